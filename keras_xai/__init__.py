@@ -1,0 +1,16 @@
+"""Networks that can be read: train them, divide them into exact linear pieces, explain and measure them."""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_SUBPACKAGES = ("graph", "kinds", "openbox", "report")
+
+__all__ = list(_SUBPACKAGES)
+
+
+def __getattr__(name):
+    # Subpackages load when they are first used: `import keras_xai` costs next to nothing beyond `import keras`.
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"keras_xai.{name}")
+    raise AttributeError(f"module 'keras_xai' has no attribute {name!r}")

@@ -1,0 +1,9 @@
+"""What a Keras model is: its calls in order, what is explained, and its derivatives.
+
+Nothing outside this package touches Keras graph internals or a backend's gradients.
+"""
+
+from keras_xai.graph.target import resolve_target
+from keras_xai.graph.trace import Graph, Step, trace
+
+__all__ = ["Graph", "Step", "resolve_target", "trace"]

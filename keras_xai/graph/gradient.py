@@ -1,0 +1,93 @@
+"""Derivatives and compiled loops: the only module that depends on the backend."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Linearization:
+    """A function's outputs at a point and its derivative there, as two maps that can be applied many times.
+
+    Attributes:
+        outputs: Tensors, the function's outputs.
+        auxiliary: What else the function returned.
+        pull: Maps cotangents (one tensor for each output) to the vector-Jacobian product (one for each input).
+        push: Maps tangents (one tensor for each input) to the Jacobian-vector product (one for each output).
+    """
+
+    outputs: list
+    auxiliary: Any
+    pull: Callable[[Sequence], list]
+    push: Callable[[Sequence], list]
+
+
+def linearize(function: Callable[[list], tuple[list, Any]], inputs: Sequence) -> Linearization:
+    """Evaluates `function` at `inputs` and prepares its derivative.
+
+    Each later product costs about one evaluation, since the forward pass is not repeated. Meant to be called inside a
+    function made by `compiled`.
+
+    Args:
+        function: Maps a list of tensors to `(outputs, auxiliary)`, `outputs` a list of tensors.
+        inputs: The point.
+    """
+    zero = tf.UnconnectedGradients.ZERO
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as outer:
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as inner:
+            inner.watch(inputs)
+            outputs, auxiliary = function(list(inputs))
+        # The vector-Jacobian product is linear in its cotangents, so that its own transpose, which needs no second
+        # forward pass, is the Jacobian-vector product. Unused, it is pruned when the function is compiled.
+        cotangents = [tf.zeros_like(output) for output in outputs]
+        outer.watch(cotangents)
+        transposed = inner.gradient(outputs, inputs, output_gradients=cotangents, unconnected_gradients=zero)
+
+    def pull(cotangents):
+        return inner.gradient(outputs, inputs, output_gradients=list(cotangents), unconnected_gradients=zero)
+
+    def push(tangents):
+        return outer.gradient(transposed, cotangents, output_gradients=list(tangents), unconnected_gradients=zero)
+
+    return Linearization(outputs, auxiliary, pull, push)
+
+
+def stacked(function: Callable, count: int, dtypes: Any) -> Any:
+    """Stacks `function(0), ..., function(count - 1)` along a new first axis, one evaluation in memory at a time.
+
+    Args:
+        function: Maps an integer scalar tensor to a nest of tensors.
+        count: How often it is called; an integer or a scalar tensor.
+        dtypes: The nest's dtypes.
+    """
+    return tf.map_fn(function, tf.range(count), fn_output_signature=dtypes, parallel_iterations=1)
+
+
+def folded(function: Callable, count: int, initial: Sequence) -> list:
+    """The list of tensors after `state = function(i, state)` for i = 0, ..., count - 1, starting at `initial`."""
+
+    def body(i, state):
+        return i + 1, list(function(i, state))
+
+    start = (tf.constant(0), list(initial))
+    return tf.while_loop(lambda i, state: i < count, body, start, parallel_iterations=1)[1]
+
+
+def compiled(function: Callable, signature: Sequence, *, jit_compile: bool = False) -> Callable:
+    """Compiles a function of tensors.
+
+    Args:
+        function: Maps tensors to a nest of tensors.
+        signature: A `(shape, dtype)` pair for each argument, or a list of pairs for an argument that is a list; `None`
+            for a dimension that varies between calls.
+        jit_compile: Whether to compile with XLA.
+    """
+    return tf.function(function, input_signature=_specs(signature), autograph=False, jit_compile=jit_compile)
+
+
+def _specs(signature):
+    if isinstance(signature, tuple) and len(signature) == 2 and isinstance(signature[1], str):
+        return tf.TensorSpec(*signature)
+    return [_specs(entry) for entry in signature]

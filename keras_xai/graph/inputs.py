@@ -1,0 +1,139 @@
+"""Checks and batches what users hand in: arrays, tensors, datasets."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import tree
+
+from keras_xai.graph.trace import Graph
+
+
+class Samples:
+    """The inputs of a model, checked, to be read batch by batch.
+
+    Args:
+        x: One array or tensor for each input of the model, in its structure (an array; or a list, tuple or dict of
+            them), or a `tf.data.Dataset` whose elements are batches `x` or `(x, y, ...)`; `y` is not used.
+        graph: The model's graph.
+        dtype: Floating-point type of the batches.
+        batch_size: Samples in a batch; a dataset keeps its own batches.
+
+    Attributes:
+        batch_size: As given.
+
+    Raises:
+        ValueError: If structure, shape or dtype are not the model's, if there are no samples, or if a value is NaN or
+            infinite. For a dataset, when the batch is read.
+    """
+
+    def __init__(self, x: Any, graph: Graph, dtype: str, batch_size: int):
+        self._graph = graph
+        self._dtype = dtype
+        self.batch_size = batch_size
+        self._dataset = x if isinstance(x, tf.data.Dataset) else None
+        self._arrays = None if self._dataset is not None else self.check(x)
+
+    @property
+    def num_batches(self) -> int | None:
+        """Number of batches, `None` for a dataset that does not know."""
+        if self._dataset is not None:
+            known = int(self._dataset.cardinality())
+            return known if known >= 0 else None
+        return -(-len(self._arrays[0]) // self.batch_size)
+
+    @property
+    def num_samples(self) -> int | None:
+        """Number of samples, `None` for a dataset."""
+        return None if self._arrays is None else len(self._arrays[0])
+
+    def pack(self, arrays: list) -> Any:
+        """Arrays, one for each input, in the structure of the model's inputs: alone where there is one input."""
+        if len(arrays) == 1:
+            return arrays[0]
+        return tree.pack_sequence_as(self._graph.input_structure, arrays)
+
+    def __iter__(self) -> Iterator[list[np.ndarray]]:
+        if self._dataset is None:
+            for start in range(0, len(self._arrays[0]), self.batch_size):
+                yield [array[start : start + self.batch_size] for array in self._arrays]
+            return
+        empty = True
+        for element in self._dataset:
+            empty = False
+            yield self.check(element[0] if isinstance(element, tuple) else element)
+        if empty:
+            raise ValueError("Expected at least one batch. Received: a dataset without elements.")
+
+    def check(self, x: Any) -> list[np.ndarray]:
+        """The inputs as a flat list of arrays of the right type, or an error that says what is wrong with them."""
+        values = self._flatten(x)
+        arrays = [
+            self._check_array(np.asarray(value), spec) for value, spec in zip(values, self._graph.input_specs, strict=True)
+        ]
+        counts = {len(array) for array in arrays}
+        if len(counts) > 1:
+            raise ValueError(f"Expected as many samples in every input. Received: {sorted(counts)} samples.")
+        return arrays
+
+    def _flatten(self, x):
+        specs = self._graph.input_specs
+        if isinstance(x, dict) and not isinstance(self._graph.input_structure, dict):
+            names = [spec.name for spec in specs]
+            if set(x) != set(names):
+                raise ValueError(f"Expected the inputs {names}. Received: a dict with the keys {list(x)}.")
+            return [x[name] for name in names]
+        # A plain nested list of numbers is one array, unless the model takes several.
+        values = tree.flatten(x) if isinstance(x, dict) or len(specs) > 1 else [x]
+        if len(values) != len(specs):
+            raise ValueError(f"Expected {len(specs)} inputs, {[spec.name for spec in specs]}. Received: {len(values)} inputs.")
+        return values
+
+    def _check_array(self, array, spec):
+        expected = tuple(spec.shape)
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"Expected real numbers as input '{spec.name}'. Received: an array of dtype {array.dtype}.")
+        fits = array.ndim == len(expected) and all(
+            want is None or want == got for want, got in zip(expected[1:], array.shape[1:], strict=True)
+        )
+        if not fits:
+            hint = " For a single sample, add the batch dimension: x[np.newaxis]." if array.ndim == len(expected) - 1 else ""
+            raise ValueError(
+                f"Expected an array of shape {expected} as input '{spec.name}', samples along the first axis. "
+                f"Received: an array of shape {array.shape}.{hint}"
+            )
+        if array.size == 0:
+            raise ValueError(f"Expected at least one sample. Received: an empty array of shape {array.shape}.")
+        array = array.astype(self._dtype, copy=False)
+        finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        if not finite.all():
+            bad = np.flatnonzero(~finite)
+            raise ValueError(
+                f"Expected finite numbers as input '{spec.name}'. Received: NaN or infinity in {len(bad)} of {len(array)} samples, "
+                f"first in sample {bad[0]}."
+            )
+        return array
+
+
+def progress(batches, num_batches: int | None, verbose: Any) -> Iterator:
+    """Passes `batches` on under a progress bar.
+
+    Args:
+        batches: What to iterate over.
+        num_batches: How many there are, `None` if not known.
+        verbose: 0 for silence, 1 or `"auto"` for a bar, 2 for one line at the end, as in `keras.Model.predict`.
+    """
+    if verbose not in ("auto", 0, 1, 2):
+        raise ValueError(f"Expected `verbose` to be 'auto', 0, 1 or 2. Received: verbose={verbose!r}")
+    if verbose == 0:
+        yield from batches
+        return
+    bar = keras.utils.Progbar(num_batches, verbose=1 if verbose == "auto" else verbose, unit_name="batch")
+    done = 0
+    for batch in batches:
+        yield batch
+        done += 1
+        bar.update(done, finalize=False)
+    bar.update(done, finalize=True)

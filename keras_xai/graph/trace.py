@@ -1,0 +1,326 @@
+"""Turns a Keras model into a flat list of operation calls.
+
+This is the only module that reads Keras' symbolic graph. Nested models are flattened, a shared layer appears once per
+call, and every call has a path such as ``"backbone/conv5"``.
+"""
+
+import collections
+import dataclasses
+import difflib
+import inspect
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import tree
+from keras.src.models.functional import Functional
+from keras.src.ops.function import Function
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """Stands for the `position`-th tensor input of a step in its recorded call arguments."""
+
+    position: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Step:
+    """One call of one operation.
+
+    Attributes:
+        path: Where the call is in the model, `"backbone/conv5"`. The second call of a shared layer has the path
+            `"conv5:1"`, the activation fused into a layer `"conv5.relu"`.
+        operation: The `keras.layers.Layer` or `keras.Operation` that is called.
+        inputs: Identifiers of the tensors that go in.
+        outputs: Identifiers of the tensors that come out.
+        input_specs: `keras.KerasTensor` of each input: shape with the batch dimension, and dtype.
+        output_specs: The same of each output.
+        arguments: `(args, kwargs)` of the call, a `Slot` in place of each tensor.
+    """
+
+    path: str
+    operation: Callable
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    input_specs: tuple[keras.KerasTensor, ...]
+    output_specs: tuple[keras.KerasTensor, ...]
+    arguments: tuple[tuple, dict] = ((Slot(0),), {})
+
+    def __call__(self, *tensors: Any) -> list:
+        """Calls the operation on `tensors`, one for each of `inputs`; returns one tensor for each of `outputs`."""
+        args, kwargs = self.bind(tensors)
+        return tree.flatten(self.operation(*args, **kwargs))
+
+    def bind(self, tensors: Sequence) -> tuple[tuple, dict]:
+        """The call's arguments with `tensors` in their places."""
+        return tree.map_structure(lambda leaf: tensors[leaf.position] if isinstance(leaf, Slot) else leaf, self.arguments)
+
+    def operands(self, tensors: Sequence) -> list:
+        """The leaves of the call's positional arguments, constants included, with `tensors` in their places."""
+        return tree.flatten(self.bind(tensors)[0])
+
+    def takes_tensor(self, position: int) -> bool:
+        """Whether the `position`-th positional leaf of the call is a tensor of the graph and not a constant."""
+        return isinstance(tree.flatten(self.arguments[0])[position], Slot)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Graph:
+    """Operation calls in an order in which they can be run.
+
+    Attributes:
+        inputs: Identifiers of the tensors that the graph takes.
+        outputs: Identifiers of the tensors that it returns.
+        input_specs: `keras.KerasTensor` of each input.
+        output_specs: `keras.KerasTensor` of each output.
+        output_names: Name of each output: the model's own for a dict of outputs, else that of the producing layer.
+        input_structure: The inputs as the model takes them (a tensor, list, tuple or dict), of `keras.KerasTensor`.
+        steps: The calls.
+    """
+
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    input_specs: tuple[keras.KerasTensor, ...]
+    output_specs: tuple[keras.KerasTensor, ...]
+    output_names: tuple[str, ...]
+    input_structure: Any
+    steps: tuple[Step, ...]
+
+    def find(self, path: str) -> Step:
+        """The step at `path`.
+
+        Args:
+            path: A layer's path, `"backbone/conv5"`; `"conv5:1"` for its second call.
+
+        Raises:
+            ValueError: If no step has this path; the message lists the nearest ones.
+        """
+        by_path = {step.path: step for step in self.steps}
+        if path in by_path:
+            return by_path[path]
+        near = difflib.get_close_matches(path, by_path, n=3, cutoff=0.3) or list(by_path)[:3]
+        raise ValueError(
+            f"No layer of the model has the path received. Received: path={path!r}. The nearest paths are {near}. "
+            "A layer of a nested model is written 'model_name/layer_name', the second call of a shared layer 'layer_name:1'."
+        )
+
+
+def trace(model: keras.Model) -> Graph:
+    """Lists the operation calls of a model, nested models flattened.
+
+    Args:
+        model: A built `keras.Sequential` or functional `keras.Model`. It is only read.
+
+    Returns:
+        A `Graph`.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If the model is not built, or is subclassed, so that it has no graph.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_xai.graph import trace
+    >>> backbone = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="hidden")], name="backbone")
+    >>> model = keras.Sequential([keras.Input((4,)), backbone, keras.layers.Dense(2, name="head")])
+    >>> [step.path for step in trace(model).steps]
+    ['backbone/hidden', 'head']
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            "Expected a `keras.Model`. "
+            f"Received: model={model!r} (of type {type(model).__name__}). Pass a Sequential or functional Keras model."
+        )
+    function = _function_of(model)
+    structure = function._inputs_struct
+    names = [name or "output" for name in _output_names(function)]
+    return _Tracer().trace(function, structure, tuple(names))
+
+
+def trace_function(function: Callable, specs: Sequence[keras.KerasTensor], *, name: str = "") -> Graph:
+    """Lists the operation calls of a function that is written with Keras layers and `keras.ops`.
+
+    Args:
+        function: Maps tensors to one tensor. It is called once, with symbolic tensors, of which no trace stays in the
+            layers that it calls.
+        specs: Shape (with the batch dimension) and dtype of each argument.
+        name: What the function is called in errors; its own name by default.
+
+    Returns:
+        A `Graph` of one output, without steps where the function returns its input.
+
+    Raises:
+        ValueError: If the function cannot be called with symbolic tensors or does not return one.
+    """
+    inputs = [keras.Input(batch_shape=spec.shape, dtype=spec.dtype) for spec in specs]
+    name = name or getattr(function, "__name__", repr(function))
+    try:
+        output = function(*inputs)
+    except Exception as error:
+        first_line = (str(error).splitlines() or [""])[0]
+        raise ValueError(
+            f"`{name}` cannot be called with a symbolic tensor, as functions made of Keras layers and `keras.ops` can be "
+            f"({type(error).__name__}: {first_line})"
+        ) from error
+    if not isinstance(output, keras.KerasTensor):
+        raise ValueError(f"`{name}` returns {type(output).__name__} and not one tensor")
+    graph_function = Function(inputs, output)
+    graph = _Tracer().trace(graph_function, inputs, (name,))
+    _forget(graph_function)
+    return dataclasses.replace(graph, steps=tuple(_relabelled(graph.steps)))
+
+
+def _forget(function):
+    """Takes the record of the calls in `function` back from the operations that were called."""
+    for nodes in function._nodes_by_depth.values():
+        for node in nodes:
+            node.operation._inbound_nodes.remove(node)
+            for parent in node.parent_nodes:
+                if node in parent.operation._outbound_nodes:
+                    parent.operation._outbound_nodes.remove(node)
+
+
+def preceded(operation: Callable, graph: Graph) -> Graph:
+    """The graph that applies an operation of one tensor, and then `graph` to what it returns."""
+    start = 1 + max(graph.inputs + graph.outputs + tuple(i for step in graph.steps for i in step.outputs))
+    first = Step("", operation, (start,), graph.inputs, graph.input_specs, graph.input_specs)
+    return dataclasses.replace(graph, inputs=(start,), steps=(first, *graph.steps))
+
+
+def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
+    """The graph in which each step that has parts is replaced by them, and these by theirs, until none has any.
+
+    Args:
+        graph: The graph.
+        parts: Maps a step to the graph that it consists of, or to `None`.
+    """
+    steps: list[Step] = []
+    fresh = itertools.count(1 + max(graph.inputs + tuple(i for step in graph.steps for i in step.outputs)))
+    renamed: dict[int, int] = {}  # an output that its parts hand through is the input itself
+
+    def visit(step):
+        step = dataclasses.replace(step, inputs=tuple(renamed.get(i, i) for i in step.inputs))
+        inner = parts(step)
+        if inner is None:
+            steps.append(step)
+            return
+        names = dict(zip(inner.inputs, step.inputs, strict=True))
+        for part in inner.steps:
+            for identifier in part.outputs:
+                names[identifier] = next(fresh)
+            suffix = f".{part.path}" if part.path and len(inner.steps) > 1 else ""
+            visit(
+                dataclasses.replace(
+                    part,
+                    path=step.path + suffix,
+                    inputs=tuple(names[i] for i in part.inputs),
+                    outputs=tuple(names[i] for i in part.outputs),
+                )
+            )
+        for outer, identifier in zip(step.outputs, inner.outputs, strict=True):
+            renamed[outer] = renamed.get(names[identifier], names[identifier])
+
+    for step in graph.steps:
+        visit(step)
+    outputs = tuple(renamed.get(i, i) for i in graph.outputs)
+    return dataclasses.replace(graph, outputs=outputs, steps=tuple(steps))
+
+
+def _relabelled(steps):
+    """Steps whose operations bear their class' name: the automatic ones are numbered through a whole session."""
+    count: collections.Counter = collections.Counter()
+    for step in steps:
+        if isinstance(step.operation, keras.Layer):
+            yield step
+            continue
+        label = type(step.operation).__name__.lower()
+        yield dataclasses.replace(step, path=label + (f":{count[label]}" if count[label] else ""))
+        count[label] += 1
+
+
+def _function_of(model) -> Function:
+    """The symbolic graph of a model, or an error that says how to get one."""
+    name = f"'{model.name}' ({type(model).__name__})"
+    if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call:
+        if model._functional is None:
+            raise ValueError(
+                f"Expected a built model. Received: the Sequential model {name}, which has not been built, so that its input "
+                "shape is not known. Add `keras.Input(shape)` as its first element, or call it once on data."
+            )
+        return model._functional
+    if isinstance(model, Functional) and type(model).call is Functional.call:
+        return model
+    raise ValueError(
+        f"Expected a Sequential or functional model, whose layers and their connections can be read. Received: {name}, which is "
+        "subclassed: its layers are connected by Python code in `call()`. Rebuild it with the functional API, for example "
+        "`inputs = keras.Input(shape); model = keras.Model(inputs, your_model.call(inputs))` where `call()` is made of Keras "
+        "layers and `keras.ops` only."
+    )
+
+
+def _output_names(function) -> list[str]:
+    structure = function._outputs_struct
+    if isinstance(structure, dict):
+        return [str(path[0]) for path, _ in tree.flatten_with_path(structure)]
+    return [tensor._keras_history.operation.name for tensor in function.outputs]
+
+
+class _Tracer:
+    """Numbers tensors and collects steps while it walks a function and the models nested in it."""
+
+    def __init__(self):
+        self._steps: list[Step] = []
+        self._num_tensors = 0
+
+    def trace(self, function, structure, names) -> Graph:
+        inputs = self._fresh(len(function.inputs))
+        outputs = self._walk(function, inputs, "")
+        return Graph(
+            inputs=inputs,
+            outputs=outputs,
+            input_specs=tuple(function.inputs),
+            output_specs=tuple(function.outputs),
+            output_names=names,
+            input_structure=structure,
+            steps=tuple(self._steps),
+        )
+
+    def _fresh(self, count) -> tuple[int, ...]:
+        start = self._num_tensors
+        self._num_tensors += count
+        return tuple(range(start, self._num_tensors))
+
+    def _walk(self, function, inputs, prefix) -> tuple[int, ...]:
+        known = dict(zip(map(id, function.inputs), inputs, strict=True))
+        calls: dict[int, int] = {}  # how often each operation was called so far
+        for depth in sorted(function._nodes_by_depth, reverse=True):
+            for node in function._nodes_by_depth[depth]:
+                # A node that the inputs do not reach belongs to another use of a shared layer.
+                if node.is_input or any(id(tensor) not in known for tensor in node.input_tensors):
+                    continue
+                count = calls.setdefault(id(node.operation), 0)
+                calls[id(node.operation)] += 1
+                path = prefix + node.operation.name + (f":{count}" if count else "")
+                for tensor, identifier in zip(node.outputs, self._call(node, known, path), strict=True):
+                    known[id(tensor)] = identifier
+        return tuple(known[id(tensor)] for tensor in function.outputs)
+
+    def _call(self, node, known, path) -> tuple[int, ...]:
+        inputs = tuple(known[id(tensor)] for tensor in node.input_tensors)
+        if isinstance(node.operation, keras.Model):
+            return self._walk(_function_of(node.operation), inputs, path + "/")
+        slots = iter(range(len(inputs)))
+        arguments = tree.map_structure(
+            lambda leaf: Slot(next(slots)) if isinstance(leaf, keras.KerasTensor) else leaf,
+            (tuple(node.arguments.args), dict(node.arguments.kwargs)),
+        )
+        if isinstance(node.operation, keras.Layer) and "training" in inspect.signature(node.operation.call).parameters:
+            arguments[1]["training"] = False  # as in `model.predict`, which overrules what the call recorded
+        outputs = self._fresh(len(node.outputs))
+        self._steps.append(
+            Step(path, node.operation, inputs, outputs, tuple(node.input_tensors), tuple(node.outputs), arguments)
+        )
+        return outputs

@@ -1,0 +1,140 @@
+"""Layers that are one affine map of one tensor at inference."""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from keras_xai.graph.trace import preceded, trace_function
+from keras_xai.graph.view import borrow
+from keras_xai.kinds.kind import Example, OnePiece, register
+
+
+class Affine(OnePiece):
+    """One affine map of one tensor."""
+
+    role = "affine"
+
+    def parts(self, step):
+        return None
+
+
+class AffineWithActivation(OnePiece):
+    """An affine map, then the activation that is fused into the layer."""
+
+    role = "affine"
+
+    def parts(self, step):
+        activation = step.operation.activation
+        if activation is keras.activations.linear:
+            return None
+        linear = borrow(step.operation, activation=keras.activations.linear)
+        return preceded(linear, trace_function(activation, step.output_specs))
+
+
+class TimesConstant(OnePiece):
+    """A product, quotient or contraction, affine where only one operand depends on the input.
+
+    Args:
+        positions: Which operands may be the one that depends on the input.
+    """
+
+    role = "affine"
+
+    def __init__(self, positions):
+        self._positions = positions
+
+    def parts(self, step):
+        return None
+
+    def refusal(self, step):
+        if len(step.inputs) == 1 and any(step.takes_tensor(position) for position in self._positions):
+            return None
+        return "it multiplies or divides by a tensor that depends on the input, which is not piecewise linear"
+
+
+class Cast(OnePiece):
+    """A change of floating-point type."""
+
+    role = "affine"
+
+    def parts(self, step):
+        return None
+
+    def refusal(self, step):
+        dtype = step.output_specs[0].dtype
+        return None if dtype.startswith(("float", "bfloat")) else f"it rounds to {dtype}"
+
+
+_SERIES, _IMAGE, _VOLUME = (8, 2), (6, 6, 2), (4, 4, 4, 2)
+
+
+def _normalization():
+    return layers.Normalization(mean=[0.3, -0.2], variance=[0.5, 2.0])
+
+
+def _batch_normalization():
+    random = keras.initializers.RandomUniform(0.5, 1.5, seed=0)
+    return layers.BatchNormalization(
+        gamma_initializer=random, beta_initializer=random, moving_mean_initializer=random, moving_variance_initializer=random
+    )
+
+
+for _class, _shape, _build in (
+    (layers.Dense, (4,), lambda: layers.Dense(3, "relu")),
+    (layers.EinsumDense, (3, 4), lambda: layers.EinsumDense("abc,cd->abd", (3, 5), activation="relu", bias_axes="d")),
+    (layers.Conv1D, _SERIES, lambda: layers.Conv1D(3, 3, activation="relu")),
+    (layers.Conv2D, _IMAGE, lambda: layers.Conv2D(3, 3, strides=2, padding="same", activation="relu")),
+    (layers.Conv3D, _VOLUME, lambda: layers.Conv3D(3, 2, activation="relu")),
+    (layers.DepthwiseConv1D, _SERIES, lambda: layers.DepthwiseConv1D(3, depth_multiplier=2, activation="relu")),
+    (layers.DepthwiseConv2D, _IMAGE, lambda: layers.DepthwiseConv2D(3, activation="relu")),
+    (layers.SeparableConv1D, _SERIES, lambda: layers.SeparableConv1D(3, 3, activation="relu")),
+    (layers.SeparableConv2D, _IMAGE, lambda: layers.SeparableConv2D(3, 3, activation="relu")),
+    (layers.Conv1DTranspose, _SERIES, lambda: layers.Conv1DTranspose(3, 3, strides=2, activation="relu")),
+    (layers.Conv2DTranspose, _IMAGE, lambda: layers.Conv2DTranspose(3, 3, strides=2, activation="relu")),
+    (layers.Conv3DTranspose, _VOLUME, lambda: layers.Conv3DTranspose(2, 2, activation="relu")),
+):
+    register(_class, AffineWithActivation(), Example(_shape, lambda x, build=_build: build()(x)))
+
+for _class, _shape, _build in (
+    (layers.BatchNormalization, _IMAGE, _batch_normalization),
+    (layers.Normalization, (4, 2), _normalization),
+    (layers.Rescaling, _IMAGE, lambda: layers.Rescaling(2.0, offset=-1.0)),
+    (layers.AveragePooling1D, _SERIES, lambda: layers.AveragePooling1D(2)),
+    (layers.AveragePooling2D, _IMAGE, lambda: layers.AveragePooling2D(3, strides=2, padding="same")),
+    (layers.AveragePooling3D, _VOLUME, lambda: layers.AveragePooling3D(2)),
+    (layers.AdaptiveAveragePooling1D, _SERIES, lambda: layers.AdaptiveAveragePooling1D(3)),
+    (layers.AdaptiveAveragePooling2D, _IMAGE, lambda: layers.AdaptiveAveragePooling2D(4)),
+    (layers.AdaptiveAveragePooling3D, _VOLUME, lambda: layers.AdaptiveAveragePooling3D(3)),
+    (layers.GlobalAveragePooling1D, _SERIES, lambda: layers.GlobalAveragePooling1D()),
+    (layers.GlobalAveragePooling2D, _IMAGE, lambda: layers.GlobalAveragePooling2D(keepdims=True)),
+    (layers.GlobalAveragePooling3D, _VOLUME, lambda: layers.GlobalAveragePooling3D()),
+    (layers.UpSampling1D, _SERIES, lambda: layers.UpSampling1D(2)),
+    (layers.UpSampling2D, _IMAGE, lambda: layers.UpSampling2D(2, interpolation="bilinear")),
+    (layers.UpSampling3D, _VOLUME, lambda: layers.UpSampling3D(2)),
+    (layers.Resizing, _IMAGE, lambda: layers.Resizing(9, 4)),
+):
+    register(_class, Affine(), Example(_shape, lambda x, build=_build: build()(x)))
+
+for _function, _example in (
+    (ops.negative, Example((4,), lambda x: ops.negative(x))),
+    (ops.sum, Example(_IMAGE, lambda x: ops.sum(x, axis=(1, 2)))),
+    (ops.mean, Example(_IMAGE, lambda x: ops.mean(x, axis=-1, keepdims=True))),
+    (ops.average_pool, Example(_IMAGE, lambda x: ops.average_pool(x, 2))),
+    (ops.image.resize, Example(_IMAGE, lambda x: ops.image.resize(x, (9, 9)))),
+):
+    register(_function, Affine(), _example)
+
+_EITHER, _FIRST = (0, 1), (0,)
+for _function, _positions, _example in (
+    (ops.multiply, _EITHER, Example((4,), lambda x: x * np.array([1.0, -2.0, 3.0, 0.5]))),
+    (ops.divide, _FIRST, Example((4,), lambda x: x / 3.0)),
+    (ops.true_divide, _FIRST, Example((4,), lambda x: ops.true_divide(x, 3.0))),
+    (ops.matmul, _EITHER, Example((4,), lambda x: ops.matmul(x, np.arange(8.0).reshape(4, 2)))),
+    (ops.dot, _EITHER, Example((4,), lambda x: ops.dot(x, np.arange(8.0).reshape(4, 2)))),
+    (ops.tensordot, _EITHER, Example((4,), lambda x: ops.tensordot(x, np.arange(8.0).reshape(4, 2), axes=1))),
+    (ops.conv, _FIRST, Example(_IMAGE, lambda x: ops.conv(x, np.ones((3, 3, 2, 2), "float32")))),
+    (ops.einsum, _EITHER, Example((4,), lambda x: ops.einsum("bi,ij->bj", x, np.arange(8.0).reshape(4, 2)))),
+):
+    register(_function, TimesConstant(_positions), _example)
+
+register(ops.cast, Cast(), Example((4,), lambda x: ops.cast(x, "float64")))

@@ -1,0 +1,39 @@
+"""Layers that mean what the layers and operations in their `call()` mean."""
+
+import keras
+from keras import layers, ops
+
+from keras_xai.graph.trace import trace_function
+from keras_xai.kinds.kind import Example, OnePiece, register
+
+
+class Composite(OnePiece):
+    """A layer whose `call()` is made of Keras layers and `keras.ops` alone; it is divided into these."""
+
+    role = "composite"
+
+    def parts(self, step):
+        def call(*tensors):
+            args, kwargs = step.bind(tensors)
+            return step.operation.call(*args, **kwargs)
+
+        return trace_function(call, step.input_specs, name=f"{type(step.operation).__name__}.call")
+
+
+register(
+    layers.Activation,
+    Composite(),
+    Example((4,), lambda x: layers.Activation("relu")(x)),
+    Example((4,), lambda x: layers.Activation(layers.LeakyReLU(0.1))(x)),
+    Example((4,), lambda x: layers.Activation("linear")(x)),
+)
+register(
+    layers.Lambda,
+    Composite(),
+    Example((4,), lambda x: layers.Lambda(lambda t: ops.maximum(2 * t, t) - 1)(x)),
+)
+register(
+    layers.SpectralNormalization,
+    Composite(),
+    Example((4,), lambda x: layers.SpectralNormalization(keras.layers.Dense(3, "relu"))(x)),
+)

@@ -1,0 +1,187 @@
+"""Activations that act on each unit alone and are linear between thresholds."""
+
+import abc
+import dataclasses
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from keras_xai.kinds.kind import Example, Kind, register
+
+
+@dataclasses.dataclass(frozen=True)
+class Pieces:
+    """A piecewise-linear function of one number.
+
+    Piece i is active between `thresholds[i - 1]` and `thresholds[i]`; on it the function is `slopes[i] * x + offsets[i]`.
+    Each number may be a tensor that broadcasts against the activations.
+
+    Attributes:
+        thresholds: Increasing numbers.
+        slopes: One more than thresholds.
+        offsets: One more than thresholds.
+        belongs_above: Whether a threshold itself belongs to the piece above it; matters where the function jumps.
+            By default none does, as Keras compares `x > threshold`.
+    """
+
+    thresholds: tuple
+    slopes: tuple
+    offsets: tuple
+    belongs_above: tuple[bool, ...] = (False, False)
+
+
+class Gate(Kind):
+    """An activation that is linear between thresholds."""
+
+    role = "gate"
+
+    @abc.abstractmethod
+    def pieces(self, operation: Any) -> Pieces:
+        """The function that the operation applies to each unit."""
+
+    def parts(self, step):
+        return None
+
+    def refusal(self, step):
+        return None
+
+    def pattern(self, step, inputs):
+        (x,) = inputs
+        pieces = self.pieces(step.operation)
+        above = [
+            x >= _like(threshold, x) if included else x > _like(threshold, x)
+            for threshold, included in zip(pieces.thresholds, pieces.belongs_above, strict=False)
+        ]
+        return sum((ops.cast(each, "int8") for each in above[1:]), ops.cast(above[0], "int8"))
+
+    def constraints(self, step, pattern, inputs):
+        (x,) = inputs
+        distances = [x - _like(threshold, x) for threshold in self.pieces(step.operation).thresholds]
+        return [ops.where(pattern > i, distance, -distance) for i, distance in enumerate(distances)]
+
+    def freeze(self, step, pattern):
+        pieces = self.pieces(step.operation)
+
+        def frozen(inputs):
+            (x,) = inputs
+            y = x * _choose(pattern, pieces.slopes, x)
+            if any(not isinstance(offset, (int, float)) or offset for offset in pieces.offsets):
+                y = y + _choose(pattern, pieces.offsets, x)
+            return [y]
+
+        return frozen
+
+
+def _choose(pattern, values, x):
+    chosen = _like(values[0], x)
+    for i, value in enumerate(values[1:]):
+        chosen = ops.where(pattern > i, _like(value, x), chosen)
+    return chosen
+
+
+def _like(value, x):
+    return ops.cast(value, x.dtype)
+
+
+class ReLU(Gate):
+    """max(0, x), with a slope below the threshold and a largest value."""
+
+    def pieces(self, operation):
+        slope, threshold, largest = operation.negative_slope, operation.threshold, operation.max_value
+        # Keras writes x > threshold, so that the function jumps there unless the threshold is 0.
+        if largest is None:
+            return Pieces((threshold,), (slope, 1.0), (-slope * threshold, 0.0))
+        return Pieces((threshold, largest), (slope, 1.0, 0.0), (-slope * threshold, 0.0, largest))
+
+
+class LeakyReLU(Gate):
+    """x above 0, negative_slope * x below."""
+
+    def pieces(self, operation):
+        return Pieces((0.0,), (operation.negative_slope, 1.0), (0.0, 0.0))
+
+
+class PReLU(Gate):
+    """x above 0, alpha * x below, alpha learned for each unit."""
+
+    def pieces(self, operation):
+        return Pieces((0.0,), (ops.convert_to_tensor(operation.alpha), 1.0), (0.0, 0.0))
+
+
+class Clip(Gate):
+    """x between two limits, the nearer limit outside."""
+
+    def pieces(self, operation):
+        low, high = float(operation.x_min), float(operation.x_max)
+        return Pieces((low, high), (0.0, 1.0, 0.0), (low, 0.0, high))
+
+
+class HardShrink(Gate):
+    """0 between -threshold and threshold, x outside."""
+
+    def pieces(self, operation):
+        threshold = operation.threshold
+        return Pieces((-threshold, threshold), (1.0, 0.0, 1.0), (0.0, 0.0, 0.0), belongs_above=(True, False))
+
+
+class SoftShrink(Gate):
+    """0 between -threshold and threshold, x moved towards 0 by threshold outside."""
+
+    def pieces(self, operation):
+        threshold = operation.threshold
+        return Pieces((-threshold, threshold), (1.0, 0.0, 1.0), (threshold, 0.0, -threshold))
+
+
+class Threshold(Gate):
+    """x above the threshold, a constant below."""
+
+    def pieces(self, operation):
+        return Pieces((operation.threshold,), (0.0, 1.0), (operation.default_value, 0.0))
+
+
+class Fixed(Gate):
+    """An activation without parameters."""
+
+    def __init__(self, pieces: Pieces):
+        self._pieces = pieces
+
+    def pieces(self, operation):
+        return self._pieces
+
+
+_RELU = Fixed(Pieces((0.0,), (0.0, 1.0), (0.0, 0.0)))
+_RELU6 = Fixed(Pieces((0.0, 6.0), (0.0, 1.0, 0.0), (0.0, 0.0, 6.0)))
+_HARD_SIGMOID = Fixed(Pieces((-3.0, 3.0), (0.0, 1 / 6, 0.0), (0.0, 0.5, 1.0)))
+_HARD_TANH = Fixed(Pieces((-1.0, 1.0), (0.0, 1.0, 0.0), (-1.0, 0.0, 1.0)))
+_ABSOLUTE = Fixed(Pieces((0.0,), (-1.0, 1.0), (0.0, 0.0)))
+
+register(
+    layers.ReLU,
+    ReLU(),
+    Example((4,), lambda x: layers.ReLU()(x)),
+    Example((4,), lambda x: layers.ReLU(max_value=1.0)(x)),
+    Example((4,), lambda x: layers.ReLU(negative_slope=0.2, threshold=0.3, max_value=0.8)(x)),
+)
+register(
+    keras.activations.relu,
+    ReLU(),
+    Example((4,), lambda x: keras.activations.relu(x, negative_slope=0.1, max_value=1.0, threshold=0.2)),
+)
+register(layers.LeakyReLU, LeakyReLU(), Example((4,), lambda x: layers.LeakyReLU(0.1)(x)))
+register(
+    layers.PReLU, PReLU(), Example((4,), lambda x: layers.PReLU(keras.initializers.RandomUniform(0.1, 0.9, seed=0))(x))
+)
+for _function, _kind, _example in (
+    (ops.relu, _RELU, Example((4,), lambda x: ops.relu(x))),
+    (ops.relu6, _RELU6, Example((4,), lambda x: ops.relu6(5 * x))),
+    (ops.leaky_relu, LeakyReLU(), Example((4,), lambda x: ops.leaky_relu(x, 0.3))),
+    (ops.hard_sigmoid, _HARD_SIGMOID, Example((4,), lambda x: ops.hard_sigmoid(3 * x))),
+    (ops.hard_tanh, _HARD_TANH, Example((4,), lambda x: ops.hard_tanh(x))),
+    (ops.hard_shrink, HardShrink(), Example((4,), lambda x: ops.hard_shrink(x, 0.4))),
+    (ops.soft_shrink, SoftShrink(), Example((4,), lambda x: ops.soft_shrink(x, 0.4))),
+    (ops.threshold, Threshold(), Example((4,), lambda x: ops.threshold(x, 0.4, -0.3))),
+    (ops.clip, Clip(), Example((4,), lambda x: ops.clip(x, -0.5, 0.7))),
+    (ops.absolute, _ABSOLUTE, Example((4,), lambda x: ops.absolute(x))),
+):
+    register(_function, _kind, _example)

@@ -1,0 +1,167 @@
+"""`OpenBox`: a trained network as the linear pieces that it consists of."""
+
+import hashlib
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xai.graph.inputs import Samples, progress
+from keras_xai.openbox.network import PiecewiseNetwork
+from keras_xai.openbox.pieces import LinearPieces
+from keras_xai.openbox.programs import Programs
+
+
+class OpenBox:
+    """Divides a trained piecewise-linear network into exact linear classifiers.
+
+    At an input `x` every ReLU of a network is on one of its linear pieces, and every max-pooling window passes on one of
+    its entries. Where that pattern stays the same, a convex polytope around `x`, the network is an affine map
+    `f(x') = W x' + b`, up to rounding error. `OpenBox` finds `W`, `b` and the polytope, in closed form and without
+    sampling, from one forward pass and one vector-Jacobian product for each output. A final softmax or sigmoid is left
+    out, so that `f` are logits.
+
+    The layers that are understood are listed in the documentation; the model is only read, never changed. After further
+    training, call the box again: it always computes with the model's current weights.
+
+    Args:
+        model: A built `keras.Sequential` or functional `keras.Model`.
+        output: Name or index of the output to divide, for a model that has several.
+        dtype: Floating-point type to compute in, `"float32"` or `"float64"`, whatever the model was trained in; the type
+            of the model's variables by default. In float64 the pieces are exact to about 1e-14.
+        batch_size: Samples in a batch. Memory follows it.
+        jit_compile: Whether to compile with XLA.
+
+    Raises:
+        UnsupportedLayerError: If a layer is not piecewise linear; names each such layer, its class and the reason.
+        ValueError: If the model is not built, has no graph, or has several outputs and none is chosen.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.openbox import OpenBox
+    >>> model = keras.Sequential([
+    ...     keras.Input((2,)),
+    ...     keras.layers.Dense(8, activation="relu"),
+    ...     keras.layers.Dense(3, activation="softmax"),
+    ... ])
+    >>> x = np.random.default_rng(0).normal(size=(5, 2))
+    >>> local = OpenBox(model, dtype="float64")(x, verbose=0)
+    >>> local.coef.shape, local.intercept.shape
+    ((5, 3, 2), (5, 3))
+    >>> nearby = x + 0.9 * local.exit_distance(np.ones_like(x)).clip(max=1.0)[:, np.newaxis]
+    >>> bool(local.contains(nearby).all())
+    True
+
+    Reference:
+
+    - [Chu et al., 2018](https://doi.org/10.1145/3219819.3220063), for fully connected networks.
+    - Muradov et al., Selection of interpretable convolutional deep learning models, for convolutional ones. They replace
+      layers by explicit matrices; here no matrix is formed, which is the same map at a fraction of the memory.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        output: str | int | None = None,
+        dtype: str | None = None,
+        batch_size: int = 32,
+        jit_compile: bool = False,
+    ):
+        if dtype not in (None, "float32", "float64"):
+            raise ValueError(f"Expected `dtype` to be 'float32', 'float64' or None. Received: dtype={dtype!r}")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"Expected `batch_size` to be a positive integer. Received: batch_size={batch_size!r}")
+        self._network = PiecewiseNetwork(model, output, dtype)
+        self._programs = Programs(self._network, jit_compile=jit_compile)
+        self._batch_size = batch_size
+
+    @property
+    def dtype(self) -> str:
+        """Floating-point type of all arithmetic and results."""
+        return self._network.dtype
+
+    @property
+    def num_outputs(self) -> int:
+        """Number C of scores; an output of rank above two counts its entries."""
+        return self._network.num_outputs
+
+    def __call__(self, x: Any, outputs: Any = None, *, verbose: Any = "auto") -> LinearPieces:
+        """Finds the linear piece that each sample is on.
+
+        Args:
+            x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, a list, tuple or dict of
+                them for a model of several inputs, or a `tf.data.Dataset` of batches `x` or `(x, y)`.
+            outputs: Which of the C scores: `None` for all, class indices `(k,)` for all samples, or `(n, k)`, the
+                indices for each sample. The coefficients of one 227 x 227 x 3 image for 1000 classes are 600 MB.
+            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+
+        Returns:
+            `LinearPieces`.
+
+        Raises:
+            ValueError: If `x` has the wrong shape or type, is empty, or contains NaN or infinity; or if an index in
+                `outputs` is not one of the model's.
+        """
+        samples = self._samples(x)
+        choose = _choice(outputs, self.num_outputs, samples)
+        kept, chosen, scores, coefficients, intercepts, regions = [], [], [], [], [], []
+        start = 0
+        for batch in progress(samples, samples.num_batches, verbose):
+            picked = choose(start, len(batch[0]))
+            start += len(batch[0])
+            f, coef, intercept, patterns = self._programs.pieces(batch, picked)
+            kept.append(batch)
+            chosen.append(picked)
+            scores.append(ops.convert_to_numpy(f))
+            coefficients.append([np.moveaxis(ops.convert_to_numpy(gradient), 0, 1) for gradient in coef])
+            intercepts.append(ops.convert_to_numpy(intercept).T)
+            regions.append(_digests(patterns, len(picked)))
+        return LinearPieces(
+            programs=self._programs,
+            samples=samples,
+            x=[np.concatenate(arrays) for arrays in zip(*kept, strict=True)],
+            outputs=np.concatenate(chosen),
+            scores=np.concatenate(scores),
+            coefficients=[np.concatenate(arrays) for arrays in zip(*coefficients, strict=True)],
+            intercept=np.concatenate(intercepts),
+            region_id=np.concatenate(regions),
+        )
+
+    def _samples(self, x):
+        return Samples(x, self._network.graph, self.dtype, self._batch_size)
+
+
+def _choice(outputs, num_outputs, samples):
+    """A function of (start, count) that gives the output indices `(count, k)` of a batch."""
+    indices = np.arange(num_outputs) if outputs is None else np.asarray(outputs)
+    if indices.dtype.kind not in "iu" or indices.ndim not in (1, 2) or indices.size == 0:
+        raise ValueError(
+            "Expected `outputs` to be None, class indices of shape (k,), or indices for each sample of shape (n, k). "
+            f"Received: outputs={outputs!r}"
+        )
+    if indices.min() < 0 or indices.max() >= num_outputs:
+        raise ValueError(f"Expected output indices from 0 to {num_outputs - 1}. Received: outputs={outputs!r}")
+    indices = indices.astype("int32")
+    if indices.ndim == 1:
+        return lambda start, count: np.broadcast_to(indices, (count, len(indices)))
+    if samples.num_samples is not None and len(indices) != samples.num_samples:
+        raise ValueError(f"Expected `outputs` for {samples.num_samples} samples. Received: an array of shape {indices.shape}.")
+
+    def of_batch(start, count):
+        if start + count > len(indices):
+            raise ValueError(f"Expected `outputs` for every sample. Received: {len(indices)} rows, and the dataset has more samples.")
+        return indices[start : start + count]
+
+    return of_batch
+
+
+def _digests(patterns, count):
+    """128-bit names of patterns: two samples of different patterns share one with probability 1e-38."""
+    hashes = [hashlib.blake2b(digest_size=16) for _ in range(count)]
+    for pattern in patterns:
+        for digest, row in zip(hashes, ops.convert_to_numpy(pattern), strict=True):
+            digest.update(np.ascontiguousarray(row))
+    return np.array([digest.hexdigest() for digest in hashes])

@@ -1,0 +1,119 @@
+"""A model as a sequence of simple steps that can be held on one linear piece."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from keras_xai.graph.target import strip_probabilities
+from keras_xai.graph.trace import Step, trace
+from keras_xai.graph.view import arithmetic, borrow
+from keras_xai.kinds import UnsupportedLayerError, expand, kind_of, refusals
+from keras_xai.kinds.kind import Problem
+
+
+class PiecewiseNetwork:
+    """A piecewise-linear model: its scores, its activation pattern, and its linear pieces.
+
+    Args:
+        model: A built Sequential or functional model; only read.
+        output: Name or index of the output, for a model that has several.
+        dtype: Floating-point type to compute in; that of the model's variables by default.
+
+    Raises:
+        UnsupportedLayerError: If a layer is not piecewise linear.
+        ValueError: If the model has several outputs and none is chosen.
+
+    Attributes:
+        graph: The model as simple steps, without a final softmax or sigmoid.
+        dtype: Floating-point type of all arithmetic.
+        num_outputs: Number of scores C; an output of rank above two is flattened.
+    """
+
+    def __init__(self, model: keras.Model, output: str | int | None, dtype: str | None):
+        graph = trace(model)
+        position = _position(output, graph.output_names)
+        graph = dataclasses.replace(
+            graph,
+            outputs=(graph.outputs[position],),
+            output_specs=(graph.output_specs[position],),
+            output_names=(graph.output_names[position],),
+        )
+        graph = strip_probabilities(expand(graph))
+        problems = refusals(graph) + _integer_inputs(graph)
+        if problems:
+            raise UnsupportedLayerError(problems)
+        self.dtype = dtype or _variable_dtype(model)
+        self.graph = dataclasses.replace(graph, steps=tuple(_in_dtype(step, self.dtype) for step in graph.steps))
+        shape = self.graph.output_specs[0].shape[1:]
+        if None in shape:
+            raise ValueError(
+                "Expected a model whose output has a known number of entries. "
+                f"Received: an output of shape {self.graph.output_specs[0].shape}. Give the model's input a fixed shape."
+            )
+        self.num_outputs = math.prod(shape)
+
+    def run(self, inputs: Sequence, patterns: Sequence | None = None) -> tuple:
+        """Evaluates the network on `inputs`, on the linear piece of `patterns`.
+
+        Args:
+            inputs: One tensor for each input of the model.
+            patterns: The pieces to hold the network on; by default those on which `inputs` themselves are.
+
+        Returns:
+            `(scores, patterns, walls)`: scores `(n, C)`; one integer tensor for each step that has pieces; and the
+            constraint tensors, by step path, that are all `>= 0` where `patterns` is the pattern of `inputs`.
+        """
+        values = dict(zip(self.graph.inputs, inputs, strict=True))
+        given = None if patterns is None else iter(patterns)
+        used = []
+        walls: list[tuple[str, object]] = []
+        with arithmetic(self.dtype):
+            for step in self.graph.steps:
+                kind = kind_of(step)
+                tensors = [values[identifier] for identifier in step.inputs]
+                # A kind that has pieces says so by the pattern it returns; the unused tensors of a compiled run are pruned.
+                pattern = kind.pattern(step, tensors)
+                if pattern is not None:
+                    pattern = pattern if given is None else next(given)
+                    used.append(pattern)
+                    walls += [(step.path, wall) for wall in kind.constraints(step, pattern, tensors)]
+                outputs = kind.freeze(step, pattern)(tensors)
+                values.update(zip(step.outputs, outputs, strict=True))
+            scores = ops.reshape(values[self.graph.outputs[0]], (-1, self.num_outputs))
+        return scores, used, walls
+
+
+def _position(output, names):
+    if output is None:
+        if len(names) == 1:
+            return 0
+        raise ValueError(
+            f"The model has {len(names)} outputs, {list(names)}: choose one, for example `OpenBox(model, output={names[0]!r})`."
+        )
+    if isinstance(output, int) and 0 <= output < len(names):
+        return output
+    if output in names:
+        return names.index(output)
+    raise ValueError(f"Expected `output` to be one of {list(names)} or an index. Received: output={output!r}")
+
+
+def _variable_dtype(model):
+    """The widest type among the weights; half precision is computed in float32."""
+    return "float64" if "float64" in {variable.dtype for variable in model.variables} else "float32"
+
+
+def _integer_inputs(graph):
+    return [
+        Problem(spec.name, keras.layers.InputLayer, f"it takes {spec.dtype}, and linear pieces need real numbers")
+        for spec in graph.input_specs
+        if not spec.dtype.startswith(("float", "bfloat"))
+    ]
+
+
+def _in_dtype(step: Step, dtype: str) -> Step:
+    if isinstance(step.operation, keras.Layer):
+        return dataclasses.replace(step, operation=borrow(step.operation, dtype=dtype))
+    return step

@@ -12,13 +12,12 @@ from keras_xai.graph.trace import Graph
 
 
 class Samples:
-    """The inputs of a model, checked, to be read batch by batch.
+    """The inputs of a model, checked, to be read batch by batch in float64.
 
     Args:
         x: One array or tensor for each input of the model, in its structure (an array; or a list, tuple or dict of
             them), or a `tf.data.Dataset` whose elements are batches `x` or `(x, y, ...)`; `y` is not used.
         graph: The model's graph.
-        dtype: Floating-point type of the batches.
         batch_size: Samples in a batch; a dataset keeps its own batches.
 
     Attributes:
@@ -29,9 +28,8 @@ class Samples:
             infinite. For a dataset, when the batch is read.
     """
 
-    def __init__(self, x: Any, graph: Graph, dtype: str, batch_size: int):
+    def __init__(self, x: Any, graph: Graph, batch_size: int):
         self._graph = graph
-        self._dtype = dtype
         self.batch_size = batch_size
         self._dataset = x if isinstance(x, tf.data.Dataset) else None
         self._arrays = None if self._dataset is not None else self.check(x)
@@ -106,7 +104,7 @@ class Samples:
             )
         if array.size == 0:
             raise ValueError(f"Expected at least one sample. Received: an empty array of shape {array.shape}.")
-        array = array.astype(self._dtype, copy=False)
+        array = array.astype("float64", copy=False)
         finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
         if not finite.all():
             bad = np.flatnonzero(~finite)

@@ -28,8 +28,9 @@ class OpenBox:
     Args:
         model: A built `keras.Sequential` or functional `keras.Model`.
         output: Name or index of the output to divide, for a model that has several.
-        dtype: Floating-point type to compute in, `"float32"` or `"float64"`, whatever the model was trained in; the type
-            of the model's variables by default. In float64 the pieces are exact to about 1e-14.
+        dtype: Floating-point type of the linear pieces, `"float32"` or `"float64"`, whatever the model was trained in; the
+            type of the model's variables by default. In float64 the pieces are exact to about 1e-14. Polytopes are always
+            computed in float64: in a large network the nearest wall is often nearer than float32 can tell.
         batch_size: Samples in a batch. Memory follows it.
         jit_compile: Whether to compile with XLA.
 
@@ -75,12 +76,13 @@ class OpenBox:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"Expected `batch_size` to be a positive integer. Received: batch_size={batch_size!r}")
         self._network = PiecewiseNetwork(model, output, dtype)
-        self._programs = Programs(self._network, jit_compile=jit_compile)
+        self._pieces = Programs(self._network, jit_compile=jit_compile)
+        self._geometry = Programs(PiecewiseNetwork(model, output, "float64"), jit_compile=jit_compile)
         self._batch_size = batch_size
 
     @property
     def dtype(self) -> str:
-        """Floating-point type of all arithmetic and results."""
+        """Floating-point type of the linear pieces."""
         return self._network.dtype
 
     @property
@@ -105,14 +107,14 @@ class OpenBox:
             ValueError: If `x` has the wrong shape or type, is empty, or contains NaN or infinity; or if an index in
                 `outputs` is not one of the model's.
         """
-        samples = self._samples(x)
+        samples = Samples(x, self._network.graph, self._batch_size)
         choose = _choice(outputs, self.num_outputs, samples)
         kept, chosen, scores, coefficients, intercepts, regions = [], [], [], [], [], []
         start = 0
         for batch in progress(samples, samples.num_batches, verbose):
             picked = choose(start, len(batch[0]))
             start += len(batch[0])
-            f, coef, intercept, patterns = self._programs.pieces(batch, picked)
+            f, coef, intercept, patterns = self._pieces.pieces([array.astype(self.dtype) for array in batch], picked)
             kept.append(batch)
             chosen.append(picked)
             scores.append(ops.convert_to_numpy(f))
@@ -120,7 +122,7 @@ class OpenBox:
             intercepts.append(ops.convert_to_numpy(intercept).T)
             regions.append(_digests(patterns, len(picked)))
         return LinearPieces(
-            programs=self._programs,
+            geometry=self._geometry,
             samples=samples,
             x=[np.concatenate(arrays) for arrays in zip(*kept, strict=True)],
             outputs=np.concatenate(chosen),
@@ -129,9 +131,6 @@ class OpenBox:
             intercept=np.concatenate(intercepts),
             region_id=np.concatenate(regions),
         )
-
-    def _samples(self, x):
-        return Samples(x, self._network.graph, self.dtype, self._batch_size)
 
 
 def _choice(outputs, num_outputs, samples):

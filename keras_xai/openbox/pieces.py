@@ -37,7 +37,7 @@ class LinearPieces:
     `x`, `coef` and directions have the structure of its inputs.
 
     Attributes:
-        x: The samples, `(n, *input_shape)`, in the box's floating-point type.
+        x: The samples, `(n, *input_shape)`, in float64.
         outputs: `(n, k)`, which of the model's scores the coefficients belong to.
         scores: `(n, C)`, all scores of the samples: the model's outputs before the final softmax or sigmoid.
         coef: `(n, k, *input_shape)`.
@@ -48,7 +48,7 @@ class LinearPieces:
     def __init__(
         self,
         *,
-        programs: Programs,
+        geometry: Programs,
         samples: Samples,
         x: list[np.ndarray],
         outputs: np.ndarray,
@@ -57,7 +57,7 @@ class LinearPieces:
         intercept: np.ndarray,
         region_id: np.ndarray,
     ):
-        self._programs = programs
+        self._geometry = geometry
         self._samples = samples
         self._x = x
         self._coefficients = coefficients
@@ -99,11 +99,11 @@ class LinearPieces:
             verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
 
         Returns:
-            `(n,)` booleans. Computed in the box's floating-point type without a tolerance: of inputs that are nearer to a
-            wall than rounding error, either may come out.
+            `(n,)` booleans. Computed in float64 without a tolerance: for inputs nearer to a wall than rounding error,
+            either may come out.
         """
         others = self._check(x)
-        slacks = self._run(lambda batch, rows: self._programs.slack(batch, [other[rows] for other in others]), verbose)
+        slacks = self._run(lambda batch, rows: self._geometry.slack(batch, [other[rows] for other in others]), verbose)
         return np.concatenate([ops.convert_to_numpy(slack) for (slack,) in slacks]) >= 0
 
     def exit_distance(self, direction: Any, *, verbose: Any = 0) -> np.ndarray:
@@ -120,7 +120,7 @@ class LinearPieces:
             has length 1. `inf` where the line never leaves it.
         """
         directions = self._check(direction)
-        steps = self._run(lambda batch, rows: self._programs.exits(batch, [each[rows] for each in directions]), verbose)
+        steps = self._run(lambda batch, rows: self._geometry.exits(batch, [each[rows] for each in directions]), verbose)
         return np.concatenate([ops.convert_to_numpy(step) for (step,) in steps])
 
     def radius(self, norm: float = 2, *, max_passes: int | None = 10_000, verbose: Any = "auto") -> np.ndarray:
@@ -156,7 +156,7 @@ class LinearPieces:
         """
         if norm not in _DUAL:
             raise ValueError(f"Expected `norm` to be 1, 2 or numpy.inf. Received: norm={norm!r}")
-        shapes = self._programs.wall_shapes(self._x)
+        shapes = self._geometry.wall_shapes(self._x)
         self._check_cost(sum(int(np.prod(shape)) for _, shape in shapes), max_passes)
         results = list(self._run(lambda batch, rows: self._nearest_in_batch(batch, norm, shapes), verbose))
         distance, tensor, index, *directions = (np.concatenate(arrays) for arrays in zip(*results, strict=True))
@@ -250,7 +250,7 @@ class LinearPieces:
             )
 
     def _nearest_in_batch(self, batch, norm, shapes):
-        distances, indices, scores = self._programs.nearest(batch, _DUAL[norm])
+        distances, indices, scores = self._geometry.nearest(batch, _DUAL[norm])
         n = len(batch[0])
         if not shapes:
             nowhere = np.zeros(n, int)
@@ -258,7 +258,7 @@ class LinearPieces:
         distances, indices = (np.stack([ops.convert_to_numpy(each) for each in list_]) for list_ in (distances, indices))
         tensor = distances.argmin(axis=0)
         distance, index = distances[tensor, np.arange(n)], indices[tensor, np.arange(n)]
-        normals = [ops.convert_to_numpy(a) for a in self._programs.normals(batch, tensor.astype("int32"), index.astype("int32"))]
+        normals = [ops.convert_to_numpy(a) for a in self._geometry.normals(batch, tensor.astype("int32"), index.astype("int32"))]
         return distance, tensor, index, *_towards(normals, norm), scores
 
 

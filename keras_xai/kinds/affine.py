@@ -7,6 +7,7 @@ from keras import layers, ops
 from keras_xai.graph.trace import preceded, trace_function
 from keras_xai.graph.view import borrow
 from keras_xai.kinds.kind import Example, OnePiece, register
+from keras_xai.kinds.windows import adaptive_windows, channels_back, pooling_windows
 
 
 class Affine(OnePiece):
@@ -50,6 +51,45 @@ class TimesConstant(OnePiece):
         if len(step.inputs) == 1 and any(step.takes_tensor(position) for position in self._positions):
             return None
         return "it multiplies or divides by a tensor that depends on the input, which is not piecewise linear"
+
+
+class WindowMean(OnePiece):
+    """The mean of each window; written out, because TensorFlow cannot pool volumes in float64 on a CPU."""
+
+    role = "affine"
+
+    def parts(self, step):
+        return None
+
+    def freeze(self, step, pattern):
+        pool = step.operation
+
+        def mean(inputs):
+            (x,) = inputs
+            inside = pooling_windows(pool, ops.ones_like(x), padding_value=0)
+            windows = pooling_windows(pool, x, padding_value=0)
+            return [channels_back(ops.sum(windows, axis=-2) / ops.sum(inside, axis=-2), pool.data_format)]
+
+        return mean
+
+
+class AdaptiveWindowMean(OnePiece):
+    """The mean of each of a given number of windows; written out for the same reason."""
+
+    role = "affine"
+
+    def parts(self, step):
+        return None
+
+    def freeze(self, step, pattern):
+        pool = step.operation
+
+        def mean(inputs):
+            windows, weights = adaptive_windows(pool, inputs[0])
+            weights = ops.convert_to_tensor(weights, dtype=windows.dtype)
+            return [channels_back(ops.sum(windows * weights, axis=-2), pool.data_format)]
+
+        return mean
 
 
 class Cast(OnePiece):
@@ -101,10 +141,8 @@ for _class, _shape, _build in (
     (layers.Rescaling, _IMAGE, lambda: layers.Rescaling(2.0, offset=-1.0)),
     (layers.AveragePooling1D, _SERIES, lambda: layers.AveragePooling1D(2)),
     (layers.AveragePooling2D, _IMAGE, lambda: layers.AveragePooling2D(3, strides=2, padding="same")),
-    (layers.AveragePooling3D, _VOLUME, lambda: layers.AveragePooling3D(2)),
     (layers.AdaptiveAveragePooling1D, _SERIES, lambda: layers.AdaptiveAveragePooling1D(3)),
     (layers.AdaptiveAveragePooling2D, _IMAGE, lambda: layers.AdaptiveAveragePooling2D(4)),
-    (layers.AdaptiveAveragePooling3D, _VOLUME, lambda: layers.AdaptiveAveragePooling3D(3)),
     (layers.GlobalAveragePooling1D, _SERIES, lambda: layers.GlobalAveragePooling1D()),
     (layers.GlobalAveragePooling2D, _IMAGE, lambda: layers.GlobalAveragePooling2D(keepdims=True)),
     (layers.GlobalAveragePooling3D, _VOLUME, lambda: layers.GlobalAveragePooling3D()),
@@ -114,6 +152,16 @@ for _class, _shape, _build in (
     (layers.Resizing, _IMAGE, lambda: layers.Resizing(9, 4)),
 ):
     register(_class, Affine(), Example(_shape, lambda x, build=_build: build()(x)))
+
+register(
+    layers.AveragePooling3D,
+    WindowMean(),
+    Example(_VOLUME, lambda x: layers.AveragePooling3D(2)(x)),
+    Example(_VOLUME, lambda x: layers.AveragePooling3D(3, strides=2, padding="same")(x)),
+)
+register(
+    layers.AdaptiveAveragePooling3D, AdaptiveWindowMean(), Example(_VOLUME, lambda x: layers.AdaptiveAveragePooling3D(3)(x))
+)
 
 for _function, _example in (
     (ops.negative, Example((4,), lambda x: ops.negative(x))),

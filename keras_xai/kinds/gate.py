@@ -5,6 +5,7 @@ import dataclasses
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from keras_xai.kinds.kind import Example, Kind, register
@@ -80,33 +81,42 @@ def _choose(pattern, values, x):
     return chosen
 
 
+def _single(value):
+    """A constant that Keras or TensorFlow keeps in float32, whatever the layer computes in."""
+    return float(np.float32(value))
+
+
 def _like(value, x):
-    return ops.cast(value, x.dtype)
+    # `ops.cast` would take a Python number through float32.
+    return ops.convert_to_tensor(value, dtype=x.dtype)
 
 
 class ReLU(Gate):
     """max(0, x), with a slope below the threshold and a largest value."""
 
     def pieces(self, operation):
-        slope, threshold, largest = operation.negative_slope, operation.threshold, operation.max_value
-        # Keras writes x > threshold, so that the function jumps there unless the threshold is 0.
-        if largest is None:
-            return Pieces((threshold,), (slope, 1.0), (-slope * threshold, 0.0))
-        return Pieces((threshold, largest), (slope, 1.0, 0.0), (-slope * threshold, 0.0, largest))
+        slope = operation.negative_slope
+        threshold = _single(operation.threshold)
+        if operation.max_value is None:
+            if operation.threshold == 0:
+                slope = _single(slope)
+            return Pieces((threshold,), (slope, 1.0), (-slope * operation.threshold, 0.0))
+        largest = _single(operation.max_value)
+        return Pieces((threshold, largest), (slope, 1.0, 0.0), (-slope * operation.threshold, 0.0, largest))
 
 
 class LeakyReLU(Gate):
     """x above 0, negative_slope * x below."""
 
     def pieces(self, operation):
-        return Pieces((0.0,), (operation.negative_slope, 1.0), (0.0, 0.0))
+        return Pieces((0.0,), (_single(operation.negative_slope), 1.0), (0.0, 0.0))
 
 
 class PReLU(Gate):
     """x above 0, alpha * x below, alpha learned for each unit."""
 
     def pieces(self, operation):
-        return Pieces((0.0,), (ops.convert_to_tensor(operation.alpha), 1.0), (0.0, 0.0))
+        return Pieces((0.0,), (operation.alpha, 1.0), (0.0, 0.0))
 
 
 class Clip(Gate):

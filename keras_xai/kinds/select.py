@@ -1,13 +1,13 @@
 """Layers that pass the largest or smallest of several candidates on."""
 
 import abc
-import itertools
 import math
 
 import numpy as np
 from keras import layers, ops
 
 from keras_xai.kinds.kind import Example, Kind, register
+from keras_xai.kinds.windows import adaptive_windows, channels_back, channels_last, pooling_windows
 
 # Stands for the padding that a pooling window reaches into. Finite, since it is multiplied by 0 when it is not chosen.
 _PADDING = -1e30
@@ -67,13 +67,10 @@ class MaxPooling(Select):
     """The largest entry of each window."""
 
     def candidates(self, step, inputs):
-        (x,) = inputs
-        pool = step.operation
-        windows = _Windows(pool.pool_size, pool.strides, pool.padding)
-        return windows(_channels_last(x, pool.data_format))
+        return pooling_windows(step.operation, inputs[0], padding_value=_PADDING)
 
     def arrange(self, step, chosen):
-        return _channels_back(chosen, step.operation.data_format)
+        return channels_back(chosen, step.operation.data_format)
 
 
 class GlobalMaxPooling(Select):
@@ -81,37 +78,25 @@ class GlobalMaxPooling(Select):
 
     def candidates(self, step, inputs):
         (x,) = inputs
-        x = _channels_last(x, step.operation.data_format)
+        x = channels_last(x, step.operation.data_format)
         return ops.reshape(x, (-1, math.prod(x.shape[1:-1]), x.shape[-1]))
 
     def arrange(self, step, chosen):
         if not step.operation.keepdims:
             return chosen
         ones = (1,) * (len(step.output_specs[0].shape) - 2)
-        return _channels_back(ops.reshape(chosen, (-1, *ones, chosen.shape[-1])), step.operation.data_format)
+        return channels_back(ops.reshape(chosen, (-1, *ones, chosen.shape[-1])), step.operation.data_format)
 
 
 class AdaptiveMaxPooling(Select):
     """The largest entry of each of a given number of windows."""
 
     def candidates(self, step, inputs):
-        (x,) = inputs
-        x = _channels_last(x, step.operation.data_format)
-        sizes = x.shape[1:-1]
-        bounds = [
-            [(i * size // parts, -(-(i + 1) * size // parts)) for i in range(parts)]
-            for size, parts in zip(sizes, step.operation.output_size, strict=True)
-        ]
-        longest = [max(end - start for start, end in axis) for axis in bounds]
-        # Shorter windows repeat their last entry: it is equal to itself, which constrains nothing.
-        axes = [
-            np.array([[min(start + k, end - 1) for k in range(length)] for start, end in axis])
-            for axis, length in zip(bounds, longest, strict=True)
-        ]
-        return _gather(x, axes)
+        # Shorter windows are filled up with their own last entry, which constrains nothing.
+        return adaptive_windows(step.operation, inputs[0])[0]
 
     def arrange(self, step, chosen):
-        return _channels_back(chosen, step.operation.data_format)
+        return channels_back(chosen, step.operation.data_format)
 
 
 class Extremum(Select):
@@ -150,73 +135,6 @@ class Reduction(Select):
         rank, axis = len(step.input_specs[0].shape), step.operation.axis
         axes = range(rank) if axis is None else [axis] if isinstance(axis, int) else axis
         return sorted(axis % rank for axis in axes)
-
-
-class _Windows:
-    """Cuts the windows of a pooling out of `(n, *spatial, channels)`: `(n, *windows, entries, channels)`."""
-
-    def __init__(self, pool_size, strides, padding):
-        self._pool_size = pool_size
-        self._strides = strides
-        self._same = padding == "same"
-
-    def __call__(self, x):
-        sizes = x.shape[1:-1]
-        if self._same:
-            counts = [-(-size // stride) for size, stride in zip(sizes, self._strides, strict=True)]
-        else:
-            counts = [
-                (size - pool) // stride + 1 for size, pool, stride in zip(sizes, self._pool_size, self._strides, strict=True)
-            ]
-        spans = [
-            (count - 1) * stride + pool for count, stride, pool in zip(counts, self._strides, self._pool_size, strict=True)
-        ]
-        if self._same:
-            missing = [max(span - size, 0) for span, size in zip(spans, sizes, strict=True)]
-            if any(missing):
-                before_after = [(total // 2, total - total // 2) for total in missing]
-                x = ops.pad(x, ((0, 0), *before_after, (0, 0)), constant_values=_PADDING)
-        if tuple(self._strides) == tuple(self._pool_size):
-            return self._disjoint(x, counts, spans)
-        return _gather(
-            x,
-            [
-                np.arange(count)[:, None] * stride + np.arange(pool)
-                for count, stride, pool in zip(counts, self._strides, self._pool_size, strict=True)
-            ],
-        )
-
-    def _disjoint(self, x, counts, spans):
-        # Windows that do not overlap are a reshape, several times faster to differentiate than a gather.
-        x = x[(slice(None), *(slice(span) for span in spans))]
-        rank = len(counts)
-        split = itertools.chain.from_iterable(zip(counts, self._pool_size, strict=True))
-        x = ops.reshape(x, (-1, *split, x.shape[-1]))
-        order = (0, *range(1, 2 * rank, 2), *range(2, 2 * rank + 1, 2), 2 * rank + 1)
-        return ops.reshape(ops.transpose(x, order), (-1, *counts, math.prod(self._pool_size), x.shape[-1]))
-
-
-def _gather(x, axes):
-    """Windows of `(n, *spatial, channels)`; `axes` lists for each spatial axis the indices `(windows, entries)`."""
-    sizes = x.shape[1:-1]
-    rank = len(sizes)
-    flat = np.zeros((1,) * (2 * rank), "int32")
-    for i, (indices, size) in enumerate(zip(axes, sizes, strict=True)):
-        shape = [1] * (2 * rank)
-        shape[i], shape[rank + i] = indices.shape
-        flat = flat * size + indices.astype("int32").reshape(shape)
-    counts = flat.shape[:rank]
-    entries = math.prod(flat.shape[rank:])
-    x = ops.reshape(x, (-1, math.prod(sizes), x.shape[-1]))
-    return ops.take(x, flat.reshape(*counts, entries), axis=1)
-
-
-def _channels_last(x, data_format):
-    return ops.moveaxis(x, 1, -1) if data_format == "channels_first" else x
-
-
-def _channels_back(x, data_format):
-    return ops.moveaxis(x, -1, 1) if data_format == "channels_first" else x
 
 
 _SERIES, _IMAGE, _VOLUME = (8, 2), (6, 7, 2), (4, 4, 4, 2)

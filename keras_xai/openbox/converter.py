@@ -29,7 +29,7 @@ class OpenBox:
         model: A built `keras.Sequential` or functional `keras.Model`.
         output: Name or index of the output to divide, for a model that has several.
         dtype: Floating-point type of the linear pieces, `"float32"` or `"float64"`, whatever the model was trained in; the
-            type of the model's variables by default. In float64 the pieces are exact to about 1e-14. Polytopes are always
+            type of the model's weights and inputs by default. In float64 the pieces are exact to about 1e-14. Polytopes are always
             computed in float64: in a large network the nearest wall is often nearer than float32 can tell.
         batch_size: Samples in a batch. Memory follows it.
         jit_compile: Whether to compile with XLA.

@@ -5,7 +5,8 @@ import math
 from collections.abc import Sequence
 
 import keras
-from keras import ops
+import numpy as np
+from keras import ops, tree
 
 from keras_xai.graph.target import strip_probabilities
 from keras_xai.graph.trace import Step, trace
@@ -20,7 +21,7 @@ class PiecewiseNetwork:
     Args:
         model: A built Sequential or functional model; only read.
         output: Name or index of the output, for a model that has several.
-        dtype: Floating-point type to compute in; that of the model's variables by default.
+        dtype: Floating-point type to compute in; that of the model's weights and inputs by default.
 
     Raises:
         UnsupportedLayerError: If a layer is not piecewise linear.
@@ -45,7 +46,7 @@ class PiecewiseNetwork:
         problems = refusals(graph) + _integer_inputs(graph)
         if problems:
             raise UnsupportedLayerError(problems)
-        self.dtype = dtype or _variable_dtype(model)
+        self.dtype = dtype or _widest_dtype(model, graph)
         self.graph = dataclasses.replace(graph, steps=tuple(_in_dtype(step, self.dtype) for step in graph.steps))
         shape = self.graph.output_specs[0].shape[1:]
         if None in shape:
@@ -100,9 +101,10 @@ def _position(output, names):
     raise ValueError(f"Expected `output` to be one of {list(names)} or an index. Received: output={output!r}")
 
 
-def _variable_dtype(model):
-    """The widest type among the weights; half precision is computed in float32."""
-    return "float64" if "float64" in {variable.dtype for variable in model.variables} else "float32"
+def _widest_dtype(model, graph):
+    """The widest type among weights and inputs; half precision is computed in float32."""
+    dtypes = {variable.dtype for variable in model.variables} | {spec.dtype for spec in graph.input_specs}
+    return "float64" if "float64" in dtypes else "float32"
 
 
 def _integer_inputs(graph):
@@ -114,6 +116,16 @@ def _integer_inputs(graph):
 
 
 def _in_dtype(step: Step, dtype: str) -> Step:
+    """The step with its layer, and the floating-point constants of its call, in `dtype`."""
     if isinstance(step.operation, keras.Layer):
-        return dataclasses.replace(step, operation=borrow(step.operation, dtype=dtype))
-    return step
+        step = dataclasses.replace(step, operation=borrow(step.operation, dtype=dtype))
+    arguments = tree.map_structure(lambda leaf: _constant_in_dtype(leaf, dtype), step.arguments)
+    return dataclasses.replace(step, arguments=arguments)
+
+
+def _constant_in_dtype(leaf, dtype):
+    if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
+        return leaf.astype(dtype)
+    if ops.is_tensor(leaf) and keras.backend.is_float_dtype(leaf.dtype):
+        return ops.cast(leaf, dtype)
+    return leaf

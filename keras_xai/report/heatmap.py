@@ -1,0 +1,136 @@
+"""The diverging color scale, centered on zero: the only place where signed values become colors."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Red for positive and blue for negative values, white at zero; told apart also by readers who do not see red from green.
+_COLOR_MAP = "RdBu_r"
+
+
+def shared_limit(values: Iterable[np.ndarray]) -> float:
+    """The limit of one color scale for several arrays: their largest absolute value.
+
+    Args:
+        values: Arrays of any shapes.
+
+    Returns:
+        A positive number, so that the scale from `-limit` to `limit` holds all values and zero is its center; 1 where all
+        values are zero.
+
+    Raises:
+        ValueError: If there is no value, or one is NaN or infinite.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_xai.report import shared_limit
+    >>> shared_limit([np.array([1.0, -3.0]), np.array([2.0])])
+    3.0
+    """
+    arrays = [np.asarray(each, dtype="float64") for each in values]
+    if not sum(array.size for array in arrays):
+        raise ValueError("Expected at least one value to find the limit of a color scale. Received: none.")
+    limit = max(np.abs(array).max() for array in arrays if array.size)
+    if not np.isfinite(limit):
+        raise ValueError("Expected finite values for a color scale. Received: NaN or infinity.")
+    return float(limit) or 1.0
+
+
+def heatmap(values: np.ndarray, limit: float | None = None, *, outline: np.ndarray | None = None) -> "Figure":
+    """Draws signed values as colors: red above zero, blue below, white at zero.
+
+    Args:
+        values: `(height, width)`, or `(height, width, channels)`, of which the sum over the channels is drawn.
+        limit: Value of the darkest colors, `shared_limit` of all heatmaps that are to be compared; of these values alone
+            by default.
+        outline: `(height, width)` or `(height, width, channels)`: an image over which a thin line is drawn around the
+            pixels brighter than the middle of its range.
+
+    Returns:
+        A square matplotlib figure without axes.
+
+    Raises:
+        ValueError: If a shape is another one, the limit is not positive, or a value is not finite.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_xai.report import heatmap
+    >>> figure = heatmap(np.array([[1.0, -3.0], [0.0, 2.0]]))
+    >>> figure.axes[0].images[0].get_clim()
+    (-3.0, 3.0)
+    """
+    from keras_xai.report.plots import bare_axes
+
+    values = _flat_image(values, "values")
+    limit = shared_limit([values]) if limit is None else _checked(limit)
+    if not np.isfinite(values).all():
+        raise ValueError("Expected finite values for a heatmap. Received: NaN or infinity.")
+    axes = bare_axes(values.shape)
+    axes.imshow(values, cmap=_COLOR_MAP, vmin=-limit, vmax=limit, interpolation="nearest")
+    if outline is not None:
+        outline = _flat_image(outline, "outline")
+        if outline.shape != values.shape:
+            raise ValueError(f"Expected `outline` to have the height and width of the values, {values.shape}. Received: {outline.shape}.")
+        _draw_outline(axes, outline > (outline.min() + outline.max()) / 2)
+    return axes.figure
+
+
+def color_bar(limit: float, label: str) -> "Figure":
+    """Draws the color scale from `-limit` to `limit`.
+
+    Args:
+        limit: As for `heatmap`.
+        label: What the values are, with their unit.
+
+    Returns:
+        A wide, low matplotlib figure.
+
+    Example:
+
+    >>> from keras_xai.report import color_bar
+    >>> color_bar(3.0, "weight").axes[0].get_xlim()
+    (-3.0, 3.0)
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+    limit = _checked(limit)
+    figure = Figure(figsize=(5.5, 0.75))
+    axes = figure.add_axes((0.04, 0.68, 0.92, 0.26))
+    bar = figure.colorbar(ScalarMappable(Normalize(-limit, limit), _COLOR_MAP), cax=axes, orientation="horizontal")
+    bar.set_ticks(np.linspace(-limit, limit, 5), labels=[f"{tick:.3g}" for tick in np.linspace(-limit, limit, 5)])
+    bar.ax.tick_params(labelsize=9)
+    bar.set_label(label, fontsize=9)
+    return figure
+
+
+def _checked(limit):
+    if not np.isfinite(limit) or limit <= 0:
+        raise ValueError(f"Expected `limit` to be a positive number. Received: limit={limit!r}")
+    return float(limit)
+
+
+def _flat_image(values, name):
+    values = np.asarray(values, dtype="float64")
+    if values.ndim not in (2, 3) or not values.size:
+        raise ValueError(
+            f"Expected `{name}` to have shape (height, width) or (height, width, channels). Received: shape {values.shape}. "
+            "Draw one sample at a time."
+        )
+    return values.sum(axis=2) if values.ndim == 3 else values
+
+
+def _draw_outline(axes, mask):
+    """Lines along the pixel edges at which the mask changes; pixel (row, column) has its center at its indices."""
+    from matplotlib.collections import LineCollection
+
+    sides = [((c + 0.5, r - 0.5), (c + 0.5, r + 0.5)) for r, c in np.argwhere(mask[:, 1:] != mask[:, :-1])]
+    tops = [((c - 0.5, r + 0.5), (c + 0.5, r + 0.5)) for r, c in np.argwhere(mask[1:] != mask[:-1])]
+    axes.add_collection(LineCollection(sides + tops, colors="#30363d", linewidths=0.8, capstyle="round"))

@@ -1,0 +1,181 @@
+"""The linear pieces of a network as a page."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_xai.report.heatmap import color_bar, heatmap, shared_limit
+from keras_xai.report.page import Page, Panel
+from keras_xai.report.plots import histogram, picture
+
+if TYPE_CHECKING:
+    from keras_xai.openbox import LinearPieces, Walls
+
+
+def openbox_page(
+    local: "LinearPieces",
+    walls: "Walls",
+    *,
+    images: np.ndarray | None = None,
+    labels: Sequence[int] | None = None,
+    class_names: Sequence[str] | None = None,
+    show: Sequence[int] | None = None,
+    page: Page | None = None,
+) -> Page:
+    """A page on the linear pieces of image samples: what each piece looks at, and how far it is the network.
+
+    For each sample shown, its image stands beside the decision features of the predicted class against the runner-up, all
+    on one color scale. A histogram of the certified radii of all samples follows.
+
+    Args:
+        local: The linear pieces of n samples whose inputs are images, `(n, height, width)` or
+            `(n, height, width, channels)`, for at least two classes.
+        walls: `local.nearest_wall()`, in the Euclidean norm.
+        images: `(n, height, width)` or `(n, height, width, 1 or 3)`, what to show where the samples themselves are not
+            fit to be looked at; the samples by default.
+        labels: `(n,)`, the true classes, where they are known.
+        class_names: Names of all classes of the model; their indices by default.
+        show: Which samples get a panel, in this order; the first ten by default.
+        page: A page to go on with; a new one by default.
+
+    Returns:
+        The page.
+
+    Raises:
+        ValueError: If the samples are not images, fewer than two classes were asked for, or the arguments do not belong
+            together.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.openbox import OpenBox
+    >>> from keras_xai.report import openbox_page
+    >>> model = keras.Sequential([
+    ...     keras.Input((6, 6, 1)),
+    ...     keras.layers.Conv2D(4, 3, activation="relu"),
+    ...     keras.layers.Flatten(),
+    ...     keras.layers.Dense(3, activation="softmax"),
+    ... ])
+    >>> local = OpenBox(model)(np.random.default_rng(0).random((5, 6, 6, 1)), verbose=0)
+    >>> page = openbox_page(local, local.nearest_wall(verbose=0), class_names=["cat", "dog", "bird"])
+    >>> page.html().count('class="panel"')
+    5
+    """
+    images = _checked_images(local, images)
+    _check_counts(local, walls, labels, class_names)
+    chosen = _checked_choice(local, show)
+    features = local.decision_features(against="runner-up")
+    limit = shared_limit([_drawn(features[i]) for i in chosen])
+    page = Page("Linear pieces of a network") if page is None else page
+    page.heading("What the linear pieces look at")
+    page.text(
+        "Beside each image stand the weights by which the linear piece at this image prefers the predicted class to the class "
+        "with the next score. Making a red pixel brighter raises the score of the predicted class against the runner-up, making "
+        "a blue pixel brighter lowers it; white pixels do not matter. The thin line goes around the brighter half of the "
+        "image's range. All heatmaps have this one scale, so that their colors can be compared:"
+    )
+    page.figure(color_bar(limit, "change of the score difference for a change of the pixel by 1"))
+    page.panels(
+        Panel(
+            title=_title(local, i, class_names),
+            figures=[picture(images[i]), heatmap(features[i], limit, outline=images[i])],
+            caption=_caption(local, walls, i, labels, class_names),
+        )
+        for i in chosen
+    )
+    page.text(
+        "A wall is where one unit of the network changes its linear piece: a ReLU switches on or off, or another entry of a "
+        "max-pooling window becomes the largest. The numbers in parentheses are the unit's index in its layer; for max pooling, "
+        "of the window, the rival entry in it and the channel."
+    )
+    return _add_radii(page, walls.distance)
+
+
+def _add_radii(page, radii):
+    page.heading("How far the linear pieces reach")
+    left_out = []
+    if (radii <= 0).any():
+        left_out.append(f"{int((radii <= 0).sum())} samples lie exactly on a wall; their radius is 0 and not drawn.")
+    if np.isinf(radii).any():
+        left_out.append(f"{int(np.isinf(radii).sum())} samples are on a piece without a wall; their radius is infinite and not drawn.")
+    text = " ".join(
+        [f"Distance from each of the {len(radii)} samples to the nearest wall. Within it, the linear piece is the network.", *left_out]
+    )
+    if (np.isfinite(radii) & (radii > 0)).any():
+        return page.figure(histogram(radii, "certified radius (Euclidean distance, logarithmic scale)"), text)
+    return page.text(text)
+
+
+def _ranked(local, i):
+    """The two classes of the highest scores, and the difference of these."""
+    scores = local.scores[i, local.outputs[i]]
+    first, second = np.argsort(-scores, kind="stable")[:2]
+    return local.outputs[i, first], local.outputs[i, second], scores[first] - scores[second]
+
+
+def _title(local, i, class_names):
+    predicted, rival, _ = _ranked(local, i)
+    return f"{_name(predicted, class_names)}, not {_name(rival, class_names)}"
+
+
+def _caption(local, walls, i, labels, class_names):
+    predicted, rival, lead = _ranked(local, i)
+    first, second = _name(predicted, class_names), _name(rival, class_names)
+    truth = ""
+    if labels is not None:
+        truth = " (correct)" if labels[i] == predicted else f" (wrong: it is {_name(labels[i], class_names)})"
+    return (
+        f"Predicted {first}{truth}, ahead of {second} by {lead:.3g} in score. Red pixels speak for {first}, blue pixels for {second}. "
+        + _reach(walls, i)
+    )
+
+
+def _reach(walls, i):
+    if np.isinf(walls.distance[i]):
+        return "Valid everywhere: this piece has no wall."
+    unit = f"unit ({', '.join(map(str, walls.unit[i]))}) of {walls.layer[i]}"
+    if walls.distance[i] <= 0:
+        return f"Valid at this very image only, which lies on a wall: {unit}."
+    return f"Valid within a Euclidean distance of {walls.distance[i]:.2g}; the nearest wall is {unit}."
+
+
+def _name(index, class_names):
+    return str(index) if class_names is None else str(class_names[index])
+
+
+def _drawn(features):
+    # As `heatmap` draws them: a limit of single channels would not be that of their sum.
+    return features.sum(axis=2) if features.ndim == 3 else features
+
+
+def _checked_images(local, images):
+    shape = getattr(local.x, "shape", None)
+    if shape is None or len(shape) not in (3, 4):
+        raise ValueError(
+            "Expected the linear pieces of images, of shape (n, height, width) or (n, height, width, channels). "
+            f"Received: samples of {'several inputs' if shape is None else f'shape {shape}'}."
+        )
+    if local.outputs.shape[1] < 2:
+        raise ValueError("Expected the linear pieces of at least two classes. Received: one. Call the `OpenBox` with more `outputs`.")
+    images = np.asarray(local.x if images is None else images)
+    if images.shape[:3] != shape[:3]:
+        raise ValueError(f"Expected `images` to begin with the shape of the samples, {shape[:3]}. Received: an array of shape {images.shape}.")
+    return images
+
+
+def _check_counts(local, walls, labels, class_names):
+    n, num_classes = local.scores.shape
+    if len(walls.distance) != n:
+        raise ValueError(f"Expected `walls` of the same {n} samples, from `local.nearest_wall()`. Received: walls of {len(walls.distance)} samples.")
+    if labels is not None and len(labels) != n:
+        raise ValueError(f"Expected one label for each of the {n} samples. Received: {len(labels)} labels.")
+    if class_names is not None and len(class_names) != num_classes:
+        raise ValueError(f"Expected `class_names` to name the model's {num_classes} classes. Received: {len(class_names)} names.")
+
+
+def _checked_choice(local, show):
+    chosen = np.arange(min(10, len(local))) if show is None else np.asarray(show)
+    if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu" or chosen.min() < 0 or chosen.max() >= len(local):
+        raise ValueError(f"Expected `show` to be indices of samples, from 0 to {len(local) - 1}. Received: show={show!r}")
+    return chosen

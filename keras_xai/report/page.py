@@ -1,0 +1,175 @@
+"""`Page`: an HTML page in one file, with its pictures inside."""
+
+import base64
+import dataclasses
+import html
+import io
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Twice the 96 pixels that a browser gives to an inch, so that pictures stay sharp on fine screens.
+_PIXELS_PER_INCH = 192
+
+_STYLE = """
+:root { color-scheme: light; }
+body { margin: 0 auto; padding: 2.5rem 1.5rem 4rem; max-width: 70rem; background: #fff; color: #1c2024;
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+h1 { font-size: 1.9rem; line-height: 1.25; margin: 0 0 1rem; }
+h2 { font-size: 1.3rem; margin: 2.5rem 0 .75rem; padding-bottom: .3rem; border-bottom: 1px solid #d9dde1; }
+h3 { font-size: 1.05rem; margin: 1.5rem 0 .5rem; }
+p { max-width: 48rem; margin: 0 0 .8rem; }
+table { border-collapse: collapse; margin: 1rem 0 1.5rem; font-size: .95rem; }
+caption, figcaption { color: #59636e; font-size: .9rem; text-align: left; }
+caption { caption-side: bottom; padding-top: .5rem; }
+th, td { padding: .38rem 1.2rem .38rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #e6e9ec; }
+th { font-weight: 600; border-bottom-color: #a9b1ba; }
+td + td, th + th { text-align: right; padding-right: 0; font-variant-numeric: tabular-nums; white-space: nowrap; }
+figure { margin: 1rem 0; }
+figure img { max-width: 100%; height: auto; display: block; }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(31rem, 100%), 1fr)); gap: 1rem; margin: 1rem 0; }
+.panel { border: 1px solid #e0e4e8; border-radius: 8px; padding: .9rem 1rem 1rem; }
+.panel h3 { margin: 0 0 .6rem; }
+.panel figure { display: flex; flex-wrap: wrap; gap: .75rem; margin: 0; }
+.panel img { width: 9.25rem; flex: none; }
+.panel figcaption { flex: 1 1 9rem; }
+@media print { .panel { break-inside: avoid; } }
+""".strip()
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """Some pictures of equal size side by side, with what is seen in them.
+
+    Attributes:
+        title: A few words.
+        figures: matplotlib figures.
+        caption: What is seen in them.
+    """
+
+    title: str
+    figures: Sequence["Figure"]
+    caption: str
+
+
+class Page:
+    """An HTML page without external files: its style is in its head, its pictures are embedded.
+
+    Parts are added from top to bottom, and every method that adds one returns the page. All text is plain text: what
+    is HTML in it is shown, not obeyed.
+
+    Args:
+        title: Heading of the page and title of its window.
+
+    Example:
+
+    >>> from keras_xai.report import Page
+    >>> page = Page("Digits").text("Accuracy & radius").table([("accuracy", "97 %")])
+    >>> "<p>Accuracy &amp; radius</p>" in page.html()
+    True
+    """
+
+    def __init__(self, title: str):
+        self._title = html.escape(str(title))
+        self._parts: list[str] = []
+
+    def heading(self, text: str, level: int = 2) -> "Page":
+        """Adds a heading.
+
+        Args:
+            text: The heading.
+            level: 2 for a section, 3 for a part of one; 1 is the page's title.
+        """
+        if level not in (2, 3):
+            raise ValueError(f"Expected `level` to be 2 or 3; the page's title is the only heading of level 1. Received: level={level!r}")
+        return self._add(f"<h{level}>{html.escape(str(text))}</h{level}>")
+
+    def text(self, text: str) -> "Page":
+        """Adds a paragraph."""
+        return self._add(f"<p>{html.escape(str(text))}</p>")
+
+    def table(self, rows: Iterable[Sequence], *, header: Sequence | None = None, caption: str | None = None) -> "Page":
+        """Adds a table.
+
+        Args:
+            rows: Equally long sequences of cells; the first cell of a row names it.
+            header: Names of the columns.
+            caption: What the table shows.
+
+        Raises:
+            ValueError: If there are no rows or they differ in length.
+        """
+        rows = [tuple(row) for row in rows]
+        lengths = {len(row) for row in rows} | ({len(header)} if header is not None else set())
+        if not rows or len(lengths) > 1:
+            raise ValueError(f"Expected one row or more, all of them (and `header`) of one length. Received: {len(rows)} rows of {sorted(lengths)} cells.")
+        lines = [f"<caption>{html.escape(caption)}</caption>"] if caption else []
+        if header is not None:
+            lines.append(f"<thead>{_row(header, 'th')}</thead>")
+        lines += ["<tbody>", *(_row(row, "td") for row in rows), "</tbody>"]
+        return self._add("<table>", *lines, "</table>")
+
+    def figure(self, figure: "Figure", caption: str = "") -> "Page":
+        """Adds a picture.
+
+        Args:
+            figure: A matplotlib figure; drawn now, so that later changes to it are not seen.
+            caption: What is seen in it.
+        """
+        width = figure.get_size_inches()[0] * _PIXELS_PER_INCH / 2
+        return self._add(_figure([_image(figure, caption, f' width="{width:.0f}"')], caption))
+
+    def panels(self, panels: Iterable[Panel]) -> "Page":
+        """Adds panels in a grid that has as many columns as the window has room for."""
+        lines = []
+        for panel in panels:
+            images = [_image(figure, panel.title) for figure in panel.figures]
+            lines += ['<section class="panel">', f"<h3>{html.escape(panel.title)}</h3>", _figure(images, panel.caption), "</section>"]
+        return self._add('<div class="panels">', *lines, "</div>")
+
+    def html(self) -> str:
+        """The page."""
+        head = (
+            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f"<title>{self._title}</title>\n<style>\n{_STYLE}\n</style>\n</head>"
+        )
+        return "\n".join([head, "<body>", f"<h1>{self._title}</h1>", *self._parts, "</body>", "</html>", ""])
+
+    def save(self, path: str | os.PathLike) -> pathlib.Path:
+        """Writes the page to a file.
+
+        Args:
+            path: Name of the file; its folder must exist.
+
+        Returns:
+            The path.
+        """
+        path = pathlib.Path(path)
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"Expected a file name in an existing folder. Received: path={str(path)!r}. Create the folder first.")
+        path.write_text(self.html(), encoding="utf-8")
+        return path
+
+    def _add(self, *lines):
+        self._parts.append("\n".join(lines))
+        return self
+
+
+def _row(cells, tag):
+    return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _figure(images, caption):
+    return "\n".join(["<figure>", *images, *([f"<figcaption>{html.escape(caption)}</figcaption>"] if caption else []), "</figure>"])
+
+
+def _image(figure, description, attributes=""):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_PIXELS_PER_INCH)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(description)}"{attributes}>'

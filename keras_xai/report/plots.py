@@ -1,0 +1,104 @@
+"""Drawings that are not heatmaps: images as they are, and histograms. All build figures directly, without pyplot's state."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_INCHES = 1.6
+
+
+def bare_axes(shape: tuple[int, int]) -> "Axes":
+    """The axes of a new figure for an image of `(height, width)` that fills it, with a thin frame and no ticks."""
+    from matplotlib.figure import Figure
+
+    height, width = shape
+    longest = max(height, width)
+    # The larger side is fixed, so that pictures of one shape are of one size on a page.
+    figure = Figure(figsize=(_INCHES * width / longest, _INCHES * height / longest))
+    axes = figure.add_axes((0.005, 0.005, 0.99, 0.99))
+    axes.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="auto")
+    for spine in axes.spines.values():
+        spine.set(color="#c4cad0", linewidth=0.8)
+    return axes
+
+
+def picture(image: np.ndarray) -> "Figure":
+    """Draws an image as it is: gray from its least to its largest value, or in its colors.
+
+    Args:
+        image: `(height, width)` or `(height, width, 1)`; or `(height, width, 3)`, red, green and blue, moved into the range
+            from 0 to 1 if it is not there.
+
+    Returns:
+        A matplotlib figure without axes.
+
+    Raises:
+        ValueError: If the shape is another one.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_xai.report import picture
+    >>> picture(np.eye(8)).axes[0].images[0].get_array().shape
+    (8, 8)
+    """
+    image = np.asarray(image, dtype="float64")
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[..., 0]
+    if image.ndim != 2 and not (image.ndim == 3 and image.shape[2] == 3):
+        raise ValueError(
+            "Expected `image` to have shape (height, width), (height, width, 1) or (height, width, 3). "
+            f"Received: shape {image.shape}. Draw one image at a time, and choose channels where there are more."
+        )
+    low, high = image.min(), image.max()
+    if image.ndim == 3 and (low < 0 or high > 1):
+        image = (image - low) / (high - low or 1)
+    axes = bare_axes(image.shape[:2])
+    axes.imshow(image, cmap="gray", interpolation="nearest")
+    return axes.figure
+
+
+def histogram(values: np.ndarray, label: str) -> "Figure":
+    """Draws how many of some positive numbers are of which size, on a logarithmic scale, and marks their median.
+
+    Args:
+        values: Numbers of any shape; those that are not positive and finite have no place on the scale and are left out.
+        label: What the numbers are, with their unit.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: If no value is positive and finite.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_xai.report import histogram
+    >>> histogram(np.array([1e-3, 1e-2, 1e-2]), "distance").axes[0].get_xscale()
+    'log'
+    """
+    from matplotlib.figure import Figure
+
+    values = np.asarray(values, dtype="float64").ravel()
+    values = values[np.isfinite(values) & (values > 0)]
+    if not values.size:
+        raise ValueError("Expected at least one positive, finite number for a histogram on a logarithmic scale. Received: none.")
+    figure = Figure(figsize=(7.0, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    low, high = np.log10(values.min()), np.log10(values.max())
+    # Five bars to a factor of ten, the same width in every report; at least one bar where all values are equal.
+    edges = np.arange(np.floor(low * 5), np.floor(high * 5) + 2) / 5
+    axes.hist(values, bins=10.0**edges, color="#5b7fa6", edgecolor="white", linewidth=0.6)
+    axes.axvline(np.median(values), color="#1c2024", linewidth=1.2, linestyle="--", label=f"median {np.median(values):.2g}")
+    axes.set_xscale("log")
+    axes.set_xlabel(label, fontsize=10)
+    axes.set_ylabel("samples", fontsize=10)
+    axes.tick_params(labelsize=9)
+    axes.legend(frameon=False, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure

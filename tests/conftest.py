@@ -1,0 +1,55 @@
+"""Fixtures: double precision, and the zoo of small trained networks."""
+
+import functools
+import os
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from tests.zoo import ZOO, in_dtype
+
+
+@pytest.fixture
+def float64():
+    """Layers made in this test compute in float64: that takes the policy, `set_floatx` alone does not do it."""
+    with in_dtype("float64"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """scikit-learn's digits `(images, labels)`, dequantized, so that no two grey levels are exactly equal."""
+    images, labels = load_digits(return_X_y=True)
+    noise = np.random.default_rng(0).uniform(size=images.shape)
+    return ((images + noise) / 16 - 0.5).reshape(-1, 8, 8, 1), labels
+
+
+@pytest.fixture(scope="session")
+def trained(digits):
+    """A function from a name in the zoo to that network, trained on the digits in float64."""
+    images, labels = digits
+
+    @functools.cache
+    def train(name):
+        with in_dtype("float64"):
+            keras.utils.set_random_seed(0)
+            model = ZOO[name]()
+            model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+            model.fit(images[:1500], labels[:1500], epochs=6, batch_size=64, verbose=0)
+            accuracy = model.evaluate(images[1500:], labels[1500:], verbose=0)[1]
+        assert accuracy > 0.5, f"the zoo's {name} has not learned anything: {accuracy}"
+        return model
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def data_folder():
+    """The folder of real data and pretrained networks."""
+    folder = os.environ.get("KERAS_XAI_DATA")
+    if not folder or not pathlib.Path(folder).is_dir():
+        pytest.skip("needs real data: set KERAS_XAI_DATA to its folder")
+    return pathlib.Path(folder)

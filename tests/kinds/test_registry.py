@@ -1,0 +1,107 @@
+"""Every registered layer is exact on the linear piece that its kind claims, and its kind says what it is."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_xai.graph import trace
+from keras_xai.kinds import expand, kind_of, refusals, registry
+from keras_xai.openbox import OpenBox, UnsupportedLayerError
+from tests.zoo import in_dtype
+
+NUM_SAMPLES, NUM_POINTS = 4, 250
+
+CASES = [(entry, example) for entry in registry() for example in entry.examples]
+NAMES = [f"{entry.operation.__module__.split('.')[-1]}-{entry.operation.__name__}-{entry.examples.index(example)}" for entry, example in CASES]
+LINEAR = [(case, name) for case, name in zip(CASES, NAMES, strict=True) if case[0].kind.role != "smooth"]
+SMOOTH = [(case, name) for case, name in zip(CASES, NAMES, strict=True) if case[0].kind.role == "smooth"]
+
+
+# TensorFlow resizes in float32 whatever the input, has no 3-D pooling in float64 on a CPU, and convolves with a constant
+# in its own type only: there the model itself, not its linear piece, is off by float32's rounding.
+SINGLE_PRECISION = (
+    "UpSampling2D",
+    "Resizing",
+    "Resize",
+    "Conv",
+    "AveragePooling3D",
+    "AdaptiveAveragePooling3D",
+    "MaxPooling3D",
+    "AdaptiveMaxPooling3D",
+)
+
+
+def _parametrize(cases):
+    return pytest.mark.parametrize("entry, example", [case for case, _ in cases], ids=[name for _, name in cases])
+
+
+@_parametrize(LINEAR)
+def test_linear_pieces_are_exact(entry, example):
+    keras.utils.set_random_seed(1)
+    single = entry.operation.__name__ in SINGLE_PRECISION
+    with in_dtype("float32" if single else "float64"):
+        model = example.model()
+    x = np.random.default_rng(0).normal(size=(NUM_SAMPLES, *example.shape))
+    box = OpenBox(model, dtype="float64", batch_size=NUM_SAMPLES)
+    local = box(x, verbose=0)
+    wall = local.nearest_wall(verbose=0)
+    reach = np.minimum(wall.distance, 10.0)
+
+    offsets = np.random.default_rng(2).normal(size=(NUM_POINTS, *x.shape))
+    lengths = np.linalg.norm(offsets.reshape(NUM_POINTS, NUM_SAMPLES, -1), axis=-1)
+    scale = 0.999 * reach / lengths
+    points = x + offsets * scale.reshape(NUM_POINTS, NUM_SAMPLES, *[1] * len(example.shape))
+    actual = _outputs(model, points.reshape(-1, *example.shape)).reshape(NUM_POINTS, NUM_SAMPLES, -1)
+    flat = points.reshape(NUM_POINTS, NUM_SAMPLES, -1)
+    predicted = np.einsum("nkd,pnd->pnk", local.coef.reshape(NUM_SAMPLES, actual.shape[-1], -1), flat) + local.intercept
+    tolerance = 2e-6 if single else 1e-10
+    assert np.abs(actual - predicted).max() <= tolerance * max(1.0, np.abs(actual).max())
+
+    # The control: just beyond the wall the network is on another piece.
+    near = np.isfinite(wall.distance)
+    if entry.kind.role in ("gate", "select"):
+        assert near.all()
+    if near.any():
+        step = (2 * np.where(near, wall.distance, 0)).reshape(-1, *[1] * len(example.shape)) * wall.direction
+        beyond = _outputs(model, x + step)
+        assert not local.contains(x + step)[near].any()
+        assert (np.abs(beyond - local.predict(x + step)).max(axis=1)[near] > 10 * tolerance).all()
+
+
+def _outputs(model, x):
+    return np.asarray(ops.convert_to_numpy(model(x, training=False))).reshape(len(x), -1)
+
+
+@_parametrize(SMOOTH)
+def test_smooth_layers_are_refused_by_path_class_and_reason(entry, example):
+    with pytest.raises(UnsupportedLayerError) as caught:
+        OpenBox(_with_head(example))
+    problem = next(problem for problem in caught.value.problems if problem.layer is entry.operation)
+    assert problem.path in str(caught.value)
+    assert entry.operation.__name__ in str(caught.value)
+    assert problem.reason in str(caught.value)
+
+
+def _with_head(example):
+    """The example with something after it, so that a final softmax or sigmoid is not left out as such."""
+    x = keras.Input(example.shape)
+    y = example.build(x)
+    return keras.Model(x, keras.layers.Dense(2)(y))
+
+
+@pytest.mark.parametrize("entry", registry(), ids=lambda entry: entry.operation.__name__)
+def test_every_entry_has_an_example_that_uses_it(entry):
+    assert entry.examples
+    for example in entry.examples:
+        operations = [type(step.operation) for step in trace(example.model()).steps]
+        assert entry.operation in operations
+
+
+@pytest.mark.parametrize("entry", registry(), ids=lambda entry: entry.operation.__name__)
+def test_kinds_are_described_and_final(entry):
+    assert entry.kind.role in ("affine", "merge", "shape", "gate", "select", "composite", "smooth")
+    assert type(entry.kind).__doc__
+    graph = expand(trace(entry.examples[0].model()))
+    assert bool(refusals(graph)) == (entry.kind.role == "smooth")
+    assert all(kind_of(step).parts(step) is None for step in graph.steps)

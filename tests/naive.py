@@ -1,0 +1,84 @@
+"""Slow, plain replicas, written without the package: what its results are held against."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+_DUAL = {1: np.inf, 2: 2, np.inf: 1}
+
+
+def logits_model(model):
+    """The model without its final softmax."""
+    last = model.layers[-1]
+    if isinstance(last, keras.layers.Softmax):
+        return keras.Model(model.inputs, last.input)
+    assert last.activation is keras.activations.softmax
+    head = keras.layers.Dense(last.units, dtype=last.dtype_policy)
+    plain = keras.Model(model.inputs, head(last.input))
+    head.set_weights(last.get_weights())
+    return plain
+
+
+def linear_piece(logits, x, step):
+    """`(W, b)` of one sample from differences of the model's own outputs, which are exact where it is linear."""
+    flat = x.reshape(-1)
+    units = step * np.eye(flat.size)
+    ahead = logits.predict((flat + units).reshape(-1, *x.shape), verbose=0)
+    behind = logits.predict((flat - units).reshape(-1, *x.shape), verbose=0)
+    weights = ((ahead - behind) / (2 * step)).T.reshape(-1, *x.shape)
+    value = logits.predict(x[np.newaxis], verbose=0)[0]
+    return weights, value - np.tensordot(weights.reshape(len(value), -1), flat, 1)
+
+
+def certified_radius(model, x, norm):
+    """`min |z| / ||a||` over the gates, and over the pairs of pooling candidates that involve the winner."""
+    q = _DUAL[norm]
+    with tf.GradientTape(persistent=True) as tape:
+        point = tf.constant(x[np.newaxis])
+        tape.watch(point)
+        gates, pools = _constraints(model, point)
+    least = np.inf
+    for z in gates:
+        rows = tape.jacobian(z, point).numpy().reshape(len(z), -1)
+        least = min(least, _nearest(np.abs(z.numpy()), rows, q))
+    for candidates in pools:  # (4, windows)
+        rows = tape.jacobian(candidates, point).numpy().reshape(*candidates.shape, -1)
+        values = candidates.numpy()
+        for window in range(values.shape[1]):
+            winner = values[:, window].argmax()
+            gaps = values[winner, window] - values[:, window]
+            least = min(least, _nearest(gaps, rows[winner, window] - rows[:, window], q))
+    return least
+
+
+def _nearest(values, rows, q):
+    norms = np.linalg.norm(rows, ord=q, axis=1)
+    moving = norms > 1e-12 * max(norms.max(), 1e-300)
+    return (values[moving] / norms[moving]).min() if moving.any() else np.inf
+
+
+def _constraints(model, x):
+    gates, pools = [], []
+    for layer in model.layers:
+        activation = getattr(layer, "activation", None)
+        if isinstance(layer, (keras.layers.ReLU, keras.layers.LeakyReLU)):
+            gates.append(tf.reshape(x, [-1]))
+            x = layer(x)
+        elif activation is keras.activations.relu:
+            x = _linear_part(layer, x)
+            gates.append(tf.reshape(x, [-1]))
+            x = tf.nn.relu(x)
+        elif isinstance(layer, keras.layers.MaxPooling2D):
+            pools.append(tf.stack([tf.reshape(x[:, i::2, j::2], [-1]) for i in range(2) for j in range(2)]))
+            x = layer(x)
+        elif activation is keras.activations.softmax or isinstance(layer, keras.layers.Softmax):
+            break
+        else:
+            x = layer(x, training=False) if isinstance(layer, keras.layers.BatchNormalization) else layer(x)
+    return gates, pools
+
+
+def _linear_part(layer, x):
+    if isinstance(layer, keras.layers.Dense):
+        return x @ layer.kernel + layer.bias
+    return tf.nn.conv2d(x, layer.kernel, layer.strides, layer.padding.upper()) + layer.bias

@@ -19,14 +19,19 @@ def logits_model(model):
     return plain
 
 
+def evaluate(model, x):
+    """The model's outputs in its own precision; `predict` would cast its input to `keras.config.floatx()`."""
+    return np.concatenate([model(part, training=False).numpy() for part in np.array_split(x, -(-len(x) // 1000))])
+
+
 def linear_piece(logits, x, step):
     """`(W, b)` of one sample from differences of the model's own outputs, which are exact where it is linear."""
     flat = x.reshape(-1)
     units = step * np.eye(flat.size)
-    ahead = logits.predict((flat + units).reshape(-1, *x.shape), verbose=0)
-    behind = logits.predict((flat - units).reshape(-1, *x.shape), verbose=0)
+    ahead = evaluate(logits, (flat + units).reshape(-1, *x.shape))
+    behind = evaluate(logits, (flat - units).reshape(-1, *x.shape))
     weights = ((ahead - behind) / (2 * step)).T.reshape(-1, *x.shape)
-    value = logits.predict(x[np.newaxis], verbose=0)[0]
+    value = evaluate(logits, x[np.newaxis])[0]
     return weights, value - np.tensordot(weights.reshape(len(value), -1), flat, 1)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 
 import keras
+import numpy as np
 from keras import layers
 
 
@@ -23,6 +24,7 @@ def in_float32(model, name):
     """The zoo's network `name` in float32, with the weights of `model`."""
     with in_dtype("float32"):
         copy = ZOO[name]()
+        copy(np.zeros((1, 8, 8, 1), "float32"))  # builds the layers that serve as activations
     copy.set_weights(model.get_weights())
     return copy
 
@@ -55,7 +57,7 @@ def cnn():
             layers.Conv2D(6, 3, padding="same"),
             layers.BatchNormalization(),
             layers.ReLU(),
-            layers.MaxPooling2D(),
+            layers.MaxPooling2D(2),
             layers.Conv2D(8, 3, activation="relu"),
             layers.Dropout(0.2),
             layers.Flatten(),
@@ -80,7 +82,7 @@ def concatenate(x):
     b = layers.Conv2D(4, 3, padding="same", activation=layers.PReLU(shared_axes=(1, 2)))(x)
     c = layers.MaxPooling2D(2, strides=1, padding="same")(x)
     x = layers.Concatenate()([a, b, c])
-    return layers.Flatten()(layers.AveragePooling2D()(x))
+    return layers.Flatten()(layers.AveragePooling2D(2)(x))
 
 
 @_functional
@@ -102,7 +104,7 @@ def shared(x):
 @_functional
 def nested(x):
     block = keras.Sequential(
-        [keras.Input((8, 8, 1)), layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D()], name="block"
+        [keras.Input((8, 8, 1)), layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D(2)], name="block"
     )
     inner = keras.Input((8, 8, 1))
     backbone = keras.Model(inner, layers.Flatten()(block(2.0 * inner)), name="backbone")
@@ -112,7 +114,7 @@ def nested(x):
 @_functional
 def series(x):
     x = layers.Conv1D(12, 3, padding="same", activation="relu")(layers.Reshape((8, 8))(x))
-    x = layers.MaxPooling1D()(x)
+    x = layers.MaxPooling1D(2)(x)
     return layers.GlobalMaxPooling1D()(layers.Conv1D(24, 2, activation="relu")(x))
 
 
@@ -120,7 +122,7 @@ def series(x):
 def transpose(x):
     x = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(x)
     x = layers.Conv2DTranspose(3, 3, strides=2, padding="same", activation="relu")(x)
-    return layers.Flatten()(layers.UpSampling2D()(layers.AveragePooling2D()(x)))
+    return layers.Flatten()(layers.UpSampling2D()(layers.AveragePooling2D(2)(x)))
 
 
 ZOO = {

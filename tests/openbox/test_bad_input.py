@@ -1,0 +1,179 @@
+"""What cannot be done is refused before any work: with what was received, what was expected, and how to go on."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from keras_xai.openbox import OpenBox, UnsupportedLayerError
+
+
+@pytest.fixture(scope="module")
+def box():
+    return OpenBox(keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(5, "relu"), layers.Dense(3)]))
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(0).normal(size=(6, 4, 4, 1)).astype("float32")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda x: x[0], r"Expected an array of shape \(None, 4, 4, 1\).*Received: an array of shape \(4, 4, 1\).*np.newaxis"),
+        (lambda x: x[:, :3], r"Expected an array of shape \(None, 4, 4, 1\).*Received: an array of shape \(6, 3, 4, 1\)"),
+        (lambda x: x.reshape(6, 16), r"Received: an array of shape \(6, 16\)"),
+        (lambda x: x[:0], r"at least one sample. Received: an empty array of shape \(0, 4, 4, 1\)"),
+        (lambda x: x.astype(str), r"Expected real numbers.*dtype <U"),
+        (lambda x: x.astype(complex), r"Expected real numbers.*dtype complex128"),
+        (lambda x: x.astype(object), r"Expected real numbers.*dtype object"),
+        (lambda x: np.where(np.arange(6)[:, None, None, None] == 2, np.nan, x), r"finite numbers.*in 1 of 6 samples, first in sample 2"),
+        (lambda x: np.where(x > 0, np.inf, x), r"finite numbers"),
+        (lambda x: [x, x], r"Expected"),
+        (lambda x: {"wrong": x}, r"Expected the inputs \['.*'\]. Received: a dict with the keys \['wrong'\]"),
+        (lambda x: tf.data.Dataset.from_tensor_slices(x).batch(4).take(0), r"at least one batch"),
+        (lambda x: tf.data.Dataset.from_tensor_slices(x), r"Received: an array of shape \(4, 4, 1\)"),
+        (lambda x: None, r"Expected real numbers.*dtype object"),
+    ],
+)
+def test_samples(change, message, box, x):
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        box(change(x), verbose=0)
+
+
+@pytest.mark.parametrize("outputs", [[3], [-1], [0.5], "top", [[0, 1]], [], np.zeros((6, 1, 1), int), np.zeros((5, 2), int)])
+def test_outputs(outputs, box, x):
+    with pytest.raises(ValueError, match=r"(?s)Expected.*outputs?.*Received"):
+        box(x, outputs=outputs, verbose=0)
+
+
+def test_too_few_outputs_for_a_dataset(box, x):
+    with pytest.raises(ValueError, match="outputs"):
+        box(tf.data.Dataset.from_tensor_slices(x).batch(4), outputs=np.zeros((5, 1), int), verbose=0)
+
+
+def test_integers_are_numbers(box, x):
+    grey = np.round(10 * x).astype("int16")
+    np.testing.assert_array_equal(box(grey, verbose=0).scores, box(grey.astype("float32"), verbose=0).scores)
+
+
+@pytest.mark.parametrize("method", ["predict", "contains", "exit_distance"])
+@pytest.mark.parametrize("change", [lambda x: x[:5], lambda x: x[:, :3], lambda x: x * np.nan])
+def test_points(method, change, box, x):
+    local = box(x, verbose=0)
+    with pytest.raises(ValueError, match="Expected"):
+        getattr(local, method)(change(x))
+
+
+def test_settings(box, x):
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+    with pytest.raises(ValueError, match="Expected `dtype`.*'float16'"):
+        OpenBox(model, dtype="float16")
+    for batch_size in (0, 2.5):
+        with pytest.raises(ValueError, match="Expected `batch_size`.*positive integer"):
+            OpenBox(model, batch_size=batch_size)
+    with pytest.raises(ValueError, match="Expected `verbose`"):
+        box(x, verbose=3)
+    with pytest.raises(ValueError, match="Expected `norm` to be 1, 2 or numpy.inf. Received: norm=3"):
+        box(x, verbose=0).radius(3)
+
+
+def test_several_outputs_and_none_chosen():
+    x = keras.Input((3,))
+    model = keras.Model(x, {"price": layers.Dense(1)(x), "name": layers.Dense(4)(x)})
+    with pytest.raises(ValueError, match=r"2 outputs.*\['name', 'price'\].*OpenBox\(model, output='name'\)"):
+        OpenBox(model)
+    with pytest.raises(ValueError, match=r"one of \['name', 'price'\].*Received: output='size'"):
+        OpenBox(model, output="size")
+
+
+def test_last_layer_that_is_neither_linear_nor_a_probability():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, activation="tanh", name="last")])
+    with pytest.raises(UnsupportedLayerError, match=r"'last\.tanh' \(Tanh\): its activation is curved"):
+        OpenBox(model)
+
+
+def test_all_refused_layers_are_listed_with_their_paths():
+    block = keras.Sequential([keras.Input((4,)), layers.Dense(4, activation="gelu", name="first"), layers.LayerNormalization(name="norm")])
+    block.name = "block"
+    model = keras.Sequential([keras.Input((4,)), block, layers.Dense(2, activation="sigmoid", name="gate"), layers.Dense(2)])
+    with pytest.raises(UnsupportedLayerError) as caught:
+        OpenBox(model)
+    assert [problem.path for problem in caught.value.problems] == ["block/first.gelu", "block/norm", "gate.sigmoid"]
+    assert "Replace them" in str(caught.value) and "register" in str(caught.value)
+
+
+def test_unbuilt_models():
+    with pytest.raises(ValueError, match=r"(?s)built model.*has not been built.*keras.Input"):
+        OpenBox(keras.Sequential([layers.Dense(2)]))
+
+
+def test_subclassed_models():
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(2)
+
+        def call(self, x):
+            return self.dense(x)
+
+    model = Subclassed()
+    model(np.zeros((1, 3)))
+    with pytest.raises(ValueError, match=r"(?s)functional model.*subclassed.*keras.Model\(inputs, your_model.call\(inputs\)\)"):
+        OpenBox(model)
+    # The remedy that the message names does what it says.
+    inputs = keras.Input((3,))
+    OpenBox(keras.Model(inputs, model.call(inputs)))
+
+
+def test_functional_subclass_that_overrides_call():
+    class Doubled(keras.Model):
+        def call(self, x):
+            return 2 * super().call(x)
+
+    x = keras.Input((3,))
+    with pytest.raises(ValueError, match="subclassed"):
+        OpenBox(Doubled(x, layers.Dense(2)(x)))
+
+
+def test_not_a_model():
+    with pytest.raises(TypeError, match=r"Expected a `keras.Model`.*of type str"):
+        OpenBox("model.keras")
+
+
+def test_unknown_layers_are_refused_not_guessed():
+    class Squared(layers.Layer):
+        def call(self, x):
+            return x * x
+
+    class MyDense(layers.Dense):
+        def call(self, x):
+            return keras.ops.sin(super().call(x))
+
+    x = keras.Input((3,))
+    with pytest.raises(UnsupportedLayerError, match=r"Squared\): its kind is not known.*register\(Squared, Composite\(\)\)"):
+        OpenBox(keras.Model(x, Squared()(x)))
+    with pytest.raises(UnsupportedLayerError, match=r"MyDense\): it overrides `call\(\)` of Dense"):
+        OpenBox(keras.Model(x, MyDense(2)(x)))
+
+
+def test_subclasses_that_do_not_override_call_inherit_the_kind():
+    class Plain(layers.Dense):
+        pass
+
+    x = keras.Input((3,))
+    OpenBox(keras.Model(x, Plain(2, activation="relu")(x)))
+
+
+def test_activations_that_cannot_be_traced():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, activation=tf.nn.relu, name="first"), layers.Dense(2)])
+    with pytest.raises(UnsupportedLayerError, match=r"'first' \(Dense\): `relu` cannot be called with a symbolic tensor.*keras.ops"):
+        OpenBox(model)
+
+
+def test_integer_inputs():
+    x = keras.Input((3,), dtype="int32", name="tokens")
+    with pytest.raises(UnsupportedLayerError, match="'tokens' .*takes int32"):
+        OpenBox(keras.Model(x, layers.Dense(2)(layers.Rescaling(1.0)(x))))

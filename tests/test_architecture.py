@@ -1,0 +1,74 @@
+"""The house rules that a program can check."""
+
+import ast
+import inspect
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import keras_xai
+
+ROOT = pathlib.Path(keras_xai.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+ORDER = ["graph", "kinds", "openbox", "report"]
+
+
+def _names(path):
+    return [str(part) for part in path.relative_to(ROOT).parts]
+
+
+def _imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: "/".join(_names(path)))
+def test_imports_go_one_way(path):
+    package = _names(path)[0]
+    if package not in ORDER:
+        return
+    later = ORDER[ORDER.index(package) + 1 :]
+    for module in _imports(path):
+        parts = module.split(".")
+        assert not (parts[0] == "keras_xai" and len(parts) > 1 and parts[1] in later), f"{module} comes after {package}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: "/".join(_names(path)))
+def test_graph_internals_and_the_backend_stay_in_graph(path):
+    if _names(path)[0] == "graph":
+        return
+    for module in _imports(path):
+        assert not module.startswith(("keras.src", "tensorflow")), module
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: "/".join(_names(path)))
+def test_modules_are_short(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def _public():
+    for name in keras_xai.__all__:
+        package = getattr(keras_xai, name)
+        yield from ((f"{name}.{each}", getattr(package, each)) for each in package.__all__)
+
+
+@pytest.mark.parametrize("name, thing", _public(), ids=lambda value: value if isinstance(value, str) else "")
+def test_public_things_are_described_and_take_few_arguments(name, thing):
+    assert inspect.getdoc(thing), f"{name} has no docstring"
+    if inspect.isfunction(thing):
+        assert len(inspect.signature(thing).parameters) <= 7, name
+
+
+def test_import_loads_nothing_that_keras_does_not_and_is_not_used():
+    code = (
+        "import sys, keras; before = set(sys.modules); import keras_xai.openbox; "
+        "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
+    )
+    new = set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
+    assert not new & {"matplotlib", "sklearn", "shap", "lime", "tf_keras_vis", "pandas"}
+    assert "keras_xai" in new

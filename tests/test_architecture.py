@@ -57,7 +57,7 @@ def _public():
         yield from ((f"{name}.{each}", getattr(package, each)) for each in package.__all__)
 
 
-@pytest.mark.parametrize("name, thing", _public(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize("name, thing", list(_public()), ids=lambda value: value if isinstance(value, str) else "")
 def test_public_things_are_described_and_take_few_arguments(name, thing):
     assert inspect.getdoc(thing), f"{name} has no docstring"
     if inspect.isfunction(thing):

@@ -14,7 +14,7 @@ def kind_of(step: Step) -> Kind:
             "its kind is not known; if its `call()` is made of Keras layers and `keras.ops`, "
             f"`keras_xai.kinds.register({type(operation).__name__}, Composite())` makes it known"
         )
-    if type(operation).call is not entry.operation.call:
+    if type(operation).call is not entry.operation.call and not isinstance(entry.kind, Smooth):
         return Smooth(
             f"it overrides `call()` of {entry.operation.__name__}, so that what is known of {entry.operation.__name__} need not "
             "hold; register a kind for it"

@@ -177,3 +177,24 @@ def test_integer_inputs():
     x = keras.Input((3,), dtype="int32", name="tokens")
     with pytest.raises(UnsupportedLayerError, match="'tokens' .*takes int32"):
         OpenBox(keras.Model(x, layers.Dense(2)(layers.Rescaling(1.0)(x))))
+
+
+def test_quantized_layers():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="first"), layers.Dense(2)])
+    model.quantize("int8")
+    with pytest.raises(UnsupportedLayerError, match="'first' .*quantized .'int8'., which rounds"):
+        OpenBox(model)
+
+
+def test_casts_to_integers():
+    x = keras.Input((3,))
+    with pytest.raises(UnsupportedLayerError, match="Cast.: it rounds to int32"):
+        OpenBox(keras.Model(x, layers.Dense(2)(keras.ops.cast(keras.ops.cast(x, "int32"), "float32"))))
+
+
+def test_products_of_two_tensors_but_not_with_constants():
+    x = keras.Input((3,))
+    OpenBox(keras.Model(x, 2 * x / np.array([1.0, 2.0, 3.0])))
+    for product in (x * x, 1 / x, keras.ops.matmul(x, keras.ops.transpose(x)), keras.ops.einsum("bi,bi->b", x, x)):
+        with pytest.raises(UnsupportedLayerError, match="multiplies or divides by a tensor that depends on the input"):
+            OpenBox(keras.Model(x, product))

@@ -1,9 +1,10 @@
 """Nothing of the user's model changes: weights, flags, attributes, graph records, the saved file."""
 
+import zipfile
+
 import keras
 import numpy as np
 import pytest
-import zipfile
 
 from keras_xai.openbox import OpenBox
 from tests.zoo import ZOO

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_xai.report.plots import bare_figure
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -65,20 +67,20 @@ def heatmap(values: np.ndarray, limit: float | None = None, *, outline: np.ndarr
     >>> figure.axes[0].images[0].get_clim()
     (-3.0, 3.0)
     """
-    from keras_xai.report.plots import bare_axes
-
     values = _flat_image(values, "values")
     limit = shared_limit([values]) if limit is None else _checked(limit)
     if not np.isfinite(values).all():
         raise ValueError("Expected finite values for a heatmap. Received: NaN or infinity.")
-    axes = bare_axes(values.shape)
+    figure, axes = bare_figure(values.shape)
     axes.imshow(values, cmap=_COLOR_MAP, vmin=-limit, vmax=limit, interpolation="nearest")
     if outline is not None:
         outline = _flat_image(outline, "outline")
         if outline.shape != values.shape:
-            raise ValueError(f"Expected `outline` to have the height and width of the values, {values.shape}. Received: {outline.shape}.")
+            raise ValueError(
+                f"Expected `outline` to have the height and width of the values, {values.shape}. Received: {outline.shape}."
+            )
         _draw_outline(axes, outline > (outline.min() + outline.max()) / 2)
-    return axes.figure
+    return figure
 
 
 def color_bar(limit: float, label: str) -> "Figure":
@@ -94,8 +96,8 @@ def color_bar(limit: float, label: str) -> "Figure":
     Example:
 
     >>> from keras_xai.report import color_bar
-    >>> color_bar(3.0, "weight").axes[0].get_xlim()
-    (-3.0, 3.0)
+    >>> [float(end) for end in color_bar(3.0, "weight").axes[0].get_xlim()]
+    [-3.0, 3.0]
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -105,7 +107,6 @@ def color_bar(limit: float, label: str) -> "Figure":
     figure = Figure(figsize=(5.5, 0.75))
     axes = figure.add_axes((0.04, 0.68, 0.92, 0.26))
     bar = figure.colorbar(ScalarMappable(Normalize(-limit, limit), _COLOR_MAP), cax=axes, orientation="horizontal")
-    bar.set_ticks(np.linspace(-limit, limit, 5), labels=[f"{tick:.3g}" for tick in np.linspace(-limit, limit, 5)])
     bar.ax.tick_params(labelsize=9)
     bar.set_label(label, fontsize=9)
     return figure
@@ -133,4 +134,4 @@ def _draw_outline(axes, mask):
 
     sides = [((c + 0.5, r - 0.5), (c + 0.5, r + 0.5)) for r, c in np.argwhere(mask[:, 1:] != mask[:, :-1])]
     tops = [((c - 0.5, r + 0.5), (c + 0.5, r + 0.5)) for r, c in np.argwhere(mask[1:] != mask[:-1])]
-    axes.add_collection(LineCollection(sides + tops, colors="#30363d", linewidths=0.8, capstyle="round"))
+    axes.add_collection(LineCollection(sides + tops, colors="#30363d", linewidths=0.6, capstyle="round"))

@@ -26,7 +26,7 @@ def openbox_page(
     """A page on the linear pieces of image samples: what each piece looks at, and how far it is the network.
 
     For each sample shown, its image stands beside the decision features of the predicted class against the runner-up, all
-    on one color scale. A histogram of the certified radii of all samples follows.
+    on one color scale; of several color channels the sum is drawn. A histogram of the certified radii of all samples follows.
 
     Args:
         local: The linear pieces of n samples whose inputs are images, `(n, height, width)` or
@@ -65,15 +65,16 @@ def openbox_page(
     images = _checked_images(local, images)
     _check_counts(local, walls, labels, class_names)
     chosen = _checked_choice(local, show)
-    features = local.decision_features(against="runner-up")
-    limit = shared_limit([_drawn(features[i]) for i in chosen])
+    features = local.decision_features(against="runner-up").reshape(*images.shape[:3], -1).sum(axis=3)
+    limit = shared_limit([features[chosen]])
     page = Page("Linear pieces of a network") if page is None else page
     page.heading("What the linear pieces look at")
     page.text(
-        "Beside each image stand the weights by which the linear piece at this image prefers the predicted class to the class "
-        "with the next score. Making a red pixel brighter raises the score of the predicted class against the runner-up, making "
-        "a blue pixel brighter lowers it; white pixels do not matter. The thin line goes around the brighter half of the "
-        "image's range. All heatmaps have this one scale, so that their colors can be compared:"
+        "Beside each image is a heatmap of the weights by which the linear piece at this image prefers the predicted class to "
+        "the class with the next score, the runner-up. Where the heatmap is red, a brighter pixel raises the score of the "
+        "predicted class against the runner-up; where it is blue, a brighter pixel lowers it; where it is white, the pixel does "
+        "not matter. The thin line goes around the brighter half of the image's range. All heatmaps have this one scale, so that "
+        "their colors can be compared:"
     )
     page.figure(color_bar(limit, "change of the score difference for a change of the pixel by 1"))
     page.panels(
@@ -98,9 +99,14 @@ def _add_radii(page, radii):
     if (radii <= 0).any():
         left_out.append(f"{int((radii <= 0).sum())} samples lie exactly on a wall; their radius is 0 and not drawn.")
     if np.isinf(radii).any():
-        left_out.append(f"{int(np.isinf(radii).sum())} samples are on a piece without a wall; their radius is infinite and not drawn.")
+        left_out.append(
+            f"{int(np.isinf(radii).sum())} samples are on a piece without a wall; their radius is infinite and not drawn."
+        )
     text = " ".join(
-        [f"Distance from each of the {len(radii)} samples to the nearest wall. Within it, the linear piece is the network.", *left_out]
+        [
+            f"Distance from each of the {len(radii)} samples to the nearest wall. Within it, the linear piece is the network.",
+            *left_out,
+        ]
     )
     if (np.isfinite(radii) & (radii > 0)).any():
         return page.figure(histogram(radii, "certified radius (Euclidean distance, logarithmic scale)"), text)
@@ -116,7 +122,7 @@ def _ranked(local, i):
 
 def _title(local, i, class_names):
     predicted, rival, _ = _ranked(local, i)
-    return f"{_name(predicted, class_names)}, not {_name(rival, class_names)}"
+    return f"Predicted {_name(predicted, class_names)}, runner-up {_name(rival, class_names)}"
 
 
 def _caption(local, walls, i, labels, class_names):
@@ -124,9 +130,9 @@ def _caption(local, walls, i, labels, class_names):
     first, second = _name(predicted, class_names), _name(rival, class_names)
     truth = ""
     if labels is not None:
-        truth = " (correct)" if labels[i] == predicted else f" (wrong: it is {_name(labels[i], class_names)})"
+        truth = "Correct. " if labels[i] == predicted else f"Wrong: it is {_name(labels[i], class_names)}. "
     return (
-        f"Predicted {first}{truth}, ahead of {second} by {lead:.3g} in score. Red pixels speak for {first}, blue pixels for {second}. "
+        f"{truth}Ahead of {second} by {lead:.3g} in score. Red pixels speak for {first}, blue pixels for {second}. "
         + _reach(walls, i)
     )
 
@@ -137,16 +143,11 @@ def _reach(walls, i):
     unit = f"unit ({', '.join(map(str, walls.unit[i]))}) of {walls.layer[i]}"
     if walls.distance[i] <= 0:
         return f"Valid at this very image only, which lies on a wall: {unit}."
-    return f"Valid within a Euclidean distance of {walls.distance[i]:.2g}; the nearest wall is {unit}."
+    return f"Valid within a Euclidean distance of {walls.distance[i]:.2g}; nearest wall: {unit}."
 
 
 def _name(index, class_names):
     return str(index) if class_names is None else str(class_names[index])
-
-
-def _drawn(features):
-    # As `heatmap` draws them: a limit of single channels would not be that of their sum.
-    return features.sum(axis=2) if features.ndim == 3 else features
 
 
 def _checked_images(local, images):
@@ -157,21 +158,29 @@ def _checked_images(local, images):
             f"Received: samples of {'several inputs' if shape is None else f'shape {shape}'}."
         )
     if local.outputs.shape[1] < 2:
-        raise ValueError("Expected the linear pieces of at least two classes. Received: one. Call the `OpenBox` with more `outputs`.")
+        raise ValueError(
+            "Expected the linear pieces of at least two classes. Received: one. Call the `OpenBox` with more `outputs`."
+        )
     images = np.asarray(local.x if images is None else images)
     if images.shape[:3] != shape[:3]:
-        raise ValueError(f"Expected `images` to begin with the shape of the samples, {shape[:3]}. Received: an array of shape {images.shape}.")
+        raise ValueError(
+            f"Expected `images` to begin with the shape of the samples, {shape[:3]}. Received: an array of shape {images.shape}."
+        )
     return images
 
 
 def _check_counts(local, walls, labels, class_names):
     n, num_classes = local.scores.shape
     if len(walls.distance) != n:
-        raise ValueError(f"Expected `walls` of the same {n} samples, from `local.nearest_wall()`. Received: walls of {len(walls.distance)} samples.")
+        raise ValueError(
+            f"Expected `walls` of the same {n} samples, from `local.nearest_wall()`. Received: walls of {len(walls.distance)} samples."
+        )
     if labels is not None and len(labels) != n:
         raise ValueError(f"Expected one label for each of the {n} samples. Received: {len(labels)} labels.")
     if class_names is not None and len(class_names) != num_classes:
-        raise ValueError(f"Expected `class_names` to name the model's {num_classes} classes. Received: {len(class_names)} names.")
+        raise ValueError(
+            f"Expected `class_names` to name the model's {num_classes} classes. Received: {len(class_names)} names."
+        )
 
 
 def _checked_choice(local, show):

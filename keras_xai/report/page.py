@@ -22,10 +22,11 @@ body { margin: 0 auto; padding: 2.5rem 1.5rem 4rem; max-width: 70rem; background
 h1 { font-size: 1.9rem; line-height: 1.25; margin: 0 0 1rem; }
 h2 { font-size: 1.3rem; margin: 2.5rem 0 .75rem; padding-bottom: .3rem; border-bottom: 1px solid #d9dde1; }
 h3 { font-size: 1.05rem; margin: 1.5rem 0 .5rem; }
-p { max-width: 48rem; margin: 0 0 .8rem; }
-table { border-collapse: collapse; margin: 1rem 0 1.5rem; font-size: .95rem; }
-caption, figcaption { color: #59636e; font-size: .9rem; text-align: left; }
-caption { caption-side: bottom; padding-top: .5rem; }
+p { max-width: 52rem; margin: 0 0 .8rem; }
+table { border-collapse: collapse; margin: 1rem 0 1.5rem; font-size: .95rem; min-width: min(52rem, 100%); }
+caption, figcaption { color: #474f58; font-size: .9rem; text-align: left; }
+caption, figure > img + figcaption { max-width: 52rem; }
+caption { caption-side: bottom; padding-top: .6rem; }
 th, td { padding: .38rem 1.2rem .38rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #e6e9ec; }
 th { font-weight: 600; border-bottom-color: #a9b1ba; }
 td + td, th + th { text-align: right; padding-right: 0; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -34,9 +35,9 @@ figure img { max-width: 100%; height: auto; display: block; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(31rem, 100%), 1fr)); gap: 1rem; margin: 1rem 0; }
 .panel { border: 1px solid #e0e4e8; border-radius: 8px; padding: .9rem 1rem 1rem; }
 .panel h3 { margin: 0 0 .6rem; }
-.panel figure { display: flex; flex-wrap: wrap; gap: .75rem; margin: 0; }
+.panel figure { display: flex; flex-wrap: wrap; align-items: flex-start; gap: .5rem .75rem; margin: 0; }
 .panel img { width: 9.25rem; flex: none; }
-.panel figcaption { flex: 1 1 9rem; }
+.panel figcaption { flex: 1 1 9rem; line-height: 1.45; }
 @media print { .panel { break-inside: avoid; } }
 """.strip()
 
@@ -85,7 +86,9 @@ class Page:
             level: 2 for a section, 3 for a part of one; 1 is the page's title.
         """
         if level not in (2, 3):
-            raise ValueError(f"Expected `level` to be 2 or 3; the page's title is the only heading of level 1. Received: level={level!r}")
+            raise ValueError(
+                f"Expected `level` to be 2 or 3; the page's title is the only heading of level 1. Received: level={level!r}"
+            )
         return self._add(f"<h{level}>{html.escape(str(text))}</h{level}>")
 
     def text(self, text: str) -> "Page":
@@ -106,7 +109,9 @@ class Page:
         rows = [tuple(row) for row in rows]
         lengths = {len(row) for row in rows} | ({len(header)} if header is not None else set())
         if not rows or len(lengths) > 1:
-            raise ValueError(f"Expected one row or more, all of them (and `header`) of one length. Received: {len(rows)} rows of {sorted(lengths)} cells.")
+            raise ValueError(
+                f"Expected one row or more, all of them (and `header`) of one length. Received: {len(rows)} rows of {sorted(lengths)} cells."
+            )
         lines = [f"<caption>{html.escape(caption)}</caption>"] if caption else []
         if header is not None:
             lines.append(f"<thead>{_row(header, 'th')}</thead>")
@@ -128,7 +133,12 @@ class Page:
         lines = []
         for panel in panels:
             images = [_image(figure, panel.title) for figure in panel.figures]
-            lines += ['<section class="panel">', f"<h3>{html.escape(panel.title)}</h3>", _figure(images, panel.caption), "</section>"]
+            lines += [
+                '<section class="panel">',
+                f"<h3>{html.escape(panel.title)}</h3>",
+                _figure(images, panel.caption),
+                "</section>",
+            ]
         return self._add('<div class="panels">', *lines, "</div>")
 
     def html(self) -> str:
@@ -151,7 +161,9 @@ class Page:
         """
         path = pathlib.Path(path)
         if not path.parent.is_dir():
-            raise FileNotFoundError(f"Expected a file name in an existing folder. Received: path={str(path)!r}. Create the folder first.")
+            raise FileNotFoundError(
+                f"Expected a file name in an existing folder. Received: path={str(path)!r}. Create the folder first."
+            )
         path.write_text(self.html(), encoding="utf-8")
         return path
 
@@ -165,7 +177,9 @@ def _row(cells, tag):
 
 
 def _figure(images, caption):
-    return "\n".join(["<figure>", *images, *([f"<figcaption>{html.escape(caption)}</figcaption>"] if caption else []), "</figure>"])
+    return "\n".join(
+        ["<figure>", *images, *([f"<figcaption>{html.escape(caption)}</figcaption>"] if caption else []), "</figure>"]
+    )
 
 
 def _image(figure, description, attributes=""):

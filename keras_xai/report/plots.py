@@ -1,5 +1,6 @@
 """Drawings that are not heatmaps: images as they are, and histograms. All build figures directly, without pyplot's state."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
 _INCHES = 1.6
 
 
-def bare_axes(shape: tuple[int, int]) -> "Axes":
-    """The axes of a new figure for an image of `(height, width)` that fills it, with a thin frame and no ticks."""
+def bare_figure(shape: Sequence[int]) -> tuple["Figure", "Axes"]:
+    """A new figure, and in it axes for an image of `(height, width)` that fill it, with a thin frame and no ticks."""
     from matplotlib.figure import Figure
 
     height, width = shape
@@ -23,7 +24,7 @@ def bare_axes(shape: tuple[int, int]) -> "Axes":
     axes.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="auto")
     for spine in axes.spines.values():
         spine.set(color="#c4cad0", linewidth=0.8)
-    return axes
+    return figure, axes
 
 
 def picture(image: np.ndarray) -> "Figure":
@@ -57,9 +58,9 @@ def picture(image: np.ndarray) -> "Figure":
     low, high = image.min(), image.max()
     if image.ndim == 3 and (low < 0 or high > 1):
         image = (image - low) / (high - low or 1)
-    axes = bare_axes(image.shape[:2])
+    figure, axes = bare_figure(image.shape[:2])
     axes.imshow(image, cmap="gray", interpolation="nearest")
-    return axes.figure
+    return figure
 
 
 def histogram(values: np.ndarray, label: str) -> "Figure":
@@ -83,19 +84,23 @@ def histogram(values: np.ndarray, label: str) -> "Figure":
     'log'
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     values = np.asarray(values, dtype="float64").ravel()
     values = values[np.isfinite(values) & (values > 0)]
     if not values.size:
-        raise ValueError("Expected at least one positive, finite number for a histogram on a logarithmic scale. Received: none.")
+        raise ValueError(
+            "Expected at least one positive, finite number for a histogram on a logarithmic scale. Received: none."
+        )
     figure = Figure(figsize=(7.0, 2.6), layout="constrained")
     axes = figure.add_subplot()
     low, high = np.log10(values.min()), np.log10(values.max())
     # Five bars to a factor of ten, the same width in every report; at least one bar where all values are equal.
-    edges = np.arange(np.floor(low * 5), np.floor(high * 5) + 2) / 5
-    axes.hist(values, bins=10.0**edges, color="#5b7fa6", edgecolor="white", linewidth=0.6)
+    edges = 10.0 ** (np.arange(np.floor(low * 5), np.floor(high * 5) + 2) / 5)
+    axes.hist(values, bins=edges.tolist(), color="#5b7fa6", edgecolor="white", linewidth=0.6)
     axes.axvline(np.median(values), color="#1c2024", linewidth=1.2, linestyle="--", label=f"median {np.median(values):.2g}")
     axes.set_xscale("log")
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True))
     axes.set_xlabel(label, fontsize=10)
     axes.set_ylabel("samples", fontsize=10)
     axes.tick_params(labelsize=9)

@@ -21,7 +21,7 @@ def float64():
 
 @pytest.fixture(scope="session")
 def digits():
-    """scikit-learn's digits `(images, labels)`, dequantized, so that no two grey levels are exactly equal."""
+    """scikit-learn's digits `(images, labels)`, dequantized, so that no two gray levels are exactly equal."""
     images, labels = load_digits(return_X_y=True)
     noise = np.random.default_rng(0).uniform(size=images.shape)
     return ((images + noise) / 16 - 0.5).reshape(-1, 8, 8, 1), labels

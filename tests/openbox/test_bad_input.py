@@ -55,8 +55,8 @@ def test_too_few_outputs_for_a_dataset(box, x):
 
 
 def test_integers_are_numbers(box, x):
-    grey = np.round(10 * x).astype("int16")
-    np.testing.assert_array_equal(box(grey, verbose=0).scores, box(grey.astype("float32"), verbose=0).scores)
+    gray = np.round(10 * x).astype("int16")
+    np.testing.assert_array_equal(box(gray, verbose=0).scores, box(gray.astype("float32"), verbose=0).scores)
 
 
 @pytest.mark.parametrize("method", ["predict", "contains", "exit_distance"])

@@ -1,6 +1,6 @@
 """What a Keras model is: its calls in order, what is explained, and its derivatives.
 
-Nothing outside this package touches Keras graph internals or a backend's gradients.
+Nothing outside this package imports Keras internals or a backend.
 """
 
 from keras_xai.graph.target import resolve_target

@@ -1,19 +1,14 @@
 """What is explained: which score of the model, before the softmax or sigmoid that turns scores into probabilities."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.trace import Graph, Step
-
-
-def operation_class(function: Callable) -> type:
-    """The class of the `keras.Operation` that a function of `keras.ops` or `keras.activations` records in a graph."""
-    return type(function(keras.KerasTensor((None, 2)))._keras_history.operation)
+from keras_xai.graph.trace import Graph, Step, operation_class
 
 
 def strip_probabilities(graph: Graph) -> Graph:

@@ -5,6 +5,7 @@ call, and every call has a path such as ``"backbone/conv5"``.
 """
 
 import collections
+import contextlib
 import dataclasses
 import difflib
 import inspect
@@ -14,6 +15,7 @@ from typing import Any
 
 import keras
 from keras import tree
+from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
 from keras.src.ops.function import Function
 
@@ -155,32 +157,56 @@ def trace_function(function: Callable, specs: Sequence[keras.KerasTensor], *, na
     Raises:
         ValueError: If the function cannot be called with symbolic tensors or does not return one.
     """
-    inputs = [keras.Input(batch_shape=spec.shape, dtype=spec.dtype) for spec in specs]
     name = name or getattr(function, "__name__", repr(function))
-    try:
-        output = function(*inputs)
-    except Exception as error:
-        first_line = (str(error).splitlines() or [""])[0]
-        raise ValueError(
-            f"`{name}` cannot be called with a symbolic tensor, as functions made of Keras layers and `keras.ops` can be "
-            f"({type(error).__name__}: {first_line})"
-        ) from error
-    if not isinstance(output, keras.KerasTensor):
-        raise ValueError(f"`{name}` returns {type(output).__name__} and not one tensor")
-    graph_function = Function(inputs, output)
+    with _names_unused():
+        inputs = [keras.Input(batch_shape=spec.shape, dtype=spec.dtype) for spec in specs]
+        try:
+            output = function(*inputs)
+        except Exception as error:
+            first_line = (str(error).splitlines() or [""])[0]
+            raise ValueError(
+                f"`{name}` cannot be called with a symbolic tensor, as functions made of Keras layers and `keras.ops` can be "
+                f"({type(error).__name__}: {first_line})"
+            ) from error
+        if not isinstance(output, keras.KerasTensor):
+            raise ValueError(f"`{name}` returns {type(output).__name__} and not one tensor")
+        graph_function = Function(inputs, output)
     graph = _Tracer().trace(graph_function, inputs, (name,))
     _forget(graph_function)
-    return dataclasses.replace(graph, steps=tuple(_relabelled(graph.steps)))
+    return dataclasses.replace(graph, steps=tuple(_relabeled(graph.steps)))
+
+
+def operation_class(function: Callable, shape: Sequence[int] = (2,)) -> type:
+    """The class of the `keras.Operation` that a function of `keras.ops` or `keras.activations` records in a graph.
+
+    Args:
+        function: Maps a tensor to a tensor; of several operations, the last counts.
+        shape: Shape of the tensor, without the batch dimension.
+    """
+    with _names_unused():
+        return type(function(keras.KerasTensor((None, *shape)))._keras_history.operation)
+
+
+@contextlib.contextmanager
+def _names_unused():
+    """Gives the automatic names that are used inside back: the next `ReLU` of the user is still called "re_lu"."""
+    counts = global_state.get_global_attribute("object_name_uids")
+    before = None if counts is None else counts.copy()
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", before)
 
 
 def _forget(function):
     """Takes the record of the calls in `function` back from the operations that were called."""
-    for nodes in function._nodes_by_depth.values():
-        for node in nodes:
-            node.operation._inbound_nodes.remove(node)
-            for parent in node.parent_nodes:
-                if node in parent.operation._outbound_nodes:
-                    parent.operation._outbound_nodes.remove(node)
+    nodes = [node for each in function._nodes_by_depth.values() for node in each]
+    callers = [(parent.operation, node) for node in nodes for parent in node.parent_nodes]
+    for node in nodes:
+        node.operation._inbound_nodes.remove(node)
+    for operation, node in callers:
+        if node in operation._outbound_nodes:
+            operation._outbound_nodes.remove(node)
 
 
 def preceded(operation: Callable, graph: Graph) -> Graph:
@@ -229,7 +255,7 @@ def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
     return dataclasses.replace(graph, outputs=outputs, steps=tuple(steps))
 
 
-def _relabelled(steps):
+def _relabeled(steps):
     """Steps whose operations bear their class' name: the automatic ones are numbered through a whole session."""
     count: collections.Counter = collections.Counter()
     for step in steps:

@@ -175,8 +175,8 @@ for _function, _example in (
 _EITHER, _FIRST = (0, 1), (0,)
 for _function, _positions, _example in (
     (ops.multiply, _EITHER, Example((4,), lambda x: x * np.array([1.0, -2.0, 3.0, 0.5]))),
-    (ops.divide, _FIRST, Example((4,), lambda x: x / 3.0)),
-    (ops.true_divide, _FIRST, Example((4,), lambda x: ops.true_divide(x, 3.0))),
+    (ops.divide, _FIRST, Example((4,), lambda x: ops.divide(x, 3.0))),
+    (ops.true_divide, _FIRST, Example((4,), lambda x: x / 3.0)),
     (ops.matmul, _EITHER, Example((4,), lambda x: ops.matmul(x, np.arange(8.0).reshape(4, 2)))),
     (ops.dot, _EITHER, Example((4,), lambda x: ops.dot(x, np.arange(8.0).reshape(4, 2)))),
     (ops.tensordot, _EITHER, Example((4,), lambda x: ops.tensordot(x, np.arange(8.0).reshape(4, 2), axes=1))),

@@ -164,6 +164,7 @@ _RELU = Fixed(Pieces((0.0,), (0.0, 1.0), (0.0, 0.0)))
 _RELU6 = Fixed(Pieces((0.0, 6.0), (0.0, 1.0, 0.0), (0.0, 0.0, 6.0)))
 _HARD_SIGMOID = Fixed(Pieces((-3.0, 3.0), (0.0, 1 / 6, 0.0), (0.0, 0.5, 1.0)))
 _HARD_TANH = Fixed(Pieces((-1.0, 1.0), (0.0, 1.0, 0.0), (-1.0, 0.0, 1.0)))
+_SPARSE_SIGMOID = Fixed(Pieces((-1.0, 1.0), (0.0, 0.5, 0.0), (0.0, 0.5, 1.0)))
 _ABSOLUTE = Fixed(Pieces((0.0,), (-1.0, 1.0), (0.0, 0.0)))
 
 register(
@@ -188,6 +189,7 @@ for _function, _kind, _example in (
     (ops.leaky_relu, LeakyReLU(), Example((4,), lambda x: ops.leaky_relu(x, 0.3))),
     (ops.hard_sigmoid, _HARD_SIGMOID, Example((4,), lambda x: ops.hard_sigmoid(3 * x))),
     (ops.hard_tanh, _HARD_TANH, Example((4,), lambda x: ops.hard_tanh(x))),
+    (ops.sparse_sigmoid, _SPARSE_SIGMOID, Example((4,), lambda x: ops.sparse_sigmoid(x))),
     (ops.hard_shrink, HardShrink(), Example((4,), lambda x: ops.hard_shrink(x, 0.4))),
     (ops.soft_shrink, SoftShrink(), Example((4,), lambda x: ops.soft_shrink(x, 0.4))),
     (ops.threshold, Threshold(), Example((4,), lambda x: ops.threshold(x, 0.4, -0.3))),

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import keras
 
-from keras_xai.graph.trace import Graph, Step
+from keras_xai.graph.trace import Graph, Step, operation_class
 
 
 class UnsupportedLayerError(ValueError):
@@ -23,8 +23,8 @@ class UnsupportedLayerError(ValueError):
         super().__init__(
             f"The model cannot be divided into linear pieces, because of {len(problems)} of its layers:\n{lines}\n"
             "Replace them with piecewise-linear layers (ReLU, LeakyReLU, hard_sigmoid, MaxPooling, ...), explain the part of "
-            "the model up to the first of them, `keras.Model(model.input, model.get_layer(...).input)`, or, for a layer that "
-            "is piecewise linear, say so with `keras_xai.kinds.register`."
+            "the model before the first of them, `keras.Model(model.inputs, layer.input)`, or, for a layer that is piecewise "
+            "linear, say so with `keras_xai.kinds.register`."
         )
 
 
@@ -53,7 +53,7 @@ class Kind(abc.ABC):
 
     Attributes:
         role: `"affine"`, `"merge"`, `"shape"` (all three one affine map), `"gate"` (elementwise pieces), `"select"` (a
-            choice among candidates), or `"smooth"` (not piecewise linear).
+            choice among candidates), `"composite"` (made of others), or `"smooth"` (not piecewise linear).
     """
 
     role: ClassVar[str]
@@ -158,8 +158,7 @@ def register(operation: type | Callable, kind: Kind, *examples: Example) -> None
     >>> register(Double, Affine(), Example((3,), lambda x: Double()(x)))
     """
     if not isinstance(operation, type):
-        example = examples[0]
-        operation = type(example.build(keras.KerasTensor((None, *example.shape)))._keras_history.operation)
+        operation = operation_class(examples[0].build, examples[0].shape)
     _REGISTRY[operation] = Entry(operation, kind, examples)
 
 

@@ -6,7 +6,7 @@ from keras_xai.kinds.kind import Example, OnePiece, register
 
 
 class Shape(OnePiece):
-    """Moves, repeats, pads or drops entries."""
+    """Moves, repeats, pads or drops entries, or passes them on as they are."""
 
     role = "shape"
 

@@ -59,7 +59,7 @@ class OpenBox:
 
     - [Chu et al., 2018](https://doi.org/10.1145/3219819.3220063), for fully connected networks.
     - Muradov et al., Selection of interpretable convolutional deep learning models, for convolutional ones. They replace
-      layers by explicit matrices; here no matrix is formed, which is the same map at a fraction of the memory.
+      each layer by an equivalent linear one; here the whole piece is found at once, by vector-Jacobian products.
     """
 
     def __init__(

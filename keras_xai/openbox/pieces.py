@@ -92,7 +92,7 @@ class LinearPieces:
         return result
 
     def contains(self, x: Any, *, verbose: Any = 0) -> np.ndarray:
-        """Whether other inputs are in the samples' polytopes, for about two forward passes.
+        """Whether other inputs are in the samples' polytopes, for about two forward passes in float64.
 
         Args:
             x: `(n, *input_shape)`; `x[i]` is held against the closed polytope of sample i.
@@ -107,7 +107,7 @@ class LinearPieces:
         return np.concatenate([ops.convert_to_numpy(slack) for (slack,) in slacks]) >= 0
 
     def exit_distance(self, direction: Any, *, verbose: Any = 0) -> np.ndarray:
-        """How far a straight line from each sample stays in its polytope, for about one forward pass.
+        """How far a straight line from each sample stays in its polytope, for about two forward passes in float64.
 
         Along a line every constraint is linear in the step, so that the first wall is found exactly, in any network.
 
@@ -124,7 +124,7 @@ class LinearPieces:
         return np.concatenate([ops.convert_to_numpy(step) for (step,) in steps])
 
     def radius(self, norm: float = 2, *, max_passes: int | None = 10_000, verbose: Any = "auto") -> np.ndarray:
-        """The certified radius: the largest ball around each sample on which its linear piece is the network.
+        """The certified radius: how far the pattern of units around each sample stays the same in all directions.
 
         Args:
             norm: 1, 2 or `numpy.inf`.
@@ -132,8 +132,9 @@ class LinearPieces:
             verbose: See `nearest_wall`.
 
         Returns:
-            `(n,)`, `min_j z_j(x) / ||a_j||_q` over all constraints, q dual to `norm`. 0 where a sample is on a wall, as an
-            image with a constant patch is at a max pooling that sees the patch.
+            `(n,)`, `min_j z_j(x) / ||a_j||_q` over all constraints, q dual to `norm`. Within it the linear piece is the
+            network; beyond it, it may still be, where what follows does not pass the changed unit on. 0 where a sample is
+            on a wall, as an image with a constant patch is at a max pooling that sees the patch.
         """
         return self.nearest_wall(norm, max_passes=max_passes, verbose=verbose).distance
 
@@ -228,7 +229,7 @@ class LinearPieces:
             raise ValueError(
                 f"The nearest of {num_walls:,} walls in {num_dims:,} input dimensions costs {passes:,} passes through the network "
                 f"for each of {-(-len(self) // self._samples.batch_size)} batches, more than `max_passes`={max_passes:,}. "
-                "`exit_distance(direction)` gives the exact distance along any direction for one pass. To go on all the same, "
+                "`exit_distance(direction)` gives the exact distance along any direction for two passes. To go on all the same, "
                 "pass `max_passes=None`."
             )
 

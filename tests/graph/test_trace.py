@@ -1,5 +1,8 @@
 """The flat list of calls says what the model does, in order and by path."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -103,6 +106,24 @@ def test_functions_leave_no_record_in_the_layers_that_they_call():
     graph = trace_function(lambda x: ops.relu(dense(x)), [spec])
     assert [step.path for step in graph.steps] == [dense.name, "relu"]
     assert dense._inbound_nodes == [] and dense._outbound_nodes == []
+
+
+def test_functions_that_use_an_input_twice():
+    dense = layers.Dense(3)
+    dense.build((None, 3))
+    graph = trace_function(lambda x: x + dense(x), [keras.KerasTensor((None, 3))])
+    assert [step.path for step in graph.steps] == [dense.name, "add"]
+    assert dense._inbound_nodes == [] and dense._outbound_nodes == []
+
+
+def test_automatic_names_are_not_used_up():
+    code = (
+        "import keras, keras_xai.openbox; names = [keras.layers.ReLU().name, keras.layers.Add().name]; "
+        "model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, 'relu')]); keras_xai.openbox.OpenBox(model); "
+        "print(*names, keras.layers.ReLU().name, keras.layers.Dense(2).name, keras.layers.InputLayer((3,)).name)"
+    )
+    names = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert names == ["re_lu", "add", "re_lu_1", "dense_1", "input_layer_1"]
 
 
 @pytest.mark.parametrize("function", [np.sin, lambda x: 3, lambda x: (x, x)])

@@ -1,0 +1,79 @@
+"""Configuration of the documentation: `python -m sphinx -W --keep-going -b html docs docs/_build/html`."""
+
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "_ext"))
+
+from docutils import nodes
+
+import keras_xai
+
+project = "keras_xai"
+author = "The keras_xai authors"
+project_copyright = "The keras_xai authors, Apache License 2.0"
+version = release = keras_xai.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinxcontrib.bibtex",
+    "complete_api",
+    "figures",
+    "layer_tables",
+    "mathml",
+]
+exclude_patterns = ["_build", "_ext", "benchmarks"]
+default_role = "code"  # docstrings mark code with single backticks
+suppress_warnings = ["myst.header"]  # the included tables of benchmarks begin at a level of their own
+
+html_theme = "furo"
+html_title = f"keras_xai {release}"
+html_static_path = ["_static"]
+html_css_files = ["keras_xai.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_math_renderer = "mathml"
+pygments_style = "friendly"
+
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+napoleon_custom_sections = ["Reference"]
+
+bibtex_bibfiles = ["references.bib"]
+bibtex_reference_style = "author_year"
+bibtex_default_style = "plain"
+
+
+def _markdown_links(app, what, name, obj, options, lines):
+    """Docstrings cite as [Author, year](url); reStructuredText writes `Author, year <url>`__."""
+    lines[:] = [re.sub(r"\[([^\]]+)\]\((https?://[^)\s]+)\)", r"`\1 <\2>`__", line) for line in lines]
+
+
+def _without_constructor(app, what, name, obj, options, signature, return_annotation):
+    """Results are made by the package; how is nobody's business."""
+    return ("", None) if name in ("keras_xai.openbox.LinearPieces", "keras_xai.openbox.Walls") else None
+
+
+def _trimmed_code(app, doctree):
+    """Expected output of a doctest ends at a blank line, which a reader need not see at the end of a block."""
+    for block in doctree.findall(nodes.literal_block):
+        block.rawsource = block.rawsource.rstrip()
+        block.children = [nodes.Text(block.astext().rstrip())]
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", _markdown_links)
+    app.connect("autodoc-process-signature", _without_constructor)
+    app.connect("doctree-read", _trimmed_code)

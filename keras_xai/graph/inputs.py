@@ -33,6 +33,7 @@ class Samples:
         self.batch_size = batch_size
         self._dataset = x if isinstance(x, tf.data.Dataset) else None
         self._arrays = None if self._dataset is not None else self.check(x)
+        self._read: list[list[np.ndarray]] = []  # the dataset's batches
 
     @property
     def num_batches(self) -> int | None:
@@ -47,6 +48,13 @@ class Samples:
         """Number of samples, `None` for a dataset."""
         return None if self._arrays is None else len(self._arrays[0])
 
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """All samples, one array for each input; of a dataset, those that have been read."""
+        if self._arrays is not None:
+            return self._arrays
+        return [np.concatenate(batches) for batches in zip(*self._read, strict=True)]
+
     def pack(self, arrays: list) -> Any:
         """Arrays, one for each input, in the structure of the model's inputs: alone where there is one input."""
         if len(arrays) == 1:
@@ -58,11 +66,11 @@ class Samples:
             for start in range(0, len(self._arrays[0]), self.batch_size):
                 yield [array[start : start + self.batch_size] for array in self._arrays]
             return
-        empty = True
+        self._read.clear()
         for element in self._dataset:
-            empty = False
-            yield self.check(element[0] if isinstance(element, tuple) else element)
-        if empty:
+            self._read.append(self.check(element[0] if isinstance(element, tuple) else element))
+            yield self._read[-1]
+        if not self._read:
             raise ValueError("Expected at least one batch. Received: a dataset without elements.")
 
     def check(self, x: Any) -> list[np.ndarray]:

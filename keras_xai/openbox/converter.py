@@ -109,13 +109,12 @@ class OpenBox:
         """
         samples = Samples(x, self._network.graph, self._batch_size)
         choose = _choice(outputs, self.num_outputs, samples)
-        kept, chosen, scores, coefficients, intercepts, regions = [], [], [], [], [], []
+        chosen, scores, coefficients, intercepts, regions = [], [], [], [], []
         start = 0
         for batch in progress(samples, samples.num_batches, verbose):
             picked = choose(start, len(batch[0]))
             start += len(batch[0])
             f, coef, intercept, patterns = self._pieces.pieces([array.astype(self.dtype) for array in batch], picked)
-            kept.append(batch)
             chosen.append(picked)
             scores.append(ops.convert_to_numpy(f))
             coefficients.append([np.moveaxis(ops.convert_to_numpy(gradient), 0, 1) for gradient in coef])
@@ -124,7 +123,6 @@ class OpenBox:
         return LinearPieces(
             geometry=self._geometry,
             samples=samples,
-            x=[np.concatenate(arrays) for arrays in zip(*kept, strict=True)],
             outputs=np.concatenate(chosen),
             scores=np.concatenate(scores),
             coefficients=[np.concatenate(arrays) for arrays in zip(*coefficients, strict=True)],

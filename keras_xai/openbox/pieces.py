@@ -50,7 +50,6 @@ class LinearPieces:
         *,
         geometry: Programs,
         samples: Samples,
-        x: list[np.ndarray],
         outputs: np.ndarray,
         scores: np.ndarray,
         coefficients: list[np.ndarray],
@@ -59,9 +58,9 @@ class LinearPieces:
     ):
         self._geometry = geometry
         self._samples = samples
-        self._x = x
+        self._x = [array.copy() for array in samples.arrays]  # the user may go on to change theirs
         self._coefficients = coefficients
-        self.x = samples.pack(x)
+        self.x = samples.pack(self._x)
         self.coef = samples.pack(coefficients)
         self.outputs = outputs
         self.scores = scores

@@ -224,6 +224,14 @@ def test_pieces_know_that_the_model_was_trained_on(digits):
     np.testing.assert_allclose(box(x, verbose=0).scores, local.scores + 1, atol=1e-5)
 
 
+def test_samples_may_be_changed_afterwards(box, x):
+    mine = x.copy()
+    local = box(mine, verbose=0)
+    mine[:] = 0
+    np.testing.assert_array_equal(local.x, x)
+    assert local.contains(x).all()
+
+
 def test_verbose_shows_progress(box, x, capsys):
     box(x, verbose=0)
     assert capsys.readouterr().out == ""

@@ -163,10 +163,10 @@ def trace_function(function: Callable, specs: Sequence[keras.KerasTensor], *, na
         try:
             output = function(*inputs)
         except Exception as error:
-            first_line = (str(error).splitlines() or [""])[0]
+            message = (str(error).splitlines() or [""])[0].split(". ")[0]
             raise ValueError(
                 f"`{name}` cannot be called with a symbolic tensor, as functions made of Keras layers and `keras.ops` can be "
-                f"({type(error).__name__}: {first_line})"
+                f"({type(error).__name__}: {message})"
             ) from error
         if not isinstance(output, keras.KerasTensor):
             raise ValueError(f"`{name}` returns {type(output).__name__} and not one tensor")

@@ -20,9 +20,18 @@ class Composite(OnePiece):
         return trace_function(call, step.input_specs, name=f"{type(step.operation).__name__}.call")
 
 
+class ActivationFunction(OnePiece):
+    """The activation function that the layer applies."""
+
+    role = "composite"
+
+    def parts(self, step):
+        return trace_function(step.operation.activation, step.output_specs)
+
+
 register(
     layers.Activation,
-    Composite(),
+    ActivationFunction(),
     Example((4,), lambda x: layers.Activation("relu")(x)),
     Example((4,), lambda x: layers.Activation(layers.LeakyReLU(0.1))(x)),
     Example((4,), lambda x: layers.Activation("linear")(x)),

@@ -282,9 +282,10 @@ def write_text(numbers, rows, data, remark):
     page.text(
         "Gray levels are whole numbers, so that neighboring background pixels are exactly equal. So are, then, entries of a "
         "max-pooling window, and the image lies exactly on a wall, its radius 0. For this network that is the case with "
-        f"{numbers['original images with radius 0']} of the {n} images if only scaled to 0 to 1. In training and in the test, each gray level "
-        "was therefore replaced by a random brightness within its step, a usual preparation called dequantization. "
-        f"With it, {on_a_wall if on_a_wall else 'none'} of the {n} images lies on a wall."
+        f"{numbers['original images with radius 0']} of the {n} images if only scaled to 0 to 1. "
+        "In training and in the test, each gray level was therefore replaced by a random brightness within its step, "
+        "a usual preparation called dequantization. "
+        f"With it, {on_a_wall or 'none'} of the {n} images lies on a wall."
     )
     page.heading("What was measured")
     return page.table(

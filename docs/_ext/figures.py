@@ -42,7 +42,9 @@ def draw_polytopes(path):
         axes.set(xlim=limits[:2], ylim=limits[2:], aspect="equal", xticks=[], yticks=[])
     left.scatter(*x.T, s=14, c=_CLASSES[y], edgecolors="white", linewidths=0.5, zorder=3)
     left.add_patch(
-        patches.Rectangle((close[0], close[2]), close[1] - close[0], close[3] - close[2], fill=False, ec=_INK, lw=1.2, zorder=4)
+        patches.Rectangle(
+            (close[0], close[2]), close[1] - close[0], close[3] - close[2], fill=False, ec=_INK, lw=1.2, zorder=4
+        )
     )
     _one_piece(right, box, center, wall.distance[index] * wall.direction[index])
     figure.legend(loc="outside lower center", ncols=3, frameon=False)

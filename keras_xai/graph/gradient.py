@@ -87,6 +87,16 @@ def compiled(function: Callable, signature: Sequence, *, jit_compile: bool = Fal
     return tf.function(function, input_signature=_specs(signature), autograph=False, jit_compile=jit_compile)
 
 
+def traced(function: Callable, signature: Sequence) -> None:
+    """Calls a function of tensors with placeholders, so that it can look at their shapes; nothing is computed.
+
+    Args:
+        function: Its result is dropped.
+        signature: As in `compiled`.
+    """
+    tf.function(function, input_signature=_specs(signature), autograph=False).get_concrete_function()
+
+
 def _specs(signature):
     if isinstance(signature, tuple) and len(signature) == 2 and isinstance(signature[1], str):
         return tf.TensorSpec(*signature)

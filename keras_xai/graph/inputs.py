@@ -31,17 +31,17 @@ class Samples:
     def __init__(self, x: Any, graph: Graph, batch_size: int):
         self._graph = graph
         self.batch_size = batch_size
-        self._dataset = x if isinstance(x, tf.data.Dataset) else None
-        self._arrays = None if self._dataset is not None else self.check(x)
-        self._read: list[list[np.ndarray]] = []  # the dataset's batches
+        self._dataset = x
+        self._arrays = None if isinstance(x, tf.data.Dataset) else self.check(x)
+        self._read: list[list[np.ndarray]] = []  # a dataset's batches
 
     @property
     def num_batches(self) -> int | None:
         """Number of batches, `None` for a dataset that does not know."""
-        if self._dataset is not None:
-            known = int(self._dataset.cardinality())
-            return known if known >= 0 else None
-        return -(-len(self._arrays[0]) // self.batch_size)
+        if self._arrays is not None:
+            return -(-len(self._arrays[0]) // self.batch_size)
+        known = int(self._dataset.cardinality())
+        return known if known >= 0 else None
 
     @property
     def num_samples(self) -> int | None:
@@ -62,7 +62,7 @@ class Samples:
         return tree.pack_sequence_as(self._graph.input_structure, arrays)
 
     def __iter__(self) -> Iterator[list[np.ndarray]]:
-        if self._dataset is None:
+        if self._arrays is not None:
             for start in range(0, len(self._arrays[0]), self.batch_size):
                 yield [array[start : start + self.batch_size] for array in self._arrays]
             return

@@ -35,9 +35,10 @@ def strip_probabilities(graph: Graph) -> Graph:
 
 
 def _gives_probabilities(step) -> bool:
-    if isinstance(step.operation, (keras.layers.Softmax, operation_class(ops.softmax))):
-        return step.operation.axis in (-1, len(step.output_specs[0].shape) - 1)
-    return isinstance(step.operation, operation_class(ops.sigmoid))
+    operation: Any = step.operation
+    if isinstance(operation, (keras.layers.Softmax, operation_class(ops.softmax))):
+        return operation.axis in (-1, len(step.output_specs[0].shape) - 1)
+    return isinstance(operation, operation_class(ops.sigmoid))
 
 
 def resolve_target(target: Any, scores: Any) -> Any:

@@ -34,7 +34,7 @@ class Step:
     Attributes:
         path: Where the call is in the model, `"backbone/conv5"`. The second call of a shared layer has the path
             `"conv5:1"`, the activation fused into a layer `"conv5.relu"`.
-        operation: The `keras.layers.Layer` or `keras.Operation` that is called.
+        operation: The `keras.Operation` that is called, mostly a `keras.layers.Layer`.
         inputs: Identifiers of the tensors that go in.
         outputs: Identifiers of the tensors that come out.
         input_specs: `keras.KerasTensor` of each input: shape with the batch dimension, and dtype.
@@ -43,7 +43,7 @@ class Step:
     """
 
     path: str
-    operation: Callable
+    operation: keras.Operation
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     input_specs: tuple[keras.KerasTensor, ...]
@@ -176,7 +176,7 @@ def trace_function(function: Callable, specs: Sequence[keras.KerasTensor], *, na
     return dataclasses.replace(graph, steps=tuple(_relabeled(graph.steps)))
 
 
-def operation_class(function: Callable, shape: Sequence[int] = (2,)) -> type:
+def operation_class(function: Callable, shape: Sequence[int] = (2,)) -> type[keras.Operation]:
     """The class of the `keras.Operation` that a function of `keras.ops` or `keras.activations` records in a graph.
 
     Args:
@@ -209,7 +209,7 @@ def _forget(function):
             operation._outbound_nodes.remove(node)
 
 
-def preceded(operation: Callable, graph: Graph) -> Graph:
+def preceded(operation: keras.Operation, graph: Graph) -> Graph:
     """The graph that applies an operation of one tensor, and then `graph` to what it returns."""
     start = 1 + max(graph.inputs + graph.outputs + tuple(i for step in graph.steps for i in step.outputs))
     first = Step("", operation, (start,), graph.inputs, graph.input_specs, graph.input_specs)

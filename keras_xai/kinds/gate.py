@@ -180,9 +180,7 @@ register(
     Example((4,), lambda x: keras.activations.relu(x, negative_slope=0.1, max_value=1.0, threshold=0.2)),
 )
 register(layers.LeakyReLU, LeakyReLU(), Example((4,), lambda x: layers.LeakyReLU(0.1)(x)))
-register(
-    layers.PReLU, PReLU(), Example((4,), lambda x: layers.PReLU(keras.initializers.RandomUniform(0.1, 0.9, seed=0))(x))
-)
+register(layers.PReLU, PReLU(), Example((4,), lambda x: layers.PReLU(keras.initializers.RandomUniform(0.1, 0.9, seed=0))(x)))
 for _function, _kind, _example in (
     (ops.relu, _RELU, Example((4,), lambda x: ops.relu(x))),
     (ops.relu6, _RELU6, Example((4,), lambda x: ops.relu6(5 * x))),

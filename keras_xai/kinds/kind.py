@@ -131,15 +131,15 @@ class Example:
 class Entry:
     """A line of the registry."""
 
-    operation: type
+    operation: type[keras.Operation]
     kind: Kind
     examples: tuple[Example, ...]
 
 
-_REGISTRY: dict[type, Entry] = {}
+_REGISTRY: dict[type[keras.Operation], Entry] = {}
 
 
-def register(operation: type | Callable, kind: Kind, *examples: Example) -> None:
+def register(operation: type[keras.Operation] | Callable, kind: Kind, *examples: Example) -> None:
     """Says what an operation means, here and for its subclasses that do not override `call()`.
 
     Args:
@@ -167,7 +167,7 @@ def registry() -> tuple[Entry, ...]:
     return tuple(_REGISTRY.values())
 
 
-def find(operation: Any) -> Entry | None:
+def find(operation: keras.Operation) -> Entry | None:
     """The registry's entry for an operation: that of its class, or of the first base class that has one."""
     for base in type(operation).__mro__:
         if base in _REGISTRY:

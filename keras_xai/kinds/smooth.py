@@ -45,8 +45,6 @@ _ATTENTION = "attention multiplies tensors that both depend on the input and tak
 _RECURRENT = "recurrent layers gate with sigmoids and products"
 _LOOKUP = "it looks integers up in a table, and has no derivative by its input"
 
-_TWO = (lambda layer: lambda x: layer([layers.Dense(3)(x), layers.Dense(3)(x)]))
-
 register(layers.Softmax, Smooth(_SOFTMAX), Example((4,), lambda x: layers.Dense(2)(layers.Softmax()(x))))
 register(layers.ELU, Smooth(_CURVED), Example((4,), lambda x: layers.ELU()(x)))
 for _class, _shape, _arguments in (

@@ -149,7 +149,9 @@ def _choice(outputs, num_outputs, samples):
 
     def of_batch(start, count):
         if start + count > len(indices):
-            raise ValueError(f"Expected `outputs` for every sample. Received: {len(indices)} rows, and the dataset has more samples.")
+            raise ValueError(
+                f"Expected `outputs` for every sample. Received: {len(indices)} rows, and the dataset has more samples."
+            )
         return indices[start : start + count]
 
     return of_batch
@@ -160,5 +162,5 @@ def _digests(patterns, count):
     hashes = [hashlib.blake2b(digest_size=16) for _ in range(count)]
     for pattern in patterns:
         for digest, row in zip(hashes, ops.convert_to_numpy(pattern), strict=True):
-            digest.update(np.ascontiguousarray(row))
+            digest.update(row.tobytes())
     return np.array([digest.hexdigest() for digest in hashes])

@@ -195,7 +195,9 @@ class LinearPieces:
         else:
             if isinstance(against, str) and against == "runner-up":
                 if k < 2:
-                    raise ValueError(f"Expected at least two outputs for a runner-up. Received: outputs of shape {self.outputs.shape}.")
+                    raise ValueError(
+                        f"Expected at least two outputs for a runner-up. Received: outputs of shape {self.outputs.shape}."
+                    )
                 rival = np.where(ranked[:, 0] == chosen, ranked[:, 1], ranked[:, 0])
             else:
                 rival = self._positions(against)
@@ -209,7 +211,9 @@ class LinearPieces:
         classes = np.broadcast_to(np.asarray(classes), (len(self),))
         matches = self.outputs == classes[:, None]
         if not matches.any(axis=1).all():
-            raise ValueError(f"Expected classes among the outputs asked for, {np.unique(self.outputs)}. Received: {np.unique(classes)}")
+            raise ValueError(
+                f"Expected classes among the outputs asked for, {np.unique(self.outputs)}. Received: {np.unique(classes)}"
+            )
         return matches.argmax(axis=1)
 
     def _check(self, x):
@@ -258,7 +262,9 @@ class LinearPieces:
         distances, indices = (np.stack([ops.convert_to_numpy(each) for each in list_]) for list_ in (distances, indices))
         tensor = distances.argmin(axis=0)
         distance, index = distances[tensor, np.arange(n)], indices[tensor, np.arange(n)]
-        normals = [ops.convert_to_numpy(a) for a in self._geometry.normals(batch, tensor.astype("int32"), index.astype("int32"))]
+        normals = [
+            ops.convert_to_numpy(a) for a in self._geometry.normals(batch, tensor.astype("int32"), index.astype("int32"))
+        ]
         return distance, tensor, index, *_towards(normals, norm), scores
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.gradient import compiled, folded, linearize, stacked
+from keras_xai.graph.gradient import compiled, folded, linearize, stacked, traced
 from keras_xai.openbox.network import PiecewiseNetwork
 
 # What the norm of a wall's normal must exceed, relative to the largest in its layer, to be more than rounding error.
@@ -30,6 +30,7 @@ class Programs:
         self._network = network
         self._jit_compile = jit_compile
         self._cache: dict[tuple, Callable] = {}
+        self._wall_shapes: dict[tuple, tuple] = {}
 
     def pieces(self, inputs, outputs):
         """`(scores, coefficients, intercepts, patterns)` of the linear piece that each sample is on.
@@ -65,17 +66,16 @@ class Programs:
 
     def wall_shapes(self, inputs):
         """`(path, shape)` of each constraint tensor for one sample of the shapes of `inputs`."""
-        key = ("shapes", *(array.shape[1:] for array in inputs))
-        if key not in self._cache:
-            shapes = []
+        key = tuple(array.shape[1:] for array in inputs)
+        if key not in self._wall_shapes:
+            shapes: list[tuple[str, tuple[int, ...]]] = []
 
             def record(inputs):
                 shapes.extend((path, tuple(wall.shape[1:])) for path, wall in self._network.run(inputs)[2])
-                return inputs
 
-            compiled(record, [self._signature(inputs)]).get_concrete_function()
-            self._cache[key] = tuple(shapes)
-        return self._cache[key]
+            traced(record, [self._signature(inputs)])
+            self._wall_shapes[key] = tuple(shapes)
+        return self._wall_shapes[key]
 
     def _signature(self, inputs):
         return [((None, *array.shape[1:]), self._network.dtype) for array in inputs]

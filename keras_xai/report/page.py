@@ -110,7 +110,8 @@ class Page:
         lengths = {len(row) for row in rows} | ({len(header)} if header is not None else set())
         if not rows or len(lengths) > 1:
             raise ValueError(
-                f"Expected one row or more, all of them (and `header`) of one length. Received: {len(rows)} rows of {sorted(lengths)} cells."
+                f"Expected one row or more, all of them (and `header`) of one length. "
+                f"Received: {len(rows)} rows of {sorted(lengths)} cells."
             )
         lines = [f"<caption>{html.escape(caption)}</caption>"] if caption else []
         if header is not None:

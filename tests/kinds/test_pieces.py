@@ -89,7 +89,9 @@ def test_adaptive_max_pooling_of_any_setting(seed, length, data):
 
 
 @settings
-@hypothesis.given(seed=st.integers(0, 2**16), keepdims=st.booleans(), axis=st.sampled_from([1, 2, 3, -1, (1, 2), (2, 3), (1, 2, 3)]))
+@hypothesis.given(
+    seed=st.integers(0, 2**16), keepdims=st.booleans(), axis=st.sampled_from([1, 2, 3, -1, (1, 2), (2, 3), (1, 2, 3)])
+)
 def test_extrema_over_any_axes(seed, keepdims, axis):
     x = np.random.default_rng(seed).normal(size=(2, 3, 4, 2))
     _check_step(lambda t: ops.max(t, axis=axis, keepdims=keepdims), x)

@@ -13,7 +13,10 @@ from tests.zoo import in_dtype
 NUM_SAMPLES, NUM_POINTS = 4, 250
 
 CASES = [(entry, example) for entry in registry() for example in entry.examples]
-NAMES = [f"{entry.operation.__module__.split('.')[-1]}-{entry.operation.__name__}-{entry.examples.index(example)}" for entry, example in CASES]
+NAMES = [
+    f"{entry.operation.__module__.split('.')[-1]}-{entry.operation.__name__}-{entry.examples.index(example)}"
+    for entry, example in CASES
+]
 LINEAR = [(case, name) for case, name in zip(CASES, NAMES, strict=True) if case[0].kind.role != "smooth"]
 SMOOTH = [(case, name) for case, name in zip(CASES, NAMES, strict=True) if case[0].kind.role == "smooth"]
 

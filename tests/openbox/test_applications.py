@@ -17,7 +17,15 @@ def _model(name, size):
 
 @pytest.mark.parametrize(
     "name, size",
-    [("VGG16", 32), ("ResNet50", 32), ("ResNet50V2", 32), ("MobileNetV2", 32), ("DenseNet121", 32), ("InceptionV3", 75), ("Xception", 71)],
+    [
+        ("VGG16", 32),
+        ("ResNet50", 32),
+        ("ResNet50V2", 32),
+        ("MobileNetV2", 32),
+        ("DenseNet121", 32),
+        ("InceptionV3", 75),
+        ("Xception", 71),
+    ],
 )
 def test_piecewise_linear_architectures(name, size):
     model = _model(name, size)
@@ -36,7 +44,10 @@ def test_piecewise_linear_architectures(name, size):
     "name, reason",
     [
         ("EfficientNetB0", r"'efficientnetb0/stem_activation' \(Silu\): its activation is curved"),
-        ("MobileNetV3Small", r"'MobileNetV3Small/activation\w*' \(Activation\): `hard_silu` cannot be called with a symbolic tensor"),
+        (
+            "MobileNetV3Small",
+            r"'MobileNetV3Small/activation\w*' \(Activation\): `hard_silu` cannot be called with a symbolic tensor",
+        ),
         ("ConvNeXtTiny", r"convnext_tiny_stem_layernorm' \(LayerNormalization\): it divides by statistics"),
     ],
 )

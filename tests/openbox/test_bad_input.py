@@ -29,7 +29,10 @@ def x():
         (lambda x: x.astype(str), r"Expected real numbers.*dtype <U"),
         (lambda x: x.astype(complex), r"Expected real numbers.*dtype complex128"),
         (lambda x: x.astype(object), r"Expected real numbers.*dtype object"),
-        (lambda x: np.where(np.arange(6)[:, None, None, None] == 2, np.nan, x), r"finite numbers.*in 1 of 6 samples, first in sample 2"),
+        (
+            lambda x: np.where(np.arange(6)[:, None, None, None] == 2, np.nan, x),
+            r"finite numbers.*in 1 of 6 samples, first in sample 2",
+        ),
         (lambda x: np.where(x > 0, np.inf, x), r"finite numbers"),
         (lambda x: [x, x], r"Expected"),
         (lambda x: {"wrong": x}, r"Expected the inputs \['.*'\]. Received: a dict with the keys \['wrong'\]"),
@@ -96,7 +99,9 @@ def test_last_layer_that_is_neither_linear_nor_a_probability():
 
 
 def test_all_refused_layers_are_listed_with_their_paths():
-    block = keras.Sequential([keras.Input((4,)), layers.Dense(4, activation="gelu", name="first"), layers.LayerNormalization(name="norm")])
+    block = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(4, activation="gelu", name="first"), layers.LayerNormalization(name="norm")]
+    )
     block.name = "block"
     model = keras.Sequential([keras.Input((4,)), block, layers.Dense(2, activation="sigmoid", name="gate"), layers.Dense(2)])
     with pytest.raises(UnsupportedLayerError) as caught:
@@ -121,7 +126,9 @@ def test_subclassed_models():
 
     model = Subclassed()
     model(np.zeros((1, 3)))
-    with pytest.raises(ValueError, match=r"(?s)functional model.*subclassed.*keras.Model\(inputs, your_model.call\(inputs\)\)"):
+    with pytest.raises(
+        ValueError, match=r"(?s)functional model.*subclassed.*keras.Model\(inputs, your_model.call\(inputs\)\)"
+    ):
         OpenBox(model)
     # The remedy that the message names does what it says.
     inputs = keras.Input((3,))
@@ -169,7 +176,9 @@ def test_subclasses_that_do_not_override_call_inherit_the_kind():
 
 def test_activations_that_cannot_be_traced():
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2, activation=tf.nn.relu, name="first"), layers.Dense(2)])
-    with pytest.raises(UnsupportedLayerError, match=r"'first' \(Dense\): `relu` cannot be called with a symbolic tensor.*keras.ops"):
+    with pytest.raises(
+        UnsupportedLayerError, match=r"'first' \(Dense\): `relu` cannot be called with a symbolic tensor.*keras.ops"
+    ):
         OpenBox(model)
 
 

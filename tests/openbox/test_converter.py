@@ -245,6 +245,8 @@ def test_peak_memory_does_not_hold_all_samples_in_one_pass(box, x, monkeypatch):
     """No compiled computation sees more than `batch_size` samples."""
     seen = []
     original = box._pieces.pieces
-    monkeypatch.setattr(box._pieces, "pieces", lambda inputs, outputs: seen.append(len(inputs[0])) or original(inputs, outputs))
+    monkeypatch.setattr(
+        box._pieces, "pieces", lambda inputs, outputs: seen.append(len(inputs[0])) or original(inputs, outputs)
+    )
     box(x, verbose=0)
     assert seen == [8, 8, 4]

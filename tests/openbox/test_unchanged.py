@@ -14,7 +14,9 @@ def _attributes(layer):
     """All that a layer holds, containers by their contents."""
     found = {}
     for name, value in vars(layer).items():
-        found[name] = list(map(id, value)) if isinstance(value, (list, tuple)) else repr(value) if np.isscalar(value) else id(value)
+        found[name] = (
+            list(map(id, value)) if isinstance(value, (list, tuple)) else repr(value) if np.isscalar(value) else id(value)
+        )
     return found
 
 

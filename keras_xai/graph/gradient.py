@@ -46,12 +46,17 @@ def linearize(function: Callable[[list], tuple[list, Any]], inputs: Sequence) ->
         transposed = inner.gradient(outputs, inputs, output_gradients=cotangents, unconnected_gradients=zero)
 
     def pull(cotangents):
-        return inner.gradient(outputs, inputs, output_gradients=list(cotangents), unconnected_gradients=zero)
+        return _shaped_as(inputs, inner.gradient(outputs, inputs, list(cotangents), zero))
 
     def push(tangents):
-        return outer.gradient(transposed, cotangents, output_gradients=list(tangents), unconnected_gradients=zero)
+        return _shaped_as(outputs, outer.gradient(transposed, cotangents, list(tangents), zero))
 
     return Linearization(outputs, auxiliary, pull, push)
+
+
+def _shaped_as(tensors, derivatives):
+    # Some derivatives, that of `split` for one, know their shape only when they run.
+    return [tf.ensure_shape(derivative, tensor.shape) for derivative, tensor in zip(derivatives, tensors, strict=True)]
 
 
 def stacked(function: Callable, count: int, dtypes: Any) -> Any:

@@ -75,6 +75,9 @@ class Gate(Kind):
 
 
 def _choose(pattern, values, x):
+    if all(isinstance(value, (int, float)) for value in values) and tuple(values) == (0, 1):
+        # The numbers of the pieces themselves: a cast is several times faster than a choice.
+        return ops.cast(pattern, x.dtype)
     chosen = _like(values[0], x)
     for i, value in enumerate(values[1:]):
         chosen = ops.where(pattern > i, _like(value, x), chosen)

@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_xai.kinds.kind import Example, Kind, register
-from keras_xai.kinds.windows import adaptive_windows, channels_back, channels_last, pooling_windows
+from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, channels_back, channels_last
 
 # Stands for the padding that a pooling window reaches into. Finite, since it is multiplied by 0 when it is not chosen.
 _PADDING = -1e30
@@ -67,10 +67,22 @@ class MaxPooling(Select):
     """The largest entry of each window."""
 
     def candidates(self, step, inputs):
-        return pooling_windows(step.operation, inputs[0], padding_value=_PADDING)
+        return self._windows(step, inputs).entries()
 
     def arrange(self, step, chosen):
         return channels_back(chosen, step.operation.data_format)
+
+    # The two below are what the base class does, several times faster.
+
+    def pattern(self, step, inputs):
+        return self._windows(step, inputs).largest()
+
+    def freeze(self, step, pattern):
+        return lambda inputs: [self.arrange(step, self._windows(step, inputs).chosen(pattern))]
+
+    @staticmethod
+    def _windows(step, inputs):
+        return PoolingWindows(step.operation, inputs[0], padding_value=_PADDING)
 
 
 class GlobalMaxPooling(Select):

@@ -109,26 +109,42 @@ class OpenBox:
         """
         samples = Samples(x, self._network.graph, self._batch_size)
         choose = _choice(outputs, self.num_outputs, samples)
-        chosen, scores, coefficients, intercepts, regions = [], [], [], [], []
+        found = _joined(self._batches(samples, choose, verbose), samples.num_samples)
+        scores, outputs, intercept, region_id, *coefficients = found
+        return LinearPieces(
+            geometry=self._geometry,
+            samples=samples,
+            outputs=outputs,
+            scores=scores,
+            coefficients=coefficients,
+            intercept=intercept,
+            region_id=region_id,
+        )
+
+    def _batches(self, samples, choose, verbose):
+        """Yields scores, outputs, intercepts, region names and coefficients of each batch."""
         start = 0
         for batch in progress(samples, samples.num_batches, verbose):
             picked = choose(start, len(batch[0]))
             start += len(batch[0])
             f, coef, intercept, patterns = self._pieces.pieces([array.astype(self.dtype) for array in batch], picked)
-            chosen.append(picked)
-            scores.append(ops.convert_to_numpy(f))
-            coefficients.append([np.moveaxis(ops.convert_to_numpy(gradient), 0, 1) for gradient in coef])
-            intercepts.append(ops.convert_to_numpy(intercept).T)
-            regions.append(_digests(patterns, len(picked)))
-        return LinearPieces(
-            geometry=self._geometry,
-            samples=samples,
-            outputs=np.concatenate(chosen),
-            scores=np.concatenate(scores),
-            coefficients=[np.concatenate(arrays) for arrays in zip(*coefficients, strict=True)],
-            intercept=np.concatenate(intercepts),
-            region_id=np.concatenate(regions),
-        )
+            coefficients = [np.moveaxis(ops.convert_to_numpy(gradient), 0, 1) for gradient in coef]
+            names = _digests(patterns, len(picked))
+            yield [ops.convert_to_numpy(f), picked, ops.convert_to_numpy(intercept).T, names, *coefficients]
+
+
+def _joined(batches, num_samples):
+    """Joins lists of arrays. Batch by batch if the number of samples is known: at the end takes twice the memory."""
+    if num_samples is None:
+        return [np.concatenate(arrays) for arrays in zip(*batches, strict=True)]
+    wholes: list[np.ndarray] = []
+    start = 0
+    for batch in batches:
+        wholes = wholes or [np.empty((num_samples, *part.shape[1:]), part.dtype) for part in batch]
+        for whole, part in zip(wholes, batch, strict=True):
+            whole[start : start + len(part)] = part
+        start += len(batch[0])
+    return wholes
 
 
 def _choice(outputs, num_outputs, samples):

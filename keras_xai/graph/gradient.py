@@ -35,6 +35,7 @@ def linearize(function: Callable[[list], tuple[list, Any]], inputs: Sequence) ->
         inputs: The point.
     """
     zero = tf.UnconnectedGradients.ZERO
+    inputs = [tf.convert_to_tensor(x) for x in inputs]  # arrays, where TensorFlow is told to run functions eagerly
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as outer:
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as inner:
             inner.watch(inputs)

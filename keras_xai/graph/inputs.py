@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from keras_xai.graph.trace import Graph
+from keras_xai.graph.trace import Graph, in_order
 
 
 class Samples:
@@ -75,7 +75,7 @@ class Samples:
 
     def check(self, x: Any) -> list[np.ndarray]:
         """The inputs as a flat list of arrays of the right type, or an error that says what is wrong with them."""
-        values = self._flatten(x)
+        values = in_order(x, self._graph.input_structure, self._graph.input_specs)
         arrays = [
             self._check_array(np.asarray(value), spec) for value, spec in zip(values, self._graph.input_specs, strict=True)
         ]
@@ -83,19 +83,6 @@ class Samples:
         if len(counts) > 1:
             raise ValueError(f"Expected as many samples in every input. Received: {sorted(counts)} samples.")
         return arrays
-
-    def _flatten(self, x):
-        specs = self._graph.input_specs
-        if isinstance(x, dict) and not isinstance(self._graph.input_structure, dict):
-            names = [spec.name for spec in specs]
-            if set(x) != set(names):
-                raise ValueError(f"Expected the inputs {names}. Received: a dict with the keys {list(x)}.")
-            return [x[name] for name in names]
-        # A plain nested list of numbers is one array, unless the model takes several.
-        values = tree.flatten(x) if isinstance(x, dict) or len(specs) > 1 else [x]
-        if len(values) != len(specs):
-            raise ValueError(f"Expected {len(specs)} inputs, {[spec.name for spec in specs]}. Received: {len(values)} inputs.")
-        return values
 
     def _check_array(self, array, spec):
         expected = tuple(spec.shape)

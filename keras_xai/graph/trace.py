@@ -142,7 +142,9 @@ def trace(model: keras.Model) -> Graph:
     return _Tracer().trace(function, structure, tuple(names))
 
 
-def trace_function(function: Callable, specs: Sequence[keras.KerasTensor], *, name: str = "") -> Graph:
+def trace_function(
+    function: Callable, specs: Sequence[keras.KerasTensor], *, name: str = "", owner: keras.Layer | None = None
+) -> Graph:
     """Lists the operation calls of a function that is written with Keras layers and `keras.ops`.
 
     Args:
@@ -150,6 +152,7 @@ def trace_function(function: Callable, specs: Sequence[keras.KerasTensor], *, na
             layers that it calls.
         specs: Shape (with the batch dimension) and dtype of each argument.
         name: What the function is called in errors; its own name by default.
+        owner: The layer whose function it is. Calls in it that do not lead to the output leave no record either.
 
     Returns:
         A `Graph` of one output, without steps where the function returns its input.
@@ -158,7 +161,7 @@ def trace_function(function: Callable, specs: Sequence[keras.KerasTensor], *, na
         ValueError: If the function cannot be called with symbolic tensors or does not return one.
     """
     name = name or getattr(function, "__name__", repr(function))
-    with _names_unused():
+    with _names_unused(), _unrecorded(owner):
         inputs = [keras.Input(batch_shape=spec.shape, dtype=spec.dtype) for spec in specs]
         try:
             output = function(*inputs)
@@ -171,8 +174,8 @@ def trace_function(function: Callable, specs: Sequence[keras.KerasTensor], *, na
         if not isinstance(output, keras.KerasTensor):
             raise ValueError(f"`{name}` returns {type(output).__name__} and not one tensor")
         graph_function = Function(inputs, output)
-    graph = _Tracer().trace(graph_function, inputs, (name,))
-    _forget(graph_function)
+        graph = _Tracer().trace(graph_function, inputs, (name,))
+        _forget(graph_function)
     return dataclasses.replace(graph, steps=tuple(_relabeled(graph.steps)))
 
 
@@ -198,6 +201,20 @@ def _names_unused():
         global_state.set_global_attribute("object_name_uids", before)
 
 
+@contextlib.contextmanager
+def _unrecorded(owner):
+    """Takes back what the layers inside `owner` record of the calls made within."""
+    records = []
+    if owner is not None:
+        for layer in owner._flatten_layers():
+            records += [(nodes, list(nodes)) for nodes in (layer._inbound_nodes, layer._outbound_nodes)]
+    try:
+        yield
+    finally:
+        for nodes, before in records:
+            nodes[:] = before
+
+
 def _forget(function):
     """Takes the record of the calls in `function` back from the operations that were called."""
     nodes = [node for each in function._nodes_by_depth.values() for node in each]
@@ -209,11 +226,11 @@ def _forget(function):
             operation._outbound_nodes.remove(node)
 
 
-def preceded(operation: keras.Operation, graph: Graph) -> Graph:
-    """The graph that applies an operation of one tensor, and then `graph` to what it returns."""
+def preceded(step: Step, operation: keras.Operation, graph: Graph) -> Graph:
+    """The graph that calls `operation` as `step` calls its own, and then applies `graph` to the one tensor it returns."""
     start = 1 + max(graph.inputs + graph.outputs + tuple(i for step in graph.steps for i in step.outputs))
-    first = Step("", operation, (start,), graph.inputs, graph.input_specs, graph.input_specs)
-    return dataclasses.replace(graph, inputs=(start,), steps=(first, *graph.steps))
+    first = dataclasses.replace(step, path="", operation=operation, inputs=(start,), outputs=graph.inputs)
+    return dataclasses.replace(graph, inputs=(start,), input_specs=step.input_specs, steps=(first, *graph.steps))
 
 
 def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
@@ -265,6 +282,30 @@ def _relabeled(steps):
         label = type(step.operation).__name__.lower()
         yield dataclasses.replace(step, path=label + (f":{count[label]}" if count[label] else ""))
         count[label] += 1
+
+
+def in_order(values: Any, structure: Any, specs: Sequence[keras.KerasTensor]) -> list:
+    """What is handed to a model as a flat list in the order of its inputs; a dict is read by the inputs' names.
+
+    Args:
+        values: A value for each input, in any structure, or a dict by name.
+        structure: The inputs as the model takes them.
+        specs: The inputs as a flat list.
+
+    Raises:
+        ValueError: If the names or the number of values are not the model's.
+    """
+    if isinstance(values, dict):
+        # Keras flattens dicts in the order of their sorted keys.
+        names = sorted(structure) if isinstance(structure, dict) else [spec.name for spec in specs]
+        if set(values) != set(names):
+            raise ValueError(f"Expected the inputs {names}. Received: a dict with the keys {list(values)}.")
+        return [values[name] for name in names]
+    # A plain nested list of numbers is one array, unless the model takes several.
+    flat = tree.flatten(values) if len(specs) > 1 else [values]
+    if len(flat) != len(specs):
+        raise ValueError(f"Expected {len(specs)} inputs, {[spec.name for spec in specs]}. Received: {len(flat)} inputs.")
+    return flat
 
 
 def _function_of(model) -> Function:
@@ -337,7 +378,10 @@ class _Tracer:
     def _call(self, node, known, path) -> tuple[int, ...]:
         inputs = tuple(known[id(tensor)] for tensor in node.input_tensors)
         if isinstance(node.operation, keras.Model):
-            return self._walk(_function_of(node.operation), inputs, path + "/")
+            function = _function_of(node.operation)
+            argument = node.arguments.args[0] if node.arguments.args else next(iter(node.arguments.kwargs.values()))
+            given = [known[id(tensor)] for tensor in in_order(argument, function._inputs_struct, function.inputs)]
+            return self._walk(function, tuple(given), path + "/")
         slots = iter(range(len(inputs)))
         arguments = tree.map_structure(
             lambda leaf: Slot(next(slots)) if isinstance(leaf, keras.KerasTensor) else leaf,

@@ -9,7 +9,7 @@ from keras import layers, ops
 from keras_xai.graph.trace import preceded, trace_function
 from keras_xai.graph.view import borrow
 from keras_xai.kinds.kind import Example, OnePiece, register
-from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, between, channels_back
+from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, between, channels_back, channels_last
 
 
 class Affine(OnePiece):
@@ -31,7 +31,7 @@ class AffineWithActivation(OnePiece):
         if activation is keras.activations.linear:
             return None
         linear = borrow(step.operation, activation=keras.activations.linear)
-        return preceded(linear, trace_function(activation, step.output_specs))
+        return preceded(step, linear, trace_function(activation, step.output_specs))
 
 
 class Convolution(AffineWithActivation):
@@ -128,6 +128,42 @@ class AdaptiveWindowMean(OnePiece):
         return mean
 
 
+class Interpolation(OnePiece):
+    """Resizes or crops images, each axis by a matrix: TensorFlow has no second derivatives of resizing, and no float64."""
+
+    role = "affine"
+
+    def parts(self, step):
+        return None
+
+    def refusal(self, step):
+        if getattr(step.operation, "pad_to_aspect_ratio", False):
+            return "it pads to an aspect ratio, which is not known here; pad with a layer of its own"
+        return None if len(step.input_specs[0].shape) == 4 else "it resizes a single image, not a batch"
+
+    def freeze(self, step, pattern):
+        data_format = step.operation.data_format
+
+        def resized(inputs):
+            x = channels_last(inputs[0], data_format)
+            for axis, equation in ((1, "bhwc,hk->bkwc"), (2, "bhwc,wk->bhkc")):
+                x = ops.einsum(equation, x, ops.cast(self._matrix(step, inputs[0], axis, data_format), x.dtype))
+            return [channels_back(x, data_format)]
+
+        return resized
+
+    @staticmethod
+    def _matrix(step, x, axis, data_format):
+        """What becomes of one row (or column) of ones after the other."""
+        sizes = channels_last(ops.zeros_like(x[:1]), data_format).shape[1:3]
+        shape = [sizes[axis - 1], 1, 1, 1]
+        shape[axis] = sizes[axis - 1]
+        lines = ops.reshape(ops.eye(sizes[axis - 1]), shape) * ops.ones((1, *sizes, 1))
+        (y,) = step(channels_back(lines, data_format))
+        y = channels_last(y, data_format)
+        return y[:, :, 0, 0] if axis == 1 else y[:, 0, :, 0]
+
+
 class Cast(OnePiece):
     """A change of floating-point type."""
 
@@ -139,6 +175,9 @@ class Cast(OnePiece):
     def refusal(self, step):
         dtype = step.output_specs[0].dtype
         return None if dtype.startswith(("float", "bfloat")) else f"it rounds to {dtype}"
+
+    def freeze(self, step, pattern):
+        return list  # all is computed in one type
 
 
 _SERIES, _IMAGE, _VOLUME = (8, 2), (6, 6, 2), (4, 4, 4, 2)
@@ -189,9 +228,7 @@ for _class, _shape, _build in (
     (layers.GlobalAveragePooling2D, _IMAGE, lambda: layers.GlobalAveragePooling2D(keepdims=True)),
     (layers.GlobalAveragePooling3D, _VOLUME, lambda: layers.GlobalAveragePooling3D()),
     (layers.UpSampling1D, _SERIES, lambda: layers.UpSampling1D(2)),
-    (layers.UpSampling2D, _IMAGE, lambda: layers.UpSampling2D(2, interpolation="bilinear")),
     (layers.UpSampling3D, _VOLUME, lambda: layers.UpSampling3D(2)),
-    (layers.Resizing, _IMAGE, lambda: layers.Resizing(9, 4)),
 ):
     register(_class, Affine(), Example(_shape, lambda x, build=_build: build()(x)))
 
@@ -210,7 +247,6 @@ for _function, _example in (
     (ops.sum, Example(_IMAGE, lambda x: ops.sum(x, axis=(1, 2)))),
     (ops.mean, Example(_IMAGE, lambda x: ops.mean(x, axis=-1, keepdims=True))),
     (ops.average_pool, Example(_IMAGE, lambda x: ops.average_pool(x, 2))),
-    (ops.image.resize, Example(_IMAGE, lambda x: ops.image.resize(x, (9, 9)))),
 ):
     register(_function, Affine(), _example)
 
@@ -228,3 +264,29 @@ for _function, _positions, _example in (
     register(_function, TimesConstant(_positions), _example)
 
 register(ops.cast, Cast(), Example((4,), lambda x: ops.cast(x, "float64")))
+
+register(
+    layers.UpSampling2D,
+    Interpolation(),
+    Example(_IMAGE, lambda x: layers.UpSampling2D(2)(x)),
+    Example(_IMAGE, lambda x: layers.UpSampling2D((2, 3), interpolation="bilinear")(x)),
+    Example(_IMAGE, lambda x: layers.UpSampling2D(2, interpolation="bicubic")(x)),
+)
+register(
+    layers.Resizing,
+    Interpolation(),
+    Example(_IMAGE, lambda x: layers.Resizing(9, 4)(x)),
+    Example(_IMAGE, lambda x: layers.Resizing(4, 5, interpolation="nearest", crop_to_aspect_ratio=True)(x)),
+)
+register(
+    layers.CenterCrop,
+    Interpolation(),
+    Example(_IMAGE, lambda x: layers.CenterCrop(4, 3)(x)),
+    Example(_IMAGE, lambda x: layers.CenterCrop(7, 9)(x)),
+)
+register(
+    ops.image.resize,
+    Interpolation(),
+    Example(_IMAGE, lambda x: ops.image.resize(x, (9, 9))),
+    Example(_IMAGE, lambda x: ops.image.resize(x, (3, 4), antialias=True)),
+)

@@ -1,7 +1,7 @@
 """Layers that mean what the layers and operations in their `call()` mean."""
 
 import keras
-from keras import layers, ops
+from keras import layers, ops, tree
 
 from keras_xai.graph.trace import trace_function
 from keras_xai.kinds.kind import Example, OnePiece, register
@@ -17,7 +17,14 @@ class Composite(OnePiece):
             args, kwargs = step.bind(tensors)
             return step.operation.call(*args, **kwargs)
 
-        return trace_function(call, step.input_specs, name=f"{type(step.operation).__name__}.call")
+        layer = step.operation
+        graph = trace_function(call, step.input_specs, name=f"{type(layer).__name__}.call", owner=layer)
+        if layer.variables and any(map(ops.is_tensor, tree.flatten([part.arguments for part in graph.steps]))):
+            raise ValueError(
+                "its `call()` computes a tensor from its weights before the input comes in, which would be kept as it is now "
+                "when the weights change; register a kind that computes it in `freeze`"
+            )
+        return graph
 
 
 class ActivationFunction(OnePiece):

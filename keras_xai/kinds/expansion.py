@@ -1,5 +1,11 @@
 """Divides a traced model into simple steps and finds the kind of each."""
 
+import inspect
+
+import keras
+import numpy as np
+from keras import ops
+
 from keras_xai.graph.trace import Graph, Step, inlined
 from keras_xai.kinds.kind import Kind, Problem, find
 from keras_xai.kinds.smooth import Smooth
@@ -10,14 +16,17 @@ def kind_of(step: Step) -> Kind:
     operation = step.operation
     entry = find(operation)
     if entry is None:
+        if not isinstance(operation, keras.Layer):
+            return Smooth("its kind is not known; `keras_xai.kinds.register` makes a function of `keras.ops` known")
         return Smooth(
             "its kind is not known; if its `call()` is made of Keras layers and `keras.ops`, "
-            f"`keras_xai.kinds.register({type(operation).__name__}, Composite())` makes it known"
+            f"`keras_xai.kinds.register({type(operation).__name__}, Composite(), Example(...))` makes it known"
         )
-    if type(operation).call is not entry.operation.call and not isinstance(entry.kind, Smooth):
+    overridden = _overridden(type(operation), entry.operation)
+    if overridden and not isinstance(entry.kind, Smooth):
+        base = entry.operation.__name__
         return Smooth(
-            f"it overrides `call()` of {entry.operation.__name__}, so that what is known of {entry.operation.__name__} need not "
-            "hold; register a kind for it"
+            f"it overrides `{overridden}()` of {base}, so that what is known of {base} need not hold; register a kind for it"
         )
     return entry.kind
 
@@ -34,10 +43,42 @@ def refusals(graph: Graph) -> list[Problem]:
     """Why the steps of an expanded graph have no linear pieces: one `Problem` for each step that has none."""
     problems = []
     for step in graph.steps:
-        reason = _setting_refused(step) or kind_of(step).refusal(step) or _indivisible(step)
+        reason = _setting_refused(step) or kind_of(step).refusal(step) or _indivisible(step) or _mixes_samples(step)
         if reason:
             problems.append(Problem(step.path, type(step.operation), reason))
     return problems
+
+
+# What a subclass may override and still be, on its inputs, the layer that it extends.
+_HARMLESS = {"build", "get_config", "from_config", "get_build_config", "build_from_config", "compute_output_shape"}
+_HARMLESS |= {"compute_output_spec", "save_own_variables", "load_own_variables", "train_step", "test_step"}
+
+
+def _overridden(operation, known):
+    """The name of a method of `known` that its subclass `operation` overrides with unknown consequences, or `None`."""
+    for base in operation.__mro__[: operation.__mro__.index(known)]:
+        for name, value in vars(base).items():
+            if inspect.isfunction(value) and hasattr(known, name) and not name.startswith("__") and name not in _HARMLESS:
+                return name
+    return None
+
+
+def _mixes_samples(step):
+    """Whether a sample's result depends on the samples beside it, found by trying: layers never do, operations may."""
+    if isinstance(step.operation, keras.Layer):
+        return None
+    generator = np.random.default_rng(0)
+    shapes = [(3, *(size or 6 for size in spec.shape[1:])) for spec in step.input_specs]
+    batch = [ops.convert_to_tensor(generator.normal(size=shape), dtype="float32") for shape in shapes]
+    try:
+        together, alone = step(*batch), step(*(x[:1] for x in batch))
+    except Exception:  # sizes that were open, and are not to be guessed
+        return None
+    for all_results, one_result in zip(together, alone, strict=True):
+        every, one = ops.convert_to_numpy(all_results), ops.convert_to_numpy(one_result)
+        if every.ndim == 0 or len(every) != 3 or every[:1].shape != one.shape or not np.allclose(every[:1], one, atol=1e-4):
+            return "it mixes the samples of a batch"
+    return None
 
 
 def _parts(step):

@@ -105,6 +105,8 @@ class ReLU(Gate):
                 slope = _single(slope)
             return Pieces((threshold,), (slope, 1.0), (-slope * operation.threshold, 0.0))
         largest = _single(operation.max_value)
+        if largest <= threshold:
+            return Pieces((threshold,), (slope, 0.0), (-slope * operation.threshold, largest))
         return Pieces((threshold, largest), (slope, 1.0, 0.0), (-slope * operation.threshold, 0.0, largest))
 
 
@@ -124,6 +126,12 @@ class PReLU(Gate):
 
 class Clip(Gate):
     """x between two limits, the nearer limit outside."""
+
+    def refusal(self, step):
+        limits = (step.operation.x_min, step.operation.x_max)
+        if not all(isinstance(limit, (int, float)) for limit in limits) or limits[0] > limits[1]:
+            return f"its limits are not two numbers, the lower one first, but {limits[0]!r} and {limits[1]!r}"
+        return None
 
     def pieces(self, operation):
         low, high = float(operation.x_min), float(operation.x_max)

@@ -157,6 +157,11 @@ def register(operation: type[keras.Operation] | Callable, kind: Kind, *examples:
     ...         return 2 * x
     >>> register(Double, Affine(), Example((3,), lambda x: Double()(x)))
     """
+    if not examples or not (isinstance(operation, type) or callable(operation)) or isinstance(operation, keras.Layer):
+        raise ValueError(
+            "Expected a layer class or a function of `keras.ops`, a kind, and at least one `Example`. "
+            f"Received: operation={operation!r}, kind={kind!r}, {len(examples)} examples."
+        )
     if not isinstance(operation, type):
         operation = operation_class(examples[0].build, examples[0].shape)
     _REGISTRY[operation] = Entry(operation, kind, examples)

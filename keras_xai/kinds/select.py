@@ -115,12 +115,23 @@ class Extremum(Select):
     """The largest (or smallest) of several tensors, entry by entry."""
 
     def candidates(self, step, inputs):
-        operands = [ops.convert_to_tensor(operand, dtype=inputs[0].dtype) for operand in step.operands(inputs)]
-        first = sum(operands[1:], operands[0])  # all of them in the common shape
-        return ops.stack([ops.expand_dims(ops.broadcast_to(operand, ops.shape(first)), -1) for operand in operands], axis=-2)
+        operands = [ops.convert_to_tensor(operand, dtype=inputs[0].dtype) for operand in self._operands(step, inputs)]
+        shape = ops.shape(sum(operands[1:], operands[0]))
+        return ops.stack([ops.expand_dims(ops.broadcast_to(operand, shape), -1) for operand in operands], axis=-2)
+
+    def _operands(self, step, inputs):
+        return step.operands(inputs)
 
     def arrange(self, step, chosen):
         return ops.squeeze(chosen, -1)
+
+
+class ExtremumLayer(Extremum):
+    """The largest (or smallest) of several tensors, entry by entry, axes inserted after the first where one has fewer."""
+
+    def _operands(self, step, inputs):
+        rank = max(len(x.shape) for x in inputs)
+        return [ops.reshape(x, (-1, *[1] * (rank - len(x.shape)), *x.shape[1:])) for x in inputs]
 
 
 class Reduction(Select):
@@ -134,13 +145,17 @@ class Reduction(Select):
         return ops.reshape(ops.transpose(x, (*kept, *axes)), (-1, *shape, math.prod(x.shape[axis] for axis in axes), 1))
 
     def arrange(self, step, chosen):
-        shape = [-1 if size is None else size for size in step.output_specs[0].shape[1:]]
-        return ops.reshape(chosen, (-1, *shape))
+        y = ops.squeeze(chosen, -1)
+        for axis in self._axes(step) if step.operation.keepdims else ():
+            y = ops.expand_dims(y, axis)
+        return y
 
     def refusal(self, step):
         if 0 in self._axes(step):
             return "it takes the extremum over the batch, so that samples depend on one another"
-        return None
+        return (
+            None if step.operation.initial is None else "it compares with the constant `initial`; use `ops.maximum` for that"
+        )
 
     @staticmethod
     def _axes(step):
@@ -186,8 +201,13 @@ def _three(x):
     return [layers.Dense(3)(x) for _ in range(3)]
 
 
-register(layers.Maximum, Extremum(), Example((4,), lambda x: layers.Maximum()(_three(x))))
-register(layers.Minimum, Extremum(smallest=True), Example((4,), lambda x: layers.Minimum()(_three(x))))
+register(
+    layers.Maximum,
+    ExtremumLayer(),
+    Example((4,), lambda x: layers.Maximum()(_three(x))),
+    Example((4, 3), lambda x: layers.Maximum()([layers.Dense(3)(layers.Flatten()(x)), x])),
+)
+register(layers.Minimum, ExtremumLayer(smallest=True), Example((4,), lambda x: layers.Minimum()(_three(x))))
 register(ops.maximum, Extremum(), Example((4,), lambda x: ops.maximum(0.3, x)))
 register(ops.minimum, Extremum(smallest=True), Example((4,), lambda x: ops.minimum(x, ops.flip(x, axis=1))))
 register(ops.max, Reduction(), Example(_IMAGE, lambda x: ops.max(x, axis=(1, -1))))

@@ -28,7 +28,6 @@ for _class, _shape, _arguments in (
     (layers.Cropping1D, _SERIES, {}),
     (layers.Cropping2D, _IMAGE, {}),
     (layers.Cropping3D, _VOLUME, {}),
-    (layers.CenterCrop, _IMAGE, {"height": 4, "width": 3}),
     # What acts in training only.
     (layers.Dropout, (4,), {"rate": 0.5}),
     (layers.SpatialDropout1D, _SERIES, {"rate": 0.5}),

@@ -158,10 +158,9 @@ def _running_maximum(values, indices, factor, dtype):
         larger = value > largest
         largest = ops.maximum(value, largest)
         here = ops.cast(i * factor, dtype)
-        if indices is None:  # a product is faster than a choice between two numbers; `here` exceeds all before
-            index = ops.maximum(index, ops.cast(larger, dtype) * here)
-        else:
-            index = ops.where(larger, indices[i] + here, index)
+        # A product is faster than a choice between two numbers; `here` exceeds all before.
+        first = indices is None
+        index = ops.maximum(index, ops.cast(larger, dtype) * here) if first else ops.where(larger, indices[i] + here, index)
     return largest, index
 
 

@@ -23,7 +23,8 @@ class OpenBox:
     out, so that `f` are logits.
 
     The layers that are understood are listed in the documentation; the model is only read, never changed. After further
-    training, call the box again: it always computes with the model's current weights.
+    training, call the box again: it computes with the model's current weights. After
+    changing the layers themselves (`adapt`, `enable_lora`, another activation), make a new box.
 
     Args:
         model: A built `keras.Sequential` or functional `keras.Model`.
@@ -73,12 +74,12 @@ class OpenBox:
     ):
         if dtype not in (None, "float32", "float64"):
             raise ValueError(f"Expected `dtype` to be 'float32', 'float64' or None. Received: dtype={dtype!r}")
-        if not isinstance(batch_size, int) or batch_size < 1:
+        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise ValueError(f"Expected `batch_size` to be a positive integer. Received: batch_size={batch_size!r}")
         self._network = PiecewiseNetwork(model, output, dtype)
         self._pieces = Programs(self._network, jit_compile=jit_compile)
         self._geometry = Programs(PiecewiseNetwork(model, output, "float64"), jit_compile=jit_compile)
-        self._batch_size = batch_size
+        self._batch_size = int(batch_size)
 
     @property
     def dtype(self) -> str:
@@ -130,7 +131,14 @@ class OpenBox:
             f, coef, intercept, patterns = self._pieces.pieces([array.astype(self.dtype) for array in batch], picked)
             coefficients = [np.moveaxis(ops.convert_to_numpy(gradient), 0, 1) for gradient in coef]
             names = _digests(patterns, len(picked))
-            yield [ops.convert_to_numpy(f), picked, ops.convert_to_numpy(intercept).T, names, *coefficients]
+            scores = ops.convert_to_numpy(f)
+            if not np.isfinite(scores).all():
+                bad = start - len(picked) + np.flatnonzero(~np.isfinite(scores).all(axis=1))[0]
+                raise ValueError(
+                    f"The model's scores are NaN or infinite in {self.dtype}, first at sample {bad}. Expected finite scores: look for "
+                    "infinite constants in the model, scale its inputs, or use `dtype='float64'`."
+                )
+            yield [scores, picked, ops.convert_to_numpy(intercept).T, names, *coefficients]
 
 
 def _joined(batches, num_samples):
@@ -158,6 +166,8 @@ def _choice(outputs, num_outputs, samples):
     if indices.min() < 0 or indices.max() >= num_outputs:
         raise ValueError(f"Expected output indices from 0 to {num_outputs - 1}. Received: outputs={outputs!r}")
     indices = indices.astype("int32")
+    if (np.diff(np.sort(indices, axis=-1), axis=-1) == 0).any():
+        raise ValueError(f"Expected different `outputs`. Received some twice: outputs={outputs!r}")
     if indices.ndim == 1:
         return lambda start, count: np.broadcast_to(indices, (count, len(indices)))
     if samples.num_samples is not None and len(indices) != samples.num_samples:
@@ -178,5 +188,6 @@ def _digests(patterns, count):
     hashes = [hashlib.blake2b(digest_size=16) for _ in range(count)]
     for pattern in patterns:
         for digest, row in zip(hashes, ops.convert_to_numpy(pattern), strict=True):
+            digest.update(repr(row.shape).encode())
             digest.update(row.tobytes())
     return np.array([digest.hexdigest() for digest in hashes])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import zlib
 from collections.abc import Sequence
 
 import keras
@@ -12,7 +13,6 @@ from keras_xai.graph.target import strip_probabilities
 from keras_xai.graph.trace import Step, trace
 from keras_xai.graph.view import arithmetic, borrow
 from keras_xai.kinds import UnsupportedLayerError, expand, kind_of, refusals
-from keras_xai.kinds.kind import Problem
 
 
 class PiecewiseNetwork:
@@ -43,7 +43,7 @@ class PiecewiseNetwork:
             output_names=(graph.output_names[position],),
         )
         graph = strip_probabilities(expand(graph))
-        problems = refusals(graph) + _integer_inputs(graph)
+        problems = refusals(graph)
         if problems:
             raise UnsupportedLayerError(problems)
         self.dtype = dtype or _widest_dtype(model, graph)
@@ -55,6 +55,14 @@ class PiecewiseNetwork:
                 f"Received: an output of shape {self.graph.output_specs[0].shape}. Give the model's input a fixed shape."
             )
         self.num_outputs = math.prod(shape)
+        self._weights = model.weights
+
+    def fingerprint(self) -> int:
+        """A checksum of all weights, which tells whether they have changed."""
+        checksum = 0
+        for weight in self._weights:
+            checksum = zlib.crc32(ops.convert_to_numpy(weight).tobytes(), checksum)
+        return checksum
 
     def run(self, inputs: Sequence, patterns: Sequence | None = None) -> tuple:
         """Evaluates the network on `inputs`, on the linear piece of `patterns`.
@@ -92,10 +100,12 @@ def _position(output, names):
         if len(names) == 1:
             return 0
         raise ValueError(
-            f"The model has {len(names)} outputs, {list(names)}: choose one, for example `OpenBox(model, output={names[0]!r})`."
+            f"The model has {len(names)} outputs, {list(names)}: choose one by name or index, for example `OpenBox(model, output=0)`."
         )
     if isinstance(output, int) and 0 <= output < len(names):
         return output
+    if names.count(output) > 1:
+        raise ValueError(f"Several outputs of the model are called {output!r}, among {list(names)}: choose one by its index.")
     if output in names:
         return names.index(output)
     raise ValueError(f"Expected `output` to be one of {list(names)} or an index. Received: output={output!r}")
@@ -105,14 +115,6 @@ def _widest_dtype(model, graph):
     """The widest type among weights and inputs; half precision is computed in float32."""
     dtypes = {variable.dtype for variable in model.variables} | {spec.dtype for spec in graph.input_specs}
     return "float64" if "float64" in dtypes else "float32"
-
-
-def _integer_inputs(graph):
-    return [
-        Problem(spec.name, keras.layers.InputLayer, f"it takes {spec.dtype}, and linear pieces need real numbers")
-        for spec in graph.input_specs
-        if not spec.dtype.startswith(("float", "bfloat"))
-    ]
 
 
 def _in_dtype(step: Step, dtype: str) -> Step:

@@ -59,6 +59,9 @@ class LinearPieces:
         self._geometry = geometry
         self._samples = samples
         self._x = [array.copy() for array in samples.arrays]  # the user may go on to change theirs
+        for array in self._x:
+            array.setflags(write=False)
+        self._fingerprint = geometry.fingerprint()
         self._coefficients = coefficients
         self.x = samples.pack(self._x)
         self.coef = samples.pack(coefficients)
@@ -80,15 +83,14 @@ class LinearPieces:
             `(n, k)`: `coef[i] x[i] + intercept[i]`. Equal to the model's scores where `contains(x)`.
         """
         others = self._check(x)
-        result = np.empty(self.intercept.shape, self.intercept.dtype)
-        for i in range(len(self)):
-            # Accumulated in double precision, one sample at a time: the sum has as many terms as the input has entries.
-            product = sum(
-                np.tensordot(coef[i].reshape(len(result[i]), -1).astype("float64"), other[i].ravel().astype("float64"), 1)
-                for coef, other in zip(self._coefficients, others, strict=True)
-            )
-            result[i] = product + self.intercept[i]
-        return result
+        result = self.intercept.astype("float64")
+        for start in range(0, len(self), self._samples.batch_size):
+            rows = slice(start, start + self._samples.batch_size)
+            for coef, other in zip(self._coefficients, others, strict=True):
+                # In double precision: the sum has as many terms as the input has entries.
+                flat = coef[rows].reshape(*coef[rows].shape[:2], -1).astype("float64")
+                result[rows] += np.einsum("nkd,nd->nk", flat, other[rows].reshape(len(flat), -1))
+        return result.astype(self.intercept.dtype)
 
     def contains(self, x: Any, *, verbose: Any = 0) -> np.ndarray:
         """Whether other inputs are in the samples' polytopes, for about two forward passes in float64.
@@ -103,7 +105,7 @@ class LinearPieces:
         """
         others = self._check(x)
         slacks = self._run(lambda batch, rows: self._geometry.slack(batch, [other[rows] for other in others]), verbose)
-        return np.concatenate([ops.convert_to_numpy(slack) for (slack,) in slacks]) >= 0
+        return np.concatenate([ops.convert_to_numpy(slack) for slack in slacks]) >= 0
 
     def exit_distance(self, direction: Any, *, verbose: Any = 0) -> np.ndarray:
         """How far a straight line from each sample stays in its polytope, for about two forward passes in float64.
@@ -120,7 +122,7 @@ class LinearPieces:
         """
         directions = self._check(direction)
         steps = self._run(lambda batch, rows: self._geometry.exits(batch, [each[rows] for each in directions]), verbose)
-        return np.concatenate([ops.convert_to_numpy(step) for (step,) in steps])
+        return np.concatenate([ops.convert_to_numpy(step) for step in steps])
 
     def radius(self, norm: float = 2, *, max_passes: int | None = 10_000, verbose: Any = "auto") -> np.ndarray:
         """The certified radius: how far the pattern of units around each sample stays the same in all directions.
@@ -154,7 +156,7 @@ class LinearPieces:
         Raises:
             ValueError: If the norm is another one, or the cost is above `max_passes`.
         """
-        if norm not in _DUAL:
+        if norm not in list(_DUAL):
             raise ValueError(f"Expected `norm` to be 1, 2 or numpy.inf. Received: norm={norm!r}")
         shapes = self._geometry.wall_shapes(self._x)
         self._check_cost(sum(int(np.prod(shape)) for _, shape in shapes), max_passes)
@@ -237,35 +239,30 @@ class LinearPieces:
             )
 
     def _run(self, program, verbose):
-        """Yields the results of a program of each batch but the last, which are scores, held against those known."""
-        starts = range(0, len(self), self._samples.batch_size)
-        for start in progress(starts, len(starts), verbose):
-            rows = slice(start, start + self._samples.batch_size)
-            *results, scores = program([array[rows] for array in self._x], rows)
-            self._check_weights(ops.convert_to_numpy(scores), rows)
-            yield results
-
-    def _check_weights(self, scores, rows):
-        known = self.scores[rows]
-        if np.abs(scores - known).max() > np.sqrt(np.finfo(known.dtype).eps) * max(np.abs(known).max(), 1e-30):
+        """Yields a program's results of one batch of the samples after the other."""
+        if self._geometry.fingerprint() != self._fingerprint:
             raise RuntimeError(
                 "The model's weights have changed since these linear pieces were computed, so that they are no longer pieces of "
                 "the model. Call the `OpenBox` on the samples again."
             )
+        starts = range(0, len(self), self._samples.batch_size)
+        for start in progress(starts, len(starts), verbose):
+            rows = slice(start, start + self._samples.batch_size)
+            yield program([array[rows] for array in self._x], rows)
 
     def _nearest_in_batch(self, batch, norm, shapes):
-        distances, indices, scores = self._geometry.nearest(batch, _DUAL[norm])
+        distances, indices = self._geometry.nearest(batch, _DUAL[norm])
         n = len(batch[0])
         if not shapes:
             nowhere = np.zeros(n, int)
-            return np.full(n, np.inf), nowhere, nowhere, *(np.zeros_like(array) for array in batch), scores
+            return np.full(n, np.inf), nowhere, nowhere, *(np.zeros_like(array) for array in batch)
         distances, indices = (np.stack([ops.convert_to_numpy(each) for each in list_]) for list_ in (distances, indices))
         tensor = distances.argmin(axis=0)
         distance, index = distances[tensor, np.arange(n)], indices[tensor, np.arange(n)]
         normals = [
             ops.convert_to_numpy(a) for a in self._geometry.normals(batch, tensor.astype("int32"), index.astype("int32"))
         ]
-        return distance, tensor, index, *_towards(normals, norm), scores
+        return distance, tensor, index, *_towards(normals, norm)
 
 
 def _towards(normals, norm):

@@ -32,6 +32,10 @@ class Programs:
         self._cache: dict[tuple, Callable] = {}
         self._wall_shapes: dict[tuple, tuple] = {}
 
+    def fingerprint(self) -> int:
+        """A checksum of the network's weights."""
+        return self._network.fingerprint()
+
     def pieces(self, inputs, outputs):
         """`(scores, coefficients, intercepts, patterns)` of the linear piece that each sample is on.
 
@@ -47,15 +51,15 @@ class Programs:
         return program(list(inputs), outputs)
 
     def slack(self, inputs, others):
-        """The least constraint value at `others[i]` for the polytope of `inputs[i]`, `(n,)`, and `inputs`' scores."""
+        """The least constraint value at `others[i]` for the polytope of `inputs[i]`, `(n,)`."""
         return self._program("slack", inputs, repeat=2, function=self._slack)(list(inputs), list(others))
 
     def exits(self, inputs, directions):
-        """The step at which `inputs[i] + t * directions[i]` leaves the polytope of `inputs[i]`, `(n,)`, and the scores."""
+        """The step at which `inputs[i] + t * directions[i]` leaves the polytope of `inputs[i]`, `(n,)`."""
         return self._program("exits", inputs, repeat=2, function=self._exits)(list(inputs), list(directions))
 
     def nearest(self, inputs, dual_norm):
-        """For each constraint tensor the nearest wall's distance and flat index, both `(tensors, n)`; and the scores."""
+        """For each constraint tensor the nearest wall's distance and flat index, both `(tensors, n)`."""
         function = functools.partial(self._nearest, dual_norm=dual_norm)
         return self._program(("nearest", dual_norm), inputs, function=function)(list(inputs))
 
@@ -107,17 +111,15 @@ class Programs:
         return scores, coefficients, intercepts, line.auxiliary
 
     def _slack(self, inputs, others):
-        scores, patterns, _ = self._network.run(inputs)
+        _, patterns, _ = self._network.run(inputs)
         _, _, walls = self._network.run(others, patterns)
-        least = [_least(wall) for _, wall in walls]
-        return functools.reduce(ops.minimum, least, _infinite(inputs)), scores
+        return functools.reduce(ops.minimum, [_least(wall) for _, wall in walls], _infinite(inputs))
 
     def _line(self, inputs):
-        """The constraint tensors of the samples' own pieces and their derivative; auxiliary: the scores."""
+        """The constraint tensors of the samples' own pieces and their derivative."""
 
         def walls_of(inputs):
-            scores, _, walls = self._network.run(inputs)
-            return [wall for _, wall in walls], scores
+            return [wall for _, wall in self._network.run(inputs)[2]], None
 
         return linearize(walls_of, inputs)
 
@@ -127,7 +129,7 @@ class Programs:
         for wall, speed in zip(line.outputs, line.push(directions), strict=True):
             approaching = speed < -_negligible(ops.abs(speed))
             steps.append(_least(ops.where(approaching, wall / ops.where(approaching, -speed, 1), np.inf)))
-        return functools.reduce(ops.minimum, steps), line.auxiliary
+        return functools.reduce(ops.minimum, steps)
 
     def _nearest(self, inputs, dual_norm):
         line = self._line(inputs)
@@ -140,7 +142,7 @@ class Programs:
             distance = _flat(ops.where(real, wall / ops.where(real, norm, 1), np.inf))
             distances.append(ops.min(distance, axis=1))
             indices.append(ops.argmin(distance, axis=1))
-        return distances, indices, line.auxiliary
+        return distances, indices
 
     def _norms_by_dimension(self, line, inputs, dual_norm):
         """Norms of all walls' normals from one directional derivative for each input dimension."""

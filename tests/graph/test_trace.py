@@ -116,6 +116,24 @@ def test_functions_that_use_an_input_twice():
     assert dense._inbound_nodes == [] and dense._outbound_nodes == []
 
 
+def test_composites_leave_no_record_in_branches_that_lead_nowhere():
+    class Branched(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = layers.Dense(3), layers.Dense(3)
+
+        def call(self, x):
+            self.unused(x)
+            return self.used(x)
+
+    layer = Branched()
+    layer(np.zeros((1, 3)))
+    trace_function(layer.call, [keras.KerasTensor((None, 3))], owner=layer)
+    with pytest.raises(ValueError, match="returns list"):
+        trace_function(lambda x: [layer.call(x)], [keras.KerasTensor((None, 3))], owner=layer)
+    assert layer.used._inbound_nodes == layer.unused._inbound_nodes == []
+
+
 def test_automatic_names_are_not_used_up():
     code = (
         "import keras, keras_xai.openbox; names = [keras.layers.ReLU().name, keras.layers.Add().name]; "

@@ -47,7 +47,7 @@ def _check_step(build, x):
 @hypothesis.given(x=VALUES, slope=QUARTERS.filter(lambda s: s >= 0), threshold=QUARTERS.filter(lambda t: t >= 0), limit=SIZES)
 @pytest.mark.parametrize("limited", [False, True])
 def test_relu_of_any_setting(x, slope, threshold, limit, limited):
-    limit = threshold + limit if limited else None
+    limit = limit / 2 if limited else None
     _check_step(lambda t: layers.ReLU(max_value=limit, negative_slope=slope, threshold=threshold)(t), x)
 
 

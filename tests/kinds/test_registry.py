@@ -26,6 +26,7 @@ SMOOTH = [(case, name) for case, name in zip(CASES, NAMES, strict=True) if case[
 SINGLE_PRECISION = (
     "UpSampling2D",
     "Resizing",
+    "CenterCrop",
     "Resize",
     "Conv",
     "AveragePooling3D",
@@ -70,6 +71,25 @@ def test_linear_pieces_are_exact(entry, example):
         beyond = _outputs(model, x + step)
         assert not local.contains(x + step)[near].any()
         assert (np.abs(beyond - local.predict(x + step)).max(axis=1)[near] > 10 * tolerance).all()
+
+
+@_parametrize([(case, name) for case, name in LINEAR if name.endswith("-0")])
+def test_walls_behind_the_layer(entry, example):
+    """Distances through the layer: its derivative is needed forwards and backwards, from many walls and from few."""
+    keras.utils.set_random_seed(2)
+    single = entry.operation.__name__ in SINGLE_PRECISION
+    with in_dtype("float32" if single else "float64"):
+        x = keras.Input(example.shape)
+        hidden = keras.layers.Dense(3, activation="relu")(keras.layers.Flatten()(example.build(x)))
+        model = keras.Model(x, keras.layers.Dense(2)(hidden))
+    points = np.random.default_rng(3).normal(size=(NUM_SAMPLES, *example.shape))
+    local = OpenBox(model, dtype="float64", batch_size=NUM_SAMPLES)(points, outputs=[0], verbose=0)
+    wall = local.nearest_wall(verbose=0)
+    assert np.isfinite(wall.distance).any()
+    near = np.isfinite(wall.distance)
+    np.testing.assert_allclose(local.exit_distance(wall.direction)[near], wall.distance[near], rtol=1e-6)
+    step = np.where(near, wall.distance, 0).reshape(-1, *[1] * len(example.shape)) * wall.direction
+    assert local.contains(points + 0.999 * step).all() and not local.contains(points + 1.001 * step)[near].any()
 
 
 def _outputs(model, x):

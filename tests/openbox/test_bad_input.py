@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from keras_xai.kinds import Affine, Composite, Example, register
 from keras_xai.openbox import OpenBox, UnsupportedLayerError
 
 
@@ -46,7 +47,9 @@ def test_samples(change, message, box, x):
         box(change(x), verbose=0)
 
 
-@pytest.mark.parametrize("outputs", [[3], [-1], [0.5], "top", [[0, 1]], [], np.zeros((6, 1, 1), int), np.zeros((5, 2), int)])
+@pytest.mark.parametrize(
+    "outputs", [[3], [-1], [1, 1], [0.5], "top", [[0, 1]], [], np.zeros((6, 1, 1), int), np.zeros((5, 2), int)]
+)
 def test_outputs(outputs, box, x):
     with pytest.raises(ValueError, match=r"(?s)Expected.*outputs?.*Received"):
         box(x, outputs=outputs, verbose=0)
@@ -86,7 +89,7 @@ def test_settings(box, x):
 def test_several_outputs_and_none_chosen():
     x = keras.Input((3,))
     model = keras.Model(x, {"price": layers.Dense(1)(x), "name": layers.Dense(4)(x)})
-    with pytest.raises(ValueError, match=r"2 outputs.*\['name', 'price'\].*OpenBox\(model, output='name'\)"):
+    with pytest.raises(ValueError, match=r"2 outputs.*\['name', 'price'\].*OpenBox\(model, output=0\)"):
         OpenBox(model)
     with pytest.raises(ValueError, match=r"one of \['name', 'price'\].*Received: output='size'"):
         OpenBox(model, output="size")
@@ -160,7 +163,9 @@ def test_unknown_layers_are_refused_not_guessed():
             return keras.ops.sin(super().call(x))
 
     x = keras.Input((3,))
-    with pytest.raises(UnsupportedLayerError, match=r"Squared\): its kind is not known.*register\(Squared, Composite\(\)\)"):
+    with pytest.raises(
+        UnsupportedLayerError, match=r"Squared\): its kind is not known.*register\(Squared, Composite\(\), Example"
+    ):
         OpenBox(keras.Model(x, Squared()(x)))
     with pytest.raises(UnsupportedLayerError, match=r"MyDense\): it overrides `call\(\)` of Dense"):
         OpenBox(keras.Model(x, MyDense(2)(x)))
@@ -182,10 +187,100 @@ def test_activations_that_cannot_be_traced():
         OpenBox(model)
 
 
-def test_integer_inputs():
-    x = keras.Input((3,), dtype="int32", name="tokens")
-    with pytest.raises(UnsupportedLayerError, match="'tokens' .*takes int32"):
-        OpenBox(keras.Model(x, layers.Dense(2)(layers.Rescaling(1.0)(x))))
+def test_lookups_of_integers():
+    x = keras.Input((3,), dtype="int32")
+    with pytest.raises(UnsupportedLayerError, match="looks integers up"):
+        OpenBox(keras.Model(x, layers.Dense(2)(layers.Embedding(5, 2)(x))))
+
+
+def _mixing():
+    x = keras.Input((4, 3))
+    return {
+        "mean": x - keras.ops.mean(x, axis=0),
+        "sum": x * 2 + keras.ops.sum(x),
+        "flip": keras.ops.flip(x),
+        "roll": keras.ops.roll(x, 1),
+        "transpose": keras.ops.transpose(x, (1, 0, 2)),
+        "reshape": keras.ops.reshape(x, (-1, 3)),
+        "concatenate": keras.ops.concatenate([x, x], axis=0),
+    }.items()
+
+
+@pytest.mark.parametrize("name, output", _mixing())
+def test_operations_that_mix_samples(name, output):
+    start = output
+    while start._keras_history.operation.__class__.__name__ != "InputLayer":
+        start = start._keras_history.operation._inbound_nodes[0].input_tensors[0]
+    with pytest.raises(UnsupportedLayerError, match="it mixes the samples of a batch"):
+        OpenBox(keras.Model(start, output))
+
+
+def test_subclasses_that_override_what_call_calls():
+    class Curved(layers.Conv2D):
+        def convolution_op(self, inputs, kernel):
+            return keras.ops.tanh(super().convolution_op(inputs, kernel))
+
+    x = keras.Input((4, 4, 1))
+    with pytest.raises(UnsupportedLayerError, match=r"overrides `convolution_op\(\)` of Conv2D"):
+        OpenBox(keras.Model(x, Curved(2, 3)(x)))
+
+
+@pytest.mark.parametrize(
+    "function, message",
+    [
+        (lambda x: keras.ops.max(x, axis=1, initial=0.5), "constant `initial`"),
+        (lambda x: keras.ops.clip(x, 0.4, -0.3), "not two numbers, the lower one first"),
+        (lambda x: keras.ops.clip(x, np.array([0.0, 0.1, 0.2]), 1.0), "not two numbers"),
+        (lambda x: keras.ops.cumsum(x, axis=1), "`keras_xai.kinds.register` makes a function of `keras.ops` known"),
+    ],
+)
+def test_settings_that_are_not_understood(function, message):
+    x = keras.Input((3,))
+    with pytest.raises(UnsupportedLayerError, match=message):
+        OpenBox(keras.Model(x, function(x)))
+
+
+def test_constants_that_are_computed_from_weights():
+    class Scaled(layers.Layer):
+        def build(self, input_shape):
+            self.scale = self.add_weight(shape=(input_shape[-1],))
+
+        def call(self, x):
+            return x * keras.ops.exp(self.scale)
+
+    register(Scaled, Composite(), Example((3,), lambda x: Scaled()(x)))
+    x = keras.Input((3,))
+    with pytest.raises(UnsupportedLayerError, match="computes a tensor from its weights before the input comes in"):
+        OpenBox(keras.Model(x, Scaled()(x)))
+
+
+@pytest.mark.parametrize(
+    "arguments", [(layers.Identity, Affine()), (layers.Identity(), Affine()), (keras.ops.cumsum, Affine())]
+)
+def test_registering_without_an_example(arguments):
+    with pytest.raises(ValueError, match="Expected a layer class or a function.*at least one `Example`. Received"):
+        register(*arguments)
+
+
+def test_scores_that_overflow(box, x):
+    with pytest.raises(ValueError, match=r"NaN or infinite in float32, first at sample 2.*dtype='float64'"):
+        box(np.where(np.arange(6)[:, None, None, None] == 2, 1e39, x.astype("float64")), verbose=0)
+
+
+def test_outputs_of_one_name():
+    x = keras.Input((3,))
+    shared = layers.Dense(2, name="d")
+    model = keras.Model(x, [shared(x), shared(-x)])
+    with pytest.raises(ValueError, match="Several outputs of the model are called 'd'.*by its index"):
+        OpenBox(model, output="d")
+    OpenBox(model, output=1)
+
+
+def test_dict_inputs_with_wrong_keys():
+    inputs = {"a": keras.Input((2,), name="a"), "b": keras.Input((2,), name="b")}
+    box = OpenBox(keras.Model(inputs, inputs["a"] - inputs["b"]))
+    with pytest.raises(ValueError, match=r"Expected the inputs \['a', 'b'\]. Received: a dict with the keys \['b', 'z'\]"):
+        box({"b": np.ones((1, 2)), "z": np.ones((1, 2))}, verbose=0)
 
 
 def test_quantized_layers():

@@ -224,6 +224,48 @@ def test_pieces_know_that_the_model_was_trained_on(digits):
     np.testing.assert_allclose(box(x, verbose=0).scores, local.scores + 1, atol=1e-5)
 
 
+def test_nested_models_that_are_called_with_a_dict():
+    keras.utils.set_random_seed(0)
+    with in_dtype("float64"):
+        a, b = keras.Input((3,), name="a"), keras.Input((3,), name="b")
+        inner = keras.Model([b, a], layers.Dense(3, activation="relu")(a) + 2.0 * b)
+        x = keras.Input((3,))
+        model = keras.Model(x, layers.Dense(2)(inner({"a": layers.Dense(3)(x), "b": x})))
+    points = np.random.default_rng(0).normal(size=(4, 3))
+    np.testing.assert_allclose(OpenBox(model)(points, verbose=0).predict(points), model(points).numpy(), atol=1e-13)
+
+
+def test_whole_numbers_that_are_rescaled_first():
+    keras.utils.set_random_seed(0)
+    with in_dtype("float64"):
+        image = keras.Input((4, 4, 1), dtype="uint8")
+        y = layers.Conv2D(3, 3, activation="relu")(layers.Rescaling(1 / 255)(image))
+        model = keras.Model(image, layers.Dense(2)(layers.Flatten()(y)))
+    images = np.random.default_rng(0).integers(0, 256, size=(3, 4, 4, 1), dtype="uint8")
+    local = OpenBox(model, dtype="float64")(images, verbose=0)
+    np.testing.assert_allclose(local.predict(images), model(images).numpy(), atol=1e-12)
+
+
+def test_regions_of_different_sizes_differ():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((None, None, 1)), layers.Conv2D(2, 1, activation="relu"), layers.GlobalAveragePooling2D()]
+    )
+    box = OpenBox(model)
+    assert box(np.ones((1, 4, 9, 1)), verbose=0).region_id != box(np.ones((1, 9, 4, 1)), verbose=0).region_id
+
+
+def test_functions_that_run_eagerly(trained, x, local):
+    tf.config.run_functions_eagerly(True)
+    try:
+        eager = OpenBox(trained("mlp"))(x[:2], verbose=0)
+        assert eager.contains(x[:2]).all()
+        radius = eager.radius(verbose=0)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    np.testing.assert_allclose(radius, OpenBox(trained("mlp"))(x[:2], verbose=0).radius(verbose=0), rtol=1e-9)
+
+
 def test_samples_may_be_changed_afterwards(box, x):
     mine = x.copy()
     local = box(mine, verbose=0)

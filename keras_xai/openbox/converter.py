@@ -128,7 +128,9 @@ class OpenBox:
         for batch in progress(samples, samples.num_batches, verbose):
             picked = choose(start, len(batch[0]))
             start += len(batch[0])
-            f, coef, intercept, patterns = self._pieces.pieces([array.astype(self.dtype) for array in batch], picked)
+            with np.errstate(over="ignore"):  # told below, with the way out
+                inputs = [array.astype(self.dtype) for array in batch]
+            f, coef, intercept, patterns = self._pieces.pieces(inputs, picked)
             coefficients = [np.moveaxis(ops.convert_to_numpy(gradient), 0, 1) for gradient in coef]
             names = _digests(patterns, len(picked))
             scores = ops.convert_to_numpy(f)

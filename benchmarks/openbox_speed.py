@@ -1,13 +1,14 @@
 """What the linear pieces of a batch cost: time against forward passes, and memory.
 
-    python benchmarks/openbox_speed.py --output docs/benchmarks/openbox_speed.md    # about a quarter of an hour on two cores
+    python benchmarks/openbox_speed.py --output docs/benchmarks/openbox_speed.md    # a quarter of an hour on two cores
     python benchmarks/openbox_speed.py --quick                                      # about a minute
 
 F is the time of one forward pass of a batch: one call of `tf.function(lambda x: model(x, training=False))`, compiled for
-batches of any size, from a NumPy array in float32 to a NumPy array. C + 1 = 11 of them, one after the other, are the unit, since one
-forward pass and C vector-Jacobian products are the least that C coefficients can cost. Against them stands the public call
-`box(x, verbose=0)` of `OpenBox(model, batch_size=len(x))` on the same array, checks of the input, region names and copies
-included, and the compiled program inside it alone. The three are timed in turn; each ratio is of neighbors in time.
+batches of any size, from a NumPy array in float32 to a NumPy array. C + 1 = 11 of them, one after the other, are the unit:
+one forward pass and C vector-Jacobian products are the least that C coefficients can cost. Against them stands the public
+call `box(x, verbose=0)` of `OpenBox(model, batch_size=len(x))` on the same array, with the checks of the input, the names of
+regions and the copies, and within it the compiled program alone. The two are timed in turn, so that each ratio is of
+neighbors in time.
 
 Weights are random and inputs normal: what arithmetic costs does not depend on the numbers.
 """
@@ -18,7 +19,6 @@ import os
 import pathlib
 import platform
 import resource
-import statistics
 import subprocess
 import sys
 import time
@@ -29,12 +29,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the 
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers, ops
+from keras import layers
 
 from keras_xai.openbox import OpenBox
 
 NUM_CLASSES = 10
 GOAL, GOAL_WITH_MAX_POOLING = 1.25, 1.6
+MOST_REPEATS = 100
 MIB = 2**20
 
 
@@ -97,41 +98,43 @@ NETWORKS = {
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds of each repeat, `(repeats,)`, for one network and batch size."""
+    """Times of each repeat in seconds, `(repeats, 2)`: by the clock, and of all CPU cores together."""
 
     network: Network
     batch_size: int
     forwards: np.ndarray  # C + 1 forward passes
     call: np.ndarray
-    program: np.ndarray
+    program: np.ndarray  # what the compiled program within the call took
 
     @property
     def ratios(self) -> np.ndarray:
-        return self.call / self.forwards
+        return self.call[:, 0] / self.forwards[:, 0]
 
     @property
     def met(self) -> bool:
-        return statistics.median(self.ratios) <= self.network.goal
+        return bool(np.median(self.ratios) <= self.network.goal)
 
     def cells(self) -> tuple[str, ...]:
         """The line of the table."""
         low, middle, high = np.quantile(self.ratios, (0.25, 0.5, 0.75))
-        program = np.median(self.program / self.forwards)
-        rest = np.median((self.call - self.program) / self.forwards)
+        forwards, call = np.median(self.forwards, axis=0), np.median(self.call, axis=0)
+        program = np.median(self.program[:, 0] / self.forwards[:, 0])
+        rest = np.median((self.call - self.program)[:, 0] / self.forwards[:, 0])
         return (
             self.network.title,
             str(self.batch_size),
-            f"{np.median(self.forwards) / (NUM_CLASSES + 1) * 1e3:.2f}",
-            f"{np.median(self.call) * 1e3:.1f}",
+            f"{forwards[0] / (NUM_CLASSES + 1) * 1e3:.2f}",
+            f"{call[0] * 1e3:.1f}",
             f"**{middle:.2f}** ({low:.2f} to {high:.2f})",
             f"{program:.2f}",
             f"{rest:.2f}",
+            f"{call[1] / forwards[1]:.2f}",
             f"{self.network.goal:.2f}",
             "yes" if self.met else "no",
         )
 
 
-TIMING_HEADER = ("network", "batch", "F, ms", "call, ms", "call / (C+1) F", "program alone", "the rest", "goal", "met")
+TIMING_HEADER = ("network", "batch", "F, ms", "call, ms", "call / (C+1) F", "program", "rest", "in CPU time", "goal", "met")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,9 +147,14 @@ class Memory:
     peak: float
     results: float
 
+    @property
+    def rest(self) -> float:
+        """What is not results."""
+        return self.peak - self.results
+
     def cells(self) -> tuple[str, ...]:
         """The line of the table."""
-        sizes = (self.peak, self.results, self.peak - self.results)
+        sizes = (self.peak, self.results, self.rest)
         return self.network.title, str(self.num_samples), str(self.batch_size), *(f"{size:.0f}" for size in sizes)
 
 
@@ -180,39 +188,59 @@ def parse(arguments):
 
 def measure_times(quick: bool) -> list[Timing]:
     """One `Timing` for each network and batch size."""
-    batch_sizes, repeats = ((32,), 5) if quick else ((32, 128, 512), 11)
+    batch_sizes, seconds, least = ((32,), 2.0, 5) if quick else ((32, 128, 512), 10.0, 15)
     timings = []
     for network in NETWORKS.values():
         model = network.build()
         for batch_size in batch_sizes:
-            timings.append(take_times(network, model, batch_size, repeats))
+            print(f"{network.title}, batches of {batch_size}")
+            timings.append(take_times(network, model, batch_size, seconds, least))
             print("  ".join(timings[-1].cells()).replace("**", ""))
     return timings
 
 
-def take_times(network: Network, model: keras.Model, batch_size: int, repeats: int) -> Timing:
-    """Times forward passes, the call and its program in turn."""
+def take_times(network: Network, model: keras.Model, batch_size: int, seconds: float, least: int) -> Timing:
+    """Times forward passes and the call in turn, for some seconds and at least so many times."""
     x = normal(model, batch_size)
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), "float32")]
     forward = tf.function(lambda x: model(x, training=False), input_signature=signature)
     box = OpenBox(model, batch_size=batch_size)
-    outputs = np.tile(np.arange(NUM_CLASSES, dtype="int32"), (batch_size, 1))
-    tasks = {
-        "forwards": lambda: [forward(x).numpy() for _ in range(NUM_CLASSES + 1)],
-        "call": lambda: box(x, verbose=0),
-        "program": lambda: keras.tree.map_structure(ops.convert_to_numpy, box._pieces.pieces([x], outputs)),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    print(f"{network.title}, batches of {batch_size}")
+    watch = Stopwatch(box._pieces.pieces)
+    box._pieces.pieces = watch
+
+    def pair():
+        forwards = clocked(lambda: [forward(x).numpy() for _ in range(NUM_CLASSES + 1)])
+        call = clocked(lambda: box(x, verbose=0))
+        return forwards, call, watch.times
+
+    pair()  # compiles
+    repeats = int(np.clip(seconds / sum(times[0] for times in pair()[:2]), least, MOST_REPEATS))
     bar = keras.utils.Progbar(repeats, unit_name="repeat")
-    for repeat in range(-1, repeats):  # the first compiles, and is not counted
-        for name, task in tasks.items():
-            start = time.perf_counter()
-            task()
-            if repeat >= 0:
-                seconds[name].append(time.perf_counter() - start)
-        bar.update(repeat + 1, finalize=repeat + 1 == repeats)
-    return Timing(network, batch_size, **{name: np.array(values) for name, values in seconds.items()})
+    results = []
+    for repeat in range(repeats):
+        results.append(pair())
+        bar.update(repeat + 1)
+    return Timing(network, batch_size, *np.array(results).transpose(1, 0, 2))
+
+
+def clocked(task: Callable) -> tuple[float, float]:
+    """How long a call takes, by the clock and of all CPU cores together."""
+    start, start_cpu = time.perf_counter(), time.process_time()
+    task()
+    return time.perf_counter() - start, time.process_time() - start_cpu
+
+
+class Stopwatch:
+    """A function that remembers how long its last call took."""
+
+    def __init__(self, function: Callable):
+        self._function = function
+        self.times = (0.0, 0.0)
+
+    def __call__(self, *args):
+        results: list = []
+        self.times = clocked(lambda: results.append(self._function(*args)))
+        return results.pop()
 
 
 def measure_memories(quick: bool) -> list[Memory]:
@@ -259,32 +287,29 @@ def normal(model: keras.Model, num_samples: int) -> np.ndarray:
 
 def fragment(timings: list[Timing], memories: list[Memory], options: argparse.Namespace) -> str:
     """The Markdown that the documentation includes."""
-    repeats = len(timings[0].call)
-    return "\n".join(
-        [
-            "# Measured",
-            "",
-            f"Made by `{command_line(options)}` on {os.cpu_count()} CPU cores ({platform.machine()}) with TensorFlow "
-            f"{tf.__version__}, Keras {keras.__version__}, NumPy {np.__version__}.",
-            "",
-            "F is one forward pass of the batch in a compiled function, from NumPy array to NumPy array. The call is `box(x)` on the "
-            f"same batch, all C = {NUM_CLASSES} outputs, in float32, compiled before. Medians of {repeats} repeats, timed in turn with "
-            f"{NUM_CLASSES + 1} forward passes; in parentheses the quartiles. The last columns divide the ratio into the compiled "
-            "program and the rest: checks of the input, names of regions, copies.",
-            "",
-            *table(TIMING_HEADER, [timing.cells() for timing in timings]),
-            "",
-            read_times(timings),
-            "",
-            "Peak memory is what a call adds to the peak resident size of a fresh process in which the program is already compiled. The "
-            "results are the arrays that the call returns, and grow with the number of samples.",
-            "",
-            *table(MEMORY_HEADER, [memory.cells() for memory in memories]),
-            "",
-            read_memories(memories),
-            "",
-        ]
-    )
+    repeats = min(len(timing.call) for timing in timings)
+    return f"""# Measured
+
+Made by `{command_line(options)}` on {os.cpu_count()} CPU cores ({platform.machine()}) with TensorFlow {tf.__version__},
+Keras {keras.__version__}, NumPy {np.__version__}.
+
+F is one forward pass of the batch in a compiled function, from NumPy array to NumPy array. The call is `box(x)` on the same
+batch, all C = {NUM_CLASSES} outputs, in float32, compiled before. Shown are medians of {repeats} to {MOST_REPEATS} repeats,
+each next to {NUM_CLASSES + 1} forward passes, and in parentheses the quartiles. The ratio consists of that of the compiled
+program and that of the rest: checks of the input, names of regions, copies. The ratio in CPU time, of all cores together, is
+less disturbed by what else the machine does.
+
+{table(TIMING_HEADER, [timing.cells() for timing in timings])}
+
+{read_times(timings)}
+
+Peak memory is what a call adds to the peak resident size of a fresh process in which the program is already compiled. The
+results are the arrays that the call returns, which grow with the number of samples.
+
+{table(MEMORY_HEADER, [memory.cells() for memory in memories])}
+
+{read_memories(memories)}
+"""
 
 
 def command_line(options: argparse.Namespace) -> str:
@@ -294,43 +319,38 @@ def command_line(options: argparse.Namespace) -> str:
     return f"python benchmarks/openbox_speed.py{quick}{output}"
 
 
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    """The lines of a Markdown table, numbers to the right."""
+def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A Markdown table, numbers to the right."""
     lines = [header, ("---", *["---:"] * (len(header) - 1)), *rows]
-    return [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def read_times(timings: list[Timing]) -> str:
     """Which goals are met and which are not, in words."""
-    sentences = [f"The goals are {GOAL} (C+1) F without max pooling and {GOAL_WITH_MAX_POOLING} (C+1) F with it, for medians."]
+    lines = [f"The goals, for medians, are {GOAL} (C+1) F without max pooling and {GOAL_WITH_MAX_POOLING} (C+1) F with it."]
     for network in dict.fromkeys(timing.network for timing in timings):
         own = [timing for timing in timings if timing.network is network]
-        missed = [timing for timing in own if not timing.met]
-        if not missed:
-            worst = max(statistics.median(timing.ratios) for timing in own)
-            sentences.append(f"{network.title}: met, {worst:.2f} at most.")
-        else:
-            found = ", ".join(f"{statistics.median(timing.ratios):.2f} at batches of {timing.batch_size}" for timing in missed)
-            sentences.append(f"{network.title}: missed, {found}{'' if len(missed) == len(own) else '; met otherwise'}.")
-    return " ".join(sentences)
+        missed = [f"{np.median(timing.ratios):.2f} at batches of {timing.batch_size}" for timing in own if not timing.met]
+        worst = max(np.median(timing.ratios) for timing in own)
+        verdict = f"missed: {', '.join(missed)}" if missed else f"met, {worst:.2f} at most"
+        lines.append(f"- {network.title}: {verdict}{'; met otherwise' if 0 < len(missed) < len(own) else ''}.")
+    return "\n".join([lines[0], "", *lines[1:]])
 
 
 def read_memories(memories: list[Memory]) -> str:
     """What peaks follow, in words."""
-    sentences = []
+    lines = []
     for network in dict.fromkeys(memory.network for memory in memories):
         own = [memory for memory in memories if memory.network is network]
-        by_batch = [memory for memory in own if memory.num_samples == own[0].num_samples]
-        by_count = [memory for memory in own if memory.batch_size == own[-1].batch_size]
-        first, last = by_batch[0], by_batch[-1]
-        few, many = by_count[0], by_count[-1]
-        sentences.append(
-            f"{network.title}: from batches of {first.batch_size} to {last.batch_size}, memory beyond the results goes from "
-            f"{first.peak - first.results:.0f} to {last.peak - last.results:.0f} MiB; from {few.num_samples} to {many.num_samples} "
-            f"samples at batches of {few.batch_size}, from {few.peak - few.results:.0f} to {many.peak - many.results:.0f} MiB, while "
-            f"the results grow by {many.results - few.results:.0f} MiB."
+        small, *_, large = [memory for memory in own if memory.num_samples == own[0].num_samples]
+        few, *_, many = [memory for memory in own if memory.batch_size == own[-1].batch_size]
+        lines.append(
+            f"- {network.title}: from batches of {small.batch_size} to {large.batch_size}, the memory beyond the results goes "
+            f"from {small.rest:.0f} to {large.rest:.0f} MiB.\n"
+            f"  From {few.num_samples} to {many.num_samples} samples at batches of {few.batch_size}, it goes from "
+            f"{few.rest:.0f} to {many.rest:.0f} MiB, and the results grow by {many.results - few.results:.0f} MiB."
         )
-    return " ".join(sentences)
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

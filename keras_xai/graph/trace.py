@@ -273,7 +273,7 @@ def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
 
 
 def _relabeled(steps):
-    """Steps whose operations bear their class' name: the automatic ones are numbered through a whole session."""
+    """Steps under the names of their operations' classes; automatic names are numbered through the life of a process."""
     count: collections.Counter = collections.Counter()
     for step in steps:
         if isinstance(step.operation, keras.Layer):

@@ -61,6 +61,12 @@ class Gate(Kind):
         distances = [x - _like(threshold, x) for threshold in self.pieces(step.operation).thresholds]
         return [ops.where(pattern > i, distance, -distance) for i, distance in enumerate(distances)]
 
+    def reason(self, step, pattern, number, unit):
+        side = "above" if pattern[unit] > number else "below"
+        threshold = np.asarray(self.pieces(step.operation).thresholds[number])
+        value = f"{threshold:g}" if threshold.ndim == 0 else "its threshold"
+        return f"what unit {unit} of {step.path} gets stays {side} {value}"
+
     def freeze(self, step, pattern):
         pieces = self.pieces(step.operation)
 

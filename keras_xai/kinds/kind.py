@@ -87,6 +87,17 @@ class Kind(abc.ABC):
         """
 
     @abc.abstractmethod
+    def reason(self, step: Step, pattern: Any, number: int, unit: tuple[int, ...]) -> str:
+        """What an entry of a constraint tensor demands, in words: a clause without a full stop.
+
+        Args:
+            step: The call.
+            pattern: Array, the pattern of one sample, without the batch dimension.
+            number: Which of the tensors of `constraints`.
+            unit: Index of the entry in that tensor, without the batch dimension.
+        """
+
+    @abc.abstractmethod
     def freeze(self, step: Step, pattern: Any) -> Callable[[list], list]:
         """The affine map, from input tensors to output tensors, that the step is on the piece `pattern`.
 
@@ -105,6 +116,9 @@ class OnePiece(Kind):
 
     def constraints(self, step, pattern, inputs):
         return []
+
+    def reason(self, step, pattern, number, unit):
+        raise TypeError(f"'{step.path}' is one affine map everywhere: it has no constraint that could be put in words.")
 
     def freeze(self, step, pattern):
         return lambda inputs: step(*inputs)

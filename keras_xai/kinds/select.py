@@ -48,6 +48,12 @@ class Select(Kind):
         free = ops.logical_or(chosen, candidates <= _PADDING / 2)
         return [ops.where(free, np.inf, self._sign * (winner - candidates))]
 
+    def reason(self, step, pattern, number, unit):
+        *place, rival, channel = unit
+        winner = int(pattern[(*place, channel)])
+        order = "at least" if self._sign > 0 else "at most"
+        return f"candidate {winner} at {(*place, channel)} of {step.path} stays {order} as large as candidate {rival}"
+
     def freeze(self, step, pattern):
         def frozen(inputs):
             candidates = self.candidates(step, inputs)

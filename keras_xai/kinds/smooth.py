@@ -29,6 +29,9 @@ class Smooth(Kind):
     def constraints(self, step, pattern, inputs):
         raise self._error()
 
+    def reason(self, step, pattern, number, unit):
+        raise self._error()
+
     def freeze(self, step, pattern):
         raise self._error()
 

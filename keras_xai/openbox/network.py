@@ -4,6 +4,7 @@ import dataclasses
 import math
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +14,23 @@ from keras_xai.graph.target import strip_probabilities
 from keras_xai.graph.trace import Step, trace
 from keras_xai.graph.view import arithmetic, borrow
 from keras_xai.kinds import UnsupportedLayerError, expand, kind_of, refusals
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Wall:
+    """One constraint tensor.
+
+    Attributes:
+        step: The call whose piece it keeps.
+        number: Its place among the constraint tensors of that call.
+        pattern: The place of that call's pattern among the network's patterns.
+        value: Tensor `(n, ...)`, `>= 0` where the pattern holds.
+    """
+
+    step: Step
+    number: int
+    pattern: int
+    value: Any
 
 
 class PiecewiseNetwork:
@@ -72,13 +90,13 @@ class PiecewiseNetwork:
             patterns: The pieces to hold the network on; by default those on which `inputs` themselves are.
 
         Returns:
-            `(scores, patterns, walls)`: scores `(n, C)`; one integer tensor for each step that has pieces; and the
-            constraint tensors, by step path, that are all `>= 0` where `patterns` is the pattern of `inputs`.
+            `(scores, patterns, walls)`: scores `(n, C)`; one integer tensor for each step that has pieces; and a list of
+            `Wall`, whose values are all `>= 0` where `patterns` is the pattern of `inputs`.
         """
         values = dict(zip(self.graph.inputs, inputs, strict=True))
         given = None if patterns is None else iter(patterns)
         used = []
-        walls: list[tuple[str, object]] = []
+        walls: list[Wall] = []
         with arithmetic(self.dtype):
             for step in self.graph.steps:
                 kind = kind_of(step)
@@ -87,8 +105,9 @@ class PiecewiseNetwork:
                 pattern = kind.pattern(step, tensors)
                 if pattern is not None:
                     pattern = pattern if given is None else next(given)
+                    constraints = kind.constraints(step, pattern, tensors)
+                    walls += [Wall(step, number, len(used), value) for number, value in enumerate(constraints)]
                     used.append(pattern)
-                    walls += [(step.path, wall) for wall in kind.constraints(step, pattern, tensors)]
                 outputs = kind.freeze(step, pattern)(tensors)
                 values.update(zip(step.outputs, outputs, strict=True))
             scores = ops.reshape(values[self.graph.outputs[0]], (-1, self.num_outputs))

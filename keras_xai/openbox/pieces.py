@@ -7,9 +7,12 @@ import numpy as np
 from keras import ops
 
 from keras_xai.graph.inputs import Samples, progress
+from keras_xai.kinds import kind_of
+from keras_xai.openbox.counterfactuals import Counterfactuals, constraints_of, nearest_counterfactual, rivals_of, worst
+from keras_xai.openbox.nearest import DUAL, NearestFacets, check_norm, towards
+from keras_xai.openbox.polytope import Facets, Label, Polytope, describe
 from keras_xai.openbox.programs import Programs
-
-_DUAL = {1: np.inf, 2: 2, np.inf: 1}
+from keras_xai.openbox.space import Box, Space
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,6 +66,7 @@ class LinearPieces:
             array.setflags(write=False)
         self._fingerprint = geometry.fingerprint()
         self._coefficients = coefficients
+        self._space = Space(tuple(array.shape[1:] for array in self._x), samples.pack)
         self.x = samples.pack(self._x)
         self.coef = samples.pack(coefficients)
         self.outputs = outputs
@@ -156,22 +160,139 @@ class LinearPieces:
         Raises:
             ValueError: If the norm is another one, or the cost is above `max_passes`.
         """
-        if norm not in list(_DUAL):
-            raise ValueError(f"Expected `norm` to be 1, 2 or numpy.inf. Received: norm={norm!r}")
-        shapes = self._geometry.wall_shapes(self._x)
-        self._check_cost(sum(int(np.prod(shape)) for _, shape in shapes), max_passes)
-        results = list(self._run(lambda batch, rows: self._nearest_in_batch(batch, norm, shapes), verbose))
-        distance, tensor, index, *directions = (np.concatenate(arrays) for arrays in zip(*results, strict=True))
-        found = np.isfinite(distance)
+        check_norm(norm)
+        layout = self._geometry.layout(self._x)
+        self._check_cost(layout.num_walls, max_passes)
+        results = list(self._run(lambda batch, rows: self._nearest_in_batch(batch, norm, layout), verbose))
+        distance, index, *directions = (np.concatenate(arrays) for arrays in zip(*results, strict=True))
+        located = [layout.locate(j) if ok else (None, None) for j, ok in zip(index, np.isfinite(distance), strict=True)]
         return Walls(
             distance=distance,
             direction=self._samples.pack(list(directions)),
-            layer=tuple(shapes[t][0] if ok else None for t, ok in zip(tensor, found, strict=True)),
-            unit=tuple(
-                tuple(int(i) for i in np.unravel_index(j, shapes[t][1])) if ok else None
-                for t, j, ok in zip(tensor, index, found, strict=True)
-            ),
+            layer=tuple(group and group.step.path for group, _ in located),
+            unit=tuple(unit for _, unit in located),
         )
+
+    def nearest_facets(
+        self, k: int = 10, *, norm: float = 2, max_passes: int | None = 10_000, verbose: Any = "auto"
+    ) -> tuple[Facets, ...]:
+        """Facets of each sample's polytope, the nearest first: why the sample is in its region.
+
+        A wall is certified as a facet, without a linear program, if the nearest point of its plane satisfies all other
+        constraints. Facets whose plane is nearest at a point outside the polytope are left out; `polytope(i).facets()` finds
+        them all where that is affordable.
+
+        Args:
+            k: How many facets of each sample.
+            norm: In which they are near, 1, 2 or `numpy.inf`.
+            max_passes: See `nearest_wall`.
+            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+
+        Returns:
+            One `Facets` of k facets for each sample.
+
+        Raises:
+            ValueError: If a polytope has fewer than k such facets, the norm is another one, or the cost is above `max_passes`.
+        """
+        check_norm(norm)
+        if not isinstance(k, (int, np.integer)) or k < 1:
+            raise ValueError(f"Expected `k` to be a positive integer. Received: k={k!r}")
+        layout = self._geometry.layout(self._x)
+        if k > layout.num_walls:
+            raise ValueError(f"Expected `k` to be at most the number of walls, {layout.num_walls}. Received: k={k}")
+        self._check_cost(layout.num_walls, max_passes)
+        search = NearestFacets(self._geometry, self._space, self._samples.batch_size, norm)
+        facets: list[Facets] = []
+        for found, patterns in self._run(lambda batch, rows: (search.find(batch, k), self._patterns(batch)), verbose):
+            for sample, (indices, distances, normals) in enumerate(found):
+                if len(indices) < k:
+                    raise ValueError(
+                        f"Expected `k` to be at most the number of facets that can be certified without a linear program, {len(indices)} "
+                        f"for sample {len(facets)}. Received: k={k}. `polytope({len(facets)}).facets()` finds all facets."
+                    )
+                values = distances * np.linalg.norm(normals, ord=DUAL[norm], axis=1)
+                label = _labels(layout, [pattern[sample] for pattern in patterns])
+                facets.append(describe(normals, values, [label(int(index)) for index in indices], self._space))
+        return tuple(facets)
+
+    def polytope(self, index: int, *, bounds: Any = None, max_passes: int | None = 10_000) -> Polytope:
+        """All constraints of one sample's polytope.
+
+        Args:
+            index: Which sample.
+            bounds: The input box: `None` for none, or `(lower, upper)`, each a number or of a sample's shape; infinite
+                where there is no limit. Its sides join the constraints.
+            max_passes: The most passes through the network that may be spent. The cost is one for each input dimension or for
+                each wall, whichever are fewer, `batch_size` of them at a time.
+
+        Raises:
+            ValueError: If there is no such sample, `bounds` are not a box that holds it, or the cost is above `max_passes`.
+        """
+        if not isinstance(index, (int, np.integer)) or not -len(self) <= index < len(self):
+            raise ValueError(f"Expected the index of one of {len(self)} samples. Received: index={index!r}")
+        box = Box.of(bounds, self._space)
+        sample = [array[[index]] for array in self._x]
+        vector = self._space.vectors(sample)
+        box.check_holds(vector)
+        layout = self._geometry.layout(sample)
+        self._check_cost(layout.num_walls, max_passes, num_batches=1)
+        self._check_weights()
+        normals, values = np.zeros((0, vector.shape[1])), np.zeros(0)
+        if layout.num_walls:
+            values, normals = map(ops.convert_to_numpy, self._geometry.rows(sample, self._samples.batch_size))
+        label = _labels(layout, [pattern[0] for pattern in self._patterns(sample)])
+        return Polytope(x=vector[0], normals=normals, values=values, label=label, space=self._space, box=box)
+
+    def counterfactuals(
+        self, target: Any = None, *, norm: float = 2, bounds: Any = None, margin: float = 1e-6, verbose: Any = "auto"
+    ) -> Counterfactuals:
+        """The nearest input of each sample's region that the network puts in another class.
+
+        Exact: inside the region the decision boundary is flat, and the nearest point behind it that satisfies the constraints of
+        region and box is the solution of a small quadratic (norm 2) or linear program. Only constraints that are in the way
+        are computed, a few passes through the network for each sample, in networks of any size.
+
+        Args:
+            target: The class that is to win, or one per sample; whichever is nearest by default. For a model of one score,
+                class 1 wins where it is positive and class 0 elsewhere.
+            norm: In which the input is near, 1, 2 or `numpy.inf`.
+            bounds: The input box, as for `polytope`.
+            margin: By how much the other class is to win, in units of the scores.
+            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+
+        Returns:
+            `Counterfactuals`. Regions are small, and many hold inputs of one class alone: then there is none.
+
+        Raises:
+            ValueError: If an argument is not as described, or a sample is of the target class already.
+            RuntimeError: If a linear program fails.
+        """
+        check_norm(norm)
+        if not margin > 0:
+            raise ValueError(f"Expected `margin` to be a positive number. Received: margin={margin!r}")
+        box = Box.of(bounds, self._space)
+        vectors = self._space.vectors(self._x)
+        box.check_holds(vectors)
+        rivals = [self._rivals(i) for i in range(len(self))]
+        targets = self._targets(target, rivals)
+        plane = np.array([each.distances(DUAL[norm]).min(initial=np.inf) for each in rivals])
+        found = vectors + np.nan
+        labels = np.full(len(self), -1)
+
+        def search(batch, rows):
+            for i in range(len(self))[rows]:
+                more = constraints_of(vectors[i], box, self._region(vectors[i]))
+                step, labels[i] = nearest_counterfactual(
+                    rivals[i], target=targets[i], norm=norm, dual_norm=DUAL[norm], margin=margin, more=more
+                )
+                if step is not None:
+                    found[i] = np.clip(vectors[i] + step, box.lower, box.upper)
+
+        list(self._run(search, verbose))
+        there = labels >= 0
+        distance = np.full(len(self), np.inf)
+        distance[there] = np.linalg.norm((found - vectors)[there], ord=norm, axis=1)
+        return Counterfactuals(self._space.packed(found), labels, distance, plane, self._wins(found, labels))
 
     def decision_features(self, target: Any = None, *, against: Any = "all") -> Any:
         """The weights by which each sample's piece prefers one class to others.
@@ -227,55 +348,100 @@ class LinearPieces:
             )
         return others
 
-    def _check_cost(self, num_walls, max_passes):
-        num_dims = sum(int(np.prod(array.shape[1:])) for array in self._x)
-        passes = min(num_walls, num_dims)
+    def _check_cost(self, num_walls, max_passes, num_batches=None):
+        passes = min(num_walls, self._space.num_dims)
         if max_passes is not None and passes > max_passes:
             raise ValueError(
-                f"The nearest of {num_walls:,} walls in {num_dims:,} input dimensions costs {passes:,} passes through the network "
-                f"for each of {-(-len(self) // self._samples.batch_size)} batches, more than `max_passes`={max_passes:,}. "
+                f"The normals of {num_walls:,} walls in {self._space.num_dims:,} input dimensions cost {passes:,} passes through the network "
+                f"for each of {num_batches or -(-len(self) // self._samples.batch_size)} batches, more than `max_passes`={max_passes:,}. "
                 "`exit_distance(direction)` gives the exact distance along any direction for two passes. To go on all the same, "
                 "pass `max_passes=None`."
             )
 
-    def _run(self, program, verbose):
-        """Yields a program's results of one batch of the samples after the other."""
+    def _check_weights(self):
         if self._geometry.fingerprint() != self._fingerprint:
             raise RuntimeError(
                 "The model's weights have changed since these linear pieces were computed, so that they are no longer pieces of "
                 "the model. Call the `OpenBox` on the samples again."
             )
+
+    def _run(self, program, verbose):
+        """Yields a program's results of one batch of the samples after the other."""
+        self._check_weights()
         starts = range(0, len(self), self._samples.batch_size)
         for start in progress(starts, len(starts), verbose):
             rows = slice(start, start + self._samples.batch_size)
             yield program([array[rows] for array in self._x], rows)
 
-    def _nearest_in_batch(self, batch, norm, shapes):
-        distances, indices = self._geometry.nearest(batch, _DUAL[norm])
+    def _patterns(self, batch):
+        return [ops.convert_to_numpy(pattern) for pattern in self._geometry.identify(batch)[1]]
+
+    def _nearest_in_batch(self, batch, norm, layout):
         n = len(batch[0])
-        if not shapes:
-            nowhere = np.zeros(n, int)
-            return np.full(n, np.inf), nowhere, nowhere, *(np.zeros_like(array) for array in batch)
-        distances, indices = (np.stack([ops.convert_to_numpy(each) for each in list_]) for list_ in (distances, indices))
-        tensor = distances.argmin(axis=0)
-        distance, index = distances[tensor, np.arange(n)], indices[tensor, np.arange(n)]
-        normals = [
-            ops.convert_to_numpy(a) for a in self._geometry.normals(batch, tensor.astype("int32"), index.astype("int32"))
-        ]
-        return distance, tensor, index, *_towards(normals, norm)
+        if not layout.num_walls:
+            return np.full(n, np.inf), np.zeros(n, int), *(np.zeros_like(array) for array in batch)
+        width = max(1, self._samples.batch_size // n)
+        nearest = self._geometry.nearest(batch, DUAL[norm], 1, width)
+        distance, index = (ops.convert_to_numpy(each)[:, 0] for each in nearest)
+        normals = self._space.vectors([ops.convert_to_numpy(a) for a in self._geometry.normals(batch, index.astype("int32"))])
+        return distance, index, *self._space.arrays(towards(normals, norm))
+
+    def _rivals(self, i):
+        coef = np.concatenate([each[i].reshape(each.shape[1], -1) for each in self._coefficients], axis=1)
+        return rivals_of(self.scores[i, self.outputs[i]].astype("float64"), coef.astype("float64"), self.outputs[i])
+
+    def _targets(self, target, rivals):
+        if target is None:
+            return [None] * len(self)
+        targets = np.asarray(target)
+        if targets.dtype.kind not in "iu" or targets.shape not in ((), (len(self),)):
+            raise ValueError(f"Expected `target` to be None, a class index, or one for each of {len(self)} samples. Received: {target!r}")
+        targets = np.broadcast_to(targets, (len(self),))
+        for i, (label, each) in enumerate(zip(targets, rivals, strict=True)):
+            if label not in each.labels:
+                raise ValueError(
+                    f"Expected the target of each sample to be another class than the one predicted, among {np.sort(each.labels)} for "
+                    f"sample {i}. Received: {label}"
+                )
+        return targets.tolist()
+
+    def _region(self, vector):
+        """The constraints of a sample's region that a step violates most, by running the network."""
+        sample = self._space.arrays(vector[np.newaxis])
+        at_sample = ops.convert_to_numpy(self._geometry.values(sample, sample))[0]
+
+        def region(step):
+            values = ops.convert_to_numpy(self._geometry.values(sample, self._space.arrays((vector + step)[np.newaxis])))[0]
+            walls = worst(values, at_sample)
+            if not len(walls):
+                return np.zeros((0, len(vector))), np.zeros(0)
+            repeated = [np.repeat(array, len(walls), axis=0) for array in sample]
+            normals = self._geometry.normals(repeated, walls.astype("int32"))
+            return self._space.vectors([ops.convert_to_numpy(a) for a in normals]), at_sample[walls]
+
+        return region
+
+    def _wins(self, points, labels):
+        """Whether the network puts points in the classes `labels`, -1 for none."""
+        there = np.flatnonzero(labels >= 0)
+        wins = np.zeros(len(self), bool)
+        for start in range(0, len(there), self._samples.batch_size):
+            rows = there[start : start + self._samples.batch_size]
+            scores = ops.convert_to_numpy(self._geometry.identify(self._space.arrays(points[rows]))[0])
+            if scores.shape[1] == 1:
+                wins[rows] = (scores[:, 0] > 0) == labels[rows]
+            else:
+                chosen = np.take_along_axis(scores, self.outputs[rows], axis=1).argmax(axis=1)
+                wins[rows] = self.outputs[rows, chosen] == labels[rows]
+        return wins
 
 
-def _towards(normals, norm):
-    """The steps of length 1 in `norm` that decrease `normals . step` most."""
-    flat = np.concatenate([a.reshape(len(a), -1) for a in normals], axis=1)
-    if norm == 2:
-        length = np.linalg.norm(flat, axis=1, keepdims=True)
-        step = -flat / np.where(length > 0, length, 1)
-    elif norm == np.inf:
-        step = -np.sign(flat)
-    else:
-        largest = np.abs(flat).argmax(axis=1)[:, None]
-        step = np.zeros_like(flat)
-        np.put_along_axis(step, largest, -np.sign(np.take_along_axis(flat, largest, axis=1)), axis=1)
-    sizes = np.cumsum([a[0].size for a in normals])[:-1]
-    return [part.reshape(a.shape) for part, a in zip(np.split(step, sizes, axis=1), normals, strict=True)]
+def _labels(layout, patterns):
+    """A function from a wall's index to its `Label`, for the sample that has the patterns."""
+
+    def label(index):
+        group, unit = layout.locate(index)
+        reason = kind_of(group.step).reason(group.step, patterns[group.pattern], group.number, unit)
+        return Label(group.step.path, unit, reason)
+
+    return label

@@ -1,25 +1,63 @@
-"""The compiled computations behind `OpenBox`: pieces, membership, exit distances, nearest walls."""
+"""The compiled computations behind `OpenBox`: pieces, membership, exit distances, normals of walls."""
 
 import dataclasses
 import functools
 import math
 from collections.abc import Callable
 
-import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.gradient import compiled, folded, linearize, stacked, traced
+from keras_xai.graph.gradient import compiled, linearize, stacked, traced
+from keras_xai.graph.trace import Step
 from keras_xai.openbox.network import PiecewiseNetwork
+from keras_xai.openbox.normals import lengths, negligible, picked, rows
 
-# What the norm of a wall's normal must exceed, relative to the largest in its layer, to be more than rounding error.
-_ROUNDING = 16
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WallGroup:
+    """The walls that one constraint tensor holds, as part of the flat list of all walls.
+
+    Attributes:
+        step: The call whose piece they keep.
+        number: Place of the tensor among the constraint tensors of that call.
+        pattern: Place of the call's pattern among the network's patterns.
+        shape: Shape of the tensor without the batch dimension.
+        start: Where the group begins in the flat list.
+    """
+
+    step: Step
+    number: int
+    pattern: int
+    shape: tuple[int, ...]
+    start: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Layout:
+    """What the flat lists of walls and patterns hold, for samples of one shape.
+
+    Attributes:
+        groups: The walls, group by group.
+        num_walls: Number of all walls.
+        patterns: `(shape, dtype)` of each pattern, the batch dimension `None`.
+    """
+
+    groups: tuple[WallGroup, ...]
+    num_walls: int
+    patterns: tuple[tuple[tuple, str], ...]
+
+    def locate(self, index: int) -> tuple[WallGroup, tuple[int, ...]]:
+        """The group of the wall at `index` in the flat list, and its index there."""
+        group = next(group for group in reversed(self.groups) if group.start <= index)
+        return group, tuple(int(i) for i in np.unravel_index(index - group.start, group.shape))
 
 
 class Programs:
     """Functions of one batch, compiled once for each shape of a sample.
 
-    All take and return lists of tensors, one for each input of the model, samples along the first axis.
+    All take and return lists of tensors, one for each input of the model, samples along the first axis. Walls are in one
+    flat list, of which `layout` tells the order.
 
     Args:
         network: The network.
@@ -30,11 +68,30 @@ class Programs:
         self._network = network
         self._jit_compile = jit_compile
         self._cache: dict[tuple, Callable] = {}
-        self._wall_shapes: dict[tuple, tuple] = {}
+        self._layouts: dict[tuple, Layout] = {}
 
     def fingerprint(self) -> int:
         """A checksum of the network's weights."""
         return self._network.fingerprint()
+
+    def layout(self, inputs) -> Layout:
+        """The order of walls and patterns for one sample of the shapes of `inputs`."""
+        key = tuple(array.shape[1:] for array in inputs)
+        if key not in self._layouts:
+            found: list[Layout] = []
+
+            def record(inputs):
+                _, patterns, walls = self._network.run(inputs)
+                starts = np.cumsum([0, *(_size(wall.value) for wall in walls)]).tolist()
+                groups = tuple(
+                    WallGroup(wall.step, wall.number, wall.pattern, tuple(wall.value.shape[1:]), start)
+                    for wall, start in zip(walls, starts, strict=False)
+                )
+                found.append(Layout(groups, starts[-1], tuple(_spec(pattern) for pattern in patterns)))
+
+            traced(record, [self._signature(inputs)])
+            self._layouts[key] = found[0]
+        return self._layouts[key]
 
     def pieces(self, inputs, outputs):
         """`(scores, coefficients, intercepts, patterns)` of the linear piece that each sample is on.
@@ -46,48 +103,86 @@ class Programs:
         Returns:
             Scores `(n, C)`; for each input a tensor `(k, n, *shape)`; intercepts `(k, n)`; and the patterns.
         """
-        k = outputs.shape[1]
-        program = self._program("pieces", inputs, extra=[((None, k), "int32")], function=self._pieces)
-        return program(list(inputs), outputs)
+        chosen = [((None, outputs.shape[1]), "int32")]
+        return self._program("pieces", self._pieces, inputs, chosen)(list(inputs), outputs)
+
+    def identify(self, inputs):
+        """`(scores, patterns)` of each sample, for one forward pass."""
+        return self._program("identify", lambda inputs: self._network.run(inputs)[:2], inputs)(list(inputs))
+
+    def solve(self, patterns, origins):
+        """`(coefficients, intercepts)` of all scores on the piece of each of `patterns`, found from the pattern alone.
+
+        Args:
+            patterns: The patterns, one batch of them.
+            origins: Zeros of the shape of a batch of inputs.
+
+        Returns:
+            For each input an array `(C, n, *shape)`; and intercepts `(C, n)`.
+        """
+        given = [list(self.layout(origins).patterns)]
+        return self._program("solve", self._solve, origins, given)(list(origins), list(patterns))
 
     def slack(self, inputs, others):
         """The least constraint value at `others[i]` for the polytope of `inputs[i]`, `(n,)`."""
-        return self._program("slack", inputs, repeat=2, function=self._slack)(list(inputs), list(others))
+        return self._program("slack", self._slack, inputs, [self._signature(inputs)])(list(inputs), list(others))
+
+    def values(self, inputs, others):
+        """All constraint values at `others[i]` for the polytope of `inputs[i]`, `(n, walls)`."""
+        return self._program("values", self._values, inputs, [self._signature(inputs)])(list(inputs), list(others))
 
     def exits(self, inputs, directions):
         """The step at which `inputs[i] + t * directions[i]` leaves the polytope of `inputs[i]`, `(n,)`."""
-        return self._program("exits", inputs, repeat=2, function=self._exits)(list(inputs), list(directions))
+        return self._program("exits", self._exits, inputs, [self._signature(inputs)])(list(inputs), list(directions))
 
-    def nearest(self, inputs, dual_norm):
-        """For each constraint tensor the nearest wall's distance and flat index, both `(tensors, n)`."""
-        function = functools.partial(self._nearest, dual_norm=dual_norm)
-        return self._program(("nearest", dual_norm), inputs, function=function)(list(inputs))
+    def sections(self, inputs, tangents):
+        """The pieces and polytopes of samples, seen along k directions.
 
-    def normals(self, inputs, tensor, index):
-        """The gradients of the constraints `(tensor[i], index[i])`, as arrays of the shapes of `inputs`."""
-        extra = [((None,), "int32"), ((None,), "int32")]
-        return self._program("normals", inputs, extra=extra, function=self._normals)(list(inputs), tensor, index)
+        Args:
+            inputs: The samples.
+            tangents: For each input an array `(k, n, *shape)`.
 
-    def wall_shapes(self, inputs):
-        """`(path, shape)` of each constraint tensor for one sample of the shapes of `inputs`."""
-        key = tuple(array.shape[1:] for array in inputs)
-        if key not in self._wall_shapes:
-            shapes: list[tuple[str, tuple[int, ...]]] = []
+        Returns:
+            `(scores, score_speeds, walls, wall_speeds, patterns)`: scores `(n, C)` and walls `(n, walls)` with their
+            derivatives along each direction, `(k, n, C)` and `(k, n, walls)`.
+        """
+        k = len(tangents[0])
+        specs = [((k, *shape), dtype) for shape, dtype in self._signature(inputs)]
+        return self._program("sections", self._sections, inputs, [specs])(list(inputs), list(tangents))
 
-            def record(inputs):
-                shapes.extend((path, tuple(wall.shape[1:])) for path, wall in self._network.run(inputs)[2])
+    def nearest(self, inputs, dual_norm, count, width=1):
+        """The distances to the `count` nearest walls, nearest first, and their flat indices, both `(n, count)`.
 
-            traced(record, [self._signature(inputs)])
-            self._wall_shapes[key] = tuple(shapes)
-        return self._wall_shapes[key]
+        Args:
+            inputs: The samples.
+            dual_norm: The norm of the normals.
+            count: How many walls.
+            width: Derivatives taken at once.
+        """
+        function = functools.partial(self._nearest, dual_norm=dual_norm, count=count, width=width)
+        return self._program(("nearest", dual_norm, count, width), function, inputs)(list(inputs))
+
+    def normals(self, inputs, index):
+        """The gradients of the walls `index[i]` at `inputs[i]`, as arrays of the shapes of `inputs`."""
+        return self._program("normals", self._normals, inputs, [((None,), "int32")])(list(inputs), index)
+
+    def rows(self, inputs, width):
+        """Constraint values `(walls,)` and normals `(walls, d)` of one sample; infinite values where there is no wall.
+
+        Args:
+            inputs: One sample.
+            width: Derivatives taken at once.
+        """
+        function = functools.partial(self._rows, width=width)
+        return self._program(("rows", width), function, inputs)(list(inputs))
 
     def _signature(self, inputs):
         return [((None, *array.shape[1:]), self._network.dtype) for array in inputs]
 
-    def _program(self, name, inputs, *, function, repeat=1, extra=()):
-        key = (name, *(array.shape[1:] for array in inputs), *extra)
+    def _program(self, name, function, inputs, more=()):
+        key = (name, *(array.shape[1:] for array in inputs), repr(more))
         if key not in self._cache:
-            signature = [self._signature(inputs)] * repeat + list(extra)
+            signature = [self._signature(inputs), *more]
             self._cache[key] = compiled(function, signature, jit_compile=self._jit_compile)
         return self._cache[key]
 
@@ -110,107 +205,93 @@ class Programs:
         *coefficients, intercepts = stacked(row, outputs.shape[1], dtypes)
         return scores, coefficients, intercepts, line.auxiliary
 
+    def _solve(self, origins, patterns):
+        line = linearize(lambda inputs: ([self._network.run(inputs, patterns)[0]], None), origins)
+        (intercepts,) = line.outputs
+
+        def row(i):
+            unit = ops.one_hot(ops.reshape(i, (1,)), self._network.num_outputs, dtype=intercepts.dtype)
+            return tuple(line.pull([unit + ops.zeros_like(intercepts)]))
+
+        coefficients = stacked(row, self._network.num_outputs, (self._network.dtype,) * len(origins))
+        return list(coefficients), ops.transpose(intercepts)
+
     def _slack(self, inputs, others):
+        return functools.reduce(ops.minimum, map(_least, self._walls_at(inputs, others)), _infinite(inputs))
+
+    def _values(self, inputs, others):
+        return _joined(self._walls_at(inputs, others), inputs)
+
+    def _walls_at(self, inputs, others):
         _, patterns, _ = self._network.run(inputs)
-        _, _, walls = self._network.run(others, patterns)
-        return functools.reduce(ops.minimum, [_least(wall) for _, wall in walls], _infinite(inputs))
+        return [wall.value for wall in self._network.run(others, patterns)[2]]
 
     def _line(self, inputs):
         """The constraint tensors of the samples' own pieces and their derivative."""
-
-        def walls_of(inputs):
-            return [wall for _, wall in self._network.run(inputs)[2]], None
-
-        return linearize(walls_of, inputs)
+        return linearize(lambda inputs: ([wall.value for wall in self._network.run(inputs)[2]], None), inputs)
 
     def _exits(self, inputs, directions):
         line = self._line(inputs)
         steps = [_infinite(inputs)]
         for wall, speed in zip(line.outputs, line.push(directions), strict=True):
-            approaching = speed < -_negligible(ops.abs(speed))
+            approaching = speed < -negligible(ops.abs(speed))
             steps.append(_least(ops.where(approaching, wall / ops.where(approaching, -speed, 1), np.inf)))
         return functools.reduce(ops.minimum, steps)
 
-    def _nearest(self, inputs, dual_norm):
+    def _sections(self, inputs, tangents):
+        def everything(inputs):
+            scores, patterns, walls = self._network.run(inputs)
+            return [scores, *(wall.value for wall in walls)], patterns
+
+        line = linearize(everything, inputs)
+        scores, *walls = line.outputs
+        score_speeds, wall_speeds = [], []
+        for j in range(tangents[0].shape[0]):
+            score_speed, *speeds = line.push([ops.broadcast_to(each[j], ops.shape(x)) for each, x in zip(tangents, inputs, strict=True)])
+            score_speeds.append(score_speed)
+            real = [ops.where(ops.abs(speed) > negligible(ops.abs(speed)), speed, 0) for speed in speeds]
+            wall_speeds.append(_joined(real, inputs))
+        return scores, ops.stack(score_speeds), _joined(walls, inputs), ops.stack(wall_speeds), line.auxiliary
+
+    def _nearest(self, inputs, dual_norm, count, width):
         line = self._line(inputs)
-        num_walls = sum(math.prod(wall.shape[1:]) for wall in line.outputs)
-        num_dims = sum(math.prod(x.shape[1:]) for x in inputs)
-        sizes = self._norms_by_dimension if num_dims <= num_walls else self._norms_by_wall
-        distances, indices = [], []
-        for wall, norm in zip(line.outputs, sizes(line, inputs, dual_norm), strict=True):
-            real = norm > _negligible(norm)
-            distance = _flat(ops.where(real, wall / ops.where(real, norm, 1), np.inf))
-            distances.append(ops.min(distance, axis=1))
-            indices.append(ops.argmin(distance, axis=1))
-        return distances, indices
+        distances = []
+        for wall, length in zip(line.outputs, lengths(self._line, line, inputs, dual_norm, width), strict=True):
+            real = length > negligible(length)
+            distances.append(ops.where(real, wall / ops.where(real, length, 1), np.inf))
+        nearest, index = ops.top_k(-_joined(distances, inputs), count)
+        return -nearest, index
 
-    def _norms_by_dimension(self, line, inputs, dual_norm):
-        """Norms of all walls' normals from one directional derivative for each input dimension."""
-        norm_of = _NORMS[dual_norm]
-        totals = [ops.zeros_like(wall) for wall in line.outputs]
-        for position, x in enumerate(inputs):
-            shape = x.shape[1:]
-
-            def step(i, totals, position=position, shape=shape):
-                unit = ops.reshape(ops.one_hot(i, math.prod(shape), dtype=self._network.dtype), (1, *shape))
-                tangents = [
-                    unit + ops.zeros_like(other) if j == position else ops.zeros_like(other) for j, other in enumerate(inputs)
-                ]
-                speeds = line.push(tangents)
-                return [norm_of.combine(total, norm_of.entry(speed)) for total, speed in zip(totals, speeds, strict=True)]
-
-            totals = folded(step, math.prod(shape), totals)
-        return [norm_of.finish(total) for total in totals]
-
-    def _norms_by_wall(self, line, inputs, dual_norm):
-        """The same from one vector-Jacobian product for each wall."""
-        norm_of = _NORMS[dual_norm]
-        norms = []
-        for position, wall in enumerate(line.outputs):
-            shape = wall.shape[1:]
-
-            def row(i, position=position, shape=shape):
-                unit = ops.reshape(ops.one_hot(i, math.prod(shape), dtype=self._network.dtype), (1, *shape))
-                cotangents = [
-                    unit + ops.zeros_like(other) if j == position else ops.zeros_like(other)
-                    for j, other in enumerate(line.outputs)
-                ]
-                parts = [norm_of.reduce(norm_of.entry(_flat(gradient)), axis=1) for gradient in line.pull(cotangents)]
-                return norm_of.finish(functools.reduce(norm_of.combine, parts))
-
-            rows = stacked(row, math.prod(shape), self._network.dtype)
-            norms.append(ops.reshape(ops.transpose(rows), (-1, *shape)))
-        return norms
-
-    def _normals(self, inputs, tensor, index):
+    def _normals(self, inputs, index):
         line = self._line(inputs)
-        cotangents = []
-        for position, wall in enumerate(line.outputs):
-            picked = ops.one_hot(index, math.prod(wall.shape[1:]), dtype=self._network.dtype)
-            here = ops.cast(ops.equal(tensor, position), self._network.dtype)
-            cotangents.append(ops.reshape(picked * here[:, None], (-1, *wall.shape[1:])))
-        return line.pull(cotangents)
+        return line.pull(picked(line.outputs, index))
+
+    def _rows(self, inputs, width):
+        line = self._line(inputs)
+        normals = rows(self._line, line, inputs, width)
+        values, start = [], 0
+        for wall in line.outputs:
+            length = ops.sqrt(ops.sum(ops.square(normals[start : start + _size(wall)]), axis=1))
+            start += _size(wall)
+            values.append(ops.where(length > negligible(length[None])[0], ops.reshape(wall, (-1,)), np.inf))
+        return ops.concatenate(values), normals
 
 
-@dataclasses.dataclass(frozen=True)
-class _Norm:
-    """A norm that can be gathered entry by entry."""
-
-    entry: Callable  # what an entry contributes
-    combine: Callable  # two contributions in one
-    reduce: Callable  # all contributions along an axis in one
-    finish: Callable  # the norm
+def _size(tensor):
+    return math.prod(tensor.shape[1:])
 
 
-_NORMS = {
-    1: _Norm(ops.abs, ops.add, ops.sum, lambda total: total),
-    2: _Norm(ops.square, ops.add, ops.sum, ops.sqrt),
-    np.inf: _Norm(ops.abs, ops.maximum, ops.max, lambda total: total),
-}
+def _spec(pattern):
+    return (None, *pattern.shape[1:]), pattern.dtype.name
 
 
 def _flat(x):
-    return ops.reshape(x, (-1, math.prod(x.shape[1:])))
+    return ops.reshape(x, (-1, _size(x)))
+
+
+def _joined(tensors, inputs):
+    """Constraint tensors as one, `(n, walls)`."""
+    return ops.concatenate([ops.reshape(_infinite(inputs), (-1, 1))[:, :0], *map(_flat, tensors)], axis=1)
 
 
 def _least(x):
@@ -227,10 +308,3 @@ def _double(x):
 
 def _infinite(inputs):
     return ops.full_like(_sum_samples(inputs[0]), np.inf)
-
-
-def _negligible(sizes):
-    """What does not exceed this is rounding error: the sample cannot move such a wall."""
-    largest = ops.max(_flat(sizes), axis=1)
-    epsilon = float(np.finfo(keras.backend.standardize_dtype(sizes.dtype)).eps)
-    return ops.reshape(largest * (_ROUNDING * epsilon), (-1,) + (1,) * (len(sizes.shape) - 1))

@@ -1,0 +1,106 @@
+"""The nearest facets of polytopes, certified without a linear program."""
+
+import numpy as np
+from keras import ops
+
+from keras_xai.openbox.programs import Programs
+from keras_xai.openbox.space import Space
+
+# A constraint whose value falls to less than this part of its value at the sample counts as reached.
+_REACHED = 1e-9
+
+DUAL = {1: np.inf, 2: 2, np.inf: 1}
+
+
+def check_norm(norm) -> None:
+    """Raises a `ValueError` if `norm` is not one that has a dual here."""
+    if norm not in list(DUAL):
+        raise ValueError(f"Expected `norm` to be 1, 2 or numpy.inf. Received: norm={norm!r}")
+
+
+def towards(normals: np.ndarray, norm: float) -> np.ndarray:
+    """The steps of length 1 in `norm` that decrease `normals . step` most; normals `(n, d)`."""
+    if norm == 2:
+        length = np.linalg.norm(normals, axis=1, keepdims=True)
+        return -normals / np.where(length > 0, length, 1)
+    if norm == np.inf:
+        return -np.sign(normals)
+    largest = np.abs(normals).argmax(axis=1)[:, None]
+    step = np.zeros_like(normals)
+    np.put_along_axis(step, largest, -np.sign(np.take_along_axis(normals, largest, axis=1)), axis=1)
+    return step
+
+
+class NearestFacets:
+    """Finds facets of the polytopes of a batch of samples, nearest first.
+
+    A wall is a facet if the point of its plane that is nearest to the sample, its foot, satisfies all other constraints: it is
+    then part of the polytope's surface. That is checked by running the network, its pattern held, at the foot.
+
+    Args:
+        geometry: The programs.
+        space: The input space.
+        batch_size: Points run at a time.
+        norm: 1, 2 or infinity.
+    """
+
+    def __init__(self, geometry: Programs, space: Space, batch_size: int, norm: float):
+        self._geometry = geometry
+        self._space = space
+        self._batch_size = batch_size
+        self._norm = norm
+
+    def find(self, batch: list[np.ndarray], k: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """For each sample `(indices, distances, normals)` of its k nearest certified facets; fewer if it has no more."""
+        n = len(batch[0])
+        num_walls = self._geometry.layout(batch).num_walls
+        values = ops.convert_to_numpy(self._geometry.values(batch, batch))
+        width = max(1, self._batch_size // n)
+        found: list[list] = [[] for _ in range(n)]
+        judged = 0
+        while judged < num_walls and any(len(each) < k for each in found):
+            count = min(num_walls, max(2 * judged, 3 * k, 8))
+            distances, indices = (
+                ops.convert_to_numpy(each) for each in self._geometry.nearest(batch, DUAL[self._norm], count, width)
+            )
+            lacking = np.array([len(each) < k for each in found])
+            todo = [(s, j) for s in np.flatnonzero(lacking) for j in range(judged, count) if np.isfinite(distances[s, j])]
+            for start in range(0, len(todo), self._batch_size):
+                samples, places = np.array(todo[start : start + self._batch_size]).T
+                judgement = self._judge(batch, values, samples, indices[samples, places], distances[samples, places])
+                for s, j, normal in zip(samples, places, judgement, strict=True):
+                    if normal is not None and len(found[s]) < k:
+                        found[s].append((indices[s, j], distances[s, j], normal))
+            judged = count
+        empty = (np.zeros(0, int), np.zeros(0), np.zeros((0, self._space.num_dims)))
+        return [tuple(map(np.array, zip(*each, strict=True))) if each else empty for each in found]
+
+    def _judge(self, batch, values, samples, walls, distances):
+        """For each candidate its normal, or `None` if it is not certified."""
+        x = [array[samples] for array in batch]
+        normals = self._normals(x, walls)
+        steps = distances[:, np.newaxis] * towards(normals, self._norm)
+        feet = [array + step for array, step in zip(x, self._space.arrays(steps), strict=True)]
+        at_feet = ops.convert_to_numpy(self._geometry.values(x, feet))
+        at_samples = values[samples]
+        rounding = 1e-14 * np.max(at_samples, axis=1, where=np.isfinite(at_samples), initial=0)[:, np.newaxis]
+        moved = at_feet < at_samples - rounding
+        reached = moved & (at_feet <= _REACHED * at_samples + rounding)
+        reached[np.arange(len(walls)), walls] = False
+        crossed = moved & (at_feet < -_REACHED * at_samples - rounding)
+        crossed[np.arange(len(walls)), walls] = False
+        judgement = []
+        for c, (wall, normal) in enumerate(zip(walls, normals, strict=True)):
+            ties = np.flatnonzero(reached[c])
+            alone = not crossed[c].any() and (not len(ties) or (ties.min() > wall and self._same(x, c, ties, normal)))
+            judgement.append(normal if alone else None)
+        return judgement
+
+    def _same(self, x, candidate, ties, normal):
+        """Whether other walls reached at the foot are the same plane, as the walls of units that depend on each other."""
+        others = self._normals([np.repeat(array[[candidate]], len(ties), axis=0) for array in x], ties)
+        cosine = others @ normal / (np.linalg.norm(others, axis=1) * np.linalg.norm(normal))
+        return bool((cosine > 1 - 1e-12).all())
+
+    def _normals(self, x, walls):
+        return self._space.vectors([ops.convert_to_numpy(a) for a in self._geometry.normals(x, walls.astype("int32"))])

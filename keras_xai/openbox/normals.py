@@ -1,0 +1,132 @@
+"""The normals of all walls of a polytope: one derivative for each input dimension or for each wall, whichever are fewer."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xai.graph.gradient import Linearization, folded, stacked
+
+# What the norm of a wall's normal must exceed, relative to the largest in its layer, to be more than rounding error.
+_ROUNDING = 16
+
+
+def lengths(line_at: Callable, line: Linearization, inputs, norm: float, width: int) -> list:
+    """Norms of the normals of all walls, in tensors of the shapes of `line.outputs`.
+
+    Args:
+        line_at: Maps inputs to the `Linearization` of their constraint tensors.
+        line: That of `inputs`.
+        inputs: The samples.
+        norm: 1, 2 or infinity.
+        width: Derivatives taken at once; memory follows it.
+    """
+    sizes = [_size(wall) for wall in line.outputs]
+    if _num_dims(inputs) <= sum(sizes):
+        return _lengths_by_dimension(line_at, line, inputs, _NORMS[norm], width)
+    return _lengths_by_wall(line_at, line, inputs, _NORMS[norm], width)
+
+
+def rows(line_at: Callable, line: Linearization, inputs, width: int):
+    """The normals of all walls of one sample, `(walls, d)`; arguments as for `lengths`."""
+    num_walls, num_dims = sum(_size(wall) for wall in line.outputs), _num_dims(inputs)
+    tiled = line_at([_repeated(x, width) for x in inputs])
+    if num_dims <= num_walls:
+        columns = stacked(lambda i: _flat_joined(tiled.push(_units(inputs, i, width))), -(-num_dims // width), inputs[0].dtype)
+        return ops.transpose(ops.reshape(columns, (-1, num_walls))[:num_dims])
+    found = stacked(lambda i: _flat_joined(tiled.pull(_units(line.outputs, i, width))), -(-num_walls // width), inputs[0].dtype)
+    return ops.reshape(found, (-1, num_dims))[:num_walls]
+
+
+def picked(walls, index):
+    """Cotangents that pick the wall `index[i]`, a place in the flat list of all walls, of sample i."""
+    return _split(walls, ops.one_hot(index, sum(_size(wall) for wall in walls), dtype=walls[0].dtype))
+
+
+def negligible(sizes):
+    """What does not exceed this is rounding error: the sample cannot move such a wall."""
+    largest = ops.max(ops.reshape(sizes, (-1, _size(sizes))), axis=1)
+    epsilon = float(np.finfo(keras.backend.standardize_dtype(sizes.dtype)).eps)
+    return ops.reshape(largest * (_ROUNDING * epsilon), (-1,) + (1,) * (len(sizes.shape) - 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Norm:
+    """A norm that can be gathered entry by entry."""
+
+    entry: Callable  # what an entry contributes
+    combine: Callable  # two contributions in one
+    reduce: Callable  # all contributions along an axis in one
+    finish: Callable  # the norm
+
+
+_NORMS = {
+    1: _Norm(ops.abs, ops.add, ops.sum, lambda total: total),
+    2: _Norm(ops.square, ops.add, ops.sum, ops.sqrt),
+    np.inf: _Norm(ops.abs, ops.maximum, ops.max, lambda total: total),
+}
+
+
+def _lengths_by_dimension(line_at, line, inputs, norm, width):
+    tiled = line_at([_repeated(x, width) for x in inputs]) if width > 1 else line
+    n = ops.shape(inputs[0])[0]
+
+    def step(i, totals):
+        tangents = [ops.repeat(unit, n, axis=0) for unit in _units(inputs, i, width)]
+        added = []
+        for total, speed in zip(totals, tiled.push(tangents), strict=True):
+            speeds = ops.reshape(speed, (width, -1, *total.shape[1:]))
+            added.append(norm.combine(total, norm.reduce(norm.entry(speeds), axis=0)))
+        return added
+
+    totals = folded(step, -(-_num_dims(inputs) // width), [ops.zeros_like(wall) for wall in line.outputs])
+    return [norm.finish(total) for total in totals]
+
+
+def _lengths_by_wall(line_at, line, inputs, norm, width):
+    tiled = line_at([_repeated(x, width) for x in inputs]) if width > 1 else line
+    n = ops.shape(inputs[0])[0]
+    num_walls = sum(_size(wall) for wall in line.outputs)
+
+    def row(i):
+        cotangents = [ops.repeat(unit, n, axis=0) for unit in _units(line.outputs, i, width)]
+        normals = _flat_joined(tiled.pull(cotangents))
+        return ops.reshape(norm.finish(norm.reduce(norm.entry(normals), axis=1)), (width, -1))
+
+    found = stacked(row, -(-num_walls // width), inputs[0].dtype)
+    return _split(line.outputs, ops.transpose(ops.reshape(found, (-1, n))[:num_walls]))
+
+
+def _repeated(x, width):
+    """Samples `(n, ...)`, one block of them after the other, `width` times."""
+    return ops.tile(x, (width,) + (1,) * (len(x.shape) - 1))
+
+
+def _units(tensors, i, width):
+    """The unit vectors of number `i * width` on, as tensors of the shapes of `tensors`; zero beyond the last."""
+    numbers = i * width + np.arange(width, dtype="int32")
+    return _split(tensors, ops.one_hot(numbers, _num_dims(tensors), dtype=tensors[0].dtype))
+
+
+def _split(tensors, flat):
+    """A matrix `(n, entries)` as tensors of the shapes of `tensors`."""
+    parts, start = [], 0
+    for tensor in tensors:
+        parts.append(ops.reshape(flat[:, start : start + _size(tensor)], (-1, *tensor.shape[1:])))
+        start += _size(tensor)
+    return parts
+
+
+def _flat_joined(tensors):
+    return ops.concatenate([ops.reshape(tensor, (-1, _size(tensor))) for tensor in tensors], axis=1)
+
+
+def _num_dims(tensors):
+    return sum(_size(tensor) for tensor in tensors)
+
+
+def _size(tensor):
+    return math.prod(tensor.shape[1:])

@@ -1,0 +1,179 @@
+"""`Polytope`: all half-spaces around one sample, and which of them are facets."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_xai.openbox.redundancy import facets, largest_ball
+from keras_xai.openbox.space import Box, Space
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Label:
+    """Where a half-space comes from.
+
+    Attributes:
+        layer: Path of the layer; `"input"` for a side of the input box.
+        unit: Index of the unit in that layer, without the batch dimension. For a choice among candidates (max pooling) it is
+            the rival's index in the array of shape `(*windows, candidates, channels)`.
+        reason: What the half-space demands, in words.
+    """
+
+    layer: str
+    unit: tuple[int, ...]
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Facets:
+    """Facets of the polytope of one sample: why the sample is in its region.
+
+    Attributes:
+        normal: `(k, *input_shape)`, the boundary features: the gradient of each constraint, which points into the polytope.
+        value: `(k,)`, the constraints' values at the sample. Constraint j is `normal[j] . (x' - x) + value[j] >= 0`.
+        distance: `(k,)`, the Euclidean distance from the sample to the plane of each facet, increasing.
+        layer: Paths of the layers that the facets belong to, `"input"` for the sides of an input box.
+        unit: Index of the unit in its layer, as in `Walls`.
+        reason: What each facet demands, in words.
+    """
+
+    normal: Any
+    value: np.ndarray
+    distance: np.ndarray
+    layer: tuple[str, ...]
+    unit: tuple[tuple[int, ...], ...]
+    reason: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+
+def describe(normals: np.ndarray, values: np.ndarray, labels: Sequence[Label], space: Space) -> Facets:
+    """`Facets` of rows `(k, d)`, nearest first."""
+    distances = values / np.linalg.norm(normals, axis=1) if len(normals) else np.zeros(0)
+    order = np.argsort(distances, kind="stable")
+    chosen = [labels[i] for i in order]
+    return Facets(
+        normal=space.packed(normals[order]),
+        value=values[order],
+        distance=distances[order],
+        layer=tuple(label.layer for label in chosen),
+        unit=tuple(label.unit for label in chosen),
+        reason=tuple(label.reason for label in chosen),
+    )
+
+
+class Polytope:
+    """The polytope of one sample, made by `LinearPieces.polytope`: every constraint, not only those that are facets.
+
+    It holds arrays only, no model. Constraint j is `normals[j] . (x' - x) + values[j] >= 0`.
+
+    Attributes:
+        x: The sample, `(*input_shape,)`.
+        normals: `(m, *input_shape)`.
+        values: `(m,)`, the constraints' values at the sample, none of them negative.
+
+    Reference:
+
+    - [Chu et al., 2018](https://doi.org/10.1145/3219819.3220063), who call the normals boundary features.
+    """
+
+    def __init__(
+        self, *, x: np.ndarray, normals: np.ndarray, values: np.ndarray, label: Callable[[int], Label], space: Space, box: Box
+    ):
+        """See `LinearPieces.polytope`.
+
+        Args:
+            x: `(d,)`.
+            normals: `(m, d)`, zero where there is no wall.
+            values: `(m,)`.
+            label: Maps a row's index to its `Label`.
+            space: The input space.
+            box: Limits of the inputs, whose sides are added to the rows.
+        """
+        walls = np.flatnonzero(np.isfinite(values) & normals.any(axis=1))
+        below, above = np.flatnonzero(np.isfinite(box.lower)), np.flatnonzero(np.isfinite(box.upper))
+        unit = np.eye(len(x))
+        self._rows = np.vstack([normals[walls], unit[below], -unit[above]])
+        self.values = np.concatenate([values[walls], (x - box.lower)[below], (box.upper - x)[above]])
+        self._walls, self._sides = walls, [*((i, True) for i in below), *((i, False) for i in above)]
+        self._label, self._space, self._box, self._x = label, space, box, x
+        self.x = space.packed(x)
+        self.normals = space.packed(self._rows)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def label(self, index: int) -> Label:
+        """Layer, unit and meaning of a constraint.
+
+        Args:
+            index: Its place among the constraints.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"Expected the index of a constraint, from 0 to {len(self) - 1}. Received: {index}")
+        if index < len(self._walls):
+            return self._label(int(self._walls[index]))
+        dimension, lower = self._sides[index - len(self._walls)]
+        limit = self._box.lower[dimension] if lower else self._box.upper[dimension]
+        number, unit = self._space.unit(int(dimension))
+        name = f"entry {unit} of the input" + (f" {number}" if len(self._space.shapes) > 1 else "")
+        return Label("input", unit, f"{name} stays {'above' if lower else 'below'} {limit:g}")
+
+    def facets(self, *, verbose: Any = 0) -> Facets:
+        """The minimal description: the constraints that no others imply, nearest first.
+
+        Rays and nonnegative least-squares problems decide nearly all constraints; linear programs (SciPy's HiGHS) the rest, and
+        the interior point that all start from. Seconds for hundreds of constraints in tens of dimensions, and out of reach for
+        images: there, `LinearPieces.nearest_facets` gives some facets at once.
+
+        Args:
+            verbose: 0 for silence, 1 or `"auto"` for a progress bar over the constraints.
+
+        Returns:
+            `Facets`. Of constraints that describe the same half-space the first stands for all.
+
+        Raises:
+            RuntimeError: If the polytope has no interior, which happens at ties, or a linear program fails.
+        """
+        bar = None
+        if verbose:
+            bar = keras.utils.Progbar(len(self), verbose=1 if verbose == "auto" else verbose, unit_name="constraint")
+        found = facets(self._rows, self.values, (lambda decided: bar.update(decided, finalize=False)) if bar else lambda decided: None)
+        if bar:
+            bar.update(len(self), finalize=True)
+        return describe(self._rows[found], self.values[found], [self.label(int(i)) for i in found], self._space)
+
+    def center(self) -> tuple[Any, float]:
+        """The center and radius of a largest Euclidean ball inside: a typical input of the region.
+
+        Returns:
+            `(center, radius)`, the center of the sample's shape.
+
+        Raises:
+            RuntimeError: If the polytope is unbounded so that balls of any radius fit in, as most are unless `bounds` were
+                given.
+        """
+        if not len(self):
+            raise RuntimeError("The polytope is the whole space: give `bounds` to make it bounded.")
+        step, radius = largest_ball(self._rows, self.values)
+        return self._space.packed(self._x + step), radius
+
+    def contains(self, x: Any) -> np.ndarray:
+        """Whether points are in the polytope, input box included.
+
+        Args:
+            x: `(n, *input_shape)`, arrays in the structure of the model's inputs.
+
+        Returns:
+            `(n,)` booleans, computed from the constraints without a tolerance.
+        """
+        arrays = [np.asarray(each, dtype="float64") for each in keras.tree.flatten(x)]
+        shapes = [array.shape[1:] for array in arrays]
+        if shapes != list(self._space.shapes):
+            raise ValueError(f"Expected points of shape {list(self._space.shapes)} along the first axis. Received: {shapes}")
+        steps = self._space.vectors(arrays) - self._x
+        return (steps @ self._rows.T + self.values >= 0).all(axis=1)

@@ -1,0 +1,104 @@
+"""The input space of a model: inputs in the model's structure, and the same as vectors."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from keras import tree
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Space:
+    """Turns arrays, one for each input of a model, into vectors of all their entries and back.
+
+    Attributes:
+        shapes: Shape of each input, without the batch dimension.
+        pack: Puts a list of arrays, one for each input, into the structure of the model's inputs.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    pack: Callable[[list], Any]
+
+    @property
+    def num_dims(self) -> int:
+        """Number d of entries of a sample."""
+        return sum(math.prod(shape) for shape in self.shapes)
+
+    def vectors(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
+        """Arrays `(n, *shape)`, one for each input, as `(n, d)`."""
+        return np.concatenate([array.reshape(-1, math.prod(shape)) for array, shape in zip(arrays, self.shapes, strict=True)], axis=1)
+
+    def arrays(self, vectors: np.ndarray) -> list[np.ndarray]:
+        """Vectors `(..., d)` as a list of arrays `(..., *shape)`, one for each input."""
+        ends = np.cumsum([math.prod(shape) for shape in self.shapes])[:-1]
+        parts = np.split(vectors, ends, axis=-1)
+        return [part.reshape(*vectors.shape[:-1], *shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def packed(self, vectors: np.ndarray) -> Any:
+        """Vectors `(..., d)` in the structure of the model's inputs."""
+        return self.pack(self.arrays(vectors))
+
+    def unit(self, dimension: int) -> tuple[int, tuple[int, ...]]:
+        """The input that an entry of a vector belongs to, and its index there."""
+        for number, shape in enumerate(self.shapes):
+            if dimension < math.prod(shape):
+                return number, tuple(int(i) for i in np.unravel_index(dimension, shape))
+            dimension -= math.prod(shape)
+        raise IndexError(dimension)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Box:
+    """Lower and upper limits of the entries of a sample, as vectors `(d,)`, infinite where there is none."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+
+    @classmethod
+    def of(cls, bounds: Any, space: Space) -> "Box":
+        """Reads the argument `bounds`: `None` for no limits, or `(lower, upper)`, numbers or in the structure of a sample.
+
+        Raises:
+            ValueError: If the limits are not a pair, have another shape, or cross.
+        """
+        if bounds is None:
+            return cls(np.full(space.num_dims, -np.inf), np.full(space.num_dims, np.inf))
+        if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
+            raise ValueError(f"Expected `bounds` to be None or a pair (lower, upper). Received: bounds={bounds!r}")
+        lower, upper = (_limit(bound, space, name) for bound, name in zip(bounds, ("lower", "upper"), strict=True))
+        if not (lower <= upper).all():
+            first = int(np.flatnonzero(~(lower <= upper))[0])
+            raise ValueError(
+                f"Expected the lower bounds to be no greater than the upper ones. Received: {lower[first]:g} and {upper[first]:g} "
+                f"for the entry {space.unit(first)[1]} of a sample."
+            )
+        return cls(lower, upper)
+
+    def check_holds(self, vectors: np.ndarray) -> None:
+        """Raises a `ValueError` if a sample is outside."""
+        outside = ((vectors < self.lower) | (vectors > self.upper)).any(axis=1)
+        if outside.any():
+            first = int(np.flatnonzero(outside)[0])
+            entry = int(np.flatnonzero((vectors[first] < self.lower) | (vectors[first] > self.upper))[0])
+            raise ValueError(
+                f"Expected `bounds` to hold for the samples. Received: bounds that {int(outside.sum())} of {len(vectors)} samples "
+                f"exceed; sample {first} has an entry {vectors[first, entry]:g} between limits {self.lower[entry]:g} and {self.upper[entry]:g}."
+            )
+
+
+def _limit(bound, space, name):
+    if np.ndim(bound) == 0 and not isinstance(bound, dict):
+        limit = np.full(space.num_dims, float(bound))
+    else:
+        leaves = tree.flatten(bound) if len(space.shapes) > 1 else [bound]
+        shapes = [np.shape(leaf) for leaf in leaves]
+        if shapes != list(space.shapes):
+            raise ValueError(
+                f"Expected the {name} bounds to be a number or to have the shape of a sample, {list(space.shapes)}. Received: {shapes}"
+            )
+        limit = np.concatenate([np.asarray(leaf, dtype="float64").reshape(-1) for leaf in leaves])
+    if np.isnan(limit).any():
+        raise ValueError(f"Expected {name} bounds that are numbers. Received: NaN.")
+    return limit

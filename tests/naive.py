@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.optimize import linprog
 
 _DUAL = {1: np.inf, 2: 2, np.inf: 1}
 
@@ -87,3 +88,22 @@ def _linear_part(layer, x):
     if isinstance(layer, keras.layers.Dense):
         return x @ layer.kernel + layer.bias
     return tf.nn.conv2d(x, layer.kernel, layer.strides, layer.padding.upper()) + layer.bias
+
+
+def facets(rows, values):
+    """The rows without which `rows y + values >= 0` would hold for more y: one linear program for each."""
+    rows = rows.reshape(len(rows), -1)
+    scale = np.linalg.norm(rows, axis=1)
+    unit = np.column_stack([rows, values]) / scale[:, np.newaxis]
+    first = [i for i in range(len(unit)) if not any(np.allclose(unit[i], unit[j], rtol=0, atol=1e-12) for j in range(i))]
+    kept = []
+    for i in first:
+        others = [j for j in first if j != i]
+        if not others:
+            kept.append(i)
+            continue
+        result = linprog(unit[i, :-1], A_ub=-unit[others, :-1], b_ub=unit[others, -1], bounds=(None, None), method="highs")
+        assert result.status in (0, 3), result.message
+        if result.status == 3 or result.fun + unit[i, -1] < -1e-7 * abs(unit[i, -1]):
+            kept.append(i)
+    return np.array(kept, int)

@@ -1,7 +1,7 @@
 """`OpenBox`: a trained network as the linear pieces that it consists of."""
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -11,6 +11,9 @@ from keras_xai.graph.inputs import Samples, progress
 from keras_xai.openbox.network import PiecewiseNetwork
 from keras_xai.openbox.pieces import LinearPieces
 from keras_xai.openbox.programs import Programs
+
+if TYPE_CHECKING:
+    from keras_xai.openbox.classifier import RegionClassifier
 
 
 class OpenBox:
@@ -76,10 +79,22 @@ class OpenBox:
             raise ValueError(f"Expected `dtype` to be 'float32', 'float64' or None. Received: dtype={dtype!r}")
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise ValueError(f"Expected `batch_size` to be a positive integer. Received: batch_size={batch_size!r}")
+        self._arguments = {"model": model, "output": output, "dtype": dtype, "batch_size": batch_size, "jit_compile": jit_compile}
         self._network = PiecewiseNetwork(model, output, dtype)
         self._pieces = Programs(self._network, jit_compile=jit_compile)
         self._geometry = Programs(PiecewiseNetwork(model, output, "float64"), jit_compile=jit_compile)
         self._batch_size = int(batch_size)
+
+    def __getstate__(self) -> dict:
+        return self._arguments  # compiled programs cannot be pickled, and follow from these
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a batch."""
+        return self._batch_size
 
     @property
     def dtype(self) -> str:
@@ -122,6 +137,34 @@ class OpenBox:
             region_id=region_id,
         )
 
+    def convert(self, x: Any, y: Any = None, *, verbose: Any = "auto") -> "RegionClassifier":
+        """The network as a scikit-learn classifier that is made of the regions of some samples.
+
+        Args:
+            x: The samples, as for calling the box.
+            y: Labels `(n,)`, of which only the values matter; see `RegionClassifier.fit`.
+            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line; also for the classifier's own methods.
+
+        Returns:
+            A fitted `RegionClassifier`.
+
+        Raises:
+            ValueError: If the model is no classifier of one label per sample, or `x` or `y` are not as described.
+
+        Example:
+
+        >>> import keras, numpy as np
+        >>> from keras_xai.openbox import OpenBox
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")])
+        >>> x = np.random.default_rng(0).normal(size=(100, 2))
+        >>> classifier = OpenBox(model).convert(x, verbose=0)
+        >>> bool((classifier.predict(x) == model.predict(x, verbose=0).argmax(axis=1)).all())
+        True
+        """
+        from keras_xai.openbox.classifier import RegionClassifier  # needs scikit-learn, which a box alone does not
+
+        return RegionClassifier(self, verbose=verbose).fit(x, y)
+
     def _batches(self, samples, choose, verbose):
         """Yields scores, outputs, intercepts, region names and coefficients of each batch."""
         start = 0
@@ -134,13 +177,18 @@ class OpenBox:
             coefficients = [np.moveaxis(ops.convert_to_numpy(gradient), 0, 1) for gradient in coef]
             names = _digests(patterns, len(picked))
             scores = ops.convert_to_numpy(f)
-            if not np.isfinite(scores).all():
-                bad = start - len(picked) + np.flatnonzero(~np.isfinite(scores).all(axis=1))[0]
-                raise ValueError(
-                    f"The model's scores are NaN or infinite in {self.dtype}, first at sample {bad}. Expected finite scores: look for "
-                    "infinite constants in the model, scale its inputs, or use `dtype='float64'`."
-                )
+            check_finite(scores, start - len(picked), self.dtype)
             yield [scores, picked, ops.convert_to_numpy(intercept).T, names, *coefficients]
+
+
+def check_finite(scores: np.ndarray, start: int, dtype: str) -> None:
+    """Raises a `ValueError` if scores `(n, C)`, of the samples from number `start` on, are NaN or infinite."""
+    if not np.isfinite(scores).all():
+        bad = start + np.flatnonzero(~np.isfinite(scores).all(axis=1))[0]
+        raise ValueError(
+            f"The model's scores are NaN or infinite in {dtype}, first at sample {bad}. Expected finite scores: look for "
+            "infinite constants in the model, scale its inputs, or use `dtype='float64'`."
+        )
 
 
 def _joined(batches, num_samples):

@@ -1,15 +1,17 @@
 """Decision boundaries inside linear pieces, and the nearest inputs behind them."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from keras import ops
 
-from keras_xai.openbox.projection import nearest_step
-from keras_xai.openbox.space import Box
+from keras_xai.openbox.nearest import DUAL
+from keras_xai.openbox.programs import Programs
+from keras_xai.openbox.projection import Constraints, nearest_step
+from keras_xai.openbox.space import Box, Space
 
-_WORST = 16  # violated constraints added at a time
+_WORST = 32  # violated constraints added at a time
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,59 +69,88 @@ def rivals_of(scores: np.ndarray, coef: np.ndarray, outputs: np.ndarray) -> Riva
     return Rivals(outputs[others], scores[winner] - scores[others], coef[others] - coef[winner])
 
 
-def nearest_counterfactual(
-    rivals: Rivals, *, target: int | None, norm: float, dual_norm: float, margin: float, more: Callable
-) -> tuple[np.ndarray | None, int]:
-    """The shortest step to where a rival wins by `margin`, and the rival; `(None, -1)` where there is none.
+class CounterfactualSearch:
+    """Finds the nearest input, within one region and box, that is in another class.
 
     Args:
-        rivals: The rivals.
-        target: The class that is to win; whichever is nearest by default.
+        geometry: The programs.
+        space: The input space.
+        box: Limits of the inputs.
         norm: 1, 2 or infinity.
-        dual_norm: Its dual.
-        margin: In units of the scores.
-        more: As for `nearest_step`: the constraints of the region and the box.
+        margin: By how much the other class is to win, in units of the scores.
+        within: The largest distance that is of interest.
     """
-    distances = rivals.distances(dual_norm)
-    best, best_label, best_length = None, -1, np.inf
-    for rival in np.argsort(distances) if target is None else np.flatnonzero(rivals.labels == target):
-        if not distances[rival] < best_length:  # each plane is a lower bound, and they are in order
-            break
+
+    def __init__(self, geometry: Programs, space: Space, box: Box, *, norm: float, margin: float, within: float):
+        self._geometry = geometry
+        self._space = space
+        self._box = box
+        self._norm = norm
+        self._margin = margin
+        self._within = within
+
+    def find(self, x: np.ndarray, rivals: Rivals, target: int | None) -> tuple[np.ndarray | None, int]:
+        """The counterfactual `(d,)` of a sample `(d,)` and its class; `(None, -1)` where there is none."""
+        distances = rivals.distances(DUAL[self._norm])
+        region = _Region(self._geometry, self._space, self._box, x)
+        best, label, length = None, -1, self._within
+        for rival in np.argsort(distances) if target is None else np.flatnonzero(rivals.labels == target):
+            if not distances[rival] < length:  # the plane is a lower bound, and they are in order
+                break
+            step = self._towards(rivals, rival, region, length, ahead_of_all=target is not None)
+            if step is not None and np.linalg.norm(step, ord=self._norm) < length:
+                best, label, length = step, int(rivals.labels[rival]), float(np.linalg.norm(step, ord=self._norm))
+        return None if best is None else np.clip(x + best, self._box.lower, self._box.upper), label
+
+    def _towards(self, rivals, rival, region, within, *, ahead_of_all):
         normals, lead = rivals.normals[[rival]], rivals.lead[[rival]]
-        if target is not None:  # not only ahead of the winner, but of all
-            others = np.arange(len(distances)) != rival
+        if ahead_of_all:  # the nearest point where any rival draws level needs no more than that
+            others = np.arange(len(rivals.labels)) != rival
             normals = np.vstack([normals, normals - rivals.normals[others]])
             lead = np.append(lead, lead - rivals.lead[others])
         real = normals.any(axis=1)
-        if (lead[~real] + margin > 0).any():
-            continue
-        step = nearest_step(normals[real], -lead[real] - margin, norm, more)
-        if step is not None and np.linalg.norm(step, ord=norm) < best_length:
-            best, best_label, best_length = step, int(rivals.labels[rival]), float(np.linalg.norm(step, ord=norm))
-    return best, best_label
+        if (lead[~real] + self._margin > 0).any():
+            return None
+        rows = np.vstack([normals[real], region.rows])
+        values = np.append(-lead[real] - self._margin, region.values)
+        return nearest_step(Constraints(rows, values, region.more), self._norm, within)
 
 
-def constraints_of(x: np.ndarray, box: Box, region: Callable) -> Callable:
-    """The constraints of a region and a box that steps from a sample violate, as `nearest_step` wants them.
+class _Region:
+    """The constraints of a region and a box that have been in the way so far."""
 
-    Args:
-        x: `(d,)`, the sample.
-        box: Limits of the inputs.
-        region: Maps a step to the rows and values, at the step 0, of the region's constraints that it violates most.
-    """
-    unit = np.eye(len(x))
+    def __init__(self, geometry, space, box, x):
+        self._geometry, self._space, self._box, self._x = geometry, space, box, x
+        self._sample = space.arrays(x[np.newaxis])
+        self._at_sample = self._values(x)
+        self.rows, self.values = np.zeros((0, len(x))), np.zeros(0)
 
-    def more(step):
-        point = x + step
-        below, above = (np.flatnonzero(outside) for outside in (point < box.lower, point > box.upper))
-        rows, values = region(step)
-        return np.vstack([rows, unit[below], -unit[above]]), np.concatenate([values, (x - box.lower)[below], (box.upper - x)[above]])
+    def more(self, step):
+        """Rows and values of the constraints that a step violates most."""
+        point = self._x + step
+        values = self._values(point)
+        walls = np.flatnonzero(values < 0)
+        depth = values[walls] / np.maximum(self._at_sample[walls], np.finfo(float).tiny)
+        walls = walls[np.argsort(depth)[:_WORST]]
+        below, above = (np.flatnonzero(outside) for outside in (point < self._box.lower, point > self._box.upper))
+        sides = np.zeros((len(below) + len(above), len(point)))
+        sides[np.arange(len(sides)), np.concatenate([below, above])] = np.repeat([1, -1], [len(below), len(above)])
+        rows = np.vstack([self._normals(walls), sides])
+        limits = [self._at_sample[walls], (self._x - self._box.lower)[below], (self._box.upper - self._x)[above]]
+        real = rows.any(axis=1)
+        rows, values = rows[real], np.concatenate(limits)[real]
+        self.rows, self.values = np.vstack([self.rows, rows]), np.append(self.values, values)
+        return rows, values
 
-    return more
+    def _values(self, point):
+        others = self._space.arrays(point[np.newaxis])
+        return ops.convert_to_numpy(self._geometry.values(self._sample, others))[0]
 
-
-def worst(values: np.ndarray, at_sample: np.ndarray) -> np.ndarray:
-    """Indices of the constraints that are violated most, relative to their values at the sample; at most 16."""
-    violated = np.flatnonzero(values < 0)
-    depth = values[violated] / np.maximum(at_sample[violated], np.finfo(float).tiny)
-    return violated[np.argsort(depth)[:_WORST]]
+    def _normals(self, walls):
+        if not len(walls):
+            return np.zeros((0, len(self._x)))
+        # Always as many, so that one compiled program does.
+        padded = np.resize(walls, _WORST).astype("int32")
+        repeated = [np.repeat(array, _WORST, axis=0) for array in self._sample]
+        normals = [ops.convert_to_numpy(a) for a in self._geometry.normals(repeated, padded)]
+        return self._space.vectors(normals)[: len(walls)]

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops, tree
 
 from keras_xai.graph.target import strip_probabilities
-from keras_xai.graph.trace import Step, trace
+from keras_xai.graph.trace import Graph, Step, operation_class, trace
 from keras_xai.graph.view import arithmetic, borrow
 from keras_xai.kinds import UnsupportedLayerError, expand, kind_of, refusals
 
@@ -49,6 +49,7 @@ class PiecewiseNetwork:
         graph: The model as simple steps, without a final softmax or sigmoid.
         dtype: Floating-point type of all arithmetic.
         num_outputs: Number of scores C; an output of rank above two is flattened.
+        link: What turns the scores into the model's outputs: `"softmax"`, `"sigmoid"`, or `None` where they are the outputs.
     """
 
     def __init__(self, model: keras.Model, output: str | int | None, dtype: str | None):
@@ -60,7 +61,8 @@ class PiecewiseNetwork:
             output_specs=(graph.output_specs[position],),
             output_names=(graph.output_names[position],),
         )
-        graph = strip_probabilities(expand(graph))
+        whole = expand(graph)
+        graph = strip_probabilities(whole)
         problems = refusals(graph)
         if problems:
             raise UnsupportedLayerError(problems)
@@ -73,6 +75,7 @@ class PiecewiseNetwork:
                 f"Received: an output of shape {self.graph.output_specs[0].shape}. Give the model's input a fixed shape."
             )
         self.num_outputs = math.prod(shape)
+        self.link = _link(whole, graph)
         self._weights = model.weights
 
     def fingerprint(self) -> int:
@@ -128,6 +131,14 @@ def _position(output, names):
     if output in names:
         return names.index(output)
     raise ValueError(f"Expected `output` to be one of {list(names)} or an index. Received: output={output!r}")
+
+
+def _link(whole: Graph, stripped: Graph) -> str | None:
+    """The function that ends `whole` and not `stripped`."""
+    if whole.outputs == stripped.outputs:
+        return None
+    (last,) = (step for step in whole.steps if whole.outputs[0] in step.outputs)
+    return "sigmoid" if isinstance(last.operation, operation_class(ops.sigmoid)) else "softmax"
 
 
 def _widest_dtype(model, graph):

@@ -43,7 +43,16 @@ def rows(line_at: Callable, line: Linearization, inputs, width: int):
 
 def picked(walls, index):
     """Cotangents that pick the wall `index[i]`, a place in the flat list of all walls, of sample i."""
-    return _split(walls, ops.one_hot(index, sum(_size(wall) for wall in walls), dtype=walls[0].dtype))
+    return split(walls, ops.one_hot(index, sum(_size(wall) for wall in walls), dtype=walls[0].dtype))
+
+
+def split(tensors, flat):
+    """The columns of a matrix `(n, entries)` as tensors of the shapes of `tensors`."""
+    parts, start = [], 0
+    for tensor in tensors:
+        parts.append(ops.reshape(flat[:, start : start + _size(tensor)], (-1, *tensor.shape[1:])))
+        start += _size(tensor)
+    return parts
 
 
 def negligible(sizes):
@@ -97,7 +106,7 @@ def _lengths_by_wall(line_at, line, inputs, norm, width):
         return ops.reshape(norm.finish(norm.reduce(norm.entry(normals), axis=1)), (width, -1))
 
     found = stacked(row, -(-num_walls // width), inputs[0].dtype)
-    return _split(line.outputs, ops.transpose(ops.reshape(found, (-1, n))[:num_walls]))
+    return split(line.outputs, ops.transpose(ops.reshape(found, (-1, n))[:num_walls]))
 
 
 def _repeated(x, width):
@@ -108,16 +117,7 @@ def _repeated(x, width):
 def _units(tensors, i, width):
     """The unit vectors of number `i * width` on, as tensors of the shapes of `tensors`; zero beyond the last."""
     numbers = i * width + np.arange(width, dtype="int32")
-    return _split(tensors, ops.one_hot(numbers, _num_dims(tensors), dtype=tensors[0].dtype))
-
-
-def _split(tensors, flat):
-    """A matrix `(n, entries)` as tensors of the shapes of `tensors`."""
-    parts, start = [], 0
-    for tensor in tensors:
-        parts.append(ops.reshape(flat[:, start : start + _size(tensor)], (-1, *tensor.shape[1:])))
-        start += _size(tensor)
-    return parts
+    return split(tensors, ops.one_hot(numbers, _num_dims(tensors), dtype=tensors[0].dtype))
 
 
 def _flat_joined(tensors):

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_xai.graph.inputs import Samples, progress
 from keras_xai.kinds import kind_of
-from keras_xai.openbox.counterfactuals import Counterfactuals, constraints_of, nearest_counterfactual, rivals_of, worst
+from keras_xai.openbox.counterfactuals import Counterfactuals, CounterfactualSearch, rivals_of
 from keras_xai.openbox.nearest import DUAL, NearestFacets, check_norm, towards
 from keras_xai.openbox.polytope import Facets, Label, Polytope, describe
 from keras_xai.openbox.programs import Programs
@@ -244,13 +244,21 @@ class LinearPieces:
         return Polytope(x=vector[0], normals=normals, values=values, label=label, space=self._space, box=box)
 
     def counterfactuals(
-        self, target: Any = None, *, norm: float = 2, bounds: Any = None, margin: float = 1e-6, verbose: Any = "auto"
+        self,
+        target: Any = None,
+        *,
+        norm: float = 2,
+        bounds: Any = None,
+        margin: float = 1e-6,
+        within: float = np.inf,
+        verbose: Any = "auto",
     ) -> Counterfactuals:
         """The nearest input of each sample's region that the network puts in another class.
 
         Exact: inside the region the decision boundary is flat, and the nearest point behind it that satisfies the constraints of
-        region and box is the solution of a small quadratic (norm 2) or linear program. Only constraints that are in the way
-        are computed, a few passes through the network for each sample, in networks of any size.
+        region and box is the solution of a quadratic (norm 2) or linear program. Only constraints that are in the way are
+        computed. Their number grows with that of the input dimensions: milliseconds a sample in tens of dimensions, but up to
+        minutes in hundreds, where `within` keeps the search short.
 
         Args:
             target: The class that is to win, or one per sample; whichever is nearest by default. For a model of one score,
@@ -258,6 +266,7 @@ class LinearPieces:
             norm: In which the input is near, 1, 2 or `numpy.inf`.
             bounds: The input box, as for `polytope`.
             margin: By how much the other class is to win, in units of the scores.
+            within: The largest distance that is of interest; inputs farther away are not looked for.
             verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
 
         Returns:
@@ -268,27 +277,22 @@ class LinearPieces:
             RuntimeError: If a linear program fails.
         """
         check_norm(norm)
-        if not margin > 0:
-            raise ValueError(f"Expected `margin` to be a positive number. Received: margin={margin!r}")
+        if not (margin > 0 and within > 0):
+            raise ValueError(f"Expected `margin` and `within` to be positive. Received: margin={margin!r}, within={within!r}")
         box = Box.of(bounds, self._space)
         vectors = self._space.vectors(self._x)
         box.check_holds(vectors)
+        self._check_weights()
         rivals = [self._rivals(i) for i in range(len(self))]
         targets = self._targets(target, rivals)
         plane = np.array([each.distances(DUAL[norm]).min(initial=np.inf) for each in rivals])
         found = vectors + np.nan
         labels = np.full(len(self), -1)
-
-        def search(batch, rows):
-            for i in range(len(self))[rows]:
-                more = constraints_of(vectors[i], box, self._region(vectors[i]))
-                step, labels[i] = nearest_counterfactual(
-                    rivals[i], target=targets[i], norm=norm, dual_norm=DUAL[norm], margin=margin, more=more
-                )
-                if step is not None:
-                    found[i] = np.clip(vectors[i] + step, box.lower, box.upper)
-
-        list(self._run(search, verbose))
+        search = CounterfactualSearch(self._geometry, self._space, box, norm=norm, margin=margin, within=within)
+        for i in progress(range(len(self)), len(self), verbose):
+            point, labels[i] = search.find(vectors[i], rivals[i], targets[i])
+            if point is not None:
+                found[i] = point
         there = labels >= 0
         distance = np.full(len(self), np.inf)
         distance[there] = np.linalg.norm((found - vectors)[there], ord=norm, axis=1)
@@ -404,22 +408,6 @@ class LinearPieces:
                     f"sample {i}. Received: {label}"
                 )
         return targets.tolist()
-
-    def _region(self, vector):
-        """The constraints of a sample's region that a step violates most, by running the network."""
-        sample = self._space.arrays(vector[np.newaxis])
-        at_sample = ops.convert_to_numpy(self._geometry.values(sample, sample))[0]
-
-        def region(step):
-            values = ops.convert_to_numpy(self._geometry.values(sample, self._space.arrays((vector + step)[np.newaxis])))[0]
-            walls = worst(values, at_sample)
-            if not len(walls):
-                return np.zeros((0, len(vector))), np.zeros(0)
-            repeated = [np.repeat(array, len(walls), axis=0) for array in sample]
-            normals = self._geometry.normals(repeated, walls.astype("int32"))
-            return self._space.vectors([ops.convert_to_numpy(a) for a in normals]), at_sample[walls]
-
-        return region
 
     def _wins(self, points, labels):
         """Whether the network puts points in the classes `labels`, -1 for none."""

@@ -11,7 +11,7 @@ from keras import ops
 from keras_xai.graph.gradient import compiled, linearize, stacked, traced
 from keras_xai.graph.trace import Step
 from keras_xai.openbox.network import PiecewiseNetwork
-from keras_xai.openbox.normals import lengths, negligible, picked, rows
+from keras_xai.openbox.normals import lengths, negligible, picked, rows, split
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class Programs:
 
     def identify(self, inputs):
         """`(scores, patterns)` of each sample, for one forward pass."""
-        return self._program("identify", lambda inputs: self._network.run(inputs)[:2], inputs)(list(inputs))
+        return self._program("identify", self._identify, inputs)(list(inputs))
 
     def solve(self, patterns, origins):
         """`(coefficients, intercepts)` of all scores on the piece of each of `patterns`, found from the pattern alone.
@@ -205,6 +205,9 @@ class Programs:
         *coefficients, intercepts = stacked(row, outputs.shape[1], dtypes)
         return scores, coefficients, intercepts, line.auxiliary
 
+    def _identify(self, inputs):
+        return self._network.run(inputs)[:2]
+
     def _solve(self, origins, patterns):
         line = linearize(lambda inputs: ([self._network.run(inputs, patterns)[0]], None), origins)
         (intercepts,) = line.outputs
@@ -269,12 +272,9 @@ class Programs:
     def _rows(self, inputs, width):
         line = self._line(inputs)
         normals = rows(self._line, line, inputs, width)
-        values, start = [], 0
-        for wall in line.outputs:
-            length = ops.sqrt(ops.sum(ops.square(normals[start : start + _size(wall)]), axis=1))
-            start += _size(wall)
-            values.append(ops.where(length > negligible(length[None])[0], ops.reshape(wall, (-1,)), np.inf))
-        return ops.concatenate(values), normals
+        sizes = split(line.outputs, ops.sqrt(ops.sum(ops.square(normals), axis=1))[None])
+        values = [ops.where(size > negligible(size), wall, np.inf) for wall, size in zip(line.outputs, sizes, strict=True)]
+        return _joined(values, inputs)[0], normals
 
 
 def _size(tensor):

@@ -1,0 +1,294 @@
+"""`RegionClassifier`: a network as a scikit-learn classifier made of its regions."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
+
+from keras_xai.graph.inputs import progress
+from keras_xai.graph.trace import in_order
+from keras_xai.openbox import regions_file
+from keras_xai.openbox.regions import Regions
+from keras_xai.openbox.stream import Stream, is_dataset
+
+if TYPE_CHECKING:
+    import pandas
+
+    from keras_xai.openbox.converter import OpenBox
+
+_ARRAYS = ("names", "patterns", "lengths", "classes", "features", "probe")
+# Regions whose pieces are compared when a file is read.
+_PROBED = 8
+
+
+class RegionClassifier(ClassifierMixin, BaseEstimator):
+    """A trained network as the linear classifiers of its regions, for scikit-learn.
+
+    `fit` trains nothing: it finds the regions that the samples are in. A prediction finds the region of a sample and evaluates
+    the linear classifier that holds there, which equals the network up to rounding error. Regions that `fit` has not met are
+    added as they occur. What is kept of a region is its activation pattern, compressed; the coefficients follow from it,
+    and those used last are kept at hand.
+
+    Methods take what the model takes: arrays of any rank, lists, dicts, a `tf.data.Dataset`; for a model of one input of
+    shape `(n, d)` also a pandas `DataFrame`. The input shape is that of the samples given to `fit`.
+
+    Args:
+        box: The network. The model must give one score or probability for each class; or one in all, the logit or
+            probability of the second of two classes.
+        cache_bytes: The most bytes of coefficients to keep at hand.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+
+    Attributes:
+        classes_: `(classes,)`, the labels in the order of the model's scores.
+        regions_: The regions, numbered as `apply` does.
+        box_: The box that they belong to.
+        n_features_in_: Number d of features, for a model of one input of shape `(n, d)`.
+        feature_names_in_: `(d,)`, the names of columns, where `fit` was given a `DataFrame`.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.openbox import OpenBox, RegionClassifier
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(2, "softmax")])
+    >>> x = np.random.default_rng(0).normal(size=(100, 2))
+    >>> classifier = RegionClassifier(OpenBox(model), verbose=0).fit(x, np.where(x[:, 0] > 0, "right", "left"))
+    >>> bool(np.abs(classifier.predict_proba(x) - model.predict(x, verbose=0)).max() < 1e-5)
+    True
+    >>> classifier.classes_.tolist()
+    ['left', 'right']
+    >>> sum(np.unique(classifier.apply(x), return_counts=True)[1]) == 100
+    True
+    """
+
+    def __init__(self, box: "OpenBox", *, cache_bytes: int = 2**28, verbose: Any = "auto"):
+        self.box = box
+        self.cache_bytes = cache_bytes
+        self.verbose = verbose
+
+    def __sklearn_clone__(self) -> "RegionClassifier":
+        # The clones share the box: it holds nothing of a fit, and a copy would be one of the whole model.
+        return type(self)(**self.get_params(deep=False))
+
+    def fit(self, X: Any, y: Any = None) -> "RegionClassifier":  # noqa: N803
+        """Finds the regions of samples.
+
+        Args:
+            X: The samples, as for calling the box.
+            y: Labels `(n,)`, which name the classes and are used for nothing else. Integers from 0 on, below the number of
+                classes, are the places of the model's scores, as without `y`. Other labels are sorted: the least belongs to
+                the first score, and there must be as many as classes.
+
+        Returns:
+            The classifier itself.
+
+        Raises:
+            ValueError: If the model is no classifier of one label per sample, or `X` or `y` are not as described. The
+                classifier is left as it was.
+        """
+        return self._fit(self.box, X, y)
+
+    def _fit(self, box, x, y):
+        if not isinstance(self.cache_bytes, (int, np.integer)) or self.cache_bytes < 0:
+            raise ValueError(f"Expected `cache_bytes` to be an integer, at least 0. Received: cache_bytes={self.cache_bytes!r}")
+        num_classes = _num_classes(box._network)
+        x = self._array(box, x)
+        stream = Stream(x, box._network.graph, box.batch_size)
+        classes = _classes(y, num_classes, stream.num_samples)
+        regions, start = None, 0
+        for batch in progress(stream, stream.num_batches, self.verbose):
+            if regions is None:  # of a model that takes several shapes, the first samples decide
+                regions = Regions(box, [array.shape[1:] for array in batch], cache_bytes=int(self.cache_bytes))
+            regions.find(batch, start)
+            start += len(batch[0])
+        self.box_, self.regions_, self.classes_ = box, regions, classes
+        self._features(x, reset=True)
+        return self
+
+    def apply(self, X: Any) -> np.ndarray:  # noqa: N803
+        """The region of each sample.
+
+        Args:
+            X: The samples, as for `fit`.
+
+        Returns:
+            `(n,)` integers, equal exactly for samples of one region: numbers from 0 on, in the order in which regions were
+            first met. Regions not met before are added.
+
+        Raises:
+            ValueError: If `X` is not as described.
+            RuntimeError: If the model's weights have changed since `fit`.
+        """
+        return self._each_batch(X, "find")
+
+    def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
+        """The scores that the linear classifier of its region gives each sample.
+
+        Args:
+            X: The samples, as for `fit`.
+
+        Returns:
+            `(n, classes)`: the model's outputs before the final softmax. For two classes, as scikit-learn has it, `(n,)`: the logit
+            of the second class, which is the second score minus the first where the model has two.
+
+        Raises:
+            ValueError: If `X` is not as described.
+            RuntimeError: If the model's weights have changed since `fit`.
+        """
+        return self._decisions(self._each_batch(X, "evaluate"))
+
+    def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
+        """The probability of each class.
+
+        Args:
+            X: The samples, as for `fit`.
+
+        Returns:
+            `(n, classes)`: the softmax of the scores; for a model of one score its sigmoid, the probability of the second class.
+            The same for a model that ends in logits.
+
+        Raises:
+            ValueError: If `X` is not as described.
+            RuntimeError: If the model's weights have changed since `fit`.
+        """
+        scores = self._each_batch(X, "evaluate")
+        if scores.shape[1] == 1:
+            scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
+        exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+        """The class of the highest score, of equal ones the first.
+
+        Args:
+            X: The samples, as for `fit`.
+
+        Returns:
+            `(n,)`, labels out of `classes_`.
+
+        Raises:
+            ValueError: If `X` is not as described.
+            RuntimeError: If the model's weights have changed since `fit`.
+        """
+        decisions = self.decision_function(X)
+        return self.classes_[decisions.argmax(axis=1) if decisions.ndim == 2 else (decisions > 0).astype(int)]
+
+    def pieces(self, regions: Any) -> tuple[Any, np.ndarray]:
+        """The linear classifiers of regions.
+
+        Args:
+            regions: Numbers of regions `(k,)`, as `apply` gives them.
+
+        Returns:
+            Coefficients `(k, C, *input_shape)`, in the structure of the model's inputs, and intercepts `(k, C)`, for the C
+            scores of the model, in the type of the box.
+
+        Raises:
+            ValueError: If there is no such region.
+            RuntimeError: If the model's weights have changed since `fit`.
+        """
+        check_is_fitted(self)
+        self.regions_.check_weights()
+        numbers = np.asarray(regions)
+        if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not numbers.size:
+            raise ValueError(f"Expected `regions` to be numbers of regions, of shape (k,). Received: regions={regions!r}")
+        if numbers.min() < 0 or numbers.max() >= len(self.regions_):
+            raise ValueError(f"Expected numbers of regions from 0 to {len(self.regions_) - 1}. Received: regions={regions!r}")
+        unique, places = np.unique(numbers, return_inverse=True)
+        found = sorted(self.regions_.pieces(unique.tolist()), key=lambda piece: piece[0])
+        coefficients, intercepts = (np.stack(arrays)[places] for arrays in list(zip(*found, strict=True))[1:])
+        return self.regions_.space.packed(coefficients), intercepts
+
+    def table(self, X: Any, y: Any, *, max_regions: int | None = 20, radius: float | None = None) -> "pandas.DataFrame":  # noqa: N803
+        """What the largest regions of some samples hold, and how good their linear classifiers are.
+
+        Args:
+            X: The samples, as for `fit`, and no dataset.
+            y: Labels `(n,)` out of `classes_`.
+            max_regions: The most regions to list; `None` for all.
+            radius: The norm, 1, 2 or `numpy.inf`, of certified radii to list; `None` for none. They cost as many passes for
+                each sample as it has entries; see `LinearPieces.radius`.
+
+        Returns:
+            A row for each region, those of most samples first, by its number. Columns, K a label:
+
+            - `samples`: Number of samples, and `count_K`: those of class K.
+            - `response_mean_K`, `response_std_K`: Mean and standard deviation of the response, which is 1 for a sample of class K and 0
+              for others: the share p of the class and the root of p (1 - p). With two classes and K the second, this is
+              the response of [Sudjianto et al., 2020](https://arxiv.org/abs/2011.04041).
+            - `local_auc_K`: Area under the ROC curve of the region's linear classifier, class K against all others, for the
+              region's samples, ordered by their probability of class K. NaN where the samples are all of class K, or none is.
+            - `global_auc_K`: The same for all samples given, whatever region they are in.
+            - `radius_min`, `radius_q25`, `radius_median`, `radius_q75`, `radius_max`: Quantiles of certified radii.
+
+        Raises:
+            ValueError: If an argument is not as described.
+            RuntimeError: If the model's weights have changed since `fit`.
+        """
+        from keras_xai.openbox.table import region_table
+
+        check_is_fitted(self)
+        if is_dataset(X):
+            raise ValueError("Expected the samples as arrays, to be read more than once in one order. Received: a dataset.")
+        if max_regions is not None and (not isinstance(max_regions, (int, np.integer)) or max_regions < 1):
+            raise ValueError(f"Expected `max_regions` to be a positive integer or None. Received: max_regions={max_regions!r}")
+        if radius not in (None, 1, 2, np.inf):
+            raise ValueError(f"Expected `radius` to be None or the norm 1, 2 or numpy.inf. Received: radius={radius!r}")
+        stream = self._stream(X)
+        labels = self._places(y, stream.num_samples)
+        self.regions_.check_weights()
+        numbers = self._run(stream, "find")
+        largest = max_regions or len(self.regions_)
+        return region_table(self.regions_, stream, numbers, labels, classes=self.classes_, max_regions=largest, norm=radius)
+
+    def save(self, path: Any) -> None:
+        """Writes the regions to an `.npz` file, which holds no pickled objects and not the model.
+
+        Args:
+            path: The file; no suffix is added. A file that is there is replaced once the new one is complete.
+
+        Raises:
+            ValueError: If the labels are neither numbers nor strings.
+            RuntimeError: If the model's weights have changed since `fit`.
+        """
+        check_is_fitted(self)
+        self.regions_.check_weights()
+        classes = self.classes_
+        if classes.dtype == object:
+            if not all(isinstance(label, str) for label in classes):
+                raise ValueError(f"Expected labels that are numbers or strings. Received: {classes.tolist()}")
+            classes = classes.astype(str)
+        names, patterns = self.regions_.packed()
+        header = {
+            "dtype": self.box_.dtype,
+            "fingerprint": self.regions_.fingerprint,
+            "shapes": self.regions_.shapes,
+            "object_labels": self.classes_.dtype == object,
+        }
+        arrays = {
+            "names": np.frombuffer(b"".join(names), "uint8").reshape(-1, 16),
+            "patterns": np.frombuffer(b"".join(patterns), "uint8"),
+            "lengths": np.array([len(pattern) for pattern in patterns], "int64"),
+            "classes": classes,
+            "features": np.array(getattr(self, "feature_names_in_", []), dtype=str),
+            "probe": _probe(self.regions_),
+        }
+        regions_file.write(path, header, arrays)
+
+    @classmethod
+    def load(cls, path: Any, box: "OpenBox", *, cache_bytes: int = 2**28, verbose: Any = "auto") -> "RegionClassifier":
+        """Reads what `save` has written.
+
+        Args:
+            path: The file.
+            box: The network, with the weights that it had.
+            cache_bytes: As for the class.
+            verbose: As for the class.
+
+        Returns:
+            A fitted classifier, whose regions have the numbers that they had.
+
+        Raises:
+            ValueError: If the file is not one of these, is incomplete or corrupted, of a later version, or of another model.
+        """

@@ -1,0 +1,323 @@
+"""Exact two-dimensional slices of the partition of a network into its linear pieces."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_xai.graph.inputs import progress
+from keras_xai.openbox.decisions import Boundary, Cells, divide
+from keras_xai.openbox.polygon import Uncovered, area, intersect, is_sliver
+from keras_xai.openbox.section import Section, decisive, read_inputs
+
+if TYPE_CHECKING:
+    from keras_xai.openbox.converter import OpenBox
+
+# Share of the extent of the three inputs by which the default limits go beyond them on each side.
+_MARGIN = 0.25
+# Two directions at a smaller angle than this are one.
+_PARALLEL = 1e-8
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Plane:
+    """A rectangle of a plane through the input space, divided into the linear pieces of a network. Made by `plane`.
+
+    Points of the plane are pairs `(s, t)`. Polygons are convex, and their vertices counter-clockwise.
+
+    Attributes:
+        polygons: The n linear pieces in the rectangle, each `(v, 2)`.
+        region_id: `(n,)` strings, names of the regions, as in `LinearPieces`.
+        areas: `(n,)`, share of the rectangle's area that each polygon has.
+        coef: `(n, C, 2)`, the derivatives of the scores by s and t on each polygon.
+        intercept: `(n, C)`: the scores at a point p of polygon i are `coef[i] p + intercept[i]`.
+        layers: For each polygon, the layer whose unit changes at each edge, that from a vertex to the next; `None` for a side
+            of the rectangle.
+        limits: `((lowest s, highest s), (lowest t, highest t))` of the rectangle.
+        marks: `(3, 2)`, where the three inputs are.
+    """
+
+    polygons: list[np.ndarray]
+    region_id: np.ndarray
+    areas: np.ndarray
+    coef: np.ndarray
+    intercept: np.ndarray
+    layers: list[tuple[str | None, ...]]
+    limits: tuple[tuple[float, float], tuple[float, float]]
+    marks: np.ndarray
+    _section: Section
+
+    def __len__(self) -> int:
+        return len(self.polygons)
+
+    @property
+    def gap(self) -> float:
+        """By how much the sum of all areas differs from 1: what rounding has left uncovered, or covered twice."""
+        return abs(float(self.areas.sum()) - 1)
+
+    @property
+    def cells(self) -> Cells:
+        """The polygons, divided by the predicted class."""
+        return self._divided[0]
+
+    @property
+    def boundary(self) -> Boundary:
+        """The decision boundary. Where two scores are equal on all of a polygon the lower class wins, and there is none."""
+        return self._divided[1]
+
+    def inputs(self, points: Any) -> Any:
+        """The inputs at points of the plane.
+
+        Args:
+            points: `(n, 2)`.
+
+        Returns:
+            `(n, *input_shape)`, in the structure of the model's inputs.
+        """
+        return self._section.inputs(_points(points))
+
+    def scores(self, points: Any) -> np.ndarray:
+        """The network's scores at points of the plane, from the linear pieces alone.
+
+        Args:
+            points: `(n, 2)`.
+
+        Returns:
+            `(n, C)`; NaN outside the rectangle.
+        """
+        points = _points(points)
+        piece = self.find(points)
+        scores = np.einsum("nck,nk->nc", self.coef[piece], points) + self.intercept[piece]
+        return np.where((piece < 0)[:, np.newaxis], np.nan, scores)
+
+    def find(self, points: Any) -> np.ndarray:
+        """Which polygon holds each point.
+
+        Args:
+            points: `(n, 2)`.
+
+        Returns:
+            `(n,)`, indices of polygons; one of its neighbors for a point on an edge, and -1 outside the rectangle.
+        """
+        unit = self._to_unit(_points(points))
+        order = np.argsort(unit[:, 0], kind="stable")
+        ordered = unit[order]
+        found = np.full(len(unit), -1)
+        best = np.full(len(unit), -1e-14)  # a point on an edge may be outside both of its polygons by rounding error
+        for i, polygon in enumerate(self._unit_polygons):
+            low, high = np.searchsorted(ordered[:, 0], [polygon[:, 0].min() - 1e-13, polygon[:, 0].max() + 1e-13])
+            near = order[low:high]
+            to_point = unit[near][:, np.newaxis] - polygon
+            edges = np.roll(polygon, -1, axis=0) - polygon
+            inside = (edges[:, 0] * to_point[..., 1] - edges[:, 1] * to_point[..., 0]).min(axis=1)
+            better = near[inside > best[near]]
+            best[better] = inside[inside > best[near]]
+            found[better] = i
+        return found
+
+    def lengths(self, points: Any) -> np.ndarray:
+        """Points in orthonormal coordinates, in which distances are Euclidean distances in the input space.
+
+        Args:
+            points: `(n, 2)`.
+
+        Returns:
+            `(n, 2)`. The origin and the direction of the first axis are those of `(s, t)`.
+        """
+        along, across = self._section.axes
+        length = np.linalg.norm(along)
+        shear = across @ along / length
+        return _points(points) @ np.array([[length, 0.0], [shear, np.linalg.norm(across - shear * along / length)]])
+
+    @functools.cached_property
+    def _divided(self):
+        cells, boundary = divide(self._unit_polygons, *(decisive(each) for each in self._unit_scores()))
+        return (
+            dataclasses.replace(cells, polygons=[self._from_unit(polygon) for polygon in cells.polygons]),
+            dataclasses.replace(boundary, segments=self._from_unit(boundary.segments)),
+        )
+
+    @functools.cached_property
+    def _unit_polygons(self):
+        return [self._to_unit(polygon) for polygon in self.polygons]
+
+    def _unit_scores(self):
+        low, high = np.transpose(self.limits)
+        return self.coef * (high - low), self.intercept + self.coef @ low
+
+    def _to_unit(self, points):
+        low, high = np.transpose(self.limits)
+        return (points - low) / (high - low)
+
+    def _from_unit(self, points):
+        low, high = np.transpose(self.limits)
+        return low + points * (high - low)
+
+
+def plane(
+    box: "OpenBox",
+    corner: Any,
+    second: Any,
+    third: Any,
+    *,
+    limits: Sequence[Sequence[float]] | None = None,
+    orthonormal: bool = False,
+    verbose: Any = "auto",
+) -> Plane:
+    """Divides a rectangle of the plane through three inputs into the linear pieces of a network, exactly.
+
+    In the plane every constraint of a region is affine, so that the region is a convex polygon whose edges are known exactly
+    from one point of it. The centers of what is not covered yet are tried until nothing is left: no step size and no grid.
+    The cost is about one forward pass and two directional derivatives for each polygon, in batches of the box's size.
+
+    Args:
+        box: Of the network.
+        corner: One input, in the structure of the model's inputs, with a batch dimension of one or without it.
+        second: Another one.
+        third: A third one, not on the line through the first two.
+        limits: `((lowest s, highest s), (lowest t, highest t))` of the rectangle. By default the least one that holds the three
+            inputs, and a quarter of its extent more on each side.
+        orthonormal: The coordinates `(s, t)`. `False` for those of `corner + s (second - corner) + t (third - corner)`; `True`
+            for Euclidean lengths from the corner along two directions at right angles, the first from the corner to the second
+            input, the other on the side of the third.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+
+    Returns:
+        `Plane`.
+
+    Raises:
+        ValueError: If the inputs are not the model's, or they are on one line; or if the limits are not as described.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.openbox import OpenBox
+    >>> from keras_xai.openbox.plane import plane
+    >>> keras.utils.set_random_seed(0)
+    >>> model = keras.Sequential([
+    ...     keras.Input((5,)),
+    ...     keras.layers.Dense(8, activation="relu"),
+    ...     keras.layers.Dense(3, activation="softmax"),
+    ... ])
+    >>> box = OpenBox(model, dtype="float64")
+    >>> corner, second, third = np.random.default_rng(0).normal(size=(3, 5))
+    >>> slice_ = plane(box, corner, second, third, verbose=0)
+    >>> slice_.gap < 1e-9
+    True
+    >>> points = np.array([[0.1, 0.2], [0.5, 0.5]])
+    >>> inside = box(slice_.inputs(points), verbose=0)
+    >>> bool((slice_.region_id[slice_.find(points)] == inside.region_id).all())
+    True
+    >>> np.allclose(slice_.scores(points), inside.scores, atol=1e-12)
+    True
+
+    Reference:
+
+    - [Humayun et al., 2023](https://doi.org/10.1109/CVPR52729.2023.00369) compute such slices by walking through the layers.
+    """
+    space, vectors = read_inputs(box, {"corner": corner, "second": second, "third": third})
+    along, across, marks = _axes(vectors, orthonormal)
+    limits = _limits(limits, marks)
+    low, high = np.transpose(limits)
+    axes = np.stack([along, across])
+    size = high - low
+    # The search goes on in the unit square, where rounding error is of one size.
+    unit = Section(box, space, vectors[0] + low @ axes, size[:, np.newaxis] * axes)
+    pieces = [piece for batch in progress(_tiles(unit), None, verbose) for piece in batch]
+    coef = np.stack([piece.slopes for piece in pieces]) / size
+    layout = unit.geometry.layout(space.arrays(vectors))
+    return Plane(
+        polygons=[low + piece.polygon * size for piece in pieces],
+        region_id=np.array([piece.name for piece in pieces]),
+        areas=np.array([area(piece.polygon) for piece in pieces]),
+        coef=coef,
+        intercept=np.stack([piece.scores for piece in pieces]) - coef @ low,
+        layers=[tuple(layout.locate(j)[0].step.path if j >= 0 else None for j in piece.walls) for piece in pieces],
+        limits=limits,
+        marks=marks,
+        _section=Section(box, space, vectors[0], axes),
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Tile:
+    """A region in the unit square: its polygon, the wall at each edge (-1 for a side), and its scores at the origin."""
+
+    name: str
+    polygon: np.ndarray
+    walls: list[int]
+    scores: np.ndarray
+    slopes: np.ndarray
+
+
+def _tiles(section: Section) -> Iterator[list[_Tile]]:
+    """All regions in the unit square, batch by batch."""
+    uncovered = Uncovered()
+    known: set[str] = set()
+    while len(uncovered):
+        batch = uncovered.first(section.batch_size)
+        centers = np.stack([polygon.mean(axis=0) for polygon in batch.values()])
+        views = section.views(centers)
+        found = []
+        for i, (key, center) in enumerate(zip(batch, centers, strict=True)):
+            if key not in uncovered:  # another of the batch was in the same region, or its region reaches into this part
+                continue
+            lengths = np.linalg.norm(views.wall_slopes[i], axis=1)
+            moving = np.flatnonzero(lengths)
+            normals = views.wall_slopes[i, moving] / lengths[moving, np.newaxis]
+            distances = views.walls[i, moving] / lengths[moving]
+            offsets = distances - normals @ center
+            polygon, labels = intersect(normals, offsets, distances)
+            edges = sorted({label for label in labels if label >= 0})
+            if not is_sliver(polygon):
+                uncovered.remove(polygon, normals[edges], offsets[edges])
+                # A known region is met again where rounding error has left a part of it over.
+                if views.names[i] not in known:
+                    known.add(views.names[i])
+                    at_zero = views.scores[i] - views.slopes[i] @ center
+                    walls = [int(moving[label]) if label >= 0 else -1 for label in labels]
+                    found.append(_Tile(views.names[i], polygon, walls, at_zero, views.slopes[i]))
+            if key in uncovered:
+                # The center is on several walls at once, and its region is flat or meets this part in one point.
+                uncovered.split(key, normals[distances.argmin()])
+        yield found
+
+
+def _axes(vectors, orthonormal):
+    """The directions of s and t, and where the three inputs are."""
+    along, across = vectors[1:] - vectors[0]
+    length, width = np.linalg.norm([along, across], axis=1)
+    if not min(length, width, np.linalg.norm(across - along)) > 0:
+        raise ValueError("Expected three different inputs, which are in one plane only. Received: two that are equal.")
+    upright = across - along * (across @ along / length**2)
+    height = np.linalg.norm(upright)
+    if height < _PARALLEL * width:
+        raise ValueError(
+            "Expected three inputs that are not on one line. Received: inputs whose directions from `corner` differ by an angle of "
+            f"{height / width:.1e}. `line` divides the line through two inputs."
+        )
+    if not orthonormal:
+        return along, across, np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    return along / length, upright / height, np.array([[0.0, 0.0], [length, 0.0], [across @ along / length, height]])
+
+
+def _limits(limits, marks):
+    if limits is None:
+        low, high = marks.min(axis=0), marks.max(axis=0)
+        limits = np.stack([low - _MARGIN * (high - low), high + _MARGIN * (high - low)], axis=1)
+    given = np.asarray(limits, dtype="float64") if np.shape(limits) == (2, 2) else None
+    if given is None or not np.isfinite(given).all() or not (given[:, 0] < given[:, 1]).all():
+        raise ValueError(
+            f"Expected `limits` to be two pairs (lowest, highest) of finite numbers, that of s and that of t. Received: limits={limits!r}"
+        )
+    (s_low, s_high), (t_low, t_high) = given.tolist()
+    return (s_low, s_high), (t_low, t_high)
+
+
+def _points(points):
+    points = np.asarray(points, dtype="float64")
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"Expected points (s, t) of the plane, an array of shape (n, 2). Received: shape {points.shape}.")
+    return points

@@ -1,0 +1,143 @@
+"""A network along a line or a plane through its input space, with coordinates of its own."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from keras import ops, tree
+
+from keras_xai.graph.inputs import Samples
+from keras_xai.graph.trace import in_order
+from keras_xai.openbox.programs import Programs
+from keras_xai.openbox.space import Space
+
+if TYPE_CHECKING:
+    from keras_xai.openbox.converter import OpenBox
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Views:
+    """The linear pieces at n points of a section of k dimensions.
+
+    Attributes:
+        names: `(n,)`, names of the regions.
+        scores: `(n, C)`.
+        slopes: `(n, C, k)`, derivatives of the scores along the axes.
+        walls: `(n, m)`, values of all constraints, `>= 0`.
+        wall_slopes: `(n, m, k)`, their derivatives along the axes, exactly zero where they are rounding error.
+    """
+
+    names: np.ndarray
+    scores: np.ndarray
+    slopes: np.ndarray
+    walls: np.ndarray
+    wall_slopes: np.ndarray
+
+
+class Section:
+    """The points `origin + coordinates . axes` of the input space.
+
+    Args:
+        box: Of the network.
+        space: The input space.
+        origin: Vector `(d,)`.
+        axes: Vectors `(k, d)`.
+    """
+
+    def __init__(self, box: "OpenBox", space: Space, origin: np.ndarray, axes: np.ndarray):
+        self.space = space
+        self.origin = origin
+        self.axes = axes
+        self.batch_size = box._batch_size
+        self.geometry: Programs = box._geometry
+        self._fingerprint = self.geometry.fingerprint()
+        # A batch dimension of one is spread over the batch inside the program.
+        self._tangents = space.arrays(axes[:, np.newaxis])
+
+    def vectors(self, coordinates: np.ndarray) -> np.ndarray:
+        """Points `(n, k)` as vectors `(n, d)`."""
+        return self.origin + coordinates @ self.axes
+
+    def inputs(self, coordinates: np.ndarray) -> Any:
+        """Points `(n, k)` in the structure of the model's inputs."""
+        return self.space.packed(self.vectors(coordinates))
+
+    def views(self, coordinates: np.ndarray) -> Views:
+        """The linear pieces at the points `(n, k)` of one batch."""
+        n = len(coordinates)
+        # Few sizes of batches, since XLA compiles for each.
+        padded = np.resize(coordinates, (min(self.batch_size, 1 << (n - 1).bit_length()), coordinates.shape[1]))
+        *found, patterns = self.geometry.sections(self.space.arrays(self.vectors(padded)), self._tangents)
+        scores, slopes, walls, wall_slopes = (ops.convert_to_numpy(each) for each in found)
+        return Views(
+            names=_digests([ops.convert_to_numpy(pattern)[:n] for pattern in patterns], n),
+            scores=scores[:n],
+            slopes=np.moveaxis(slopes, 0, -1)[:n],
+            walls=walls[:n],
+            wall_slopes=np.moveaxis(wall_slopes, 0, -1)[:n],
+        )
+
+    def scores(self, coordinates: np.ndarray) -> np.ndarray:
+        """The network's scores at points `(n, k)`, `(n, C)`, in batches."""
+        batches = [ops.convert_to_numpy(self.geometry.identify(arrays)[0]) for arrays in self.batches(coordinates)]
+        return np.concatenate(batches)
+
+    def batches(self, coordinates: np.ndarray) -> Iterator[list[np.ndarray]]:
+        """Points `(n, k)` as inputs, batch by batch."""
+        for start in range(0, len(coordinates), self.batch_size):
+            yield self.space.arrays(self.vectors(coordinates[start : start + self.batch_size]))
+
+    def check_weights(self) -> None:
+        """Raises a `RuntimeError` if the model has been trained since."""
+        if self.geometry.fingerprint() != self._fingerprint:
+            raise RuntimeError(
+                "The model's weights have changed since this section was computed, so that it is no longer one of the model. "
+                "Compute it again."
+            )
+
+
+def read_inputs(box: "OpenBox", values: dict[str, Any]) -> tuple[Space, np.ndarray]:
+    """Checks single inputs of a model.
+
+    Args:
+        box: Of the model.
+        values: Each in the structure of the model's inputs, with a batch dimension of one or without it; by argument name.
+
+    Returns:
+        The input space, and the inputs as vectors `(len(values), d)`.
+
+    Raises:
+        ValueError: If one of them is no input of the model, or they differ in shape.
+    """
+    graph = box._network.graph
+    spaces, vectors = [], []
+    for name, value in values.items():
+        leaves = in_order(value, graph.input_structure, graph.input_specs)
+        arrays = [np.asarray(leaf) for leaf in leaves]
+        batches = [
+            array[np.newaxis] if array.ndim == len(spec.shape) - 1 else array
+            for array, spec in zip(arrays, graph.input_specs, strict=True)
+        ]
+        given = batches[0] if len(batches) == 1 else tree.pack_sequence_as(graph.input_structure, batches)
+        samples = Samples(given, graph, box._batch_size)
+        if samples.num_samples != 1:
+            raise ValueError(f"Expected `{name}` to be one input. Received: {samples.num_samples} of them.")
+        spaces.append(Space(tuple(array.shape[1:] for array in samples.arrays), samples.pack))
+        vectors.append(spaces[-1].vectors(samples.arrays)[0])
+    if len({space.shapes for space in spaces}) > 1:
+        received = ", ".join(f"{name} of {list(space.shapes)}" for name, space in zip(values, spaces, strict=True))
+        raise ValueError(f"Expected inputs of one shape. Received: {received}")
+    return spaces[0], np.stack(vectors)
+
+
+def decisive(scores: np.ndarray) -> np.ndarray:
+    """Scores `(n, C)` of which the highest is the class: one score alone, class 1 where positive, gets a zero beside it."""
+    return np.concatenate([np.zeros_like(scores), scores], axis=1) if scores.shape[1] == 1 else scores
+
+
+def _digests(patterns, count):
+    # `converter` uses this module.
+    from keras_xai.openbox.converter import _digests as digests
+
+    return digests(patterns, count)

@@ -3,7 +3,8 @@
 Nothing outside this package imports Keras internals or a backend.
 """
 
+from keras_xai.graph.split import split
 from keras_xai.graph.target import resolve_target
 from keras_xai.graph.trace import Graph, Step, trace
 
-__all__ = ["Graph", "Step", "resolve_target", "trace"]
+__all__ = ["Graph", "Step", "resolve_target", "split", "trace"]

@@ -32,6 +32,9 @@ class OpenBox:
     Args:
         model: A built `keras.Sequential` or functional `keras.Model`.
         output: Name or index of the output to divide, for a model that has several.
+        layer: Path of a hidden layer, such as `"flatten"` or `"backbone/conv5"`. The pieces are then functions of that layer's
+            output, its features, and so is everything that has the samples' shape. From later layers, regions are larger and
+            hold more samples. Layers before it need not be piecewise linear. The model's inputs by default.
         dtype: Floating-point type of the linear pieces, `"float32"` or `"float64"`, whatever the model was trained in; the
             type of the model's weights and inputs by default. In float64 the pieces are exact to about 1e-14. Polytopes are always
             computed in float64: in a large network the nearest wall is often nearer than float32 can tell.
@@ -40,7 +43,8 @@ class OpenBox:
 
     Raises:
         UnsupportedLayerError: If a layer is not piecewise linear; names each such layer, its class and the reason.
-        ValueError: If the model is not built, has no graph, or has several outputs and none is chosen.
+        ValueError: If the model is not built, has no graph, or has several outputs and none is chosen; or if part of the
+            output does not pass through `layer`.
 
     Example:
 
@@ -71,6 +75,7 @@ class OpenBox:
         model: keras.Model,
         *,
         output: str | int | None = None,
+        layer: str | None = None,
         dtype: str | None = None,
         batch_size: int = 32,
         jit_compile: bool = False,
@@ -79,10 +84,17 @@ class OpenBox:
             raise ValueError(f"Expected `dtype` to be 'float32', 'float64' or None. Received: dtype={dtype!r}")
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise ValueError(f"Expected `batch_size` to be a positive integer. Received: batch_size={batch_size!r}")
-        self._arguments = {"model": model, "output": output, "dtype": dtype, "batch_size": batch_size, "jit_compile": jit_compile}
-        self._network = PiecewiseNetwork(model, output, dtype)
+        self._arguments = {
+            "model": model,
+            "output": output,
+            "layer": layer,
+            "dtype": dtype,
+            "batch_size": batch_size,
+            "jit_compile": jit_compile,
+        }
+        self._network = PiecewiseNetwork(model, output, dtype, layer)
         self._pieces = Programs(self._network, jit_compile=jit_compile)
-        self._geometry = Programs(PiecewiseNetwork(model, output, "float64"), jit_compile=jit_compile)
+        self._geometry = Programs(PiecewiseNetwork(model, output, "float64", layer), jit_compile=jit_compile)
         self._batch_size = int(batch_size)
 
     def __getstate__(self) -> dict:
@@ -123,7 +135,7 @@ class OpenBox:
             ValueError: If `x` has the wrong shape or type, is empty, or contains NaN or infinity; or if an index in
                 `outputs` is not one of the model's.
         """
-        samples = Samples(x, self._network.graph, self._batch_size)
+        samples = self.samples(x, verbose=verbose)
         choose = _choice(outputs, self.num_outputs, samples)
         found = _joined(self._batches(samples, choose, verbose), samples.num_samples)
         scores, outputs, intercept, region_id, *coefficients = found
@@ -164,6 +176,20 @@ class OpenBox:
         from keras_xai.openbox.classifier import RegionClassifier  # needs scikit-learn, which a box alone does not
 
         return RegionClassifier(self, verbose=verbose).fit(x, y)
+
+    def samples(self, x: Any, *, verbose: Any = 0) -> Samples:
+        """Checks what the pieces are asked for: the samples or, for a box of a hidden `layer`, their features.
+
+        Args:
+            x: The samples, as the model takes them.
+            verbose: 0 for silence, 1 or `"auto"` for a progress bar over the batches run through the layers before.
+        """
+        if self._network.front is None:
+            return Samples(x, self._network.graph, self._batch_size)
+        given = Samples(x, self._network.front, self._batch_size)
+        batches = progress(given, given.num_batches, verbose)
+        features = [ops.convert_to_numpy(self._pieces.features(batch)[0]) for batch in batches]
+        return Samples(np.concatenate(features), self._network.graph, self._batch_size)
 
     def _batches(self, samples, choose, verbose):
         """Yields scores, outputs, intercepts, region names and coefficients of each batch."""

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from keras_xai.graph.split import run, split
 from keras_xai.graph.target import strip_probabilities
 from keras_xai.graph.trace import Graph, Step, operation_class, trace
 from keras_xai.graph.view import arithmetic, borrow
@@ -40,19 +41,21 @@ class PiecewiseNetwork:
         model: A built Sequential or functional model; only read.
         output: Name or index of the output, for a model that has several.
         dtype: Floating-point type to compute in; that of the model's weights and inputs by default.
+        layer: Path of the layer whose output the pieces are functions of; the model's inputs by default.
 
     Raises:
-        UnsupportedLayerError: If a layer is not piecewise linear.
-        ValueError: If the model has several outputs and none is chosen.
+        UnsupportedLayerError: If a layer, after `layer`, is not piecewise linear.
+        ValueError: If the model has several outputs and none is chosen, or `layer` is not one that all of the output passes.
 
     Attributes:
+        front: What is before the pieces, from the model's inputs to the output of `layer`, as it was traced.
         graph: The model as simple steps, without a final softmax or sigmoid.
         dtype: Floating-point type of all arithmetic.
         num_outputs: Number of scores C; an output of rank above two is flattened.
         link: What turns the scores into the model's outputs: `"softmax"`, `"sigmoid"`, or `None` where they are the outputs.
     """
 
-    def __init__(self, model: keras.Model, output: str | int | None, dtype: str | None):
+    def __init__(self, model: keras.Model, output: str | int | None, dtype: str | None, layer: str | None = None):
         graph = trace(model)
         position = _position(output, graph.output_names)
         graph = dataclasses.replace(
@@ -61,6 +64,9 @@ class PiecewiseNetwork:
             output_specs=(graph.output_specs[position],),
             output_names=(graph.output_names[position],),
         )
+        front = None
+        if layer is not None:
+            front, graph = split(graph, layer)
         whole = expand(graph)
         graph = strip_probabilities(whole)
         problems = refusals(graph)
@@ -68,6 +74,7 @@ class PiecewiseNetwork:
             raise UnsupportedLayerError(problems)
         self.dtype = dtype or _widest_dtype(model, graph)
         self.graph = dataclasses.replace(graph, steps=tuple(_in_dtype(step, self.dtype) for step in graph.steps))
+        self.front = front and dataclasses.replace(front, steps=tuple(_in_dtype(step, self.dtype) for step in front.steps))
         shape = self.graph.output_specs[0].shape[1:]
         if None in shape:
             raise ValueError(
@@ -84,6 +91,13 @@ class PiecewiseNetwork:
         for weight in self._weights:
             checksum = zlib.crc32(ops.convert_to_numpy(weight).tobytes(), checksum)
         return checksum
+
+    def features(self, inputs: Sequence) -> list:
+        """What the pieces are functions of, from the model's inputs: these themselves unless there is a `front`."""
+        if self.front is None:
+            return list(inputs)
+        with arithmetic(self.dtype):
+            return run(self.front, inputs)
 
     def run(self, inputs: Sequence, patterns: Sequence | None = None) -> tuple:
         """Evaluates the network on `inputs`, on the linear piece of `patterns`.

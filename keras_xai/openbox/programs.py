@@ -93,6 +93,10 @@ class Programs:
             self._layouts[key] = found[0]
         return self._layouts[key]
 
+    def features(self, inputs):
+        """What the pieces are functions of, from the model's inputs."""
+        return self._program("features", self._network.features, inputs)(list(inputs))
+
     def pieces(self, inputs, outputs):
         """`(scores, coefficients, intercepts, patterns)` of the linear piece that each sample is on.
 

@@ -1,0 +1,65 @@
+"""Cuts a graph in two at a layer."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from keras_xai.graph.trace import Graph
+
+
+def split(graph: Graph, path: str) -> tuple[Graph, Graph]:
+    """The part of a graph up to and with a layer, and the part that follows it.
+
+    Args:
+        graph: The graph.
+        path: The layer's path.
+
+    Returns:
+        `(before, after)`: from the graph's inputs to the layer's output, and from there to the graph's outputs.
+
+    Raises:
+        ValueError: If there is no such layer, it does not have one output, or the graph's outputs depend on the inputs past
+            it as well.
+    """
+    step = graph.find(path)
+    if len(step.outputs) != 1:
+        raise ValueError(f"Expected a layer that has one output. Received: '{path}', which has {len(step.outputs)}.")
+    around = [other.path for other in _needed(graph, graph.outputs, step.outputs) if set(other.inputs) & set(graph.inputs)]
+    if around or set(graph.outputs) & set(graph.inputs):
+        raise ValueError(
+            f"Expected a layer through which all of the model's output passes. Received: '{path}', beside which the output also "
+            f"depends on the model's input by way of {around[:3]}. Choose a layer after the branches have come together."
+        )
+    before = dataclasses.replace(
+        graph,
+        outputs=step.outputs,
+        output_specs=step.output_specs,
+        output_names=(path,),
+        steps=_needed(graph, step.outputs, graph.inputs),
+    )
+    after = dataclasses.replace(
+        graph,
+        inputs=step.outputs,
+        input_specs=step.output_specs,
+        input_structure=step.output_specs[0],
+        steps=_needed(graph, graph.outputs, step.outputs),
+    )
+    return before, after
+
+
+def run(graph: Graph, inputs: Sequence) -> list:
+    """The outputs of a graph."""
+    values = dict(zip(graph.inputs, inputs, strict=True))
+    for step in graph.steps:
+        values.update(zip(step.outputs, step(*(values[i] for i in step.inputs)), strict=True))
+    return [values[i] for i in graph.outputs]
+
+
+def _needed(graph, outputs, known):
+    """The steps that lead from the tensors `known`, or the graph's inputs, to `outputs`."""
+    wanted = set(outputs) - set(known)
+    steps = []
+    for step in reversed(graph.steps):
+        if wanted & set(step.outputs):
+            wanted |= set(step.inputs) - set(known)
+            steps.append(step)
+    return tuple(reversed(steps))

@@ -1,26 +1,23 @@
 """`RegionClassifier`: a network as a scikit-learn classifier made of its regions."""
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from keras_xai.graph.inputs import progress
-from keras_xai.graph.trace import in_order
 from keras_xai.openbox import regions_file
+from keras_xai.openbox.labels import classes_of, num_classes_of, places_of
 from keras_xai.openbox.regions import Regions
 from keras_xai.openbox.stream import Stream, is_dataset
+from keras_xai.openbox.tabular import hold_features, rows_of_features, takes_vectors
 
 if TYPE_CHECKING:
     import pandas
 
     from keras_xai.openbox.converter import OpenBox
-
-_ARRAYS = ("names", "patterns", "lengths", "classes", "features", "probe")
-# Regions whose pieces are compared when a file is read.
-_PROBED = 8
 
 
 class RegionClassifier(ClassifierMixin, BaseEstimator):
@@ -90,20 +87,18 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         return self._fit(self.box, X, y)
 
     def _fit(self, box, x, y):
-        if not isinstance(self.cache_bytes, (int, np.integer)) or self.cache_bytes < 0:
-            raise ValueError(f"Expected `cache_bytes` to be an integer, at least 0. Received: cache_bytes={self.cache_bytes!r}")
-        num_classes = _num_classes(box._network)
-        x = self._array(box, x)
-        stream = Stream(x, box._network.graph, box.batch_size)
-        classes = _classes(y, num_classes, stream.num_samples)
-        regions, start = None, 0
-        for batch in progress(stream, stream.num_batches, self.verbose):
-            if regions is None:  # of a model that takes several shapes, the first samples decide
-                regions = Regions(box, [array.shape[1:] for array in batch], cache_bytes=int(self.cache_bytes))
+        _check_cache(self.cache_bytes)
+        num_classes = num_classes_of(box._network)
+        stream = Stream(rows_of_features(self, box, x), box._network.graph, box.batch_size)
+        classes = classes_of(y, num_classes, stream.num_samples)
+        batches = iter(progress(stream, stream.num_batches, self.verbose))
+        first = next(batches)  # of a model that takes several shapes, the first samples decide
+        regions, start = Regions(box, [array.shape[1:] for array in first], cache_bytes=int(self.cache_bytes)), 0
+        for batch in itertools.chain([first], batches):
             regions.find(batch, start)
             start += len(batch[0])
         self.box_, self.regions_, self.classes_ = box, regions, classes
-        self._features(x, reset=True)
+        hold_features(self, box, x, reset=True)
         return self
 
     def apply(self, X: Any) -> np.ndarray:  # noqa: N803
@@ -236,11 +231,11 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         if radius not in (None, 1, 2, np.inf):
             raise ValueError(f"Expected `radius` to be None or the norm 1, 2 or numpy.inf. Received: radius={radius!r}")
         stream = self._stream(X)
-        labels = self._places(y, stream.num_samples)
-        self.regions_.check_weights()
-        numbers = self._run(stream, "find")
-        largest = max_regions or len(self.regions_)
-        return region_table(self.regions_, stream, numbers, labels, classes=self.classes_, max_regions=largest, norm=radius)
+        places = places_of(y, self.classes_, stream.num_samples)
+        numbers = self.apply(X)
+        return region_table(
+            self.regions_, stream, numbers, places, classes=self.classes_, max_regions=max_regions, norm=radius
+        )
 
     def save(self, path: Any) -> None:
         """Writes the regions to an `.npz` file, which holds no pickled objects and not the model.
@@ -254,27 +249,7 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         self.regions_.check_weights()
-        classes = self.classes_
-        if classes.dtype == object:
-            if not all(isinstance(label, str) for label in classes):
-                raise ValueError(f"Expected labels that are numbers or strings. Received: {classes.tolist()}")
-            classes = classes.astype(str)
-        names, patterns = self.regions_.packed()
-        header = {
-            "dtype": self.box_.dtype,
-            "fingerprint": self.regions_.fingerprint,
-            "shapes": self.regions_.shapes,
-            "object_labels": self.classes_.dtype == object,
-        }
-        arrays = {
-            "names": np.frombuffer(b"".join(names), "uint8").reshape(-1, 16),
-            "patterns": np.frombuffer(b"".join(patterns), "uint8"),
-            "lengths": np.array([len(pattern) for pattern in patterns], "int64"),
-            "classes": classes,
-            "features": np.array(getattr(self, "feature_names_in_", []), dtype=str),
-            "probe": _probe(self.regions_),
-        }
-        regions_file.write(path, header, arrays)
+        regions_file.save(path, self.regions_, self.classes_, getattr(self, "feature_names_in_", ()))
 
     @classmethod
     def load(cls, path: Any, box: "OpenBox", *, cache_bytes: int = 2**28, verbose: Any = "auto") -> "RegionClassifier":
@@ -292,3 +267,47 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             ValueError: If the file is not one of these, is incomplete or corrupted, of a later version, or of another model.
         """
+        classifier = cls(box, cache_bytes=cache_bytes, verbose=verbose)
+        _check_cache(cache_bytes)
+        num_classes = num_classes_of(box._network)
+        regions, classes, features = regions_file.load(path, box, num_classes=num_classes, cache_bytes=cache_bytes)
+        classifier.box_, classifier.regions_, classifier.classes_ = box, regions, classes
+        if takes_vectors(box):
+            classifier.n_features_in_ = regions.space.num_dims
+        if len(features):
+            classifier.feature_names_in_ = features
+        return classifier
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = False
+        return tags
+
+    def _more_tags(self):  # the same before scikit-learn 1.6
+        return {"requires_y": False}
+
+    def _decisions(self, scores):
+        if scores.shape[1] > 2:
+            return scores
+        return scores[:, 0] if scores.shape[1] == 1 else scores[:, 1] - scores[:, 0]
+
+    def _each_batch(self, x, method):
+        """The arrays that a method of `Regions` gives for all batches, as one."""
+        check_is_fitted(self)
+        stream = self._stream(x)
+        self.regions_.check_weights()
+        evaluate, results, start = getattr(self.regions_, method), [], 0
+        for batch in progress(stream, stream.num_batches, self.verbose):
+            results.append(evaluate(batch, start))
+            start += len(batch[0])
+        return np.concatenate(results)
+
+    def _stream(self, x):
+        array = rows_of_features(self, self.box_, x)
+        hold_features(self, self.box_, x, reset=False)
+        return Stream(array, self.box_._network.graph, self.box_.batch_size)
+
+
+def _check_cache(cache_bytes):
+    if not isinstance(cache_bytes, (int, np.integer)) or cache_bytes < 0:
+        raise ValueError(f"Expected `cache_bytes` to be an integer, at least 0. Received: cache_bytes={cache_bytes!r}")

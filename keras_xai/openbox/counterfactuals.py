@@ -69,6 +69,25 @@ def rivals_of(scores: np.ndarray, coef: np.ndarray, outputs: np.ndarray) -> Riva
     return Rivals(outputs[others], scores[winner] - scores[others], coef[others] - coef[winner])
 
 
+def checked_targets(target: Any, rivals: list[Rivals]) -> list[int] | list[None]:
+    """One target for each sample, or an error that says what is wrong with them."""
+    if target is None:
+        return [None] * len(rivals)
+    targets = np.asarray(target)
+    if targets.dtype.kind not in "iu" or targets.shape not in ((), (len(rivals),)):
+        raise ValueError(
+            f"Expected `target` to be None, a class index, or one for each of {len(rivals)} samples. Received: target={target!r}"
+        )
+    targets = np.broadcast_to(targets, (len(rivals),))
+    for i, (label, each) in enumerate(zip(targets, rivals, strict=True)):
+        if label not in each.labels:
+            raise ValueError(
+                f"Expected the target of each sample to be another class than the one predicted, among {np.sort(each.labels)} for "
+                f"sample {i}. Received: {label}"
+            )
+    return targets.tolist()
+
+
 class CounterfactualSearch:
     """Finds the nearest input, within one region and box, that is in another class.
 
@@ -101,6 +120,11 @@ class CounterfactualSearch:
             if step is not None and np.linalg.norm(step, ord=self._norm) < length:
                 best, label, length = step, int(rivals.labels[rival]), float(np.linalg.norm(step, ord=self._norm))
         return None if best is None else np.clip(x + best, self._box.lower, self._box.upper), label
+
+    def winner(self, point: np.ndarray, outputs: np.ndarray) -> int:
+        """The class, among `outputs`, in which the network puts a point `(d,)`."""
+        scores = ops.convert_to_numpy(self._geometry.identify(self._space.arrays(point[np.newaxis]))[0])[0]
+        return int(scores[0] > 0) if len(scores) == 1 else int(outputs[scores[outputs].argmax()])
 
     def _towards(self, rivals, rival, region, within, *, ahead_of_all):
         normals, lead = rivals.normals[[rival]], rivals.lead[[rival]]

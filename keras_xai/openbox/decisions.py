@@ -1,6 +1,7 @@
 """Where the highest of several piecewise-linear scores is another one: points on a line, segments in a plane."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,7 +52,7 @@ def crossings(t: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray
     winner = int(scores[0].argmax())
     found: list[float] = []
     classes = [winner]
-    for (low, high), (left, right) in zip(zip(t[:-1], t[1:], strict=True), zip(scores[:-1], scores[1:], strict=True), strict=True):
+    for (low, left), (high, right) in itertools.pairwise(zip(t, scores, strict=True)):
         while right[winner] < right.max():
             # Of those that are ahead in the end, the next winner is the first to catch up; of several at once, the steepest.
             ahead = np.flatnonzero(right > right[winner])

@@ -123,7 +123,9 @@ class Line:
         if target is None:
             target = int(self.breakpoint_scores[-1].argmax())
         if not isinstance(target, (int, np.integer)) or not 0 <= target < num_outputs:
-            raise ValueError(f"Expected `target` to be the index of a score, from 0 to {num_outputs - 1}. Received: target={target!r}")
+            raise ValueError(
+                f"Expected `target` to be the index of a score, from 0 to {num_outputs - 1}. Received: target={target!r}"
+            )
         self._section.check_weights()
         shares = np.diff(self.breakpoints)
         middles = (self.breakpoints[:-1] + shares / 2)[:, np.newaxis]
@@ -194,10 +196,13 @@ def line(box: "OpenBox", start: Any, end: Any, *, verbose: Any = "auto") -> Line
         raise ValueError("Expected `start` and `end` to be different inputs, the ends of a line. Received: equal ones.")
     section = Section(box, space, vectors[0], vectors[1:] - vectors[0])
     segments = sorted(
-        (segment for batch in progress(_segments(section), None, verbose) for segment in batch), key=lambda segment: segment.low
+        (segment for batch in progress(_segments(section), None, verbose) for segment in batch),
+        key=lambda segment: segment.low,
     )
     # Rounding error may leave a part of a region over, to be found for itself.
-    merged = [now for before, now in zip([None, *segments], segments, strict=False) if before is None or before.name != now.name]
+    merged = [
+        now for before, now in zip([None, *segments], segments, strict=False) if before is None or before.name != now.name
+    ]
     breakpoints = np.array([*(segment.low for segment in merged), 1.0])
     breakpoints[0] = 0.0
     scores = section.scores(breakpoints[:, np.newaxis])

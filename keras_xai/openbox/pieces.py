@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_xai.graph.inputs import Samples, progress
 from keras_xai.kinds import kind_of
-from keras_xai.openbox.counterfactuals import Counterfactuals, CounterfactualSearch, rivals_of
+from keras_xai.openbox.counterfactuals import Counterfactuals, CounterfactualSearch, checked_targets, rivals_of
 from keras_xai.openbox.nearest import DUAL, NearestFacets, check_norm, towards
 from keras_xai.openbox.polytope import Facets, Label, Polytope, describe
 from keras_xai.openbox.programs import Programs
@@ -284,19 +284,24 @@ class LinearPieces:
         box.check_holds(vectors)
         self._check_weights()
         rivals = [self._rivals(i) for i in range(len(self))]
-        targets = self._targets(target, rivals)
-        plane = np.array([each.distances(DUAL[norm]).min(initial=np.inf) for each in rivals])
+        targets = checked_targets(target, rivals)
+        search = CounterfactualSearch(self._geometry, self._space, box, norm=norm, margin=margin, within=within)
         found = vectors + np.nan
         labels = np.full(len(self), -1)
-        search = CounterfactualSearch(self._geometry, self._space, box, norm=norm, margin=margin, within=within)
+        verified = np.zeros(len(self), bool)
         for i in progress(range(len(self)), len(self), verbose):
             point, labels[i] = search.find(vectors[i], rivals[i], targets[i])
             if point is not None:
                 found[i] = point
-        there = labels >= 0
-        distance = np.full(len(self), np.inf)
-        distance[there] = np.linalg.norm((found - vectors)[there], ord=norm, axis=1)
-        return Counterfactuals(self._space.packed(found), labels, distance, plane, self._wins(found, labels))
+                verified[i] = search.winner(point, self.outputs[i]) == labels[i]
+        steps = np.where(labels[:, np.newaxis] < 0, np.inf, found - vectors)
+        return Counterfactuals(
+            x=self._space.packed(found),
+            label=labels,
+            distance=np.linalg.norm(steps, ord=norm, axis=1),
+            plane_distance=np.array([each.distances(DUAL[norm]).min(initial=np.inf) for each in rivals]),
+            verified=verified,
+        )
 
     def decision_features(self, target: Any = None, *, against: Any = "all") -> Any:
         """The weights by which each sample's piece prefers one class to others.
@@ -393,35 +398,6 @@ class LinearPieces:
     def _rivals(self, i):
         coef = np.concatenate([each[i].reshape(each.shape[1], -1) for each in self._coefficients], axis=1)
         return rivals_of(self.scores[i, self.outputs[i]].astype("float64"), coef.astype("float64"), self.outputs[i])
-
-    def _targets(self, target, rivals):
-        if target is None:
-            return [None] * len(self)
-        targets = np.asarray(target)
-        if targets.dtype.kind not in "iu" or targets.shape not in ((), (len(self),)):
-            raise ValueError(f"Expected `target` to be None, a class index, or one for each of {len(self)} samples. Received: {target!r}")
-        targets = np.broadcast_to(targets, (len(self),))
-        for i, (label, each) in enumerate(zip(targets, rivals, strict=True)):
-            if label not in each.labels:
-                raise ValueError(
-                    f"Expected the target of each sample to be another class than the one predicted, among {np.sort(each.labels)} for "
-                    f"sample {i}. Received: {label}"
-                )
-        return targets.tolist()
-
-    def _wins(self, points, labels):
-        """Whether the network puts points in the classes `labels`, -1 for none."""
-        there = np.flatnonzero(labels >= 0)
-        wins = np.zeros(len(self), bool)
-        for start in range(0, len(there), self._samples.batch_size):
-            rows = there[start : start + self._samples.batch_size]
-            scores = ops.convert_to_numpy(self._geometry.identify(self._space.arrays(points[rows]))[0])
-            if scores.shape[1] == 1:
-                wins[rows] = (scores[:, 0] > 0) == labels[rows]
-            else:
-                chosen = np.take_along_axis(scores, self.outputs[rows], axis=1).argmax(axis=1)
-                wins[rows] = self.outputs[rows, chosen] == labels[rows]
-        return wins
 
 
 def _labels(layout, patterns):

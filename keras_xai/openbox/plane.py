@@ -2,15 +2,16 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_xai.graph.inputs import progress
 from keras_xai.openbox.decisions import Boundary, Cells, divide
-from keras_xai.openbox.polygon import Uncovered, area, intersect, is_sliver
+from keras_xai.openbox.polygon import area
 from keras_xai.openbox.section import Section, decisive, read_inputs
+from keras_xai.openbox.tiling import tiles
 
 if TYPE_CHECKING:
     from keras_xai.openbox.converter import OpenBox
@@ -112,9 +113,9 @@ class Plane:
             to_point = unit[near][:, np.newaxis] - polygon
             edges = np.roll(polygon, -1, axis=0) - polygon
             inside = (edges[:, 0] * to_point[..., 1] - edges[:, 1] * to_point[..., 0]).min(axis=1)
-            better = near[inside > best[near]]
-            best[better] = inside[inside > best[near]]
-            found[better] = i
+            better = inside > best[near]
+            best[near[better]] = inside[better]
+            found[near[better]] = i
         return found
 
     def lengths(self, points: Any) -> np.ndarray:
@@ -219,13 +220,13 @@ def plane(
     """
     space, vectors = read_inputs(box, {"corner": corner, "second": second, "third": third})
     along, across, marks = _axes(vectors, orthonormal)
-    limits = _limits(limits, marks)
-    low, high = np.transpose(limits)
+    rectangle = _limits(limits, marks)
+    low, high = np.transpose(rectangle)
     axes = np.stack([along, across])
     size = high - low
     # The search goes on in the unit square, where rounding error is of one size.
     unit = Section(box, space, vectors[0] + low @ axes, size[:, np.newaxis] * axes)
-    pieces = [piece for batch in progress(_tiles(unit), None, verbose) for piece in batch]
+    pieces = [piece for batch in progress(tiles(unit), None, verbose) for piece in batch]
     coef = np.stack([piece.slopes for piece in pieces]) / size
     layout = unit.geometry.layout(space.arrays(vectors))
     return Plane(
@@ -235,54 +236,10 @@ def plane(
         coef=coef,
         intercept=np.stack([piece.scores for piece in pieces]) - coef @ low,
         layers=[tuple(layout.locate(j)[0].step.path if j >= 0 else None for j in piece.walls) for piece in pieces],
-        limits=limits,
+        limits=rectangle,
         marks=marks,
         _section=Section(box, space, vectors[0], axes),
     )
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Tile:
-    """A region in the unit square: its polygon, the wall at each edge (-1 for a side), and its scores at the origin."""
-
-    name: str
-    polygon: np.ndarray
-    walls: list[int]
-    scores: np.ndarray
-    slopes: np.ndarray
-
-
-def _tiles(section: Section) -> Iterator[list[_Tile]]:
-    """All regions in the unit square, batch by batch."""
-    uncovered = Uncovered()
-    known: set[str] = set()
-    while len(uncovered):
-        batch = uncovered.first(section.batch_size)
-        centers = np.stack([polygon.mean(axis=0) for polygon in batch.values()])
-        views = section.views(centers)
-        found = []
-        for i, (key, center) in enumerate(zip(batch, centers, strict=True)):
-            if key not in uncovered:  # another of the batch was in the same region, or its region reaches into this part
-                continue
-            lengths = np.linalg.norm(views.wall_slopes[i], axis=1)
-            moving = np.flatnonzero(lengths)
-            normals = views.wall_slopes[i, moving] / lengths[moving, np.newaxis]
-            distances = views.walls[i, moving] / lengths[moving]
-            offsets = distances - normals @ center
-            polygon, labels = intersect(normals, offsets, distances)
-            edges = sorted({label for label in labels if label >= 0})
-            if not is_sliver(polygon):
-                uncovered.remove(polygon, normals[edges], offsets[edges])
-                # A known region is met again where rounding error has left a part of it over.
-                if views.names[i] not in known:
-                    known.add(views.names[i])
-                    at_zero = views.scores[i] - views.slopes[i] @ center
-                    walls = [int(moving[label]) if label >= 0 else -1 for label in labels]
-                    found.append(_Tile(views.names[i], polygon, walls, at_zero, views.slopes[i]))
-            if key in uncovered:
-                # The center is on several walls at once, and its region is flat or meets this part in one point.
-                uncovered.split(key, normals[distances.argmin()])
-        yield found
 
 
 def _axes(vectors, orthonormal):

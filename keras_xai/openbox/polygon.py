@@ -3,6 +3,7 @@
 All functions are meant for polygons in the unit square: what is narrower than `WIDTH` is rounding error.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,8 +27,13 @@ def is_sliver(polygon: np.ndarray) -> bool:
     """Whether a polygon is so narrow that rounding error may have made it."""
     if len(polygon) < 3:
         return True
-    perimeter = np.hypot(*(np.roll(polygon, -1, axis=0) - polygon).T).sum()
-    return 2 * area(polygon) <= WIDTH * perimeter
+    twice_area, perimeter = 0.0, 0.0
+    points = polygon.tolist()  # of few vertices: faster than arrays
+    x, y = points[0]
+    for (px, py), (qx, qy) in zip(points, [*points[1:], *points[:1]], strict=True):
+        twice_area += (px - x) * (qy - y) - (qx - x) * (py - y)
+        perimeter += math.hypot(qx - px, qy - py)
+    return twice_area <= WIDTH * perimeter
 
 
 def clip(polygon: np.ndarray, labels: Sequence[int], values: np.ndarray, label: int) -> tuple[np.ndarray, list[int]]:
@@ -106,54 +112,3 @@ def subtract(polygon: np.ndarray, normals: np.ndarray, offsets: np.ndarray) -> l
 def side(polygon: np.ndarray, values: np.ndarray) -> np.ndarray:
     """`clip` without labels."""
     return clip(polygon, [0] * len(polygon), values, 0)[0]
-
-
-class Uncovered:
-    """The part of the unit square that no region covers yet, as convex polygons."""
-
-    def __init__(self):
-        self._polygons = {0: UNIT_SQUARE}
-        self._count = 1
-        self._keys = np.array([0])
-        self._limits = np.array([[0.0, 0.0, 1.0, 1.0]])  # least and greatest coordinates of each
-
-    def __len__(self) -> int:
-        return len(self._polygons)
-
-    def __contains__(self, key: int) -> bool:
-        return key in self._polygons
-
-    def first(self, count: int) -> dict[int, np.ndarray]:
-        """The polygons that have been there longest, by key."""
-        return {int(key): self._polygons[int(key)] for key in self._keys[:count]}
-
-    def remove(self, polygon: np.ndarray, normals: np.ndarray, offsets: np.ndarray) -> None:
-        """Takes a convex polygon away, whose edges are the lines `normals . p + offsets = 0`."""
-        low, high = polygon.min(axis=0), polygon.max(axis=0)
-        near = ((self._limits[:, :2] <= high) & (self._limits[:, 2:] >= low)).all(axis=1)
-        replaced = {}
-        for key in self._keys[near].tolist():
-            parts = subtract(self._polygons[key], normals, offsets)
-            if parts is not None:
-                replaced[key] = parts
-        self._replace(replaced)
-
-    def split(self, key: int, normal: np.ndarray) -> None:
-        """Cuts one of the polygons in two through its center, along a line across `normal`."""
-        polygon = self._polygons[key]
-        values = (polygon - polygon.mean(axis=0)) @ normal
-        parts = [side(polygon, sign * values) for sign in (1, -1)]
-        self._replace({key: [part for part in parts if not is_sliver(part)]})
-
-    def _replace(self, replaced):
-        if not replaced:
-            return
-        added = [part for parts in replaced.values() for part in parts]
-        start, self._count = self._count, self._count + len(added)
-        for key in replaced:
-            del self._polygons[key]
-        self._polygons.update(enumerate(added, start))
-        stay = ~np.isin(self._keys, list(replaced))
-        limits = [np.concatenate([part.min(axis=0), part.max(axis=0)]) for part in added]
-        self._keys = np.concatenate([self._keys[stay], np.arange(start, self._count)])
-        self._limits = np.concatenate([self._limits[stay], np.reshape(limits, (-1, 4))])

@@ -71,6 +71,11 @@ class Regions:
         return len(self._patterns)
 
     @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of each input, without the batch dimension."""
+        return self._shapes
+
+    @property
     def names(self) -> np.ndarray:
         """`(regions,)` strings, as `LinearPieces.region_id`."""
         return np.array([name.hex() for name in self._numbers], dtype="<U32")
@@ -217,7 +222,9 @@ def pack(patterns: Sequence[np.ndarray], count: int) -> list[bytes]:
     for pattern in patterns:
         flat = pattern.reshape(count, -1).view(f"u{pattern.dtype.itemsize}")
         widths.append(int(flat.max(initial=0)).bit_length())
-        planes += [np.packbits((flat >> flat.dtype.type(bit) & flat.dtype.type(1)).astype(bool), axis=1) for bit in range(widths[-1])]
+        planes += [
+            np.packbits((flat >> flat.dtype.type(bit) & flat.dtype.type(1)).astype(bool), axis=1) for bit in range(widths[-1])
+        ]
     return [zlib.compress(bytes(widths) + row.tobytes(), _COMPRESSION) for row in np.concatenate(planes, axis=1)]
 
 

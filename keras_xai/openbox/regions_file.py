@@ -1,4 +1,15 @@
-"""The file of a `RegionClassifier`: an `.npz` archive without pickled objects, written whole or not at all."""
+"""The file of a `RegionClassifier`: an `.npz` archive without pickled objects, written whole or not at all.
+
+Its entries:
+
+- `header`: JSON text. `format` and `version`; `dtype` of the box; `fingerprint`, a CRC-32 of the model's weights; `shapes`
+  of the inputs; `object_labels`, whether the labels were Python strings.
+- `names`: `(regions, 16)` bytes, the names of regions.
+- `patterns`: All packed patterns one after the other, as bytes; `lengths`: `(regions,)`, how many belong to each.
+- `classes`: `(classes,)` labels; `features`: `(d,)` names of features, or none.
+- `probe`: `(k, C)`, what the linear pieces of the first k regions give at one point. A checksum of weights cannot tell a ReLU from
+  a leaky one; these scores can.
+"""
 
 import json
 import os
@@ -6,13 +17,105 @@ import pathlib
 import uuid
 import zipfile
 import zlib
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from keras_xai.openbox.regions import Regions
+
+if TYPE_CHECKING:
+    from keras_xai.openbox.converter import OpenBox
 
 FORMAT = "keras_xai regions"
 VERSION = 1
 _WRITER = "`RegionClassifier.save`"
+_ARRAYS = ("names", "patterns", "lengths", "classes", "features", "probe")
+_PROBED = 8
+# Two devices differ in float32 by far less, two functions by far more.
+_TOLERANCE = 1e-3
+
+
+def save(path: Any, regions: Regions, classes: np.ndarray, features: Sequence[str]) -> None:
+    """Writes regions, labels and names of features.
+
+    Raises:
+        ValueError: If the labels are neither numbers nor strings.
+    """
+    labels = classes
+    if classes.dtype == object:
+        if not all(isinstance(label, str) for label in classes):
+            raise ValueError(f"Expected labels that are numbers or strings. Received: {classes.tolist()}")
+        labels = classes.astype(str)
+    names, patterns = regions.packed()
+    header = {
+        "dtype": regions.box.dtype,
+        "fingerprint": regions.fingerprint,
+        "shapes": regions.shapes,
+        "object_labels": classes.dtype == object,
+    }
+    arrays = {
+        "names": np.frombuffer(b"".join(names), "uint8").reshape(-1, 16),
+        "patterns": np.frombuffer(b"".join(patterns), "uint8"),
+        "lengths": np.array([len(pattern) for pattern in patterns], "int64"),
+        "classes": labels,
+        "features": np.array(features, dtype=str),
+        "probe": _probe(regions),
+    }
+    write(path, header, arrays)
+
+
+def load(path: Any, box: "OpenBox", *, num_classes: int, cache_bytes: int) -> tuple[Regions, np.ndarray, np.ndarray]:
+    """The regions, the labels and the names of features that `save` wrote.
+
+    Raises:
+        ValueError: As `read`, or if the regions are not those of the box.
+    """
+    header, arrays = read(path, _ARRAYS)
+    names, lengths, classes = arrays["names"], arrays["lengths"], arrays["classes"]
+    ends = np.cumsum(lengths)
+    if not len(names) or names.shape != (len(lengths), 16) or (lengths < 0).any() or ends[-1] != len(arrays["patterns"]):
+        raise _refusal(path, "an archive whose entries do not belong together")
+    if header["fingerprint"] != box._pieces.fingerprint():
+        raise _refusal(path, "regions of another model, or of this one with other weights")
+    specs = [spec.shape[1:] for spec in box._network.graph.input_specs]
+    if len(classes) != num_classes or not _fit(header["shapes"], specs):
+        raise _refusal(
+            path, f"regions of another model, with {len(classes)} classes and inputs of the shapes {header['shapes']}"
+        )
+    regions = Regions(box, [tuple(shape) for shape in header["shapes"]], cache_bytes=cache_bytes)
+    bytes_of_all = arrays["patterns"].tobytes()
+    patterns = [bytes_of_all[end - length : end] for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)]
+    regions.add_packed([name.tobytes() for name in names], patterns)
+    _check_probe(path, regions, arrays["probe"])
+    if header["object_labels"]:
+        classes = classes.astype(object)
+    return regions, classes, arrays["features"].astype(object)
+
+
+def _fit(shapes, specs):
+    return len(shapes) == len(specs) and all(
+        len(shape) == len(spec) and all(want in (None, got) for want, got in zip(spec, shape, strict=True))
+        for shape, spec in zip(shapes, specs, strict=True)
+    )
+
+
+def _probe(regions):
+    """The scores of some pieces at one point, which has no symmetry that could hide a difference."""
+    point = np.cos(np.arange(regions.space.num_dims))
+    numbers = list(range(min(_PROBED, len(regions))))
+    scores = {place: coefficients @ point + intercepts for place, coefficients, intercepts in regions.pieces(numbers)}
+    return np.array([scores[place] for place in numbers])
+
+
+def _check_probe(path, regions, expected):
+    try:
+        found = _probe(regions)
+    except ValueError as error:
+        raise _refusal(path, f"regions of another model, or corrupted patterns ({error})") from error
+    limit = _TOLERANCE * max(1, float(np.abs(expected).max(initial=0)))
+    if found.shape != expected.shape or not np.abs(found - expected).max() <= limit:
+        raise _refusal(path, "regions of another model, which has the same weights and is another function")
 
 
 def write(path: Any, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
@@ -73,7 +176,11 @@ def _header(path, archive):
     if found != FORMAT:
         raise _refusal(path, f"a file of the format {found!r}")
     if version != VERSION:
-        hint = "a later version of keras_xai wrote it; use that one" if version > VERSION else "no version of keras_xai wrote that"
+        hint = (
+            "a later version of keras_xai wrote it; use that one"
+            if version > VERSION
+            else "no version of keras_xai wrote that"
+        )
         raise _refusal(path, f"version {version} of the format where {VERSION} can be read ({hint})")
     return header
 

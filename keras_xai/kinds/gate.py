@@ -65,7 +65,7 @@ class Gate(Kind):
         side = "above" if pattern[unit] > number else "below"
         threshold = np.asarray(self.pieces(step.operation).thresholds[number])
         value = f"{threshold:g}" if threshold.ndim == 0 else "its threshold"
-        return f"what unit {unit} of {step.path} gets stays {side} {value}"
+        return f"the input of unit {unit} of {step.path} stays {side} {value}"
 
     def freeze(self, step, pattern):
         pieces = self.pieces(step.operation)

@@ -4,9 +4,20 @@ import importlib
 
 from keras_xai.kinds import UnsupportedLayerError
 from keras_xai.openbox.converter import OpenBox
+from keras_xai.openbox.counterfactuals import Counterfactuals
 from keras_xai.openbox.pieces import LinearPieces, Walls
+from keras_xai.openbox.polytope import Facets, Polytope
 
-__all__ = ["LinearPieces", "OpenBox", "RegionClassifier", "UnsupportedLayerError", "Walls"]
+__all__ = [
+    "Counterfactuals",
+    "Facets",
+    "LinearPieces",
+    "OpenBox",
+    "Polytope",
+    "RegionClassifier",
+    "UnsupportedLayerError",
+    "Walls",
+]
 
 
 def __getattr__(name):

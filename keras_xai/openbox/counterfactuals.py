@@ -25,6 +25,16 @@ class Counterfactuals:
         plane_distance: `(n,)`, the distance to the nearest decision boundary of the linear piece if it went on without end:
             a lower bound for `distance`.
         verified: `(n,)` booleans: the network, run on `x` in float64, does put it in class `label`.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.openbox import OpenBox
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, "sigmoid")])
+    >>> model.layers[0].set_weights([np.array([[3.0], [4.0]]), np.array([-5.0])])
+    >>> found = OpenBox(model, dtype="float64")(np.zeros((1, 2)), verbose=0).counterfactuals(verbose=0)
+    >>> found.x.round(3).tolist(), found.label.tolist(), found.verified.tolist()
+    ([[0.6, 0.8]], [1], [True])
     """
 
     x: Any

@@ -37,7 +37,9 @@ def rows(line_at: Callable, line: Linearization, inputs, width: int):
     if num_dims <= num_walls:
         columns = stacked(lambda i: _flat_joined(tiled.push(_units(inputs, i, width))), -(-num_dims // width), inputs[0].dtype)
         return ops.transpose(ops.reshape(columns, (-1, num_walls))[:num_dims])
-    found = stacked(lambda i: _flat_joined(tiled.pull(_units(line.outputs, i, width))), -(-num_walls // width), inputs[0].dtype)
+    found = stacked(
+        lambda i: _flat_joined(tiled.pull(_units(line.outputs, i, width))), -(-num_walls // width), inputs[0].dtype
+    )
     return ops.reshape(found, (-1, num_dims))[:num_walls]
 
 

@@ -7,10 +7,9 @@ import numpy as np
 from keras import ops
 
 from keras_xai.graph.inputs import Samples, progress
-from keras_xai.kinds import kind_of
 from keras_xai.openbox.counterfactuals import Counterfactuals, CounterfactualSearch, checked_targets, rivals_of
 from keras_xai.openbox.nearest import DUAL, NearestFacets, check_norm, towards
-from keras_xai.openbox.polytope import Facets, Label, Polytope, describe
+from keras_xai.openbox.polytope import Facets, Polytope, describe, labels_of
 from keras_xai.openbox.programs import Programs
 from keras_xai.openbox.space import Box, Space
 
@@ -211,7 +210,7 @@ class LinearPieces:
                         f"for sample {len(facets)}. Received: k={k}. `polytope({len(facets)}).facets()` finds all facets."
                     )
                 values = distances * np.linalg.norm(normals, ord=DUAL[norm], axis=1)
-                label = _labels(layout, [pattern[sample] for pattern in patterns])
+                label = labels_of(layout, [pattern[sample] for pattern in patterns])
                 facets.append(describe(normals, values, [label(int(index)) for index in indices], self._space))
         return tuple(facets)
 
@@ -240,7 +239,7 @@ class LinearPieces:
         normals, values = np.zeros((0, vector.shape[1])), np.zeros(0)
         if layout.num_walls:
             values, normals = map(ops.convert_to_numpy, self._geometry.rows(sample, self._samples.batch_size))
-        label = _labels(layout, [pattern[0] for pattern in self._patterns(sample)])
+        label = labels_of(layout, [pattern[0] for pattern in self._patterns(sample)])
         return Polytope(x=vector[0], normals=normals, values=values, label=label, space=self._space, box=box)
 
     def counterfactuals(
@@ -398,14 +397,3 @@ class LinearPieces:
     def _rivals(self, i):
         coef = np.concatenate([each[i].reshape(each.shape[1], -1) for each in self._coefficients], axis=1)
         return rivals_of(self.scores[i, self.outputs[i]].astype("float64"), coef.astype("float64"), self.outputs[i])
-
-
-def _labels(layout, patterns):
-    """A function from a wall's index to its `Label`, for the sample that has the patterns."""
-
-    def label(index):
-        group, unit = layout.locate(index)
-        reason = kind_of(group.step).reason(group.step, patterns[group.pattern], group.number, unit)
-        return Label(group.step.path, unit, reason)
-
-    return label

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_xai.kinds import kind_of
+from keras_xai.openbox.programs import Layout
 from keras_xai.openbox.redundancy import facets, largest_ball
 from keras_xai.openbox.space import Box, Space
 
@@ -51,6 +53,22 @@ class Facets:
         return len(self.value)
 
 
+def labels_of(layout: Layout, patterns: Sequence[np.ndarray]) -> Callable[[int], Label]:
+    """A function from a wall's place in the flat list of all walls to its `Label`.
+
+    Args:
+        layout: The order of the walls.
+        patterns: The patterns of one sample, without the batch dimension.
+    """
+
+    def label(index):
+        group, unit = layout.locate(index)
+        reason = kind_of(group.step).reason(group.step, patterns[group.pattern], group.number, unit)
+        return Label(group.step.path, unit, reason)
+
+    return label
+
+
 def describe(normals: np.ndarray, values: np.ndarray, labels: Sequence[Label], space: Space) -> Facets:
     """`Facets` of rows `(k, d)`, nearest first."""
     distances = values / np.linalg.norm(normals, axis=1) if len(normals) else np.zeros(0)
@@ -75,6 +93,22 @@ class Polytope:
         x: The sample, `(*input_shape,)`.
         normals: `(m, *input_shape)`.
         values: `(m,)`, the constraints' values at the sample, none of them negative.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.openbox import OpenBox
+    >>> hidden = keras.layers.Dense(3, "relu", name="hidden")
+    >>> model = keras.Sequential([keras.Input((2,)), hidden, keras.layers.Dense(2)])
+    >>> hidden.set_weights([np.array([[1, 0, 1], [0, 1, 1]]), np.array([1, 1, 9])])  # 1 + x0, 1 + x1, 9 + x0 + x1
+    >>> local = OpenBox(model, dtype="float64")(np.zeros((1, 2)), verbose=0)
+    >>> facets = local.polytope(0, bounds=(-5, 5)).facets()
+    >>> for reason, distance in zip(facets.reason[:2], facets.distance[:2]):
+    ...     print(reason, "at a distance of", distance)
+    the input of unit (0,) of hidden.relu stays above 0 at a distance of 1.0
+    the input of unit (1,) of hidden.relu stays above 0 at a distance of 1.0
+    >>> facets.reason[2:]  # what keeps 9 + x0 + x1 above 0 is implied
+    ('entry (0,) of the input stays below 5', 'entry (1,) of the input stays below 5')
 
     Reference:
 
@@ -142,7 +176,9 @@ class Polytope:
         bar = None
         if verbose:
             bar = keras.utils.Progbar(len(self), verbose=1 if verbose == "auto" else verbose, unit_name="constraint")
-        found = facets(self._rows, self.values, (lambda decided: bar.update(decided, finalize=False)) if bar else lambda decided: None)
+        found = facets(
+            self._rows, self.values, (lambda decided: bar.update(decided, finalize=False)) if bar else lambda decided: None
+        )
         if bar:
             bar.update(len(self), finalize=True)
         return describe(self._rows[found], self.values[found], [self.label(int(i)) for i in found], self._space)

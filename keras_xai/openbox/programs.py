@@ -254,7 +254,9 @@ class Programs:
         scores, *walls = line.outputs
         score_speeds, wall_speeds = [], []
         for j in range(tangents[0].shape[0]):
-            score_speed, *speeds = line.push([ops.broadcast_to(each[j], ops.shape(x)) for each, x in zip(tangents, inputs, strict=True)])
+            score_speed, *speeds = line.push(
+                [ops.broadcast_to(each[j], ops.shape(x)) for each, x in zip(tangents, inputs, strict=True)]
+            )
             score_speeds.append(score_speed)
             real = [ops.where(ops.abs(speed) > negligible(ops.abs(speed)), speed, 0) for speed in speeds]
             wall_speeds.append(_joined(real, inputs))

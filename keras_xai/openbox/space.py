@@ -28,7 +28,9 @@ class Space:
 
     def vectors(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
         """Arrays `(n, *shape)`, one for each input, as `(n, d)`."""
-        return np.concatenate([array.reshape(-1, math.prod(shape)) for array, shape in zip(arrays, self.shapes, strict=True)], axis=1)
+        return np.concatenate(
+            [array.reshape(-1, math.prod(shape)) for array, shape in zip(arrays, self.shapes, strict=True)], axis=1
+        )
 
     def arrays(self, vectors: np.ndarray) -> list[np.ndarray]:
         """Vectors `(..., d)` as a list of arrays `(..., *shape)`, one for each input."""

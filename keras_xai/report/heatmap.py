@@ -8,10 +8,11 @@ import numpy as np
 from keras_xai.report.plots import bare_figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Red for positive and blue for negative values, white at zero; told apart also by readers who do not see red from green.
-_COLOR_MAP = "RdBu_r"
+COLOR_MAP = "RdBu_r"
 
 
 def shared_limit(values: Iterable[np.ndarray]) -> float:
@@ -67,20 +68,26 @@ def heatmap(values: np.ndarray, limit: float | None = None, *, outline: np.ndarr
     >>> figure.axes[0].images[0].get_clim()
     (-3.0, 3.0)
     """
-    values = _flat_image(values, "values")
+    values = flat_image(values, "values")
+    figure, axes = bare_figure(values.shape)
+    draw_heatmap(axes, values, limit, outline=outline)
+    return figure
+
+
+def draw_heatmap(axes: "Axes", values: np.ndarray, limit: float | None = None, *, outline: np.ndarray | None = None) -> None:
+    """Draws a `heatmap` into axes; arguments and errors are the same."""
+    values = flat_image(values, "values")
     limit = shared_limit([values]) if limit is None else _checked(limit)
     if not np.isfinite(values).all():
         raise ValueError("Expected finite values for a heatmap. Received: NaN or infinity.")
-    figure, axes = bare_figure(values.shape)
-    axes.imshow(values, cmap=_COLOR_MAP, vmin=-limit, vmax=limit, interpolation="nearest")
+    axes.imshow(values, cmap=COLOR_MAP, vmin=-limit, vmax=limit, interpolation="nearest")
     if outline is not None:
-        outline = _flat_image(outline, "outline")
+        outline = flat_image(outline, "outline")
         if outline.shape != values.shape:
             raise ValueError(
                 f"Expected `outline` to have the height and width of the values, {values.shape}. Received: {outline.shape}."
             )
         _draw_outline(axes, outline > (outline.min() + outline.max()) / 2)
-    return figure
 
 
 def color_bar(limit: float, label: str) -> "Figure":
@@ -106,7 +113,7 @@ def color_bar(limit: float, label: str) -> "Figure":
     limit = _checked(limit)
     figure = Figure(figsize=(5.5, 0.75))
     axes = figure.add_axes((0.04, 0.68, 0.92, 0.26))
-    bar = figure.colorbar(ScalarMappable(Normalize(-limit, limit), _COLOR_MAP), cax=axes, orientation="horizontal")
+    bar = figure.colorbar(ScalarMappable(Normalize(-limit, limit), COLOR_MAP), cax=axes, orientation="horizontal")
     bar.ax.tick_params(labelsize=9)
     bar.set_label(label, fontsize=9)
     return figure
@@ -118,7 +125,8 @@ def _checked(limit):
     return float(limit)
 
 
-def _flat_image(values, name):
+def flat_image(values: np.ndarray, name: str) -> np.ndarray:
+    """Values `(height, width)`, summed over channels if they have them; `name` is for the error of another shape."""
     values = np.asarray(values, dtype="float64")
     if values.ndim not in (2, 3) or not values.size:
         raise ValueError(

@@ -47,6 +47,19 @@ def picture(image: np.ndarray) -> "Figure":
     >>> picture(np.eye(8)).axes[0].images[0].get_array().shape
     (8, 8)
     """
+    image = shown_image(image)
+    figure, axes = bare_figure(image.shape[:2])
+    draw_picture(axes, image)
+    return figure
+
+
+def draw_picture(axes: "Axes", image: np.ndarray) -> None:
+    """Draws a `picture` into axes; arguments and errors are the same."""
+    axes.imshow(shown_image(image), cmap="gray", interpolation="nearest")
+
+
+def shown_image(image: np.ndarray) -> np.ndarray:
+    """An image as `picture` takes it in the form that is drawn: gray, or colors from 0 to 1."""
     image = np.asarray(image, dtype="float64")
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]
@@ -58,9 +71,7 @@ def picture(image: np.ndarray) -> "Figure":
     low, high = image.min(), image.max()
     if image.ndim == 3 and (low < 0 or high > 1):
         image = (image - low) / (high - low or 1)
-    figure, axes = bare_figure(image.shape[:2])
-    axes.imshow(image, cmap="gray", interpolation="nearest")
-    return figure
+    return image
 
 
 def histogram(values: np.ndarray, label: str) -> "Figure":

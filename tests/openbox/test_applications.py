@@ -19,15 +19,20 @@ def _model(name, size):
     "name, size",
     [
         ("VGG16", 32),
+        ("VGG19", 32),
         ("ResNet50", 32),
+        ("ResNet101", 32),
         ("ResNet50V2", 32),
+        ("MobileNet", 32),
         ("MobileNetV2", 32),
         ("DenseNet121", 32),
         ("InceptionV3", 75),
         ("Xception", 71),
+        ("NASNetMobile", 32),
     ],
 )
 def test_piecewise_linear_architectures(name, size):
+    """At the smallest size that each takes; `.ci/run` runs this in its stage of slow tests."""
     model = _model(name, size)
     x = np.random.default_rng(0).uniform(size=(2, size, size, 3))
     box = OpenBox(model, dtype="float64")

@@ -30,7 +30,9 @@ def test_minimal_description_agrees_with_a_linear_program_for_each_row(num_dims,
         polytope = local.polytope(i, bounds=bounds)
         found = polytope.facets()
         expected = naive.facets(polytope.normals, polytope.values)
-        assert {(label.layer, label.unit) for label in map(polytope.label, expected)} == set(zip(found.layer, found.unit, strict=True))
+        assert {(label.layer, label.unit) for label in map(polytope.label, expected)} == set(
+            zip(found.layer, found.unit, strict=True)
+        )
         assert len(found) == len(expected)
         assert (np.diff(found.distance) >= 0).all()
 
@@ -106,14 +108,16 @@ def test_walls_that_are_nearest_beyond_others_are_not_among_the_nearest_facets()
     (found,) = local.nearest_facets(3, verbose=0)
     assert found.unit == ((1,), (0,), (3,))
     np.testing.assert_allclose(found.distance, [0.9, 1.0, 3.0])
-    assert found.reason[0] == "what unit (1,) of hidden.relu gets stays above 0"
+    assert found.reason[0] == "the input of unit (1,) of hidden.relu stays above 0"
     with pytest.raises(ValueError, match=r"at most the number of facets .* 3 for sample 0. Received: k=4"):
         local.nearest_facets(4, verbose=0)
     polytope = local.polytope(0, bounds=(-2, [np.inf, 0.5]))
     everything = polytope.facets()
-    assert set(zip(everything.layer, everything.unit, strict=True)) == {("input", (0,)), ("input", (1,)), ("hidden.relu", (0,))} | {
-        ("input", (1,))
-    }
+    assert set(zip(everything.layer, everything.unit, strict=True)) == {
+        ("input", (0,)),
+        ("input", (1,)),
+        ("hidden.relu", (0,)),
+    } | {("input", (1,))}
     assert "entry (1,) of the input stays below 0.5" in everything.reason
     center, radius = polytope.center()
     np.testing.assert_allclose(radius, 1.25)
@@ -151,7 +155,9 @@ def test_failures_are_told():
         local.polytope(2)
     with pytest.raises(ValueError, match=r"no greater than the upper ones. Received: 1 and 0"):
         local.polytope(0, bounds=(1, 0))
-    with pytest.raises(ValueError, match=r"bounds that 1 of 1 samples exceed; sample 0 has an entry 0.3 between limits 0.5 and 1"):
+    with pytest.raises(
+        ValueError, match=r"bounds that 1 of 1 samples exceed; sample 0 has an entry 0.3 between limits 0.5 and 1"
+    ):
         local.polytope(0, bounds=(0.5, 1))
     with pytest.raises(ValueError, match=r"shape of a sample, \[\(4,\)\]. Received: \[\(3,\)\]"):
         local.polytope(0, bounds=(np.zeros(3), 1))

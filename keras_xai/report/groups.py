@@ -1,0 +1,146 @@
+"""Pictures of groups of regions: how well they reproduce a network, and what they look like in a plane."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from keras_xai.openbox.groups import RegionGroups
+
+_NAMES = {"agreement": "agreement with the network", "difference": "difference of probabilities", "accuracy": "accuracy", "auc": "AUC"}
+_STYLES = {"merge": ("#2f6f9f", "o"), "flatten": ("#c4622d", "s"), "prune": ("#7d8590", "^")}
+_SHADES = ("#dbe7f3", "#f6e3d3", "#dcefdc", "#efe0ef", "#f5efc9", "#d8efee", "#f3dbdd", "#e6e6e6", "#e3dcf5", "#e9edd0")
+_CLASSES = ("#1f5f99", "#c4501b", "#3c8d40", "#8a4fa3", "#b58a00", "#1d8a88", "#b23a48", "#555555", "#5e4fc2", "#758a1e")
+_INK = "#1c2024"
+
+
+def fidelity_plot(curve: "pd.DataFrame", measure: str = "agreement") -> "Figure":
+    """Draws fidelity against the number of groups, one line for each method, and the network as a level.
+
+    Args:
+        curve: What `fidelity_curve` returned.
+        measure: Which column: `"agreement"`, `"difference"`, `"accuracy"` or `"auc"`.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: If the measure is another one, or the curve has no values of it.
+
+    Example:
+
+    >>> import pandas as pd
+    >>> from keras_xai.report.groups import fidelity_plot
+    >>> curve = pd.DataFrame({"method": ["network", "merge", "merge"], "num_groups": [9, 2, 9], "agreement": [1.0, 0.8, 1.0]})
+    >>> fidelity_plot(curve).axes[0].get_xscale()
+    'log'
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    if measure not in _NAMES:
+        raise ValueError(f"Expected `measure` to be one of {tuple(_NAMES)}. Received: measure={measure!r}")
+    if measure not in curve or curve[measure].isna().all():
+        raise ValueError(f"Expected a curve with values of {measure!r}; accuracy and AUC need labels. Received: none.")
+    figure = Figure(figsize=(7.0, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    for method, (color, marker) in _STYLES.items():
+        rows = curve[curve["method"] == method].sort_values("num_groups")
+        if len(rows):
+            axes.plot(rows["num_groups"], rows[measure], color=color, marker=marker, markersize=5, linewidth=1.6, label=method)
+    network = curve[curve["method"] == "network"]
+    if len(network):
+        axes.axhline(network[measure].iloc[0], color=_INK, linewidth=1.0, linestyle="--", label="network", zorder=0)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("groups of regions (hidden units, where flattened)", fontsize=10)
+    axes.set_ylabel(_NAMES[measure], fontsize=10)
+    axes.tick_params(labelsize=9)
+    axes.grid(color="#e3e6ea", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False, fontsize=9, loc="best")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def groups_plot(groups: "RegionGroups", x: Any, y: Any = None, *, resolution: int = 200) -> "Figure":
+    """Draws the groups of a network with two inputs: areas, the classes' common boundary, and samples.
+
+    Args:
+        groups: What `merge` or `prune` returned, for a model with two numbers as its input.
+        x: Samples `(n, 2)` to draw; the picture goes a little beyond them.
+        y: Their class indices `(n,)`, which color them; by default the classes in which the groups put them.
+        resolution: Points of the grid along each side.
+
+    Returns:
+        A matplotlib figure. One shade for each group, numbered at the representative sample nearest to the group's center; the line is
+        where the groups change from one class to another.
+
+    Raises:
+        ValueError: If the samples are not of shape `(n, 2)`, or `y` has another length.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.openbox import OpenBox
+    >>> from keras_xai.openbox.groups import merge
+    >>> from keras_xai.report.groups import groups_plot
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(4, activation="relu"), keras.layers.Dense(1)])
+    >>> x = np.random.default_rng(0).normal(size=(50, 2))
+    >>> figure = groups_plot(merge(OpenBox(model), x, 2, verbose=0), x, resolution=20)
+    >>> len(figure.axes)
+    1
+    """
+    from matplotlib.colors import ListedColormap
+    from matplotlib.figure import Figure
+
+    x = np.asarray(x)
+    if x.ndim != 2 or x.shape[1] != 2:
+        raise ValueError(f"Expected `x` to have shape (n, 2). Received: shape {x.shape}")
+    if y is not None and len(y) != len(x):
+        raise ValueError(f"Expected `y` to have one label for each of {len(x)} samples. Received: {len(y)} labels.")
+    labels = groups.predict(x) if y is None else np.asarray(y)
+    figure = Figure(figsize=(5.4, 5.2), layout="constrained")
+    axes = figure.add_subplot()
+    horizontal, vertical = (_ticks(x[:, i], resolution) for i in (0, 1))
+    grid = np.stack(np.meshgrid(horizontal, vertical), axis=-1)
+    points = groups.points(grid.reshape(-1, 2))
+    areas = groups.assign(points)[0].reshape(grid.shape[:2])
+    classes = groups.scores(points).argmax(axis=1).reshape(grid.shape[:2])
+    extent = (horizontal[0], horizontal[-1], vertical[0], vertical[-1])
+    axes.imshow(
+        areas % len(_SHADES), origin="lower", extent=extent, cmap=ListedColormap(_SHADES), vmin=0, vmax=len(_SHADES) - 1,
+        interpolation="nearest", aspect="equal",
+    )  # fmt: skip
+    for label in np.unique(labels):
+        rows = labels == label
+        color = _CLASSES[int(label) % len(_CLASSES)]
+        axes.scatter(*x[rows].T, s=9, color=color, alpha=0.65, linewidths=0, label=f"class {label}")
+    for label in np.unique(classes)[1:]:
+        axes.contour(horizontal, vertical, classes >= label, levels=[0.5], colors=_INK, linewidths=1.6)
+    _number(axes, groups)
+    axes.set(xlim=extent[:2], ylim=extent[2:])
+    axes.set_xlabel("first input", fontsize=10)
+    axes.set_ylabel("second input", fontsize=10)
+    axes.tick_params(labelsize=9)
+    axes.legend(fontsize=9, framealpha=0.9, loc="upper right")
+    return figure
+
+
+def _ticks(values, resolution):
+    margin = 0.05 * np.ptp(values)
+    return np.linspace(values.min() - margin, values.max() + margin, resolution)
+
+
+def _number(axes, groups):
+    """Writes each group's number at its most central sample."""
+    features = groups.regions.points.features
+    for group, row in enumerate(groups.representatives):
+        if row[0] >= 0:
+            box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": _INK, "linewidth": 0.6}
+            axes.text(*features[row[0]], str(group), fontsize=9, ha="center", va="center", bbox=box, zorder=5)

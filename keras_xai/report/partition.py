@@ -1,0 +1,269 @@
+"""Lines and planes through the linear pieces of a network as pictures. All build figures directly, without pyplot's state."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_xai.report.classes import checked_names, class_color, class_shade, patch, stroke
+from keras_xai.report.heatmap import draw_heatmap
+from keras_xai.report.plots import draw_picture, shown_image
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from keras_xai.openbox.line import IntegratedGradients, Line
+    from keras_xai.openbox.plane import Plane
+
+_INK = "#1f2937"
+_NEUTRAL = "#9aa4b0"
+# Of layers, from the first to the last.
+_LAYERS = "viridis"
+
+
+def plane_plot(
+    plane: "Plane",
+    *,
+    class_names: Sequence[str] | None = None,
+    input_names: Sequence[str] | None = None,
+    images: Sequence[np.ndarray] | None = None,
+    by_layer: bool = False,
+    mark_inputs: bool = True,
+) -> "Figure":
+    """Draws a plane through the linear pieces of a network, to scale: distances are those in the input space.
+
+    Each linear piece has a shade of its own in the color of the predicted class. Walls are thin and white, the decision
+    boundary is dark, and the three inputs are marked.
+
+    Args:
+        plane: The plane.
+        class_names: Names of all classes of the model; their indices by default.
+        input_names: Names of the three inputs.
+        images: Three images, `(height, width)` or `(height, width, 1 or 3)`, to show beside the marks of the inputs.
+        by_layer: Whether to color the walls by the layer whose unit changes there, and leave the pieces pale.
+        mark_inputs: Whether to show where the three inputs are.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: If there are not as many names or images as there are classes or inputs.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.openbox import OpenBox
+    >>> from keras_xai.openbox.plane import plane
+    >>> from keras_xai.report.partition import plane_plot
+    >>> model = keras.Sequential([
+    ...     keras.Input((5,)),
+    ...     keras.layers.Dense(8, activation="relu"),
+    ...     keras.layers.Dense(3, activation="softmax"),
+    ... ])
+    >>> inputs = np.random.default_rng(0).normal(size=(3, 5))
+    >>> slice_ = plane(OpenBox(model), *inputs, verbose=0)
+    >>> figure = plane_plot(slice_, class_names=["cat", "dog", "bird"], input_names=["a", "b", "c"])
+    >>> len(figure.axes[0].collections[0].get_paths()) == len(slice_.cells.polygons)
+    True
+    """
+    from matplotlib import colormaps
+    from matplotlib.collections import LineCollection, PolyCollection
+    from matplotlib.figure import Figure
+
+    names = checked_names(class_names, plane.coef.shape[1])
+    for given, what in ((input_names, "input_names"), (images, "images")):
+        if given is not None and len(given) != 3:
+            raise ValueError(f"Expected `{what}` for the three inputs of the plane. Received: {len(given)} of them.")
+    cells = plane.cells
+    (s_low, s_high), (t_low, t_high) = plane.limits
+    frame = plane.lengths([[s_low, t_low], [s_high, t_low], [s_high, t_high], [s_low, t_high]])
+    low, high = frame.min(axis=0), frame.max(axis=0)
+    width, height = (high - low) / (high - low).max()
+    figure = Figure(figsize=(6.2 * width + 1.8, 6.2 * height + 0.4), layout="constrained")
+    axes = figure.add_subplot()
+    shades = np.array([int(name[:8], 16) / 16**8 for name in plane.region_id])
+    colors = [class_shade(k, shades[i], 0.25 if by_layer else 1.0) for i, k in zip(cells.piece, cells.classes, strict=True)]
+    axes.add_collection(PolyCollection([plane.lengths(each) for each in cells.polygons], facecolors=colors, linewidths=0))
+    handles = [patch(class_shade(k, 0.5, 0.25 if by_layer else 1.0), names[k]) for k in np.unique(cells.classes)]
+    # Many walls must not hide what is between them.
+    thin = float(np.clip(20 / np.sqrt(len(plane)), 0.15, 0.8))
+    walls, layers = _walls(plane)
+    if by_layer:
+        tones = colormaps[_LAYERS](np.linspace(0, 0.85, len(plane.layers)))
+        axes.add_collection(LineCollection(walls, colors=tones[layers], linewidths=1.5 * thin))
+        handles += [stroke(tones[layer], plane.layers[layer]) for layer in np.unique(layers)]
+    else:
+        axes.add_collection(LineCollection(walls, colors="white", linewidths=thin))
+    segments = [plane.lengths(each) for each in plane.boundary.segments]
+    axes.add_collection(LineCollection(segments, colors=_INK, linewidths=2.4 if by_layer else 1.6, capstyle="round"))
+    handles.append(stroke(_INK, "decision boundary"))
+    if mark_inputs:
+        _marks(axes, plane.lengths(plane.marks), input_names, images)
+    axes.set_xlabel(f"{len(plane):,} linear pieces; the picture is {high[0] - low[0]:.3g} wide in the input space", fontsize=9)
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal", xticks=[], yticks=[])
+    axes.spines[:].set_color("#c4cad0")
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9)
+    return figure
+
+
+def line_plot(line: "Line", *, class_names: Sequence[str] | None = None) -> "Figure":
+    """Draws the scores along a line, the points where it leaves a linear piece, and those where the predicted class changes.
+
+    Args:
+        line: The line.
+        class_names: Names of all classes of the model; their indices by default.
+
+    Returns:
+        A matplotlib figure. Scores that are never the highest are gray; the ticks below are the breakpoints.
+
+    Raises:
+        ValueError: If there are not as many names as classes.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.openbox import OpenBox
+    >>> from keras_xai.openbox.line import line
+    >>> from keras_xai.report.partition import line_plot
+    >>> model = keras.Sequential([
+    ...     keras.Input((5,)),
+    ...     keras.layers.Dense(8, activation="relu"),
+    ...     keras.layers.Dense(3, activation="softmax"),
+    ... ])
+    >>> start, end = np.random.default_rng(0).normal(size=(2, 5))
+    >>> line_plot(line(OpenBox(model), start, end, verbose=0)).axes[0].get_xlim() == (0, 1)
+    True
+    """
+    from matplotlib.figure import Figure
+
+    num_outputs = line.slopes.shape[1]
+    names = checked_names(class_names, num_outputs)
+    figure = Figure(figsize=(8.0, 4.2), layout="constrained")
+    axes, rug = figure.subplots(2, 1, sharex=True, height_ratios=(12, 1))
+    # One score alone is compared with zero.
+    scores = line.breakpoint_scores if num_outputs > 1 else np.pad(line.breakpoint_scores, ((0, 0), (1, 0)))
+    ends = np.array([0.0, *line.crossings, 1.0])
+    for low, high, k in zip(ends[:-1], ends[1:], line.classes, strict=True):
+        axes.axvspan(low, high, color=class_shade(k, 0.5, 0.4), linewidth=0)
+    winners = np.unique(line.classes)
+    for k in sorted(range(scores.shape[1]), key=lambda k: k in winners):
+        style = {"color": class_color(k), "lw": 1.8, "label": names[k]} if k in winners else {"color": _NEUTRAL, "lw": 0.7}
+        axes.plot(line.breakpoints, scores[:, k], **style)
+    for t in line.crossings:
+        axes.axvline(t, color=_INK, linewidth=1.0, linestyle="--")
+        highest = float(np.interp(t, line.breakpoints, scores.max(axis=1)))
+        axes.plot([t], [highest], marker="o", markersize=4, color=_INK)
+        axes.annotate(
+            f"{t:.3f}", (t, 1), (3, -4), xycoords=("data", "axes fraction"), textcoords="offset points", va="top", fontsize=9
+        )
+    rug.vlines(line.breakpoints, 0, 1, color=_INK, linewidth=float(np.clip(60 / len(line), 0.2, 0.8)))
+    rug.set(yticks=[], ylim=(0, 1), xlim=(0, 1))
+    rug.set_xlabel(f"t, from the start (0) to the end (1); {len(line)} linear pieces, one tick for each change", fontsize=10)
+    axes.set_ylabel("score", fontsize=10)
+    for each in (axes, rug):
+        each.tick_params(labelsize=9)
+        each.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(bottom=False)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=9, title="predicted", title_fontsize=9)
+    return figure
+
+
+def gradients_plot(
+    line: "Line",
+    gradients: "IntegratedGradients",
+    *,
+    images: Sequence[np.ndarray] | None = None,
+    class_names: Sequence[str] | None = None,
+) -> "Figure":
+    """Draws exact integrated gradients of an image as a heatmap, beside the images at both ends of the line.
+
+    Args:
+        line: A line between two images, `(height, width)` or `(height, width, channels)`.
+        gradients: `line.integrated_gradients()`. Of several channels the sum is drawn.
+        images: The two images, where the inputs themselves are not fit to be looked at.
+        class_names: Names of all classes of the model; their indices by default.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: If the inputs are not images, or the arguments do not belong together.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.openbox import OpenBox
+    >>> from keras_xai.openbox.line import line
+    >>> from keras_xai.report.partition import gradients_plot
+    >>> model = keras.Sequential([
+    ...     keras.Input((6, 6, 1)),
+    ...     keras.layers.Conv2D(4, 3, activation="relu"),
+    ...     keras.layers.Flatten(),
+    ...     keras.layers.Dense(3, activation="softmax"),
+    ... ])
+    >>> image = np.random.default_rng(0).random((6, 6, 1))
+    >>> way = line(OpenBox(model), np.zeros_like(image), image, verbose=0)
+    >>> figure = gradients_plot(way, way.integrated_gradients(verbose=0))
+    >>> [axes.get_title() for axes in figure.axes[:2]]
+    ['start', 'end']
+    """
+    from matplotlib.figure import Figure
+
+    names = checked_names(class_names, line.slopes.shape[1])
+    shown = line.inputs([0.0, 1.0]) if images is None else images
+    if isinstance(shown, dict) or len(shown) != 2 or np.ndim(gradients.attribution) not in (2, 3):
+        raise ValueError(
+            "Expected a line between two images, of shape (height, width) or (height, width, channels), and two `images` if any. "
+            f"Received: attributions of shape {np.shape(gradients.attribution)}."
+        )
+    figure = Figure(figsize=(8.4, 3.0), layout="constrained")
+    panels = figure.subplots(1, 3)
+    for axes, source, title in zip(panels[:2], shown, ("start", "end"), strict=True):
+        draw_picture(axes, source)
+        axes.set_title(title, fontsize=10)
+    draw_heatmap(panels[2], gradients.attribution, outline=np.asarray(shown[1]))
+    for axes in panels:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(color="#c4cad0", linewidth=0.8)
+    target = names[gradients.target] if line.slopes.shape[1] > 1 else ""
+    panels[2].set_title(f"attribution to the score {target}".rstrip(), fontsize=10)
+    panels[2].set_xlabel(f"sum {gradients.difference:+.3f}: score at the end minus at the start", fontsize=8)
+    bar = figure.colorbar(panels[2].images[0], ax=panels[2], shrink=0.85)
+    bar.ax.tick_params(labelsize=8)
+    return figure
+
+
+def _walls(plane):
+    """Edges inside the rectangle, in lengths, and the index of the layer of each."""
+    starts = [plane.lengths(polygon) for polygon in plane.polygons]
+    edges = np.concatenate([np.stack([points, np.roll(points, -1, axis=0)], axis=1) for points in starts])
+    layers = np.concatenate(plane.edge_layers)
+    return edges[layers >= 0], layers[layers >= 0]
+
+
+def _marks(axes: "Axes", marks, names, images):
+    from matplotlib.offsetbox import AnnotationBbox, DrawingArea, OffsetImage, TextArea, VPacker
+
+    axes.scatter(*marks.T, s=34, color=_INK, edgecolors="white", linewidths=1.0, zorder=5)
+    for i, mark in enumerate(marks):
+        parts: list[DrawingArea | OffsetImage | TextArea] = []
+        if images is not None:
+            pixels = shown_image(images[i])
+            parts.append(OffsetImage(pixels, zoom=34 / max(pixels.shape[:2]), cmap="gray", interpolation="nearest"))
+        if names is not None:
+            parts.append(TextArea(str(names[i]), textprops={"fontsize": 9, "color": _INK}))
+        if parts:
+            # Outward, so that labels are not on one another nor on what is between the inputs.
+            outward = 1 if mark[0] >= marks[:, 0].mean() else -1
+            label = AnnotationBbox(
+                VPacker(children=parts, pad=0, sep=2, align="center"),
+                mark,
+                (7.0 * outward, 0.0),
+                boxcoords="offset points",
+                box_alignment=((1 - outward) / 2, 0.5),
+                pad=0.2,
+                bboxprops={"ec": "#c4cad0", "alpha": 0.9},
+            )
+            label.set_zorder(6)
+            axes.add_artist(label)

@@ -1,0 +1,59 @@
+"""Pictures of decision features and boundary features."""
+
+import numpy as np
+import pytest
+
+from keras_xai.openbox import Facets, OpenBox
+from keras_xai.report import boundary_plot, decision_plot
+
+
+def _facets(normals):
+    k = len(normals)
+    names = tuple(f"reason {i}" for i in range(k))
+    return Facets(normals, np.ones(k), np.arange(1.0, k + 1), ("conv",) * k, ((0,),) * k, names)
+
+
+def _drawn(figure):
+    return [axes for axes in figure.axes if axes.axison and axes.images]
+
+
+def test_decision_features_stand_beneath_their_images_on_one_scale():
+    features = np.random.default_rng(0).normal(size=(7, 4, 5, 2))
+    images = np.random.default_rng(1).random((7, 4, 5, 3))
+    figure = decision_plot(features, images, titles=list("abcdefg"))
+    shown = {id(axes): axes for axes in _drawn(figure)}
+    assert len(shown) == 14
+    heatmaps = [axes.images[0] for axes in shown.values() if axes.images[0].get_array().ndim == 2]
+    assert len(heatmaps) == 7
+    limit = np.abs(features.sum(axis=3)).max()
+    assert {heatmap.get_clim() for heatmap in heatmaps} == {(-limit, limit)}
+    found = {tuple(np.asarray(heatmap.get_array()).ravel().round(9)) for heatmap in heatmaps}
+    assert found == {tuple(each.ravel().round(9)) for each in features.sum(axis=3)}
+    assert [axes.get_title() for axes in shown.values() if axes.get_title()] == list("abcdefg")
+
+
+def test_each_facet_is_drawn_with_its_distance_and_reason():
+    normals = np.random.default_rng(0).normal(size=(6, 4, 5, 1))
+    figure = boundary_plot(_facets(normals), np.zeros((4, 5, 1)))
+    drawn = _drawn(figure)
+    assert len(drawn) == 7
+    for place, normal, number in zip(drawn[1:], normals, range(6), strict=True):
+        np.testing.assert_allclose(place.images[0].get_array(), normal[..., 0] / np.abs(normal).max())
+        assert place.get_title() == f"distance {number + 1}" and place.get_xlabel() == f"reason {number}"
+
+
+def test_real_facets(trained, digits):
+    x = digits[0][1500:1501]
+    (found,) = OpenBox(trained("cnn"))(x, verbose=0).nearest_facets(3, verbose=0)
+    assert len(_drawn(boundary_plot(found, x[0]))) == 4
+
+
+def test_what_does_not_belong_together_is_refused():
+    with pytest.raises(ValueError, match="same number, height and width"):
+        decision_plot(np.zeros((2, 4, 4)), np.zeros((3, 4, 4)))
+    with pytest.raises(ValueError, match="title for each of 2 images. Received: 1"):
+        decision_plot(np.ones((2, 4, 4)), np.zeros((2, 4, 4)), titles=["a"])
+    with pytest.raises(ValueError, match="at least one facet"):
+        boundary_plot(_facets(np.zeros((0, 4, 4, 1))), np.zeros((4, 4)))
+    with pytest.raises(ValueError, match="height and width"):
+        boundary_plot(_facets(np.zeros((2, 5, 4, 1))), np.zeros((4, 4)))

@@ -2,6 +2,8 @@
 
 import pathlib
 
+import gallery_features
+import gallery_partition
 import keras
 import matplotlib
 import numpy as np
@@ -97,6 +99,11 @@ def _draw(app):
     folder.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context({"font.size": 10}):
         draw_polytopes(folder / "polytopes.png")
+        gallery_features.draw_features(folder / "decision_features.png", folder / "boundary_features.png")
+        gallery_partition.draw_plane_moons(folder / "plane_moons.png")
+        gallery_partition.draw_plane_digits(folder / "plane_digits.png")
+        gallery_partition.draw_line_digits(folder / "line_digits.png")
+        gallery_partition.draw_gradients_digits(folder / "gradients_digits.png")
 
 
 def setup(app):

@@ -29,7 +29,12 @@ def spirals():
     with in_dtype("float64"):
         keras.utils.set_random_seed(0)
         model = keras.Sequential(
-            [keras.Input((2,)), keras.layers.Dense(12, "relu"), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")]
+            [
+                keras.Input((2,)),
+                keras.layers.Dense(12, "relu"),
+                keras.layers.Dense(8, "relu"),
+                keras.layers.Dense(3, "softmax"),
+            ]
         )
         model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
         model.fit(x, labels, epochs=15, verbose=0)
@@ -48,7 +53,9 @@ def _solved(rows, values, norm):
                 {"type": "ineq", "fun": lambda s: rows @ s[:-1] + values},
                 {"type": "ineq", "fun": lambda s: np.concatenate([s[-1] - s[:-1], s[-1] + s[:-1]])},
             ]
-            result = minimize(lambda s: s[-1], np.append(start, 3), constraints=constraints, options={"maxiter": 500, "ftol": 1e-14})
+            result = minimize(
+                lambda s: s[-1], np.append(start, 3), constraints=constraints, options={"maxiter": 500, "ftol": 1e-14}
+            )
             step = result.x[:-1]
         else:
             constraints = [{"type": "ineq", "fun": lambda s: rows @ s + values}]

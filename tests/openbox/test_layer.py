@@ -32,7 +32,9 @@ def test_pieces_are_those_of_the_rest_of_the_model(number, trained, digits):
 
 def test_later_layers_have_fewer_regions(trained, digits):
     x = digits[0][1200:1700]
-    counts = [len(set(OpenBox(trained("mlp"), layer=layer)(x, verbose=0).region_id)) for layer in (None, _hidden(trained("mlp"), 1))]
+    counts = [
+        len(set(OpenBox(trained("mlp"), layer=layer)(x, verbose=0).region_id)) for layer in (None, _hidden(trained("mlp"), 1))
+    ]
     assert counts[0] > 2 * counts[1] > 0
 
 

@@ -35,7 +35,7 @@ class IntegratedGradients:
     gap: float
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Line:
     """The straight line from one input to another, divided into the linear pieces of a network. Made by `line`.
 
@@ -57,6 +57,9 @@ class Line:
     crossings: np.ndarray
     classes: np.ndarray
     _section: Section
+
+    def __repr__(self) -> str:
+        return f"<Line of {len(self)} linear pieces>"
 
     def __len__(self) -> int:
         return len(self.region_id)
@@ -190,6 +193,10 @@ def line(box: "OpenBox", start: Any, end: Any, *, verbose: Any = "auto") -> Line
     >>> gradients = way.integrated_gradients(verbose=0)
     >>> gradients.attribution.shape, gradients.gap < 1e-9
     ((5,), True)
+
+    Reference:
+
+    - [Sotoudeh and Thakur, 2019](https://arxiv.org/abs/1908.06214) compute such lines by walking through the layers.
     """
     space, vectors = read_inputs(box, {"start": start, "end": end})
     if (vectors[0] == vectors[1]).all():
@@ -227,6 +234,7 @@ class _Segment:
 
 def _segments(section: Section) -> Iterator[list[_Segment]]:
     """The linear pieces from t = 0 to 1 in any order, batch by batch."""
+    short = max(_SHORT, section.resolution)
     uncovered = [(0.0, 1.0)]
     while uncovered:
         batch, uncovered = uncovered[: section.batch_size], uncovered[section.batch_size :]
@@ -238,10 +246,10 @@ def _segments(section: Section) -> Iterator[list[_Segment]]:
             behind, ahead = speeds > 0, speeds < 0
             first = max(low, middle - (walls[behind] / speeds[behind]).min(initial=np.inf))
             last = min(high, middle + (walls[ahead] / -speeds[ahead]).min(initial=np.inf))
-            if last - first > _SHORT:
+            if last - first > short:
                 found.append(_Segment(views.names[i], first, views.slopes[i, :, 0]))
             # Where the middle is on several walls at once, its region may be that point alone: then this is a cut in two.
-            uncovered += [(a, b) for a, b in ((low, first), (last, high)) if b - a > _SHORT]
+            uncovered += [(a, b) for a, b in ((low, first), (last, high)) if b - a > short]
         yield found
 
 

@@ -22,7 +22,7 @@ _MARGIN = 0.25
 _PARALLEL = 1e-8
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Plane:
     """A rectangle of a plane through the input space, divided into the linear pieces of a network. Made by `plane`.
 
@@ -34,8 +34,9 @@ class Plane:
         areas: `(n,)`, share of the rectangle's area that each polygon has.
         coef: `(n, C, 2)`, the derivatives of the scores by s and t on each polygon.
         intercept: `(n, C)`: the scores at a point p of polygon i are `coef[i] p + intercept[i]`.
-        layers: For each polygon, the layer whose unit changes at each edge, that from a vertex to the next; `None` for a side
-            of the rectangle.
+        layers: Paths of the layers that have walls, in the order in which the network calls them.
+        edge_layers: For each polygon `(v,)`, the index in `layers` of the layer whose unit changes at each edge, that from a
+            vertex to the next; -1 for a side of the rectangle.
         limits: `((lowest s, highest s), (lowest t, highest t))` of the rectangle.
         marks: `(3, 2)`, where the three inputs are.
     """
@@ -45,10 +46,14 @@ class Plane:
     areas: np.ndarray
     coef: np.ndarray
     intercept: np.ndarray
-    layers: list[tuple[str | None, ...]]
+    layers: tuple[str, ...]
+    edge_layers: list[np.ndarray]
     limits: tuple[tuple[float, float], tuple[float, float]]
     marks: np.ndarray
     _section: Section
+
+    def __repr__(self) -> str:
+        return f"<Plane of {len(self)} linear pieces>"
 
     def __len__(self) -> int:
         return len(self.polygons)
@@ -216,7 +221,7 @@ def plane(
 
     Reference:
 
-    - [Humayun et al., 2023](https://doi.org/10.1109/CVPR52729.2023.00369) compute such slices by walking through the layers.
+    - [Humayun et al., 2023](https://arxiv.org/abs/2302.12828) compute such slices by walking through the layers.
     """
     space, vectors = read_inputs(box, {"corner": corner, "second": second, "third": third})
     along, across, marks = _axes(vectors, orthonormal)
@@ -228,14 +233,19 @@ def plane(
     unit = Section(box, space, vectors[0] + low @ axes, size[:, np.newaxis] * axes)
     pieces = [piece for batch in progress(tiles(unit), None, verbose) for piece in batch]
     coef = np.stack([piece.slopes for piece in pieces]) / size
-    layout = unit.geometry.layout(space.arrays(vectors))
+    groups = unit.geometry.layout(space.arrays(vectors)).groups
+    layers = tuple(dict.fromkeys(group.step.path for group in groups))
+    # Group 0 is for walls of index -1, the sides.
+    starts = [group.start for group in groups]
+    layer_of_group = np.array([-1, *(layers.index(group.step.path) for group in groups)])
     return Plane(
         polygons=[low + piece.polygon * size for piece in pieces],
         region_id=np.array([piece.name for piece in pieces]),
         areas=np.array([area(piece.polygon) for piece in pieces]),
         coef=coef,
         intercept=np.stack([piece.scores for piece in pieces]) - coef @ low,
-        layers=[tuple(layout.locate(j)[0].step.path if j >= 0 else None for j in piece.walls) for piece in pieces],
+        layers=layers,
+        edge_layers=[layer_of_group[np.searchsorted(starts, piece.walls, side="right")] for piece in pieces],
         limits=rectangle,
         marks=marks,
         _section=Section(box, space, vectors[0], axes),

@@ -1,13 +1,11 @@
-"""Convex polygons: vertices `(v, 2)`, counter-clockwise, and a label for each edge, that from a vertex to the next.
-
-All functions are meant for polygons in the unit square: what is narrower than `WIDTH` is rounding error.
-"""
+"""Convex polygons in the unit square: vertices `(v, 2)`, counter-clockwise, and a label for each edge to the next vertex."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
+# What is narrower in the unit square may come from the rounding of cuts alone.
 WIDTH = 1e-13
 # A line that cuts no deeper leaves a polygon as it is.
 _DEPTH = 1e-14
@@ -23,7 +21,7 @@ def area(polygon: np.ndarray) -> float:
     return float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]) / 2)
 
 
-def is_sliver(polygon: np.ndarray) -> bool:
+def is_sliver(polygon: np.ndarray, width: float = WIDTH) -> bool:
     """Whether a polygon is so narrow that rounding error may have made it."""
     if len(polygon) < 3:
         return True
@@ -33,7 +31,7 @@ def is_sliver(polygon: np.ndarray) -> bool:
     for (px, py), (qx, qy) in zip(points, [*points[1:], *points[:1]], strict=True):
         twice_area += (px - x) * (qy - y) - (qx - x) * (py - y)
         perimeter += math.hypot(qx - px, qy - py)
-    return twice_area <= WIDTH * perimeter
+    return twice_area <= width * perimeter
 
 
 def clip(polygon: np.ndarray, labels: Sequence[int], values: np.ndarray, label: int) -> tuple[np.ndarray, list[int]]:
@@ -86,13 +84,14 @@ def intersect(normals: np.ndarray, offsets: np.ndarray, distances: np.ndarray) -
     return polygon, labels
 
 
-def subtract(polygon: np.ndarray, normals: np.ndarray, offsets: np.ndarray) -> list[np.ndarray] | None:
+def subtract(polygon: np.ndarray, normals: np.ndarray, offsets: np.ndarray, width: float) -> list[np.ndarray] | None:
     """What is left of a polygon without the points where `normals . p + offsets >= 0`.
 
     Args:
         polygon: Vertices `(v, 2)`.
         normals: `(k, 2)`, of length 1.
         offsets: `(k,)`.
+        width: Of slivers.
 
     Returns:
         Convex polygons, slivers left out; `None` if there is nothing to take away but slivers.
@@ -104,9 +103,9 @@ def subtract(polygon: np.ndarray, normals: np.ndarray, offsets: np.ndarray) -> l
             continue
         parts.append(side(polygon, -values))
         polygon = side(polygon, values)
-        if is_sliver(polygon):
+        if is_sliver(polygon, width):
             return None
-    return [part for part in parts if not is_sliver(part)]
+    return [part for part in parts if not is_sliver(part, width)]
 
 
 def side(polygon: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -42,7 +42,13 @@ class Section:
         box: Of the network.
         space: The input space.
         origin: Vector `(d,)`.
-        axes: Vectors `(k, d)`.
+        axes: Vectors `(k, d)`, not zero.
+
+    Raises:
+        ValueError: If coordinates from 0 to 1 are hardly apart in the input space.
+
+    Attributes:
+        resolution: By how much coordinates must differ to be told apart in the input space, in double precision.
     """
 
     def __init__(self, box: "OpenBox", space: Space, origin: np.ndarray, axes: np.ndarray):
@@ -51,6 +57,13 @@ class Section:
         self.axes = axes
         self.batch_size = box._batch_size
         self.geometry: Programs = box._geometry
+        largest = np.abs(origin) + np.abs(axes).sum(axis=0)
+        self.resolution = 16 * np.finfo("float64").eps * float(largest.max() / np.abs(axes).max(axis=1).min())
+        if self.resolution > 1e-3:
+            raise ValueError(
+                "Expected a line or rectangle that is larger than rounding error. Received: one whose points differ by no more than "
+                f"{np.abs(axes).max(axis=1).min():.1e} in any entry, for entries of up to {np.abs(origin).max():.1e}."
+            )
         self._fingerprint = self.geometry.fingerprint()
         # A batch dimension of one is spread over the batch inside the program.
         self._tangents = space.arrays(axes[:, np.newaxis])

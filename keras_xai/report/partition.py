@@ -10,6 +10,7 @@ from keras_xai.report.heatmap import draw_heatmap
 from keras_xai.report.plots import draw_picture, shown_image
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -85,7 +86,7 @@ def plane_plot(
     shades = np.array([int(name[:8], 16) / 16**8 for name in plane.region_id])
     colors = [class_shade(k, shades[i], 0.25 if by_layer else 1.0) for i, k in zip(cells.piece, cells.classes, strict=True)]
     axes.add_collection(PolyCollection([plane.lengths(each) for each in cells.polygons], facecolors=colors, linewidths=0))
-    handles = [patch(class_shade(k, 0.5, 0.25 if by_layer else 1.0), names[k]) for k in np.unique(cells.classes)]
+    handles: list[Artist] = [patch(class_shade(k, 0.5, 0.25 if by_layer else 1.0), names[k]) for k in np.unique(cells.classes)]
     # Many walls must not hide what is between them.
     thin = float(np.clip(20 / np.sqrt(len(plane)), 0.15, 0.8))
     walls, layers = _walls(plane)
@@ -243,11 +244,11 @@ def _walls(plane):
 
 
 def _marks(axes: "Axes", marks, names, images):
-    from matplotlib.offsetbox import AnnotationBbox, DrawingArea, OffsetImage, TextArea, VPacker
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage, TextArea, VPacker
 
-    axes.scatter(*marks.T, s=34, color=_INK, edgecolors="white", linewidths=1.0, zorder=5)
+    axes.scatter(marks[:, 0], marks[:, 1], s=34, color=_INK, edgecolors="white", linewidths=1.0, zorder=5)
     for i, mark in enumerate(marks):
-        parts: list[DrawingArea | OffsetImage | TextArea] = []
+        parts: list[Artist] = []
         if images is not None:
             pixels = shown_image(images[i])
             parts.append(OffsetImage(pixels, zoom=34 / max(pixels.shape[:2]), cmap="gray", interpolation="nearest"))

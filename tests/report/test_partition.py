@@ -1,0 +1,127 @@
+"""Pictures of lines and planes show all that was computed, where it is."""
+
+import io
+
+import keras
+import numpy as np
+import pytest
+
+from keras_xai.openbox import OpenBox
+from keras_xai.openbox.line import line
+from keras_xai.openbox.plane import plane
+from keras_xai.report.partition import gradients_plot, line_plot, plane_plot
+
+
+@pytest.fixture(scope="module")
+def box():
+    keras.utils.set_random_seed(0)
+    hidden = [
+        keras.layers.Conv2D(2, 3, activation="relu", bias_initializer="normal", name="one"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(6, "relu", name="two"),
+    ]
+    return OpenBox(keras.Sequential([keras.Input((5, 4, 1)), *hidden, keras.layers.Dense(3)]), dtype="float64", batch_size=64)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).normal(size=(3, 5, 4, 1))
+
+
+@pytest.fixture(scope="module")
+def sliced(box, images):
+    return plane(box, *images, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def way(box, images):
+    return line(box, *images[:2], verbose=0)
+
+
+def _labels(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def _saved(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def test_plane_shows_cells_walls_boundary_and_inputs_to_scale(sliced, images):
+    figure = plane_plot(sliced, class_names=["cat", "dog", "bird"], input_names="abc", images=images)
+    (axes,) = figure.axes
+    cells, walls, boundary, marks = axes.collections
+    assert len(cells.get_paths()) == len(sliced.cells.polygons)
+    assert len(walls.get_segments()) == sum((layers >= 0).sum() for layers in sliced.edge_layers)
+    assert len(boundary.get_segments()) == len(sliced.boundary.segments)
+    apart = np.linalg.norm(np.diff(images[[0, 1, 2, 0]], axis=0).reshape(3, -1), axis=1)
+    offsets = np.asarray(marks.get_offsets())
+    np.testing.assert_allclose(np.linalg.norm(np.diff(offsets[[0, 1, 2, 0]], axis=0), axis=1), apart)
+    assert axes.get_aspect() == 1
+    assert _labels(figure) == [("cat", "dog", "bird")[k] for k in np.unique(sliced.cells.classes)] + ["decision boundary"]
+    assert len(axes.artists) == 3
+    assert _saved(figure).startswith(b"\x89PNG")
+
+
+def test_cells_of_one_class_have_shades_of_one_color(sliced):
+    colors = plane_plot(sliced).axes[0].collections[0].get_facecolor()[:, :3]
+    for k in np.unique(sliced.cells.classes):
+        tints = 1 - colors[sliced.cells.classes == k]
+        shares = tints / tints.max(axis=1, keepdims=True)
+        np.testing.assert_allclose(shares, shares[:1].repeat(len(shares), axis=0), atol=1e-9)
+        assert len(np.unique(tints, axis=0)) > 1
+
+
+def test_walls_in_the_colors_of_their_layers(sliced):
+    figure = plane_plot(sliced, by_layer=True, mark_inputs=False)
+    _, walls, _ = figure.axes[0].collections
+    assert len(np.unique(walls.get_colors(), axis=0)) == 2
+    assert _labels(figure)[-3:] == ["one.relu", "two.relu", "decision boundary"]
+
+
+def test_line_shows_scores_breakpoints_and_crossings(way):
+    figure = line_plot(way, class_names=["cat", "dog", "bird"])
+    axes, rug = figure.axes
+    curves = [curve for curve in axes.get_lines() if len(curve.get_xdata()) == len(way) + 1]
+    drawn = np.sort([curve.get_ydata() for curve in curves], axis=0)
+    np.testing.assert_allclose(drawn, np.sort(way.breakpoint_scores.T, axis=0))
+    ticks = [segment[0, 0] for segment in rug.collections[0].get_segments()]
+    np.testing.assert_array_equal(ticks, way.breakpoints)
+    dots = [curve.get_xdata()[0] for curve in axes.get_lines() if curve.get_marker() == "o"]
+    np.testing.assert_array_equal(dots, way.crossings)
+    assert set(_labels(figure)) == {("cat", "dog", "bird")[k] for k in way.classes}
+    assert _saved(figure).startswith(b"\x89PNG")
+
+
+def test_one_score_is_drawn_beside_zero(box):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(1)])
+    way = line(OpenBox(model), [-1.0, 0.0], [1.0, 1.0], verbose=0)
+    curves = [curve.get_ydata() for curve in line_plot(way).axes[0].get_lines() if len(curve.get_xdata()) == len(way) + 1]
+    assert len(curves) == 2 and any((curve == 0).all() for curve in curves)
+
+
+def test_gradients_beside_the_images(way, images):
+    gradients = way.integrated_gradients(1, verbose=0)
+    start, end, attribution, _ = gradients_plot(way, gradients).axes
+    np.testing.assert_allclose(start.images[0].get_array(), images[0, ..., 0])
+    np.testing.assert_allclose(end.images[0].get_array(), images[1, ..., 0])
+    drawn = attribution.images[0]
+    np.testing.assert_allclose(drawn.get_array(), gradients.attribution[..., 0])
+    low, high = drawn.get_clim()
+    assert -low == high == np.abs(gradients.attribution).max()
+    assert f"{gradients.difference:+.3f}" in attribution.get_xlabel()
+
+
+def test_bad_arguments(sliced, way, images):
+    with pytest.raises(ValueError, match="3 classes. Received: 2 names"):
+        plane_plot(sliced, class_names=["cat", "dog"])
+    with pytest.raises(ValueError, match="`images` for the three inputs of the plane. Received: 2"):
+        plane_plot(sliced, images=images[:2])
+    with pytest.raises(ValueError, match="3 classes. Received: 4 names"):
+        line_plot(way, class_names="abcd")
+    keras.utils.set_random_seed(0)
+    flat = line(OpenBox(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])), np.zeros(4), np.ones(4), verbose=0)
+    with pytest.raises(ValueError, match="Expected a line between two images"):
+        gradients_plot(flat, flat.integrated_gradients(verbose=0))

@@ -7,8 +7,6 @@ import numpy as np
 from sklearn.datasets import load_digits, make_moons
 
 from keras_xai.openbox import OpenBox
-from keras_xai.openbox.line import line
-from keras_xai.openbox.plane import plane
 from keras_xai.report.classes import class_color
 from keras_xai.report.partition import gradients_plot, line_plot, plane_plot
 
@@ -19,7 +17,7 @@ def draw_plane_moons(path):
     """All linear pieces of a network of two inputs, with the walls of its three layers."""
     box, x, y = _moons()
     limits = ((-1.7, 2.7), (-1.4, 1.9))
-    whole = plane(box, [0.0, 0.0], [1.0, 0.0], [0.0, 1.0], limits=limits, verbose=0)
+    whole = box.plane([0.0, 0.0], [1.0, 0.0], [0.0, 1.0], limits=limits, verbose=0)
     figure = plane_plot(whole, class_names=["upper moon", "lower moon"], by_layer=True, mark_inputs=False)
     colors = [class_color(k) for k in y]
     figure.axes[0].scatter(*x.T, s=10, c=colors, edgecolors="white", linewidths=0.4, zorder=3)
@@ -30,7 +28,7 @@ def draw_plane_digits(path):
     """The plane through three digits, divided by a convolutional network with max pooling."""
     box, images, labels = _digits()
     chosen = [int(np.flatnonzero(labels == digit)[40]) for digit in (0, 3, 6)]
-    through = plane(box, *images[chosen], orthonormal=True, verbose=0)
+    through = box.plane(*images[chosen], orthonormal=True, verbose=0)
     plane_plot(through, images=images[chosen]).savefig(path, dpi=_DPI)
 
 
@@ -48,7 +46,7 @@ def draw_gradients_digits(path):
 def _way():
     box, images, labels = _digits()
     start, end = (int(np.flatnonzero(labels == digit)[40]) for digit in (3, 8))
-    return line(box, images[start], images[end], verbose=0), 8
+    return box.line(images[start], images[end], verbose=0), 8
 
 
 @functools.cache

@@ -1,22 +1,37 @@
 """Networks as the exact linear pieces that they consist of."""
 
 import importlib
+from typing import TYPE_CHECKING
 
 from keras_xai.kinds import UnsupportedLayerError
 from keras_xai.openbox.converter import OpenBox
-from keras_xai.openbox.counterfactuals import Counterfactuals
+from keras_xai.openbox.geometry import Counterfactuals, Facets, Polytope
+from keras_xai.openbox.grouping import Fidelity, Flattened, RegionGroups, fidelity_curve, flatten, merge, prune
+from keras_xai.openbox.partition import IntegratedGradients, Line, Plane
 from keras_xai.openbox.pieces import LinearPieces, Walls
-from keras_xai.openbox.polytope import Facets, Polytope
+
+if TYPE_CHECKING:
+    from keras_xai.openbox.classifier import RegionClassifier
 
 __all__ = [
     "Counterfactuals",
     "Facets",
+    "Fidelity",
+    "Flattened",
+    "IntegratedGradients",
+    "Line",
     "LinearPieces",
     "OpenBox",
+    "Plane",
     "Polytope",
     "RegionClassifier",
+    "RegionGroups",
     "UnsupportedLayerError",
     "Walls",
+    "fidelity_curve",
+    "flatten",
+    "merge",
+    "prune",
 ]
 
 

@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 from keras_xai.graph.inputs import progress
 from keras_xai.openbox import regions_file
 from keras_xai.openbox.labels import classes_of, num_classes_of, places_of
-from keras_xai.openbox.regions import Regions
-from keras_xai.openbox.stream import Stream, is_dataset
+from keras_xai.openbox.regions import Regions, check_cache_bytes
+from keras_xai.openbox.stream import Stream, graph_of_samples
 from keras_xai.openbox.tabular import hold_features, rows_of_features, takes_vectors
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
     and those used last are kept at hand.
 
     Methods take what the model takes: arrays of any rank, lists, dicts, a `tf.data.Dataset`; for a model of one input of
-    shape `(n, d)` also a pandas `DataFrame`. The input shape is that of the samples given to `fit`.
+    shape `(n, d)` also a pandas `DataFrame`. The input shape is that of the samples given to `fit`. For a box of a hidden layer
+    they take the model's inputs all the same; regions and pieces are then those of the layer's output.
 
     Args:
         box: The network. The model must give one score or probability for each class; or one in all, the logit or
@@ -55,8 +56,8 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
     True
     >>> classifier.classes_.tolist()
     ['left', 'right']
-    >>> sum(np.unique(classifier.apply(x), return_counts=True)[1]) == 100
-    True
+    >>> classifier.apply(x).shape, len(classifier.regions_) < 100
+    ((100,), True)
     """
 
     def __init__(self, box: "OpenBox", *, cache_bytes: int = 2**28, verbose: Any = "auto"):
@@ -65,7 +66,8 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     def __sklearn_clone__(self) -> "RegionClassifier":
-        # The clones share the box: it holds nothing of a fit, and a copy would be one of the whole model.
+        # The clones share the box: it holds nothing of a fit, and a copy would be one of the whole model. That is what
+        # scikit-learn before 1.3 makes, which does not call this method.
         return type(self)(**self.get_params(deep=False))
 
     def fit(self, X: Any, y: Any = None) -> "RegionClassifier":  # noqa: N803
@@ -87,9 +89,9 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         return self._fit(self.box, X, y)
 
     def _fit(self, box, x, y):
-        _check_cache(self.cache_bytes)
+        check_cache_bytes(self.cache_bytes)
         num_classes = num_classes_of(box._network)
-        stream = Stream(rows_of_features(self, box, x), box._network.graph, box.batch_size)
+        stream = Stream(rows_of_features(self, box, x), box)
         classes = classes_of(y, num_classes, stream.num_samples)
         batches = iter(progress(stream, stream.num_batches, self.verbose))
         first = next(batches)  # of a model that takes several shapes, the first samples decide
@@ -131,7 +133,10 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
             ValueError: If `X` is not as described.
             RuntimeError: If the model's weights have changed since `fit`.
         """
-        return self._decisions(self._each_batch(X, "evaluate"))
+        scores = self._each_batch(X, "evaluate")
+        if scores.shape[1] > 2:
+            return scores
+        return scores[:, 0] if scores.shape[1] == 1 else scores[:, 1] - scores[:, 0]
 
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
         """The probability of each class.
@@ -221,21 +226,15 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
             ValueError: If an argument is not as described.
             RuntimeError: If the model's weights have changed since `fit`.
         """
-        from keras_xai.openbox.table import region_table
+        from keras_xai.openbox.table import check_arguments, region_table
 
         check_is_fitted(self)
-        if is_dataset(X):
-            raise ValueError("Expected the samples as arrays, to be read more than once in one order. Received: a dataset.")
-        if max_regions is not None and (not isinstance(max_regions, (int, np.integer)) or max_regions < 1):
-            raise ValueError(f"Expected `max_regions` to be a positive integer or None. Received: max_regions={max_regions!r}")
-        if radius not in (None, 1, 2, np.inf):
-            raise ValueError(f"Expected `radius` to be None or the norm 1, 2 or numpy.inf. Received: radius={radius!r}")
+        check_arguments(X, max_regions, radius)
         stream = self._stream(X)
         places = places_of(y, self.classes_, stream.num_samples)
         numbers = self.apply(X)
-        return region_table(
-            self.regions_, stream, numbers, places, classes=self.classes_, max_regions=max_regions, norm=radius
-        )
+        regions, classes = self.regions_, self.classes_
+        return region_table(regions, stream, numbers, places, classes=classes, max_regions=max_regions, norm=radius)
 
     def save(self, path: Any) -> None:
         """Writes the regions to an `.npz` file, which holds no pickled objects and not the model.
@@ -268,12 +267,12 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
             ValueError: If the file is not one of these, is incomplete or corrupted, of a later version, or of another model.
         """
         classifier = cls(box, cache_bytes=cache_bytes, verbose=verbose)
-        _check_cache(cache_bytes)
+        check_cache_bytes(cache_bytes)
         num_classes = num_classes_of(box._network)
         regions, classes, features = regions_file.load(path, box, num_classes=num_classes, cache_bytes=cache_bytes)
         classifier.box_, classifier.regions_, classifier.classes_ = box, regions, classes
         if takes_vectors(box):
-            classifier.n_features_in_ = regions.space.num_dims
+            classifier.n_features_in_ = graph_of_samples(box).input_specs[0].shape[1]
         if len(features):
             classifier.feature_names_in_ = features
         return classifier
@@ -285,11 +284,6 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
 
     def _more_tags(self):  # the same before scikit-learn 1.6
         return {"requires_y": False}
-
-    def _decisions(self, scores):
-        if scores.shape[1] > 2:
-            return scores
-        return scores[:, 0] if scores.shape[1] == 1 else scores[:, 1] - scores[:, 0]
 
     def _each_batch(self, x, method):
         """The arrays that a method of `Regions` gives for all batches, as one."""
@@ -305,9 +299,4 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
     def _stream(self, x):
         array = rows_of_features(self, self.box_, x)
         hold_features(self, self.box_, x, reset=False)
-        return Stream(array, self.box_._network.graph, self.box_.batch_size)
-
-
-def _check_cache(cache_bytes):
-    if not isinstance(cache_bytes, (int, np.integer)) or cache_bytes < 0:
-        raise ValueError(f"Expected `cache_bytes` to be an integer, at least 0. Received: cache_bytes={cache_bytes!r}")
+        return Stream(array, self.box_)

@@ -1,6 +1,5 @@
 """`OpenBox`: a trained network as the linear pieces that it consists of."""
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -8,7 +7,9 @@ import numpy as np
 from keras import ops
 
 from keras_xai.graph.inputs import Samples, progress
+from keras_xai.openbox.names import names_of
 from keras_xai.openbox.network import PiecewiseNetwork
+from keras_xai.openbox.partition import Line, Plane, line, plane
 from keras_xai.openbox.pieces import LinearPieces
 from keras_xai.openbox.programs import Programs
 
@@ -177,6 +178,45 @@ class OpenBox:
 
         return RegionClassifier(self, verbose=verbose).fit(x, y)
 
+    def line(self, start: Any, end: Any, *, verbose: Any = "auto") -> Line:
+        """All linear pieces on the straight line between two inputs, and exact integrated gradients.
+
+        Args:
+            start: One input, in the structure of the model's inputs, with a batch dimension of one or without it.
+            end: Another one.
+            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+
+        Returns:
+            `keras_xai.openbox.Line`.
+
+        Raises:
+            ValueError: If the inputs are not the model's, or are equal.
+        """
+        return line(self, start, end, verbose=verbose)
+
+    def plane(
+        self, corner: Any, second: Any, third: Any, *, limits: Any = None, orthonormal: bool = False, verbose: Any = "auto"
+    ) -> Plane:
+        """All linear pieces in a rectangle of the plane through three inputs, and the exact decision boundary.
+
+        Args:
+            corner: One input, in the structure of the model's inputs, with a batch dimension of one or without it.
+            second: Another one.
+            third: A third one, not on the line through the first two.
+            limits: `((lowest s, highest s), (lowest t, highest t))` of the rectangle; by default it holds the three inputs and a
+                quarter of their extent more on each side.
+            orthonormal: `False` for the coordinates of `corner + s (second - corner) + t (third - corner)`; `True` for Euclidean
+                lengths from the corner, along two directions at right angles.
+            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+
+        Returns:
+            `keras_xai.openbox.Plane`.
+
+        Raises:
+            ValueError: If the inputs are not the model's, or they are on one line; or if the limits are not as described.
+        """
+        return plane(self, corner, second, third, limits=limits, orthonormal=orthonormal, verbose=verbose)
+
     def samples(self, x: Any, *, verbose: Any = 0) -> Samples:
         """Checks what the pieces are asked for: the samples or, for a box of a hidden `layer`, their features.
 
@@ -201,7 +241,7 @@ class OpenBox:
                 inputs = [array.astype(self.dtype) for array in batch]
             f, coef, intercept, patterns = self._pieces.pieces(inputs, picked)
             coefficients = [np.moveaxis(ops.convert_to_numpy(gradient), 0, 1) for gradient in coef]
-            names = _digests(patterns, len(picked))
+            names = names_of(patterns, len(picked))
             scores = ops.convert_to_numpy(f)
             check_finite(scores, start - len(picked), self.dtype)
             yield [scores, picked, ops.convert_to_numpy(intercept).T, names, *coefficients]
@@ -257,13 +297,3 @@ def _choice(outputs, num_outputs, samples):
         return indices[start : start + count]
 
     return of_batch
-
-
-def _digests(patterns, count):
-    """128-bit names of patterns: two samples of different patterns share one with probability 1e-38."""
-    hashes = [hashlib.blake2b(digest_size=16) for _ in range(count)]
-    for pattern in patterns:
-        for digest, row in zip(hashes, ops.convert_to_numpy(pattern), strict=True):
-            digest.update(repr(row.shape).encode())
-            digest.update(row.tobytes())
-    return np.array([digest.hexdigest() for digest in hashes])

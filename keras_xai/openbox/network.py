@@ -112,7 +112,7 @@ class PiecewiseNetwork:
         """
         values = dict(zip(self.graph.inputs, inputs, strict=True))
         given = None if patterns is None else iter(patterns)
-        used = []
+        used: list = []
         walls: list[Wall] = []
         with arithmetic(self.dtype):
             for step in self.graph.steps:

@@ -7,9 +7,9 @@ import numpy as np
 from keras import ops
 
 from keras_xai.graph.inputs import Samples, progress
-from keras_xai.openbox.counterfactuals import Counterfactuals, CounterfactualSearch, checked_targets, rivals_of
-from keras_xai.openbox.nearest import DUAL, NearestFacets, check_norm, towards
-from keras_xai.openbox.polytope import Facets, Polytope, describe, labels_of
+from keras_xai.openbox.geometry.counterfactuals import Counterfactuals, CounterfactualSearch, checked_targets, rivals_of
+from keras_xai.openbox.geometry.nearest import DUAL, NearestFacets, check_norm, towards
+from keras_xai.openbox.geometry.polytope import Facets, Polytope, describe, labels_of
 from keras_xai.openbox.programs import Programs
 from keras_xai.openbox.space import Box, Space
 
@@ -168,7 +168,7 @@ class LinearPieces:
         return Walls(
             distance=distance,
             direction=self._samples.pack(list(directions)),
-            layer=tuple(group and group.step.path for group, _ in located),
+            layer=tuple(None if group is None else group.step.path for group, _ in located),
             unit=tuple(unit for _, unit in located),
         )
 
@@ -360,8 +360,9 @@ class LinearPieces:
         passes = min(num_walls, self._space.num_dims)
         if max_passes is not None and passes > max_passes:
             raise ValueError(
-                f"The normals of {num_walls:,} walls in {self._space.num_dims:,} input dimensions cost {passes:,} passes through the network "
-                f"for each of {num_batches or -(-len(self) // self._samples.batch_size)} batches, more than `max_passes`={max_passes:,}. "
+                f"The normals of {num_walls:,} walls in {self._space.num_dims:,} input dimensions cost {passes:,} passes through the "
+                f"network for each of {num_batches or -(-len(self) // self._samples.batch_size)} batches, more than "
+                f"`max_passes`={max_passes:,}. "
                 "`exit_distance(direction)` gives the exact distance along any direction for two passes. To go on all the same, "
                 "pass `max_passes=None`."
             )

@@ -1,6 +1,7 @@
 """`Regions`: the regions of a network by name, their patterns packed, and their linear pieces, found when they are needed."""
 
 import collections
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops, tree
 
-from keras_xai.openbox.converter import _digests, check_finite
+from keras_xai.openbox.converter import check_finite
+from keras_xai.openbox.names import names_of
 from keras_xai.openbox.space import Space
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Regions:
     def _attach(self, cache_bytes):
         """What is not saved but made anew."""
         self._cache = Cache(cache_bytes)
+        self._lock = threading.Lock()  # two threads that find one region must not add it twice
         self._origins = [np.zeros((1, *shape), self.box.dtype) for shape in self._shapes]
         self.space = Space(self._shapes, self._pack)
 
@@ -59,7 +62,7 @@ class Regions:
         return list(self._numbers), list(self._patterns)
 
     def __getstate__(self) -> dict:
-        kept = {name: value for name, value in vars(self).items() if name not in ("_cache", "_origins", "space")}
+        kept = {name: value for name, value in vars(self).items() if name not in ("_cache", "_lock", "_origins", "space")}
         return {**kept, "cache_bytes": self._cache.limit}
 
     def __setstate__(self, state: dict) -> None:
@@ -120,11 +123,12 @@ class Regions:
         scores, patterns = self.box._pieces.identify(inputs)
         check_finite(ops.convert_to_numpy(scores), start, self.box.dtype)
         patterns = [ops.convert_to_numpy(pattern) for pattern in patterns]
-        names = [bytes.fromhex(name) for name in _digests(patterns, len(batch[0]))]
-        first = {name: place for place, name in reversed(list(enumerate(names))) if name not in self._numbers}
-        new = sorted(first.values())
-        if new:
-            self.add_packed([names[place] for place in new], pack([pattern[new] for pattern in patterns], len(new)))
+        names = [bytes.fromhex(name) for name in names_of(patterns, len(batch[0]))]
+        with self._lock:
+            first = {name: place for place, name in reversed(list(enumerate(names))) if name not in self._numbers}
+            new = sorted(first.values())
+            if new:
+                self.add_packed([names[place] for place in new], pack([pattern[new] for pattern in patterns], len(new)))
         return np.array([self._numbers[name] for name in names])
 
     def pieces(self, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -186,22 +190,33 @@ class Cache:
         self.limit = limit
         self.num_bytes = 0
         self._pieces: collections.OrderedDict[int, tuple[np.ndarray, np.ndarray]] = collections.OrderedDict()
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._pieces)
 
     def get(self, number: int) -> tuple[np.ndarray, np.ndarray] | None:
         """The piece, if it is at hand."""
-        if number in self._pieces:
-            self._pieces.move_to_end(number)
-        return self._pieces.get(number)
+        with self._lock:
+            if number in self._pieces:
+                self._pieces.move_to_end(number)
+            return self._pieces.get(number)
 
     def put(self, number: int, piece: tuple[np.ndarray, np.ndarray]) -> None:
-        """Keeps a piece that was not at hand."""
-        self._pieces[number] = piece
-        self.num_bytes += _size(piece)
-        while self.num_bytes > self.limit:
-            self.num_bytes -= _size(self._pieces.popitem(last=False)[1])
+        """Keeps a piece, unless it is at hand already."""
+        with self._lock:
+            if number in self._pieces:
+                return
+            self._pieces[number] = piece
+            self.num_bytes += _size(piece)
+            while self.num_bytes > self.limit:
+                self.num_bytes -= _size(self._pieces.popitem(last=False)[1])
+
+
+def check_cache_bytes(cache_bytes: Any) -> None:
+    """Raises a `ValueError` if a number of bytes is none."""
+    if not isinstance(cache_bytes, (int, np.integer)) or cache_bytes < 0:
+        raise ValueError(f"Expected `cache_bytes` to be an integer, at least 0. Received: cache_bytes={cache_bytes!r}")
 
 
 def _size(piece):

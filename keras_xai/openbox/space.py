@@ -86,7 +86,8 @@ class Box:
             entry = int(np.flatnonzero((vectors[first] < self.lower) | (vectors[first] > self.upper))[0])
             raise ValueError(
                 f"Expected `bounds` to hold for the samples. Received: bounds that {int(outside.sum())} of {len(vectors)} samples "
-                f"exceed; sample {first} has an entry {vectors[first, entry]:g} between limits {self.lower[entry]:g} and {self.upper[entry]:g}."
+                f"exceed; sample {first} has an entry {vectors[first, entry]:g} between limits {self.lower[entry]:g} and "
+                f"{self.upper[entry]:g}."
             )
 
 

@@ -1,34 +1,37 @@
 """Reads samples batch by batch, so that memory does not follow their number."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from keras import ops
 
 from keras_xai.graph.inputs import Samples
 from keras_xai.graph.trace import Graph, in_order
 
+if TYPE_CHECKING:
+    from keras_xai.openbox.converter import OpenBox
+
 
 class Stream:
-    """The inputs of a model, checked before any work and read batch by batch, without a copy of all of them in float64.
+    """What the pieces of a box are functions of, batch by batch; all samples are checked before, and never copied at once.
 
     Args:
-        x: As for `Samples`.
-        graph: The model's graph.
-        batch_size: Samples in a batch; a dataset keeps its own batches.
+        x: The samples, as for calling the box. A dataset keeps its own batches, and is checked as it is read.
+        box: The box.
 
     Raises:
         ValueError: As `Samples`.
     """
 
-    def __init__(self, x: Any, graph: Graph, batch_size: int):
-        self._graph = graph
-        self._batch_size = batch_size
-        self._dataset = Samples(x, graph, batch_size) if is_dataset(x) else None
+    def __init__(self, x: Any, box: "OpenBox"):
+        self._box = box
+        self._graph = graph_of_samples(box)
         self._elements = x
+        self._dataset = Samples(x, self._graph, box.batch_size) if is_dataset(x) else None
         self._arrays: list[np.ndarray] = []
         if self._dataset is None:
-            self._arrays = [np.asarray(value) for value in in_order(x, graph.input_structure, graph.input_specs)]
+            self._arrays = [np.asarray(value) for value in in_order(x, self._graph.input_structure, self._graph.input_specs)]
             self._check()
 
     @property
@@ -39,12 +42,17 @@ class Stream:
     @property
     def num_batches(self) -> int | None:
         """Number of batches, `None` for a dataset that does not know."""
-        return self._dataset.num_batches if self._dataset is not None else -(-len(self._arrays[0]) // self._batch_size)
+        return self._dataset.num_batches if self._dataset is not None else -(-len(self._arrays[0]) // self._box.batch_size)
 
     def __iter__(self) -> Iterator[list[np.ndarray]]:
+        """Yields the inputs of the pieces in float64: the samples or, for a box of a hidden layer, its output."""
+        return map(self.features, self.samples())
+
+    def samples(self) -> Iterator[list[np.ndarray]]:
+        """Yields the samples in float64."""
         if self._dataset is None:
-            for start in range(0, len(self._arrays[0]), self._batch_size):
-                yield self._batch(start).arrays
+            for start in range(0, len(self._arrays[0]), self._box.batch_size):
+                yield self._batch(start)
             return
         empty = True
         for element in self._elements:
@@ -53,27 +61,39 @@ class Stream:
         if empty:
             raise ValueError("Expected at least one batch. Received: a dataset without elements.")
 
+    def features(self, batch: list[np.ndarray]) -> list[np.ndarray]:
+        """The inputs of the pieces for a batch of samples."""
+        if self._box._network.front is None:
+            return batch
+        features = self._box._pieces.features([array.astype(self._box.dtype) for array in batch])
+        return [ops.convert_to_numpy(each).astype("float64") for each in features]
+
     def _check(self):
         try:
             lengths = {len(array) for array in self._arrays}
             if len(lengths) > 1 or 0 in lengths:
                 raise ValueError
-            for start in range(0, len(self._arrays[0]), self._batch_size):
+            for start in range(0, len(self._arrays[0]), self._box.batch_size):
                 self._batch(start)
         except (TypeError, ValueError):
             # All at once costs memory, and only here: the message counts the samples from the first of all.
-            Samples(self._whole(self._arrays), self._graph, self._batch_size)
+            Samples(_alone(self._arrays), self._graph, self._box.batch_size)
             raise
 
     def _batch(self, start):
-        arrays = [array[start : start + self._batch_size] for array in self._arrays]
-        return Samples(self._whole(arrays), self._graph, self._batch_size)
+        arrays = [array[start : start + self._box.batch_size] for array in self._arrays]
+        return Samples(_alone(arrays), self._graph, self._box.batch_size).arrays
 
-    @staticmethod
-    def _whole(arrays):
-        return arrays if len(arrays) > 1 else arrays[0]
+
+def graph_of_samples(box: "OpenBox") -> Graph:
+    """The graph whose inputs are what is handed to a box: for a box of a hidden layer, that of the layers before."""
+    return box._network.graph if box._network.front is None else box._network.front
 
 
 def is_dataset(x: Any) -> bool:
     """Whether `x` is a `tf.data.Dataset`, told without TensorFlow, which only `keras_xai.graph` may import."""
     return hasattr(x, "cardinality") and hasattr(x, "element_spec")
+
+
+def _alone(arrays):
+    return arrays if len(arrays) > 1 else arrays[0]

@@ -1,10 +1,13 @@
 """Results as pictures and self-contained HTML pages: results in, pictures out, never a model."""
 
 from keras_xai.report.features import boundary_plot, decision_plot
+from keras_xai.report.groups import fidelity_plot, groups_plot
 from keras_xai.report.heatmap import color_bar, heatmap, shared_limit
 from keras_xai.report.openbox import openbox_page
 from keras_xai.report.page import Page, Panel
+from keras_xai.report.partition import gradients_plot, line_plot, plane_plot
 from keras_xai.report.plots import histogram, picture
+from keras_xai.report.regions import parallel_coordinates
 
 __all__ = [
     "Page",
@@ -12,9 +15,15 @@ __all__ = [
     "boundary_plot",
     "color_bar",
     "decision_plot",
+    "fidelity_plot",
+    "gradients_plot",
+    "groups_plot",
     "heatmap",
     "histogram",
+    "line_plot",
     "openbox_page",
+    "parallel_coordinates",
     "picture",
+    "plane_plot",
     "shared_limit",
 ]

@@ -99,7 +99,8 @@ def boundary_plot(facets: "Facets", image: np.ndarray) -> "Figure":
             f"Expected at least one facet of the polytope of an image of height and width {image.shape[:2]}. "
             f"Received: normals of shape {normals.shape}."
         )
-    figure, axes = _grid(*_arranged(len(facets) + 1), caption=0.55)
+    rows, columns = _arranged(len(facets) + 1)
+    figure, axes = _grid(rows, columns, caption=0.55)
     places = [place for row in axes for place in row]
     _prepared(places[0], image.shape)
     draw_picture(places[0], image)

@@ -8,9 +8,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from keras_xai.openbox.groups import RegionGroups
+    from keras_xai.openbox import RegionGroups
 
-_NAMES = {"agreement": "agreement with the network", "difference": "difference of probabilities", "accuracy": "accuracy", "auc": "AUC"}
+_NAMES = {
+    "agreement": "agreement with the network",
+    "difference": "difference of probabilities",
+    "accuracy": "accuracy",
+    "auc": "AUC",
+}
 _STYLES = {"merge": ("#2f6f9f", "o"), "flatten": ("#c4622d", "s"), "prune": ("#7d8590", "^")}
 _SHADES = ("#dbe7f3", "#f6e3d3", "#dcefdc", "#efe0ef", "#f5efc9", "#d8efee", "#f3dbdd", "#e6e6e6", "#e3dcf5", "#e9edd0")
 _CLASSES = ("#1f5f99", "#c4501b", "#3c8d40", "#8a4fa3", "#b58a00", "#1d8a88", "#b23a48", "#555555", "#5e4fc2", "#758a1e")
@@ -87,8 +92,7 @@ def groups_plot(groups: "RegionGroups", x: Any, y: Any = None, *, resolution: in
     Example:
 
     >>> import keras, numpy as np
-    >>> from keras_xai.openbox import OpenBox
-    >>> from keras_xai.openbox.groups import merge
+    >>> from keras_xai.openbox import OpenBox, merge
     >>> from keras_xai.report.groups import groups_plot
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(4, activation="relu"), keras.layers.Dense(1)])
     >>> x = np.random.default_rng(0).normal(size=(50, 2))
@@ -111,7 +115,7 @@ def groups_plot(groups: "RegionGroups", x: Any, y: Any = None, *, resolution: in
     grid = np.stack(np.meshgrid(horizontal, vertical), axis=-1)
     points = groups.points(grid.reshape(-1, 2))
     areas = groups.assign(points)[0].reshape(grid.shape[:2])
-    classes = groups.scores(points).argmax(axis=1).reshape(grid.shape[:2])
+    scores = groups.scores(points)
     extent = (horizontal[0], horizontal[-1], vertical[0], vertical[-1])
     axes.imshow(
         areas % len(_SHADES), origin="lower", extent=extent, cmap=ListedColormap(_SHADES), vmin=0, vmax=len(_SHADES) - 1,
@@ -120,15 +124,16 @@ def groups_plot(groups: "RegionGroups", x: Any, y: Any = None, *, resolution: in
     for label in np.unique(labels):
         rows = labels == label
         color = _CLASSES[int(label) % len(_CLASSES)]
-        axes.scatter(*x[rows].T, s=9, color=color, alpha=0.65, linewidths=0, label=f"class {label}")
-    for label in np.unique(classes)[1:]:
-        axes.contour(horizontal, vertical, classes >= label, levels=[0.5], colors=_INK, linewidths=1.6)
+        axes.scatter(x[rows, 0], x[rows, 1], s=9, color=color, alpha=0.65, linewidths=0, label=f"class {label}")
+    for label in np.unique(scores.argmax(axis=1))[1:]:
+        margin = scores[:, label] - np.delete(scores, label, axis=1).max(axis=1)
+        axes.contour(horizontal, vertical, margin.reshape(areas.shape), levels=[0.0], colors=_INK, linewidths=1.6)
     _number(axes, groups)
     axes.set(xlim=extent[:2], ylim=extent[2:])
     axes.set_xlabel("first input", fontsize=10)
     axes.set_ylabel("second input", fontsize=10)
     axes.tick_params(labelsize=9)
-    axes.legend(fontsize=9, framealpha=0.9, loc="upper right")
+    axes.legend(fontsize=9, framealpha=0.9, loc="upper right", markerscale=2)
     return figure
 
 

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from keras_xai.openbox.line import IntegratedGradients, Line
-    from keras_xai.openbox.plane import Plane
+    from keras_xai.openbox import IntegratedGradients, Line, Plane
 
 _INK = "#1f2937"
 _NEUTRAL = "#9aa4b0"
@@ -55,7 +54,6 @@ def plane_plot(
 
     >>> import keras, numpy as np
     >>> from keras_xai.openbox import OpenBox
-    >>> from keras_xai.openbox.plane import plane
     >>> from keras_xai.report.partition import plane_plot
     >>> model = keras.Sequential([
     ...     keras.Input((5,)),
@@ -63,7 +61,7 @@ def plane_plot(
     ...     keras.layers.Dense(3, activation="softmax"),
     ... ])
     >>> inputs = np.random.default_rng(0).normal(size=(3, 5))
-    >>> slice_ = plane(OpenBox(model), *inputs, verbose=0)
+    >>> slice_ = OpenBox(model).plane(*inputs, verbose=0)
     >>> figure = plane_plot(slice_, class_names=["cat", "dog", "bird"], input_names=["a", "b", "c"])
     >>> len(figure.axes[0].collections[0].get_paths()) == len(slice_.cells.polygons)
     True
@@ -125,7 +123,6 @@ def line_plot(line: "Line", *, class_names: Sequence[str] | None = None) -> "Fig
 
     >>> import keras, numpy as np
     >>> from keras_xai.openbox import OpenBox
-    >>> from keras_xai.openbox.line import line
     >>> from keras_xai.report.partition import line_plot
     >>> model = keras.Sequential([
     ...     keras.Input((5,)),
@@ -133,7 +130,7 @@ def line_plot(line: "Line", *, class_names: Sequence[str] | None = None) -> "Fig
     ...     keras.layers.Dense(3, activation="softmax"),
     ... ])
     >>> start, end = np.random.default_rng(0).normal(size=(2, 5))
-    >>> line_plot(line(OpenBox(model), start, end, verbose=0)).axes[0].get_xlim() == (0, 1)
+    >>> line_plot(OpenBox(model).line(start, end, verbose=0)).axes[0].get_xlim() == (0, 1)
     True
     """
     from matplotlib.figure import Figure
@@ -195,7 +192,6 @@ def gradients_plot(
 
     >>> import keras, numpy as np
     >>> from keras_xai.openbox import OpenBox
-    >>> from keras_xai.openbox.line import line
     >>> from keras_xai.report.partition import gradients_plot
     >>> model = keras.Sequential([
     ...     keras.Input((6, 6, 1)),
@@ -204,7 +200,7 @@ def gradients_plot(
     ...     keras.layers.Dense(3, activation="softmax"),
     ... ])
     >>> image = np.random.default_rng(0).random((6, 6, 1))
-    >>> way = line(OpenBox(model), np.zeros_like(image), image, verbose=0)
+    >>> way = OpenBox(model).line(np.zeros_like(image), image, verbose=0)
     >>> figure = gradients_plot(way, way.integrated_gradients(verbose=0))
     >>> [axes.get_title() for axes in figure.axes[:2]]
     ['start', 'end']

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from keras_xai.openbox import OpenBox
-from keras_xai.openbox.line import line
-from keras_xai.openbox.plane import plane
+from keras_xai.openbox.partition.line import line
+from keras_xai.openbox.partition.plane import plane
 from keras_xai.report.partition import gradients_plot, line_plot, plane_plot
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_xai.openbox.redundancy import InfeasibleError, solve_program
+from keras_xai.openbox.geometry.redundancy import InfeasibleError, solve_program
 
 _TOLERANCE = 1e-10  # of a constraint's distance
 _MAX_ROUNDS = 10_000

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_xai.graph.inputs import progress
-from keras_xai.openbox.decisions import Boundary, Cells, divide
-from keras_xai.openbox.polygon import area
-from keras_xai.openbox.section import Section, decisive, read_inputs
-from keras_xai.openbox.tiling import tiles
+from keras_xai.openbox.partition.decisions import Boundary, Cells, divide
+from keras_xai.openbox.partition.polygon import area
+from keras_xai.openbox.partition.section import Section, decisive, read_inputs
+from keras_xai.openbox.partition.tiling import tiles
 
 if TYPE_CHECKING:
     from keras_xai.openbox.converter import OpenBox
@@ -200,7 +200,6 @@ def plane(
 
     >>> import keras, numpy as np
     >>> from keras_xai.openbox import OpenBox
-    >>> from keras_xai.openbox.plane import plane
     >>> keras.utils.set_random_seed(0)
     >>> model = keras.Sequential([
     ...     keras.Input((5,)),
@@ -209,7 +208,7 @@ def plane(
     ... ])
     >>> box = OpenBox(model, dtype="float64")
     >>> corner, second, third = np.random.default_rng(0).normal(size=(3, 5))
-    >>> slice_ = plane(box, corner, second, third, verbose=0)
+    >>> slice_ = box.plane(corner, second, third, verbose=0)
     >>> slice_.gap < 1e-9
     True
     >>> points = np.array([[0.1, 0.2], [0.5, 0.5]])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops, tree
 
-from keras_xai.graph.inputs import Samples
 from keras_xai.graph.trace import in_order
+from keras_xai.openbox.names import names_of
 from keras_xai.openbox.programs import Programs
 from keras_xai.openbox.space import Space
 
@@ -84,7 +84,7 @@ class Section:
         *found, patterns = self.geometry.sections(self.space.arrays(self.vectors(padded)), self._tangents)
         scores, slopes, walls, wall_slopes = (ops.convert_to_numpy(each) for each in found)
         return Views(
-            names=_digests([ops.convert_to_numpy(pattern)[:n] for pattern in patterns], n),
+            names=names_of([ops.convert_to_numpy(pattern)[:n] for pattern in patterns], n),
             scores=scores[:n],
             slopes=np.moveaxis(slopes, 0, -1)[:n],
             walls=walls[:n],
@@ -123,7 +123,7 @@ def read_inputs(box: "OpenBox", values: dict[str, Any]) -> tuple[Space, np.ndarr
     Raises:
         ValueError: If one of them is no input of the model, or they differ in shape.
     """
-    graph = box._network.graph
+    graph = box._network.front or box._network.graph
     spaces, vectors = [], []
     for name, value in values.items():
         leaves = in_order(value, graph.input_structure, graph.input_specs)
@@ -133,7 +133,7 @@ def read_inputs(box: "OpenBox", values: dict[str, Any]) -> tuple[Space, np.ndarr
             for array, spec in zip(arrays, graph.input_specs, strict=True)
         ]
         given = batches[0] if len(batches) == 1 else tree.pack_sequence_as(graph.input_structure, batches)
-        samples = Samples(given, graph, box._batch_size)
+        samples = box.samples(given)
         if samples.num_samples != 1:
             raise ValueError(f"Expected `{name}` to be one input. Received: {samples.num_samples} of them.")
         spaces.append(Space(tuple(array.shape[1:] for array in samples.arrays), samples.pack))
@@ -147,10 +147,3 @@ def read_inputs(box: "OpenBox", values: dict[str, Any]) -> tuple[Space, np.ndarr
 def decisive(scores: np.ndarray) -> np.ndarray:
     """Scores `(n, C)` of which the highest is the class: one score alone, class 1 where positive, gets a zero beside it."""
     return np.concatenate([np.zeros_like(scores), scores], axis=1) if scores.shape[1] == 1 else scores
-
-
-def _digests(patterns, count):
-    # `converter` uses this module.
-    from keras_xai.openbox.converter import _digests as digests
-
-    return digests(patterns, count)

@@ -72,8 +72,7 @@ class NearestFacets:
                     if normal is not None and len(found[s]) < k:
                         found[s].append((indices[s, j], distances[s, j], normal))
             judged = count
-        empty = (np.zeros(0, int), np.zeros(0), np.zeros((0, self._space.num_dims)))
-        return [tuple(map(np.array, zip(*each, strict=True))) if each else empty for each in found]
+        return [_stacked(each, self._space.num_dims) for each in found]
 
     def _judge(self, batch, values, samples, walls, distances):
         """For each candidate its normal, or `None` if it is not certified."""
@@ -104,3 +103,9 @@ class NearestFacets:
 
     def _normals(self, x, walls):
         return self._space.vectors([ops.convert_to_numpy(a) for a in self._geometry.normals(x, walls.astype("int32"))])
+
+
+def _stacked(facets, num_dims):
+    """A list of `(index, distance, normal)` as three arrays."""
+    indices, distances, normals = zip(*facets, strict=True) if facets else ((), (), ())
+    return np.array(indices, int), np.array(distances, float), np.array(normals, float).reshape(-1, num_dims)

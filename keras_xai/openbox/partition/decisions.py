@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_xai.openbox.polygon import clip, is_sliver
+from keras_xai.openbox.partition.polygon import clip, is_sliver
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

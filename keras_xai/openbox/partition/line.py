@@ -8,8 +8,8 @@ import numpy as np
 from keras import ops
 
 from keras_xai.graph.inputs import progress
-from keras_xai.openbox.decisions import crossings
-from keras_xai.openbox.section import Section, decisive, read_inputs
+from keras_xai.openbox.partition.decisions import crossings
+from keras_xai.openbox.partition.section import Section, decisive, read_inputs
 
 if TYPE_CHECKING:
     from keras_xai.openbox.converter import OpenBox
@@ -174,7 +174,6 @@ def line(box: "OpenBox", start: Any, end: Any, *, verbose: Any = "auto") -> Line
 
     >>> import keras, numpy as np
     >>> from keras_xai.openbox import OpenBox
-    >>> from keras_xai.openbox.line import line
     >>> keras.utils.set_random_seed(0)
     >>> model = keras.Sequential([
     ...     keras.Input((5,)),
@@ -183,7 +182,7 @@ def line(box: "OpenBox", start: Any, end: Any, *, verbose: Any = "auto") -> Line
     ... ])
     >>> box = OpenBox(model, dtype="float64")
     >>> start, end = np.random.default_rng(0).normal(size=(2, 5))
-    >>> way = line(box, start, end, verbose=0)
+    >>> way = box.line(start, end, verbose=0)
     >>> t = np.linspace(0, 1, 50)
     >>> along = box(way.inputs(t), verbose=0)
     >>> bool((way.region_id[way.find(t)] == along.region_id).all())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from keras_xai.openbox import OpenBox
-from keras_xai.openbox.projection import Constraints, nearest_step
+from keras_xai.openbox.geometry.projection import Constraints, nearest_step
 from tests.zoo import in_dtype
 
 NORMS = (1, 2, np.inf)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keras_xai.openbox.polygon import UNIT_SQUARE, WIDTH, intersect, is_sliver, side, subtract
-from keras_xai.openbox.section import Section
+from keras_xai.openbox.partition.polygon import UNIT_SQUARE, WIDTH, intersect, is_sliver, side, subtract
+from keras_xai.openbox.partition.section import Section
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_xai.openbox.nearest import DUAL
+from keras_xai.openbox.geometry.nearest import DUAL
+from keras_xai.openbox.geometry.projection import Constraints, nearest_step
 from keras_xai.openbox.programs import Programs
-from keras_xai.openbox.projection import Constraints, nearest_step
 from keras_xai.openbox.space import Box, Space
 
 _WORST = 32  # violated constraints added at a time

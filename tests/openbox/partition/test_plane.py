@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_xai.openbox import OpenBox
-from keras_xai.openbox.plane import plane
-from keras_xai.openbox.section import Section
+from keras_xai.openbox.partition.plane import plane
+from keras_xai.openbox.partition.section import Section
 from tests.zoo import in_dtype
 
 # The side of a square in which each network has some hundred linear pieces.

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_xai.openbox import OpenBox
-from keras_xai.openbox.decisions import crossings
-from keras_xai.openbox.line import line
+from keras_xai.openbox.partition.decisions import crossings
+from keras_xai.openbox.partition.line import line
 from tests import naive
 from tests.zoo import in_dtype
 

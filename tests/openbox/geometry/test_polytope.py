@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from keras_xai.openbox import OpenBox
-from keras_xai.openbox.redundancy import facets, largest_ball
+from keras_xai.openbox.geometry.redundancy import facets, largest_ball
 from tests import naive
 from tests.zoo import ZOO, in_dtype
 

@@ -1,0 +1,229 @@
+"""`flatten`: a network of one hidden layer, made from the groups of a deeper one."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_xai.openbox.grouping.arguments import check_count, check_labels, check_settings, num_samples_of
+from keras_xai.openbox.grouping.fidelity import Fidelity, compare
+from keras_xai.openbox.grouping.groups import RegionGroups
+from keras_xai.openbox.grouping.logistic import fit_hidden, fit_linear, softmax
+from keras_xai.openbox.grouping.merging import NUM_NEIGHBORS, Points, nearest
+
+_STEPS_WHILE_CHOOSING = 20  # enough to tell which unit is missing; the last fit is longer
+_LEAST_NORM = 1e-9
+
+
+def flatten(
+    groups: RegionGroups,
+    x: Any,
+    y: Any = None,
+    *,
+    num_units: int | None = None,
+    max_steps: int = 200,
+    ridge: float = 1.0,
+    verbose: Any = "auto",
+) -> "Flattened":
+    """Builds a network of one hidden layer of ReLUs that does what the groups, and so the network, do.
+
+    A sum of ReLUs bends at one plane each. There are two sorts of planes that the groups suggest:
+
+    - Walls: where two neighboring groups meet their classifiers agree as well as they can, so that their difference
+      vanishes. It is one plane for each class; taken is the first right singular vector of the difference, which is
+      the only one where the groups are regions on two sides of one unit's wall.
+    - Decision planes of each group: one for each class, one in all for two classes.
+
+    From the walls, from the decision planes and from both together, `num_units` planes are chosen by forward selection, each
+    time the unit that has most of what the output still lacks. The layer behind them is a logistic regression to the network's
+    probabilities (or to `y`). Then all of it is moved to fit better, and the best of the three results is kept. Nothing is random.
+
+    The result equals the network only as far as its `fidelity` says: no network of one hidden layer is equivalent to a
+    deeper one in general.
+
+    Args:
+        groups: What `merge` or `prune` made, of a model, or of a layer, with one input.
+        x: Samples to fit to, as for `OpenBox`.
+        y: Class indices `(n,)` to fit to, in place of the network's probabilities.
+        num_units: The most hidden units; as many as groups by default.
+        max_steps: The most steps of moving the planes, by L-BFGS; 0 leaves them where the groups have them.
+        ridge: Penalty `ridge / 2` on the squared weights behind the hidden layer, beside the sum of the samples' cross-entropies.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+
+    Returns:
+        `Flattened`.
+
+    Raises:
+        ValueError: If an argument is not as described, the model has several inputs, or no plane can be found because all
+            groups are constant.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.openbox import OpenBox, flatten, merge
+    >>> keras.utils.set_random_seed(0)
+    >>> model = keras.Sequential([
+    ...     keras.Input((2,)),
+    ...     keras.layers.Dense(8, activation="relu"),
+    ...     keras.layers.Dense(8, activation="relu"),
+    ...     keras.layers.Dense(3, activation="softmax"),
+    ... ])
+    >>> x = np.random.default_rng(0).normal(size=(300, 2))
+    >>> flat = flatten(merge(OpenBox(model, dtype="float64"), x, 6, verbose=0), x, verbose=0)
+    >>> flat.model.count_params() <= 6 * (2 + 1) + 3 * (6 + 1)
+    True
+    >>> flat.fidelity(x).agreement > 0.9
+    True
+
+    Reference:
+
+    - [Sudjianto et al., 2020](https://arxiv.org/abs/2011.04041) flatten a network to one hidden layer of as many units as merged
+      groups. Walls between groups, forward selection and any number of classes are added here.
+    """
+    if isinstance(groups.regions.example, (list, tuple, dict)):
+        raise ValueError("Expected groups of a model with one input. Received: groups of a model with several.")
+    num_units = len(groups) if num_units is None else num_units
+    check_count("num_units", num_units)
+    check_settings(ridge, max_steps, "max_steps")
+    labels = check_labels(y, groups.box.num_outputs, num_samples_of(x))
+    points = groups.points(x, verbose)
+    labels = check_labels(labels, groups.box.num_outputs, len(points.scores))
+    return flattened(groups, points, labels, num_units=num_units, max_steps=max_steps, ridge=ridge)
+
+
+def flattened(groups, points, labels=None, *, num_units, max_steps=200, ridge=1.0) -> "Flattened":
+    """The same of samples whose regions were found before."""
+    z = groups.regions.standardize(points.features)
+    num_classes = groups.weights.shape[1]
+    targets = points.probabilities if labels is None else np.eye(num_classes)[labels]
+    walls, decisions = _walls(groups, points), _decision_planes(groups)
+    results = []
+    for planes in (walls, decisions, walls + decisions):
+        if planes:
+            directions, origins = _both_sides(planes)
+            chosen, outputs = _select(z, targets, directions, num_units, ridge)
+            fitted = fit_hidden(z, targets, planes=directions[chosen], weights=outputs, ridge=ridge, max_iterations=max_steps)
+            results.append((*fitted, tuple(origins[i] for i in chosen)))
+    if not results:
+        raise ValueError(
+            "Expected groups whose classifiers are not all constant. Received: groups without any decision plane."
+        )
+    hidden, outputs, _, origins = min(results, key=lambda result: result[2])
+    return Flattened(_build(groups, hidden, outputs), origins, groups)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Flattened:
+    """A network of one hidden layer that stands for a deeper one.
+
+    Attributes:
+        model: `keras.Model`, uncompiled, with a softmax or sigmoid behind. It takes `box(x).x`: the samples, or the features of the
+            layer that the box starts from. It can be trained further and saved.
+        origins: For each hidden unit, the plane that it started from: `("wall", group, group)` or `("decision", group, class)`.
+        groups: The groups that it was made from.
+    """
+
+    model: keras.Model
+    origins: tuple[tuple[str, int, int], ...]
+    groups: RegionGroups
+
+    def fidelity(self, x: Any, y: Any = None, *, verbose: Any = 0) -> Fidelity:
+        """How well the model reproduces the network on some samples, and how well it does on labels `y`, class indices."""
+        num_outputs = self.groups.box.num_outputs
+        labels = check_labels(y, num_outputs, num_samples_of(x))
+        points = self.groups.points(x, verbose)
+        return self.measure(points, check_labels(labels, num_outputs, len(points.scores)))
+
+    def measure(self, points: Points, y: np.ndarray | None) -> Fidelity:
+        """The same with samples whose regions were found before."""
+        features = points.features.reshape(-1, *self.model.input_shape[1:])
+        probabilities = np.asarray(self.model.predict(features, verbose=0), "float64")
+        if probabilities.shape[1] == 1:
+            probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
+        return compare(probabilities, points.probabilities, y)
+
+
+def _walls(groups, points):
+    """Planes between groups that hold samples near each other, with their origins."""
+    z = groups.regions.standardize(points.features)
+    labels = groups.assign(points)[0]
+    near = labels[nearest(z, z, NUM_NEIGHBORS + 1)]
+    pairs = {(min(a, b), max(a, b)) for a, row in zip(labels.tolist(), near.tolist(), strict=True) for b in row if a != b}
+    planes = []
+    for a, b in sorted(pairs):
+        difference = groups.weights[a] - groups.weights[b]
+        if np.any(difference):
+            planes.append((np.linalg.svd(difference, full_matrices=False)[2][0], ("wall", a, b)))
+    return _proper(planes)
+
+
+def _decision_planes(groups):
+    classes = range(groups.weights.shape[1])
+    return _proper(
+        [
+            (weights[c], ("decision", group, c))
+            for group, weights in enumerate(groups.weights)
+            for c in (classes if len(classes) > 2 else [1])
+        ]
+    )
+
+
+def _proper(planes):
+    """Planes scaled to unit normals; without those that have none."""
+    norms = [np.linalg.norm(plane[:-1]) for plane, _ in planes]
+    least = _LEAST_NORM * max(norms, default=0)
+    return [(plane / norm, origin) for (plane, origin), norm in zip(planes, norms, strict=True) if norm > least]
+
+
+def _both_sides(planes):
+    directions = np.stack([plane for plane, _ in planes])
+    return np.concatenate([directions, -directions]), [origin for _, origin in planes] * 2
+
+
+def _select(z, targets, directions, num_units, ridge):
+    """Forward selection of hidden units: indices of their planes, and the weights `(C, m + 1)` behind them."""
+    hidden = np.maximum(z @ directions.T, 0)
+    rest = hidden - hidden.mean(axis=0)  # what the units chosen so far, and the intercept, cannot give
+    norms = np.linalg.norm(hidden, axis=0)
+    scale = max(norms.max(), 1e-300)
+    outputs = np.zeros((targets.shape[1], 1))
+    chosen: list[int] = []
+    inputs = np.ones((len(z), 1))
+    outputs = fit_linear(inputs, targets, around=outputs, ridge=0.0)
+    while len(chosen) < num_units:
+        lacking = targets - softmax(inputs @ outputs.T)
+        lengths = np.linalg.norm(rest, axis=0)
+        useful = lengths > 1e-6 * scale
+        gains = np.where(useful, np.sum((rest.T @ lacking) ** 2, axis=1) / np.where(useful, lengths, 1) ** 2, -1)
+        best = int(gains.argmax())
+        if not useful[best]:
+            break
+        chosen.append(best)
+        direction = rest[:, best] / lengths[best]
+        rest = rest - np.outer(direction, direction @ rest)
+        inputs = np.concatenate([hidden[:, chosen], np.ones((len(z), 1))], axis=1)
+        start = np.insert(outputs, -1, 0, axis=1)
+        outputs = _fit_outputs(inputs, targets, start, ridge, _STEPS_WHILE_CHOOSING)
+    return chosen, _fit_outputs(inputs, targets, outputs, ridge, 200)
+
+
+def _fit_outputs(inputs, targets, start, ridge, max_iterations):
+    around = np.zeros_like(start)
+    return fit_linear(inputs, targets, around=around, ridge=ridge, start=start, max_iterations=max_iterations)
+
+
+def _build(groups, hidden, outputs):
+    """The network as a Keras model in terms of the features."""
+    kernel, bias = groups.regions.original(hidden)
+    single = groups.regions.single
+    last = outputs[1:] - outputs[:1] if single else outputs
+    shape = groups.regions.example.shape[1:]
+    x = inputs = keras.Input(shape)
+    if len(shape) != 1:
+        x = keras.layers.Flatten()(x)
+    x = keras.layers.Dense(len(kernel), activation="relu", name="hidden")(x)
+    x = keras.layers.Dense(len(last), activation="sigmoid" if single else "softmax", name="classes")(x)
+    model = keras.Model(inputs, x)
+    model.set_weights([kernel.T, bias, last[:, :-1].T, last[:, -1]])
+    return model

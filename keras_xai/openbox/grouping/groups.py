@@ -1,0 +1,260 @@
+"""`merge` and `prune`: few linear classifiers in place of a network's many regions, and the clusters of samples they serve."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from keras import tree
+
+from keras_xai.openbox.converter import OpenBox
+from keras_xai.openbox.grouping.arguments import check_count, check_labels, check_settings, num_samples_of
+from keras_xai.openbox.grouping.fidelity import Fidelity, compare
+from keras_xai.openbox.grouping.logistic import softmax
+from keras_xai.openbox.grouping.merging import Points, Regions, cut, merge_order, nearest, refine, refit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUM_REPRESENTATIVES = 5
+
+
+def merge(
+    box: OpenBox,
+    x: Any,
+    num_groups: int,
+    *,
+    y: Any = None,
+    ridge: float = 1.0,
+    max_rounds: int = 20,
+    verbose: Any = "auto",
+) -> "RegionGroups":
+    """Merges the regions of some samples into groups that share one linear classifier each.
+
+    Three steps; nothing in them is random.
+
+    1. Agglomerate. Sharing one classifier costs a group G of samples
+       `E(G) = min_W sum_i |f(x_i) - W z_i|^2 + ridge * |W - W_G|^2`, where f are the network's scores, z are features
+       in units of their spread with a 1 for the intercept, and W_G is the mean of the group's exact pieces, weighted by their
+       samples. Within one region that is 0. Always the two groups are merged for which E grows least, among those that
+       hold near samples or regions of similar coefficients.
+    2. Refit. Each group gets the logistic regression that comes nearest to the network's probabilities on its samples, with the
+       penalty `ridge / 2 * |W - W_G|^2`.
+    3. Refine. Each region moves to the group whose classifier has the least cross-entropy on its samples, the groups are fitted
+       again, and so on while that helps. Both are always done with the network's probabilities; with `y`, the groups that result
+       are fitted to `y` at the end.
+
+    Scores are compared without what all classes have in common, which changes no probability.
+
+    Args:
+        box: An `OpenBox` of a classifier: C scores with a softmax behind them, or one score with a sigmoid.
+        x: The samples whose regions are merged, as for `OpenBox`.
+        num_groups: How many groups.
+        y: Class indices `(n,)` to fit the groups' classifiers to at the end, in place of the network's probabilities.
+        ridge: Weight of the exact pieces. With 1 they count as much as one sample does.
+        max_rounds: The most rounds of step 3; 0 leaves it out.
+        verbose: 0 for silence, 1 or `"auto"` for progress bars, 2 for one line.
+
+    Returns:
+        `RegionGroups`, the largest group first. With as many groups as regions and without `y`, the exact pieces.
+
+    Raises:
+        ValueError: If an argument is not as described, or `num_groups` is larger than the number of regions.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.openbox import OpenBox, merge
+    >>> keras.utils.set_random_seed(0)
+    >>> model = keras.Sequential([
+    ...     keras.Input((2,)),
+    ...     keras.layers.Dense(8, activation="relu"),
+    ...     keras.layers.Dense(3, activation="softmax"),
+    ... ])
+    >>> x = np.random.default_rng(0).normal(size=(300, 2))
+    >>> groups = merge(OpenBox(model, dtype="float64"), x, 4, verbose=0)
+    >>> groups.coef.shape, int(groups.sizes.sum())
+    ((4, 3, 2), 300)
+    >>> groups.fidelity(x).agreement > 0.9
+    True
+
+    Reference:
+
+    - [Sudjianto et al., 2020](https://arxiv.org/abs/2011.04041) merge regions by the similarity of their coefficients and fit
+      each cluster to the labels. Here the cost is the error that sharing a classifier makes in the scores, groups are fitted to the
+      network unless `y` is given, regions may move afterwards, and there may be any number of classes.
+    """
+    check_count("num_groups", num_groups)
+    check_settings(ridge, max_rounds, "max_rounds")
+    labels = check_labels(y, box.num_outputs, num_samples_of(x))
+    regions = Regions(box, x, verbose)
+    labels = check_labels(labels, box.num_outputs, regions.num_samples)
+    check_count("num_groups", num_groups, len(regions.names))
+    order = merge_order(regions, num_groups, ridge, verbose)
+    return merged(box, regions, order, num_groups, y=labels, ridge=ridge, max_rounds=max_rounds)
+
+
+def merged(box, regions, order, num_groups, *, y=None, ridge=1.0, max_rounds=20) -> "RegionGroups":
+    """The groups after merging regions in an order that was found before."""
+    assigned, weights = refine(regions, cut(order, len(regions.names), num_groups), ridge, max_rounds)
+    if y is not None:
+        weights = refit(regions, assigned, ridge, y)
+    largest_first = np.argsort(-np.bincount(assigned, regions.counts), kind="stable")
+    return RegionGroups(
+        box=box, regions=regions, known=np.arange(len(assigned)), assigned=np.argsort(largest_first)[assigned],
+        weights=weights[largest_first],
+    )  # fmt: skip
+
+
+def prune(box: OpenBox, x: Any, num_regions: int, *, verbose: Any = "auto") -> "RegionGroups":
+    """Keeps the regions that hold most samples, with their exact pieces; other samples go to the nearest of these.
+
+    Nearest means by the distance, in the feature space, to the mean of the region's samples.
+
+    Args:
+        box: As for `merge`.
+        x: The samples, as for `OpenBox`.
+        num_regions: How many regions are kept. Of equally large ones, those whose `region_id` sorts first.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+
+    Returns:
+        `RegionGroups` of one region each, the largest first.
+
+    Raises:
+        ValueError: If `num_regions` is not a positive integer or larger than the number of regions.
+    """
+    check_count("num_regions", num_regions)
+    regions = Regions(box, x, verbose)
+    check_count("num_regions", num_regions, len(regions.names))
+    return pruned(box, regions, num_regions)
+
+
+def pruned(box, regions, num_regions) -> "RegionGroups":
+    """The same from regions that were found before."""
+    kept = np.argsort(-regions.counts, kind="stable")[:num_regions]
+    return RegionGroups(box=box, regions=regions, known=kept, assigned=np.arange(num_regions), weights=regions.pieces[kept])
+
+
+class RegionGroups:
+    """Few linear classifiers that stand for a network's regions, made by `merge` or `prune`.
+
+    An input goes to the group of its region where that is known, and otherwise to the group of the known region whose
+    samples' mean is nearest in the feature space; `known` tells which is the case.
+
+    Attributes:
+        coef: `(k, max(C, 2), *input_shape)`, or `(k, 1, *input_shape)` for a single score; in the structure of the model's inputs.
+            Each column sums to zero over the classes.
+        intercept: `(k, C)`.
+        labels: `(n,)`, group of each sample.
+        membership: Group of each known region, by its `region_id`.
+        sizes: `(k,)`, samples of each group.
+        num_regions: `(k,)`, regions of each group.
+        class_counts: `(k, max(C, 2))`, samples of each group that the network puts in each class.
+        representatives: `(k, r)`, indices of the samples nearest to the mean of each group's samples, the nearest first, up to 5;
+            -1 where a group has fewer.
+    """
+
+    def __init__(self, *, box: OpenBox, regions: Regions, known: np.ndarray, assigned: np.ndarray, weights: np.ndarray):
+        self.box = box
+        self.regions = regions
+        self.weights = weights
+        self._means = regions.means[known]
+        self._assigned = assigned
+        self._index = {str(regions.names[region]): i for i, region in enumerate(known)}
+        self.membership = {name: int(assigned[i]) for name, i in self._index.items()}
+        coef, intercept = regions.original(weights)
+        self.intercept = self._shown(intercept[..., np.newaxis])[..., 0]
+        self.coef = self._structured(self._shown(coef))
+        self.num_regions = np.bincount(assigned, minlength=len(weights))
+        self.labels = self.assign(regions.points)[0]
+        self.sizes = np.bincount(self.labels, minlength=len(weights))
+        self.class_counts = np.zeros((len(weights), weights.shape[1]), int)
+        np.add.at(self.class_counts, (self.labels, regions.points.labels), 1)
+        self.representatives = self._representatives()
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def apply(self, x: Any, *, verbose: Any = 0) -> np.ndarray:
+        """The group of each input, `(n,)`."""
+        return self.assign(self.points(x, verbose))[0]
+
+    def known(self, x: Any, *, verbose: Any = 0) -> np.ndarray:
+        """Whether each input is on a known region, `(n,)` booleans."""
+        return self.assign(self.points(x, verbose))[1]
+
+    def decision_function(self, x: Any, *, verbose: Any = 0) -> np.ndarray:
+        """Scores of each input's group, `(n, C)`; of C > 1 scores, less their mean."""
+        return self._shown(self.scores(self.points(x, verbose))[..., np.newaxis])[..., 0]
+
+    def predict_proba(self, x: Any, *, verbose: Any = 0) -> np.ndarray:
+        """Probabilities, `(n, max(C, 2))`."""
+        return softmax(self.scores(self.points(x, verbose)))
+
+    def predict(self, x: Any, *, verbose: Any = 0) -> np.ndarray:
+        """Class indices, `(n,)`; of a single score, 1 where it is positive."""
+        return self.scores(self.points(x, verbose)).argmax(axis=1)
+
+    def fidelity(self, x: Any, y: Any = None, *, verbose: Any = 0) -> Fidelity:
+        """How well the groups reproduce the network on some samples, and how well they do on labels `y`, class indices."""
+        labels = check_labels(y, self.box.num_outputs, num_samples_of(x))
+        points = self.points(x, verbose)
+        return self.measure(points, check_labels(labels, self.box.num_outputs, len(points.scores)))
+
+    def table(self) -> "pd.DataFrame":
+        """One row for each group: its samples, regions, counts of the network's classes, and representative samples."""
+        import pandas as pd
+
+        columns: dict[str, Any] = {"samples": self.sizes, "regions": self.num_regions}
+        columns |= {f"class {c}": counts for c, counts in enumerate(self.class_counts.T)}
+        columns["representatives"] = [row[row >= 0].tolist() for row in self.representatives]
+        return pd.DataFrame(columns).rename_axis("group")
+
+    # For the other modules of this package: the same with samples whose regions were found before.
+
+    def points(self, x: Any, verbose: Any = 0) -> Points:
+        """Features, regions and scores of some inputs."""
+        return Points.of(self.box(x, outputs=[0], verbose=verbose))
+
+    def assign(self, points: Points) -> tuple[np.ndarray, np.ndarray]:
+        """Groups `(n,)`, and whether they are those of known regions."""
+        regions = np.array([self._index.get(str(name), -1) for name in points.region_id])
+        known = regions >= 0
+        if not known.all():
+            regions[~known] = nearest(self._means, points.features[~known])[:, 0]
+        return self._assigned[regions], known
+
+    def scores(self, points: Points) -> np.ndarray:
+        """Scores `(n, max(C, 2))`, centered."""
+        groups = self.assign(points)[0]
+        z = self.regions.standardize(points.features)
+        result = np.empty((len(z), self.weights.shape[1]))
+        for group, weights in enumerate(self.weights):
+            result[groups == group] = z[groups == group] @ weights.T
+        return result
+
+    def measure(self, points: Points, y: np.ndarray | None) -> Fidelity:
+        """Fidelity on some samples."""
+        known = float(self.assign(points)[1].mean())
+        return dataclasses.replace(compare(softmax(self.scores(points)), points.probabilities, y), known=known)
+
+    def _shown(self, rows):
+        """Rows for the classes, `(..., C, m)`: of two rows for a single score, their difference."""
+        return rows[..., 1:, :] - rows[..., :1, :] if self.regions.single else rows
+
+    def _structured(self, coef):
+        """`(k, C, d)` in the structure of the model's inputs."""
+        shapes = [array.shape[1:] for array in tree.flatten(self.regions.example)]
+        parts = np.split(coef, np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1], axis=2)
+        arrays = [part.reshape(*part.shape[:2], *shape) for part, shape in zip(parts, shapes, strict=True)]
+        return tree.pack_sequence_as(self.regions.example, arrays)
+
+    def _representatives(self):
+        found = np.full((len(self), NUM_REPRESENTATIVES), -1)
+        features = self.regions.points.features
+        for group in range(len(self)):
+            rows = np.flatnonzero(self.labels == group)
+            if len(rows):
+                distances = np.linalg.norm(features[rows] - features[rows].mean(axis=0), axis=1)
+                near = rows[np.argsort(distances, kind="stable")[:NUM_REPRESENTATIVES]]
+                found[group, : len(near)] = near
+        return found

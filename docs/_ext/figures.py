@@ -3,6 +3,7 @@
 import pathlib
 
 import gallery_features
+import gallery_groups
 import gallery_partition
 import keras
 import matplotlib
@@ -100,6 +101,7 @@ def _draw(app):
     with matplotlib.rc_context({"font.size": 10}):
         draw_polytopes(folder / "polytopes.png")
         gallery_features.draw_features(folder / "decision_features.png", folder / "boundary_features.png")
+        gallery_groups.draw_groups(folder / "groups_circles.png", folder / "fidelity_circles.png")
         gallery_partition.draw_plane_moons(folder / "plane_moons.png")
         gallery_partition.draw_plane_digits(folder / "plane_digits.png")
         gallery_partition.draw_line_digits(folder / "line_digits.png")

@@ -66,8 +66,7 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     def __sklearn_clone__(self) -> "RegionClassifier":
-        # The clones share the box: it holds nothing of a fit, and a copy would be one of the whole model. That is what
-        # scikit-learn before 1.3 makes, which does not call this method.
+        # The box holds nothing of a fit, and to copy it, as scikit-learn before 1.3 does, is to copy the whole model.
         return type(self)(**self.get_params(deep=False))
 
     def fit(self, X: Any, y: Any = None) -> "RegionClassifier":  # noqa: N803
@@ -268,11 +267,10 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         """
         classifier = cls(box, cache_bytes=cache_bytes, verbose=verbose)
         check_cache_bytes(cache_bytes)
-        num_classes = num_classes_of(box._network)
-        regions, classes, features = regions_file.load(path, box, num_classes=num_classes, cache_bytes=cache_bytes)
-        classifier.box_, classifier.regions_, classifier.classes_ = box, regions, classes
+        found = regions_file.load(path, box, num_classes=num_classes_of(box._network), cache_bytes=cache_bytes)
+        classifier.box_, (classifier.regions_, classifier.classes_, features) = box, found
         if takes_vectors(box):
-            classifier.n_features_in_ = graph_of_samples(box).input_specs[0].shape[1]
+            (classifier.n_features_in_,) = graph_of_samples(box).input_specs[0].shape[1:]
         if len(features):
             classifier.feature_names_in_ = features
         return classifier

@@ -1,0 +1,53 @@
+"""Samples that are rows of features, checked as scikit-learn's own estimators check theirs."""
+
+from typing import TYPE_CHECKING, Any
+
+import sklearn.utils.validation
+from sklearn.base import BaseEstimator
+
+from keras_xai.graph.trace import in_order
+from keras_xai.openbox.stream import graph_of_samples, is_dataset
+
+if TYPE_CHECKING:
+    from keras_xai.openbox.converter import OpenBox
+
+
+def takes_vectors(box: "OpenBox") -> bool:
+    """Whether the model has one input, of shape `(n, d)`."""
+    specs = graph_of_samples(box).input_specs
+    return len(specs) == 1 and len(specs[0].shape) == 2
+
+
+def rows_of_features(estimator: BaseEstimator, box: "OpenBox", x: Any) -> Any:
+    """Rows of features as an array; samples of other models, and datasets, as they are.
+
+    Raises:
+        ValueError: If the rows are not finite real numbers, with scikit-learn's message.
+        TypeError: If they are a sparse matrix.
+    """
+    if is_dataset(x) or not takes_vectors(box):
+        return x
+    graph = graph_of_samples(box)
+    (rows,) = in_order(x, graph.input_structure, graph.input_specs)
+    return sklearn.utils.validation.check_array(rows, estimator=estimator, input_name="X")
+
+
+def hold_features(estimator: BaseEstimator, box: "OpenBox", x: Any, *, reset: bool) -> None:
+    """Remembers number and names of the features of rows, or holds them against those remembered.
+
+    Args:
+        estimator: What remembers them, as `n_features_in_` and `feature_names_in_`.
+        box: The network.
+        x: The samples, as they were handed in.
+        reset: Whether to remember.
+
+    Raises:
+        ValueError: If number or names are others.
+    """
+    if is_dataset(x) or isinstance(x, dict) or not takes_vectors(box):
+        return
+    if hasattr(estimator, "_check_n_features"):  # before scikit-learn 1.6
+        estimator._check_feature_names(x, reset=reset)
+        estimator._check_n_features(x, reset=reset)
+    else:
+        sklearn.utils.validation.validate_data(estimator, x, reset=reset, skip_check_array=True)

@@ -1,0 +1,187 @@
+"""Regions as a parallel-coordinates plot: one axis for each feature, one line for each region."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Told apart also by readers who do not see red from green (Okabe and Ito), black and yellow left out.
+_CLASS_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
+# From violet to green; what follows in viridis, yellow, is hard to see on white.
+_COLOR_MAP, _COLOR_MAP_END = "viridis", 0.82
+_WIDTHS = (0.6, 4.0)
+_OPACITIES = (0.3, 0.95)
+_GRAY = "#5a6068"
+
+
+def parallel_coordinates(
+    values: np.ndarray,
+    samples: Sequence[int],
+    *,
+    feature_names: Sequence[str] | None = None,
+    classes: Sequence[Any] | None = None,
+    response: Sequence[float] | None = None,
+    label: str = "coefficient",
+    response_label: str = "response",
+) -> "Figure":
+    """Draws the coefficients of regions as lines over one axis for each feature, all on one scale.
+
+    A line is the wider and the less transparent, the more samples are in its region; the largest regions are in front.
+
+    Args:
+        values: `(regions, features)`: coefficients of one class, or decision features.
+        samples: `(regions,)`, the number of samples in each region.
+        feature_names: Names of the features; their numbers by default.
+        classes: `(regions,)`, a label for each region, such as its most frequent class: one color for each, up to seven.
+        response: `(regions,)`, a number for each region, such as its mean response: a color scale. Not with `classes`.
+        label: What the values are, with their unit.
+        response_label: What the response is, with its unit.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: If the shapes do not belong together, a value is not finite, a number of samples is not positive, both
+            `classes` and `response` are given, or there are more than seven classes.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_xai.report import parallel_coordinates
+    >>> coefficients = np.array([[1.0, -2.0, 0.5], [0.0, 1.0, -1.0]])
+    >>> figure = parallel_coordinates(coefficients, [90, 10], feature_names=["age", "height", "income"], classes=["yes", "no"])
+    >>> [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    ['age', 'height', 'income']
+    """
+    values, samples = _checked(values, samples)
+    names = _checked_names(values, feature_names)
+    order = np.argsort(samples, kind="stable")  # the largest last, and so in front
+    colors, legend, scale = _colors(len(values), classes, response)
+    figure, axes = _empty(values, names, label)
+    for i, share in zip(order, _shares(samples)[order], strict=True):
+        axes.plot(
+            values[i],
+            color=colors[i],
+            linewidth=_between(_WIDTHS, share),
+            alpha=_between(_OPACITIES, share),
+            marker="o" if values.shape[1] == 1 else None,
+            solid_joinstyle="round",
+        )
+    _add_legend(axes, legend, samples)
+    if scale is not None:
+        bar = figure.colorbar(scale, ax=axes, pad=0.015, fraction=0.04)
+        bar.set_label(response_label, fontsize=9)
+        bar.ax.tick_params(labelsize=8)
+    return figure
+
+
+def _checked(values, samples):
+    values, samples = np.asarray(values, dtype="float64"), np.asarray(samples)
+    if values.ndim != 2 or not values.size:
+        raise ValueError(
+            f"Expected `values` to have shape (regions, features). Received: shape {values.shape}. Choose a class, and join the axes "
+            "of a sample, for example `coef[:, 0].reshape(len(coef), -1)`."
+        )
+    if not np.isfinite(values).all():
+        raise ValueError("Expected finite values. Received: NaN or infinity.")
+    if samples.shape != values.shape[:1] or samples.dtype.kind not in "iuf" or not (samples > 0).all():
+        raise ValueError(
+            f"Expected `samples` to be {len(values)} positive numbers, one for each region. Received: {samples!r}"
+        )
+    return values, samples
+
+
+def _checked_names(values, names):
+    if names is None:
+        return [str(i) for i in range(values.shape[1])]
+    if len(names) != values.shape[1]:
+        raise ValueError(f"Expected a name for each of {values.shape[1]} features. Received: {len(names)} names.")
+    return [str(name) for name in names]
+
+
+def _colors(count, classes, response):
+    """A color for each region; what the legend says of them; and the color scale."""
+    if classes is not None and response is not None:
+        raise ValueError("Expected `classes` or `response` to be None: there is one color for each line. Received: both.")
+    for name, given in (("classes", classes), ("response", response)):
+        if given is not None and np.shape(given) != (count,):
+            raise ValueError(
+                f"Expected `{name}` to have one entry for each of {count} regions. Received: shape {np.shape(given)}."
+            )
+    if classes is not None:
+        return _class_colors(np.asarray(classes))
+    if response is not None:
+        return _response_colors(np.asarray(response, dtype="float64"))
+    return [_CLASS_COLORS[0]] * count, {}, None
+
+
+def _class_colors(classes):
+    labels, places = np.unique(classes, return_inverse=True)
+    if len(labels) > len(_CLASS_COLORS):
+        raise ValueError(
+            f"Expected at most {len(_CLASS_COLORS)} different classes, as many as there are colors to tell apart. "
+            f"Received: {len(labels)}. Draw fewer regions at a time."
+        )
+    return [_CLASS_COLORS[place] for place in places], dict(zip(map(str, labels), _CLASS_COLORS, strict=False)), None
+
+
+def _response_colors(response):
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+
+    if not np.isfinite(response).all():
+        raise ValueError("Expected a finite response. Received: NaN or infinity.")
+    colors = colormaps[_COLOR_MAP](np.linspace(0, _COLOR_MAP_END, 256))
+    scale = ScalarMappable(Normalize(response.min(), response.max()), ListedColormap(colors))
+    return list(scale.to_rgba(response)), {}, scale
+
+
+def _empty(values, names, label) -> tuple["Figure", "Axes"]:
+    """A figure with one vertical line for each feature."""
+    from matplotlib.figure import Figure
+
+    count, longest = len(names), max(map(len, names))
+    width = float(np.clip(2.5 + 0.38 * count, 6.5, 14.0))
+    turned = 0.08 * longest > 0.85 * width / count  # inches that the longest name takes, and that there are for it
+    figure = Figure(figsize=(width, 3.8 + 0.05 * longest * turned), layout="constrained")
+    axes = figure.add_subplot()
+    axes.vlines(range(count), 0, 1, transform=axes.get_xaxis_transform(), color="#d9dde1", linewidth=0.8, zorder=0)
+    axes.axhline(0, color="#1c2024", linewidth=0.9, linestyle="--", zorder=1)
+    margin = 0.06 * (np.ptp(np.append(values, 0.0)) or 1.0)
+    axes.set_ylim(min(values.min(), 0.0) - margin, max(values.max(), 0.0) + margin)
+    axes.set_xlim(-0.3, count - 0.7)
+    axes.set_xticks(
+        range(count), names, rotation=45 if turned else 0, ha="right" if turned else "center", rotation_mode="anchor"
+    )
+    axes.tick_params(labelsize=9 if count <= 30 else 6, length=0)
+    axes.tick_params(axis="y", labelsize=9, length=3)
+    axes.set_ylabel(label, fontsize=10)
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    return figure, axes
+
+
+def _add_legend(axes, classes, samples):
+    """What colors and widths mean."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], color=color, linewidth=2.5, label=name) for name, color in classes.items()]
+    for place in dict.fromkeys((int(samples.argmin()), int(samples.argmax()))):
+        share, number = _shares(samples)[place], samples[place]
+        width, opacity = _between(_WIDTHS, share), _between(_OPACITIES, share)
+        name = f"{number:,} sample{'' if number == 1 else 's'}"
+        handles.append(Line2D([], [], color=_GRAY, linewidth=width, alpha=opacity, label=name))
+    axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(handles), frameon=False, fontsize=9)
+
+
+def _shares(samples):
+    # Of the root, so that a region of a hundredth of the samples still is a tenth as wide.
+    return np.sqrt(samples / samples.max())
+
+
+def _between(limits, share):
+    return limits[0] + (limits[1] - limits[0]) * share

@@ -11,7 +11,7 @@ from keras_xai.openbox.partition import IntegratedGradients, Line, Plane
 from keras_xai.openbox.pieces import LinearPieces, Walls
 
 if TYPE_CHECKING:
-    from keras_xai.openbox.classifier import RegionClassifier
+    from keras_xai.openbox.regions.classifier import RegionClassifier
 
 __all__ = [
     "Counterfactuals",
@@ -38,5 +38,5 @@ __all__ = [
 def __getattr__(name):
     # Needs scikit-learn, which takes seconds to load and of which pieces and polytopes have no use.
     if name == "RegionClassifier":
-        return importlib.import_module("keras_xai.openbox.classifier").RegionClassifier
+        return importlib.import_module("keras_xai.openbox.regions.classifier").RegionClassifier
     raise AttributeError(f"module 'keras_xai.openbox' has no attribute {name!r}")

@@ -14,7 +14,7 @@ from keras_xai.openbox.pieces import LinearPieces
 from keras_xai.openbox.programs import Programs
 
 if TYPE_CHECKING:
-    from keras_xai.openbox.classifier import RegionClassifier
+    from keras_xai.openbox.regions.classifier import RegionClassifier
 
 
 class OpenBox:
@@ -174,7 +174,7 @@ class OpenBox:
         >>> bool((classifier.predict(x) == model.predict(x, verbose=0).argmax(axis=1)).all())
         True
         """
-        from keras_xai.openbox.classifier import RegionClassifier  # needs scikit-learn, which a box alone does not
+        from keras_xai.openbox.regions.classifier import RegionClassifier  # needs scikit-learn, which a box alone does not
 
         return RegionClassifier(self, verbose=verbose).fit(x, y)
 

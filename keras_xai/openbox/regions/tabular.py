@@ -6,7 +6,7 @@ import sklearn.utils.validation
 from sklearn.base import BaseEstimator
 
 from keras_xai.graph.trace import in_order
-from keras_xai.openbox.stream import graph_of_samples, is_dataset
+from keras_xai.openbox.regions.stream import graph_of_samples, is_dataset
 
 if TYPE_CHECKING:
     from keras_xai.openbox.converter import OpenBox

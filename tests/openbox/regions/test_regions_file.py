@@ -12,7 +12,7 @@ import pytest
 from keras import layers
 
 from keras_xai.openbox import OpenBox, RegionClassifier
-from keras_xai.openbox.regions_file import write
+from keras_xai.openbox.regions.file import write
 from tests.zoo import in_dtype
 
 

@@ -18,9 +18,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 
 from keras_xai.openbox import OpenBox, RegionClassifier
-from keras_xai.openbox.regions import Cache, pack, unpack
-from keras_xai.openbox.stream import Stream
-from keras_xai.openbox.table import log_odds
+from keras_xai.openbox.regions.store import Cache, pack, unpack
+from keras_xai.openbox.regions.stream import Stream
+from keras_xai.openbox.regions.table import log_odds
 from tests import naive
 from tests.zoo import in_dtype, in_float32
 
@@ -566,7 +566,7 @@ def test_a_table_in_parts_is_the_same(small, monkeypatch):
     classifier = OpenBox(model, batch_size=16).convert(x, verbose=0)
     labels = model.predict(x, verbose=0).argmax(axis=1)
     table = classifier.table(x, labels)
-    monkeypatch.setattr("keras_xai.openbox.table._BYTES", 1)  # one region at a time
+    monkeypatch.setattr("keras_xai.openbox.regions.table._BYTES", 1)  # one region at a time
     pd.testing.assert_frame_equal(classifier.table(x, labels), table)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_xai.openbox.regions import Regions
+from keras_xai.openbox.regions.store import Regions
 
 if TYPE_CHECKING:
     from keras_xai.openbox.converter import OpenBox

@@ -9,10 +9,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from keras_xai.graph.inputs import progress
 from keras_xai.openbox import regions_file
-from keras_xai.openbox.labels import classes_of, num_classes_of, places_of
-from keras_xai.openbox.regions import Regions, check_cache_bytes
-from keras_xai.openbox.stream import Stream, graph_of_samples
-from keras_xai.openbox.tabular import hold_features, rows_of_features, takes_vectors
+from keras_xai.openbox.regions.labels import classes_of, num_classes_of, places_of
+from keras_xai.openbox.regions.store import Regions, check_cache_bytes
+from keras_xai.openbox.regions.stream import Stream, graph_of_samples
+from keras_xai.openbox.regions.tabular import hold_features, rows_of_features, takes_vectors
 
 if TYPE_CHECKING:
     import pandas
@@ -225,7 +225,7 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
             ValueError: If an argument is not as described.
             RuntimeError: If the model's weights have changed since `fit`.
         """
-        from keras_xai.openbox.table import check_arguments, region_table
+        from keras_xai.openbox.regions.table import check_arguments, region_table
 
         check_is_fitted(self)
         check_arguments(X, max_regions, radius)

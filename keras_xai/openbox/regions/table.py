@@ -8,8 +8,8 @@ import pandas as pd
 from keras import tree
 from sklearn.metrics import roc_auc_score
 
-from keras_xai.openbox.regions import Regions
-from keras_xai.openbox.stream import Stream, graph_of_samples, is_dataset
+from keras_xai.openbox.regions.store import Regions
+from keras_xai.openbox.regions.stream import Stream, graph_of_samples, is_dataset
 
 # Scores of all samples that are held at a time.
 _BYTES = 2**27

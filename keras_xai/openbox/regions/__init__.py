@@ -1,0 +1,1 @@
+"""The regions of a network as a scikit-learn classifier."""

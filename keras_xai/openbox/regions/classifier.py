@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from keras_xai.graph.inputs import progress
-from keras_xai.openbox import regions_file
+from keras_xai.openbox.regions import file
 from keras_xai.openbox.regions.labels import classes_of, num_classes_of, places_of
 from keras_xai.openbox.regions.store import Regions, check_cache_bytes
 from keras_xai.openbox.regions.stream import Stream, graph_of_samples
@@ -247,7 +247,7 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         self.regions_.check_weights()
-        regions_file.save(path, self.regions_, self.classes_, getattr(self, "feature_names_in_", ()))
+        file.save(path, self.regions_, self.classes_, getattr(self, "feature_names_in_", ()))
 
     @classmethod
     def load(cls, path: Any, box: "OpenBox", *, cache_bytes: int = 2**28, verbose: Any = "auto") -> "RegionClassifier":
@@ -267,7 +267,7 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         """
         classifier = cls(box, cache_bytes=cache_bytes, verbose=verbose)
         check_cache_bytes(cache_bytes)
-        found = regions_file.load(path, box, num_classes=num_classes_of(box._network), cache_bytes=cache_bytes)
+        found = file.load(path, box, num_classes=num_classes_of(box._network), cache_bytes=cache_bytes)
         classifier.box_, (classifier.regions_, classifier.classes_, features) = box, found
         if takes_vectors(box):
             (classifier.n_features_in_,) = graph_of_samples(box).input_specs[0].shape[1:]

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from keras_xai.kinds import UnsupportedLayerError
 from keras_xai.openbox.converter import OpenBox
-from keras_xai.openbox.geometry import Counterfactuals, Facets, Polytope
+from keras_xai.openbox.geometry import Counterfactuals, Facets, Polytope, Walls
 from keras_xai.openbox.grouping import Fidelity, Flattened, RegionGroups, fidelity_curve, flatten, merge, prune
 from keras_xai.openbox.partition import IntegratedGradients, Line, Plane
-from keras_xai.openbox.pieces import LinearPieces, Walls
+from keras_xai.openbox.pieces import LinearPieces
 
 if TYPE_CHECKING:
     from keras_xai.openbox.regions.classifier import RegionClassifier

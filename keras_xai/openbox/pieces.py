@@ -1,6 +1,5 @@
 """`LinearPieces`: the linear piece of a network that each of some samples is on."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,27 +8,9 @@ from keras import ops
 from keras_xai.graph.inputs import Samples, progress
 from keras_xai.openbox.geometry.counterfactuals import Counterfactuals, CounterfactualSearch, checked_targets, rivals_of
 from keras_xai.openbox.geometry.nearest import DUAL, NearestFacets, check_norm, towards
-from keras_xai.openbox.geometry.polytope import Facets, Polytope, describe, labels_of
+from keras_xai.openbox.geometry.polytope import Facets, Polytope, Walls, describe, labels_of
 from keras_xai.openbox.programs import Programs
 from keras_xai.openbox.space import Box, Space
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Walls:
-    """The wall of its polytope that is nearest to each of n samples.
-
-    Attributes:
-        distance: `(n,)`, in the norm asked for; `inf` where the polytope is the whole space.
-        direction: Of the samples' shape. A step of length 1 in that norm; `x + distance * direction` is on the wall.
-        layer: Paths of the layers whose unit changes its piece at the wall, `None` where there is no wall.
-        unit: Index of that unit in its layer, without the batch dimension. For a choice among candidates (max pooling)
-            it is the rival's index in the array of shape `(*windows, candidates, channels)`.
-    """
-
-    distance: np.ndarray
-    direction: Any
-    layer: tuple[str | None, ...]
-    unit: tuple[tuple[int, ...] | None, ...]
 
 
 class LinearPieces:
@@ -281,8 +262,7 @@ class LinearPieces:
         box = Box.of(bounds, self._space)
         vectors = self._space.vectors(self._x)
         box.check_holds(vectors)
-        self._check_weights()
-        rivals = [self._rivals(i) for i in range(len(self))]
+        rivals = [each for batch in self._run(self._rivals, 0) for each in batch]
         targets = checked_targets(target, rivals)
         search = CounterfactualSearch(self._geometry, self._space, box, norm=norm, margin=margin, within=within)
         found = vectors + np.nan
@@ -395,6 +375,10 @@ class LinearPieces:
         normals = self._space.vectors([ops.convert_to_numpy(a) for a in self._geometry.normals(batch, index.astype("int32"))])
         return distance, index, *self._space.arrays(towards(normals, norm))
 
-    def _rivals(self, i):
-        coef = np.concatenate([each[i].reshape(each.shape[1], -1) for each in self._coefficients], axis=1)
-        return rivals_of(self.scores[i, self.outputs[i]].astype("float64"), coef.astype("float64"), self.outputs[i])
+    def _rivals(self, batch, rows):
+        """For each sample of a batch the classes that could win instead, in float64 whatever the type of the pieces."""
+        outputs = self.outputs[rows]
+        scores, coefficients, _, _ = self._geometry.pieces(batch, outputs)
+        scores = np.take_along_axis(ops.convert_to_numpy(scores), outputs, axis=1)
+        coef = [np.moveaxis(ops.convert_to_numpy(each), 0, 1).reshape(*outputs.shape, -1) for each in coefficients]
+        return [rivals_of(*each) for each in zip(scores, np.concatenate(coef, axis=2), outputs, strict=True)]

@@ -1,6 +1,6 @@
 """The polytopes of linear pieces: their facets, and the decision boundaries inside them."""
 
 from keras_xai.openbox.geometry.counterfactuals import Counterfactuals
-from keras_xai.openbox.geometry.polytope import Facets, Polytope
+from keras_xai.openbox.geometry.polytope import Facets, Polytope, Walls
 
-__all__ = ["Counterfactuals", "Facets", "Polytope"]
+__all__ = ["Counterfactuals", "Facets", "Polytope", "Walls"]

@@ -1,4 +1,4 @@
-"""`Polytope`: all half-spaces around one sample, and which of them are facets."""
+"""What bounds the region of a sample: its nearest wall, its facets, and all its half-spaces."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -27,6 +27,24 @@ class Label:
     layer: str
     unit: tuple[int, ...]
     reason: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Walls:
+    """The wall of its polytope that is nearest to each of n samples.
+
+    Attributes:
+        distance: `(n,)`, in the norm asked for; `inf` where the polytope is the whole space.
+        direction: Of the samples' shape. A step of length 1 in that norm; `x + distance * direction` is on the wall.
+        layer: Paths of the layers whose unit changes its piece at the wall, `None` where there is no wall.
+        unit: Index of that unit in its layer, without the batch dimension. For a choice among candidates (max pooling)
+            it is the rival's index in the array of shape `(*windows, candidates, channels)`.
+    """
+
+    distance: np.ndarray
+    direction: Any
+    layer: tuple[str | None, ...]
+    unit: tuple[tuple[int, ...] | None, ...]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -131,9 +131,10 @@ def test_one_score_stands_for_two_classes():
     assert found.label.tolist() == [1, 0] and found.verified.all()
 
 
-def test_images_within_a_limit(trained, digits):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_images_in_a_box(dtype, trained, digits):
     model, x = trained("cnn"), digits[0][1500:1506]
-    local = OpenBox(model)(x, verbose=0)
+    local = OpenBox(model, dtype=dtype)(x, verbose=0)
     found = local.counterfactuals(bounds=(-0.5, 0.6), verbose=0)
     there = np.isfinite(found.distance)
     assert found.verified[there].all() and (found.x[there] >= -0.5).all() and (found.x[there] <= 0.6).all()

@@ -57,22 +57,34 @@ class NearestFacets:
         values = ops.convert_to_numpy(self._geometry.values(batch, batch))
         width = max(1, self._batch_size // n)
         found: list[list] = [[] for _ in range(n)]
-        judged = 0
-        while judged < num_walls and any(len(each) < k for each in found):
-            count = min(num_walls, max(2 * judged, 3 * k, 8))
+        judged = np.zeros(n, int)
+        count = 0
+        while count < num_walls and any(len(each) < k for each in found):
+            count = min(num_walls, max(2 * count, 4 * k, 16))
             distances, indices = (
                 ops.convert_to_numpy(each) for each in self._geometry.nearest(batch, DUAL[self._norm], count, width)
             )
-            lacking = np.array([len(each) < k for each in found])
-            todo = [(s, j) for s in np.flatnonzero(lacking) for j in range(judged, count) if np.isfinite(distances[s, j])]
-            for start in range(0, len(todo), self._batch_size):
-                samples, places = np.array(todo[start : start + self._batch_size]).T
-                judgement = self._judge(batch, values, samples, indices[samples, places], distances[samples, places])
-                for s, j, normal in zip(samples, places, judgement, strict=True):
-                    if normal is not None and len(found[s]) < k:
-                        found[s].append((indices[s, j], distances[s, j], normal))
-            judged = count
+            available = np.isfinite(distances).sum(axis=1)
+            while True:
+                # No more than are still needed: most of the nearest walls are facets.
+                more = np.minimum([k - len(each) for each in found], available - judged)
+                samples = np.repeat(np.arange(n), more)
+                if not len(samples):
+                    break
+                places = np.concatenate([np.arange(first, first + number) for first, number in zip(judged, more, strict=True)])
+                judged += more
+                walls, reach = indices[samples, places], distances[samples, places]
+                for sample, wall, distance, normal in self._judged(batch, values, samples, walls, reach):
+                    if normal is not None:
+                        found[sample].append((wall, distance, normal))
         return [_stacked(each, self._space.num_dims) for each in found]
+
+    def _judged(self, batch, values, samples, walls, distances):
+        """Yields each candidate with its normal, `None` if it is not certified."""
+        for start in range(0, len(samples), self._batch_size):
+            part = slice(start, start + self._batch_size)
+            candidates = samples[part], walls[part], distances[part]
+            yield from zip(*candidates, self._judge(batch, values, *candidates), strict=True)
 
     def _judge(self, batch, values, samples, walls, distances):
         """For each candidate its normal, or `None` if it is not certified."""

@@ -237,8 +237,8 @@ on {os.cpu_count()} CPU cores ({platform.machine()}) with SciPy {scipy.__version
 
 **All facets.** Networks d-242-242-classes, trained on moons, `make_classification`, breast cancer and dequantized digits; medians over
 regions of {options.regions} samples, and in parentheses the least and largest ratio. The plain way solves one linear program for
-each row over all others; "agree" counts the regions in which both find the same facets. The two were timed in turn, on a machine that had other
-work to do as well.
+each row over all others; "agree" counts the regions in which both find the same facets. The two were timed in turn, on a machine
+that had other work to do as well.
 
 {table(DESCRIPTIONS, descriptions)}
 

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_xai.graph.trace import preceded, trace_function
+from keras_xai.graph.trace import preceded
 from keras_xai.graph.view import borrow
+from keras_xai.kinds.activation import trace_activation
 from keras_xai.kinds.kind import Example, OnePiece, register
 from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, between, channels_back, channels_last
 
@@ -31,7 +32,7 @@ class AffineWithActivation(OnePiece):
         if activation is keras.activations.linear:
             return None
         linear = borrow(step.operation, activation=keras.activations.linear)
-        return preceded(step, linear, trace_function(activation, step.output_specs))
+        return preceded(step, linear, trace_activation(activation, step.output_specs))
 
 
 class Convolution(AffineWithActivation):

@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops, tree
 
 from keras_xai.graph.trace import trace_function
+from keras_xai.kinds.activation import trace_activation
 from keras_xai.kinds.kind import Example, OnePiece, register
 
 
@@ -33,7 +34,7 @@ class ActivationFunction(OnePiece):
     role = "composite"
 
     def parts(self, step):
-        return trace_function(step.operation.activation, step.output_specs)
+        return trace_activation(step.operation.activation, step.output_specs)
 
 
 register(

@@ -302,3 +302,10 @@ def test_products_of_two_tensors_but_not_with_constants():
     for product in (x * x, 1 / x, keras.ops.matmul(x, keras.ops.transpose(x)), keras.ops.einsum("bi,bi->b", x, x)):
         with pytest.raises(UnsupportedLayerError, match="multiplies or divides by a tensor that depends on the input"):
             OpenBox(keras.Model(x, product))
+
+
+@pytest.mark.parametrize("layer", [keras.layers.Dense(3, activation="hard_silu"), keras.layers.Activation("hard_swish")])
+def test_activations_that_convert_their_argument_are_refused_for_what_they_are(layer):
+    model = keras.Sequential([keras.Input((2,)), layer, keras.layers.Dense(2)])
+    with pytest.raises(UnsupportedLayerError, match=r"\(HardSilu\): its activation is curved"):
+        OpenBox(model)

@@ -1,0 +1,28 @@
+"""Activation functions as the operations that they consist of."""
+
+from collections.abc import Callable, Sequence
+
+import keras
+from keras import ops
+
+from keras_xai.graph.trace import Graph, trace_function
+
+
+def trace_activation(activation: Callable, specs: Sequence[keras.KerasTensor]) -> Graph:
+    """The operations of an activation function.
+
+    Args:
+        activation: Maps a tensor to a tensor.
+        specs: Shape and dtype of that tensor.
+
+    Raises:
+        ValueError: If it cannot be called with a symbolic tensor.
+    """
+    try:
+        return trace_function(activation, specs)
+    except ValueError:
+        # Some of `keras.activations`, as `hard_silu`, convert what they are given before they call the operation of their name.
+        name = getattr(activation, "__name__", "")
+        if getattr(keras.activations, name, None) is not activation or not hasattr(ops, name):
+            raise
+        return trace_function(getattr(ops, name), specs)

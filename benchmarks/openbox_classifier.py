@@ -270,7 +270,7 @@ def fragment(results: dict, counts: tuple[int, ...], options: argparse.Namespace
         for name, each in results["cosine"].items()
     ]
     names = ("network", "accuracy", "regions", "pairs in one region", "within 1e-12 of 1", "largest 1 - cosine")
-    return f"""# Measured
+    return f"""# Regions as a classifier
 
 Made by `{command_line(options)}` on {os.cpu_count()} CPU cores ({platform.machine()}), which others
 used as well, with TensorFlow {tf.__version__}, Keras {keras.__version__}, NumPy {np.__version__}.

@@ -230,7 +230,7 @@ COUNTERFACTUALS = ("d", "within", "found", "verified", "median plane distance", 
 
 def page(options, descriptions, nearest, seconds, counterfactuals) -> str:
     """The page of the documentation."""
-    return f"""# Measured: polytopes
+    return f"""# Polytopes
 
 Made by `{command_line(options)}`
 on {os.cpu_count()} CPU cores ({platform.machine()}) with SciPy {scipy.__version__}, Keras {keras.__version__}.

@@ -288,7 +288,7 @@ def normal(model: keras.Model, num_samples: int) -> np.ndarray:
 def fragment(timings: list[Timing], memories: list[Memory], options: argparse.Namespace) -> str:
     """The Markdown that the documentation includes."""
     repeats = min(len(timing.call) for timing in timings)
-    return f"""# Measured
+    return f"""# Pieces
 
 Made by `{command_line(options)}` on {os.cpu_count()} CPU cores ({platform.machine()}) with TensorFlow {tf.__version__},
 Keras {keras.__version__}, NumPy {np.__version__}.

@@ -136,7 +136,7 @@ class OpenBox:
             ValueError: If `x` has the wrong shape or type, is empty, or contains NaN or infinity; or if an index in
                 `outputs` is not one of the model's.
         """
-        samples = self.samples(x, verbose=verbose)
+        samples = self._samples(x, verbose=verbose)
         choose = _choice(outputs, self.num_outputs, samples)
         found = _joined(self._batches(samples, choose, verbose), samples.num_samples)
         scores, outputs, intercept, region_id, *coefficients = found
@@ -217,7 +217,7 @@ class OpenBox:
         """
         return plane(self, corner, second, third, limits=limits, orthonormal=orthonormal, verbose=verbose)
 
-    def samples(self, x: Any, *, verbose: Any = 0) -> Samples:
+    def _samples(self, x: Any, *, verbose: Any = 0) -> Samples:
         """Checks what the pieces are asked for: the samples or, for a box of a hidden `layer`, their features.
 
         Args:

@@ -133,7 +133,7 @@ def read_inputs(box: "OpenBox", values: dict[str, Any]) -> tuple[Space, np.ndarr
             for array, spec in zip(arrays, graph.input_specs, strict=True)
         ]
         given = batches[0] if len(batches) == 1 else tree.pack_sequence_as(graph.input_structure, batches)
-        samples = box.samples(given)
+        samples = box._samples(given)
         if samples.num_samples != 1:
             raise ValueError(f"Expected `{name}` to be one input. Received: {samples.num_samples} of them.")
         spaces.append(Space(tuple(array.shape[1:] for array in samples.arrays), samples.pack))

@@ -93,3 +93,13 @@ def test_wrong_samples_are_refused_as_the_model_takes_them(trained):
     box = OpenBox(model, layer=model.layers[3].name)
     with pytest.raises(ValueError, match=r"Expected an array of shape \(None, 8, 8, 1\)"):
         box(np.zeros((2, 4, 4, 6)))
+
+
+def test_lines_and_planes_between_the_features_of_inputs(trained, digits):
+    model, x = trained("cnn"), digits[0][1500:1503]
+    box = OpenBox(model, layer=model.layers[4].name)
+    features = box(x, verbose=0).x
+    way = box.line(x[0], x[1], verbose=0)
+    np.testing.assert_allclose(way.inputs(np.array([0.0, 1.0])), features[:2], atol=1e-12)
+    assert way.integrated_gradients(verbose=0).gap < 1e-9
+    assert box.plane(*x, limits=((0, 0.2), (0, 0.2)), verbose=0).gap < 1e-9

@@ -102,7 +102,10 @@ def facets(rows, values):
         if not others:
             kept.append(i)
             continue
-        result = linprog(unit[i, :-1], A_ub=-unit[others, :-1], b_ub=unit[others, -1], bounds=(None, None), method="highs")
+        for bounds in ((None, None), (-1e6, 1e6)):  # SciPy before 1.15 cannot tell of some programs that they are unbounded
+            result = linprog(unit[i, :-1], A_ub=-unit[others, :-1], b_ub=unit[others, -1], bounds=bounds, method="highs")
+            if result.status in (0, 3):
+                break
         assert result.status in (0, 3), result.message
         if result.status == 3 or result.fun + unit[i, -1] < -1e-7 * abs(unit[i, -1]):
             kept.append(i)

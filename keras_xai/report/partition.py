@@ -222,7 +222,8 @@ def gradients_plot(
     draw_heatmap(panels[2], gradients.attribution, outline=np.asarray(shown[1]))
     for axes in panels:
         axes.set(xticks=[], yticks=[])
-        axes.spines[:].set(color="#c4cad0", linewidth=0.8)
+        axes.spines[:].set_color("#c4cad0")
+        axes.spines[:].set_linewidth(0.8)
     target = names[gradients.target] if line.slopes.shape[1] > 1 else ""
     panels[2].set_title(f"attribution to the score {target}".rstrip(), fontsize=10)
     panels[2].set_xlabel(f"sum {gradients.difference:+.3f}: score at the end minus at the start", fontsize=8)

@@ -57,9 +57,7 @@ class Samples:
 
     def pack(self, arrays: list) -> Any:
         """Arrays, one for each input, in the structure of the model's inputs: alone where there is one input."""
-        if len(arrays) == 1:
-            return arrays[0]
-        return tree.pack_sequence_as(self._graph.input_structure, arrays)
+        return packed(arrays, self._graph)
 
     def __iter__(self) -> Iterator[list[np.ndarray]]:
         if self._arrays is not None:
@@ -108,6 +106,11 @@ class Samples:
                 f"first in sample {bad[0]}."
             )
         return array
+
+
+def packed(arrays: list, graph: Graph) -> Any:
+    """Arrays, one for each input of a graph, in the structure of its inputs: alone where there is one input."""
+    return arrays[0] if len(arrays) == 1 else tree.pack_sequence_as(graph.input_structure, arrays)
 
 
 def progress(batches, num_batches: int | None, verbose: Any) -> Iterator:

@@ -24,7 +24,7 @@ def lengths(line_at: Callable, line: Linearization, inputs, norm: float, width: 
         norm: 1, 2 or infinity.
         width: Derivatives taken at once; memory follows it.
     """
-    sizes = [_size(wall) for wall in line.outputs]
+    sizes = [size_of(wall) for wall in line.outputs]
     if _num_dims(inputs) <= sum(sizes):
         return _lengths_by_dimension(line_at, line, inputs, _NORMS[norm], width)
     return _lengths_by_wall(line_at, line, inputs, _NORMS[norm], width)
@@ -32,7 +32,7 @@ def lengths(line_at: Callable, line: Linearization, inputs, norm: float, width: 
 
 def rows(line_at: Callable, line: Linearization, inputs, width: int):
     """The normals of all walls of one sample, `(walls, d)`; arguments as for `lengths`."""
-    num_walls, num_dims = sum(_size(wall) for wall in line.outputs), _num_dims(inputs)
+    num_walls, num_dims = sum(size_of(wall) for wall in line.outputs), _num_dims(inputs)
     tiled = line_at([_repeated(x, width) for x in inputs])
     if num_dims <= num_walls:
         columns = stacked(lambda i: _flat_joined(tiled.push(_units(inputs, i, width))), -(-num_dims // width), inputs[0].dtype)
@@ -45,21 +45,21 @@ def rows(line_at: Callable, line: Linearization, inputs, width: int):
 
 def picked(walls, index):
     """Cotangents that pick the wall `index[i]`, a place in the flat list of all walls, of sample i."""
-    return split(walls, ops.one_hot(index, sum(_size(wall) for wall in walls), dtype=walls[0].dtype))
+    return split(walls, ops.one_hot(index, sum(size_of(wall) for wall in walls), dtype=walls[0].dtype))
 
 
 def split(tensors, flat):
     """The columns of a matrix `(n, entries)` as tensors of the shapes of `tensors`."""
     parts, start = [], 0
     for tensor in tensors:
-        parts.append(ops.reshape(flat[:, start : start + _size(tensor)], (-1, *tensor.shape[1:])))
-        start += _size(tensor)
+        parts.append(ops.reshape(flat[:, start : start + size_of(tensor)], (-1, *tensor.shape[1:])))
+        start += size_of(tensor)
     return parts
 
 
 def negligible(sizes):
     """What does not exceed this is rounding error: the sample cannot move such a wall."""
-    largest = ops.max(ops.reshape(sizes, (-1, _size(sizes))), axis=1)
+    largest = ops.max(ops.reshape(sizes, (-1, size_of(sizes))), axis=1)
     epsilon = float(np.finfo(keras.backend.standardize_dtype(sizes.dtype)).eps)
     return ops.reshape(largest * (_ROUNDING * epsilon), (-1,) + (1,) * (len(sizes.shape) - 1))
 
@@ -100,7 +100,7 @@ def _lengths_by_dimension(line_at, line, inputs, norm, width):
 def _lengths_by_wall(line_at, line, inputs, norm, width):
     tiled = line_at([_repeated(x, width) for x in inputs]) if width > 1 else line
     n = ops.shape(inputs[0])[0]
-    num_walls = sum(_size(wall) for wall in line.outputs)
+    num_walls = sum(size_of(wall) for wall in line.outputs)
 
     def row(i):
         cotangents = [ops.repeat(unit, n, axis=0) for unit in _units(line.outputs, i, width)]
@@ -123,12 +123,13 @@ def _units(tensors, i, width):
 
 
 def _flat_joined(tensors):
-    return ops.concatenate([ops.reshape(tensor, (-1, _size(tensor))) for tensor in tensors], axis=1)
+    return ops.concatenate([ops.reshape(tensor, (-1, size_of(tensor))) for tensor in tensors], axis=1)
 
 
 def _num_dims(tensors):
-    return sum(_size(tensor) for tensor in tensors)
+    return sum(size_of(tensor) for tensor in tensors)
 
 
-def _size(tensor):
+def size_of(tensor) -> int:
+    """Number of entries of one sample of a tensor."""
     return math.prod(tensor.shape[1:])

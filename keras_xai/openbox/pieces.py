@@ -380,5 +380,5 @@ class LinearPieces:
         outputs = self.outputs[rows]
         scores, coefficients, _, _ = self._geometry.pieces(batch, outputs)
         scores = np.take_along_axis(ops.convert_to_numpy(scores), outputs, axis=1)
-        coef = [np.moveaxis(ops.convert_to_numpy(each), 0, 1).reshape(*outputs.shape, -1) for each in coefficients]
-        return [rivals_of(*each) for each in zip(scores, np.concatenate(coef, axis=2), outputs, strict=True)]
+        coef = np.moveaxis(self._space.vectors([ops.convert_to_numpy(each) for each in coefficients]), 0, 1)
+        return [rivals_of(*each) for each in zip(scores, coef, outputs, strict=True)]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +10,7 @@ from keras import ops
 from keras_xai.graph.gradient import compiled, linearize, stacked, traced
 from keras_xai.graph.trace import Step
 from keras_xai.openbox.network import PiecewiseNetwork
-from keras_xai.openbox.normals import lengths, negligible, picked, rows, split
+from keras_xai.openbox.normals import lengths, negligible, picked, rows, size_of, split
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,7 +81,7 @@ class Programs:
 
             def record(inputs):
                 _, patterns, walls = self._network.run(inputs)
-                starts = np.cumsum([0, *(_size(wall.value) for wall in walls)]).tolist()
+                starts = np.cumsum([0, *(size_of(wall.value) for wall in walls)]).tolist()
                 groups = tuple(
                     WallGroup(wall.step, wall.number, wall.pattern, tuple(wall.value.shape[1:]), start)
                     for wall, start in zip(walls, starts, strict=False)
@@ -283,16 +282,12 @@ class Programs:
         return _joined(values, inputs)[0], normals
 
 
-def _size(tensor):
-    return math.prod(tensor.shape[1:])
-
-
 def _spec(pattern):
     return (None, *pattern.shape[1:]), pattern.dtype.name
 
 
 def _flat(x):
-    return ops.reshape(x, (-1, _size(x)))
+    return ops.reshape(x, (-1, size_of(x)))
 
 
 def _joined(tensors, inputs):

@@ -27,10 +27,10 @@ class Space:
         return sum(math.prod(shape) for shape in self.shapes)
 
     def vectors(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
-        """Arrays `(n, *shape)`, one for each input, as `(n, d)`."""
-        return np.concatenate(
-            [array.reshape(-1, math.prod(shape)) for array, shape in zip(arrays, self.shapes, strict=True)], axis=1
-        )
+        """Arrays `(..., *shape)`, one for each input, as `(..., d)`."""
+        pairs = zip(arrays, self.shapes, strict=True)
+        flat = [array.reshape(*array.shape[: array.ndim - len(shape)], math.prod(shape)) for array, shape in pairs]
+        return np.concatenate(flat, axis=-1)
 
     def arrays(self, vectors: np.ndarray) -> list[np.ndarray]:
         """Vectors `(..., d)` as a list of arrays `(..., *shape)`, one for each input."""

@@ -33,9 +33,7 @@ class Points:
     @classmethod
     def of(cls, local) -> "Points":
         """The samples of `LinearPieces`."""
-        n = len(local.region_id)
-        arrays = [np.asarray(array, "float64").reshape(n, -1) for array in tree.flatten(local.x)]
-        return cls(np.concatenate(arrays, axis=1), local.region_id, centered_scores(local.scores))
+        return cls(local._space.vectors(tree.flatten(local.x)), local.region_id, centered_scores(local.scores))
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -82,8 +80,7 @@ class Regions:
         self.means = np.zeros((len(self.names), features.shape[1]))
         np.add.at(self.means, self.index, features)
         self.means /= self.counts[:, np.newaxis]
-        coefficients = [np.asarray(each)[first] for each in tree.flatten(local.coef)]
-        coef = np.concatenate([each.reshape(*each.shape[:2], -1).astype("float64") for each in coefficients], axis=2)
+        coef = local._space.vectors([each[first] for each in tree.flatten(local.coef)]).astype("float64")
         intercept = local.intercept[first] + coef @ self._shift
         self.pieces = centered(np.concatenate([coef * self._scale, intercept[:, :, np.newaxis]], axis=2))
         self.single = local.scores.shape[1] == 1

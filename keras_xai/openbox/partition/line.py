@@ -9,7 +9,8 @@ from keras import ops
 
 from keras_xai.graph.inputs import progress
 from keras_xai.openbox.partition.decisions import crossings
-from keras_xai.openbox.partition.section import Section, decisive, read_inputs
+from keras_xai.openbox.partition.section import Section, read_inputs
+from keras_xai.openbox.scores import decisive
 
 if TYPE_CHECKING:
     from keras_xai.openbox.converter import OpenBox

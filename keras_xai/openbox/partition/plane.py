@@ -10,8 +10,9 @@ import numpy as np
 from keras_xai.graph.inputs import progress
 from keras_xai.openbox.partition.decisions import Boundary, Cells, divide
 from keras_xai.openbox.partition.polygon import area
-from keras_xai.openbox.partition.section import Section, decisive, read_inputs
+from keras_xai.openbox.partition.section import Section, read_inputs
 from keras_xai.openbox.partition.tiling import tiles
+from keras_xai.openbox.scores import decisive
 
 if TYPE_CHECKING:
     from keras_xai.openbox.converter import OpenBox

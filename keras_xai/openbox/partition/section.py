@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from keras import ops, tree
+from keras import ops
 
+from keras_xai.graph.inputs import packed
 from keras_xai.graph.trace import in_order
 from keras_xai.openbox.names import names_of
 from keras_xai.openbox.programs import Programs
@@ -132,8 +133,7 @@ def read_inputs(box: "OpenBox", values: dict[str, Any]) -> tuple[Space, np.ndarr
             array[np.newaxis] if array.ndim == len(spec.shape) - 1 else array
             for array, spec in zip(arrays, graph.input_specs, strict=True)
         ]
-        given = batches[0] if len(batches) == 1 else tree.pack_sequence_as(graph.input_structure, batches)
-        samples = box._samples(given)
+        samples = box._samples(packed(batches, graph))
         if samples.num_samples != 1:
             raise ValueError(f"Expected `{name}` to be one input. Received: {samples.num_samples} of them.")
         spaces.append(Space(tuple(array.shape[1:] for array in samples.arrays), samples.pack))
@@ -142,8 +142,3 @@ def read_inputs(box: "OpenBox", values: dict[str, Any]) -> tuple[Space, np.ndarr
         received = ", ".join(f"{name} of {list(space.shapes)}" for name, space in zip(values, spaces, strict=True))
         raise ValueError(f"Expected inputs of one shape. Received: {received}")
     return spaces[0], np.stack(vectors)
-
-
-def decisive(scores: np.ndarray) -> np.ndarray:
-    """Scores `(n, C)` of which the highest is the class: one score alone, class 1 where positive, gets a zero beside it."""
-    return np.concatenate([np.zeros_like(scores), scores], axis=1) if scores.shape[1] == 1 else scores

@@ -13,6 +13,7 @@ from keras_xai.openbox.regions.labels import classes_of, num_classes_of, places_
 from keras_xai.openbox.regions.store import Regions, check_cache_bytes
 from keras_xai.openbox.regions.stream import Stream, graph_of_samples
 from keras_xai.openbox.regions.tabular import hold_features, rows_of_features, takes_vectors
+from keras_xai.openbox.scores import decisive
 
 if TYPE_CHECKING:
     import pandas
@@ -151,9 +152,7 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
             ValueError: If `X` is not as described.
             RuntimeError: If the model's weights have changed since `fit`.
         """
-        scores = self._each_batch(X, "evaluate")
-        if scores.shape[1] == 1:
-            scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
+        scores = decisive(self._each_batch(X, "evaluate"))
         exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
         return exponentials / exponentials.sum(axis=1, keepdims=True)
 

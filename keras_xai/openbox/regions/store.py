@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from keras import ops, tree
+from keras import ops
 
+from keras_xai.graph.inputs import packed
 from keras_xai.openbox.converter import check_finite
 from keras_xai.openbox.names import names_of
 from keras_xai.openbox.space import Space
@@ -49,7 +50,7 @@ class Regions:
         self._cache = Cache(cache_bytes)
         self._lock = threading.Lock()  # two threads that find one region must not add it twice
         self._origins = [np.zeros((1, *shape), self.box.dtype) for shape in self._shapes]
-        self.space = Space(self._shapes, self._pack)
+        self.space = Space(self._shapes, lambda arrays: packed(arrays, self.box._network.graph))
 
     def add_packed(self, names: Sequence[bytes], patterns: Sequence[bytes]) -> None:
         """Adds regions, none of them known, as `packed` gave them."""
@@ -171,16 +172,10 @@ class Regions:
         patterns = unpack([self._patterns[number] for number in numbers], specs)
         origins = [np.repeat(origin, len(numbers), axis=0) for origin in self._origins]
         coefficients, intercepts = self.box._pieces.solve(patterns, origins)
-        arrays = [ops.convert_to_numpy(each) for each in coefficients]
-        joined = np.concatenate([array.reshape(*array.shape[:2], -1) for array in arrays], axis=2)
+        joined = self.space.vectors([ops.convert_to_numpy(each) for each in coefficients])
         intercepts = ops.convert_to_numpy(intercepts)
         # Copies, because a view would keep the whole batch in memory.
         return [(joined[:, i].copy(), intercepts[:, i].copy()) for i in range(len(numbers))]
-
-    def _pack(self, arrays: list) -> Any:
-        if len(arrays) == 1:
-            return arrays[0]
-        return tree.pack_sequence_as(self.box._network.graph.input_structure, arrays)
 
 
 class Cache:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from keras import tree
 from sklearn.metrics import roc_auc_score
 
+from keras_xai.graph.inputs import packed
 from keras_xai.openbox.regions.store import Regions
 from keras_xai.openbox.regions.stream import Stream, graph_of_samples, is_dataset
 
@@ -126,7 +126,7 @@ def _radii(regions, stream, numbers, listed, norm):
     for batch in stream.samples():
         rows = start + np.flatnonzero(np.isin(numbers[start : start + len(batch[0])], listed))
         if len(rows):
-            samples = _structured(regions.box, [array[rows - start] for array in batch])
+            samples = packed([array[rows - start] for array in batch], graph_of_samples(regions.box))
             radii[rows] = regions.box(samples, outputs=[0], verbose=0).radius(norm, verbose=0)
         start += len(batch[0])
     of_regions = [radii[numbers == region] for region in listed]
@@ -136,8 +136,3 @@ def _radii(regions, stream, numbers, listed, norm):
 def _quantile(values, share):
     # A radius is infinite where a region is the whole space, and between infinities is no number.
     return np.quantile(values, share, method="lower" if np.isinf(values).any() else "linear")
-
-
-def _structured(box, arrays):
-    """Samples in the structure of the model's inputs."""
-    return arrays[0] if len(arrays) == 1 else tree.pack_sequence_as(graph_of_samples(box).input_structure, arrays)

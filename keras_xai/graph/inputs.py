@@ -10,6 +10,8 @@ from keras import tree
 
 from keras_xai.graph.trace import Graph, in_order
 
+_EMPTY = "Expected at least one batch. Received: a dataset without elements."
+
 
 class Samples:
     """The inputs of a model, checked, to be read batch by batch in float64.
@@ -69,43 +71,73 @@ class Samples:
             self._read.append(self.check(element[0] if isinstance(element, tuple) else element))
             yield self._read[-1]
         if not self._read:
-            raise ValueError("Expected at least one batch. Received: a dataset without elements.")
+            raise ValueError(_EMPTY)
 
     def check(self, x: Any) -> list[np.ndarray]:
         """The inputs as a flat list of arrays of the right type, or an error that says what is wrong with them."""
-        values = in_order(x, self._graph.input_structure, self._graph.input_specs)
-        arrays = [
-            self._check_array(np.asarray(value), spec) for value, spec in zip(values, self._graph.input_specs, strict=True)
-        ]
-        counts = {len(array) for array in arrays}
-        if len(counts) > 1:
-            raise ValueError(f"Expected as many samples in every input. Received: {sorted(counts)} samples.")
-        return arrays
+        return [array.astype("float64", copy=False) for array in checked(x, self._graph)]
 
-    def _check_array(self, array, spec):
-        expected = tuple(spec.shape)
-        if array.dtype.kind not in "fiub":
-            raise ValueError(f"Expected real numbers as input '{spec.name}'. Received: an array of dtype {array.dtype}.")
-        fits = array.ndim == len(expected) and all(
-            want is None or want == got for want, got in zip(expected[1:], array.shape[1:], strict=True)
+
+def checked(x: Any, graph: Graph) -> list[np.ndarray]:
+    """The inputs of a model as a flat list of arrays of real, finite numbers, not copied where they are arrays already.
+
+    Args:
+        x: One array or tensor for each input of the model, in its structure.
+        graph: The model's graph.
+
+    Raises:
+        ValueError: If structure, shape or dtype are not the model's, if there are no samples, or if a value is NaN or
+            infinite.
+    """
+    values = in_order(x, graph.input_structure, graph.input_specs)
+    arrays = [_checked_array(np.asarray(value), spec) for value, spec in zip(values, graph.input_specs, strict=True)]
+    counts = {len(array) for array in arrays}
+    if len(counts) > 1:
+        raise ValueError(f"Expected as many samples in every input. Received: {sorted(counts)} samples.")
+    return arrays
+
+
+def _checked_array(array, spec):
+    expected = tuple(spec.shape)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"Expected real numbers as input '{spec.name}'. Received: an array of dtype {array.dtype}.")
+    fits = array.ndim == len(expected) and all(
+        want is None or want == got for want, got in zip(expected[1:], array.shape[1:], strict=True)
+    )
+    if not fits:
+        hint = " For a single sample, add the batch dimension: x[np.newaxis]." if array.ndim == len(expected) - 1 else ""
+        raise ValueError(
+            f"Expected an array of shape {expected} as input '{spec.name}', samples along the first axis. "
+            f"Received: an array of shape {array.shape}.{hint}"
         )
-        if not fits:
-            hint = " For a single sample, add the batch dimension: x[np.newaxis]." if array.ndim == len(expected) - 1 else ""
-            raise ValueError(
-                f"Expected an array of shape {expected} as input '{spec.name}', samples along the first axis. "
-                f"Received: an array of shape {array.shape}.{hint}"
-            )
-        if array.size == 0:
-            raise ValueError(f"Expected at least one sample. Received: an empty array of shape {array.shape}.")
-        array = array.astype("float64", copy=False)
-        finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
-        if not finite.all():
-            bad = np.flatnonzero(~finite)
-            raise ValueError(
-                f"Expected finite numbers as input '{spec.name}'. Received: NaN or infinity in {len(bad)} of {len(array)} samples, "
-                f"first in sample {bad[0]}."
-            )
-        return array
+    if array.size == 0:
+        raise ValueError(f"Expected at least one sample. Received: an empty array of shape {array.shape}.")
+    finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    if not finite.all():
+        bad = np.flatnonzero(~finite)
+        raise ValueError(
+            f"Expected finite numbers as input '{spec.name}'. Received: NaN or infinity in {len(bad)} of {len(array)} samples, "
+            f"first in sample {bad[0]}."
+        )
+    return array
+
+
+def first_batch(x: Any) -> Any:
+    """The inputs in the first batch of a dataset, `None` for an iterator, which could not be wound back."""
+    if isinstance(x, tf.data.Dataset):
+        element = next(iter(x), None)
+    elif isinstance(x, keras.utils.PyDataset):
+        element = x[0]
+    else:
+        return None
+    if element is None:
+        raise ValueError(_EMPTY)
+    return element[0] if isinstance(element, tuple) else element
+
+
+def is_dataset(x: Any) -> bool:
+    """Whether `x` comes in batches of its own: a `tf.data.Dataset`, a `keras.utils.PyDataset` or an iterator."""
+    return isinstance(x, (tf.data.Dataset, keras.utils.PyDataset, Iterator))
 
 
 def packed(arrays: list, graph: Graph) -> Any:

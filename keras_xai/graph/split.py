@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from keras_xai.graph.trace import Graph
+from keras_xai.graph.trace import Graph, Step
 
 
 def split(graph: Graph, path: str) -> tuple[Graph, Graph]:
@@ -44,6 +44,25 @@ def split(graph: Graph, path: str) -> tuple[Graph, Graph]:
         steps=_needed(graph, graph.outputs, step.outputs),
     )
     return before, after
+
+
+def upstream(graph: Graph, step: Step) -> Graph:
+    """The part of a graph that computes what goes into a step.
+
+    Args:
+        graph: The graph.
+        step: One of its steps.
+
+    Returns:
+        A graph of the same inputs, whose outputs are the step's inputs.
+    """
+    return dataclasses.replace(
+        graph,
+        outputs=step.inputs,
+        output_specs=step.input_specs,
+        output_names=tuple(spec.name for spec in step.input_specs),
+        steps=_needed(graph, step.inputs, graph.inputs),
+    )
 
 
 def run(graph: Graph, inputs: Sequence) -> list:

@@ -1,0 +1,73 @@
+"""The mathematics of a restricted Boltzmann machine."""
+
+import dataclasses
+from typing import Any, final
+
+from keras import ops
+
+from keras_xai.layers.units import Unit
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Machine:
+    """A restricted Boltzmann machine whose parameters are tensors, read from a layer's variables at one moment.
+
+    Products are computed in the type of the kernel, all else in that of the visible bias: sums over hundreds of units are
+    not for half precision.
+
+    Attributes:
+        kernel: `(features, units)`.
+        bias: Of the hidden units, `(units,)`; `None` for none.
+        visible_bias: `(features,)`.
+        hidden: The kind of the hidden units.
+        visible: The kind of the visible units.
+    """
+
+    kernel: Any
+    bias: Any
+    visible_bias: Any
+    hidden: Unit
+    visible: Unit
+
+    def hidden_sums(self, visible: Any) -> Any:
+        """Weighted sums of the hidden units, `(..., units)`, for `visible` of shape `(..., features)`."""
+        sums = self._product(visible, self.kernel)
+        return sums if self.bias is None else sums + self.bias
+
+    def visible_sums(self, hidden: Any) -> Any:
+        """Weighted sums of the visible units, `(..., features)`, for `hidden` of shape `(..., units)`."""
+        return self._product(hidden, ops.transpose(self.kernel)) + self.visible_bias
+
+    def hidden_means(self, visible: Any) -> Any:
+        """Means of the hidden units."""
+        return self.hidden.activation(self.hidden_sums(visible))
+
+    def visible_means(self, hidden: Any) -> Any:
+        """Means of the visible units."""
+        return self.visible.activation(self.visible_sums(hidden))
+
+    def reconstruct(self, visible: Any) -> Any:
+        """Means of the visible units, given the means of the hidden units, given `visible`; of its shape."""
+        return self.visible_means(self.hidden_means(visible))
+
+    def free_energy(self, visible: Any) -> Any:
+        """Minus the logarithm of the probability of `visible`, up to a constant, `(...)`.
+
+        Exact for sigmoid, tanh and linear units. For rectified units it is the function whose derivatives are the means
+        `relu(s)`, see `keras_xai.layers.units.Rectified`.
+        """
+        visible = ops.cast(visible, self.visible_bias.dtype)
+        potential = ops.sum(self.hidden.potential(self.hidden_sums(visible)), axis=-1)
+        return ops.sum(self.visible.energy(visible) - visible * self.visible_bias, axis=-1) - potential
+
+    def gibbs(self, visible: Any, steps: int, seed: Any) -> Any:
+        """Samples of the visible units after steps of block Gibbs sampling: hidden units given visible ones, and back."""
+        for _ in range(steps):
+            hidden = self.hidden.sample(self.hidden_sums(visible), seed)
+            visible = self.visible.sample(self.visible_sums(hidden), seed)
+        return visible
+
+    def _product(self, values, matrix):
+        product = ops.matmul(ops.cast(values, self.kernel.dtype), matrix)
+        return ops.cast(product, self.visible_bias.dtype)

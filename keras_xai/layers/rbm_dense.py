@@ -1,0 +1,183 @@
+"""A Dense layer that is a restricted Boltzmann machine as well."""
+
+from collections.abc import Callable
+from typing import Any, final
+
+import keras
+from keras import initializers, ops
+
+from keras_xai.layers.machine import Machine
+from keras_xai.layers.units import unit_of
+
+
+@keras.saving.register_keras_serializable(package="keras_xai")
+@final
+class RBMDense(keras.layers.Dense):
+    """`keras.layers.Dense` whose weights can be pretrained as a restricted Boltzmann machine.
+
+    It takes the arguments of `Dense` and computes the same, `activation(inputs @ kernel + bias)`. Read as a machine, the
+    inputs are its visible units and the outputs the means of its hidden units; the way back is
+    `visible_activation(hidden @ transpose(kernel) + visible_bias)`. `keras_xai.pretraining.pretrain` trains the weights on
+    data without labels.
+
+    The kind of the units follows from their activation:
+
+    - `"sigmoid"`: Bernoulli, values 0 and 1;
+    - `"linear"` or `None`: Gaussian of variance 1;
+    - `"relu"`: noisy rectified linear;
+    - `"tanh"`: values -1 and 1.
+
+    With any other activation the layer works as a `Dense` layer but not as a machine.
+
+    The visible bias is not part of the network's function, so it is never trained by the network's `fit()`, and it is saved
+    apart: `save_weights` files of a model with `RBMDense` layers load into the same model with `Dense` layers, and the other
+    way round, in which case the visible bias stays as it is. In `get_weights()` it comes last.
+
+    Args:
+        units: Number of outputs.
+        activation: Activation of the outputs, the hidden units.
+        use_bias: Whether the hidden units have a bias.
+        visible_activation: Activation of the visible units; that of the hidden units by default, as in
+            Kroshchanka & Golovko, "Neural Networks Interpretation Improvement". Choose `"sigmoid"` for
+            probabilities or pixels from 0 to 1, `"linear"` for standardized data.
+        visible_bias_initializer: Initializer of the visible bias.
+        **kwargs: The other arguments of `keras.layers.Dense`.
+
+    Input shape:
+        `(batch, ..., features)`. Every position along the axes in the middle is a sample of the machine.
+
+    Output shape:
+        `(batch, ..., units)`.
+
+    Attributes:
+        visible_bias: Variable of shape `(features,)`, once the layer is built.
+
+    Raises:
+        ValueError: When the layer is used as a machine, if one of the activations is none of the above.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_xai.layers import RBMDense
+    >>> layer = RBMDense(3, "sigmoid")
+    >>> x = keras.ops.array([[0.0, 1.0, 1.0, 0.0]])
+    >>> layer(x).shape, layer.reconstruct(x).shape, layer.free_energy(x).shape
+    (TensorShape([1, 3]), TensorShape([1, 4]), TensorShape([1]))
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | Callable | None = None,
+        use_bias: bool = True,
+        *,
+        visible_activation: str | Callable | None = None,
+        visible_bias_initializer: Any = "zeros",
+        **kwargs,
+    ):
+        super().__init__(units, activation, use_bias, **kwargs)
+        self._visible_activation = visible_activation
+        self.visible_activation = self.activation if visible_activation is None else keras.activations.get(visible_activation)
+        self.visible_bias_initializer = initializers.get(visible_bias_initializer)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        # A layer of its own inside this one: Keras saves it beside the weights of `Dense` and not among them.
+        self._visible = _VisibleBias(self.visible_bias_initializer, dtype=self.dtype_policy, name="visible")
+        self._visible.build(input_shape)
+        self.visible_bias.trainable = False
+
+    @property
+    def visible_bias(self) -> keras.Variable:
+        return self._visible.bias
+
+    @property
+    def trainable(self) -> bool:
+        return super().trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        keras.layers.Dense.trainable.fset(self, value)
+        if self.built:
+            self.visible_bias.trainable = False
+
+    def machine(self) -> Machine:
+        """The machine with the weights as they are now.
+
+        Within one compiled step, use one: what is computed from the same tensors is computed once.
+        """
+        return Machine(
+            kernel=ops.cast(self.kernel, self.compute_dtype),
+            bias=None if self.bias is None else ops.convert_to_tensor(self.bias),
+            visible_bias=ops.convert_to_tensor(self.visible_bias),
+            hidden=unit_of(self.activation),
+            visible=unit_of(self.visible_activation),
+        )
+
+    def reconstruct(self, visible: Any) -> Any:
+        """Means of the visible units, given the means of the hidden units, given `visible`.
+
+        Args:
+            visible: `(..., features)`.
+
+        Returns:
+            `(..., features)`, in the type of the variables.
+        """
+        return self.machine().reconstruct(visible)
+
+    def free_energy(self, visible: Any) -> Any:
+        """Minus the logarithm of the probability of `visible`, up to a constant of the machine.
+
+        Exact for sigmoid, tanh and linear units. For rectified units it is the function whose derivatives are the means
+        `relu(s)`, see `keras_xai.layers.units.Rectified`.
+
+        Args:
+            visible: `(..., features)`.
+
+        Returns:
+            `(...)`, in the type of the variables.
+        """
+        return self.machine().free_energy(visible)
+
+    def gibbs(self, visible: Any, steps: int = 1, *, seed: int | keras.random.SeedGenerator | None = None) -> Any:
+        """Samples of the visible units after steps of block Gibbs sampling: hidden units given visible ones, and back.
+
+        Args:
+            visible: Where the chains start, `(..., features)`.
+            steps: Number of steps.
+            seed: An integer gives the same samples in each call; Keras' global generator if `None`.
+
+        Returns:
+            `(..., features)`, in the type of the variables.
+        """
+        seed = keras.random.SeedGenerator(seed) if isinstance(seed, int) else seed
+        return self.machine().gibbs(visible, steps, seed)
+
+    def to_dense(self) -> keras.layers.Dense:
+        """A `keras.layers.Dense` of the same arguments and name, not built, for use in another model."""
+        config = self.get_config()
+        del config["visible_activation"], config["visible_bias_initializer"]
+        return keras.layers.Dense.from_config(config)
+
+    def get_config(self):
+        visible = self._visible_activation
+        return super().get_config() | {
+            "visible_activation": visible if visible is None else keras.activations.serialize(self.visible_activation),
+            "visible_bias_initializer": initializers.serialize(self.visible_bias_initializer),
+        }
+
+
+@final
+class _VisibleBias(keras.layers.Layer):
+    """Holds the visible bias."""
+
+    def __init__(self, initializer, **kwargs):
+        super().__init__(**kwargs)
+        self._initializer = initializer
+
+    def build(self, input_shape):
+        self.bias = self.add_weight(name="visible_bias", shape=(input_shape[-1],), initializer=self._initializer)
+
+    def load_own_variables(self, store):
+        if store.keys():  # there are none in a file that was written by a `Dense` layer
+            super().load_own_variables(store)

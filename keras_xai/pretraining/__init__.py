@@ -1,0 +1,20 @@
+"""Trains dense layers on data without labels, as restricted Boltzmann machines, before the network is trained on labels."""
+
+from keras_xai.pretraining.contrastive_divergence import ContrastiveDivergence
+from keras_xai.pretraining.hybrid import Hybrid
+from keras_xai.pretraining.persistent import PersistentContrastiveDivergence
+from keras_xai.pretraining.pretrain import pretrain
+from keras_xai.pretraining.reconstruction_error import ReconstructionError
+from keras_xai.pretraining.rule import Rule, Schedule
+from keras_xai.pretraining.trainer import RBMTrainer
+
+__all__ = [
+    "ContrastiveDivergence",
+    "Hybrid",
+    "PersistentContrastiveDivergence",
+    "RBMTrainer",
+    "ReconstructionError",
+    "Rule",
+    "Schedule",
+    "pretrain",
+]

@@ -1,0 +1,146 @@
+"""What pretraining itself does at the beginning and at the end of epochs and batches."""
+
+import copy
+import os
+import shutil
+from collections.abc import Sequence
+from typing import final
+
+import keras
+import numpy as np
+
+from keras_xai.pretraining.data import Shuffled
+
+
+@final
+class Order(keras.callbacks.Callback):
+    """Tells the data which epoch it is."""
+
+    def __init__(self, data: Shuffled):
+        super().__init__()
+        self._data = data
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._data.order = (int(self.model.seed), epoch)
+
+
+@final
+class RaisedMomentum(keras.callbacks.Callback):
+    """Raises the momentum of gradient descent after the first epochs, as the reconstructions settle.
+
+    Source: [Hinton, 2010](https://www.cs.toronto.edu/~hinton/absps/guideTR.pdf), section 9; epoch and values are those of
+    Kroshchanka and Golovko.
+    """
+
+    FIRST, LATER, EPOCH = 0.5, 0.9, 5
+
+    def on_epoch_begin(self, epoch, logs=None):
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)  # within loss scaling
+        if epoch >= self.EPOCH and optimizer.momentum != self.LATER:
+            optimizer.momentum = self.LATER
+            self.model.make_train_function(force=True)  # the momentum is a constant of the compiled step
+
+
+@final
+class KeptWeights(keras.callbacks.Callback):
+    """Takes a layer back to its weights before the epoch in which they or the loss became infinite, and stops.
+
+    Attributes:
+        diverged: The epoch in which that happened, `None` if it did not.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.diverged: int | None = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._kept = self.model.layer.get_weights()
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = [*self.model.layer.get_weights(), (logs or {}).get("loss", 0.0)]
+        if not all(np.isfinite(np.asarray(value, "float64")).all() for value in values):
+            self.model.layer.set_weights(self._kept)
+            self.model.stop_training = True
+            self.diverged = epoch
+
+
+@final
+class Progress(keras.callbacks.Callback):
+    """One bar for all layers.
+
+    Args:
+        paths: The layers' paths.
+        num_epochs: Number of epochs, of all layers together.
+    """
+
+    def __init__(self, paths: Sequence[str], num_epochs: int):
+        super().__init__()
+        self._num_epochs = num_epochs
+        self._bar = keras.utils.Progbar(None, unit_name="batch", stateful_metrics=[self._label(path) for path in paths])
+        self._steps: int | None = None  # in an epoch, as far as known
+        self._before = 0
+
+    def start(self, path: str, before: int) -> None:
+        """Says which layer is trained next, and how many epochs of other layers come before."""
+        self._path, self._before = path, before
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = self._before + epoch
+        self._learn(self.params["steps"])
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._batch = batch + 1
+        self._bar.update(self._epoch * (self._steps or 0) + self._batch, finalize=False)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._learn(self._batch)
+        done = self._epoch + 1
+        values = [(self._label(self._path), (logs or {})["reconstruction_error"])]
+        self._bar.update(done * self._batch, values, finalize=done == self._num_epochs)
+
+    def _learn(self, steps):
+        if steps is not None:
+            self._steps = steps
+            self._bar.target = self._num_epochs * steps
+
+    @staticmethod
+    def _label(path):
+        return f"{path} reconstruction_error"
+
+
+def for_stage(callbacks: Sequence[keras.callbacks.Callback], name: str) -> list[keras.callbacks.Callback]:
+    """The user's callbacks for one of several trainings; those that keep a folder get one of their own within it.
+
+    A `BackupAndRestore` would otherwise restore one layer's training into another's, and delete its backup after the first.
+    A `TensorBoard` would draw the layers' curves on top of each other.
+
+    Args:
+        callbacks: The user's callbacks.
+        name: Of the folders.
+    """
+    return [_in_folder(callback, name) for callback in callbacks]
+
+
+def delete_backups(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Deletes what `BackupAndRestore` callbacks have kept, unless they are to keep it."""
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.BackupAndRestore) and callback.delete_checkpoint:
+            shutil.rmtree(callback.backup_dir, ignore_errors=True)
+
+
+def _in_folder(callback, name):
+    if isinstance(callback, keras.callbacks.BackupAndRestore):
+        inner = copy.copy(callback)
+        keras.callbacks.BackupAndRestore.__init__(
+            inner,
+            os.path.join(callback.backup_dir, name),
+            save_freq=callback.save_freq,
+            double_checkpoint=callback.double_checkpoint,
+            delete_checkpoint=False,  # a layer that is done is not trained again when a later one is resumed
+        )
+        return inner
+    if isinstance(callback, keras.callbacks.TensorBoard):
+        inner = copy.copy(callback)
+        inner.log_dir = os.path.join(callback.log_dir, name)
+        return inner
+    return callback

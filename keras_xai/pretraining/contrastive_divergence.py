@@ -1,0 +1,59 @@
+"""Contrastive divergence."""
+
+from typing import final
+
+import keras
+from keras import ops
+
+from keras_xai.pretraining.rule import Rule
+
+
+@keras.saving.register_keras_serializable(package="keras_xai")
+@final
+class ContrastiveDivergence(Rule):
+    """Contrastive divergence: the data become more probable, what `k` steps of reconstruction make of them less.
+
+    With the data x0 and the reconstructions xk, y the means of the hidden units, the mean over a batch of
+    `outer(x0, y0) - outer(xk, yk)` is added to the kernel, `y0 - yk` to the bias and `x0 - xk` to the visible bias, times
+    the learning rate. That is a step down the gradient of `free_energy(x0) - free_energy(xk)` with xk held fixed.
+
+    Source: [Hinton, 2002](https://www.cs.toronto.edu/~hinton/absps/nccd.pdf); without sampling, as printed by
+    Kroshchanka & Golovko, "Neural Networks Interpretation Improvement".
+
+    Args:
+        k: Number of steps there and back.
+        sampling: Whether hidden units are sampled on the way, as
+            [Hinton, 2010](https://www.cs.toronto.edu/~hinton/absps/guideTR.pdf) recommends. If not, all units take their means
+            (mean field), as in the paper; a step is then a function of the data alone. Visible units take their means in
+            either case, and so do the hidden units that enter the update.
+        **options: See `keras_xai.pretraining.Rule`.
+
+    Example:
+
+    >>> from keras_xai.pretraining import ContrastiveDivergence
+    >>> ContrastiveDivergence(k=1, weight_cost=1e-4).learning_rate
+    0.01
+    """
+
+    learning_rate = 0.01
+
+    def __init__(self, k: int = 1, sampling: bool = False, **options):
+        if not (isinstance(k, int) and k >= 1):
+            raise ValueError(f"Expected `k` to be a whole number of at least 1. Received: k={k!r}")
+        super().__init__(**options)
+        self.k = k
+        self.sampling = sampling
+
+    def prepare(self, layer, batch_size, seed):
+        super().prepare(layer, batch_size, seed)
+        self._seed = keras.random.SeedGenerator(seed)
+
+    def loss(self, machine, visible, *, training):
+        end = visible
+        for _ in range(self.k):
+            sums = machine.hidden_sums(end)
+            end = machine.visible_means(machine.hidden.sample(sums, self._seed) if self.sampling else machine.hidden.activation(sums))
+        return machine.free_energy(visible) - machine.free_energy(ops.stop_gradient(end))
+
+    def get_config(self):
+        return super().get_config() | {"k": self.k, "sampling": self.sampling}

@@ -1,0 +1,141 @@
+"""What the data of a pretraining have to be, and the order in which they are seen."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any, final
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from keras_xai.graph.inputs import checked, first_batch, is_dataset, packed
+from keras_xai.graph.trace import Graph
+from keras_xai.pretraining.plan import Stage
+
+
+@final
+class Shuffled(keras.utils.PyDataset):
+    """Batches of arrays, in an order that follows from a seed and the number of the epoch alone.
+
+    Keras' own shuffling depends on all that was drawn before, so training that is resumed would see another order.
+
+    Args:
+        x: Arrays in any structure, samples along the first axis.
+        batch_size: Samples in a batch.
+        shuffle: Whether the order is to change at all.
+
+    Attributes:
+        order: What the next epoch's order follows from, `(seed, epoch)`.
+    """
+
+    def __init__(self, x: Any, batch_size: int, *, shuffle: bool):
+        super().__init__()
+        self.order: tuple[int, int] | None = None
+        self._x = x
+        self._batch_size = batch_size
+        self._shuffle = shuffle
+        self._num_samples = len(tree.flatten(x)[0])
+        self._rows: tuple[Any, np.ndarray] = (None, np.arange(self._num_samples))
+
+    def __len__(self):
+        return math.ceil(self._num_samples / self._batch_size)
+
+    def __getitem__(self, index):
+        if self._shuffle and self._rows[0] != self.order:
+            self._rows = (self.order, np.random.default_rng(self.order).permutation(self._num_samples))
+        rows = self._rows[1][index * self._batch_size : (index + 1) * self._batch_size]
+        return (self._take(rows),)
+
+    def spread(self, count: int) -> Any:
+        """At most `count` samples at even distances."""
+        return self._take(np.unique(np.linspace(0, self._num_samples - 1, count).astype(int)))
+
+    def _take(self, rows):
+        return tree.map_structure(lambda array: array[rows], self._x)
+
+
+def read(x: Any, graph: Graph, batch_size: int, fit_options: dict) -> tuple[Any, dict]:
+    """Checks what is to be trained on, and says how `fit()` is to take it.
+
+    Args:
+        x: The user's data.
+        graph: Of the model.
+        batch_size: Samples in a batch.
+        fit_options: The user's options of `fit()`.
+
+    Returns:
+        The data, arrays as `Shuffled`, datasets as they are; and the options that are left for `fit()`.
+
+    Raises:
+        ValueError: If data are not finite or not of the model's shape, as far as arrays and the first batch of datasets tell.
+    """
+    options = dict(fit_options)
+    split = options.pop("validation_split", 0.0)
+    validation = options.pop("validation_data", None)
+    if not (isinstance(batch_size, int) and batch_size >= 1):
+        raise ValueError(f"Expected `batch_size` to be a whole number of at least 1. Received: batch_size={batch_size!r}")
+    if is_dataset(x):
+        if split:
+            raise ValueError(f"Expected arrays to split. Received: validation_split={split} and a dataset. Pass validation_data.")
+        _check_first(x, graph)
+        data = x
+    else:
+        arrays = checked(x, graph)
+        if split and validation is None:
+            if not 0 < split < 1:
+                raise ValueError(f"Expected `validation_split` to be between 0 and 1. Received: validation_split={split}")
+            kept = int(len(arrays[0]) * (1 - split))
+            validation = packed([array[kept:] for array in arrays], graph)
+            arrays = [array[:kept] for array in arrays]
+        data = Shuffled(packed(arrays, graph), batch_size, shuffle=options.pop("shuffle", True))
+        options["shuffle"] = False  # of the batches among themselves
+    if validation is not None:
+        if is_dataset(validation):
+            _check_first(validation, graph)
+        else:
+            # A tuple is data and labels, as in `fit()`.
+            arrays = checked(validation[0] if isinstance(validation, tuple) else validation, graph)
+            validation = Shuffled(packed(arrays, graph), batch_size, shuffle=False)
+        options["validation_data"] = validation
+    return data, options
+
+
+def check_visible(data: Any, stages: Sequence[Stage], batch_size: int) -> None:
+    """Passes a batch of samples, from all over the data, to each layer, and checks that the visible units can take it.
+
+    Args:
+        data: As `read` returned it.
+        stages: Of the pretraining.
+        batch_size: Samples in a batch.
+
+    Raises:
+        ValueError: If values are farther outside the units' range than it is wide.
+    """
+    batch = data.spread(batch_size) if isinstance(data, Shuffled) else first_batch(data)
+    for stage in stages:
+        if batch is not None and stage.first == 0:
+            visible = ops.convert_to_numpy(stage.front(tree.map_structure(ops.convert_to_tensor, batch)))
+            _check_range(visible, stage)
+
+
+def _check_first(dataset, graph):
+    batch = first_batch(dataset)
+    if batch is not None:
+        checked(batch, graph)
+
+
+def _check_range(values, stage):
+    unit = stage.layer.machine().visible
+    low, high = float(values.min()), float(values.max())
+    if unit.low <= low and high <= unit.high:
+        return
+    message = (
+        f"Expected data from {unit.low:g} to {unit.high:g} for the visible units of layer '{stage.path}', which have the "
+        f"activation '{unit.activation.__name__}'. Received: values from {low:.6g} to {high:.6g}. Rescale the data, or give the "
+        "layer visible_activation='linear', which takes all values."
+    )
+    # The gradient holds the distance to values that the units cannot come near: weights would grow without end.
+    if low < 2 * unit.low - unit.high or high > 2 * unit.high - unit.low:
+        raise ValueError(message)
+    warnings.warn(message, stacklevel=4)

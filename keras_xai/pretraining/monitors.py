@@ -1,0 +1,100 @@
+"""Callbacks that tell how a machine is doing."""
+
+import abc
+from typing import Any, final
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class Monitor(keras.callbacks.Callback, abc.ABC):
+    """Measures something at the end of each epoch, for the history, the log and TensorBoard.
+
+    `pretrain` runs monitors before other callbacks, wherever they stand in the list.
+    """
+
+    @abc.abstractmethod
+    def measure(self) -> dict[str, float]:
+        """The quantities, by name. `self.model` is the `keras_xai.pretraining.RBMTrainer`."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs.update(self.measure())
+
+
+@final
+class FreeEnergyGap(Monitor):
+    """How much more probable the training data are than data that were held out: a sign of overfitting while it grows.
+
+    The mean free energy of the held-out samples minus that of the training samples, as `free_energy_gap` in the history. The
+    unknown constant of the free energy drops out.
+
+    Source: [Hinton, 2010](https://www.cs.toronto.edu/~hinton/absps/guideTR.pdf), section 6.
+
+    Args:
+        x: Part of the training data, in the structure of the model's inputs, always the same; 1,000 samples do.
+        held_out: Samples that are not trained on.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_xai.callbacks import FreeEnergyGap
+    >>> x = np.random.default_rng(0).uniform(size=(200, 64))
+    >>> monitor = FreeEnergyGap(x[:100], x[100:])
+    """
+
+    def __init__(self, x: Any, held_out: Any):
+        super().__init__()
+        self._x = x
+        self._held_out = held_out
+
+    def measure(self):
+        seen, held_out = (_mean(self.model, x, self.model.layer.free_energy) for x in (self._x, self._held_out))
+        return {"free_energy_gap": held_out - seen}
+
+
+@final
+class PseudoLikelihood(Monitor):
+    """An estimate of the logarithm of the pseudo-likelihood, as `pseudo_likelihood` in the history.
+
+    The pseudo-likelihood is the product, over the visible units, of the probability of a unit given all others. It is
+    estimated as in scikit-learn's `BernoulliRBM`, from one unit for each sample, picked at random, but the same ones in each
+    epoch. Layers whose visible units are not two-valued (activations `"linear"` and `"relu"`) do not get it.
+
+    Args:
+        x: Samples in the structure of the model's inputs; 1,000 do.
+        seed: Of the units that are picked.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_xai.callbacks import PseudoLikelihood
+    >>> monitor = PseudoLikelihood(np.random.default_rng(0).uniform(size=(100, 64)))
+    """
+
+    def __init__(self, x: Any, seed: int = 0):
+        super().__init__()
+        self._x = x
+        self._seed = seed
+
+    def measure(self):
+        layer = self.model.layer
+        unit = layer.machine().visible
+        if not unit.two_valued:
+            return {}
+        features = layer.visible_bias.shape[0]
+        rng = np.random.default_rng(self._seed)
+
+        def estimate(visible):
+            picked = keras.ops.one_hot(rng.integers(features, size=visible.shape[:-1]), features, dtype=visible.dtype)
+            flipped = visible + picked * (unit.low + unit.high - 2 * visible)
+            return features * ops.log_sigmoid(layer.free_energy(flipped) - layer.free_energy(visible))
+
+        return {"pseudo_likelihood": _mean(self.model, self._x, estimate)}
+
+
+def _mean(trainer, x, quantity, batch_size=256):
+    values = trainer.predict(x, batch_size=batch_size, verbose=0)
+    parts = [quantity(ops.convert_to_tensor(values[i : i + batch_size])) for i in range(0, len(values), batch_size)]
+    return float(np.mean(np.concatenate([ops.convert_to_numpy(part) for part in parts])))

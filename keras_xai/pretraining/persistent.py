@@ -1,0 +1,64 @@
+"""Persistent contrastive divergence."""
+
+from typing import final
+
+import keras
+from keras import ops
+
+from keras_xai.pretraining.rule import Rule
+
+
+@keras.saving.register_keras_serializable(package="keras_xai")
+@final
+class PersistentContrastiveDivergence(Rule):
+    """Persistent contrastive divergence: what is made less probable are samples of chains that go on from step to step.
+
+    The chains are not started anew from the data, so they come to sample the machine's own distribution, and the rule
+    approaches the gradient of the likelihood, where contrastive divergence does not. Use small learning rates, so that the
+    chains can follow.
+
+    Source: [Tieleman, 2008](https://www.cs.toronto.edu/~tijmen/pcd/pcd.pdf). As there, the chains carry samples of visible
+    and hidden units; as in scikit-learn's `BernoulliRBM`, the hidden units enter the update by their means.
+
+    Args:
+        k: Number of Gibbs steps for each update.
+        num_chains: Number of chains; as many as there are samples in a batch if `None`. Under a distribution strategy, all
+            replicas use the same ones.
+        **options: See `keras_xai.pretraining.Rule`.
+
+    Example:
+
+    >>> from keras_xai.pretraining import PersistentContrastiveDivergence
+    >>> PersistentContrastiveDivergence(num_chains=100).get_config()["num_chains"]
+    100
+    """
+
+    learning_rate = 0.01
+
+    def __init__(self, k: int = 1, num_chains: int | None = None, **options):
+        for name, value in (("k", k), ("num_chains", 1 if num_chains is None else num_chains)):
+            if not (isinstance(value, int) and value >= 1):
+                raise ValueError(f"Expected `{name}` to be a whole number of at least 1. Received: {name}={value!r}")
+        super().__init__(**options)
+        self.k = k
+        self.num_chains = num_chains
+
+    def prepare(self, layer, batch_size, seed):
+        super().prepare(layer, batch_size, seed)
+        self._seed = keras.random.SeedGenerator(seed)
+        features = layer.visible_bias.shape[0]
+        noise = keras.random.normal((self.num_chains or batch_size, features), dtype=layer.variable_dtype, seed=seed)
+        start = layer.machine().visible.sample(ops.convert_to_tensor(layer.visible_bias) + 0 * noise, self._seed)
+        self._chains = self.add_weight(
+            name="chains", shape=start.shape, initializer=lambda shape, dtype: ops.cast(start, dtype), dtype=start.dtype,
+            trainable=False, aggregation="only_first_replica",
+        )  # fmt: skip
+
+    def loss(self, machine, visible, *, training):
+        chains = machine.gibbs(ops.convert_to_tensor(self._chains), self.k, self._seed)
+        if training:
+            self._chains.assign(chains)
+        return machine.free_energy(visible) - ops.mean(machine.free_energy(ops.stop_gradient(chains)))
+
+    def get_config(self):
+        return super().get_config() | {"k": self.k, "num_chains": self.num_chains}

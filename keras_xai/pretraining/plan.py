@@ -1,0 +1,87 @@
+"""What is going to be trained, by which rule, in which epochs."""
+
+import dataclasses
+from typing import Any
+
+from keras import ops
+
+from keras_xai.graph.search import calls_of
+from keras_xai.graph.split import run, upstream
+from keras_xai.graph.trace import Graph, in_order
+from keras_xai.layers import RBMDense
+from keras_xai.pretraining.rule import Rule, Schedule
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """Some epochs of one layer by one rule.
+
+    Attributes:
+        path: The layer's path.
+        layer: The layer.
+        rule: The rule, as the user made it.
+        first: First epoch, counted for the layer.
+        last: The epoch after the last.
+        graph: What leads from the model's inputs to those of the layer.
+    """
+
+    path: str
+    layer: RBMDense
+    rule: Rule
+    first: int
+    last: int
+    graph: Graph
+
+    def front(self, x: Any) -> Any:
+        """The layer's inputs, for a batch of the model's."""
+        values = in_order(x, self.graph.input_structure, self.graph.input_specs)
+        return run(self.graph, [ops.cast(each, spec.dtype) for each, spec in zip(values, self.graph.input_specs, strict=True)])[0]
+
+
+def plan(graph: Graph, rule: Schedule, epochs: int) -> list[Stage]:
+    """The stages of a pretraining, in their order.
+
+    Args:
+        graph: Of the model.
+        rule: By which it is to be trained.
+        epochs: How long each layer.
+
+    Raises:
+        TypeError: If `rule` is no rule.
+        ValueError: If no layer can be trained, or one cannot, or the rule does not fit the epochs.
+    """
+    if not isinstance(rule, Schedule):
+        raise TypeError(
+            "Expected a rule, such as `ContrastiveDivergence()`, an instance of `keras_xai.pretraining.Rule` or `Hybrid`. "
+            f"Received: rule={rule!r}"
+        )
+    if not (isinstance(epochs, int) and epochs >= 1):
+        raise ValueError(f"Expected `epochs` to be a whole number of at least 1. Received: epochs={epochs!r}")
+    steps = calls_of(graph, RBMDense)
+    if not steps:
+        raise ValueError(
+            f"Expected a model with `keras_xai.layers.RBMDense` layers. Received: none among {[step.path for step in graph.steps]}. "
+            "Put `RBMDense` in the place of the `Dense` layers that are to be pretrained; it takes the same arguments."
+        )
+    chosen = [step for step in steps if step.operation.trainable]
+    if not chosen:
+        raise ValueError(f"Expected a layer that is trainable. Received: {[step.path for step in steps]}, of which none is.")
+    return [stage for step in chosen for stage in _stages(step, graph, rule, epochs)]
+
+
+def _stages(step, graph, rule, epochs):
+    layer = step.operation
+    try:
+        layer.machine()
+    except ValueError as error:
+        raise ValueError(f"Layer '{step.path}' cannot be pretrained. {error}") from None
+    if layer.lora_enabled or layer.quantization_mode is not None:
+        raise ValueError(
+            f"Expected layers that hold their kernel as it is. Received: '{step.path}', which is quantized or trained by LoRA. "
+            "Pretrain before."
+        )
+    before = upstream(graph, step)
+    first = 0
+    for each, count in rule.stages(step.path, epochs):
+        yield Stage(step.path, layer, each, first, first + count, before)
+        first += count

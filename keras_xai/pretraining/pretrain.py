@@ -1,0 +1,170 @@
+"""Greedy pretraining, layer by layer."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+from keras import tree
+
+from keras_xai.graph.distribution import scope_of
+from keras_xai.graph.trace import trace
+from keras_xai.pretraining.callbacks import KeptWeights, Order, Progress, RaisedMomentum, delete_backups, for_stage
+from keras_xai.pretraining.contrastive_divergence import ContrastiveDivergence
+from keras_xai.pretraining.data import Shuffled, check_visible, read
+from keras_xai.pretraining.monitors import Monitor
+from keras_xai.pretraining.plan import plan
+from keras_xai.pretraining.rule import Schedule
+from keras_xai.pretraining.trainer import RBMTrainer
+from keras_xai.pretraining.visible_bias import fit_visible_bias
+
+
+def pretrain(
+    model: keras.Model,
+    x: Any,
+    rule: Schedule | None = None,
+    *,
+    epochs: int = 10,
+    batch_size: int = 128,
+    optimizer: Any = None,
+    **fit_options,
+) -> dict[str, keras.callbacks.History]:
+    """Trains the `RBMDense` layers of a model on data without labels, one after the other, as machines.
+
+    The input of each machine is the data passed through all that comes before its layer, as in `model.predict`, so through
+    the layers that were pretrained before it. Nothing else of the model changes, and it need not be compiled. Layers that
+    are not trainable are left out. Go on with `model.fit`.
+
+    Each layer is trained by Keras' own `fit()`. A `keras.callbacks.BackupAndRestore` among the callbacks resumes at the layer
+    and epoch in which an earlier call with the same arguments was interrupted, and ends with the same weights. It and
+    `keras.callbacks.TensorBoard` use a folder within theirs for each layer. Callbacks get the training of one layer as their
+    `model`, a `keras_xai.pretraining.RBMTrainer`, and count its epochs from 0. Should the weights become infinite, the
+    layer gets those back that it had before that epoch, a warning tells which one it was, and no further layer is trained.
+
+    The model is left on the devices that it was made for by a `tf.distribute` strategy. Call
+    `keras.utils.set_random_seed` before to repeat a run exactly.
+
+    Source: [Hinton, Osindero & Teh, 2006](https://www.cs.toronto.edu/~hinton/absps/fastnc.pdf), and Kroshchanka & Golovko,
+    "Neural Networks Interpretation Improvement".
+
+    Args:
+        model: A built Sequential or functional model, with `keras_xai.layers.RBMDense` layers, also in models nested in it.
+        x: Samples in the structure of the model's inputs, as arrays of shape `(n, ...)`; or a `tf.data.Dataset` or
+            `keras.utils.PyDataset` of batches `x` or `(x, y)`, of which y is not used. Datasets are read batch by batch,
+            anew in each epoch.
+        rule: The learning rule, `ContrastiveDivergence()` by default; or a `Hybrid` of several.
+        epochs: Passes over the data for each layer.
+        batch_size: Samples in a batch; a dataset keeps its own batches.
+        optimizer: A Keras optimizer or its name, of which each layer gets a fresh copy. By default that of the paper: gradient
+            descent with the rule's learning rate and a momentum of 0.5, from the sixth epoch on 0.9.
+        **fit_options: `validation_data` (in any form that `x` can have), `validation_split`, `callbacks`, `verbose` (0 for
+            silence, 1 or `"auto"` for one bar, 2 for one line an epoch), `shuffle`, `steps_per_epoch` and others of
+            `keras.Model.fit`.
+
+    Returns:
+        A `keras.callbacks.History` for each layer, by its path. `history["loss"]` is the rule's loss, whose value may mean
+        nothing; `history["reconstruction_error"]` the mean squared error of reconstructing the layer's inputs; with
+        validation data, the same with the prefix `val_`.
+
+    Raises:
+        TypeError: If `rule` is no rule.
+        ValueError: If the model has no `RBMDense` layer or one that cannot be reached by a single tensor, if one of their
+            activations is no machine's, if the rule's epochs are not those asked for, or if data are not finite, do not have
+            the model's shape or are far outside the range of the visible units. All of this before the first step.
+
+    Example:
+
+    >>> import keras
+    >>> from sklearn.datasets import load_digits
+    >>> from keras_xai.layers import RBMDense
+    >>> from keras_xai.pretraining import ReconstructionError, pretrain
+    >>> x = load_digits().data / 16
+    >>> layers = [keras.Input((64,)), RBMDense(40, "relu", name="hidden"), keras.layers.Dense(10, "softmax")]
+    >>> model = keras.Sequential(layers)
+    >>> histories = pretrain(model, x, ReconstructionError(), epochs=3, verbose=0)
+    >>> error = histories["hidden"].history["reconstruction_error"]
+    >>> error[-1] < error[0]
+    True
+    """
+    if optimizer is not None:
+        optimizer = keras.optimizers.get(optimizer)
+    graph = trace(model)
+    stages = plan(graph, ContrastiveDivergence() if rule is None else rule, epochs)
+    data, fit_options = read(x, graph, batch_size, fit_options)
+    check_visible(data, stages, batch_size)
+    verbose = fit_options.pop("verbose", "auto")
+    if verbose not in ("auto", 0, 1, 2):
+        raise ValueError(f"Expected `verbose` to be 'auto', 0, 1 or 2. Received: verbose={verbose!r}")
+    # Monitors first, so that other callbacks find in the logs what they have measured.
+    callbacks = sorted(tree.flatten(fit_options.pop("callbacks", None) or []), key=lambda each: not isinstance(each, Monitor))
+    progress = Progress([stage.path for stage in stages], sum(stage.last - stage.first for stage in stages))
+
+    # One number decides all that is random, so that a run that is resumed needs no more than this one restored.
+    seed = int(keras.random.randint((), 0, 2**31 - 1))
+    histories: dict[str, keras.callbacks.History] = {}
+    before = 0
+    for number, stage in enumerate(stages):
+        with scope_of(model):
+            trainer = RBMTrainer(stage, batch_size, seed + number)
+            trainer.compile(optimizer=_optimizer(optimizer, stage.rule))
+            if stage.rule.fit_visible_bias and stage.first == 0:
+                fit_visible_bias(trainer, data)
+        kept = KeptWeights()
+        added: list[keras.callbacks.Callback] = [kept]
+        if optimizer is None:
+            added.append(RaisedMomentum())
+        if isinstance(data, Shuffled):
+            added.append(Order(data))
+        if verbose in ("auto", 1):
+            added.append(progress)
+            progress.start(stage.path, before)
+        elif verbose == 2:
+            print(f"Layer '{stage.path}', {type(stage.rule).__name__}")
+        with _trained(stage.layer.visible_bias):
+            history = trainer.fit(
+                data,
+                initial_epoch=stage.first,
+                epochs=stage.last,
+                callbacks=added + for_stage(callbacks, f"{number:02d}_{stage.path.replace('/', '.')}"),
+                verbose=2 if verbose == 2 else 0,
+                **fit_options,
+            )
+        _append(history, histories.setdefault(stage.path, history))
+        before += stage.last - stage.first
+        seed = int(trainer.seed) - number
+        if kept.diverged is not None:
+            warnings.warn(
+                f"Pretraining was stopped: weights or loss of layer '{stage.path}' became infinite or NaN in epoch "
+                f"{kept.diverged + 1} of {epochs}. The layer has the weights again that it had before that epoch, and the layers "
+                "behind it are not pretrained. Use a smaller learning rate, or rescale the data.",
+                stacklevel=2,
+            )
+            break
+    delete_backups(callbacks)
+    return histories
+
+
+def _optimizer(given, rule):
+    if given is None:
+        return keras.optimizers.SGD(rule.learning_rate, momentum=RaisedMomentum.FIRST)
+    return type(given).from_config(given.get_config())
+
+
+@contextmanager
+def _trained(variable) -> Iterator[None]:
+    """Within it, a variable is among the trainable ones."""
+    variable.trainable = True
+    try:
+        yield
+    finally:
+        variable.trainable = False
+
+
+def _append(history, to):
+    """Adds the epochs of a layer's later stage to the history of its first."""
+    if history is to:
+        return
+    to.epoch += history.epoch
+    for name, values in history.history.items():
+        to.history.setdefault(name, []).extend(values)

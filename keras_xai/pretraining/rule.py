@@ -1,0 +1,121 @@
+"""What a learning rule of a restricted Boltzmann machine has to say."""
+
+import abc
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_xai.layers import Machine, RBMDense
+
+
+class Schedule(abc.ABC):
+    """Says by which rules a layer is trained, and how long by each."""
+
+    @abc.abstractmethod
+    def stages(self, path: str, epochs: int) -> list[tuple["Rule", int]]:
+        """The rules for a layer, one after the other, each with its number of epochs.
+
+        Args:
+            path: The layer's path in the model.
+            epochs: Number of epochs asked for.
+
+        Raises:
+            ValueError: If the schedule says nothing about the layer or has another number of epochs.
+        """
+
+
+class Rule(keras.layers.Layer, Schedule):
+    """A learning rule, written as a loss: one step down its gradient is one step of the rule.
+
+    A rule is a template. Each layer is trained with a copy of its own, made by `from_config`, that may keep variables and
+    random generators between steps; they are made in `prepare` and saved in backups, as those of any Keras layer.
+
+    Args:
+        weight_cost: Strength of the weight decay in pretraining, `weight_cost / 2 * sum(square(kernel))`; biases are spared.
+        sparsity_target: Mean activity that each hidden unit is drawn to, `None` for none.
+        sparsity_cost: How strongly: the weighted sums of a unit are pushed by this times the difference between its mean
+            activity, averaged over past batches, and the target.
+        fit_visible_bias: Whether to start from the visible bias that alone would give the data's mean, log(p / (1 - p)) for
+            Bernoulli units, which costs one pass over the data. The layer's own visible bias is used otherwise.
+
+    The options follow [Hinton, 2010](https://www.cs.toronto.edu/~hinton/absps/guideTR.pdf), sections 8 to 11. His small
+    random weights are `kernel_initializer=keras.initializers.RandomNormal(stddev=0.01)` of the layer.
+
+    Attributes:
+        learning_rate: Learning rate of gradient descent when the user gives no optimizer.
+    """
+
+    learning_rate: float
+
+    # Share of the past in the running mean of each hidden unit's activity; Hinton proposes 0.9 to 0.99.
+    _PAST = 0.9
+
+    def __init__(
+        self,
+        *,
+        weight_cost: float = 0.0,
+        sparsity_target: float | None = None,
+        sparsity_cost: float = 0.1,
+        fit_visible_bias: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, value in (("weight_cost", weight_cost), ("sparsity_cost", sparsity_cost)):
+            if not value >= 0:
+                raise ValueError(f"Expected `{name}` to be 0 or positive. Received: {name}={value!r}")
+        self.weight_cost = weight_cost
+        self.sparsity_target = sparsity_target
+        self.sparsity_cost = sparsity_cost
+        self.fit_visible_bias = fit_visible_bias
+
+    @abc.abstractmethod
+    def loss(self, machine: Machine, visible: Any, *, training: bool) -> Any:
+        """The loss of each sample. Its gradient is that of the rule; its value need not mean anything.
+
+        Args:
+            machine: The machine.
+            visible: Data, `(..., features)`.
+            training: Whether this is a training step. If not, no state is to be changed.
+
+        Returns:
+            `(...)`.
+        """
+
+    def prepare(self, layer: RBMDense, batch_size: int, seed: int) -> None:
+        """Makes what the rule keeps between steps.
+
+        Args:
+            layer: The layer, built.
+            batch_size: Samples in a batch.
+            seed: Of everything random.
+        """
+        if self.sparsity_target is not None:
+            self._activity = self.add_weight(
+                name="activity", shape=(layer.units,), initializer=keras.initializers.Constant(self.sparsity_target),
+                trainable=False, aggregation="mean",
+            )  # fmt: skip
+        self.built = True
+
+    def penalty(self, machine: Machine, visible: Any, *, training: bool) -> Any:
+        """Weight cost and sparsity, a scalar or one value for each sample."""
+        total = self.weight_cost / 2 * ops.sum(ops.square(machine.kernel)) if self.weight_cost else 0.0
+        if self.sparsity_target is not None:
+            sums = machine.hidden_sums(visible)
+            excess = ops.cast(self._activity, sums.dtype) - self.sparsity_target
+            total += self.sparsity_cost * ops.sum(ops.stop_gradient(excess) * sums, axis=-1)
+            if training:
+                mean = ops.mean(machine.hidden.activation(sums), axis=list(range(len(sums.shape) - 1)))
+                self._activity.assign(self._PAST * self._activity + (1 - self._PAST) * mean)
+        return total
+
+    def stages(self, path, epochs):
+        return [(self, epochs)]
+
+    def get_config(self):
+        return {
+            "weight_cost": self.weight_cost,
+            "sparsity_target": self.sparsity_target,
+            "sparsity_cost": self.sparsity_cost,
+            "fit_visible_bias": self.fit_visible_bias,
+        }

@@ -1,0 +1,63 @@
+"""The model by which one layer is trained: the data pass through what comes before, and a rule is the loss."""
+
+from typing import Any, final
+
+import keras
+from keras import ops
+
+from keras_xai.pretraining.plan import Stage
+
+
+@final
+class RBMTrainer(keras.Model):
+    """Trains one machine through `fit()`. Callbacks get it as their `model`.
+
+    Args:
+        stage: Which layer is trained, by which rule.
+        batch_size: Samples in a batch.
+        seed: Of all that is random.
+
+    Attributes:
+        layer: The machine. Its kernel, bias and visible bias are trained in place.
+        rule: A copy of the rule, for this layer alone.
+        seed: Integer variable, saved in backups so that training that is resumed sees the data in the same order.
+    """
+
+    def __init__(self, stage: Stage, batch_size: int, seed: int):
+        layer = stage.layer
+        # Nothing is cast on the way in: the layers in front do that for themselves.
+        super().__init__(dtype=layer.dtype_policy, name=f"pretraining_{layer.name}", autocast=False)
+        self.layer = layer
+        self.rule = type(stage.rule).from_config(stage.rule.get_config())
+        self.rule.prepare(layer, batch_size, seed)
+        self._stage = stage
+        self.seed = self.add_weight(
+            name="seed", shape=(), dtype="int64", initializer=keras.initializers.Constant(seed), trainable=False,
+            aggregation="only_first_replica",
+        )  # fmt: skip
+        self._mean_loss = _Mean(name="mean", dtype=layer.variable_dtype)
+        self._error = keras.metrics.Mean(name="reconstruction_error")
+        self.built = True
+
+    def call(self, inputs):
+        """The visible units' values, `(..., features)`, for a batch of the network's inputs."""
+        return ops.cast(self._stage.front(inputs), self.layer.variable_dtype)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        machine = self.layer.machine()
+        losses = self.rule.loss(machine, y_pred, training=training) + self.rule.penalty(machine, y_pred, training=training)
+        # Measured here and not in `compute_metrics`, where the weights are new ones and all would be computed again.
+        error = ops.mean(ops.square(machine.reconstruct(y_pred) - y_pred), axis=-1)
+        self._error.update_state(error, sample_weight)
+        return self._mean_loss(losses, losses, sample_weight)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return self.get_metrics_result()
+
+
+@final
+class _Mean(keras.losses.Loss):
+    """The mean of losses that are there already; Keras' own class knows about weights and about several devices."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return y_pred

@@ -1,7 +1,10 @@
 """Slow, plain replicas, written without the package: what its results are held against."""
 
+import itertools
+
 import keras
 import numpy as np
+import scipy.special
 import tensorflow as tf
 from scipy.optimize import linprog
 
@@ -110,3 +113,25 @@ def facets(rows, values):
         if result.status == 3 or result.fun + unit[i, -1] < -1e-7 * abs(unit[i, -1]):
             kept.append(i)
     return np.array(kept, int)
+
+
+def all_states(count, values=(0, 1)):
+    """All states of two-valued units, `(2 ** count, count)`."""
+    return np.array(list(itertools.product(values, repeat=count)), "float64")
+
+
+def log_likelihood(weights, visible, values=(0, 1)):
+    """Logarithm of the probability of visible states under a machine, by summing over all states of both sides.
+
+    Args:
+        weights: Kernel, bias, visible bias.
+        visible: States of the visible units, `(n, features)`.
+        values: The two values of each unit.
+    """
+    kernel, bias, visible_bias = (np.asarray(weight, "float64") for weight in weights)
+    hidden = all_states(kernel.shape[1], values)
+
+    def log_sums(states):
+        return scipy.special.logsumexp(states @ kernel @ hidden.T + hidden @ bias, axis=1) + states @ visible_bias
+
+    return log_sums(visible) - scipy.special.logsumexp(log_sums(all_states(kernel.shape[0], values)))

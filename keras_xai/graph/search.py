@@ -1,4 +1,4 @@
-"""Finds layers of a class in a graph."""
+"""Finds layers of a class."""
 
 import keras
 
@@ -29,12 +29,20 @@ def calls_of(graph: Graph, kind: type[keras.Layer]) -> list[Step]:
                 )
             found[id(step.operation)] = step
         elif isinstance(step.operation, keras.Layer):
-            for layer in step.operation._flatten_layers(include_self=False):
-                if isinstance(layer, kind):
-                    raise ValueError(
-                        f"Expected each {kind.__name__} layer to be a layer of the model or of a model nested in it. Received: "
-                        f"'{layer.name}', which is inside '{step.path}' ({type(step.operation).__name__}), where its input "
-                        "cannot be reached. A dense layer acts on the last axis of a tensor of any rank, so that "
-                        "`TimeDistributed` is not needed."
-                    )
+            for layer in layers_of(step.operation, kind):
+                raise ValueError(
+                    f"Expected each {kind.__name__} layer to be a layer of the model or of a model nested in it. Received: "
+                    f"'{layer.name}', which is inside '{step.path}' ({type(step.operation).__name__}), where its input cannot be "
+                    "reached. A dense layer acts on the last axis of a tensor of any rank, so that `TimeDistributed` is not needed."
+                )
     return list(found.values())
+
+
+def layers_of(owner: keras.Layer, kind: type[keras.Layer]) -> list:
+    """The layers of a class in a model or layer, however deep.
+
+    Args:
+        owner: The model or layer.
+        kind: The class.
+    """
+    return [layer for layer in owner._flatten_layers() if isinstance(layer, kind)]

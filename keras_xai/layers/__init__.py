@@ -1,7 +1,7 @@
 """Layers that take the place of a Keras layer and can do more."""
 
 from keras_xai.layers.machine import Machine
-from keras_xai.layers.rbm_dense import RBMDense
+from keras_xai.layers.rbm_dense import RBMDense, to_dense
 from keras_xai.layers.units import Unit
 
-__all__ = ["Machine", "RBMDense", "Unit"]
+__all__ = ["Machine", "RBMDense", "Unit", "to_dense"]

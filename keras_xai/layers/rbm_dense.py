@@ -6,6 +6,7 @@ from typing import Any, final
 import keras
 from keras import initializers, ops
 
+from keras_xai.graph.search import layers_of
 from keras_xai.layers.machine import Machine
 from keras_xai.layers.units import unit_of
 
@@ -29,9 +30,8 @@ class RBMDense(keras.layers.Dense):
 
     With any other activation the layer works as a `Dense` layer but not as a machine.
 
-    The visible bias is not part of the network's function, so it is never trained by the network's `fit()`, and it is saved
-    apart: `save_weights` files of a model with `RBMDense` layers load into the same model with `Dense` layers, and the other
-    way round, in which case the visible bias stays as it is. In `get_weights()` it comes last.
+    The visible bias is not part of the network's function: the network's `fit()` does not train it, and in `get_weights()` it
+    comes last, after what a `Dense` layer has. `keras_xai.layers.to_dense` makes a model of `Dense` layers again.
 
     Args:
         units: Number of outputs.
@@ -82,7 +82,7 @@ class RBMDense(keras.layers.Dense):
 
     def build(self, input_shape):
         super().build(input_shape)
-        # A layer of its own inside this one: Keras saves it beside the weights of `Dense` and not among them.
+        # A layer of its own inside this one: how `Dense` saves and loads its own weights does not allow for another.
         self._visible = _VisibleBias(self.visible_bias_initializer, dtype=self.dtype_policy, name="visible")
         self._visible.build(input_shape)
         self.visible_bias.trainable = False
@@ -153,18 +153,44 @@ class RBMDense(keras.layers.Dense):
         seed = keras.random.SeedGenerator(seed) if isinstance(seed, int) else seed
         return self.machine().gibbs(visible, steps, seed)
 
-    def to_dense(self) -> keras.layers.Dense:
-        """A `keras.layers.Dense` of the same arguments and name, not built, for use in another model."""
-        config = self.get_config()
-        del config["visible_activation"], config["visible_bias_initializer"]
-        return keras.layers.Dense.from_config(config)
-
     def get_config(self):
         visible = self._visible_activation
         return super().get_config() | {
             "visible_activation": visible if visible is None else keras.activations.serialize(self.visible_activation),
             "visible_bias_initializer": initializers.serialize(self.visible_bias_initializer),
         }
+
+
+def to_dense(model: keras.Model) -> keras.Model:
+    """A copy of a model with `keras.layers.Dense` in the place of `RBMDense`, to be saved and loaded without keras_xai.
+
+    Args:
+        model: A built Sequential or functional model, with models nested in it or not.
+
+    Returns:
+        A new model of the same function and names with weights of its own, not compiled.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_xai.layers import RBMDense, to_dense
+    >>> model = keras.Sequential([keras.Input((4,)), RBMDense(3, "relu", name="hidden")])
+    >>> plain = to_dense(model)
+    >>> type(plain.get_layer("hidden")) is keras.layers.Dense
+    True
+    """
+
+    def plain(layer):
+        if not isinstance(layer, RBMDense):
+            return type(layer).from_config(layer.get_config())
+        config = layer.get_config()
+        del config["visible_activation"], config["visible_bias_initializer"]
+        return keras.layers.Dense.from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=plain, recursive=True)
+    left_out = {id(layer.visible_bias) for layer in layers_of(model, RBMDense)}
+    copy.set_weights([ops.convert_to_numpy(variable) for variable in model.weights if id(variable) not in left_out])
+    return copy
 
 
 @final
@@ -177,7 +203,3 @@ class _VisibleBias(keras.layers.Layer):
 
     def build(self, input_shape):
         self.bias = self.add_weight(name="visible_bias", shape=(input_shape[-1],), initializer=self._initializer)
-
-    def load_own_variables(self, store):
-        if store.keys():  # there are none in a file that was written by a `Dense` layer
-            super().load_own_variables(store)

@@ -1,0 +1,76 @@
+"""What the benchmarks of pretraining share: flat MNIST images, networks of `RBMDense` layers, and a file of finished runs."""
+
+import json
+import os
+import pathlib
+from collections.abc import Callable, Iterable
+
+import keras
+import numpy as np
+
+from keras_xai.layers import RBMDense
+
+NUM_VALIDATION = 5_000
+
+
+def mnist() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Images `(n, 784)` in float32 from 0 to 1 and labels: 55,000 for training, 5,000 for validation, 10,000 for the test.
+
+    Read from `mnist.npz` in the folder that the environment variable KERAS_XAI_DATA names, else as Keras downloads it.
+    """
+    path = pathlib.Path(os.environ.get("KERAS_XAI_DATA", "")) / "mnist.npz"
+    if path.exists():
+        with np.load(path) as file:
+            arrays = [file[name] for name in ("x_train", "y_train", "x_test", "y_test")]
+    else:
+        arrays = [array for pair in keras.datasets.mnist.load_data() for array in pair]
+    x, y, x_test, y_test = arrays
+    x, x_test = ((images.reshape(len(images), -1) / 255).astype("float32") for images in (x, x_test))
+    held_out = slice(len(x) - NUM_VALIDATION, None)
+    kept = slice(len(x) - NUM_VALIDATION)
+    return {"train": (x[kept], y[kept]), "validation": (x[held_out], y[held_out]), "test": (x_test, y_test)}
+
+
+def network(units: Iterable[int], activation: str, *, dropout: tuple[float, float] = (0.0, 0.0), **options) -> keras.Sequential:
+    """784 inputs, hidden `RBMDense` layers, ten softmax outputs.
+
+    Args:
+        units: Of each hidden layer.
+        activation: Of the hidden layers.
+        dropout: Share of the inputs and of the hidden units that is dropped.
+        **options: Further arguments of the hidden layers.
+    """
+    model = keras.Sequential([keras.Input((784,))])
+    if dropout[0]:
+        model.add(keras.layers.Dropout(dropout[0]))
+    for i, count in enumerate(units, start=1):
+        model.add(RBMDense(count, activation, kernel_initializer="he_normal", name=f"hidden_{i}", **options))
+        if dropout[1]:
+            model.add(keras.layers.Dropout(dropout[1]))
+    model.add(keras.layers.Dense(10, "softmax", kernel_initializer="he_normal", name="output"))
+    return model
+
+
+class Runs:
+    """Finished runs in a file, one JSON object a line; several processes may write to it.
+
+    Args:
+        path: The file.
+        make: Makes the results of a run from its settings.
+    """
+
+    def __init__(self, path: pathlib.Path, make: Callable[..., dict]):
+        self._path = path
+        self._make = make
+
+    def get(self, **settings) -> dict:
+        """The results of a run, which is made if it is not in the file."""
+        for line in self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else ():
+            run = json.loads(line)
+            if run["settings"] == settings:
+                return run["results"]
+        print(f"\n{settings}", flush=True)
+        results = self._make(**settings)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"settings": settings, "results": results}) + "\n")
+        return results

@@ -31,7 +31,9 @@ def mnist() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {"train": (x[kept], y[kept]), "validation": (x[held_out], y[held_out]), "test": (x_test, y_test)}
 
 
-def network(units: Iterable[int], activation: str, *, dropout: tuple[float, float] = (0.0, 0.0), **options) -> keras.Sequential:
+def network(
+    units: Iterable[int], activation: str, *, dropout: tuple[float, float] = (0.0, 0.0), **options
+) -> keras.Sequential:
     """784 inputs, hidden `RBMDense` layers, ten softmax outputs.
 
     Args:

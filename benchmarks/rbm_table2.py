@@ -52,7 +52,10 @@ class Checks(keras.callbacks.Callback):
         done = epoch + 1
         if done % CHECK_EVERY and done != self.params["epochs"]:
             return
-        accuracy = {name: 100 * self.model.evaluate(*self._data[name], batch_size=1000, verbose=0)[1] for name in ("test", "validation")}
+        accuracy = {
+            name: 100 * self.model.evaluate(*self._data[name], batch_size=1000, verbose=0)[1]
+            for name in ("test", "validation")
+        }
         self.results.append({"epoch": done} | accuracy)
         print(self.results[-1], flush=True)
 
@@ -129,9 +132,9 @@ def fragment(found, options) -> str:
         "# Pretraining: Table II of Kroshchanka and Golovko",
         "",
         f"MNIST, {60_000 - NUM_VALIDATION:,} images to train on, {NUM_VALIDATION:,} to choose an epoch by, 10,000 to test on; "
-        f"{PRETRAINING_EPOCHS} + {options.epochs} epochs, {options.seeds} seed{'s' if options.seeds > 1 else ''}. "
-        f"Test accuracy in percent. *Best* is the paper's figure: the greatest test accuracy of all checks, made every {CHECK_EVERY} "
-        "epochs, an optimistic one, as the test images choose the epoch. *Chosen* is the test accuracy at the check with the best validation "
+        f"{PRETRAINING_EPOCHS} + {options.epochs} epochs, {options.seeds} seed{'s' if options.seeds > 1 else ''}. Test accuracy in "
+        f"percent. *Best* is the paper's figure: the greatest test accuracy of all checks, made every {CHECK_EVERY} epochs, an "
+        "optimistic one, as the test images choose the epoch. *Chosen* is the test accuracy at the check with the best validation "
         "accuracy, *last* that after the last epoch. With several seeds: mean and standard deviation.",
         "",
         "| network | activation | arm | paper, best | best | chosen | last |",
@@ -163,13 +166,17 @@ def draw(found, architecture, options):
     """The error on the training images, as in Fig. 2 (ReLU, first 10 epochs) and Fig. 3 (sigmoid, first 30) of the paper."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(options.activations), figsize=(4.6 * len(options.activations), 3.4), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(options.activations), figsize=(4.6 * len(options.activations), 3.4), squeeze=False, layout="constrained"
+    )
     for axis, activation in zip(axes[0], options.activations, strict=True):
         count = 10 if activation == "relu" else 30
         for arm in options.arms:
             mse = found[architecture, activation, arm, 0]["mse"][:count]
             axis.plot(range(1, len(mse) + 1), mse, label=arm, color=COLORS[arm], marker=".", markersize=4)
-        axis.set(title=activation, xlabel="epoch of backpropagation", ylabel="mean squared error, training images", yscale="log")
+        axis.set(
+            title=activation, xlabel="epoch of backpropagation", ylabel="mean squared error, training images", yscale="log"
+        )
         axis.grid(alpha=0.3)
         axis.legend()
     return figure

@@ -5,6 +5,7 @@ import pathlib
 import gallery_features
 import gallery_groups
 import gallery_partition
+import gallery_rbm
 import gallery_regions
 import keras
 import matplotlib
@@ -104,6 +105,7 @@ def _draw(app):
         gallery_features.draw_features(folder / "decision_features.png", folder / "boundary_features.png")
         gallery_groups.draw_groups(folder / "groups_circles.png", folder / "fidelity_circles.png")
         gallery_regions.draw_coefficients(folder / "region_coefficients.png")
+        gallery_rbm.draw_machine(folder / "rbm_filters.png", folder / "rbm_reconstructions.png")
         gallery_partition.draw_plane_moons(folder / "plane_moons.png")
         gallery_partition.draw_plane_digits(folder / "plane_digits.png")
         gallery_partition.draw_line_digits(folder / "line_digits.png")

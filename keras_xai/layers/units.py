@@ -41,7 +41,7 @@ class Unit(abc.ABC):
         return ops.zeros_like(values)
 
     @abc.abstractmethod
-    def bias(self, totals: np.ndarray, count: int) -> np.ndarray:
+    def bias(self, totals: np.ndarray, count: float) -> np.ndarray:
         """The bias at which a unit without connections has the mean of data.
 
         Args:

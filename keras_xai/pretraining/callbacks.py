@@ -4,7 +4,7 @@ import copy
 import os
 import shutil
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import keras
 import numpy as np
@@ -13,15 +13,24 @@ from keras_xai.pretraining.data import Shuffled
 
 
 @final
-class Order(keras.callbacks.Callback):
-    """Tells the data which epoch it is."""
+class Randomness(keras.callbacks.Callback):
+    """Makes the order of the data and the samples of the rule follow from the seed and the epoch alone.
 
-    def __init__(self, data: Shuffled):
+    So training that is resumed goes on as if it had not been interrupted.
+
+    Args:
+        data: What is trained on; datasets of the user keep their own order.
+    """
+
+    def __init__(self, data: Any):
         super().__init__()
         self._data = data
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._data.order = (int(self.model.seed), epoch)
+        seed = int(self.model.seed)
+        self.model.rule.begin_epoch(seed, epoch)
+        if isinstance(self._data, Shuffled):
+            self._data.order = (seed, epoch)
 
 
 @final

@@ -44,15 +44,13 @@ class ContrastiveDivergence(Rule):
         self.k = k
         self.sampling = sampling
 
-    def prepare(self, layer, batch_size, seed):
-        super().prepare(layer, batch_size, seed)
-        self._seed = keras.random.SeedGenerator(seed)
-
     def loss(self, machine, visible, *, training):
         end = visible
         for _ in range(self.k):
             sums = machine.hidden_sums(end)
-            end = machine.visible_means(machine.hidden.sample(sums, self._seed) if self.sampling else machine.hidden.activation(sums))
+            end = machine.visible_means(
+                machine.hidden.sample(sums, self.random) if self.sampling else machine.hidden.activation(sums)
+            )
         return machine.free_energy(visible) - machine.free_energy(ops.stop_gradient(end))
 
     def get_config(self):

@@ -77,9 +77,13 @@ def read(x: Any, graph: Graph, batch_size: int, fit_options: dict) -> tuple[Any,
         raise ValueError(f"Expected `batch_size` to be a whole number of at least 1. Received: batch_size={batch_size!r}")
     if is_dataset(x):
         if split:
-            raise ValueError(f"Expected arrays to split. Received: validation_split={split} and a dataset. Pass validation_data.")
+            raise ValueError(
+                f"Expected arrays to split. Received: validation_split={split} and a dataset. Pass validation_data."
+            )
         _check_first(x, graph)
         data = x
+        if not isinstance(x, keras.utils.PyDataset):
+            options.setdefault("shuffle", False)  # Keras cannot, and would warn
     else:
         arrays = checked(x, graph)
         if split and validation is None:

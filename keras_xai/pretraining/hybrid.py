@@ -48,7 +48,9 @@ class Hybrid(Schedule):
     def stages(self, path, epochs):
         if self._by_layer is not None:
             if path not in self._by_layer:
-                raise ValueError(f"Expected a rule for each layer. Received: rules for {list(self._by_layer)}, none for '{path}'.")
+                raise ValueError(
+                    f"Expected a rule for each layer. Received: rules for {list(self._by_layer)}, none for '{path}'."
+                )
             return self._by_layer[path].stages(path, epochs)
         total = sum(number for _, number in self._by_epochs)
         if total != epochs:

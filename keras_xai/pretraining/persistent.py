@@ -45,17 +45,16 @@ class PersistentContrastiveDivergence(Rule):
 
     def prepare(self, layer, batch_size, seed):
         super().prepare(layer, batch_size, seed)
-        self._seed = keras.random.SeedGenerator(seed)
         features = layer.visible_bias.shape[0]
         noise = keras.random.normal((self.num_chains or batch_size, features), dtype=layer.variable_dtype, seed=seed)
-        start = layer.machine().visible.sample(ops.convert_to_tensor(layer.visible_bias) + 0 * noise, self._seed)
+        start = layer.machine().visible.sample(ops.convert_to_tensor(layer.visible_bias) + 0 * noise, self.random)
         self._chains = self.add_weight(
             name="chains", shape=start.shape, initializer=lambda shape, dtype: ops.cast(start, dtype), dtype=start.dtype,
             trainable=False, aggregation="only_first_replica",
         )  # fmt: skip
 
     def loss(self, machine, visible, *, training):
-        chains = machine.gibbs(ops.convert_to_tensor(self._chains), self.k, self._seed)
+        chains = machine.gibbs(ops.convert_to_tensor(self._chains), self.k, self.random)
         if training:
             self._chains.assign(chains)
         return machine.free_energy(visible) - ops.mean(machine.free_energy(ops.stop_gradient(chains)))

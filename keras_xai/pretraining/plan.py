@@ -35,7 +35,9 @@ class Stage:
     def front(self, x: Any) -> Any:
         """The layer's inputs, for a batch of the model's."""
         values = in_order(x, self.graph.input_structure, self.graph.input_specs)
-        return run(self.graph, [ops.cast(each, spec.dtype) for each, spec in zip(values, self.graph.input_specs, strict=True)])[0]
+        return run(
+            self.graph, [ops.cast(each, spec.dtype) for each, spec in zip(values, self.graph.input_specs, strict=True)]
+        )[0]
 
 
 def plan(graph: Graph, rule: Schedule, epochs: int) -> list[Stage]:

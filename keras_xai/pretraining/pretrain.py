@@ -10,9 +10,9 @@ from keras import tree
 
 from keras_xai.graph.distribution import scope_of
 from keras_xai.graph.trace import trace
-from keras_xai.pretraining.callbacks import KeptWeights, Order, Progress, RaisedMomentum, delete_backups, for_stage
+from keras_xai.pretraining.callbacks import KeptWeights, Progress, RaisedMomentum, Randomness, delete_backups, for_stage
 from keras_xai.pretraining.contrastive_divergence import ContrastiveDivergence
-from keras_xai.pretraining.data import Shuffled, check_visible, read
+from keras_xai.pretraining.data import check_visible, read
 from keras_xai.pretraining.monitors import Monitor
 from keras_xai.pretraining.plan import plan
 from keras_xai.pretraining.rule import Schedule
@@ -51,8 +51,8 @@ def pretrain(
     Args:
         model: A built Sequential or functional model, with `keras_xai.layers.RBMDense` layers, also in models nested in it.
         x: Samples in the structure of the model's inputs, as arrays of shape `(n, ...)`; or a `tf.data.Dataset` or
-            `keras.utils.PyDataset` of batches `x` or `(x, y)`, of which y is not used. Datasets are read batch by batch,
-            anew in each epoch.
+            `keras.utils.PyDataset` of batches `x`, `(x, y)` or `(x, y, sample_weight)`, of which y is not used. Datasets are
+            read batch by batch, anew in each epoch.
         rule: The learning rule, `ContrastiveDivergence()` by default; or a `Hybrid` of several.
         epochs: Passes over the data for each layer.
         batch_size: Samples in a batch; a dataset keeps its own batches.
@@ -109,13 +109,11 @@ def pretrain(
             trainer = RBMTrainer(stage, batch_size, seed + number)
             trainer.compile(optimizer=_optimizer(optimizer, stage.rule))
             if stage.rule.fit_visible_bias and stage.first == 0:
-                fit_visible_bias(trainer, data)
+                fit_visible_bias(trainer, data, fit_options.get("steps_per_epoch"))
         kept = KeptWeights()
-        added: list[keras.callbacks.Callback] = [kept]
+        added: list[keras.callbacks.Callback] = [kept, Randomness(data)]
         if optimizer is None:
             added.append(RaisedMomentum())
-        if isinstance(data, Shuffled):
-            added.append(Order(data))
         if verbose in ("auto", 1):
             added.append(progress)
             progress.start(stage.path, before)

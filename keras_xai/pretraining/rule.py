@@ -4,6 +4,7 @@ import abc
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_xai.layers import Machine, RBMDense
@@ -44,6 +45,7 @@ class Rule(keras.layers.Layer, Schedule):
 
     Attributes:
         learning_rate: Learning rate of gradient descent when the user gives no optimizer.
+        random: `keras.random.SeedGenerator` for what a rule samples.
     """
 
     learning_rate: float
@@ -90,12 +92,17 @@ class Rule(keras.layers.Layer, Schedule):
             batch_size: Samples in a batch.
             seed: Of everything random.
         """
+        self.random = keras.random.SeedGenerator(seed)
         if self.sparsity_target is not None:
             self._activity = self.add_weight(
                 name="activity", shape=(layer.units,), initializer=keras.initializers.Constant(self.sparsity_target),
                 trainable=False, aggregation="mean",
             )  # fmt: skip
         self.built = True
+
+    def begin_epoch(self, seed: int, epoch: int) -> None:
+        """Starts the random numbers of an epoch, which do not depend on those of the epochs before."""
+        self.random.state.assign(np.random.SeedSequence((seed, epoch)).generate_state(2))
 
     def penalty(self, machine: Machine, visible: Any, *, training: bool) -> Any:
         """Weight cost and sparsity, a scalar or one value for each sample."""

@@ -3,13 +3,12 @@
 from typing import Any, final
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_xai.pretraining.trainer import RBMTrainer
 
 
-def fit_visible_bias(trainer: RBMTrainer, data: Any) -> None:
+def fit_visible_bias(trainer: RBMTrainer, data: Any, steps: int | None = None) -> None:
     """Sets the visible bias of a machine to the one that, without connections, gives each visible unit the data's mean.
 
     For Bernoulli units that is log(p / (1 - p)), see
@@ -18,10 +17,11 @@ def fit_visible_bias(trainer: RBMTrainer, data: Any) -> None:
     Args:
         trainer: Of the machine.
         data: What it is going to be trained on, in batches.
+        steps: Number of batches to read, all by default.
     """
     totals = _Totals(trainer.call, trainer.layer.visible_bias.shape)
     totals.compile()
-    totals.evaluate(data, verbose=0)
+    totals.evaluate(data, steps=steps, verbose=0)
     bias = trainer.layer.machine().visible.bias(ops.convert_to_numpy(totals.sum), float(ops.convert_to_numpy(totals.count)))
     trainer.layer.visible_bias.assign(bias)
 
@@ -34,9 +34,7 @@ class _Totals(keras.Model):
         super().__init__(dtype="float64", autocast=False, name="totals")
         self._visible = visible
         for name, each in (("sum", shape), ("count", ())):
-            variable = self.add_weight(
-                name=name, shape=each, initializer="zeros", trainable=False, aggregation="sum"
-            )
+            variable = self.add_weight(name=name, shape=each, initializer="zeros", trainable=False, aggregation="sum")
             setattr(self, name, variable)
         self.built = True
 

@@ -7,6 +7,7 @@ from keras_xai.report.openbox import openbox_page
 from keras_xai.report.page import Page, Panel
 from keras_xai.report.partition import gradients_plot, line_plot, plane_plot
 from keras_xai.report.plots import histogram, picture
+from keras_xai.report.rbm import filters_plot, reconstructions_plot
 from keras_xai.report.regions import parallel_coordinates
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "color_bar",
     "decision_plot",
     "fidelity_plot",
+    "filters_plot",
     "gradients_plot",
     "groups_plot",
     "heatmap",
@@ -25,5 +27,6 @@ __all__ = [
     "parallel_coordinates",
     "picture",
     "plane_plot",
+    "reconstructions_plot",
     "shared_limit",
 ]

@@ -27,7 +27,12 @@ def build(features=6, units=4, activation="sigmoid", seed=0, **options):
     """A layer with random weights and biases, in float64."""
     keras.utils.set_random_seed(seed)
     layer = RBMDense(
-        units, activation, bias_initializer="random_normal", visible_bias_initializer="random_normal", dtype="float64", **options
+        units,
+        activation,
+        bias_initializer="random_normal",
+        visible_bias_initializer="random_normal",
+        dtype="float64",
+        **options,
     )
     layer.build((None, features))
     return layer
@@ -143,7 +148,9 @@ def test_free_energy_of_gaussian_units_is_that_of_a_normal_distribution():
     layer.kernel.assign(0.2 * keras.ops.convert_to_tensor(layer.kernel))
     kernel, bias, visible_bias = layer.get_weights()
     visible = np.random.default_rng(0).normal(size=(5, 6))
-    expected = np.einsum("ni,ij,nj->n", visible, np.eye(6) - kernel @ kernel.T, visible) / 2 - visible @ (visible_bias + kernel @ bias)
+    expected = np.einsum("ni,ij,nj->n", visible, np.eye(6) - kernel @ kernel.T, visible) / 2 - visible @ (
+        visible_bias + kernel @ bias
+    )
     found = keras.ops.convert_to_numpy(layer.free_energy(visible))
     np.testing.assert_allclose(np.diff(found), np.diff(expected), rtol=1e-9)
 

@@ -35,6 +35,8 @@ def test_quickstart(quickstart, monkeypatch, tmp_path, capsys):
         assert numbers[f"contained, {where}"] == 0
         assert numbers[f"worst error, {where}"] > 1e-7
     assert 0.2 < numbers["wrong, beyond"] <= numbers["wrong, twice"]
+    assert numbers["reconstruction error, pretrained"] < 0.5 * numbers["reconstruction error, random"]
+    assert numbers["accuracy with few labels, pretrained"] > 0.7
     radii = [numbers[f"radius, {percent}% quantile"] for percent in (5, 50, 95)]
     assert 0 < radii[0] <= radii[1] <= radii[2]
     printed, source = capsys.readouterr().out, path.read_text(encoding="utf-8")

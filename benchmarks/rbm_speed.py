@@ -1,0 +1,87 @@
+"""An epoch of pretraining against scikit-learn's BernoulliRBM: same data, sizes and batches, float32, in turn in one process.
+
+    python benchmarks/rbm_speed.py --output docs/benchmarks/rbm_speed.md    # two minutes on two cores
+
+The data are MNIST images, read from `mnist.npz` in the folder that the environment variable KERAS_XAI_DATA names, else as Keras
+downloads them. Times are of the epochs after the first, which compiles; the ratio is the median of those of each turn.
+"""
+
+import argparse
+import os
+import pathlib
+import statistics
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
+
+import keras
+from rbm_runs import mnist
+from sklearn.neural_network import BernoulliRBM
+
+from keras_xai.layers import RBMDense
+from keras_xai.pretraining import ContrastiveDivergence, PersistentContrastiveDivergence, ReconstructionError, pretrain
+
+NUM_IMAGES = 20_000
+SETTINGS = ((800, 128), (256, 128), (256, 10))  # units, batch size
+RULES = {
+    "contrastive divergence": ContrastiveDivergence(),
+    "contrastive divergence, sampled": ContrastiveDivergence(sampling=True),
+    "persistent": PersistentContrastiveDivergence(),
+    "reconstruction error": ReconstructionError(),
+}
+
+
+class Clock(keras.callbacks.Callback):
+    """Seconds of each epoch."""
+
+    def on_train_begin(self, logs=None):
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds.append(time.perf_counter() - self._start)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measures, and shows the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--turns", type=int, default=3, help="how often each is timed (default: %(default)s)")
+    parser.add_argument("--output", type=pathlib.Path, help="Markdown file to write the table to")
+    options = parser.parse_args(arguments)
+    x = mnist()["train"][0][:NUM_IMAGES]
+    lines = [
+        "# Pretraining: speed",
+        "",
+        f"One epoch of {NUM_IMAGES:,} MNIST images, 784 visible units, float32: seconds, and how many times faster than scikit-learn's "
+        "`BernoulliRBM` (persistent contrastive divergence) in the same run.",
+        "",
+        f"| units | batch | scikit-learn | {' | '.join(RULES)} |",
+        f"|---|---|---|{'---|' * len(RULES)}",
+    ]
+    for units, batch_size in SETTINGS:
+        theirs, ours = [], {name: [] for name in RULES}
+        for _ in range(options.turns):
+            start = time.perf_counter()
+            BernoulliRBM(units, batch_size=batch_size, n_iter=1, random_state=0).fit(x)
+            theirs.append(time.perf_counter() - start)
+            for name, rule in RULES.items():
+                model = keras.Sequential([keras.Input((784,)), RBMDense(units, "sigmoid")])
+                clock = Clock()
+                pretrain(model, x, rule, epochs=3, batch_size=batch_size, callbacks=clock, verbose=0)
+                ours[name].append(min(clock.seconds[1:]))
+            print(units, batch_size, theirs[-1], {name: seconds[-1] for name, seconds in ours.items()}, flush=True)
+        cells = [
+            f"{statistics.median(seconds):.2f} ({statistics.median(a / b for a, b in zip(theirs, seconds, strict=True)):.1f})"
+            for seconds in ours.values()
+        ]
+        lines.append(f"| {units} | {batch_size} | {statistics.median(theirs):.2f} | {' | '.join(cells)} |")
+    text = "\n".join([*lines, "", "Made by `python benchmarks/rbm_speed.py`.", ""])
+    print(f"\n{text}")
+    if options.output:
+        options.output.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ from typing import Any, final
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_xai.pretraining.data import Shuffled
 
@@ -27,7 +28,7 @@ class Randomness(keras.callbacks.Callback):
         self._data = data
 
     def on_epoch_begin(self, epoch, logs=None):
-        seed = int(self.model.seed)
+        seed = int(ops.convert_to_numpy(self.model.seed))
         self.model.rule.begin_epoch(seed, epoch)
         if isinstance(self._data, Shuffled):
             self._data.order = (seed, epoch)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
-from keras import tree
+from keras import ops, tree
 
 from keras_xai.graph.distribution import scope_of
 from keras_xai.graph.trace import trace
@@ -130,7 +130,7 @@ def pretrain(
             )
         _append(history, histories.setdefault(stage.path, history))
         before += stage.last - stage.first
-        seed = int(trainer.seed) - number
+        seed = int(ops.convert_to_numpy(trainer.seed)) - number
         if kept.diverged is not None:
             warnings.warn(
                 f"Pretraining was stopped: weights or loss of layer '{stage.path}' became infinite or NaN in epoch "

@@ -19,30 +19,48 @@ def fit_visible_bias(trainer: RBMTrainer, data: Any, steps: int | None = None) -
         data: What it is going to be trained on, in batches.
         steps: Number of batches to read, all by default.
     """
-    totals = _Totals(trainer.call, trainer.layer.visible_bias.shape)
-    totals.compile()
-    totals.evaluate(data, steps=steps, verbose=0)
-    bias = trainer.layer.machine().visible.bias(ops.convert_to_numpy(totals.sum), float(ops.convert_to_numpy(totals.count)))
-    trainer.layer.visible_bias.assign(bias)
+    layer = trainer.layer
+    reader = _Reader(trainer.call, layer.visible_bias.shape[0])
+    reader.compile()
+    reader.evaluate(data, steps=steps, verbose=0)
+    totals, count = (ops.convert_to_numpy(variable) for variable in (reader.totals.sums, reader.totals.count))
+    layer.visible_bias.assign(layer.machine().visible.bias(totals, float(count)))
 
 
 @final
-class _Totals(keras.Model):
+class _Reader(keras.Model):
     """Adds up the visible units' values as it evaluates them."""
 
-    def __init__(self, visible, shape):
-        super().__init__(dtype="float64", autocast=False, name="totals")
+    def __init__(self, visible, features):
+        super().__init__(autocast=False, name="totals")
         self._visible = visible
-        for name, each in (("sum", shape), ("count", ())):
-            variable = self.add_weight(name=name, shape=each, initializer="zeros", trainable=False, aggregation="sum")
-            setattr(self, name, variable)
+        self.totals = _Totals(features)
         self.built = True
 
     def call(self, inputs):
         return self._visible(inputs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        rows = ops.cast(ops.reshape(y_pred, (-1, y_pred.shape[-1])), self.variable_dtype)
-        self.sum.assign_add(ops.sum(rows, axis=0))
-        self.count.assign_add(ops.cast(ops.shape(rows)[0], self.variable_dtype))
+        self.totals.update_state(y_pred)
         return ops.zeros(())
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return self.get_metrics_result()
+
+
+@final
+class _Totals(keras.metrics.Metric):
+    """Sums over samples: a metric, since Keras adds those up over devices."""
+
+    def __init__(self, features):
+        super().__init__(dtype="float64", name="samples")
+        self.sums = self.add_variable((features,), "zeros", name="sums")
+        self.count = self.add_variable((), "zeros", name="count")
+
+    def update_state(self, values):
+        rows = ops.cast(ops.reshape(values, (-1, values.shape[-1])), self.dtype)
+        self.sums.assign_add(ops.sum(rows, axis=0))
+        self.count.assign_add(ops.cast(ops.shape(rows)[0], self.dtype))
+
+    def result(self):
+        return self.count

@@ -34,7 +34,7 @@ def test_free_energy_gap_grows_with_overfitting():
     x, other = (np.random.default_rng(seed).uniform(size=(6, 20)).round() for seed in (0, 1))
     model = keras.Sequential([keras.Input((20,)), RBMDense(50, "sigmoid", name="one")])
     monitor = FreeEnergyGap(x, other)
-    gap = pretrain(model, x, epochs=60, optimizer=keras.optimizers.SGD(0.1), callbacks=monitor, verbose=0)["one"].history
+    gap = pretrain(model, x, epochs=15, optimizer=keras.optimizers.SGD(0.4), callbacks=monitor, verbose=0)["one"].history
     assert gap["free_energy_gap"][-1] > gap["free_energy_gap"][0] + 5
 
 

@@ -53,4 +53,4 @@ def test_two_devices_give_the_weights_of_one():
     assert result.returncode == 0, result.stderr[-3000:]
     differences = {line.split()[0]: float(line.split()[1]) for line in result.stdout.splitlines() if len(line.split()) == 2}
     assert differences["hybrid"] < 1e-5 and differences["sparse"] < 1e-5
-    assert differences["persistent"] < 0.5  # replicas draw other samples, so that it is only another run
+    assert differences["persistent"] < 1e-5  # the chains are those of the first replica

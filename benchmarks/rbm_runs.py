@@ -31,24 +31,16 @@ def mnist() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {"train": (x[kept], y[kept]), "validation": (x[held_out], y[held_out]), "test": (x_test, y_test)}
 
 
-def network(
-    units: Iterable[int], activation: str, *, dropout: tuple[float, float] = (0.0, 0.0), **options
-) -> keras.Sequential:
-    """784 inputs, hidden `RBMDense` layers, ten softmax outputs.
+def network(units: Iterable[int], activation: str) -> keras.Sequential:
+    """784 inputs, hidden `RBMDense` layers with He's initialization, ten softmax outputs.
 
     Args:
         units: Of each hidden layer.
         activation: Of the hidden layers.
-        dropout: Share of the inputs and of the hidden units that is dropped.
-        **options: Further arguments of the hidden layers.
     """
     model = keras.Sequential([keras.Input((784,))])
-    if dropout[0]:
-        model.add(keras.layers.Dropout(dropout[0]))
     for i, count in enumerate(units, start=1):
-        model.add(RBMDense(count, activation, kernel_initializer="he_normal", name=f"hidden_{i}", **options))
-        if dropout[1]:
-            model.add(keras.layers.Dropout(dropout[1]))
+        model.add(RBMDense(count, activation, kernel_initializer="he_normal", name=f"hidden_{i}"))
     model.add(keras.layers.Dense(10, "softmax", kernel_initializer="he_normal", name="output"))
     return model
 

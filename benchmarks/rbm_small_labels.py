@@ -26,7 +26,7 @@ from keras_xai.pretraining import ContrastiveDivergence, pretrain
 UNITS = (800, 800)
 PRETRAINING_EPOCHS = 15
 # Labels, epochs and batch size of the training on labels: in each case until the training loss is near 0.
-TRAINING = {100: (100, 20), 600: (60, 20), 1_000: (40, 20), 6_000: (30, 50), 60_000: (20, 128)}
+TRAINING = {100: (100, 20), 600: (60, 20), 1_000: (40, 20), 6_000: (30, 50), 60_000: (10, 128)}
 RULES = {  # and learning rates
     "sparse contrastive divergence": (ContrastiveDivergence(sampling=True, sparsity_target=0.05, sparsity_cost=0.3), 0.1),
 }

@@ -88,7 +88,7 @@ class Progress(keras.callbacks.Callback):
         self._num_epochs = num_epochs
         self._bar = keras.utils.Progbar(None, unit_name="batch", stateful_metrics=[self._label(path) for path in paths])
         self._steps: int | None = None  # in an epoch, as far as known
-        self._before = 0
+        self._before = self._done = 0
 
     def start(self, path: str, before: int) -> None:
         """Says which layer is trained next, and how many epochs of other layers come before."""
@@ -100,13 +100,18 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._batch = batch + 1
-        self._bar.update(self._epoch * (self._steps or 0) + self._batch, finalize=False)
+        self._done = self._epoch * (self._steps or 0) + self._batch
+        self._bar.update(self._done, finalize=False)
 
     def on_epoch_end(self, epoch, logs=None):
         self._learn(self._batch)
-        done = self._epoch + 1
-        values = [(self._label(self._path), (logs or {})["reconstruction_error"])]
-        self._bar.update(done * self._batch, values, finalize=done == self._num_epochs)
+        self._done = (self._epoch + 1) * self._batch
+        self._bar.update(self._done, [(self._label(self._path), (logs or {})["reconstruction_error"])], finalize=False)
+
+    def finish(self) -> None:
+        """Ends the line, also where a layer took fewer epochs than planned."""
+        if self._done:
+            self._bar.update(self._done, finalize=True)
 
     def _learn(self, steps):
         if steps is not None:

@@ -139,6 +139,7 @@ def pretrain(
                 stacklevel=2,
             )
             break
+    progress.finish()
     delete_backups(callbacks)
     return histories
 

@@ -46,10 +46,7 @@ def test_samples_have_the_mean_of_the_activation(name):
 def test_the_energy_and_the_potential_belong_together(name, float64):
     """A unit's distribution is exp(s * value - energy(value)); the potential is the logarithm of its sum, up to a constant."""
     unit = UNITS[name]()
-    if unit.two_valued:
-        values = np.array([unit.low, unit.high])
-    else:
-        values = np.linspace(max(unit.low, -40), 40, 160_001)
+    values = np.array([unit.low, unit.high]) if unit.two_valued else np.linspace(max(unit.low, -40), 40, 160_001)
     sums = np.array([0.5, 1.0, 2.5, 4.0])
     exponents = sums[:, None] * values - keras.ops.convert_to_numpy(unit.energy(values))
     logs = np.log(np.exp(exponents - exponents.max(1, keepdims=True)).sum(1)) + exponents.max(1)

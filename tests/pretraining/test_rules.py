@@ -272,6 +272,7 @@ def bars_and_stripes(size=3):
     return np.unique(np.concatenate([rows, rows.transpose(0, 2, 1)]).reshape(-1, size * size), axis=0)
 
 
+@pytest.mark.slow
 def test_persistent_contrastive_divergence_learns_a_distribution_as_well_as_scikit_learn():
     from sklearn.neural_network import BernoulliRBM
 

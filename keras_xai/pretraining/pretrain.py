@@ -19,6 +19,8 @@ from keras_xai.pretraining.rule import Schedule
 from keras_xai.pretraining.trainer import RBMTrainer
 from keras_xai.pretraining.visible_bias import fit_visible_bias
 
+_COMPILE_OPTIONS = ("jit_compile", "run_eagerly", "steps_per_execution")
+
 
 def pretrain(
     model: keras.Model,
@@ -60,7 +62,7 @@ def pretrain(
             descent with the rule's learning rate and a momentum of 0.5, from the sixth epoch on 0.9.
         **fit_options: `validation_data` (in any form that `x` can have), `validation_split`, `callbacks`, `verbose` (0 for
             silence, 1 or `"auto"` for one bar, 2 for one line an epoch), `shuffle`, `steps_per_epoch` and others of
-            `keras.Model.fit`.
+            `keras.Model.fit`; and `jit_compile`, `run_eagerly` and `steps_per_execution` of `keras.Model.compile`.
 
     Returns:
         A `keras.callbacks.History` for each layer, by its path. `history["loss"]` is the rule's loss, whose value may mean
@@ -93,6 +95,7 @@ def pretrain(
     stages = plan(graph, ContrastiveDivergence() if rule is None else rule, epochs)
     data, fit_options = read(x, graph, batch_size, fit_options)
     check_visible(data, stages, batch_size)
+    compile_options = {name: fit_options.pop(name) for name in _COMPILE_OPTIONS if name in fit_options}
     verbose = fit_options.pop("verbose", "auto")
     if verbose not in ("auto", 0, 1, 2):
         raise ValueError(f"Expected `verbose` to be 'auto', 0, 1 or 2. Received: verbose={verbose!r}")
@@ -107,7 +110,7 @@ def pretrain(
     for number, stage in enumerate(stages):
         with scope_of(model):
             trainer = RBMTrainer(stage, batch_size, seed + number)
-            trainer.compile(optimizer=_optimizer(optimizer, stage.rule))
+            trainer.compile(optimizer=_optimizer(optimizer, stage.rule), **compile_options)
             if stage.rule.fit_visible_bias and stage.first == 0:
                 fit_visible_bias(trainer, data, fit_options.get("steps_per_epoch"))
         kept = KeptWeights()

@@ -309,6 +309,14 @@ class TestCallbacks:
             assert bool(output) == bool(verbose)
 
 
+@pytest.mark.parametrize("options", [{"jit_compile": True, "steps_per_execution": 3}, {"run_eagerly": True}])
+def test_compiled_in_another_way_it_is_the_same_training(options):
+    model, expected = single(), single()
+    run(model, shuffle=False, **options)
+    run(expected, shuffle=False)
+    assert_same(model.get_weights(), expected.get_weights(), rtol=1e-5)
+
+
 class TestBadInput:
     """Errors come before the first step, and leave the weights as they are."""
 

@@ -421,8 +421,10 @@ def shap_plot(explanation, shape):
             axes[digit + 1].set_title(f"{scores[row, digit]:z.1f}", fontsize=8, pad=2)
         for each in axes:
             each.set(xticks=[], yticks=[])
-            each.spines[:].set(color="#c4cad0", linewidth=0.8)
-        axes[scores[row].argmax() + 1].spines[:].set(color="#1c2024", linewidth=1.6)
+            each.spines[:].set_color("#c4cad0")
+        predicted = axes[scores[row].argmax() + 1].spines[:]
+        predicted.set_color("#1c2024")
+        predicted.set_linewidth(1.6)
     for digit in range(10):
         grid[-1, digit + 1].set_xlabel(str(digit), fontsize=11)
     bar = figure.colorbar(scale, ax=grid, orientation="horizontal", fraction=0.02, aspect=60, pad=0.02)

@@ -206,9 +206,7 @@ class TestRepeating:
         assert_same(weights[0], weights[1], rtol=0, atol=0)
         assert not np.array_equal(weights[0][0], weights[2][0])
 
-    @pytest.mark.parametrize(
-        "killed_in, rule", [("first", PersistentContrastiveDivergence()), ("second", "hybrid")]
-    )
+    @pytest.mark.parametrize("killed_in, rule", [("first", PersistentContrastiveDivergence()), ("second", "hybrid")])
     def test_a_run_that_was_killed_is_resumed_and_ends_with_the_same_weights(self, killed_in, rule, tmp_path):
         rule = Hybrid([(ContrastiveDivergence(sampling=True), 2), (ReconstructionError(), 2)]) if rule == "hybrid" else rule
         expected = mlp()

@@ -25,7 +25,7 @@ from keras_xai.pretraining import ContrastiveDivergence, pretrain
 
 UNITS = (800, 800)
 PRETRAINING_EPOCHS = 15
-# Labels, epochs and batch size of the training on labels: in each case until the training loss is near 0.
+# By the number of labels, epochs and batch size of the training on them. The loss on few of them is near 0 by then.
 TRAINING = {100: (100, 20), 600: (60, 20), 1_000: (40, 20), 6_000: (30, 50), 60_000: (10, 128)}
 RULES = {  # and learning rates
     "sparse contrastive divergence": (ContrastiveDivergence(sampling=True, sparsity_target=0.05, sparsity_cost=0.3), 0.1),
@@ -124,12 +124,12 @@ def fragment(found, counts, options) -> str:
         f"then trained on some with. Test accuracy in percent after the last epoch, mean of {options.seeds} seeds; in brackets, the "
         "gain over random weights of the same seed and images, with the 95 % confidence interval of its mean (Student's t).",
         "",
-        f"| labels | random weights | {' | '.join(RULES)} | greatest gain found in print |",
-        f"|---{'|---' * (len(RULES) + 2)}|",
+        f"| labels | epochs | random weights | {' | '.join(RULES)} | greatest gain found in print |",
+        f"|---{'|---' * (len(RULES) + 3)}|",
     ]
     for count in counts:
         base = np.array([found["random", count, seed] for seed in range(options.seeds)])
-        cells = [f"{count:,}", f"{base.mean():.2f}"]
+        cells = [f"{count:,}", f"{TRAINING[count][0]}", f"{base.mean():.2f}"]
         for arm in RULES:
             accuracy = np.array([found[arm, count, seed] for seed in range(options.seeds)])
             cells.append(f"{accuracy.mean():.2f} ({interval(accuracy - base)})")

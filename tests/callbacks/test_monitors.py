@@ -28,6 +28,7 @@ def test_free_energy_gap():
     assert histories["two"]["free_energy_gap"][-1] == pytest.approx(energies[0] - energies[1], rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_free_energy_gap_grows_with_overfitting():
     """A large machine that sees six samples many times."""
     keras.utils.set_random_seed(0)

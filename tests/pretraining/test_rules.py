@@ -377,6 +377,7 @@ def test_a_compiled_step_gives_the_same(x):
     np.testing.assert_allclose(steps(rule, x, compiled=True), steps(rule, x, compiled=False), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [ContrastiveDivergence(2, True), PersistentContrastiveDivergence()])
 def test_a_compiled_step_draws_from_the_same_distribution(rule, x):
     """XLA has a generator of its own, so that single samples differ."""

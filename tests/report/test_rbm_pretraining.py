@@ -26,6 +26,7 @@ def runs_of(**accuracies):
     ]
 
 
+@pytest.mark.slow
 def test_example(example, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(example, "SAMPLES", 60)
     path = tmp_path / "page.html"

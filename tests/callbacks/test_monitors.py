@@ -74,6 +74,7 @@ def test_pseudo_likelihood_rises_and_repeats():
     assert values[1] > values[0]
 
 
+@pytest.mark.filterwarnings("ignore:.*visible units:UserWarning")
 def test_pseudo_likelihood_is_left_out_where_it_is_not_defined():
     _, histories = train(PseudoLikelihood(X), activation="relu")
     assert "pseudo_likelihood" not in histories["one"] and "pseudo_likelihood" in histories["two"]

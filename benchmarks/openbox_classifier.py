@@ -25,6 +25,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+from mnist import mnist_arrays
 
 from keras_xai.openbox import OpenBox, RegionClassifier
 
@@ -99,13 +100,7 @@ def train(folder: pathlib.Path, num_samples: int) -> dict:
 
 def mnist():
     """`(x_train, y_train, x_test, y_test)`, images `(n, 28, 28, 1)` in float32 from 0 to 1."""
-    path = pathlib.Path(os.environ.get("KERAS_XAI_DATA", "")) / "mnist.npz"
-    if path.exists():
-        with np.load(path) as data:
-            arrays = [data[name] for name in ("x_train", "y_train", "x_test", "y_test")]
-    else:
-        arrays = [array for pair in keras.datasets.mnist.load_data() for array in pair]
-    x_train, y_train, x_test, y_test = arrays
+    x_train, y_train, x_test, y_test = mnist_arrays()
     return *(scaled(x_train), y_train), *(scaled(x_test), y_test)
 
 

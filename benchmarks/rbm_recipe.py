@@ -14,7 +14,7 @@ import statistics
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
 
 import keras
-from rbm_runs import Runs, mnist
+from rbm_runs import Checks, Runs, mnist
 
 from keras_xai.layers import RBMDense
 from keras_xai.pretraining import ReconstructionError, pretrain
@@ -22,6 +22,7 @@ from keras_xai.pretraining import ReconstructionError, pretrain
 EPOCHS = 60
 NOISE = 0.3  # standard deviation, of the inputs and of the normalized hidden units
 LEARNING_RATE = 2e-3
+CHECK_EVERY = 5  # epochs
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -68,18 +69,9 @@ def train(data, arm, seed, epochs) -> dict:
         pretrain(model, x, ReconstructionError(), epochs=5, verbose=2)
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * -(-len(x) // 128))
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"], steps_per_execution=10)
-    checks = []
-
-    def check(epoch, logs):
-        if (epoch + 1) % 5 == 0 or epoch + 1 == epochs:
-            accuracy = {
-                name: 100 * model.evaluate(*data[name], batch_size=1000, verbose=0)[1] for name in ("test", "validation")
-            }
-            checks.append({"epoch": epoch + 1} | accuracy)
-            print(checks[-1], flush=True)
-
-    model.fit(x, y, batch_size=128, epochs=epochs, verbose=0, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=check)])
-    return {"arm": arm, "checks": checks}
+    checks = Checks(data, CHECK_EVERY)
+    model.fit(x, y, batch_size=128, epochs=epochs, verbose=0, callbacks=[checks])
+    return {"arm": arm, "checks": checks.results}
 
 
 def fragment(found, options) -> str:
@@ -93,7 +85,7 @@ def fragment(found, options) -> str:
         f"{LEARNING_RATE} to 0 as a cosine. Test accuracy in percent, mean of {options.seeds} "
         f"seed{'s' if options.seeds > 1 else ''}.",
         "",
-        "| start | after the last epoch | best of the checks every 5 epochs |",
+        f"| start | after the last epoch | best of the checks every {CHECK_EVERY} epochs |",
         "|---|---|---|",
     ]
     for arm in options.arms:

@@ -1,12 +1,12 @@
 """What the benchmarks of pretraining share: flat MNIST images, networks of `RBMDense` layers, and a file of finished runs."""
 
 import json
-import os
 import pathlib
 from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
+from mnist import mnist_arrays
 
 from keras_xai.layers import RBMDense
 
@@ -18,13 +18,7 @@ def mnist() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
     Read from `mnist.npz` in the folder that the environment variable KERAS_XAI_DATA names, else as Keras downloads it.
     """
-    path = pathlib.Path(os.environ.get("KERAS_XAI_DATA", "")) / "mnist.npz"
-    if path.exists():
-        with np.load(path) as file:
-            arrays = [file[name] for name in ("x_train", "y_train", "x_test", "y_test")]
-    else:
-        arrays = [array for pair in keras.datasets.mnist.load_data() for array in pair]
-    x, y, x_test, y_test = arrays
+    x, y, x_test, y_test = mnist_arrays()
     x, x_test = ((images.reshape(len(images), -1) / 255).astype("float32") for images in (x, x_test))
     held_out = slice(len(x) - NUM_VALIDATION, None)
     kept = slice(len(x) - NUM_VALIDATION)
@@ -43,6 +37,35 @@ def network(units: Iterable[int], activation: str) -> keras.Sequential:
         model.add(RBMDense(count, activation, kernel_initializer="he_normal", name=f"hidden_{i}"))
     model.add(keras.layers.Dense(10, "softmax", kernel_initializer="he_normal", name="output"))
     return model
+
+
+class Checks(keras.callbacks.Callback):
+    """Accuracy on test and validation images every few epochs, in percent.
+
+    Args:
+        data: Images and labels, as `mnist` returns them.
+        every: Number of epochs.
+
+    Attributes:
+        results: A dict of epoch and accuracies for each check.
+    """
+
+    def __init__(self, data: dict, every: int):
+        super().__init__()
+        self._data = data
+        self._every = every
+        self.results: list[dict] = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        done = epoch + 1
+        if done % self._every and done != self.params["epochs"]:
+            return
+        accuracy = {
+            name: 100 * self.model.evaluate(*self._data[name], batch_size=1000, verbose=0)[1]
+            for name in ("test", "validation")
+        }
+        self.results.append({"epoch": done} | accuracy)
+        print(self.results[-1], flush=True)
 
 
 class Runs:

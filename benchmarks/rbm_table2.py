@@ -22,7 +22,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
 
 import keras
-from rbm_runs import NUM_VALIDATION, Runs, mnist, network
+from rbm_runs import NUM_VALIDATION, Checks, Runs, mnist, network
 
 from keras_xai.pretraining import ContrastiveDivergence, Hybrid, ReconstructionError, pretrain
 
@@ -38,26 +38,6 @@ PAPER = {
 PRETRAINING_EPOCHS = 10
 CHECK_EVERY = 5
 COLORS = {"PBP": "#4477aa", "PPBP": "#ee6677", "BP": "#555555", "HPBP": "#228833"}
-
-
-class Checks(keras.callbacks.Callback):
-    """Accuracy on test and validation images every few epochs, in percent."""
-
-    def __init__(self, data):
-        super().__init__()
-        self._data = data
-        self.results: list[dict] = []
-
-    def on_epoch_end(self, epoch, logs=None):
-        done = epoch + 1
-        if done % CHECK_EVERY and done != self.params["epochs"]:
-            return
-        accuracy = {
-            name: 100 * self.model.evaluate(*self._data[name], batch_size=1000, verbose=0)[1]
-            for name in ("test", "validation")
-        }
-        self.results.append({"epoch": done} | accuracy)
-        print(self.results[-1], flush=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -115,7 +95,7 @@ def train(data, architecture, activation, arm, seed, epochs) -> dict:
     keras.utils.set_random_seed(seed)  # the same order of batches in all arms
     optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
     model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy", "mse"], steps_per_execution=10)
-    checks = Checks(data)
+    checks = Checks(data, CHECK_EVERY)
     history = model.fit(*data["train"], batch_size=128, epochs=epochs, verbose=0, callbacks=[checks]).history
     return {
         "reconstruction_error": errors,

@@ -68,7 +68,7 @@ class Samples:
             return
         self._read.clear()
         for element in self._dataset:
-            self._read.append(self.check(element[0] if isinstance(element, tuple) else element))
+            self._read.append(self.check(_inputs_in(element)))
             yield self._read[-1]
         if not self._read:
             raise ValueError(_EMPTY)
@@ -132,6 +132,11 @@ def first_batch(x: Any) -> Any:
         return None
     if element is None:
         raise ValueError(_EMPTY)
+    return _inputs_in(element)
+
+
+def _inputs_in(element):
+    """The inputs in an element of a dataset, `x` or `(x, y, ...)`."""
     return element[0] if isinstance(element, tuple) else element
 
 
@@ -145,6 +150,12 @@ def packed(arrays: list, graph: Graph) -> Any:
     return arrays[0] if len(arrays) == 1 else tree.pack_sequence_as(graph.input_structure, arrays)
 
 
+def check_verbose(verbose: Any) -> None:
+    """Refuses what `keras.Model.predict` would not take either."""
+    if verbose not in ("auto", 0, 1, 2):
+        raise ValueError(f"Expected `verbose` to be 'auto', 0, 1 or 2. Received: verbose={verbose!r}")
+
+
 def progress(batches, num_batches: int | None, verbose: Any) -> Iterator:
     """Passes `batches` on under a progress bar.
 
@@ -153,8 +164,7 @@ def progress(batches, num_batches: int | None, verbose: Any) -> Iterator:
         num_batches: How many there are, `None` if not known.
         verbose: 0 for silence, 1 or `"auto"` for a bar, 2 for one line at the end, as in `keras.Model.predict`.
     """
-    if verbose not in ("auto", 0, 1, 2):
-        raise ValueError(f"Expected `verbose` to be 'auto', 0, 1 or 2. Received: verbose={verbose!r}")
+    check_verbose(verbose)
     if verbose == 0:
         yield from batches
         return

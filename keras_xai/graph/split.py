@@ -29,13 +29,7 @@ def split(graph: Graph, path: str) -> tuple[Graph, Graph]:
             f"Expected a layer through which all of the model's output passes. Received: '{path}', beside which the output also "
             f"depends on the model's input by way of {around[:3]}. Choose a layer after the branches have come together."
         )
-    before = dataclasses.replace(
-        graph,
-        outputs=step.outputs,
-        output_specs=step.output_specs,
-        output_names=(path,),
-        steps=_needed(graph, step.outputs, graph.inputs),
-    )
+    before = _up_to(graph, step.outputs, step.output_specs, (path,))
     after = dataclasses.replace(
         graph,
         inputs=step.outputs,
@@ -56,13 +50,7 @@ def upstream(graph: Graph, step: Step) -> Graph:
     Returns:
         A graph of the same inputs, whose outputs are the step's inputs.
     """
-    return dataclasses.replace(
-        graph,
-        outputs=step.inputs,
-        output_specs=step.input_specs,
-        output_names=tuple(spec.name for spec in step.input_specs),
-        steps=_needed(graph, step.inputs, graph.inputs),
-    )
+    return _up_to(graph, step.inputs, step.input_specs, tuple(spec.name for spec in step.input_specs))
 
 
 def run(graph: Graph, inputs: Sequence) -> list:
@@ -71,6 +59,12 @@ def run(graph: Graph, inputs: Sequence) -> list:
     for step in graph.steps:
         values.update(zip(step.outputs, step(*(values[i] for i in step.inputs)), strict=True))
     return [values[i] for i in graph.outputs]
+
+
+def _up_to(graph, outputs, specs, names):
+    """The graph that ends in other tensors."""
+    steps = _needed(graph, outputs, graph.inputs)
+    return dataclasses.replace(graph, outputs=outputs, output_specs=specs, output_names=names, steps=steps)
 
 
 def _needed(graph, outputs, known):

@@ -5,6 +5,7 @@ from typing import final
 import keras
 from keras import ops
 
+from keras_xai.pretraining.checks import check_count
 from keras_xai.pretraining.rule import Rule
 
 
@@ -38,8 +39,7 @@ class ContrastiveDivergence(Rule):
     learning_rate = 0.01
 
     def __init__(self, k: int = 1, sampling: bool = False, **options):
-        if not (isinstance(k, int) and k >= 1):
-            raise ValueError(f"Expected `k` to be a whole number of at least 1. Received: k={k!r}")
+        check_count("k", k)
         super().__init__(**options)
         self.k = k
         self.sampling = sampling

@@ -11,6 +11,7 @@ from keras import ops, tree
 
 from keras_xai.graph.inputs import checked, first_batch, is_dataset, packed
 from keras_xai.graph.trace import Graph
+from keras_xai.pretraining.checks import check_count
 from keras_xai.pretraining.plan import Stage
 
 
@@ -73,8 +74,7 @@ def read(x: Any, graph: Graph, batch_size: int, fit_options: dict) -> tuple[Any,
     options = dict(fit_options)
     split = options.pop("validation_split", 0.0)
     validation = options.pop("validation_data", None)
-    if not (isinstance(batch_size, int) and batch_size >= 1):
-        raise ValueError(f"Expected `batch_size` to be a whole number of at least 1. Received: batch_size={batch_size!r}")
+    check_count("batch_size", batch_size)
     if is_dataset(x):
         if split:
             raise ValueError(

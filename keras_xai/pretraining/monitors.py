@@ -87,7 +87,7 @@ class PseudoLikelihood(Monitor):
         rng = np.random.default_rng(self._seed)
 
         def estimate(visible):
-            picked = keras.ops.one_hot(rng.integers(features, size=visible.shape[:-1]), features, dtype=visible.dtype)
+            picked = ops.one_hot(rng.integers(features, size=visible.shape[:-1]), features, dtype=visible.dtype)
             flipped = visible + picked * (unit.low + unit.high - 2 * visible)
             return features * ops.log_sigmoid(layer.free_energy(flipped) - layer.free_energy(visible))
 

@@ -5,6 +5,7 @@ from typing import final
 import keras
 from keras import ops
 
+from keras_xai.pretraining.checks import check_count
 from keras_xai.pretraining.rule import Rule
 
 
@@ -36,18 +37,18 @@ class PersistentContrastiveDivergence(Rule):
     learning_rate = 0.01
 
     def __init__(self, k: int = 1, num_chains: int | None = None, **options):
-        for name, value in (("k", k), ("num_chains", 1 if num_chains is None else num_chains)):
-            if not (isinstance(value, int) and value >= 1):
-                raise ValueError(f"Expected `{name}` to be a whole number of at least 1. Received: {name}={value!r}")
+        check_count("k", k)
+        if num_chains is not None:
+            check_count("num_chains", num_chains)
         super().__init__(**options)
         self.k = k
         self.num_chains = num_chains
 
     def prepare(self, layer, batch_size, seed):
         super().prepare(layer, batch_size, seed)
-        features = layer.visible_bias.shape[0]
-        noise = keras.random.normal((self.num_chains or batch_size, features), dtype=layer.variable_dtype, seed=seed)
-        start = layer.machine().visible.sample(ops.convert_to_tensor(layer.visible_bias) + 0 * noise, self.random)
+        # Where nothing is known of the hidden units, the weighted sums of the visible ones are their biases.
+        sums = ops.broadcast_to(layer.visible_bias, (self.num_chains or batch_size, *layer.visible_bias.shape))
+        start = layer.machine().visible.sample(sums, self.random)
         self._chains = self.add_weight(
             name="chains", shape=start.shape, initializer=lambda shape, dtype: ops.cast(start, dtype), dtype=start.dtype,
             trainable=False, aggregation="only_first_replica",

@@ -9,6 +9,7 @@ from keras_xai.graph.search import calls_of
 from keras_xai.graph.split import run, upstream
 from keras_xai.graph.trace import Graph, in_order
 from keras_xai.layers import RBMDense
+from keras_xai.pretraining.checks import check_count
 from keras_xai.pretraining.rule import Rule, Schedule
 
 
@@ -57,8 +58,7 @@ def plan(graph: Graph, rule: Schedule, epochs: int) -> list[Stage]:
             "Expected a rule, such as `ContrastiveDivergence()`, an instance of `keras_xai.pretraining.Rule` or `Hybrid`. "
             f"Received: rule={rule!r}"
         )
-    if not (isinstance(epochs, int) and epochs >= 1):
-        raise ValueError(f"Expected `epochs` to be a whole number of at least 1. Received: epochs={epochs!r}")
+    check_count("epochs", epochs)
     steps = calls_of(graph, RBMDense)
     if not steps:
         raise ValueError(

@@ -9,6 +9,7 @@ import keras
 from keras import ops, tree
 
 from keras_xai.graph.distribution import scope_of
+from keras_xai.graph.inputs import check_verbose
 from keras_xai.graph.trace import trace
 from keras_xai.pretraining.callbacks import KeptWeights, Progress, RaisedMomentum, Randomness, delete_backups, for_stage
 from keras_xai.pretraining.contrastive_divergence import ContrastiveDivergence
@@ -97,8 +98,7 @@ def pretrain(
     check_visible(data, stages, batch_size)
     compile_options = {name: fit_options.pop(name) for name in _COMPILE_OPTIONS if name in fit_options}
     verbose = fit_options.pop("verbose", "auto")
-    if verbose not in ("auto", 0, 1, 2):
-        raise ValueError(f"Expected `verbose` to be 'auto', 0, 1 or 2. Received: verbose={verbose!r}")
+    check_verbose(verbose)
     # Monitors first, so that other callbacks find in the logs what they have measured.
     callbacks = sorted(tree.flatten(fit_options.pop("callbacks", None) or []), key=lambda each: not isinstance(each, Monitor))
     progress = Progress([stage.path for stage in stages], sum(stage.last - stage.first for stage in stages))

@@ -1,20 +1,14 @@
 """The example: its numbers hold, and its page shows them."""
 
-import importlib.util
-import pathlib
-
 import numpy as np
 import pytest
 
-EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "quickstart.py"
+from tests.examples import load_example
 
 
 @pytest.fixture(scope="module")
 def quickstart():
-    spec = importlib.util.spec_from_file_location("quickstart", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_example("quickstart")
 
 
 def test_quickstart(quickstart, monkeypatch, tmp_path, capsys):

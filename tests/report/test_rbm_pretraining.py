@@ -1,21 +1,15 @@
 """The example of pretraining: its numbers hold, and its page shows them."""
 
-import importlib.util
-import pathlib
-
 import keras
 import numpy as np
 import pytest
 
-EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "rbm_pretraining.py"
+from tests.examples import load_example
 
 
 @pytest.fixture(scope="module")
 def example():
-    spec = importlib.util.spec_from_file_location("rbm_pretraining", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_example("rbm_pretraining")
 
 
 def runs_of(**accuracies):

@@ -14,7 +14,8 @@ import statistics
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
 
 import keras
-from rbm_runs import Checks, Runs, mnist
+from rbm_runs import Checks, mnist
+from runs import Runs
 
 from keras_xai.layers import RBMDense
 from keras_xai.pretraining import ReconstructionError, pretrain

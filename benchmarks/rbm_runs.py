@@ -1,8 +1,6 @@
-"""What the benchmarks of pretraining share: flat MNIST images, networks of `RBMDense` layers, and a file of finished runs."""
+"""What the benchmarks of pretraining share: flat MNIST images, networks of `RBMDense` layers, and checks of accuracy."""
 
-import json
-import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -66,28 +64,3 @@ class Checks(keras.callbacks.Callback):
         }
         self.results.append({"epoch": done} | accuracy)
         print(self.results[-1], flush=True)
-
-
-class Runs:
-    """Finished runs in a file, one JSON object a line; several processes may write to it.
-
-    Args:
-        path: The file.
-        make: Makes the results of a run from its settings.
-    """
-
-    def __init__(self, path: pathlib.Path, make: Callable[..., dict]):
-        self._path = path
-        self._make = make
-
-    def get(self, **settings) -> dict:
-        """The results of a run, which is made if it is not in the file."""
-        for line in self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else ():
-            run = json.loads(line)
-            if run["settings"] == settings:
-                return run["results"]
-        print(f"\n{settings}", flush=True)
-        results = self._make(**settings)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"settings": settings, "results": results}) + "\n")
-        return results

@@ -19,7 +19,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the 
 import keras
 import numpy as np
 import scipy.stats
-from rbm_runs import Runs, mnist, network
+from rbm_runs import mnist, network
+from runs import Runs
 
 from keras_xai.pretraining import ContrastiveDivergence, pretrain
 

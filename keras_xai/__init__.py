@@ -4,7 +4,7 @@ import importlib
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("callbacks", "graph", "kinds", "layers", "openbox", "pretraining", "report")
+_SUBPACKAGES = ("callbacks", "features", "graph", "kinds", "layers", "losses", "models", "openbox", "pretraining", "report")
 
 __all__ = list(_SUBPACKAGES)
 

@@ -55,6 +55,53 @@ def linearize(function: Callable[[list], tuple[list, Any]], inputs: Sequence) ->
     return Linearization(outputs, auxiliary, pull, push)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Recording:
+    """What a function returned, and its derivative there.
+
+    Attributes:
+        outputs: Tensors, the function's outputs.
+        pull: Maps cotangents (one tensor for each output) to the vector-Jacobian product, one tensor for each input, `None`
+            for an input that no output depends on. To be called once. It can be differentiated in turn.
+    """
+
+    outputs: list
+    pull: Callable[[Sequence], list]
+
+
+def record(function: Callable[[list], Sequence], inputs: Sequence, *, push: Callable | None = None) -> Recording:
+    """Evaluates `function` at `inputs` and keeps what its derivative takes.
+
+    Unlike `linearize`, it may be called within the training of the function's own variables, which it does not watch.
+
+    Args:
+        function: Maps a list of tensors to a list of tensors.
+        inputs: The point.
+        push: For a function of one input and one output that passes each entry on to one output entry or none: the
+            Jacobian-vector product at hand of a tangent and the vector-Jacobian product of ones. The product that the
+            backend has for it may be several times slower, as that of pooling is.
+    """
+    with tf.GradientTape(persistent=push is not None, watch_accessed_variables=False) as tape:
+        tape.watch([x for x in inputs if x.dtype.is_floating])
+        outputs = list(function(list(inputs)))
+
+    def pull(cotangents):
+        return tape.gradient(outputs, inputs, list(cotangents))
+
+    if push is None:
+        return Recording(outputs, pull)
+
+    @tf.custom_gradient
+    def pull_once(cotangent):
+        def transposed(tangent):
+            (reached,) = pull([tf.ones_like(cotangent)])
+            return push(tangent, reached)
+
+        return pull([cotangent])[0], transposed
+
+    return Recording(outputs, lambda cotangents: [pull_once(*cotangents)])
+
+
 def _shaped_as(tensors, derivatives):
     # Some derivatives, that of `split` for one, know their shape only when they run.
     return [tf.ensure_shape(derivative, tensor.shape) for derivative, tensor in zip(derivatives, tensors, strict=True)]

@@ -135,6 +135,25 @@ def first_batch(x: Any) -> Any:
     return _inputs_in(element)
 
 
+def labels_of(data: Any) -> list | None:
+    """The labels of a dataset, one for each output; `None` for an iterator, which could not be wound back.
+
+    Of a `tf.data.Dataset` their `tf.TensorSpec`, which takes no reading; of a `keras.utils.PyDataset` those of its first batch.
+    """
+    if isinstance(data, tf.data.Dataset):
+        element = data.element_spec
+    elif isinstance(data, keras.utils.PyDataset):
+        element = data[0]
+    else:
+        return None
+    return tree.flatten(element[1]) if isinstance(element, tuple) and len(element) > 1 else []
+
+
+def has_values(x: Any) -> bool:
+    """Whether the numbers in an array or tensor can be looked at, and are not only placeholders for some."""
+    return hasattr(x, "numpy") if tf.is_tensor(x) else not isinstance(x, tf.TensorSpec)
+
+
 def _inputs_in(element):
     """The inputs in an element of a dataset, `x` or `(x, y, ...)`."""
     return element[0] if isinstance(element, tuple) else element

@@ -55,6 +55,13 @@ class Step:
         args, kwargs = self.bind(tensors)
         return tree.flatten(self.operation(*args, **kwargs))
 
+    def in_training(self, training: bool) -> "Step":
+        """The step as it is called in training, or at inference, as which it is recorded."""
+        args, kwargs = self.arguments
+        if "training" not in kwargs:
+            return self
+        return dataclasses.replace(self, arguments=(args, {**kwargs, "training": training}))
+
     def bind(self, tensors: Sequence) -> tuple[tuple, dict]:
         """The call's arguments with `tensors` in their places."""
         return tree.map_structure(lambda leaf: tensors[leaf.position] if isinstance(leaf, Slot) else leaf, self.arguments)
@@ -79,6 +86,7 @@ class Graph:
         output_specs: `keras.KerasTensor` of each output.
         output_names: Name of each output: the model's own for a dict of outputs, else that of the producing layer.
         input_structure: The inputs as the model takes them (a tensor, list, tuple or dict), of `keras.KerasTensor`.
+        output_structure: The outputs as the model returns them, of `keras.KerasTensor`.
         steps: The calls.
     """
 
@@ -88,6 +96,7 @@ class Graph:
     output_specs: tuple[keras.KerasTensor, ...]
     output_names: tuple[str, ...]
     input_structure: Any
+    output_structure: Any
     steps: tuple[Step, ...]
 
     def find(self, path: str) -> Step:
@@ -352,6 +361,7 @@ class _Tracer:
             output_specs=tuple(function.outputs),
             output_names=names,
             input_structure=structure,
+            output_structure=function._outputs_struct,
             steps=tuple(self._steps),
         )
 
@@ -388,7 +398,7 @@ class _Tracer:
             (tuple(node.arguments.args), dict(node.arguments.kwargs)),
         )
         if isinstance(node.operation, keras.Layer) and "training" in inspect.signature(node.operation.call).parameters:
-            arguments[1]["training"] = False  # as in `model.predict`, which overrules what the call recorded
+            arguments[1]["training"] = False  # as in `model.predict`; how a model is called overrules what its calls recorded
         outputs = self._fresh(len(node.outputs))
         self._steps.append(
             Step(path, node.operation, inputs, outputs, tuple(node.input_tensors), tuple(node.outputs), arguments)

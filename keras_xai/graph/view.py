@@ -1,7 +1,7 @@
 """Layers borrowed from a user's model: the same weights, another activation or arithmetic."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import keras
 from keras.src.backend import AutocastScope
@@ -31,8 +31,17 @@ def borrow(layer: keras.layers.Layer, *, dtype: str | None = None, activation: C
     return view
 
 
+def unchanged(values: Sequence[tuple] = ()) -> AbstractContextManager:
+    """Within it, no variable, loss or random seed of any layer is changed by calls.
+
+    Args:
+        values: Pairs of a variable and the tensor that is read in its place.
+    """
+    return keras.StatelessScope(state_mapping=values)
+
+
 @contextmanager
 def arithmetic(dtype: str) -> Iterator[None]:
     """Within it, variables are read in `dtype` and no variable, loss or random seed of any layer is changed."""
-    with keras.StatelessScope(), AutocastScope(dtype):
+    with unchanged(), AutocastScope(dtype):
         yield

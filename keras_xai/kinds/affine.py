@@ -34,6 +34,34 @@ class AffineWithActivation(OnePiece):
         linear = borrow(step.operation, activation=keras.activations.linear)
         return preceded(step, linear, trace_activation(activation, step.output_specs))
 
+    def kernels(self, step):
+        names = ("kernel", "depthwise_kernel", "pointwise_kernel")
+        return [getattr(step.operation, name) for name in names if getattr(step.operation, name, None) is not None]
+
+
+class Scaling(Affine):
+    """Each entry times a number, plus a number."""
+
+    def elementwise(self, step):
+        return True
+
+
+class BatchNormalization(Scaling):
+    """A scaling; in training, by the statistics of the batch, which relevance takes for constants."""
+
+    def tangent(self, step, inputs):
+        layer, (x,) = step.operation, inputs
+        if not step.arguments[1]["training"] or not layer.trainable or getattr(layer, "renorm", False):
+            return None  # with renormalization, the batch's statistics are not all that there is to it
+        axis = layer.axis % len(x.shape)
+        others = [other for other in range(len(x.shape)) if other != axis]
+        precise = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+        _, variance = ops.moments(precise, others, keepdims=True, synchronized=layer.synchronized)
+        slope = ops.rsqrt(variance + layer.epsilon)
+        if layer.scale:
+            slope = slope * ops.reshape(ops.cast(layer.gamma, precise.dtype), slope.shape)
+        return lambda inputs: [ops.cast(slope, inputs[0].dtype) * inputs[0]]
+
 
 class Convolution(AffineWithActivation):
     """A convolution. Where windows have few entries it is a product with them, several times faster to differentiate."""
@@ -88,6 +116,13 @@ class TimesConstant(OnePiece):
         if len(step.inputs) == 1 and any(step.takes_tensor(position) for position in self._positions):
             return None
         return "it multiplies or divides by a tensor that depends on the input, which is not piecewise linear"
+
+
+class ScaledByConstant(TimesConstant):
+    """A product or quotient, entry by entry."""
+
+    def elementwise(self, step):
+        return step.input_specs[0].shape == step.output_specs[0].shape
 
 
 class WindowMean(OnePiece):
@@ -152,6 +187,9 @@ class Interpolation(OnePiece):
             return [channels_back(x, data_format)]
 
         return resized
+
+    def tangent(self, step, inputs):
+        return self.freeze(step, None)
 
     @staticmethod
     def _matrix(step, x, axis, data_format):
@@ -218,9 +256,6 @@ for _class, _shape in ((layers.Conv1D, _SERIES), (layers.Conv2D, _IMAGE), (layer
     )
 
 for _class, _shape, _build in (
-    (layers.BatchNormalization, _IMAGE, _batch_normalization),
-    (layers.Normalization, (4, 2), _normalization),
-    (layers.Rescaling, _IMAGE, lambda: layers.Rescaling(2.0, offset=-1.0)),
     (layers.AveragePooling1D, _SERIES, lambda: layers.AveragePooling1D(2)),
     (layers.AveragePooling2D, _IMAGE, lambda: layers.AveragePooling2D(3, strides=2, padding="same")),
     (layers.AdaptiveAveragePooling1D, _SERIES, lambda: layers.AdaptiveAveragePooling1D(3)),
@@ -233,6 +268,11 @@ for _class, _shape, _build in (
 ):
     register(_class, Affine(), Example(_shape, lambda x, build=_build: build()(x)))
 
+register(layers.BatchNormalization, BatchNormalization(), Example(_IMAGE, lambda x: _batch_normalization()(x)))
+register(layers.Normalization, Scaling(), Example((4, 2), lambda x: _normalization()(x)))
+register(layers.Rescaling, Scaling(), Example(_IMAGE, lambda x: layers.Rescaling(2.0, offset=-1.0)(x)))
+register(ops.negative, Scaling(), Example((4,), lambda x: ops.negative(x)))
+
 register(
     layers.AveragePooling3D,
     WindowMean(),
@@ -244,7 +284,6 @@ register(
 )
 
 for _function, _example in (
-    (ops.negative, Example((4,), lambda x: ops.negative(x))),
     (ops.sum, Example(_IMAGE, lambda x: ops.sum(x, axis=(1, 2)))),
     (ops.mean, Example(_IMAGE, lambda x: ops.mean(x, axis=-1, keepdims=True))),
     (ops.average_pool, Example(_IMAGE, lambda x: ops.average_pool(x, 2))),
@@ -256,6 +295,9 @@ for _function, _positions, _example in (
     (ops.multiply, _EITHER, Example((4,), lambda x: x * np.array([1.0, -2.0, 3.0, 0.5]))),
     (ops.divide, _FIRST, Example((4,), lambda x: ops.divide(x, 3.0))),
     (ops.true_divide, _FIRST, Example((4,), lambda x: x / 3.0)),
+):
+    register(_function, ScaledByConstant(_positions), _example)
+for _function, _positions, _example in (
     (ops.matmul, _EITHER, Example((4,), lambda x: ops.matmul(x, np.arange(8.0).reshape(4, 2)))),
     (ops.dot, _EITHER, Example((4,), lambda x: ops.dot(x, np.arange(8.0).reshape(4, 2)))),
     (ops.tensordot, _EITHER, Example((4,), lambda x: ops.tensordot(x, np.arange(8.0).reshape(4, 2), axes=1))),

@@ -47,6 +47,9 @@ class Gate(Kind):
     def refusal(self, step):
         return None
 
+    def elementwise(self, step):
+        return True
+
     def pattern(self, step, inputs):
         (x,) = inputs
         pieces = self.pieces(step.operation)

@@ -13,19 +13,19 @@ from keras_xai.graph.trace import Graph, Step, operation_class
 class UnsupportedLayerError(ValueError):
     """A model contains a layer that is not piecewise linear, or whose meaning is not known.
 
-    Attributes:
+    Args:
         problems: One `Problem` for each such layer.
+        refused: What cannot be done with the model, without a full stop.
+        advice: What to do about it.
+
+    Attributes:
+        problems: As given.
     """
 
-    def __init__(self, problems: "list[Problem]"):
+    def __init__(self, problems: "list[Problem]", refused: str, advice: str):
         self.problems = problems
         lines = "\n".join(f"  - {problem}" for problem in problems)
-        super().__init__(
-            f"The model cannot be divided into linear pieces, because of {len(problems)} of its layers:\n{lines}\n"
-            "Replace them with piecewise-linear layers (ReLU, LeakyReLU, hard_sigmoid, MaxPooling, ...), explain the part of "
-            "the model before the first of them, `keras.Model(model.inputs, layer.input)`, or, for a layer that is piecewise "
-            "linear, say so with `keras_xai.kinds.register`."
-        )
+        super().__init__(f"{refused}, because of {len(problems)} of its layers:\n{lines}\n{advice}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Kind(abc.ABC):
 
     Attributes:
         role: `"affine"`, `"merge"`, `"shape"` (all three one affine map), `"gate"` (elementwise pieces), `"select"` (a
-            choice among candidates), `"composite"` (made of others), or `"smooth"` (not piecewise linear).
+            choice among candidates), `"composite"` (made of others), `"curved"` (elementwise, not piecewise linear), or
+            `"smooth"` (not piecewise linear, nor elementwise).
     """
 
     role: ClassVar[str]
@@ -103,6 +104,24 @@ class Kind(abc.ABC):
 
         It can be applied away from the sample that has the pattern.
         """
+
+    # What passing relevance back takes; the defaults are right for most.
+
+    def elementwise(self, step: Step) -> bool:
+        """Whether each entry of the one output depends on the entry of the one input in its place, and on no other."""
+        return False
+
+    def kernels(self, step: Step) -> list:
+        """The variables by which the layer multiplies its input, entries of the one with those of the other."""
+        return []
+
+    def tangent(self, step: Step, inputs: list) -> Callable[[list], list] | None:
+        """The linear map by whose transpose relevance passes the step, `None` where it is the step's own derivative."""
+        return None
+
+    def push(self, step: Step) -> Callable | None:
+        """A cheap Jacobian-vector product, see `keras_xai.graph.gradient.record`; `None` where the backend's is."""
+        return None
 
 
 class OnePiece(Kind):

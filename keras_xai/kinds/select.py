@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_xai.kinds.kind import Example, Kind, register
-from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, channels_back, channels_last
+from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, channels_back, channels_last, window_sums
 
 # Stands for the padding that a pooling window reaches into. Finite, since it is multiplied by 0 when it is not chosen.
 _PADDING = -1e30
@@ -85,6 +85,10 @@ class MaxPooling(Select):
 
     def freeze(self, step, pattern):
         return lambda inputs: [self.arrange(step, self._windows(step, inputs).chosen(pattern))]
+
+    def push(self, step):
+        sums = window_sums(step.operation, step.input_specs[0].shape)
+        return sums and (lambda tangent, reached: sums(tangent * reached))
 
     @staticmethod
     def _windows(step, inputs):

@@ -6,7 +6,7 @@ from keras_xai.kinds.kind import Example, OnePiece, register
 
 
 class Shape(OnePiece):
-    """Moves, repeats, pads or drops entries, or passes them on as they are."""
+    """Moves, joins, repeats, pads or drops entries, or passes them on as they are."""
 
     role = "shape"
 
@@ -14,10 +14,16 @@ class Shape(OnePiece):
         return None
 
 
+class Unchanged(Shape):
+    """Passes entries on as they are; some of these layers drop or disturb single ones in training."""
+
+    def elementwise(self, step):
+        return True
+
+
 _SERIES, _IMAGE, _VOLUME = (8, 2), (6, 6, 2), (4, 4, 4, 2)
 
 for _class, _shape, _arguments in (
-    (layers.Identity, (4,), {}),
     (layers.Flatten, _IMAGE, {}),
     (layers.Reshape, _IMAGE, {"target_shape": (4, -1)}),
     (layers.Permute, _IMAGE, {"dims": (3, 1, 2)}),
@@ -29,14 +35,6 @@ for _class, _shape, _arguments in (
     (layers.Cropping2D, _IMAGE, {}),
     (layers.Cropping3D, _VOLUME, {}),
     # What acts in training only.
-    (layers.Dropout, (4,), {"rate": 0.5}),
-    (layers.SpatialDropout1D, _SERIES, {"rate": 0.5}),
-    (layers.SpatialDropout2D, _IMAGE, {"rate": 0.5}),
-    (layers.SpatialDropout3D, _VOLUME, {"rate": 0.5}),
-    (layers.AlphaDropout, (4,), {"rate": 0.5}),
-    (layers.GaussianDropout, (4,), {"rate": 0.5}),
-    (layers.GaussianNoise, (4,), {"stddev": 0.5}),
-    (layers.ActivityRegularization, (4,), {"l1": 0.1}),
     (layers.RandomFlip, _IMAGE, {}),
     (layers.RandomRotation, _IMAGE, {"factor": 0.1}),
     (layers.RandomTranslation, _IMAGE, {"height_factor": 0.1, "width_factor": 0.1}),
@@ -46,7 +44,28 @@ for _class, _shape, _arguments in (
 ):
     register(_class, Shape(), Example(_shape, lambda x, cls=_class, arguments=_arguments: cls(**arguments)(x)))
 
+for _class, _shape, _arguments in (
+    (layers.Identity, (4,), {}),
+    (layers.Dropout, (4,), {"rate": 0.5}),
+    (layers.SpatialDropout1D, _SERIES, {"rate": 0.5}),
+    (layers.SpatialDropout2D, _IMAGE, {"rate": 0.5}),
+    (layers.SpatialDropout3D, _VOLUME, {"rate": 0.5}),
+    (layers.AlphaDropout, (4,), {"rate": 0.5}),
+    (layers.GaussianDropout, (4,), {"rate": 0.5}),
+    (layers.GaussianNoise, (4,), {"stddev": 0.5}),
+    (layers.ActivityRegularization, (4,), {"l1": 0.1}),
+):
+    register(_class, Unchanged(), Example(_shape, lambda x, cls=_class, arguments=_arguments: cls(**arguments)(x)))
+
+register(
+    layers.Concatenate,
+    Shape(),
+    Example((4,), lambda x: layers.Concatenate()([layers.Dense(3, "relu")(x), layers.Dense(3)(x)])),
+)
+
 for _function, _example in (
+    (ops.concatenate, Example((4,), lambda x: ops.concatenate([x, x], axis=-1))),
+    (ops.stack, Example((4,), lambda x: ops.stack([x, x], axis=1))),
     (ops.reshape, Example(_IMAGE, lambda x: ops.reshape(x, (-1, 12, 6)))),
     (ops.transpose, Example(_IMAGE, lambda x: ops.transpose(x, (0, 3, 1, 2)))),
     (ops.swapaxes, Example(_IMAGE, lambda x: ops.swapaxes(x, 1, 3))),

@@ -39,6 +39,19 @@ class Smooth(Kind):
         return TypeError(f"A layer without linear pieces was asked for them: {self._reason}. Check `refusal` first.")
 
 
+class Curved(Smooth):
+    """An activation that acts on each unit alone, and is not piecewise linear.
+
+    Args:
+        reason: As a clause without a full stop.
+    """
+
+    role = "curved"
+
+    def elementwise(self, step):
+        return True
+
+
 _CURVED = "its activation is curved"
 _SOFTMAX = "a softmax is not piecewise linear; only the one that ends the model is left out"
 _SIGMOID = "a sigmoid is not piecewise linear; only the one that ends the model is left out"
@@ -49,7 +62,7 @@ _RECURRENT = "recurrent layers gate with sigmoids and products"
 _LOOKUP = "it looks integers up in a table, and has no derivative by its input"
 
 register(layers.Softmax, Smooth(_SOFTMAX), Example((4,), lambda x: layers.Dense(2)(layers.Softmax()(x))))
-register(layers.ELU, Smooth(_CURVED), Example((4,), lambda x: layers.ELU()(x)))
+register(layers.ELU, Curved(_CURVED), Example((4,), lambda x: layers.ELU()(x)))
 for _class, _shape, _arguments in (
     (layers.LayerNormalization, (4,), {}),
     (layers.RMSNormalization, (4,), {}),
@@ -71,7 +84,8 @@ register(layers.Bidirectional, Smooth(_RECURRENT), Example((4, 2), lambda x: lay
 register(layers.Embedding, Smooth(_LOOKUP), Example((4,), lambda x: layers.Embedding(3, 2)(x)))
 
 register(ops.softmax, Smooth(_SOFTMAX), Example((4,), lambda x: ops.softmax(x)))
-register(ops.sigmoid, Smooth(_SIGMOID), Example((4,), lambda x: ops.sigmoid(x)))
+register(ops.log_softmax, Smooth(_SOFTMAX), Example((4,), lambda x: ops.log_softmax(x)))
+register(ops.sigmoid, Curved(_SIGMOID), Example((4,), lambda x: ops.sigmoid(x)))
 for _function in (
     ops.tanh,
     ops.gelu,
@@ -85,7 +99,6 @@ for _function in (
     ops.squareplus,
     ops.sparse_plus,
     ops.log_sigmoid,
-    ops.log_softmax,
     ops.exp,
     ops.log,
     ops.square,
@@ -93,6 +106,6 @@ for _function in (
     ops.power,
 ):
     if _function is ops.power:
-        register(_function, Smooth(_CURVED), Example((4,), lambda x: ops.power(x, 2.0)))
+        register(_function, Curved(_CURVED), Example((4,), lambda x: ops.power(x, 2.0)))
     else:
-        register(_function, Smooth(_CURVED), Example((4,), lambda x, function=_function: function(x)))
+        register(_function, Curved(_CURVED), Example((4,), lambda x, function=_function: function(x)))

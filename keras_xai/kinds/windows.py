@@ -90,6 +90,23 @@ class PoolingWindows:
         return [np.arange(count) * stride for count, stride in zip(self._counts, self._strides, strict=True)]
 
 
+def window_sums(pool, shape):
+    """The sum over each window as a function of a tensor, fast; `None` for windows that overlap or reach beyond the border.
+
+    Args:
+        pool: Has `pool_size`, `strides`, `padding` and `data_format`.
+        shape: Of the tensor, with the batch dimension.
+    """
+    rank = len(shape) - 2
+    lengths = shape[2:] if pool.data_format == "channels_first" else shape[1:-1]
+    size = _per_axis(pool.pool_size, rank)
+    overlap = size != _per_axis(pool.strides or pool.pool_size, rank)
+    beyond = pool.padding == "same" and any(not n or n % window for n, window in zip(lengths, size, strict=True))
+    if overlap or beyond or rank > 2:  # TensorFlow has no means of volumes in float64 on a CPU
+        return None
+    return lambda x: math.prod(size) * ops.average_pool(x, size, size, pool.padding, pool.data_format)
+
+
 def adaptive_windows(pool, x):
     """The windows of an adaptive pooling layer, whose lengths differ by one at most.
 

@@ -71,7 +71,13 @@ class PiecewiseNetwork:
         graph = strip_probabilities(whole)
         problems = refusals(graph)
         if problems:
-            raise UnsupportedLayerError(problems)
+            raise UnsupportedLayerError(
+                problems,
+                "The model cannot be divided into linear pieces",
+                "Replace them with piecewise-linear layers (ReLU, LeakyReLU, hard_sigmoid, MaxPooling, ...), explain the part of "
+                "the model before the first of them, `keras.Model(model.inputs, layer.input)`, or, for a layer that is piecewise "
+                "linear, say so with `keras_xai.kinds.register`.",
+            )
         self.dtype = dtype or _widest_dtype(model, graph)
         self.graph = dataclasses.replace(graph, steps=tuple(_in_dtype(step, self.dtype) for step in graph.steps))
         self.front = front and dataclasses.replace(front, steps=tuple(_in_dtype(step, self.dtype) for step in front.steps))

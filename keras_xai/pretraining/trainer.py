@@ -1,10 +1,11 @@
 """The model by which one layer is trained: the data pass through what comes before, and a rule is the loss."""
 
-from typing import Any, final
+from typing import final
 
 import keras
 from keras import ops
 
+from keras_xai.graph.distribution import BatchMean
 from keras_xai.pretraining.plan import Stage
 
 
@@ -35,7 +36,7 @@ class RBMTrainer(keras.Model):
             name="seed", shape=(), dtype="int64", initializer=keras.initializers.Constant(seed), trainable=False,
             aggregation="only_first_replica",
         )  # fmt: skip
-        self._mean_loss = _Mean(name="mean", dtype=layer.variable_dtype)
+        self._mean_loss = BatchMean(name="mean", dtype=layer.variable_dtype)
         self._error = keras.metrics.Mean(name="reconstruction_error")
         self.built = True
 
@@ -53,11 +54,3 @@ class RBMTrainer(keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return self.get_metrics_result()
-
-
-@final
-class _Mean(keras.losses.Loss):
-    """The mean of losses that are there already; Keras' own class knows about weights and about several devices."""
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return y_pred

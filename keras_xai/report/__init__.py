@@ -1,5 +1,6 @@
 """Results as pictures and self-contained HTML pages: results in, pictures out, never a model."""
 
+from keras_xai.report.activations import activations_plot
 from keras_xai.report.features import boundary_plot, decision_plot
 from keras_xai.report.groups import fidelity_plot, groups_plot
 from keras_xai.report.heatmap import color_bar, heatmap, shared_limit
@@ -13,6 +14,7 @@ from keras_xai.report.regions import parallel_coordinates
 __all__ = [
     "Page",
     "Panel",
+    "activations_plot",
     "boundary_plot",
     "color_bar",
     "decision_plot",

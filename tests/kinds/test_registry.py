@@ -17,8 +17,8 @@ NAMES = [
     f"{entry.operation.__module__.split('.')[-1]}-{entry.operation.__name__}-{entry.examples.index(example)}"
     for entry, example in CASES
 ]
-LINEAR = [(case, name) for case, name in zip(CASES, NAMES, strict=True) if case[0].kind.role != "smooth"]
-SMOOTH = [(case, name) for case, name in zip(CASES, NAMES, strict=True) if case[0].kind.role == "smooth"]
+LINEAR = [(case, name) for case, name in zip(CASES, NAMES, strict=True) if case[0].kind.role not in ("smooth", "curved")]
+SMOOTH = [(case, name) for case, name in zip(CASES, NAMES, strict=True) if case[0].kind.role in ("smooth", "curved")]
 
 
 # TensorFlow resizes in float32 whatever the input, has no 3-D pooling in float64 on a CPU, and convolves with a constant
@@ -123,8 +123,8 @@ def test_every_entry_has_an_example_that_uses_it(entry):
 
 @pytest.mark.parametrize("entry", registry(), ids=lambda entry: entry.operation.__name__)
 def test_kinds_are_described_and_final(entry):
-    assert entry.kind.role in ("affine", "merge", "shape", "gate", "select", "composite", "smooth")
+    assert entry.kind.role in ("affine", "merge", "shape", "gate", "select", "composite", "curved", "smooth")
     assert type(entry.kind).__doc__
     graph = expand(trace(entry.examples[0].model()))
-    assert bool(refusals(graph)) == (entry.kind.role == "smooth")
+    assert bool(refusals(graph)) == (entry.kind.role in ("smooth", "curved"))
     assert all(kind_of(step).parts(step) is None for step in graph.steps)

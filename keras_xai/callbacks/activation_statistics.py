@@ -1,0 +1,218 @@
+"""How the activations of layers are distributed, epoch by epoch."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any, final
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xai.features.activations import batches, channel_axis, graph_to, program
+from keras_xai.graph.summary import SummaryWriter
+
+
+def activation_statistics(values: Any) -> dict[str, float]:
+    """Five figures that tell how the activations of a layer are distributed.
+
+    `maximum`
+        The largest value.
+
+    `skewness`
+        The third standardized moment of all values, `mean((a - mean(a))**3) / std(a)**3`; 0 where all are equal.
+
+    `inverse_variance`
+        The inverse of the variance of the activations divided by their root mean square, so that they have unit energy:
+        `mean(a**2) / var(a)`, which is `1 + mean(a)**2 / var(a)`. Infinite where all values are equal, NaN where all are 0.
+
+        This is our reading of what Yoo, Kim and Kang call skewness, "the inverse of the variance in the energy-normalized
+        curves". It is never below 1, so that the values below 1 in their table 1 come from another normalization, which they do
+        not state. And it falls where fewer activations hold the energy, while `skewness` and `hoyer` rise.
+
+    `hoyer`
+        Hoyer's sparsity of the n units of a sample, `(sqrt(n) - sum(|a|) / sqrt(sum(a**2))) / (sqrt(n) - 1)`, as a mean over
+        samples: 0 where all units are equally active, 1 where one alone is. A sample without any activation counts as 1.
+
+    `dead_filters`
+        The number of channels that are 0 for all samples, everywhere.
+
+    Source: Yoo, Kim & Kang, "Relevance Regularization of Convolutional Neural Network for Interpretable Classification",
+    section 4.3; [Hoyer, 2004](https://www.jmlr.org/papers/v5/hoyer04a.html).
+
+    Args:
+        values: `(n, ..., channels)`, such as `keras_xai.features.activations` returns; reduced in float64.
+
+    Returns:
+        The figures by name. All but `dead_filters` are NaN if a value is.
+
+    Raises:
+        ValueError: If the values have no channels, or there are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_xai.callbacks import activation_statistics
+    >>> values = np.zeros((10, 4, 4, 3))
+    >>> values[:, 1, 2, 0] = 2.0  # one unit in each sample
+    >>> found = activation_statistics(values)
+    >>> found["maximum"], found["hoyer"], found["dead_filters"]
+    (2.0, 1.0, 2.0)
+    """
+    values = np.asarray(values, dtype="float64")
+    if values.ndim < 2 or not values.size:
+        raise ValueError(f"Expected values of shape (n, ..., channels), at least one. Received: shape {values.shape}.")
+    return _statistics([_moments(ops.convert_to_tensor(values), -1)])
+
+
+@final
+class ActivationStatistics(keras.callbacks.Callback):
+    """Watches how the activations of layers are distributed while a network is trained.
+
+    At the end of each epoch, the `activation_statistics` of each layer are computed on the same samples, at inference. They
+    come into the history that `fit()` returns as `"conv1/maximum"`, `"conv1/skewness"` and so on, but not into the line that
+    `fit()` prints, for which they would be too many. Of two of these callbacks that look at the same layers, the history has what
+    the later one found.
+
+    The file for TensorBoard has the same names as tags, and the epoch as step.
+
+    Args:
+        x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them, or a
+            dataset of batches `x` or `(x, y, ...)`, which is read once, when training begins.
+        layers: Paths of layers, as for `keras_xai.features.activations`; by default all convolutional layers, after the
+            activation that belongs to them.
+        log_dir: Folder of the file for TensorBoard, best one of its own within that of `keras.callbacks.TensorBoard`. None is
+            written by default.
+        batch_size: Samples in a batch.
+
+    Attributes:
+        statistics: From a layer's path and the name of a figure to its values, one for each epoch: of all calls of `fit()` that
+            had this callback.
+
+    Raises:
+        ValueError: When training begins, before the first step: if the samples do not fit the model, it has no such layers, or
+            none that is convolutional, or is subclassed, so that its layers cannot be found.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.callbacks import ActivationStatistics
+    >>> model = keras.Sequential([
+    ...     keras.Input((8, 8, 1)),
+    ...     keras.layers.Conv2D(4, 3, activation="relu", name="conv1"),
+    ...     keras.layers.Flatten(),
+    ...     keras.layers.Dense(2, activation="softmax"),
+    ... ])
+    >>> model.compile("adam", "sparse_categorical_crossentropy")
+    >>> x, y = np.random.default_rng(0).normal(size=(20, 8, 8, 1)), np.arange(20) % 2
+    >>> history = model.fit(x, y, epochs=3, callbacks=[ActivationStatistics(x)], verbose=0).history
+    >>> list(history)
+    ['conv1/maximum', 'conv1/skewness', 'conv1/inverse_variance', 'conv1/hoyer', 'conv1/dead_filters', 'loss']
+    >>> len(history["conv1/maximum"])
+    3
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        layers: Sequence[str] | None = None,
+        *,
+        log_dir: str | pathlib.Path | None = None,
+        batch_size: int = 128,
+    ):
+        super().__init__()
+        self.statistics: dict[str, dict[str, list[float]]] = {}
+        self._x = x
+        self._layers = layers
+        self._log_dir = log_dir
+        self._batch_size = batch_size
+
+    def on_train_begin(self, logs=None):
+        """Checks all arguments against the model."""
+        # A model that regularizes another has no graph itself; the other one has.
+        plain_model = getattr(self.model, "plain_model", None)
+        graph = graph_to(self.model if plain_model is None else plain_model, self._layers)
+        self._batches = list(batches(self._x, graph, self._batch_size)[1])
+        axes = {path: channel_axis(graph.find(path).operation) for path in graph.output_names}
+        self._program = program(graph, lambda path, values: _moments(values, axes[path]))
+        self._writer = None if self._log_dir is None else SummaryWriter(self._log_dir)
+        self._recorded: dict[str, list[float]] = {}
+        self._before = {key: list(values) for key, values in self._history().items()}
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Computes and records the figures."""
+        found: dict[str, list] = {}
+        for batch in self._batches:
+            for path, moments in self._program(batch).items():
+                found.setdefault(path, []).append(moments)
+        history = self._history()
+        scalars = {}
+        for path, parts in found.items():
+            for name, value in _statistics(parts).items():
+                key = f"{path}/{name}"
+                self.statistics.setdefault(path, {}).setdefault(name, []).append(value)
+                # A history that the user passed to `fit()` goes on with what it had; one list for each callback, since what
+                # two of them append would no longer be one value for each epoch.
+                history[key] = self._recorded.setdefault(key, self._before.get(key, []))
+                history[key].append(value)
+                scalars[key] = value
+        if self._writer is not None:
+            self._writer.scalars(scalars, step=epoch)
+
+    def on_train_end(self, logs=None):
+        """Closes the file for TensorBoard."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _history(self):
+        """What `fit()` will return, or, in a loop of the user's own, nothing that is looked at."""
+        history = getattr(self.model, "history", None)
+        return history.history if isinstance(history, keras.callbacks.History) else {}
+
+
+def _moments(values, axis):
+    """What the figures of a whole sample follow from, for one batch, as a dict of tensors.
+
+    Batch by batch, so that memory follows the size of a batch; centered moments, since raw ones of values far from zero cancel.
+    """
+    values = ops.cast(values, "float64")
+    others = [i for i in range(len(values.shape)) if i != axis % len(values.shape)]
+    units = ops.reshape(values, (ops.shape(values)[0], -1))
+    mean = ops.mean(units)
+    centered = units - mean
+    squares = ops.square(centered)
+    length = ops.sqrt(ops.sum(ops.square(units), axis=1))
+    # The square root of their number, as a tensor also where the model's input has no fixed size.
+    root = ops.sqrt(ops.sum(ops.ones_like(units[:1])))
+    one_norm = ops.sum(ops.abs(units), axis=1) / ops.where(length == 0, 1.0, length)
+    sparsity = ops.clip((root - one_norm) / ops.where(root == 1, 1.0, root - 1), 0.0, 1.0)
+    return {
+        "count": ops.sum(ops.ones_like(units)),
+        "maximum": ops.max(units),
+        "mean": mean,
+        "second": ops.sum(squares),
+        "third": ops.sum(squares * centered),
+        "samples": ops.sum(ops.ones_like(length)),
+        "sparsity": ops.sum(ops.where(ops.logical_or(length == 0, root == 1), 1.0, sparsity)),
+        "alive": ops.any(values != 0, axis=others),
+    }
+
+
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")  # networks may have been trained to infinity
+def _statistics(parts):
+    """The figures that follow from the moments of all batches."""
+    joined = {name: np.stack([ops.convert_to_numpy(part[name]) for part in parts]) for name in parts[0]}
+    count = joined["count"].sum()
+    mean = (joined["count"] * joined["mean"]).sum() / count
+    shift = joined["mean"] - mean
+    second = (joined["second"] + joined["count"] * shift**2).sum() / count
+    third = (joined["third"] + 3 * shift * joined["second"] + joined["count"] * shift**3).sum() / count
+    # Of equal values, rounding leaves a variance that is not quite zero.
+    if second <= (64 * np.finfo("float64").eps * mean) ** 2:
+        second = third = np.float64(0)
+    return {
+        "maximum": float(joined["maximum"].max()),
+        "skewness": float(third / second**1.5) if second else 0.0,
+        "inverse_variance": float((second + mean**2) / second),
+        "hoyer": float(joined["sparsity"].sum() / joined["samples"].sum()),
+        "dead_filters": float((~joined["alive"].any(axis=0)).sum()),
+    }

@@ -1,0 +1,113 @@
+"""Turns the FBI penalty on when the network has learned enough."""
+
+from typing import Any, final
+
+import keras
+from keras import ops
+
+_LARGER_IS_BETTER = ("acc", "auc", "precision", "recall", "f1", "iou", "cosine_similarity")
+_SMALLER_IS_BETTER = ("loss", "error", "crossentropy", "fbi_penalty")
+
+
+@final
+class FBIWarmUp(keras.callbacks.Callback):
+    """Leaves the penalty of an `FBIModel` off until a figure of the training first passes a threshold; then it stays on.
+
+    The penalty is on from the epoch after the one in which the threshold was passed, whatever the figure does later, in later
+    calls of `fit()` as well, and in training that `keras.callbacks.BackupAndRestore` resumes.
+
+    Source: Yoo, Kim & Kang, "Relevance Regularization of Convolutional Neural Network for Interpretable Classification",
+    section 3.2, where the penalty counts from the moment when the validation accuracy is above 70 %.
+
+    Args:
+        monitor: Name of a figure in the training's history; `None` to go by `epoch` alone.
+        threshold: Number that it has to pass.
+        mode: `"max"` if it has to be above the threshold, `"min"` if below, `"auto"` to tell by the name.
+        epoch: Epoch, counted from 0, from which the penalty is on at the latest; `None` for none.
+        verbose: 1 to print a line when it is turned on, 0 for silence.
+
+    Raises:
+        ValueError: If an argument is not one of these. When training begins: if the model is not an `FBIModel`, if a figure of
+            validation data is monitored and there are none, or if the training's history will lack it.
+
+    Example:
+
+    >>> from keras_xai.callbacks import FBIWarmUp
+    >>> FBIWarmUp("val_accuracy", 0.7).mode
+    'max'
+    """
+
+    def __init__(
+        self,
+        monitor: str | None = "val_accuracy",
+        threshold: float = 0.70,
+        *,
+        mode: str = "auto",
+        epoch: int | None = None,
+        verbose: int = 0,
+    ):
+        super().__init__()
+        if monitor is None and epoch is None:
+            raise ValueError("Expected a figure to monitor or an epoch. Received: monitor=None, epoch=None.")
+        if epoch is not None and (isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 0):
+            raise ValueError(f"Expected `epoch` to be None or a number of epochs from 0 on. Received: epoch={epoch!r}")
+        if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
+            raise ValueError(f"Expected `threshold` to be a number. Received: threshold={threshold!r}")
+        self.monitor = monitor
+        self.threshold = threshold
+        self.mode = _mode(monitor, mode)
+        self.epoch = epoch
+        self.verbose = verbose
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if not hasattr(self.model, "latched"):
+            raise ValueError(
+                "Expected `FBIWarmUp` to be a callback of an `FBIModel`, whose penalty it turns on. Received: the training of "
+                f"'{self.model.name}' ({type(self.model).__name__}). Wrap the model in `keras_xai.models.FBIModel`."
+            )
+        if self.monitor is None:
+            return
+        if self.monitor.startswith("val_") and not self.model.validates:
+            raise ValueError(
+                f"Expected validation data, of which `FBIWarmUp` monitors {self.monitor!r}. Received: none. Pass "
+                "`validation_data` or `validation_split` to `fit()`, or monitor a figure of the training data."
+            )
+        known = self.model.figures
+        if self.monitor.removeprefix("val_") not in known:
+            raise ValueError(
+                f"Expected `monitor` to be one of {known}, or of these with the prefix 'val_'. "
+                f"Received: monitor={self.monitor!r}. Is it among the `metrics` of `compile()`?"
+            )
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if ops.convert_to_numpy(self.model.latched):
+            return
+        if self.epoch is not None and epoch >= self.epoch:
+            self._turn_on(f"Epoch {epoch + 1}")
+        elif ops.convert_to_numpy(self.model.current_weight):
+            self.model.switch(False)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.monitor is None or ops.convert_to_numpy(self.model.latched):
+            return
+        value = (logs or {}).get(self.monitor)  # absent where epochs are not all validated
+        if value is not None and (value > self.threshold if self.mode == "max" else value < self.threshold):
+            self._turn_on(f"Epoch {epoch + 1}: {self.monitor} {value:.4f}")
+
+    def _turn_on(self, reason):
+        self.model.switch(True, for_good=True)
+        if self.verbose:
+            keras.utils.io_utils.print_msg(f"{reason}: the FBI penalty is on, with weight {self.model.weight:g}.")
+
+
+def _mode(monitor, mode):
+    if mode not in ("auto", "max", "min"):
+        raise ValueError(f"Expected `mode` to be 'auto', 'max' or 'min'. Received: mode={mode!r}")
+    if mode != "auto" or monitor is None:
+        return mode
+    for names, direction in ((_LARGER_IS_BETTER, "max"), (_SMALLER_IS_BETTER, "min")):
+        if any(name in monitor for name in names):
+            return direction
+    raise ValueError(
+        f"Expected `mode` to be 'max' or 'min' for a figure whose name does not tell. Received: monitor={monitor!r}, mode='auto'"
+    )

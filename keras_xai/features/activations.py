@@ -1,0 +1,225 @@
+"""The outputs of layers, for samples."""
+
+import dataclasses
+import functools
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers as keras_layers
+from keras import ops
+
+from keras_xai.graph.gradient import compiled
+from keras_xai.graph.inputs import check_verbose, checked, is_dataset, progress
+from keras_xai.graph.split import run
+from keras_xai.graph.trace import Graph, Step, operation_class, trace
+from keras_xai.graph.view import unchanged
+
+_CONVOLUTIONS = (
+    *(keras_layers.Conv1D, keras_layers.Conv2D, keras_layers.Conv3D),
+    *(keras_layers.Conv1DTranspose, keras_layers.Conv2DTranspose, keras_layers.Conv3DTranspose),
+    *(keras_layers.DepthwiseConv1D, keras_layers.DepthwiseConv2D),
+    *(keras_layers.SeparableConv1D, keras_layers.SeparableConv2D),
+)
+_ACTIVATIONS = (*(keras_layers.Activation, keras_layers.ReLU, keras_layers.LeakyReLU, keras_layers.PReLU, keras_layers.ELU),)
+# As functions, which functional models may call in place of layers.
+_FUNCTIONS = (
+    *(keras.activations.relu, ops.relu, ops.relu6, ops.leaky_relu, ops.elu, ops.selu, ops.gelu, ops.silu, ops.softplus),
+    *(ops.sigmoid, ops.hard_sigmoid, ops.hard_silu, ops.tanh, ops.hard_tanh),
+)
+
+
+def activations(
+    model: keras.Model, x: Any, layers: Sequence[str] | None = None, *, batch_size: int = 32, verbose: Any = 0
+) -> dict[str, np.ndarray]:
+    """The outputs of layers at inference, all from one forward pass.
+
+    Args:
+        model: A built Sequential or functional model; only read.
+        x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a
+            model of several inputs, or a dataset of batches `x` or `(x, y, ...)`, such as a `tf.data.Dataset`.
+        layers: Paths of layers, such as `"backbone/conv5"` for one in a nested model, or `"conv5:1"` for the second call of a
+            shared layer. What is returned is what the layer itself returns, with the activation that is part of it.
+
+            By default all convolutional layers of the model and of models nested in it. The activations of one that has no
+            activation of its own are taken behind the activation layer that follows it and nothing else, with or without batch
+            normalization in between, where there is one. They are under the path of the convolution all the same.
+        batch_size: Samples in a batch; a dataset keeps its own batches.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+
+    Returns:
+        For each path an array `(n, *output_shape)` in the dtype of the layer's output, in the order of `layers` or of the model.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If the model has no such layer, or none that is convolutional, or one has several outputs; if the model is
+            subclassed, so that its layers cannot be found; or if `x` does not fit it, is empty, or contains NaN or infinity.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.features import activations
+    >>> model = keras.Sequential([
+    ...     keras.Input((8, 8, 1)),
+    ...     keras.layers.Conv2D(4, 3, use_bias=False, name="conv1"),
+    ...     keras.layers.BatchNormalization(),
+    ...     keras.layers.ReLU(),
+    ...     keras.layers.Conv2D(6, 3, activation="relu", name="conv2"),
+    ... ])
+    >>> found = activations(model, np.random.default_rng(0).normal(size=(5, 8, 8, 1)))
+    >>> [(path, values.shape) for path, values in found.items()]
+    [('conv1', (5, 6, 6, 4)), ('conv2', (5, 4, 4, 6))]
+    >>> bool(found["conv1"].min() >= 0)
+    True
+    """
+    check_verbose(verbose)
+    graph = graph_to(model, layers)
+    outputs = program(graph)
+    parts: dict[str, list[np.ndarray]] = {path: [] for path in graph.output_names}
+    count, samples = batches(x, graph, batch_size)
+    for batch in progress(samples, count, verbose):
+        for path, values in outputs(batch).items():
+            parts[path].append(ops.convert_to_numpy(values))
+    # A layer's batches are let go once they are joined, so that only one layer is in memory twice.
+    return {path: np.concatenate(parts.pop(path)) for path in graph.output_names}
+
+
+def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
+    """The part of a model that computes the activations of layers.
+
+    Args:
+        model: A built Sequential or functional model.
+        layers: Paths; the convolutional layers by default, with the activations that belong to them.
+
+    Returns:
+        A graph with an output for each layer, named by its path.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If the model is subclassed, or there are no such layers.
+    """
+    graph = trace(model)
+    if layers is None:
+        chosen = {step.path: _activated(graph, step) for step in graph.steps if _convolution(step.operation)}
+        if not chosen:
+            classes = sorted({type(step.operation).__name__ for step in graph.steps})
+            raise ValueError(
+                f"Expected a model with convolutional layers. Received: '{model.name}', which is made of {', '.join(classes)}. "
+                f"Name the layers to look at: layers={[step.path for step in graph.steps][:3]}"
+            )
+    else:
+        if isinstance(layers, str) or not layers:
+            raise ValueError(f"Expected `layers` to be a list of one or more paths. Received: layers={layers!r}")
+        chosen = {path: graph.find(path) for path in layers}
+    several = [path for path, step in chosen.items() if len(step.outputs) != 1]
+    if several:
+        raise ValueError(f"Expected layers that have one output. Received: {several}.")
+    last = max(graph.steps.index(step) for step in chosen.values())
+    return dataclasses.replace(
+        graph,
+        outputs=tuple(step.outputs[0] for step in chosen.values()),
+        output_specs=tuple(step.output_specs[0] for step in chosen.values()),
+        output_names=tuple(chosen),
+        steps=graph.steps[: last + 1],
+    )
+
+
+def program(graph: Graph, function: Callable[[str, Any], Any] = lambda path, values: values) -> Callable[[list], dict]:
+    """The outputs of a graph as a compiled function of a batch.
+
+    Weights are read anew at each call, and nothing in the model is changed by one.
+
+    Args:
+        graph: As `graph_to` returns it.
+        function: Maps the name of an output and its tensor to a nest of tensors, within the compiled program.
+
+    Returns:
+        A function that maps a list of arrays, one for each input, to a dict from each output's name to what `function` returned.
+    """
+
+    def outputs(inputs):
+        # Without this, losses such as those of activity regularizers would stay in the layers.
+        with unchanged():
+            values = run(graph, inputs)
+        return [function(path, value) for path, value in zip(graph.output_names, values, strict=True)]
+
+    inner = compiled(outputs, [[((None, *spec.shape[1:]), spec.dtype) for spec in graph.input_specs]])
+    return lambda batch: dict(zip(graph.output_names, inner(list(batch)), strict=True))
+
+
+def batches(x: Any, graph: Graph, batch_size: int) -> tuple[int | None, Iterator[list[np.ndarray]]]:
+    """Samples batch by batch, as lists of arrays in the dtypes of the model's inputs.
+
+    Args:
+        x: Arrays in the structure of the model's inputs, or a dataset of batches.
+        graph: The model's graph.
+        batch_size: Samples in a batch, where there are arrays.
+
+    Returns:
+        The number of batches, `None` for a dataset that does not know, and an iterator over them.
+
+    Raises:
+        ValueError: If `batch_size` is not a whole number of at least 1, or the samples do not fit the model. For a dataset,
+            when the batch is read.
+    """
+    if not (isinstance(batch_size, int) and batch_size >= 1):
+        raise ValueError(f"Expected `batch_size` to be a whole number of at least 1. Received: batch_size={batch_size!r}")
+    if is_dataset(x):
+        count = operator.length_hint(x, -1)
+        return (count if count >= 0 else None), _read(x, graph)
+    arrays = _typed(checked(x, graph), graph)
+    starts = range(0, len(arrays[0]), batch_size)
+    return len(starts), ([array[start : start + batch_size] for array in arrays] for start in starts)
+
+
+def channel_axis(operation: keras.Operation) -> int:
+    """The axis of the channels in the output of a layer: the last, unless the layer was told otherwise."""
+    convolution = _convolution(operation)
+    if getattr(convolution or operation, "data_format", None) != "channels_first":
+        return -1
+    # Counted from the end: a wrapper such as `TimeDistributed` adds axes in front.
+    return -1 - convolution.rank if convolution else 1
+
+
+def _read(dataset, graph):
+    """The batches of a dataset, which is not kept."""
+    empty = True
+    for element in map(dataset.__getitem__, range(len(dataset))) if isinstance(dataset, keras.utils.PyDataset) else dataset:
+        empty = False
+        yield _typed(checked(element[0] if isinstance(element, tuple) else element, graph), graph)
+    if empty:
+        raise ValueError("Expected at least one batch. Received: a dataset without elements.")
+
+
+def _typed(arrays, graph):
+    return [array.astype(spec.dtype, copy=False) for array, spec in zip(arrays, graph.input_specs, strict=True)]
+
+
+def _convolution(operation):
+    """The convolutional layer that an operation is or wraps, or `None`."""
+    layer = operation.layer if isinstance(operation, keras_layers.Wrapper) else operation
+    return layer if isinstance(layer, _CONVOLUTIONS) else None
+
+
+def _activated(graph: Graph, convolution: Step) -> Step:
+    """The step after which the values of a convolution are activations: an activation layer that is its own, or itself."""
+    if _convolution(convolution.operation).activation is not keras.activations.linear:
+        return convolution
+    step = convolution
+    while True:
+        (output,) = step.outputs
+        consumers = [other for other in graph.steps if output in other.inputs]
+        if len(consumers) != 1 or output in graph.outputs or len(consumers[0].outputs) != 1:
+            return convolution
+        (step,) = consumers
+        if isinstance(step.operation, _activation_classes()):
+            return step
+        if not isinstance(step.operation, keras_layers.BatchNormalization):
+            return convolution
+
+
+@functools.cache
+def _activation_classes():
+    return (*_ACTIVATIONS, *map(operation_class, _FUNCTIONS))

@@ -1,0 +1,5 @@
+"""Losses that ask for more than right answers."""
+
+from keras_xai.losses.fbi import FBILoss, fbi_penalty
+
+__all__ = ["FBILoss", "fbi_penalty"]

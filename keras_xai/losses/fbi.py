@@ -1,0 +1,219 @@
+"""The forward and backward interacted-activation (FBI) loss."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import keras
+from keras import ops
+
+from keras_xai.graph.distribution import BatchMean
+from keras_xai.losses.labels import TARGETS, check_labels, check_scores, score_weights
+from keras_xai.losses.terms import terms_of
+from keras_xai.relevance import RULES, Network, Pass
+
+_REDUCTIONS = {"mean": ops.mean, "sum": ops.sum}
+
+
+def fbi_penalty(
+    model: keras.Model, x: Any, y: Any = None, *, per_layer: bool = False, training: bool = False, **options
+) -> Any:
+    """How far the activations of a network are from their relevance to its score, for each sample.
+
+    With a_0 the input, a_i the activation of the i-th layer with weights and K the number of these, relevance starts at the
+    score, R_K, and is passed back layer by layer, R_(i-1) = a_(i-1) * f_i^T(R_i / a_i), with f_i^T the transpose of the
+    linear map that the layer is at the sample. The penalty is 1/K sum_i |a_(i-1) - R_(i-1)|. It can be differentiated by
+    the model's weights.
+
+    Source: Yoo, Kim & Kang, "Relevance Regularization of Convolutional Neural Network for Interpretable Classification",
+    equations 1 to 3. What the paper leaves open is an argument here: which score relevance starts from, and whether the
+    absolute differences of a layer are averaged or added up, which decides how much a weight of 0.001 does.
+
+    Args:
+        model: A built Sequential or functional model of one output. A final softmax or sigmoid is left out: scores are what
+            comes before it.
+        x: Inputs in the structure of the model's, tensors or arrays `(n, ...)`.
+        y: Labels, integers `(n,)` or `(n, 1)`, or rows `(n, classes)`; needed for `target="label"` only.
+        per_layer: Whether to return the parts of the penalty.
+        training: Whether layers behave as in training. Batch normalization then uses the batch's statistics, which relevance
+            takes for constants.
+        **options: `rule` is `"z"` (default: in proportion to what an input adds; for piecewise-linear networks that is
+            activation times gradient) or `"zplus"` (in proportion to the positive part of it). `target` is `"label"`
+            (default), `"predicted"` or `"all"` scores; a single sigmoid unit stands for two classes. `reduction` is
+            `"mean"` (default) or `"sum"` over the units of a layer. `layers` are the paths of the layers that are compared
+            (and names of inputs), by default all inputs and all layers with weights but the last.
+
+    Returns:
+        Tensor `(n,)`, or with `per_layer` a dict of such tensors by the layer's path, of which the penalty is the mean.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If an option is not known, the model is not built or does not give scores per class, or labels do not fit
+            it.
+        UnsupportedLayerError: If a layer cannot be passed by the rule, with its path.
+
+    Example:
+
+    >>> import keras
+    >>> import numpy as np
+    >>> from keras_xai.losses import fbi_penalty
+    >>> layers = [keras.Input((4,)), keras.layers.Dense(3, "relu"), keras.layers.Dense(2, "softmax")]
+    >>> x = np.ones((5, 4))
+    >>> fbi_penalty(keras.Sequential(layers), x, np.array([0, 1, 0, 1, 1]), reduction="sum").shape
+    TensorShape([5])
+    """
+    penalty = Penalty(model, **options)
+    penalty.check(y)
+    _, run = penalty.network.forward(x, training=training)
+    per_term = penalty.of_each(run, y)
+    return per_term if per_layer else penalty.mean(per_term)
+
+
+@final
+class Penalty:
+    """The penalty of one model.
+
+    Args:
+        model: As in `fbi_penalty`, and the others.
+        rule: The rule.
+        target: The score.
+        reduction: Of the units of a layer.
+        layers: What is compared.
+
+    Attributes:
+        network: The model as relevance passes through it.
+        terms: Identifiers of the tensors that are compared, by path.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        rule: str = "z",
+        target: str = "label",
+        reduction: str = "mean",
+        layers: Sequence[str] | None = None,
+    ):
+        check_options(rule=rule, target=target, reduction=reduction, layers=layers)
+        self.network = Network(model, RULES[rule])
+        (spec,) = self.network.graph.output_specs
+        check_scores(target, spec)
+        self.terms = terms_of(self.network, layers)
+        self._target = target
+        self._classes = spec.shape[-1]
+        self._reduce = _REDUCTIONS[reduction]
+
+    def check(self, y: Any) -> None:
+        """Refuses labels that do not fit the model."""
+        if self._target == "label":
+            check_labels(y, self._classes)
+
+    def of_each(self, run: Pass, y: Any) -> dict[str, Any]:
+        """The penalty of each term, tensors `(n,)`, after a forward pass."""
+        weights = score_weights(self._target, run.scores, y, sigmoid=self.network.ends_in_sigmoid)
+        relevance = self.network.backward(run, weights)
+        return {
+            path: self._of_one(run.values[identifier], relevance.get(identifier)) for path, identifier in self.terms.items()
+        }
+
+    @staticmethod
+    def mean(per_term: dict[str, Any]) -> Any:
+        """The mean over the terms, tensor `(n,)`."""
+        return sum(per_term.values()) / len(per_term)
+
+    def _of_one(self, activation, relevance):
+        # Half precision has neither the range nor the digits for sums over a layer.
+        dtype = keras.backend.result_type(activation.dtype, "float32")
+        difference = ops.cast(activation, dtype)
+        if relevance is not None:
+            difference = difference - ops.cast(relevance, dtype)
+        return self._reduce(ops.absolute(difference), axis=tuple(range(1, len(activation.shape))))
+
+
+@final
+@keras.saving.register_keras_serializable(package="keras_xai")
+class FBILoss:
+    """A task loss and the FBI penalty, `(1 - weight) * L_task + weight * L_FBI`, for training loops of one's own.
+
+    For `model.fit`, wrap the model in `keras_xai.models.FBIModel` instead: a Keras loss is given labels and predictions, and
+    the penalty needs the model and its inputs. Both come out of one forward pass.
+
+    Source: Yoo, Kim & Kang, "Relevance Regularization of Convolutional Neural Network for Interpretable Classification",
+    equation 4.
+
+    Args:
+        loss: The task's loss: a `keras.losses.Loss` or its name.
+        weight: Number between 0 and 1; the paper's is 0.001.
+        **options: `rule`, `target`, `reduction` and `layers`, as for `fbi_penalty`.
+
+    Raises:
+        ValueError: If the weight or an option is out of range; when called, as `fbi_penalty`.
+
+    Example:
+
+    >>> import keras
+    >>> import numpy as np
+    >>> from keras_xai.losses import FBILoss
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu"), keras.layers.Dense(2, "softmax")])
+    >>> loss = FBILoss("sparse_categorical_crossentropy", weight=0.01)
+    >>> loss(model, np.ones((5, 4)), np.array([0, 1, 0, 1, 1]), training=True).shape
+    TensorShape([])
+    """
+
+    def __init__(self, loss: Any, weight: float = 1e-3, **options):
+        check_weight(weight)
+        check_options(**options)
+        self.loss = keras.losses.get(loss)
+        self.weight = weight
+        self._options = options
+        self._mean = BatchMean(name="mean")
+        self._known: tuple[keras.Model, Penalty] | None = None
+
+    def __call__(self, model: keras.Model, x: Any, y: Any, sample_weight: Any = None, *, training: bool = True) -> Any:
+        """The loss of a batch, a scalar tensor that can be differentiated by the model's weights.
+
+        Args:
+            model: As for `fbi_penalty`.
+            x: Its inputs.
+            y: Labels as the task's loss takes them.
+            sample_weight: Tensor `(n,)`, by which both terms are weighted.
+            training: Whether layers behave as in training.
+        """
+        if not isinstance(model, keras.Model):
+            raise TypeError(
+                f"Expected `FBILoss` to be called with a model, its inputs and labels. Received: model={model!r}. As the loss of "
+                "`model.compile` it would be given labels and predictions only: wrap the model in `keras_xai.models.FBIModel`."
+            )
+        if self._known is None or self._known[0] is not model:
+            self._known = model, Penalty(model, **self._options)
+        penalty = self._known[1]
+        penalty.check(y)
+        y_pred, run = penalty.network.forward(x, training=training)
+        per_sample = penalty.mean(penalty.of_each(run, y))
+        fbi = self._mean(per_sample, per_sample, sample_weight)
+        return (1 - self.weight) * self.loss(y, y_pred, sample_weight) + self.weight * ops.cast(fbi, y_pred.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """What the loss can be made again from."""
+        return {"loss": keras.losses.serialize(self.loss), "weight": self.weight, **self._options}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "FBILoss":
+        """The loss of a configuration."""
+        return cls(keras.losses.deserialize(config.pop("loss")), **config)
+
+
+def check_options(*, rule: str = "z", target: str = "label", reduction: str = "mean", layers: Any = None) -> None:
+    """Refuses options that no model would allow."""
+    for name, value, known in (("rule", rule, RULES), ("target", target, TARGETS), ("reduction", reduction, _REDUCTIONS)):
+        if value not in known:
+            raise ValueError(f"Expected `{name}` to be one of {list(known)}. Received: {name}={value!r}")
+    if isinstance(layers, str) or (layers is not None and not layers):
+        raise ValueError(f"Expected `layers` to be a list of paths, or None for all. Received: layers={layers!r}")
+
+
+def check_weight(weight: Any) -> None:
+    """Refuses what is not a share."""
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight <= 1:
+        raise ValueError(
+            f"Expected `weight` to be a number from 0 to 1, the share of the penalty. Received: weight={weight!r}"
+        )

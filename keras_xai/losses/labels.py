@@ -1,0 +1,77 @@
+"""Which scores of a sample relevance starts from."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xai.graph.inputs import has_values
+
+TARGETS = ("label", "predicted", "all")
+
+
+def score_weights(target: str, scores: Any, y: Any, *, sigmoid: bool) -> Any:
+    """By how much each score counts: a tensor of the scores' shape.
+
+    Args:
+        target: `"label"` for the score of the true class, `"predicted"` for the highest, `"all"` for all of them.
+        scores: Tensor `(n, classes)`, for `"all"` of any shape.
+        y: Class indices `(n,)` or `(n, 1)`, or a row of weights for each sample, `(n, classes)`; read for `"label"` only.
+        sigmoid: Whether scores become probabilities one by one. A single score then stands for two classes, the first of
+            which has the negative score.
+    """
+    if target == "all":
+        return ops.ones_like(scores)
+    if scores.shape[-1] == 1:
+        positive = ops.cast(y, scores.dtype) if target == "label" else ops.cast(scores > 0, scores.dtype)
+        return 2 * ops.reshape(positive, ops.shape(scores)) - 1
+    if target == "predicted":
+        if sigmoid:
+            return ops.cast(scores > 0, scores.dtype)
+        y = ops.argmax(scores, axis=-1)
+    y = ops.convert_to_tensor(y)
+    if len(y.shape) == 2 and y.shape[-1] == scores.shape[-1]:
+        return ops.cast(y, scores.dtype)
+    return ops.one_hot(ops.cast(ops.reshape(y, (-1,)), "int32"), scores.shape[-1], dtype=scores.dtype)
+
+
+def check_scores(target: str, spec: keras.KerasTensor) -> None:
+    """Refuses a model that does not give one score a class where classes are asked for."""
+    if target != "all" and (len(spec.shape) != 2 or spec.shape[-1] is None):
+        raise ValueError(
+            f"With target={target!r}, expected a model that gives one score per class, of shape (n, classes). Received: a model "
+            f"whose output has the shape {tuple(spec.shape)}. Use target='all', or a model that ends in scores."
+        )
+
+
+def check_labels(y: Any, classes: int) -> None:
+    """Refuses labels that are not those of a model of so many scores.
+
+    Args:
+        y: Array or tensor, as in `score_weights`; of placeholders, the shape is looked at.
+        classes: Number of scores.
+    """
+    if y is None:
+        raise ValueError("With target='label', expected labels. Received: y=None. Pass them, or use another target.")
+    y = np.asarray(y) if has_values(y) else y
+    if len(y.shape) not in (1, 2) or (len(y.shape) == 2 and y.shape[1] not in (1, classes, None)):
+        raise ValueError(
+            f"Expected labels of shape (n,) or (n, 1), or rows of shape (n, {classes}). Received: labels of shape "
+            f"{tuple(y.shape)}."
+        )
+    if not isinstance(y, np.ndarray) or not y.size:
+        return
+    if len(y.shape) == 2 and y.shape[1] == classes > 1:
+        if y.dtype.kind not in "fiub" or not np.isfinite(y).all() or y.min() < 0:
+            raise ValueError(
+                "Expected rows of finite numbers that are not negative, such as one-hot labels. "
+                f"Received: labels of dtype {y.dtype}" + (f" from {y.min()} to {y.max()}." if y.dtype.kind in "fiub" else ".")
+            )
+        return
+    last = max(classes, 2) - 1
+    if y.dtype.kind not in "fiub" or not np.isfinite(y).all() or (y != np.floor(y)).any() or y.min() < 0 or y.max() > last:
+        raise ValueError(
+            f"Expected whole numbers from 0 to {last} as labels. Received: labels of dtype {y.dtype}"
+            + (f" from {y.min()} to {y.max()}." if y.dtype.kind in "fiub" else ".")
+        )

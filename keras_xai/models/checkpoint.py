@@ -1,0 +1,32 @@
+"""The state of training, in a file of weights that the plain model can read as well."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import h5py
+import keras
+from keras import ops
+
+_GROUP = "keras_xai"
+
+
+def save_state(path: Any, variables: Mapping[str, Any], optimizer: keras.optimizers.Optimizer | None) -> None:
+    """Adds variables and an optimizer's state to a file of weights, which Keras reads past."""
+    with h5py.File(path, "a") as file:
+        group = file.require_group(_GROUP)
+        for name, variable in variables.items():
+            group[name] = ops.convert_to_numpy(variable)
+        if optimizer is not None and optimizer.built:
+            optimizer.save_own_variables(group.require_group("optimizer"))
+
+
+def load_state(path: Any, variables: Mapping[str, Any], optimizer: keras.optimizers.Optimizer | None) -> None:
+    """Sets variables and an optimizer to what `save_state` saved; files without it leave them as they are."""
+    with h5py.File(path, "r") as file:
+        group = file.get(_GROUP)
+        if group is None:
+            return
+        for name, variable in variables.items():
+            variable.assign(group[name][()])
+        if optimizer is not None and optimizer.built and "optimizer" in group:
+            optimizer.load_own_variables(group["optimizer"])

@@ -1,0 +1,26 @@
+"""Checks of what `fit()` is handed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from keras import tree
+
+from keras_xai.graph.inputs import is_dataset, labels_of
+from keras_xai.losses.fbi import Penalty
+
+
+def check_labels_of(arguments: Mapping[str, Any], penalty: Penalty) -> None:
+    """Refuses labels that a penalty cannot start from.
+
+    Args:
+        arguments: Of `keras.Model.fit`. Of datasets, what can be known without reading from them is checked.
+        penalty: The penalty.
+    """
+    pairs = [(arguments.get("x"), arguments.get("y"))]
+    validation = arguments.get("validation_data")
+    if validation is not None:
+        pairs.append((validation, None) if is_dataset(validation) else tuple(validation)[:2])
+    for x, y in pairs:
+        labels = labels_of(x) if is_dataset(x) else tree.flatten(y)
+        for each in [] if labels is None else labels or [None]:
+            penalty.check(each)

@@ -1,0 +1,241 @@
+"""Trains a classifier with the FBI penalty by the stock `fit()`."""
+
+import contextlib
+import inspect
+import threading
+from typing import Any, final
+
+import keras
+from keras import ops, tree
+
+from keras_xai.graph.distribution import BatchMean, of_own_batch, scope_of
+from keras_xai.losses.fbi import Penalty, check_weight
+from keras_xai.models.checkpoint import load_state, save_state
+from keras_xai.models.data import check_labels_of
+from keras_xai.models.guard import Guard
+from keras_xai.models.terms import Terms
+
+
+@final
+@keras.saving.register_keras_serializable(package="keras_xai")
+class FBIModel(keras.Model):
+    """A classifier that is trained by `(1 - weight) * L_task + weight * L_FBI`.
+
+    The model that it wraps is the user's own, trained in place; `predict` and `evaluate` are the same on both. `L_task` is all
+    that the model would minimize without: the compiled loss, and the weight penalties and other losses of its layers. `L_FBI`
+    is the mean of `keras_xai.losses.fbi_penalty` over the batch. Sample weights and class weights weigh both.
+
+    `fit()` shows `task_loss` and `fbi_penalty` beside `loss`, also of validation data. While the penalty is off, as
+    `keras_xai.callbacks.FBIWarmUp` leaves it at first, nothing of it is computed, steps cost what they cost without, and
+    `fbi_penalty` is 0. Whether it is on is part of the weights, so that `keras.callbacks.BackupAndRestore` resumes it.
+
+    If the penalty is not a finite number, training stops with a warning that names the layer, and the model gets the weights
+    back that it had before the epoch.
+
+    `save()`, `export()` and `keras.callbacks.ModelCheckpoint` save the plain model, which can be loaded without keras_xai;
+    the files of `save_weights()` can be loaded by the plain model and by the wrapped one.
+
+    Source: Yoo, Kim & Kang, "Relevance Regularization of Convolutional Neural Network for Interpretable Classification".
+
+    Args:
+        model: A built Sequential or functional model of one output, to be used on its own afterwards.
+        weight: Share of the penalty, from 0 to 1; the paper's is 0.001.
+        name: Name of the wrapping model.
+        **options: `rule`, `target`, `reduction` and `layers`, as for `keras_xai.losses.fbi_penalty`.
+
+    Attributes:
+        plain_model: The model that is trained.
+        weight: The share of the penalty when it is on.
+        current_weight: Variable, the share as it is now.
+
+    Raises:
+        TypeError: If `model` is not a Keras model, or is an `FBIModel` already.
+        ValueError: If the weight or an option is out of range, or the model does not give scores per class.
+        UnsupportedLayerError: If relevance cannot pass one of the layers, with its path.
+
+    Example:
+
+    >>> import keras
+    >>> from sklearn.datasets import load_digits
+    >>> from keras_xai.models import FBIModel
+    >>> x, y = load_digits(return_X_y=True)
+    >>> model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(32, "relu"), keras.layers.Dense(10, "softmax")])
+    >>> regularized = FBIModel(model, weight=0.01)
+    >>> regularized.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    >>> history = regularized.fit(x / 16, y, validation_split=0.1, epochs=2, verbose=0)
+    >>> sorted(history.history)[:3]
+    ['accuracy', 'fbi_penalty', 'loss']
+    """
+
+    def __init__(self, model: keras.Model, weight: float = 1e-3, *, name: str | None = None, **options):
+        if isinstance(model, FBIModel):
+            raise TypeError(
+                "Expected a plain model. Received: an `FBIModel`, which has the penalty already. Wrap `model.plain_model`."
+            )
+        check_weight(weight)
+        penalty = Penalty(model, **options)  # which checks everything, before anything is made
+        with scope_of(model):
+            super().__init__(dtype=model.dtype_policy, name=name or f"fbi_{model.name}", autocast=False)
+            self.plain_model = model
+            self.weight = weight
+            self._options = options
+            self._penalty = penalty
+            self.current_weight = self._state("current_weight", weight)
+            self.latched = self._state("latched", 0.0)
+            self._mean = BatchMean(name="mean", dtype="float32")
+            self._task_loss = keras.metrics.Mean(name="task_loss")
+            self._terms = Terms(list(penalty.terms))
+        # Whether the penalty is on is decided when steps are compiled, so that it costs nothing while it is off.
+        self._is_on = weight > 0
+        self._compiled_on: dict[str, bool] = {}
+        self._this_step = threading.local()  # the devices of a distribution strategy take turns in threads
+        self.built = True
+
+    def switch(self, on: bool, *, for_good: bool = False) -> None:
+        """Turns the penalty on or off, from the next batch on.
+
+        Args:
+            on: Whether it counts, with `weight`.
+            for_good: Whether `keras_xai.callbacks.FBIWarmUp` is to leave it as it is from now on.
+        """
+        self.current_weight.assign(self.weight if on else 0.0)
+        self.latched.assign(float(for_good))
+        self.make_train_function()
+
+    @property
+    def layer_penalties(self) -> dict[str, float]:
+        """The penalty of each layer, by path, in the epoch that runs or ran last; all 0 while it is off."""
+        return self._terms.of_each()
+
+    def compile(self, *args, **kwargs):
+        """Prepares training, as `keras.Model.compile` with the same arguments; the loss is the task's."""
+        super().compile(*args, **kwargs)
+        arguments = inspect.signature(super().compile).bind(*args, **kwargs).arguments
+        metrics = tree.flatten([arguments.get("metrics"), arguments.get("weighted_metrics")])
+        self._figures = ["loss", self._task_loss.name, self._terms.name, *filter(None, map(_name_of, metrics))]
+
+    @property
+    def figures(self) -> list[str]:
+        """Names of what training shows, known before it begins."""
+        return list(self._figures)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not getattr(self._this_step, "penalized", False):
+            return self.plain_model(inputs, training=training)
+        y_pred, self._this_step.run = self._penalty.network.forward(inputs, training=training)
+        return y_pred
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        task = super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+        self._task_loss.update_state(of_own_batch(task), sample_weight=ops.shape(tree.flatten(y_pred)[0])[0])
+        run = getattr(self._this_step, "run", None)
+        if run is None:
+            return task
+        (labels,) = tree.flatten(y) or [None]
+        weights = next(iter(tree.flatten(sample_weight)), None)
+        per_term = self._penalty.of_each(run, labels)
+        per_sample = self._penalty.mean(per_term)
+        fbi = self._mean(per_sample, per_sample, weights)
+        self._terms.update_state(list(per_term.values()), weights)
+        share = ops.cast(self.current_weight, task.dtype)
+        return (1 - share) * task + share * ops.cast(fbi, task.dtype)
+
+    def train_step(self, data):
+        with self._penalized():
+            return super().train_step(data)
+
+    def test_step(self, data):
+        with self._penalized():
+            return super().test_step(data)
+
+    def make_train_function(self, force=False):
+        return super().make_train_function(force=self._has_switched("train") or force)
+
+    def make_test_function(self, force=False):
+        return super().make_test_function(force=self._has_switched("test") or force)
+
+    def fit(self, *args, **kwargs):
+        """Trains the model, as `keras.Model.fit` with the same arguments.
+
+        Raises:
+            ValueError: If the labels do not fit the model, before the first step.
+        """
+        arguments = inspect.signature(super().fit).bind(*args, **kwargs).arguments
+        check_labels_of(arguments, self._penalty)
+        self.validates = arguments.get("validation_data") is not None or bool(arguments.get("validation_split"))
+        callbacks = arguments.get("callbacks")
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            # First, so that no other callback saves weights that are not finite.
+            arguments["callbacks"] = [Guard(), *tree.flatten(callbacks or [])]
+        try:
+            return super().fit(**arguments)
+        finally:
+            del self.validates
+
+    def save(self, filepath, overwrite=True, zipped=None, **kwargs):
+        """Saves the plain model, as `keras.Model.save`."""
+        return self.plain_model.save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+
+    def export(self, filepath, *args, **kwargs):
+        """Exports the plain model, as `keras.Model.export`."""
+        return self.plain_model.export(filepath, *args, **kwargs)
+
+    def save_weights(self, filepath, overwrite=True, max_shard_size=None):
+        """Saves the weights so that the plain model can load them too; with them, the state of training.
+
+        Args:
+            filepath: Path that ends in `.weights.h5`.
+            overwrite: Whether to replace a file without asking.
+            max_shard_size: Not supported: `plain_model.save_weights` is.
+        """
+        if max_shard_size is not None:
+            raise ValueError(
+                f"Expected one file for all weights. Received: max_shard_size={max_shard_size}. Call "
+                "`plain_model.save_weights`, which saves the model without the state of training."
+            )
+        self.plain_model.save_weights(filepath, overwrite=overwrite)
+        save_state(filepath, self._states, self.optimizer)
+
+    def load_weights(self, filepath, skip_mismatch=False, **kwargs):
+        """Loads weights that this or the plain model saved, as `keras.Model.load_weights`."""
+        self.plain_model.load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+        load_state(filepath, self._states, self.optimizer)
+
+    def get_config(self):
+        model = keras.saving.serialize_keras_object(self.plain_model)
+        return {"model": model, "weight": self.weight, "name": self.name, **self._options}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        model = keras.saving.deserialize_keras_object(config.pop("model"), custom_objects=custom_objects)
+        return cls(model, **config)
+
+    @property
+    def _states(self):
+        return {"current_weight": self.current_weight, "latched": self.latched}
+
+    def _state(self, name, value):
+        return self.add_weight(
+            name=name, shape=(), dtype="float32", initializer=keras.initializers.Constant(value), trainable=False, autocast=False,
+            aggregation="only_first_replica",
+        )  # fmt: skip
+
+    def _has_switched(self, function):
+        """Whether a compiled function was made before the penalty was turned on or off."""
+        self._is_on = float(ops.convert_to_numpy(self.current_weight)) > 0
+        before = self._compiled_on.get(function)
+        self._compiled_on[function] = self._is_on
+        return before is not None and before != self._is_on
+
+    @contextlib.contextmanager
+    def _penalized(self):
+        self._this_step.penalized = self._is_on
+        try:
+            yield
+        finally:
+            self._this_step.penalized, self._this_step.run = False, None
+
+
+def _name_of(metric):
+    return metric if metric is None or isinstance(metric, str) else getattr(metric, "name", getattr(metric, "__name__", None))

@@ -1,0 +1,38 @@
+"""What training with a penalty does itself at the beginning and end of epochs and batches."""
+
+import warnings
+from typing import final
+
+import keras
+import numpy as np
+
+
+@final
+class Guard(keras.callbacks.Callback):
+    """Keeps compiled steps and the penalty's switch together, and stops where the penalty is not a finite number."""
+
+    async_safe = True  # batches need not wait for it
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.make_train_function()
+        self._kept = self.model.plain_model.get_weights()
+        self._stopped = False
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._check(logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._stopped:
+            self.model.plain_model.set_weights(self._kept)
+
+    def _check(self, logs):
+        if self._stopped or np.isfinite(float((logs or {}).get("fbi_penalty", 0.0))):
+            return
+        self._stopped = self.model.stop_training = True
+        paths = [path for path, value in self.model.layer_penalties.items() if not np.isfinite(value)]
+        warnings.warn(
+            f"The FBI penalty is not a finite number in {', '.join(map(repr, paths))}. Training stops, and the model has the "
+            "weights again that it had before this epoch. Scale the inputs, or train with a lower learning rate or weight of the "
+            "penalty.",
+            stacklevel=2,
+        )

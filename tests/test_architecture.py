@@ -13,7 +13,19 @@ import keras_xai
 
 ROOT = pathlib.Path(keras_xai.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
-ORDER = ["graph", "layers", "kinds", "relevance", "losses", "openbox", "features", "pretraining", "callbacks", "models", "report"]
+ORDER = [
+    "graph",
+    "layers",
+    "kinds",
+    "relevance",
+    "losses",
+    "openbox",
+    "features",
+    "pretraining",
+    "callbacks",
+    "models",
+    "report",
+]
 
 
 def _names(path):

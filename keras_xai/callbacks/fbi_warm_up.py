@@ -97,7 +97,7 @@ class FBIWarmUp(keras.callbacks.Callback):
     def _turn_on(self, reason):
         self.model.switch(True, for_good=True)
         if self.verbose:
-            keras.utils.io_utils.print_msg(f"{reason}: the FBI penalty is on, with weight {self.model.weight:g}.")
+            print(f"{reason}: the FBI penalty is on, with weight {self.model.weight:g}.")
 
 
 def _mode(monitor, mode):

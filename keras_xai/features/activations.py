@@ -14,7 +14,8 @@ from keras import ops
 from keras_xai.graph.gradient import compiled
 from keras_xai.graph.inputs import check_verbose, checked, is_dataset, progress
 from keras_xai.graph.split import run
-from keras_xai.graph.trace import Graph, Step, operation_class, trace
+from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.trace import operation_class, trace
 from keras_xai.graph.view import unchanged
 
 _CONVOLUTIONS = (
@@ -23,7 +24,7 @@ _CONVOLUTIONS = (
     *(keras_layers.DepthwiseConv1D, keras_layers.DepthwiseConv2D),
     *(keras_layers.SeparableConv1D, keras_layers.SeparableConv2D),
 )
-_ACTIVATIONS = (*(keras_layers.Activation, keras_layers.ReLU, keras_layers.LeakyReLU, keras_layers.PReLU, keras_layers.ELU),)
+_ACTIVATIONS = (keras_layers.Activation, keras_layers.ReLU, keras_layers.LeakyReLU, keras_layers.PReLU, keras_layers.ELU)
 # As functions, which functional models may call in place of layers.
 _FUNCTIONS = (
     *(keras.activations.relu, ops.relu, ops.relu6, ops.leaky_relu, ops.elu, ops.selu, ops.gelu, ops.silu, ops.softplus),

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from keras_xai.graph.trace import Graph, in_order
+from keras_xai.graph.steps import Graph
+from keras_xai.graph.trace import in_order
 
 _EMPTY = "Expected at least one batch. Received: a dataset without elements."
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_xai.graph.trace import Graph, Step
+from keras_xai.graph.steps import Graph, Step
 
 
 def calls_of(graph: Graph, kind: type[keras.Layer]) -> list[Step]:

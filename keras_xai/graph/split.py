@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from keras_xai.graph.trace import Graph, Step
+from keras_xai.graph.steps import Graph, Step
 
 
 def split(graph: Graph, path: str) -> tuple[Graph, Graph]:

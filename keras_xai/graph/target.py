@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.trace import Graph, Step, operation_class
+from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.trace import operation_class
 
 
 def strip_probabilities(graph: Graph) -> Graph:

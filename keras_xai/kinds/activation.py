@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import keras
 from keras import ops
 
-from keras_xai.graph.trace import Graph, trace_function
+from keras_xai.graph.steps import Graph
+from keras_xai.graph.trace import trace_function
 
 
 def trace_activation(activation: Callable, specs: Sequence[keras.KerasTensor]) -> Graph:

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.trace import Graph, Step, inlined
+from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.trace import inlined
 from keras_xai.kinds.kind import Kind, Problem, find
 from keras_xai.kinds.smooth import Smooth
 

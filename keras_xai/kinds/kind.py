@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import keras
 
-from keras_xai.graph.trace import Graph, Step, operation_class
+from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.trace import operation_class
 
 
 class UnsupportedLayerError(ValueError):

@@ -141,7 +141,7 @@ class FBILoss:
     equation 4.
 
     Args:
-        loss: The task's loss: a `keras.losses.Loss` or its name.
+        loss: The task's loss: a `keras.losses.Loss`, a function that gives one loss for each sample, or its name.
         weight: Number between 0 and 1; the paper's is 0.001.
         **options: `rule`, `target`, `reduction` and `layers`, as for `fbi_penalty`.
 
@@ -165,7 +165,7 @@ class FBILoss:
         self.loss = keras.losses.get(loss)
         self.weight = weight
         self._options = options
-        self._mean = BatchMean(name="mean")
+        self._mean = BatchMean(name="mean", dtype=keras.config.floatx())
         self._known: tuple[keras.Model, Penalty] | None = None
 
     def __call__(self, model: keras.Model, x: Any, y: Any, sample_weight: Any = None, *, training: bool = True) -> Any:
@@ -190,7 +190,13 @@ class FBILoss:
         y_pred, run = penalty.network.forward(x, training=training)
         per_sample = penalty.mean(penalty.of_each(run, y))
         fbi = self._mean(per_sample, per_sample, sample_weight)
-        return (1 - self.weight) * self.loss(y, y_pred, sample_weight) + self.weight * ops.cast(fbi, y_pred.dtype)
+        return (1 - self.weight) * self._task(y, y_pred, sample_weight) + self.weight * ops.cast(fbi, y_pred.dtype)
+
+    def _task(self, y, y_pred, sample_weight):
+        if isinstance(self.loss, keras.losses.Loss):
+            return self.loss(y, y_pred, sample_weight)
+        losses = self.loss(y, y_pred)  # of a function, one for each sample
+        return self._mean(losses, losses, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         """What the loss can be made again from."""

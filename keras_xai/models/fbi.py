@@ -82,7 +82,7 @@ class FBIModel(keras.Model):
             self._penalty = penalty
             self.current_weight = self._state("current_weight", weight)
             self.latched = self._state("latched", 0.0)
-            self._mean = BatchMean(name="mean", dtype="float32")
+            self._mean = BatchMean(name="mean", dtype=self.variable_dtype)
             self._task_loss = keras.metrics.Mean(name="task_loss")
             self._terms = Terms(list(penalty.terms))
         # Whether the penalty is on is decided when steps are compiled, so that it costs nothing while it is off.
@@ -165,8 +165,10 @@ class FBIModel(keras.Model):
         self.validates = arguments.get("validation_data") is not None or bool(arguments.get("validation_split"))
         callbacks = arguments.get("callbacks")
         if not isinstance(callbacks, keras.callbacks.CallbackList):
-            # First, so that no other callback saves weights that are not finite.
-            arguments["callbacks"] = [Guard(), *tree.flatten(callbacks or [])]
+            # The guard is first, so that no other callback saves weights that are not finite; backups are last, so that they
+            # hold what other callbacks did at the end of the epoch.
+            given = sorted(tree.flatten(callbacks or []), key=lambda each: isinstance(each, keras.callbacks.BackupAndRestore))
+            arguments["callbacks"] = [Guard(), *given]
         try:
             return super().fit(**arguments)
         finally:
@@ -216,10 +218,12 @@ class FBIModel(keras.Model):
         return {"current_weight": self.current_weight, "latched": self.latched}
 
     def _state(self, name, value):
-        return self.add_weight(
-            name=name, shape=(), dtype="float32", initializer=keras.initializers.Constant(value), trainable=False, autocast=False,
+        variable = self.add_weight(
+            name=name, shape=(), dtype=self.variable_dtype, initializer="zeros", trainable=False, autocast=False,
             aggregation="only_first_replica",
         )  # fmt: skip
+        variable.assign(value)  # an initializer would take it through float32
+        return variable
 
     def _has_switched(self, function):
         """Whether a compiled function was made before the penalty was turned on or off."""

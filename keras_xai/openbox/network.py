@@ -11,8 +11,9 @@ import numpy as np
 from keras import ops, tree
 
 from keras_xai.graph.split import run, split
+from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import strip_probabilities
-from keras_xai.graph.trace import Graph, Step, operation_class, trace
+from keras_xai.graph.trace import operation_class, trace
 from keras_xai.graph.view import arithmetic, borrow
 from keras_xai.kinds import UnsupportedLayerError, expand, kind_of, refusals
 

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.graph.gradient import compiled, linearize, stacked, traced
-from keras_xai.graph.trace import Step
+from keras_xai.graph.steps import Step
 from keras_xai.openbox.network import PiecewiseNetwork
 from keras_xai.openbox.normals import lengths, negligible, picked, rows, size_of, split
 

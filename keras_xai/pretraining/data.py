@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops, tree
 
 from keras_xai.graph.inputs import checked, first_batch, is_dataset, packed
-from keras_xai.graph.trace import Graph
+from keras_xai.graph.steps import Graph
 from keras_xai.pretraining.checks import check_count
 from keras_xai.pretraining.plan import Stage
 

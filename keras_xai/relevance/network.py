@@ -6,8 +6,9 @@ from typing import Any, final
 import keras
 from keras import ops, tree
 
+from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import strip_probabilities
-from keras_xai.graph.trace import Graph, Step, in_order, operation_class, trace
+from keras_xai.graph.trace import in_order, operation_class, trace
 from keras_xai.graph.view import unchanged
 from keras_xai.kinds import Kind, Problem, UnsupportedLayerError, expand, kind_of
 from keras_xai.relevance.call import Call, backward, call, sources_of

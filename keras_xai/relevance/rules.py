@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from keras_xai.graph.gradient import Recording, record
-from keras_xai.graph.trace import Step
+from keras_xai.graph.steps import Step
 from keras_xai.graph.view import unchanged
 from keras_xai.kinds import kind_of
 from keras_xai.relevance.call import Call

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from keras import layers, ops
 
-from keras_xai.graph.trace import Graph, Step, operation_class
+from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.trace import operation_class
 from keras_xai.kinds import Gate, kind_of
 
 # Each makes what is not negative out of what is not negative, in training too.

@@ -7,7 +7,8 @@ import numpy as np
 from keras import ops
 
 from keras_xai.graph.inputs import Samples
-from keras_xai.graph.trace import Graph, in_order
+from keras_xai.graph.steps import Graph
+from keras_xai.graph.trace import in_order
 
 if TYPE_CHECKING:
     from keras_xai.openbox.converter import OpenBox

@@ -211,6 +211,9 @@ class Cast(OnePiece):
     def parts(self, step):
         return None
 
+    def elementwise(self, step):
+        return True
+
     def refusal(self, step):
         dtype = step.output_specs[0].dtype
         return None if dtype.startswith(("float", "bfloat")) else f"it rounds to {dtype}"

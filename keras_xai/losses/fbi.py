@@ -168,7 +168,7 @@ class FBILoss:
         self._mean = BatchMean(name="mean", dtype=keras.config.floatx())
         self._known: tuple[keras.Model, Penalty] | None = None
 
-    def __call__(self, model: keras.Model, x: Any, y: Any, sample_weight: Any = None, *, training: bool = True) -> Any:
+    def __call__(self, model: keras.Model, x: Any, y: Any = None, sample_weight: Any = None, *, training: bool = True) -> Any:
         """The loss of a batch, a scalar tensor that can be differentiated by the model's weights.
 
         Args:
@@ -190,7 +190,8 @@ class FBILoss:
         y_pred, run = penalty.network.forward(x, training=training)
         per_sample = penalty.mean(penalty.of_each(run, y))
         fbi = self._mean(per_sample, per_sample, sample_weight)
-        return (1 - self.weight) * self._task(y, y_pred, sample_weight) + self.weight * ops.cast(fbi, y_pred.dtype)
+        task = self._task(y, y_pred, sample_weight)
+        return (1 - self.weight) * task + self.weight * ops.cast(fbi, task.dtype)
 
     def _task(self, y, y_pred, sample_weight):
         if isinstance(self.loss, keras.losses.Loss):

@@ -23,6 +23,9 @@ def score_weights(target: str, scores: Any, y: Any, *, sigmoid: bool) -> Any:
     """
     if target == "all":
         return ops.ones_like(scores)
+    y = None if y is None else ops.convert_to_tensor(y)
+    if target == "label" and None not in (y.shape[0], scores.shape[0]) and y.shape[0] != scores.shape[0]:
+        raise ValueError(f"Expected a label for each of the {scores.shape[0]} samples. Received: {y.shape[0]} labels.")
     if scores.shape[-1] == 1:
         positive = ops.cast(y, scores.dtype) if target == "label" else ops.cast(scores > 0, scores.dtype)
         return 2 * ops.reshape(positive, ops.shape(scores)) - 1
@@ -30,7 +33,6 @@ def score_weights(target: str, scores: Any, y: Any, *, sigmoid: bool) -> Any:
         if sigmoid:
             return ops.cast(scores > 0, scores.dtype)
         y = ops.argmax(scores, axis=-1)
-    y = ops.convert_to_tensor(y)
     if len(y.shape) == 2 and y.shape[-1] == scores.shape[-1]:
         return ops.cast(y, scores.dtype)
     return ops.one_hot(ops.cast(ops.reshape(y, (-1,)), "int32"), scores.shape[-1], dtype=scores.dtype)

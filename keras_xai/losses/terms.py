@@ -24,34 +24,56 @@ def terms_of(network: Network, paths: Sequence[str] | None = None) -> dict[str, 
         ValueError: If there is no such layer, or if it gives no floating-point numbers or the scores.
     """
     graph = network.graph
-    tensors = {
+    terms = {
         spec.name: identifier
         for identifier, spec in zip(graph.inputs, graph.input_specs, strict=True)
         if keras.backend.is_float_dtype(spec.dtype)
     }
+    known = dict(terms)
     consumers: dict[int, list[Unit]] = {}
     for unit in network.units:
         for identifier in unit.step.inputs:
             consumers.setdefault(identifier, []).append(unit)
-    known = dict(tensors)
+    inner = _before_others_with_weights(network)
     for unit in network.units:
-        activation = _activation(unit, consumers) if _has_weights(unit) else unit.step.outputs[0]
-        known[unit.step.path] = activation
-        if _has_weights(unit) and activation not in (network.score, *graph.outputs):
-            tensors[unit.step.path] = activation
-    if paths is None:
-        return tensors
-    return {path: _chosen(path, known, network) for path in dict.fromkeys(paths)}
+        path, spec = unit.step.path, unit.step.output_specs[0]
+        if keras.backend.is_float_dtype(spec.dtype):
+            known[path] = _activation(unit, consumers) if _has_weights(unit) else unit.step.outputs[0]
+        if unit in inner and _has_weights(unit):
+            terms[path] = known[path]
+    if paths is not None:
+        return {path: _chosen(path, known, network) for path in dict.fromkeys(paths)}
+    if not terms:
+        raise ValueError(
+            "Expected a model of floating-point inputs, or of more than one layer with weights, whose activations can be compared "
+            "with their relevance. Received: a model that has neither."
+        )
+    return terms
 
 
 def _chosen(path, known, network):
     if path not in known:
-        network.graph.find(path)
+        spec = network.graph.find(path).output_specs[0]
+        raise ValueError(
+            f"Expected layers that give floating-point numbers. Received: layers with {path!r}, which gives {spec.dtype}."
+        )
     if known[path] in (network.score, *network.graph.outputs):
         raise ValueError(
             f"Expected layers before the one that gives the scores, where relevance starts. Received: layers with {path!r}."
         )
     return known[path]
+
+
+def _before_others_with_weights(network):
+    """The units behind which there is another one with weights, on the way to the scores."""
+    wanted: set[int] = set()
+    inner = set()
+    for unit in reversed(network.units):
+        if wanted.intersection(unit.step.outputs):
+            inner.add(unit)
+        if unit in inner or _has_weights(unit):
+            wanted.update(unit.step.inputs)
+    return inner
 
 
 def _has_weights(unit):
@@ -65,7 +87,9 @@ def _activation(unit, consumers):
     (output,) = unit.step.outputs
     while not _activates(unit):
         following = consumers.get(output, ())
-        if len(following) != 1 or not (_activates(following[0]) or _normalizes(following[0])):
+        if len(following) != 1 or _has_weights(following[0]):
+            break
+        if not (_activates(following[0]) or _normalizes(following[0])):
             break
         (unit,) = following
         (output,) = unit.step.outputs

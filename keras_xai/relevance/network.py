@@ -170,9 +170,13 @@ class Network:
 
     def _problems(self, unit):
         for part in unit.parts.steps:
-            reason = self._rule.refusal(part)
+            random = hasattr(part.operation, "seed_generator") and part.operation is not unit.step.operation
+            reason = _RANDOM if unit.divided and random else self._rule.refusal(part)
             if reason:
                 yield Problem(part.path, type(part.operation), reason)
+
+
+_RANDOM = "it draws random numbers in training, within a layer that relevance passes part by part; make it a layer of its own"
 
 
 def _graph_of(step):

@@ -83,9 +83,10 @@ class Z(Rule):
 
 @final
 class ZPlus(Rule):
-    """In proportion to the positive part of what each input adds to an output; biases get nothing, all is passed on.
+    """In proportion to the positive part of what each input adds to an output; biases get nothing.
 
     The message is the relevance. What acts on each entry alone passes it as it is, batch normalization and dropout included.
+    All of it is passed on, but for that of outputs to which no input adds anything positive, which gets lost.
 
     Source: [Montavon et al., 2017](https://doi.org/10.1016/j.patcog.2016.11.008), deep Taylor decomposition, rule z+. Where an
     input can be negative, products of a negative input and a negative weight count as well, as in the alpha-beta rule with
@@ -99,9 +100,12 @@ class ZPlus(Rule):
         kind = kind_of(step)
         if kind.elementwise(step):
             return None
-        if kind.role == "affine" and len(kind.kernels(step)) > 1:
+        kernels = kind.kernels(step)
+        if len(kernels) > 1 or not all(isinstance(kernel, keras.Variable) for kernel in kernels):
             return "the rule 'zplus' takes the positive part of one kernel, and it has several; use the rule 'z'"
-        if kind.role == "affine" and not kind.kernels(step) and not isinstance(step.operation, keras.Layer):
+        if kind.role == "affine" and len(step.inputs) > 1:
+            return "it is called with a mask, which the rule 'zplus' does not know; use the rule 'z'"
+        if kind.role == "affine" and not kernels and not isinstance(step.operation, keras.Layer):
             return "the rule 'zplus' knows the kernels of layers only; use a layer, or the rule 'z'"
         return kind.refusal(step)
 
@@ -170,7 +174,7 @@ def _products(call, signs):
     """The positive products of inputs and weights of both signs, or of one."""
     (x,) = call.inputs
     kernels = call.kind.kernels(call.step)
-    if not kernels:  # a mean of entries, whose weights are positive
+    if not kernels:  # a mean of entries, whose weights are positive, but for bicubic interpolation
         function = call.kind.tangent(call.step, call.inputs) or (lambda inputs: call.again(*inputs))
         return [_Addend(ops.relu(x), record(function, [ops.relu(x)]))]
     (kernel,) = kernels

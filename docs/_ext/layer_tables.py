@@ -17,7 +17,8 @@ from keras_xai.graph import trace
 from keras_xai.kinds import Pieces, expand, refusals, registry
 from keras_xai.kinds.gate import Fixed
 
-_ROLES = ("affine", "merge", "shape", "composite", "gate", "select", "smooth")
+_ROLES = ("affine", "merge", "shape", "composite", "gate", "select", "curved", "smooth")
+_REFUSED = ("curved", "smooth")
 
 
 class _FromCode(SphinxDirective):
@@ -41,7 +42,7 @@ class LayerTable(_FromCode):
                 rows.setdefault(_meaning(entry), []).append(public_name(entry.operation))
         if not rows:
             raise self.error(f"No layer of the role {role!r} is registered.")
-        heading = "Why it is refused" if role == "smooth" else "Meaning"
+        heading = "Why it is refused" if role in _REFUSED else "Meaning"
         return [_table((heading, "Layers and functions"), [(_prose(text), _names(names)) for text, names in rows.items()])]
 
 
@@ -110,7 +111,7 @@ def _exported(value):
 
 
 def _meaning(entry):
-    if entry.kind.role == "smooth":
+    if entry.kind.role in _REFUSED:
         problems = refusals(expand(trace(entry.examples[0].model())))
         reason = next(problem.reason for problem in problems if issubclass(problem.layer, entry.operation))
         return reason[0].upper() + reason[1:]

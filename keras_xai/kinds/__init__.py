@@ -9,12 +9,13 @@ from keras_xai.kinds.kind import Entry, Example, Kind, OnePiece, Problem, Unsupp
 from keras_xai.kinds.merge import Merge
 from keras_xai.kinds.select import Select
 from keras_xai.kinds.shape import Shape
-from keras_xai.kinds.smooth import Smooth
+from keras_xai.kinds.smooth import Curved, Smooth
 
 __all__ = [
     "Affine",
     "AffineWithActivation",
     "Composite",
+    "Curved",
     "Entry",
     "Example",
     "Gate",

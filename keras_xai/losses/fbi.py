@@ -118,7 +118,8 @@ class Penalty:
     @staticmethod
     def mean(per_term: dict[str, Any]) -> Any:
         """The mean over the terms, tensor `(n,)`."""
-        return sum(per_term.values()) / len(per_term)
+        dtype = keras.backend.result_type(*(values.dtype for values in per_term.values()))
+        return sum(ops.cast(values, dtype) for values in per_term.values()) / len(per_term)
 
     def _of_one(self, activation, relevance):
         # Half precision has neither the range nor the digits for sums over a layer.

@@ -28,7 +28,7 @@ class Terms(keras.metrics.Metric):
             values: A tensor `(n,)` for each term.
             sample_weight: Tensor `(n,)` or `(n, 1)`.
         """
-        terms = ops.cast(ops.stack(list(values), axis=-1), self.dtype)
+        terms = ops.stack([ops.cast(each, self.dtype) for each in values], axis=-1)
         if sample_weight is not None:
             terms = terms * ops.reshape(ops.cast(sample_weight, self.dtype), (-1, 1))
         self._total.assign(self._total + ops.sum(terms, axis=0))

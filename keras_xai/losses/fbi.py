@@ -20,8 +20,8 @@ def fbi_penalty(
     """How far the activations of a network are from their relevance to its score, for each sample.
 
     With a_0 the input, a_i the activation of the i-th layer with weights and K the number of these, relevance starts at the
-    score, R_K, and is passed back layer by layer, R_(i-1) = a_(i-1) * f_i^T(R_i / a_i), with f_i^T the transpose of the
-    linear map that the layer is at the sample. The penalty is 1/K sum_i |a_(i-1) - R_(i-1)|. It can be differentiated by
+    score, R_K, and is passed back layer by layer, `R_(i-1) = a_(i-1) * f_i^T(R_i / a_i)`, with `f_i^T` the transpose of the
+    linear map that the layer is at the sample. The penalty is `1/K sum_i |a_(i-1) - R_(i-1)|`. It can be differentiated by
     the model's weights.
 
     Source: Yoo, Kim & Kang, "Relevance Regularization of Convolutional Neural Network for Interpretable Classification",

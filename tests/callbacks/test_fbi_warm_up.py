@@ -47,12 +47,10 @@ class Figures(keras.callbacks.Callback):
     "name, values, warm_up, expected",
     [
         ("val_accuracy", [0.2, 0.7, 0.71, 0.1], FBIWarmUp(), [0, 0, 0, 0.25]),
-        ("val_accuracy", [0.9, 0.1, 0.1], FBIWarmUp(), [0, 0.25, 0.25]),
         ("val_loss", [2.0, 1.0, 0.5, 3.0], FBIWarmUp("val_loss", 0.9), [0, 0, 0, 0.25]),
         ("loss", [2.0, 1.0, 0.5, 3.0], FBIWarmUp("loss", 0.9, mode="max"), [0, 0.25, 0.25, 0.25]),
         ("val_accuracy", [0.1] * 4, FBIWarmUp(epoch=2), [0, 0, 0.25, 0.25]),
         ("val_accuracy", [0.9] * 3, FBIWarmUp(epoch=2), [0, 0.25, 0.25]),
-        ("accuracy", [0.9] * 3, FBIWarmUp(None, epoch=2), [0, 0, 0.25]),
         ("accuracy", [0.1] * 2, FBIWarmUp(None, epoch=0), [0.25, 0.25]),
     ],
 )
@@ -96,6 +94,7 @@ class Interruption(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interrupted_in", [1, 2, 3])
 @pytest.mark.parametrize("backup_first", [True, False])
 def test_training_that_is_resumed_ends_as_if_it_had_not_been_interrupted(few, tmp_path, interrupted_in, backup_first):

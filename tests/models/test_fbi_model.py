@@ -126,7 +126,10 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+OFTEN = ("arrays", "column of weights", "validation_split")  # each compiles a step; the others are in the second stage
+
+
+@pytest.mark.parametrize("way", [way if way in OFTEN else pytest.param(way, marks=pytest.mark.slow) for way in WAYS])
 def test_the_loss_shown_is_made_of_the_two_that_are_shown(few, way):
     arguments, options = WAYS[way]
     model = network()
@@ -142,6 +145,7 @@ def test_the_loss_shown_is_made_of_the_two_that_are_shown(few, way):
     assert all((one != other).any() for one, other in zip(before, model.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 def test_class_weights_weigh_both_losses(few):
     by_class, by_sample = network(), network()
     class_weight = {i: 0.1 + 0.2 * i for i in range(10)}
@@ -156,6 +160,7 @@ def test_class_weights_weigh_both_losses(few):
     assert abs(one["fbi_penalty"][0] - neither["fbi_penalty"][0]) > 0.01
 
 
+@pytest.mark.slow
 def test_mixed_precision(few):
     keras.config.set_dtype_policy("mixed_float16")
     try:
@@ -282,7 +287,7 @@ class TestSaving:
         assert json.loads(json.dumps(training.get_config()))["rule"] == "zplus"
 
 
-@pytest.mark.parametrize("options", [{}, {"steps_per_execution": 2}, {"run_eagerly": True}])
+@pytest.mark.parametrize("options", [{}, pytest.param({"steps_per_execution": 2}, marks=pytest.mark.slow)])
 def test_a_penalty_that_is_not_finite_stops_training_and_gives_the_weights_back(few, options):
     model = network()
     training = compiled(FBIModel(model, WEIGHT), **options)

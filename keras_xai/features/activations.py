@@ -1,7 +1,6 @@
 """The outputs of layers, for samples."""
 
 import dataclasses
-import functools
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -14,21 +13,16 @@ from keras import ops
 from keras_xai.graph.gradient import compiled
 from keras_xai.graph.inputs import check_verbose, checked, is_dataset, progress
 from keras_xai.graph.split import run
-from keras_xai.graph.steps import Graph, Step
-from keras_xai.graph.trace import operation_class, trace
+from keras_xai.graph.steps import Graph
+from keras_xai.graph.trace import trace
 from keras_xai.graph.view import unchanged
+from keras_xai.kinds import activated
 
 _CONVOLUTIONS = (
     *(keras_layers.Conv1D, keras_layers.Conv2D, keras_layers.Conv3D),
     *(keras_layers.Conv1DTranspose, keras_layers.Conv2DTranspose, keras_layers.Conv3DTranspose),
     *(keras_layers.DepthwiseConv1D, keras_layers.DepthwiseConv2D),
     *(keras_layers.SeparableConv1D, keras_layers.SeparableConv2D),
-)
-_ACTIVATIONS = (keras_layers.Activation, keras_layers.ReLU, keras_layers.LeakyReLU, keras_layers.PReLU, keras_layers.ELU)
-# As functions, which functional models may call in place of layers.
-_FUNCTIONS = (
-    *(keras.activations.relu, ops.relu, ops.relu6, ops.leaky_relu, ops.elu, ops.selu, ops.gelu, ops.silu, ops.softplus),
-    *(ops.sigmoid, ops.hard_sigmoid, ops.hard_silu, ops.tanh, ops.hard_tanh),
 )
 
 
@@ -45,8 +39,8 @@ def activations(
             shared layer. What is returned is what the layer itself returns, with the activation that is part of it.
 
             By default all convolutional layers of the model and of models nested in it. The activations of one that has no
-            activation of its own are taken behind the activation layer that follows it and nothing else, with or without batch
-            normalization in between, where there is one. They are under the path of the convolution all the same.
+            activation of its own are taken behind the batch normalization and the activation layer that follow it, where they
+            do and nothing else does. They are under the path of the convolution all the same.
         batch_size: Samples in a batch; a dataset keeps its own batches.
         verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
 
@@ -103,7 +97,7 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
     """
     graph = trace(model)
     if layers is None:
-        chosen = {step.path: _activated(graph, step) for step in graph.steps if _convolution(step.operation)}
+        chosen = {step.path: activated(graph, step) for step in graph.steps if _convolution(step.operation)}
         if not chosen:
             classes = sorted({type(step.operation).__name__ for step in graph.steps})
             raise ValueError(
@@ -202,25 +196,3 @@ def _convolution(operation):
     """The convolutional layer that an operation is or wraps, or `None`."""
     layer = operation.layer if isinstance(operation, keras_layers.Wrapper) else operation
     return layer if isinstance(layer, _CONVOLUTIONS) else None
-
-
-def _activated(graph: Graph, convolution: Step) -> Step:
-    """The step after which the values of a convolution are activations: an activation layer that is its own, or itself."""
-    if _convolution(convolution.operation).activation is not keras.activations.linear:
-        return convolution
-    step = convolution
-    while True:
-        (output,) = step.outputs
-        consumers = [other for other in graph.steps if output in other.inputs]
-        if len(consumers) != 1 or output in graph.outputs or len(consumers[0].outputs) != 1:
-            return convolution
-        (step,) = consumers
-        if isinstance(step.operation, _activation_classes()):
-            return step
-        if not isinstance(step.operation, keras_layers.BatchNormalization):
-            return convolution
-
-
-@functools.cache
-def _activation_classes():
-    return (*_ACTIVATIONS, *map(operation_class, _FUNCTIONS))

@@ -53,6 +53,27 @@ def upstream(graph: Graph, step: Step) -> Graph:
     return _up_to(graph, step.inputs, step.input_specs, tuple(spec.name for spec in step.input_specs))
 
 
+def alone(step: Step) -> Graph:
+    """The graph of one step.
+
+    Args:
+        step: The step.
+
+    Returns:
+        A graph whose inputs and outputs are those of the step.
+    """
+    return Graph(
+        inputs=step.inputs,
+        outputs=step.outputs,
+        input_specs=step.input_specs,
+        output_specs=step.output_specs,
+        output_names=tuple(step.path for _ in step.outputs),
+        input_structure=list(step.input_specs),
+        output_structure=list(step.output_specs),
+        steps=(step,),
+    )
+
+
 def run(graph: Graph, inputs: Sequence) -> list:
     """The outputs of a graph."""
     values = dict(zip(graph.inputs, inputs, strict=True))

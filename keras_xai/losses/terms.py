@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import keras
 
-from keras_xai.kinds import kind_of
-from keras_xai.relevance import Network, Unit
+from keras_xai.kinds import activated, has_kernels
+from keras_xai.relevance import Network
 
 
 def terms_of(network: Network, paths: Sequence[str] | None = None) -> dict[str, int]:
@@ -30,15 +30,11 @@ def terms_of(network: Network, paths: Sequence[str] | None = None) -> dict[str, 
         if keras.backend.is_float_dtype(spec.dtype)
     }
     known = dict(terms)
-    consumers: dict[int, list[Unit]] = {}
-    for unit in network.units:
-        for identifier in unit.step.inputs:
-            consumers.setdefault(identifier, []).append(unit)
     inner = _before_others_with_weights(network)
     for unit in network.units:
         path, spec = unit.step.path, unit.step.output_specs[0]
         if keras.backend.is_float_dtype(spec.dtype):
-            known[path] = _activation(unit, consumers) if _has_weights(unit) else unit.step.outputs[0]
+            known[path] = (activated(graph, unit.step) if _has_weights(unit) else unit.step).outputs[0]
         if unit in inner and _has_weights(unit):
             terms[path] = known[path]
     if paths is not None:
@@ -79,26 +75,4 @@ def _before_others_with_weights(network):
 def _has_weights(unit):
     if not unit.passed:  # a table that integers are looked up in, the first to give numbers
         return any(len(weight.shape) > 1 for weight in getattr(unit.step.operation, "weights", ()))
-    return any(kind_of(part).kernels(part) for part in unit.parts.steps)
-
-
-def _activation(unit, consumers):
-    """The output of a layer, or of what normalizes it and acts on each of its entries after it."""
-    (output,) = unit.step.outputs
-    while not _activates(unit):
-        following = consumers.get(output, ())
-        if len(following) != 1 or _has_weights(following[0]):
-            break
-        if not (_activates(following[0]) or _normalizes(following[0])):
-            break
-        (unit,) = following
-        (output,) = unit.step.outputs
-    return output
-
-
-def _activates(unit):
-    return any(kind_of(part).role in ("gate", "curved") for part in unit.parts.steps)
-
-
-def _normalizes(unit):
-    return isinstance(unit.step.operation, keras.layers.BatchNormalization)
+    return has_kernels(unit.step)

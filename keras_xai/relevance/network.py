@@ -6,6 +6,7 @@ from typing import Any, final
 import keras
 from keras import ops, tree
 
+from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import strip_probabilities
 from keras_xai.graph.trace import in_order, operation_class, trace
@@ -152,7 +153,7 @@ class Network:
         }
 
     def _unit(self, step):
-        parts = expand(_graph_of(step))
+        parts = expand(alone(step))
         passed = any(keras.backend.is_float_dtype(spec.dtype) for spec in step.input_specs)
         stripped = strip_probabilities(parts) if self.graph.outputs == step.outputs else parts
         if stripped.outputs != parts.outputs:
@@ -177,13 +178,6 @@ class Network:
 
 
 _RANDOM = "it draws random numbers in training, within a layer that relevance passes part by part; make it a layer of its own"
-
-
-def _graph_of(step):
-    """The graph of one step."""
-    names = tuple(step.path for _ in step.outputs)
-    specs = list(step.input_specs), list(step.output_specs)
-    return Graph(step.inputs, step.outputs, step.input_specs, step.output_specs, names, *specs, steps=(step,))
 
 
 def _run(graph, values, training):

@@ -1,0 +1,40 @@
+"""What is called the activation of a layer."""
+
+from keras import layers
+
+from keras_xai.graph.split import alone
+from keras_xai.graph.steps import Graph, Step
+from keras_xai.kinds.expansion import expand, kind_of
+
+
+def activated(graph: Graph, step: Step) -> Step:
+    """The step after which the output of a layer is its activation.
+
+    That is the layer itself if an activation function is part of it or none follows it, else the batch normalization and the
+    activation function that follow it, as long as nothing else takes what is in between.
+
+    Args:
+        graph: The graph.
+        step: A step of one output.
+    """
+    while not _bends(step):
+        (output,) = step.outputs
+        consumers = [other for other in graph.steps if output in other.inputs]
+        if len(consumers) != 1 or output in graph.outputs or len(consumers[0].outputs) != 1:
+            break
+        (following,) = consumers
+        normalizes = isinstance(following.operation, layers.BatchNormalization)
+        if has_kernels(following) or not (normalizes or _bends(following)):
+            break
+        step = following
+    return step
+
+
+def has_kernels(step: Step) -> bool:
+    """Whether a step, or a step that it is made of, multiplies its input by weights, entries of the one with those of the other."""
+    return any(kind_of(part).kernels(part) for part in expand(alone(step)).steps)
+
+
+def _bends(step):
+    """Whether a step acts on single entries other than by one line."""
+    return any(kind_of(part).role in ("gate", "curved") for part in expand(alone(step)).steps)

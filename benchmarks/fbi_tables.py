@@ -36,7 +36,9 @@ def fragment(found: dict, options) -> str:
             if (data, arm, options.seeds[0]) in found
         }
         title = "Digits on black" if data == "plain" else "Digits on textures"
-        lines += ["", f"## {title}", "", *training(arms), "", *explanations(arms, textured=data == "textured")]
+        textured = data == "textured"
+        lines += ["", f"## {title}", "", *training(arms), "", *explanations(arms, textured=textured)]
+        lines += ["", *against_the_control(arms, textured=textured)]
         if data == "plain":
             lines += ["", *table_1(arms)]
     return "\n".join([*lines, "", "Made by `python benchmarks/fbi_mnist.py`.", ""])
@@ -108,12 +110,9 @@ def table_1(arms) -> list[str]:
 
 def explanations(arms, *, textured) -> list[str]:
     """Deletion and insertion, and where the attribution lies."""
-    figures = {
-        "mass": "share of the positive attribution on the digit",
-        "rank": "share of the highest attributions on the digit",
-    }
-    if not textured:
-        figures = {"deletion": "deletion, less is better", "insertion": "insertion, more is better"}
+    figures = {"deletion": "deletion, less is better", "insertion": "insertion, more is better"}
+    if textured:
+        figures = {"mass": "share of the positive attribution on the digit", "rank": "share of the highest attributions on it"}
     rows = []
     for figure, title in figures.items():
         rows += ["", _header(title, METHODS)]
@@ -129,6 +128,42 @@ def explanations(arms, *, textured) -> list[str]:
         "can do anything about but by what it makes of incomplete images.",
         *rows,
     ]
+
+
+def against_the_control(arms, *, textured) -> list[str]:
+    """What the FBI loss does that a penalty on the activations does not."""
+    compared = [arm for arm in arms if arm.endswith(" sum")]
+    if "activations L1" not in arms or not compared:
+        return []
+    figures: dict[str, tuple[Callable, int]] = {
+        "test accuracy, %": (lambda run: run["accuracy"], 2),
+        "penalty": (lambda run: run["penalty"]["z mean"], 3),
+        "Hoyer sparsity": (_sparsity, 3),
+    }
+    for method in ("gradient x input", "integrated gradients"):
+        for figure in ("mass", "rank") if textured else ("deletion", "insertion", "rank"):
+            figures[f"{figure}, {method}"] = (_explanation(method, figure), 3)
+    rows = [_header("arm, less the control", list(figures))]
+    for arm in compared:
+        cells = [
+            _difference([column(run) for run in arms[arm]], [column(run) for run in arms["activations L1"]], digits)
+            for column, digits in figures.values()
+        ]
+        rows.append(_row(arm, *cells))
+    return [
+        "The arms whose penalty acts, less the control `activations L1` of the same seed: what asking for relevance does beyond making "
+        "activations small. *Rank* and *mass* are shares of the attribution that lie on the digit.",
+        "",
+        *rows,
+    ]
+
+
+def _sparsity(run):
+    return float(np.mean([figures["hoyer"] for figures in run["activations"].values()]))
+
+
+def _explanation(method, figure):
+    return lambda run: run["explanations"][method][figure]
 
 
 def _header(first: str, names: Sequence[str]) -> str:

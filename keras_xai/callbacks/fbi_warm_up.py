@@ -20,7 +20,7 @@ class FBIWarmUp(keras.callbacks.Callback):
     section 3.2, where the penalty counts from the moment when the validation accuracy is above 70 %.
 
     Args:
-        monitor: Name of a figure in the training's history; `None` to go by `epoch` alone.
+        monitor: Name of a loss or compiled metric in the training's history; `None` to go by `epoch` alone.
         threshold: Number that it has to pass.
         mode: `"max"` if it has to be above the threshold, `"min"` if below, `"auto"` to tell by the name.
         epoch: Epoch, counted from 0, from which the penalty is on at the latest; `None` for none.
@@ -28,7 +28,8 @@ class FBIWarmUp(keras.callbacks.Callback):
 
     Raises:
         ValueError: If an argument is not one of these. When training begins: if the model is not an `FBIModel`, if a figure of
-            validation data is monitored and there are none, or if the training's history will lack it.
+            validation data is monitored and there are none, or if it is none of the losses and compiled metrics, and so cannot
+            be known to be in the history.
 
     Example:
 

@@ -100,7 +100,8 @@ class FBIModel(keras.Model):
         """
         self.current_weight.assign(self.weight if on else 0.0)
         self.latched.assign(float(for_good))
-        self.make_train_function()
+        if self.train_function is not None:
+            self.make_train_function()
 
     @property
     def layer_penalties(self) -> dict[str, float]:

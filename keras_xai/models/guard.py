@@ -5,6 +5,7 @@ from typing import final
 
 import keras
 import numpy as np
+from keras import ops
 
 
 @final
@@ -15,7 +16,8 @@ class Guard(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.model.make_train_function()
-        self._kept = self.model.plain_model.get_weights()
+        on = ops.convert_to_numpy(self.model.current_weight) > 0
+        self._kept = self.model.plain_model.get_weights() if on else None
         self._stopped = False
 
     def on_train_batch_end(self, batch, logs=None):

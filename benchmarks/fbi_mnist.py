@@ -33,6 +33,7 @@ from keras_xai.callbacks import FBIWarmUp, activation_statistics
 from keras_xai.features import activations
 from keras_xai.losses import fbi_penalty
 from keras_xai.models import FBIModel
+from keras_xai.report import activations_plot
 
 NUM_VALIDATION = 5_000
 NUM_EXPLAINED = 200  # test images in figures about explanations
@@ -91,6 +92,8 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"\n{text}")
     if options.output:
         (options.output / "fbi_mnist.md").write_text(text, encoding="utf-8")
+        if options.models:
+            draw(data["plain"], options.models).savefig(options.output / "fbi_filters.png", dpi=110)
 
 
 def parse(arguments):
@@ -223,6 +226,18 @@ def with_sums(model, shares):
         if layer.name in shares:
             x = SumOfActivations(layer.name, shares[layer.name])(x)
     return keras.Model(model.inputs, x), [TurnOn()]
+
+
+def draw(data, folder):
+    """Figure 2 of the paper: the first three convolutions' filters for a 7, in two trainings and the control."""
+    arms = {"conventional": "none", "FBI, z label sum": "z label sum", "control": "activations L1"}
+    x, y = data["test"]
+    seven = x[y == 7][:1]
+    paths = list(CONVOLUTIONS)[:3]
+    maps = {
+        title: activations(keras.saving.load_model(folder / f"plain {arm}.keras"), seven, paths) for title, arm in arms.items()
+    }
+    return activations_plot(maps)
 
 
 def measured_penalties(model, x, y):

@@ -104,6 +104,11 @@ class FBIModel(keras.Model):
             self.make_train_function()
 
     @property
+    def computes_penalty(self) -> bool:
+        """Whether the step that was compiled last computes the penalty."""
+        return self._is_on
+
+    @property
     def layer_penalties(self) -> dict[str, float]:
         """The penalty of each layer, by path, in the epoch that runs or ran last; all 0 while it is off."""
         return self._terms.of_each()

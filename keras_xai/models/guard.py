@@ -5,7 +5,6 @@ from typing import final
 
 import keras
 import numpy as np
-from keras import ops
 
 
 @final
@@ -16,12 +15,12 @@ class Guard(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.model.make_train_function()
-        on = ops.convert_to_numpy(self.model.current_weight) > 0
-        self._kept = self.model.plain_model.get_weights() if on else None
+        self._kept = self.model.plain_model.get_weights()
         self._stopped = False
 
     def on_train_batch_end(self, batch, logs=None):
-        self._check(logs)
+        if self.model.computes_penalty:
+            self._check(logs)
 
     def on_epoch_end(self, epoch, logs=None):
         if self._stopped:

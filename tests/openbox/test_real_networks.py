@@ -40,7 +40,7 @@ def _resident_memory():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory in use from /proc")
-@pytest.mark.parametrize("load", [_squeezenet, _mobilenet])
+@pytest.mark.parametrize("load", [_squeezenet, pytest.param(_mobilenet, marks=pytest.mark.slow)])
 def test_top_five_classes_of_a_pretrained_network(load, data_folder):
     before = _resident_memory()
     model, x = load(data_folder)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import scipy.ndimage
-import scipy.stats
 import tensorflow as tf
 from scipy.integrate import trapezoid
 
@@ -140,15 +139,6 @@ def relevance_rank(attribution: np.ndarray, masks: np.ndarray) -> np.ndarray:
     above, tied = values > last, values == last
     drawn = _share(size - above.sum(axis=1), tied.sum(axis=1))
     return _share(np.sum(above & masks, axis=1) + drawn * np.sum(tied & masks, axis=1), size)
-
-
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """The mean, and the half-width of its 95 % confidence interval by Student's t, of independent runs: NaN if there is but one."""
-    values = np.asarray(values, "float64")
-    if len(values) < 2:
-        return float(values.mean()), float("nan")
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean()), float(scipy.stats.t.ppf(0.975, len(values) - 1) * error)
 
 
 # At most a few models, which are kept alive by what is compiled for them. Weights may change after that, layers may not.

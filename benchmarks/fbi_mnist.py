@@ -26,7 +26,7 @@ import keras
 import numpy as np
 from fbi_tables import fragment
 from keras import layers, ops
-from mnist import mnist_arrays
+from mnist import NUM_VALIDATION, mnist_arrays
 from runs import Runs
 
 from keras_xai.callbacks import FBIWarmUp, activation_statistics
@@ -35,7 +35,6 @@ from keras_xai.losses import fbi_penalty
 from keras_xai.models import FBIModel
 from keras_xai.report import activations_plot
 
-NUM_VALIDATION = 5_000
 NUM_EXPLAINED = 200  # test images in figures about explanations
 NUM_MEASURED = 1_000  # test images in figures about activations
 CONVOLUTIONS = {"conv1": 16, "conv2": 16, "conv3": 32, "conv4": 32, "conv5": 64}
@@ -128,7 +127,7 @@ def split(textured, options) -> dict:
     chosen = np.r_[: options.images, len(x) - NUM_VALIDATION : len(x)]
     x, y = (x[chosen] / 255).astype("float32"), y[chosen].astype("int32")
     x_test, y_test = (x_test / 255).astype("float32"), y_test.astype("int32")
-    masks = x_test > 0.25
+    masks = x_test > fbi_figures.INK
     if textured:
         x, _ = fbi_figures.textured(x, seed=1)
         x_test, masks = fbi_figures.textured(x_test, seed=2)

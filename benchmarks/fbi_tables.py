@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from fbi_figures import interval
+from runs import interval
 
 # Table 1 of the paper: conventional training, training with the FBI loss.
 PAPER = {
@@ -45,33 +45,23 @@ def fragment(found: dict, options) -> str:
 
 
 def training(arms) -> list[str]:
-    """Accuracy, penalty, sparsity and time."""
-
-    def over_convolutions(name):
-        return lambda run: float(np.mean([figures[name] for figures in run["activations"].values()]))
-
-    columns: dict[str, Callable] = {
-        "test accuracy, %": lambda run: run["accuracy"],
-        "penalty, z mean": lambda run: run["penalty"]["z mean"],
-        "Hoyer sparsity": over_convolutions("hoyer"),
-        "skewness": over_convolutions("skewness"),
-        "dead filters": lambda run: float(sum(figures["dead_filters"] for figures in run["activations"].values())),
-    }
+    """Accuracy, penalty and sparsity."""
+    base_accuracy, base_penalty = [run["accuracy"] for run in arms["none"]], [run["penalty"]["z mean"] for run in arms["none"]]
     rows = [
         _header("arm", ["test accuracy, %", "difference", "penalty", "change", "Hoyer sparsity", "skewness", "dead filters"])
     ]
     for arm, runs in arms.items():
-        accuracy, penalty, hoyer, skewness, dead = ([column(run) for run in runs] for column in columns.values())
-        before = [columns["test accuracy, %"](run) for run in arms["none"]], [run["penalty"]["z mean"] for run in arms["none"]]
+        accuracy, penalty = [run["accuracy"] for run in runs], [run["penalty"]["z mean"] for run in runs]
+        dead = [sum(figures["dead_filters"] for figures in run["activations"].values()) for run in runs]
         rows.append(
             _row(
                 arm,
                 _show(accuracy, 2),
-                "" if arm == "none" else _difference(accuracy, before[0], 2),
+                "" if arm == "none" else _difference(accuracy, base_accuracy, 2),
                 _show(penalty, 3),
-                "" if arm == "none" else f"{100 * (np.mean(penalty) / np.mean(before[1]) - 1):+.0f} %",
-                _show(hoyer, 3),
-                _show(skewness, 2),
+                "" if arm == "none" else f"{100 * (np.mean(penalty) / np.mean(base_penalty) - 1):+.0f} %",
+                _show([_over_convolutions("hoyer")(run) for run in runs], 3),
+                _show([_over_convolutions("skewness")(run) for run in runs], 2),
                 _show(dead, 1),
             )
         )
@@ -138,7 +128,7 @@ def against_the_control(arms, *, textured) -> list[str]:
     figures: dict[str, tuple[Callable, int]] = {
         "test accuracy, %": (lambda run: run["accuracy"], 2),
         "penalty": (lambda run: run["penalty"]["z mean"], 3),
-        "Hoyer sparsity": (_sparsity, 3),
+        "Hoyer sparsity": (_over_convolutions("hoyer"), 3),
     }
     for method in ("gradient x input", "integrated gradients"):
         for figure in ("mass", "rank") if textured else ("deletion", "insertion", "rank"):
@@ -158,8 +148,8 @@ def against_the_control(arms, *, textured) -> list[str]:
     ]
 
 
-def _sparsity(run):
-    return float(np.mean([figures["hoyer"] for figures in run["activations"].values()]))
+def _over_convolutions(name):
+    return lambda run: float(np.mean([figures[name] for figures in run["activations"].values()]))
 
 
 def _explanation(method, figure):

@@ -6,6 +6,8 @@ import pathlib
 import keras
 import numpy as np
 
+NUM_VALIDATION = 5_000  # of the images for training, the last
+
 
 def mnist_arrays() -> list[np.ndarray]:
     """Images and labels for training, images and labels for the test, as they are stored.

@@ -4,11 +4,9 @@ from collections.abc import Iterable
 
 import keras
 import numpy as np
-from mnist import mnist_arrays
+from mnist import NUM_VALIDATION, mnist_arrays
 
 from keras_xai.layers import RBMDense
-
-NUM_VALIDATION = 5_000
 
 
 def mnist() -> dict[str, tuple[np.ndarray, np.ndarray]]:

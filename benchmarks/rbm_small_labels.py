@@ -18,9 +18,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the 
 
 import keras
 import numpy as np
-import scipy.stats
 from rbm_runs import mnist, network
-from runs import Runs
+from runs import Runs, interval
 
 from keras_xai.pretraining import ContrastiveDivergence, pretrain
 
@@ -133,17 +132,11 @@ def fragment(found, counts, options) -> str:
         cells = [f"{count:,}", f"{TRAINING[count][0]}", f"{base.mean():.2f}"]
         for arm in RULES:
             accuracy = np.array([found[arm, count, seed] for seed in range(options.seeds)])
-            cells.append(f"{accuracy.mean():.2f} ({interval(accuracy - base)})")
+            gain, half = interval(accuracy - base)
+            shown = f"{gain:+.2f}" + (f" ± {half:.2f}" if np.isfinite(half) else "")
+            cells.append(f"{accuracy.mean():.2f} ({shown})")
         lines.append(f"| {' | '.join([*cells, PUBLISHED.get(count, '')])} |")
     return "\n".join([*lines, "", "Made by `python benchmarks/rbm_small_labels.py`.", ""])
-
-
-def interval(gains):
-    """Mean and confidence interval."""
-    if len(gains) < 2:
-        return f"{gains.mean():+.2f}"
-    half = scipy.stats.t.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / np.sqrt(len(gains))
-    return f"{gains.mean():+.2f} ± {half:.2f}"
 
 
 if __name__ == "__main__":

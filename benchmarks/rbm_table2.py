@@ -22,7 +22,8 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
 
 import keras
-from rbm_runs import NUM_VALIDATION, Checks, mnist, network
+from mnist import NUM_VALIDATION
+from rbm_runs import Checks, mnist, network
 from runs import Runs
 
 from keras_xai.pretraining import ContrastiveDivergence, Hybrid, ReconstructionError, pretrain

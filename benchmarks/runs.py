@@ -1,8 +1,11 @@
-"""Finished runs of a benchmark, kept in a file."""
+"""Finished runs of a benchmark, kept in a file, and what several of them tell."""
 
 import json
 import pathlib
 from collections.abc import Callable
+
+import numpy as np
+import scipy.stats
 
 
 class Runs:
@@ -28,3 +31,12 @@ class Runs:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"settings": settings, "results": results}) + "\n")
         return results
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """The mean, and the half-width of its 95 % confidence interval by Student's t, of independent runs: NaN if there is but one."""
+    values = np.asarray(values, "float64")
+    if len(values) < 2:
+        return float(values.mean()), float("nan")
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean()), float(scipy.stats.t.ppf(0.975, len(values) - 1) * error)

@@ -29,7 +29,12 @@ from keras_xai.report import Page, activations_plot
 ARMS = {"conventional": "as usual", "FBI": "with the FBI loss", "activations": "with a penalty on activations"}
 COLORS = {"conventional": "#555555", "FBI": "#ee6677", "activations": "#4477aa"}
 CONVOLUTIONS = {"conv1": 16, "conv2": 16, "conv3": 32}
-STATISTICS = {"maximum": "maximum", "skewness": "skewness", "hoyer": "Hoyer sparsity", "dead_filters": "dead filters"}
+STATISTICS = {  # title, and how numbers are written
+    "maximum": ("maximum", ".2f"),
+    "skewness": ("skewness", ".2f"),
+    "hoyer": ("Hoyer sparsity", ".3f"),
+    "dead_filters": ("dead filters", ".0f"),
+}
 
 
 def main(arguments: list[str] | None = None) -> dict[str, float]:
@@ -216,8 +221,7 @@ def table(runs):
         ("FBI penalty (sum)", *(f"{run['penalty']:.1f}" for run in runs.values())),
     ]
     for path in CONVOLUTIONS:
-        for name, title in STATISTICS.items():
-            form = ".0f" if name == "dead_filters" else ".3f" if name == "hoyer" else ".2f"
+        for name, (title, form) in STATISTICS.items():
             rows.append((f"{path}: {title}", *(f"{run['statistics'][path][name]:{form}}" for run in runs.values())))
     return header, rows
 

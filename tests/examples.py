@@ -1,4 +1,4 @@
-"""Example scripts as modules."""
+"""Example scripts and modules of benchmarks as modules."""
 
 import importlib.util
 import pathlib
@@ -6,7 +6,16 @@ import pathlib
 
 def load_example(name):
     """The module of `examples/<name>.py`."""
-    spec = importlib.util.spec_from_file_location(name, pathlib.Path(__file__).parents[1] / "examples" / f"{name}.py")
+    return _load("examples", name)
+
+
+def load_benchmark(name):
+    """The module of `benchmarks/<name>.py`."""
+    return _load("benchmarks", name)
+
+
+def _load(folder, name):
+    spec = importlib.util.spec_from_file_location(name, pathlib.Path(__file__).parents[1] / folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

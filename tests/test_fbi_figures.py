@@ -1,18 +1,14 @@
-"""The figures of `benchmarks/fbi_figures.py`, where they are known."""
-
-import importlib.util
-import pathlib
+"""The figures of `benchmarks/fbi_figures.py`, and the intervals of `benchmarks/runs.py`, where they are known."""
 
 import keras
 import numpy as np
 import pytest
 import scipy.stats
 
-SPEC = importlib.util.spec_from_file_location(
-    "fbi_figures", pathlib.Path(__file__).parents[1] / "benchmarks" / "fbi_figures.py"
-)
-figures = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(figures)
+from tests.examples import load_benchmark
+
+figures = load_benchmark("fbi_figures")
+runs = load_benchmark("runs")
 
 
 @pytest.fixture(scope="module")
@@ -214,8 +210,8 @@ def test_relevance_rank_counts(masks):
 
 def test_interval_is_that_of_scipy():
     values = np.random.default_rng(0).normal(3, 2, 7)
-    mean, half = figures.interval(values)
+    mean, half = runs.interval(values)
     low, high = scipy.stats.t.interval(0.95, len(values) - 1, values.mean(), scipy.stats.sem(values))
     assert (mean - half, mean + half) == pytest.approx((low, high))
-    assert figures.interval([1.0, 1.0]) == (1.0, 0.0)
-    assert figures.interval([2.0])[0] == 2.0 and np.isnan(figures.interval([2.0])[1])
+    assert runs.interval([1.0, 1.0]) == (1.0, 0.0)
+    assert runs.interval([2.0])[0] == 2.0 and np.isnan(runs.interval([2.0])[1])

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.features.activations import batches, channel_axis, graph_to, program
+from keras_xai.features.activations import channel_axis, graph_to, program
+from keras_xai.graph.inputs import batches
 from keras_xai.graph.summary import SummaryWriter
 
 

@@ -1,8 +1,6 @@
 """The outputs of layers, for samples."""
 
-import dataclasses
-import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -11,8 +9,8 @@ from keras import layers as keras_layers
 from keras import ops
 
 from keras_xai.graph.gradient import compiled
-from keras_xai.graph.inputs import check_verbose, checked, is_dataset, progress
-from keras_xai.graph.split import run
+from keras_xai.graph.inputs import batches, check_verbose, progress
+from keras_xai.graph.split import run, up_to
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import unchanged
@@ -111,13 +109,11 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
     several = [path for path, step in chosen.items() if len(step.outputs) != 1]
     if several:
         raise ValueError(f"Expected layers that have one output. Received: {several}.")
-    last = max(graph.steps.index(step) for step in chosen.values())
-    return dataclasses.replace(
+    return up_to(
         graph,
-        outputs=tuple(step.outputs[0] for step in chosen.values()),
-        output_specs=tuple(step.output_specs[0] for step in chosen.values()),
-        output_names=tuple(chosen),
-        steps=graph.steps[: last + 1],
+        [step.outputs[0] for step in chosen.values()],
+        [step.output_specs[0] for step in chosen.values()],
+        list(chosen),
     )
 
 
@@ -144,31 +140,6 @@ def program(graph: Graph, function: Callable[[str, Any], Any] = lambda path, val
     return lambda batch: dict(zip(graph.output_names, inner(list(batch)), strict=True))
 
 
-def batches(x: Any, graph: Graph, batch_size: int) -> tuple[int | None, Iterator[list[np.ndarray]]]:
-    """Samples batch by batch, as lists of arrays in the dtypes of the model's inputs.
-
-    Args:
-        x: Arrays in the structure of the model's inputs, or a dataset of batches.
-        graph: The model's graph.
-        batch_size: Samples in a batch, where there are arrays.
-
-    Returns:
-        The number of batches, `None` for a dataset that does not know, and an iterator over them.
-
-    Raises:
-        ValueError: If `batch_size` is not a whole number of at least 1, or the samples do not fit the model. For a dataset,
-            when the batch is read.
-    """
-    if not (isinstance(batch_size, int) and batch_size >= 1):
-        raise ValueError(f"Expected `batch_size` to be a whole number of at least 1. Received: batch_size={batch_size!r}")
-    if is_dataset(x):
-        count = operator.length_hint(x, -1)
-        return (count if count >= 0 else None), _read(x, graph)
-    arrays = _typed(checked(x, graph), graph)
-    starts = range(0, len(arrays[0]), batch_size)
-    return len(starts), ([array[start : start + batch_size] for array in arrays] for start in starts)
-
-
 def channel_axis(operation: keras.Operation) -> int:
     """The axis of the channels in the output of a layer: the last, unless the layer was told otherwise."""
     convolution = _convolution(operation)
@@ -176,20 +147,6 @@ def channel_axis(operation: keras.Operation) -> int:
         return -1
     # Counted from the end: a wrapper such as `TimeDistributed` adds axes in front.
     return -1 - convolution.rank if convolution else 1
-
-
-def _read(dataset, graph):
-    """The batches of a dataset, which is not kept."""
-    empty = True
-    for element in map(dataset.__getitem__, range(len(dataset))) if isinstance(dataset, keras.utils.PyDataset) else dataset:
-        empty = False
-        yield _typed(checked(element[0] if isinstance(element, tuple) else element, graph), graph)
-    if empty:
-        raise ValueError("Expected at least one batch. Received: a dataset without elements.")
-
-
-def _typed(arrays, graph):
-    return [array.astype(spec.dtype, copy=False) for array, spec in zip(arrays, graph.input_specs, strict=True)]
 
 
 def _convolution(operation):

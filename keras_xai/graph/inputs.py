@@ -1,5 +1,6 @@
 """Checks and batches what users hand in: arrays, tensors, datasets."""
 
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,15 +69,55 @@ class Samples:
                 yield [array[start : start + self.batch_size] for array in self._arrays]
             return
         self._read.clear()
-        for element in self._dataset:
-            self._read.append(self.check(_inputs_in(element)))
+        for batch in _read(self._dataset, self._graph):
+            self._read.append(_in_float64(batch))
             yield self._read[-1]
-        if not self._read:
-            raise ValueError(_EMPTY)
 
     def check(self, x: Any) -> list[np.ndarray]:
         """The inputs as a flat list of arrays of the right type, or an error that says what is wrong with them."""
-        return [array.astype("float64", copy=False) for array in checked(x, self._graph)]
+        return _in_float64(checked(x, self._graph))
+
+
+def _in_float64(arrays):
+    return [array.astype("float64", copy=False) for array in arrays]
+
+
+def _read(dataset, graph):
+    """The batches of a dataset, checked; it is not kept."""
+    empty = True
+    for element in map(dataset.__getitem__, range(len(dataset))) if isinstance(dataset, keras.utils.PyDataset) else dataset:
+        empty = False
+        yield checked(_inputs_in(element), graph)
+    if empty:
+        raise ValueError(_EMPTY)
+
+
+def batches(x: Any, graph: Graph, batch_size: int) -> tuple[int | None, Iterator[list[np.ndarray]]]:
+    """Samples batch by batch, as lists of arrays in the dtypes of the model's inputs.
+
+    Args:
+        x: Arrays in the structure of the model's inputs, or a dataset of batches.
+        graph: The model's graph.
+        batch_size: Samples in a batch, where there are arrays.
+
+    Returns:
+        The number of batches, `None` for a dataset that does not know, and an iterator over them.
+
+    Raises:
+        ValueError: If `batch_size` is not a whole number of at least 1, or the samples do not fit the model. For a dataset,
+            when the batch is read.
+    """
+
+    def typed(arrays):
+        return [array.astype(spec.dtype, copy=False) for array, spec in zip(arrays, graph.input_specs, strict=True)]
+
+    check_count("batch_size", batch_size)
+    if is_dataset(x):
+        count = operator.length_hint(x, -1)
+        return (count if count >= 0 else None), map(typed, _read(x, graph))
+    arrays = typed(checked(x, graph))
+    starts = range(0, len(arrays[0]), batch_size)
+    return len(starts), ([array[start : start + batch_size] for array in arrays] for start in starts)
 
 
 def checked(x: Any, graph: Graph) -> list[np.ndarray]:
@@ -168,6 +209,17 @@ def is_dataset(x: Any) -> bool:
 def packed(arrays: list, graph: Graph) -> Any:
     """Arrays, one for each input of a graph, in the structure of its inputs: alone where there is one input."""
     return arrays[0] if len(arrays) == 1 else tree.pack_sequence_as(graph.input_structure, arrays)
+
+
+def check_count(name: str, value: Any) -> None:
+    """Refuses what is not a whole number of at least 1.
+
+    Args:
+        name: The argument.
+        value: Its value.
+    """
+    if not (isinstance(value, int) and value >= 1):
+        raise ValueError(f"Expected `{name}` to be a whole number of at least 1. Received: {name}={value!r}")
 
 
 def check_verbose(verbose: Any) -> None:

@@ -1,7 +1,9 @@
-"""Cuts a graph in two at a layer."""
+"""Parts of graphs."""
 
 import dataclasses
 from collections.abc import Sequence
+
+import keras
 
 from keras_xai.graph.steps import Graph, Step
 
@@ -29,7 +31,7 @@ def split(graph: Graph, path: str) -> tuple[Graph, Graph]:
             f"Expected a layer through which all of the model's output passes. Received: '{path}', beside which the output also "
             f"depends on the model's input by way of {around[:3]}. Choose a layer after the branches have come together."
         )
-    before = _up_to(graph, step.outputs, step.output_specs, (path,))
+    before = up_to(graph, step.outputs, step.output_specs, (path,))
     after = dataclasses.replace(
         graph,
         inputs=step.outputs,
@@ -50,7 +52,29 @@ def upstream(graph: Graph, step: Step) -> Graph:
     Returns:
         A graph of the same inputs, whose outputs are the step's inputs.
     """
-    return _up_to(graph, step.inputs, step.input_specs, tuple(spec.name for spec in step.input_specs))
+    return up_to(graph, step.inputs, step.input_specs, tuple(spec.name for spec in step.input_specs))
+
+
+def up_to(graph: Graph, outputs: Sequence[int], specs: Sequence[keras.KerasTensor], names: Sequence[str]) -> Graph:
+    """The part of a graph that computes other tensors than its outputs.
+
+    Args:
+        graph: The graph.
+        outputs: Identifiers of the tensors.
+        specs: `keras.KerasTensor` of each.
+        names: What each is called.
+
+    Returns:
+        A graph of the same inputs, whose outputs these tensors are.
+    """
+    return dataclasses.replace(
+        graph,
+        outputs=tuple(outputs),
+        output_specs=tuple(specs),
+        output_names=tuple(names),
+        output_structure=list(specs),
+        steps=_needed(graph, outputs, graph.inputs),
+    )
 
 
 def alone(step: Step) -> Graph:
@@ -80,12 +104,6 @@ def run(graph: Graph, inputs: Sequence) -> list:
     for step in graph.steps:
         values.update(zip(step.outputs, step(*(values[i] for i in step.inputs)), strict=True))
     return [values[i] for i in graph.outputs]
-
-
-def _up_to(graph, outputs, specs, names):
-    """The graph that ends in other tensors."""
-    steps = _needed(graph, outputs, graph.inputs)
-    return dataclasses.replace(graph, outputs=outputs, output_specs=specs, output_names=names, steps=steps)
 
 
 def _needed(graph, outputs, known):

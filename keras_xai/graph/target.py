@@ -1,6 +1,5 @@
 """What is explained: which score of the model, before the softmax or sigmoid that turns scores into probabilities."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.split import up_to
+from keras_xai.graph.steps import Graph
 from keras_xai.graph.trace import operation_class
 
 
@@ -19,20 +19,24 @@ def strip_probabilities(graph: Graph) -> Graph:
         graph: A graph whose fused activations have been split off.
     """
     producer = {identifier: step for step in graph.steps for identifier in step.outputs}
-    outputs = []
-    specs = []
-    for identifier, spec in zip(graph.outputs, graph.output_specs, strict=True):
-        if identifier in producer and _gives_probabilities(producer[identifier]):
-            identifier = producer[identifier].inputs[0]
-        outputs.append(identifier)
-        specs.append(spec)
-    needed = set(outputs)
-    steps: list[Step] = []
-    for step in reversed(graph.steps):
-        if needed & set(step.outputs):
-            needed |= set(step.inputs)
-            steps.insert(0, step)
-    return dataclasses.replace(graph, outputs=tuple(outputs), output_specs=tuple(specs), steps=tuple(steps))
+    outputs = [
+        producer[identifier].inputs[0] if identifier in producer and _gives_probabilities(producer[identifier]) else identifier
+        for identifier in graph.outputs
+    ]
+    return up_to(graph, outputs, graph.output_specs, graph.output_names)
+
+
+def link_of(whole: Graph, stripped: Graph) -> str | None:
+    """What turns the scores into the output: `"softmax"`, `"sigmoid"`, or `None` where they are the output.
+
+    Args:
+        whole: A graph of one output.
+        stripped: The same without the softmax or sigmoid that it may end in.
+    """
+    if whole.outputs == stripped.outputs:
+        return None
+    (last,) = (step for step in whole.steps if whole.outputs[0] in step.outputs)
+    return "sigmoid" if isinstance(last.operation, operation_class(ops.sigmoid)) else "softmax"
 
 
 def _gives_probabilities(step) -> bool:

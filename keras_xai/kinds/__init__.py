@@ -1,7 +1,7 @@
 """What each Keras layer means. A new layer is one `register` call; nothing else changes."""
 
 from keras_xai.kinds import affine, composite, gate, merge, select, shape, smooth  # noqa: F401  they fill the registry
-from keras_xai.kinds.activated import activated, has_kernels
+from keras_xai.kinds.activated import activated
 from keras_xai.kinds.affine import Affine, AffineWithActivation, TimesConstant
 from keras_xai.kinds.composite import Composite
 from keras_xai.kinds.expansion import expand, kind_of, refusals
@@ -32,7 +32,6 @@ __all__ = [
     "UnsupportedLayerError",
     "activated",
     "expand",
-    "has_kernels",
     "kind_of",
     "refusals",
     "register",

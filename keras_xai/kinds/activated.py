@@ -24,14 +24,14 @@ def activated(graph: Graph, step: Step) -> Step:
             break
         (following,) = consumers
         normalizes = isinstance(following.operation, layers.BatchNormalization)
-        if has_kernels(following) or not (normalizes or _bends(following)):
+        if _has_kernels(following) or not (normalizes or _bends(following)):
             break
         step = following
     return step
 
 
-def has_kernels(step: Step) -> bool:
-    """Whether a step, or a step that it is made of, multiplies its input by weights, entries of the one with those of the other."""
+def _has_kernels(step):
+    """Whether a step multiplies its input by weights."""
     return any(kind_of(part).kernels(part) for part in expand(alone(step)).steps)
 
 

@@ -67,13 +67,13 @@ def check_labels(y: Any, classes: int) -> None:
     if len(y.shape) == 2 and y.shape[1] == classes > 1:
         if y.dtype.kind not in "fiub" or not np.isfinite(y).all() or y.min() < 0:
             raise ValueError(
-                "Expected rows of finite numbers that are not negative, such as one-hot labels. "
-                f"Received: labels of dtype {y.dtype}" + (f" from {y.min()} to {y.max()}." if y.dtype.kind in "fiub" else ".")
+                f"Expected rows of finite numbers that are not negative, such as one-hot labels. Received: {_described(y)}."
             )
         return
     last = max(classes, 2) - 1
     if y.dtype.kind not in "fiub" or not np.isfinite(y).all() or (y != np.floor(y)).any() or y.min() < 0 or y.max() > last:
-        raise ValueError(
-            f"Expected whole numbers from 0 to {last} as labels. Received: labels of dtype {y.dtype}"
-            + (f" from {y.min()} to {y.max()}." if y.dtype.kind in "fiub" else ".")
-        )
+        raise ValueError(f"Expected whole numbers from 0 to {last} as labels. Received: {_described(y)}.")
+
+
+def _described(y):
+    return f"labels of dtype {y.dtype}" + (f" from {y.min()} to {y.max()}" if y.dtype.kind in "fiub" else "")

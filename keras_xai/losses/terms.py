@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from keras_xai.kinds import activated, has_kernels
+from keras_xai.kinds import activated, kind_of
 from keras_xai.relevance import Network
 
 
@@ -30,12 +30,13 @@ def terms_of(network: Network, paths: Sequence[str] | None = None) -> dict[str, 
         if keras.backend.is_float_dtype(spec.dtype)
     }
     known = dict(terms)
-    inner = _before_others_with_weights(network)
+    weighted = {unit for unit in network.units if _has_weights(unit)}
+    inner = _before_any_of(weighted, network)
     for unit in network.units:
         path, spec = unit.step.path, unit.step.output_specs[0]
         if keras.backend.is_float_dtype(spec.dtype):
-            known[path] = (activated(graph, unit.step) if _has_weights(unit) else unit.step).outputs[0]
-        if unit in inner and _has_weights(unit):
+            known[path] = (activated(graph, unit.step) if unit in weighted else unit.step).outputs[0]
+        if unit in inner & weighted:
             terms[path] = known[path]
     if paths is not None:
         return {path: _chosen(path, known, network) for path in dict.fromkeys(paths)}
@@ -60,14 +61,14 @@ def _chosen(path, known, network):
     return known[path]
 
 
-def _before_others_with_weights(network):
-    """The units behind which there is another one with weights, on the way to the scores."""
+def _before_any_of(units, network):
+    """The units behind which there is another one of `units`, on the way to the scores."""
     wanted: set[int] = set()
     inner = set()
     for unit in reversed(network.units):
         if wanted.intersection(unit.step.outputs):
             inner.add(unit)
-        if unit in inner or _has_weights(unit):
+        if unit in inner or unit in units:
             wanted.update(unit.step.inputs)
     return inner
 
@@ -75,4 +76,4 @@ def _before_others_with_weights(network):
 def _has_weights(unit):
     if not unit.passed:  # a table that integers are looked up in, the first to give numbers
         return any(len(weight.shape) > 1 for weight in getattr(unit.step.operation, "weights", ()))
-    return has_kernels(unit.step)
+    return any(kind_of(part).kernels(part) for part in unit.parts.steps)

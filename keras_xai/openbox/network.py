@@ -11,9 +11,9 @@ import numpy as np
 from keras import ops, tree
 
 from keras_xai.graph.split import run, split
-from keras_xai.graph.steps import Graph, Step
-from keras_xai.graph.target import strip_probabilities
-from keras_xai.graph.trace import operation_class, trace
+from keras_xai.graph.steps import Step
+from keras_xai.graph.target import link_of, strip_probabilities
+from keras_xai.graph.trace import trace
 from keras_xai.graph.view import arithmetic, borrow
 from keras_xai.kinds import UnsupportedLayerError, expand, kind_of, refusals
 
@@ -89,7 +89,7 @@ class PiecewiseNetwork:
                 f"Received: an output of shape {self.graph.output_specs[0].shape}. Give the model's input a fixed shape."
             )
         self.num_outputs = math.prod(shape)
-        self.link = _link(whole, graph)
+        self.link = link_of(whole, graph)
         self._weights = model.weights
 
     def fingerprint(self) -> int:
@@ -152,14 +152,6 @@ def _position(output, names):
     if output in names:
         return names.index(output)
     raise ValueError(f"Expected `output` to be one of {list(names)} or an index. Received: output={output!r}")
-
-
-def _link(whole: Graph, stripped: Graph) -> str | None:
-    """The function that ends `whole` and not `stripped`."""
-    if whole.outputs == stripped.outputs:
-        return None
-    (last,) = (step for step in whole.steps if whole.outputs[0] in step.outputs)
-    return "sigmoid" if isinstance(last.operation, operation_class(ops.sigmoid)) else "softmax"
 
 
 def _widest_dtype(model, graph):

@@ -9,9 +9,8 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from keras_xai.graph.inputs import checked, first_batch, is_dataset, packed
+from keras_xai.graph.inputs import check_count, checked, first_batch, is_dataset, packed
 from keras_xai.graph.steps import Graph
-from keras_xai.pretraining.checks import check_count
 from keras_xai.pretraining.plan import Stage
 
 

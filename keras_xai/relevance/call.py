@@ -85,8 +85,13 @@ def backward(calls: Sequence[Call], messages: dict[int, Any], pull: Callable[[Ca
             continue
         full = [ops.zeros_like(y) if message is None else message for message, y in zip(arrived, each.outputs, strict=True)]
         for identifier, message in zip(each.sources, pull(each, full), strict=True):
-            if message is not None:
-                messages[identifier] = messages[identifier] + message if identifier in messages else message
+            deliver(messages, identifier, message)
+
+
+def deliver(messages: dict[int, Any], identifier: int, message: Any) -> None:
+    """Adds a message, or none, to what has come to a tensor."""
+    if message is not None:
+        messages[identifier] = messages[identifier] + message if identifier in messages else message
 
 
 def _on_sources(step):

@@ -8,11 +8,11 @@ from keras import ops, tree
 
 from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Graph, Step
-from keras_xai.graph.target import strip_probabilities
-from keras_xai.graph.trace import in_order, operation_class, trace
+from keras_xai.graph.target import link_of, strip_probabilities
+from keras_xai.graph.trace import in_order, trace
 from keras_xai.graph.view import unchanged
 from keras_xai.kinds import Kind, Problem, UnsupportedLayerError, expand, kind_of
-from keras_xai.relevance.call import Call, backward, call, sources_of
+from keras_xai.relevance.call import Call, backward, call, deliver, sources_of
 from keras_xai.relevance.rules import Rule
 from keras_xai.relevance.signs import nonnegative_tensors
 
@@ -143,9 +143,7 @@ class Network:
             within = {inner: messages[outer] for outer, inner in ends if outer in messages}
             backward(run.calls[unit], within, lambda each, arrived: self._rule.pull(each, arrived, self._nonnegative))
             for identifier in sources_of(unit.step):
-                if identifier in within:
-                    met = identifier in messages
-                    messages[identifier] = messages[identifier] + within[identifier] if met else within[identifier]
+                deliver(messages, identifier, within.get(identifier))
         return {
             identifier: self._rule.relevance(run.values[identifier], message)
             for identifier, message in messages.items()
@@ -157,8 +155,7 @@ class Network:
         passed = any(keras.backend.is_float_dtype(spec.dtype) for spec in step.input_specs)
         stripped = strip_probabilities(parts) if self.graph.outputs == step.outputs else parts
         if stripped.outputs != parts.outputs:
-            (last,) = (part for part in parts.steps if part.outputs == parts.outputs)
-            self.ends_in_sigmoid = isinstance(last.operation, operation_class(ops.sigmoid))
+            self.ends_in_sigmoid = link_of(parts, stripped) == "sigmoid"
             if not stripped.steps:
                 (self.score,) = stripped.outputs
             return Unit(step, stripped, passed and bool(stripped.steps), divided=bool(stripped.steps))

@@ -4,7 +4,20 @@ import importlib
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("callbacks", "features", "graph", "kinds", "layers", "losses", "models", "openbox", "pretraining", "report")
+_SUBPACKAGES = (
+    "attribution",
+    "callbacks",
+    "features",
+    "graph",
+    "kinds",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "openbox",
+    "pretraining",
+    "report",
+)
 
 __all__ = list(_SUBPACKAGES)
 

@@ -65,8 +65,8 @@ class Samples:
 
     def __iter__(self) -> Iterator[list[np.ndarray]]:
         if self._arrays is not None:
-            for start in range(0, len(self._arrays[0]), self.batch_size):
-                yield [array[start : start + self.batch_size] for array in self._arrays]
+            for part in rows(len(self._arrays[0]), self.batch_size):
+                yield [array[part] for array in self._arrays]
             return
         self._read.clear()
         for batch in _read(self._dataset, self._graph):
@@ -116,8 +116,8 @@ def batches(x: Any, graph: Graph, batch_size: int) -> tuple[int | None, Iterator
         count = operator.length_hint(x, -1)
         return (count if count >= 0 else None), map(typed, _read(x, graph))
     arrays = typed(checked(x, graph))
-    starts = range(0, len(arrays[0]), batch_size)
-    return len(starts), ([array[start : start + batch_size] for array in arrays] for start in starts)
+    parts = rows(len(arrays[0]), batch_size)
+    return len(parts), ([array[part] for array in arrays] for part in parts)
 
 
 def checked(x: Any, graph: Graph) -> list[np.ndarray]:
@@ -209,6 +209,11 @@ def is_dataset(x: Any) -> bool:
 def packed(arrays: list, graph: Graph) -> Any:
     """Arrays, one for each input of a graph, in the structure of its inputs: alone where there is one input."""
     return arrays[0] if len(arrays) == 1 else tree.pack_sequence_as(graph.input_structure, arrays)
+
+
+def rows(count: int, batch_size: int) -> list[slice]:
+    """Slices of at most `batch_size` that make up `count` rows."""
+    return [slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
 
 
 def check_count(name: str, value: Any) -> None:

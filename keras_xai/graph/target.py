@@ -1,7 +1,7 @@
 """What is explained: which score of the model, before the softmax or sigmoid that turns scores into probabilities."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, final
 
 import keras
 import numpy as np
@@ -46,6 +46,73 @@ def _gives_probabilities(step) -> bool:
     return isinstance(operation, operation_class(ops.sigmoid))
 
 
+@final
+class Target:
+    """Which score of each sample is explained: checked, and ready for a compiled program.
+
+    Args:
+        target: As in `resolve_target`.
+        names: Of the model's outputs.
+        shapes: Of the model's outputs, `(n, classes)` each; the first entry is not looked at.
+        num_samples: How many samples there are.
+
+    Attributes:
+        indices: An integer array `(n,)` for each output that counts: a class for each sample, -1 for its highest score. That of
+            an output that is explained by a callable is not used.
+
+    Raises:
+        ValueError: If an index is out of range, the number of indices is not the number of samples, an output is not known, or
+            none is chosen where there are several.
+    """
+
+    def __init__(self, target: Any, names: Sequence[str], shapes: Sequence[Sequence[int | None]], num_samples: int):
+        self._by_name = len(names) > 1
+        choices = _by_output(target, names) if self._by_name else {names[0]: target}
+        self._positions = [list(names).index(name) for name in choices]
+        self._names = list(choices)
+        self._functions = [choice if callable(choice) else None for choice in choices.values()]
+        self.indices = [
+            _indices(choice, shapes[position], num_samples)
+            for choice, position in zip(choices.values(), self._positions, strict=True)
+        ]
+
+    @property
+    def key(self) -> tuple:
+        """Equal for two targets for which one compiled program will do."""
+        return tuple(zip(self._positions, self._functions, strict=True))
+
+    def choose(self, outputs: Sequence, indices: Sequence) -> tuple[Any, list]:
+        """The explained score of each sample and the classes that it is the score of.
+
+        Args:
+            outputs: Tensors, the model's outputs.
+            indices: Integer tensors `(n,)`, of samples out of `indices`.
+
+        Returns:
+            A tensor `(n,)`, the sum over the outputs that count, and integer tensors as `indices`, the highest score found.
+        """
+        total, found = 0, []
+        for position, function, index in zip(self._positions, self._functions, indices, strict=True):
+            scores = outputs[position]
+            if function is not None:
+                total = total + _called(function, scores)
+            else:
+                index = ops.where(index < 0, ops.cast(ops.argmax(scores, axis=-1), "int32"), ops.cast(index, "int32"))
+                picked = ops.one_hot(index, scores.shape[-1], dtype="bool")
+                total = total + ops.sum(ops.where(picked, scores, ops.zeros_like(scores)), axis=-1)
+            found.append(index)
+        return total, found
+
+    def described(self, indices: Sequence[np.ndarray]) -> Any:
+        """What has been explained: an integer array `(n,)` or a callable; a dict of these by output's name where there are several.
+
+        Args:
+            indices: As `choose` returns them, of all samples.
+        """
+        chosen = [index if function is None else function for function, index in zip(self._functions, indices, strict=True)]
+        return dict(zip(self._names, chosen, strict=True)) if self._by_name else chosen[0]
+
+
 def resolve_target(target: Any, scores: Any) -> Any:
     """The one score of each sample that is explained.
 
@@ -70,39 +137,60 @@ def resolve_target(target: Any, scores: Any) -> Any:
     >>> np.array(resolve_target([0, 1], scores)).tolist()
     [1.0, 3.0]
     """
+    named = dict(scores) if isinstance(scores, Mapping) else {"output": scores}
     if isinstance(scores, Mapping):
-        return _resolve_outputs(target, scores)
-    if callable(target):
-        value = target(scores)
-        if len(value.shape) != 1:
-            raise ValueError(
-                "A callable `target` must map the scores to one value per sample, a tensor of shape (n,). "
-                f"Received a result of shape {tuple(value.shape)} for scores of shape {tuple(scores.shape)}."
-            )
-        return value
-    if target is None:
-        return ops.max(scores, axis=-1)
-    indices = np.asarray(target)
+        target = _by_output(target, list(named))
+    outputs = list(named.values())
+    resolved = Target(
+        target if len(outputs) > 1 or not isinstance(scores, Mapping) else target[next(iter(named))],
+        list(named),
+        [output.shape for output in outputs],
+        outputs[0].shape[0],
+    )
+    return resolved.choose(outputs, resolved.indices)[0]
+
+
+def _called(function, scores):
+    value = function(scores)
+    if len(value.shape) != 1:
+        raise ValueError(
+            "A callable `target` must map the scores to one value per sample, a tensor of shape (n,). "
+            f"Received a result of shape {tuple(value.shape)} for scores of shape {tuple(scores.shape)}."
+        )
+    return value
+
+
+def _indices(choice, shape, num_samples):
+    """A class for each sample, -1 where the highest score decides."""
+    if callable(choice):
+        return np.zeros(num_samples, "int32")
+    if len(shape) != 2:
+        raise ValueError(
+            "Expected a callable `target`, which maps the scores to one value per sample, for an output that has not the shape "
+            f"(n, classes). Received: target={choice!r} for an output of shape {tuple(shape)}."
+        )
+    if choice is None:
+        return np.full(num_samples, -1, "int32")
+    indices = np.asarray(choice)
     if indices.dtype.kind not in "iu" or indices.ndim > 1:
         raise ValueError(
             "Expected `target` to be None, an integer class index, one index per sample, or a callable. "
-            f"Received: target={target!r}"
+            f"Received: target={choice!r}"
         )
-    num_samples, num_classes = scores.shape
     if indices.ndim == 1 and len(indices) != num_samples:
         raise ValueError(f"Expected one target per sample, {num_samples} of them. Received: {len(indices)} targets.")
-    if indices.size and (indices.min() < 0 or indices.max() >= num_classes):
-        raise ValueError(f"Expected target indices from 0 to {num_classes - 1}. Received: target={target!r}")
-    picked = ops.one_hot(np.broadcast_to(indices, (num_samples,)), num_classes, dtype=scores.dtype)
-    return ops.sum(ops.where(picked > 0, scores, 0), axis=-1)
+    if indices.size and (indices.min() < 0 or indices.max() >= shape[-1]):
+        raise ValueError(f"Expected target indices from 0 to {shape[-1] - 1}. Received: target={choice!r}")
+    return np.array(np.broadcast_to(indices, (num_samples,)), "int32")
 
 
-def _resolve_outputs(target, scores):
+def _by_output(target, names):
+    """A target by output, of a model of several."""
     if not isinstance(target, Mapping):
         raise ValueError(
-            f"The model has the outputs {list(scores)}: choose by a dict from output name to target. Received: target={target!r}"
+            f"The model has the outputs {list(names)}: choose by a dict from output name to target. Received: target={target!r}"
         )
-    unknown = [name for name in target if name not in scores]
+    unknown = [name for name in target if name not in names]
     if unknown or not target:
-        raise ValueError(f"Expected output names out of {list(scores)}. Received: {list(target)}")
-    return sum(resolve_target(choice, scores[name]) for name, choice in target.items())
+        raise ValueError(f"Expected output names out of {list(names)}. Received: {list(target)}")
+    return target

@@ -1,10 +1,15 @@
 """Layers borrowed from a user's model: the same weights, another activation or arithmetic."""
 
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import keras
+import numpy as np
+from keras import ops, tree
 from keras.src.backend import AutocastScope
+
+from keras_xai.graph.steps import Graph, Step
 
 
 def borrow(layer: keras.layers.Layer, *, dtype: str | None = None, activation: Callable | None = None) -> keras.layers.Layer:
@@ -45,3 +50,29 @@ def arithmetic(dtype: str) -> Iterator[None]:
     """Within it, variables are read in `dtype` and no variable, loss or random seed of any layer is changed."""
     with unchanged(), AutocastScope(dtype):
         yield
+
+
+def widest_dtype(graph: Graph, variables: Iterable) -> str:
+    """The widest type among variables and a graph's inputs; half precision is computed in float32."""
+    dtypes = {variable.dtype for variable in variables} | {spec.dtype for spec in graph.input_specs}
+    return "float64" if "float64" in dtypes else "float32"
+
+
+def in_dtype(graph: Graph, dtype: str) -> Graph:
+    """The graph with its layers, and the floating-point constants of their calls, in `dtype`; to be run inside `arithmetic`."""
+    return dataclasses.replace(graph, steps=tuple(_step_in_dtype(step, dtype) for step in graph.steps))
+
+
+def _step_in_dtype(step: Step, dtype: str) -> Step:
+    if isinstance(step.operation, keras.Layer):
+        step = dataclasses.replace(step, operation=borrow(step.operation, dtype=dtype))
+    arguments = tree.map_structure(lambda leaf: _constant_in_dtype(leaf, dtype), step.arguments)
+    return dataclasses.replace(step, arguments=arguments)
+
+
+def _constant_in_dtype(leaf, dtype):
+    if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
+        return leaf.astype(dtype)
+    if ops.is_tensor(leaf) and keras.backend.is_float_dtype(leaf.dtype):
+        return ops.cast(leaf, dtype)
+    return leaf

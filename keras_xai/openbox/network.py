@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
-from keras import ops, tree
+from keras import ops
 
 from keras_xai.graph.split import run, split
 from keras_xai.graph.steps import Step
 from keras_xai.graph.target import link_of, strip_probabilities
 from keras_xai.graph.trace import trace
-from keras_xai.graph.view import arithmetic, borrow
+from keras_xai.graph.view import arithmetic, in_dtype, widest_dtype
 from keras_xai.kinds import UnsupportedLayerError, expand, kind_of, refusals
 
 
@@ -79,9 +78,9 @@ class PiecewiseNetwork:
                 "the model before the first of them, `keras.Model(model.inputs, layer.input)`, or, for a layer that is piecewise "
                 "linear, say so with `keras_xai.kinds.register`.",
             )
-        self.dtype = dtype or _widest_dtype(model, graph)
-        self.graph = dataclasses.replace(graph, steps=tuple(_in_dtype(step, self.dtype) for step in graph.steps))
-        self.front = front and dataclasses.replace(front, steps=tuple(_in_dtype(step, self.dtype) for step in front.steps))
+        self.dtype = dtype or widest_dtype(graph, model.variables)
+        self.graph = in_dtype(graph, self.dtype)
+        self.front = front and in_dtype(front, self.dtype)
         shape = self.graph.output_specs[0].shape[1:]
         if None in shape:
             raise ValueError(
@@ -152,25 +151,3 @@ def _position(output, names):
     if output in names:
         return names.index(output)
     raise ValueError(f"Expected `output` to be one of {list(names)} or an index. Received: output={output!r}")
-
-
-def _widest_dtype(model, graph):
-    """The widest type among weights and inputs; half precision is computed in float32."""
-    dtypes = {variable.dtype for variable in model.variables} | {spec.dtype for spec in graph.input_specs}
-    return "float64" if "float64" in dtypes else "float32"
-
-
-def _in_dtype(step: Step, dtype: str) -> Step:
-    """The step with its layer, and the floating-point constants of its call, in `dtype`."""
-    if isinstance(step.operation, keras.Layer):
-        step = dataclasses.replace(step, operation=borrow(step.operation, dtype=dtype))
-    arguments = tree.map_structure(lambda leaf: _constant_in_dtype(leaf, dtype), step.arguments)
-    return dataclasses.replace(step, arguments=arguments)
-
-
-def _constant_in_dtype(leaf, dtype):
-    if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
-        return leaf.astype(dtype)
-    if ops.is_tensor(leaf) and keras.backend.is_float_dtype(leaf.dtype):
-        return ops.cast(leaf, dtype)
-    return leaf

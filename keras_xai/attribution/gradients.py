@@ -1,0 +1,156 @@
+"""Derivatives of scores by what a model is fed with, or by the vectors that its tokens become."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from keras_xai.attribution.scores import Scores
+from keras_xai.graph.gradient import folded, record
+from keras_xai.graph.target import Target
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Derivative:
+    """The explained scores of a batch, and their derivatives.
+
+    Attributes:
+        score: Tensor `(n,)`.
+        indices: The classes that are explained.
+        gradients: A tensor for each entry of the model, of the entry's shape.
+    """
+
+    score: Any
+    indices: list
+    gradients: list
+
+
+@final
+class Entries:
+    """What a score is differentiated by: real inputs themselves, and of tokens the vectors that an `Embedding` makes of them.
+
+    Args:
+        scores: The model's scores.
+        method: Name of the method, for errors.
+
+    Attributes:
+        identifiers: Of the tensors, one for each input of the model.
+
+    Raises:
+        ValueError: If an input of whole numbers goes elsewhere than into one `Embedding`.
+    """
+
+    def __init__(self, scores: Scores, method: str):
+        self._scores = scores
+        self._embedded = [not keras.backend.is_float_dtype(spec.dtype) for spec in scores.graph.input_specs]
+        self.identifiers = [
+            self._entry(identifier, spec, method) if embedded else identifier
+            for identifier, spec, embedded in zip(scores.graph.inputs, scores.graph.input_specs, self._embedded, strict=True)
+        ]
+
+    def _entry(self, identifier, spec, method):
+        # Padding is found by comparing tokens, which has no derivative: what counts is what turns them into real numbers.
+        tokens, real = {identifier}, []
+        for step in self._scores.graph.steps:
+            if tokens & set(step.inputs):
+                if any(keras.backend.is_float_dtype(output.dtype) for output in step.output_specs):
+                    real.append(step)
+                elif keras.backend.is_int_dtype(step.output_specs[0].dtype):
+                    tokens.update(step.outputs)
+        if len(real) != 1 or not isinstance(real[0].operation, layers.Embedding):
+            raise ValueError(
+                f"{method} needs an input to differentiate by: real numbers, or tokens that go into one `Embedding`. Received: the "
+                f"input '{spec.name}' of dtype {spec.dtype}, which goes into {[step.path for step in real]}. Give the input a "
+                "floating-point dtype, or use a method that asks for scores only, such as LIME."
+            )
+        return real[0].outputs[0]
+
+    def points(self, inputs: Sequence) -> list:
+        """The entries of a batch; to be called, as all that follows, within a compiled program."""
+        if not any(self._embedded):
+            return list(inputs)
+        values = self._scores.run(inputs, until=self.identifiers)
+        return [values[identifier] for identifier in self.identifiers]
+
+    def score(self, points: Sequence, inputs: Sequence, indices: Sequence, target: Target) -> tuple[Any, list]:
+        """The explained scores `(n,)` at points, and the classes that they are of.
+
+        Args:
+            points: Tensors in place of the entries of `inputs`.
+            inputs: The samples; padding is told by their tokens.
+            indices: The classes.
+            target: What is explained.
+        """
+        known = dict(zip(self.identifiers, points, strict=True))
+        return target.choose(self._scores.outputs(self._scores.run(inputs, known=known)), indices)
+
+    def derivative(self, points: Sequence, inputs: Sequence, indices: Sequence, target: Target) -> Derivative:
+        """The explained scores at points, and their derivatives by them; arguments as for `score`."""
+        chosen: list = []
+
+        def score(points):
+            value, chosen[:] = self.score(points, inputs, indices, target)
+            return [value]
+
+        recording = record(score, points)
+        (value,) = recording.outputs
+        gradients = recording.pull([ops.ones_like(value)])
+        return Derivative(
+            value, chosen, [ops.zeros_like(x) if g is None else g for g, x in zip(gradients, points, strict=True)]
+        )
+
+    def folded(self, values: Sequence) -> list:
+        """Values at the entries as values of the inputs: what falls on a token's vector is added up."""
+        return [ops.sum(each, axis=-1) if embedded else each for each, embedded in zip(values, self._embedded, strict=True)]
+
+    def magnitudes(self, values: Sequence) -> list:
+        """Values at the entries as values of the inputs: the length of what falls on a token's vector."""
+        return [
+            ops.sqrt(ops.sum(ops.square(each), axis=-1)) if embedded else each
+            for each, embedded in zip(values, self._embedded, strict=True)
+        ]
+
+
+def total(values: Sequence) -> Any:
+    """The sum `(n,)` of all values of each sample, those of all inputs."""
+    return sum(ops.sum(each, axis=tuple(range(1, len(each.shape)))) for each in values)
+
+
+def weighted_sum(
+    derivative: Callable[[list, Any], Derivative], points: Callable[[Any], list], weights: Any, like: Sequence
+) -> list:
+    """The sum of gradients at many points of each sample, several points of each in the model at a time.
+
+    Args:
+        derivative: Maps points `(per * n, ...)`, one tensor for each entry, and `per` to their derivatives.
+        points: Maps the numbers `(per,)` of points to tensors `(per, n, ...)`, one for each entry.
+        weights: Tensor `(steps, per)`: the weight of each point, `per` of them at a time.
+        like: The entries, tensors `(n, ...)`.
+
+    Returns:
+        A tensor `(n, ...)` for each entry.
+    """
+    steps, per = ops.shape(weights)[0], ops.shape(weights)[1]
+
+    def add(step, sums):
+        found = points(step * per + ops.arange(per, dtype="int32"))
+        flat = [ops.reshape(each, (-1, *entry.shape[1:])) for each, entry in zip(found, like, strict=True)]
+        gradients = derivative(flat, per).gradients
+        apart = [ops.reshape(g, ops.shape(each)) for g, each in zip(gradients, found, strict=True)]
+        return [
+            so_far + ops.tensordot(ops.cast(weights[step], each.dtype), each, axes=1)
+            for so_far, each in zip(sums, apart, strict=True)
+        ]
+
+    return folded(add, steps, [ops.zeros_like(entry) for entry in like])
+
+
+def in_steps(weights: np.ndarray, num_samples: int, batch_size: int) -> np.ndarray:
+    """Weights of points `(points,)` as `weighted_sum` takes them, so that no more than `batch_size` rows are in the model."""
+    per = max(1, batch_size // num_samples)
+    steps = -(-len(weights) // per)
+    per = -(-len(weights) // steps)  # no more than needed, so that hardly any point is there for nothing
+    return np.pad(weights, (0, steps * per - len(weights))).reshape(steps, per)

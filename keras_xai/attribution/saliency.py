@@ -1,0 +1,90 @@
+"""The gradient, and the gradient times the input."""
+
+from typing import final
+
+from keras_xai.attribution.gradients import Entries, total
+from keras_xai.attribution.method import Method, Part
+
+
+@final
+class Saliency(Method):
+    """The derivative of the score by each entry of the input: where a small change would move the score, and which way.
+
+    One forward and one backward pass. The sign is kept; its absolute value, or the largest of a pixel's channels, is what the
+    source draws. The gradient of an `Embedding` is that by the token's vector, of which the length is given.
+
+    Source: [Simonyan et al., 2013](https://arxiv.org/abs/1312.6034), section 3.
+
+    Args:
+        model: As for every method, see `Method`.
+        batch_size: Samples in the model at a time.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import Saliency
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_initializer="ones")])
+    >>> explanation = Saliency(model)(np.ones((4, 3)), target=1)
+    >>> explanation.values[0].tolist(), explanation.target.tolist()
+    ([1.0, 1.0, 1.0], [1, 1, 1, 1])
+    """
+
+    def _prepare(self, target):
+        entries = Entries(self._scores, type(self).__name__)
+
+        def gradient(inputs, indices):
+            derivative = entries.derivative(entries.points(inputs), inputs, indices, target)
+            return entries.magnitudes(derivative.gradients), derivative.indices
+
+        program = self._scores.program(target, gradient)
+
+        def explain(batch):
+            values, indices = program(batch.inputs, batch.indices)
+            return Part(values, indices, gap=None, passes=2 * len(batch.numbers))
+
+        return explain
+
+
+@final
+class GradientTimesInput(Method):
+    """The derivative of the score by each entry of the input, times the entry.
+
+    In a network of affine layers without biases, ReLUs and max poolings the values add up to the score. `gap` is what they lack
+    to do so: what biases, and activations that are no straight line through zero, add.
+
+    One forward and one backward pass.
+
+    Source: [Shrikumar et al., 2016](https://arxiv.org/abs/1605.01713).
+
+    Args:
+        model: As for every method, see `Method`.
+        batch_size: Samples in the model at a time.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import GradientTimesInput
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, use_bias=False, kernel_initializer="ones")])
+    >>> explanation = GradientTimesInput(model)(np.array([[1.0, 2.0, 3.0]]), target=1)
+    >>> explanation.values.tolist(), explanation.gap.tolist()
+    ([[1.0, 2.0, 3.0]], [0.0])
+    """
+
+    def _prepare(self, target):
+        entries = Entries(self._scores, type(self).__name__)
+
+        def products(inputs, indices):
+            points = entries.points(inputs)
+            derivative = entries.derivative(points, inputs, indices, target)
+            values = entries.folded([x * gradient for x, gradient in zip(points, derivative.gradients, strict=True)])
+            return values, derivative.indices, derivative.score - total(values)
+
+        program = self._scores.program(target, products)
+
+        def explain(batch):
+            values, indices, gap = program(batch.inputs, batch.indices)
+            return Part(values, indices, gap, passes=2 * len(batch.numbers))
+
+        return explain

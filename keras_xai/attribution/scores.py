@@ -1,0 +1,154 @@
+"""The scores of a model as functions that can be run, resumed at a layer, and differentiated."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xai.graph.gradient import compiled
+from keras_xai.graph.inputs import rows
+from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.target import Target, strip_probabilities
+from keras_xai.graph.trace import trace
+from keras_xai.graph.view import arithmetic, in_dtype, widest_dtype
+from keras_xai.kinds import expand
+
+
+@final
+class Scores:
+    """The scores of a model: what becomes probabilities in a final softmax or sigmoid, or its outputs where nothing does.
+
+    Half precision is computed in float32, in which gradients do not vanish and sums of many terms keep their digits. The weights
+    are the model's own and read anew at each run; nothing in the model is changed by one.
+
+    Args:
+        model: A built Sequential or functional model.
+
+    Attributes:
+        graph: The model as simple steps, fused activations split off and a final softmax or sigmoid left out.
+        dtype: The floating-point type of all arithmetic.
+        name: The model's name.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If it is not built, or subclassed.
+    """
+
+    def __init__(self, model: keras.Model):
+        self._whole = trace(model)
+        graph = strip_probabilities(expand(self._whole))
+        self.dtype = widest_dtype(graph, model.variables)
+        self.graph: Graph = in_dtype(graph, self.dtype)
+        self.name = model.name
+
+    @property
+    def signature(self) -> list[tuple]:
+        """Shape and dtype of each input, for `keras_xai.graph.gradient.compiled`; the number of samples is open."""
+        return [((None, *spec.shape[1:]), self.input_dtype(spec)) for spec in self.graph.input_specs]
+
+    def input_dtype(self, spec: keras.KerasTensor) -> str:
+        """The type in which an input is computed with: whole numbers stay what they are."""
+        return self.dtype if keras.backend.is_float_dtype(spec.dtype) else spec.dtype
+
+    def typed(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Arrays, one for each input, in the types in which they are computed with."""
+        return [
+            np.asarray(array).astype(self.input_dtype(spec), copy=False)
+            for array, spec in zip(arrays, self.graph.input_specs, strict=True)
+        ]
+
+    def target(self, target: Any, num_samples: int) -> Target:
+        """A checked target, see `keras_xai.graph.resolve_target`."""
+        shapes = [spec.shape for spec in self._whole.output_specs]
+        return Target(target, self.graph.output_names, shapes, num_samples)
+
+    def find(self, path: str) -> Step:
+        """The step at which the output of a layer is there, its fused activation included.
+
+        Args:
+            path: The layer's path, `"backbone/conv5"`.
+
+        Raises:
+            ValueError: If there is no such layer, or it has not one output; the message lists near paths.
+        """
+        layer = self._whole.find(path)
+        within = [step for step in self.graph.steps if step.path == path or step.path.startswith(f"{path}.")]
+        if len(layer.outputs) != 1 or not within:
+            raise ValueError(
+                f"Expected a layer that has one output and comes before the scores. Received: '{path}' ({type(layer.operation).__name__})."
+            )
+        return within[-1]
+
+    def run(self, inputs: Sequence, *, until: Sequence[int] = (), known: Mapping[int, Any] | None = None) -> dict[int, Any]:
+        """The tensors of a forward pass by identifier; to be called within a compiled program.
+
+        Args:
+            inputs: One tensor for each input of the model.
+            until: Identifiers of tensors after which nothing needs to be computed; the model's outputs by default.
+            known: Tensors by identifier that are not computed but taken from here.
+        """
+        values = dict(zip(self.graph.inputs, inputs, strict=True)) | dict(known or {})
+        with arithmetic(self.dtype):
+            for step in _needed(self.graph.steps, until or self.graph.outputs, values):
+                found = step(*(values[identifier] for identifier in step.inputs))
+                values.update((each, value) for each, value in zip(step.outputs, found, strict=True) if each not in values)
+        return values
+
+    def outputs(self, values: Mapping[int, Any]) -> list:
+        """The scores among the tensors of a forward pass, one tensor for each output of the model."""
+        return [values[identifier] for identifier in self.graph.outputs]
+
+    def program(self, target: Target, function: Callable, *more: Any) -> Callable:
+        """Compiles a function of a batch: of its inputs, its classes, and more.
+
+        Args:
+            target: What is explained; its `indices` are the classes.
+            function: Maps the list of inputs, the list of classes and what else there is to a nest of tensors.
+            *more: Signature of each further argument.
+        """
+        return compiled(function, [self.signature, [((None,), "int32") for _ in target.indices], *more])
+
+    def evaluator(self, target: Target, batch_size: int) -> Callable[[Sequence, Sequence], np.ndarray]:
+        """The explained score of any number of samples, never more than `batch_size` of them at a time in the model.
+
+        Args:
+            target: What is explained.
+            batch_size: Samples in a forward pass.
+
+        Returns:
+            A function that maps arrays, one for each input of the model, and class indices, one array for each of
+            `target.indices`, to an array `(n,)`.
+        """
+
+        def score(inputs, indices):
+            return target.choose(self.outputs(self.run(inputs)), indices)[0]
+
+        program = self.program(target, score)
+
+        def evaluate(inputs, indices):
+            chunks = rows(len(inputs[0]), batch_size)
+            parts = [program([x[part] for x in self.typed(inputs)], [i[part] for i in indices]) for part in chunks]
+            return np.concatenate([ops.convert_to_numpy(part) for part in parts])
+
+        return evaluate
+
+    def predictor(self, target: Target) -> Callable[[Sequence, Sequence], list]:
+        """A compiled function that fills in the predicted classes, where an index is -1: of a batch, `(inputs, indices)`."""
+
+        def predicted(inputs, indices):
+            return target.choose(self.outputs(self.run(inputs)), indices)[1]
+
+        return self.program(target, predicted)
+
+
+def _needed(steps, wanted, known):
+    """The steps that lead from what is known to what is wanted."""
+    missing = set(wanted) - set(known)
+    needed = []
+    for step in reversed(steps):
+        if missing & set(step.outputs):
+            missing |= set(step.inputs) - set(known)
+            needed.append(step)
+    return reversed(needed)

@@ -1,0 +1,3 @@
+"""Whether an explanation can be trusted, in numbers."""
+
+__all__: list[str] = []

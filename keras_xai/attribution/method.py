@@ -129,6 +129,11 @@ class Method(abc.ABC):
         )
 
     @property
+    def variables(self) -> tuple:
+        """The variables of the model."""
+        return self._scores.variables
+
+    @property
     def label(self) -> str:
         """What explanations say that they are made by."""
         return type(self).__name__

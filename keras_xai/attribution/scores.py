@@ -30,6 +30,7 @@ class Scores:
         graph: The model as simple steps, fused activations split off and a final softmax or sigmoid left out.
         dtype: The floating-point type of all arithmetic.
         name: The model's name.
+        variables: The model's variables.
 
     Raises:
         TypeError: If `model` is not a Keras model.
@@ -42,6 +43,7 @@ class Scores:
         self.dtype = widest_dtype(graph, model.variables)
         self.graph: Graph = in_dtype(graph, self.dtype)
         self.name = model.name
+        self.variables = tuple(model.variables)
 
     @property
     def signature(self) -> list[tuple]:

@@ -2,9 +2,13 @@
 
 import pathlib
 from collections.abc import Mapping
-from typing import final
+from typing import TYPE_CHECKING, final
 
+import numpy as np
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @final
@@ -29,6 +33,23 @@ class SummaryWriter:
         with self._writer.as_default(), tf.summary.record_if(True):
             for tag, value in values.items():
                 tf.summary.scalar(tag, value, step=step)
+
+    def figure(self, tag: str, figure: "Figure", step: int) -> None:
+        """Writes a picture.
+
+        Args:
+            tag: Its name.
+            figure: A matplotlib figure.
+            step: Where it is on the slider.
+        """
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba())[np.newaxis, ..., :3]
+        with self._writer.as_default(), tf.summary.record_if(True):
+            tf.summary.image(tag, pixels, step=step)
+        self._writer.flush()
 
     def close(self) -> None:
         """Closes the file."""

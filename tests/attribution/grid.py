@@ -1,0 +1,158 @@
+"""Every attribution method on every sort of model, and which cells are errors on purpose: the one place that says so.
+
+`test_conformance.py` checks each cell, and the documentation draws the table.
+"""
+
+import dataclasses
+import pathlib
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_xai import attribution
+
+NUM_SAMPLES = 9
+_RNG = np.random.default_rng(0)
+_IMAGES = _RNG.normal(size=(NUM_SAMPLES, 8, 8, 1)).astype("float32")
+_TABLE = _RNG.normal(size=(NUM_SAMPLES, 3)).astype("float32")
+_SERIES = _RNG.normal(size=(NUM_SAMPLES, 16, 1)).astype("float32")
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A sort of model.
+
+    Attributes:
+        title: Of its column in the table.
+        build: Makes the model.
+        x: Samples.
+        layer: The layer that methods look at that look at one.
+        target: What is explained.
+    """
+
+    title: str
+    build: Callable[[], keras.Model]
+    x: Any
+    layer: str = "conv2"
+    target: Any = 1
+
+
+def _body(x):
+    x = layers.Conv2D(4, 3, activation="relu", name="conv1")(x)
+    x = layers.MaxPooling2D()(x)
+    x = layers.Conv2D(5, 2, activation="relu", name="conv2")(x)
+    return layers.GlobalAveragePooling2D(name="pool")(x)
+
+
+def _sequential():
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(4, 3, activation="relu", name="conv1"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(5, 2, activation="relu", name="conv2"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(4),
+        ]
+    )
+
+
+def _functional(activation=None, units=4):
+    x = keras.Input((8, 8, 1))
+    y = layers.Conv2D(4, 3, padding="same", name="conv1")(x)
+    y = layers.ReLU()(layers.BatchNormalization()(y))
+    z = layers.Conv2D(4, 3, padding="same", activation="relu", name="side")(y)
+    y = layers.Conv2D(4, 3, activation="relu", name="conv2")(layers.Add()([y, z]))
+    return keras.Model(x, layers.Dense(units, activation=activation, name="head")(layers.GlobalAveragePooling2D()(y)))
+
+
+def _nested():
+    x = keras.Input((8, 8, 1))
+    backbone = keras.Model(x, _body(x), name="backbone")
+    return keras.Sequential([keras.Input((8, 8, 1)), backbone, layers.Dense(4, activation="softmax")])
+
+
+def _reloaded():
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.keras"
+        _functional("softmax").save(path)
+        return keras.models.load_model(path)
+
+
+def _several_inputs():
+    image, table = keras.Input((8, 8, 1), name="image"), keras.Input((3,), name="table")
+    joined = layers.Concatenate()([_body(image), layers.Dense(4, activation="relu")(table)])
+    return keras.Model({"image": image, "table": table}, layers.Dense(4)(joined))
+
+
+def _several_outputs():
+    x = keras.Input((8, 8, 1))
+    y = _body(x)
+    outputs = {
+        "kind": layers.Dense(4, activation="softmax", name="kind_head")(y),
+        "size": layers.Dense(2, activation="softmax", name="size_head")(y),
+    }
+    return keras.Model(x, outputs)
+
+
+def _series():
+    return keras.Sequential(
+        [
+            keras.Input((16, 1)),
+            layers.Conv1D(4, 3, activation="relu", name="conv1"),
+            layers.MaxPooling1D(),
+            layers.Conv1D(5, 3, activation="relu", name="conv2"),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def _mixed():
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        return _functional("softmax")
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+CASES = {
+    "sequential": Case("Sequential", _sequential, _IMAGES),
+    "functional": Case("Functional", _functional, _IMAGES),
+    "nested": Case("nested backbone", _nested, _IMAGES, layer="backbone/conv2"),
+    "reloaded": Case("reloaded", _reloaded, _IMAGES),
+    "several inputs": Case("several inputs", _several_inputs, {"image": _IMAGES, "table": _TABLE}),
+    "several outputs": Case("several outputs", _several_outputs, _IMAGES, target={"kind": None, "size": 1}),
+    "1-D": Case("1-D", _series, _SERIES),
+    "mixed_float16": Case("mixed_float16", _mixed, _IMAGES),
+    "single sigmoid": Case("single sigmoid", lambda: _functional("sigmoid", units=1), _IMAGES, target=None),
+    "final softmax": Case("final softmax", lambda: _functional("softmax"), _IMAGES, target=None),
+}
+
+METHODS: dict[str, Callable] = {
+    "Saliency": lambda model, case, **options: attribution.Saliency(model, **options),
+    "GradientTimesInput": lambda model, case, **options: attribution.GradientTimesInput(model, **options),
+    "SmoothGrad": lambda model, case, **options: attribution.SmoothGrad(model, num_samples=3, seed=0, **options),
+    "IntegratedGradients": lambda model, case, **options: attribution.IntegratedGradients(model, steps=4, **options),
+}
+
+# What is refused, by method and sort of model: a part of the error's message.
+REFUSED: dict[tuple[str, str], str] = {}
+
+
+def model_of(case: Case) -> keras.Model:
+    """The model of a case, its weights and statistics drawn at random."""
+    keras.utils.set_random_seed(0)
+    model = case.build()
+    rng = np.random.default_rng(1)
+    for variable in model.variables:
+        if "variance" in variable.path:
+            variable.assign(rng.uniform(0.5, 2, size=variable.shape))
+        elif keras.backend.is_float_dtype(variable.dtype):
+            variable.assign(rng.normal(scale=0.4, size=variable.shape))
+    return model

@@ -77,7 +77,7 @@ class IntegratedGradients(Method):
         path = _Path(self._scores, target, type(self).__name__, self._batch_size)
 
         def explain(batch):
-            indices = [np.asarray(index) for index in path.predicted(batch.inputs, batch.indices)]
+            indices = path.predicted(batch.inputs, batch.indices)
             place = _Place(batch.inputs, batch.baseline, indices)
             count = len(batch.numbers)
             ends = np.stack([path.scores(place, np.arange(count), np.full(count, t)) for t in (0.0, 1.0)])

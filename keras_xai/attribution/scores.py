@@ -137,12 +137,19 @@ class Scores:
         return evaluate
 
     def predictor(self, target: Target) -> Callable[[Sequence, Sequence], list]:
-        """A compiled function that fills in the predicted classes, where an index is -1: of a batch, `(inputs, indices)`."""
+        """Fills in the predicted classes of a batch, `(inputs, indices)`, where an index is -1; costs nothing where none is."""
 
         def predicted(inputs, indices):
             return target.choose(self.outputs(self.run(inputs)), indices)[1]
 
-        return self.program(target, predicted)
+        program = self.program(target, predicted)
+
+        def fill_in(inputs, indices):
+            if all((np.asarray(index) >= 0).all() for index in indices):
+                return list(indices)
+            return [ops.convert_to_numpy(index) for index in program(list(inputs), list(indices))]
+
+        return fill_in
 
 
 def _needed(steps, wanted, known):

@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinxcontrib.bibtex",
     "complete_api",
+    "conformance",
     "figures",
     "layer_tables",
     "mathml",

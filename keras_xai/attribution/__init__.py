@@ -1,9 +1,49 @@
 """Attribution: how much each part of an input counts for a score."""
 
+from keras_xai.attribution.cam import CAM
+from keras_xai.attribution.decision_features import DecisionFeatures
 from keras_xai.attribution.explanation import Explanation
+from keras_xai.attribution.grad_cam import GradCAM, GradCAMPlusPlus
 from keras_xai.attribution.integrated_gradients import IntegratedGradients
+from keras_xai.attribution.lime import LIME
+from keras_xai.attribution.lrp import LRP
+from keras_xai.attribution.lrp_composites import Composite, EpsilonAlpha2Beta1, EpsilonPlus, EpsilonPlusFlat, RoleComposite
+from keras_xai.attribution.lrp_rules import AlphaBeta, Epsilon, Flat, Gamma, ZBox, ZPlus
 from keras_xai.attribution.method import Method
+from keras_xai.attribution.occlusion import Occlusion
+from keras_xai.attribution.rectified import Deconvnet, GuidedBackprop
 from keras_xai.attribution.saliency import GradientTimesInput, Saliency
+from keras_xai.attribution.score_cam import ScoreCAM
+from keras_xai.attribution.shap import SHAP
 from keras_xai.attribution.smooth_grad import SmoothGrad
 
-__all__ = ["Explanation", "GradientTimesInput", "IntegratedGradients", "Method", "Saliency", "SmoothGrad"]
+__all__ = [
+    "CAM",
+    "LIME",
+    "LRP",
+    "SHAP",
+    "AlphaBeta",
+    "Composite",
+    "DecisionFeatures",
+    "Deconvnet",
+    "Epsilon",
+    "EpsilonAlpha2Beta1",
+    "EpsilonPlus",
+    "EpsilonPlusFlat",
+    "Explanation",
+    "Flat",
+    "Gamma",
+    "GradCAM",
+    "GradCAMPlusPlus",
+    "GradientTimesInput",
+    "GuidedBackprop",
+    "IntegratedGradients",
+    "Method",
+    "Occlusion",
+    "RoleComposite",
+    "Saliency",
+    "ScoreCAM",
+    "SmoothGrad",
+    "ZBox",
+    "ZPlus",
+]

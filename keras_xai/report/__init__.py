@@ -1,6 +1,8 @@
 """Results as pictures and self-contained HTML pages: results in, pictures out, never a model."""
 
 from keras_xai.report.activations import activations_plot
+from keras_xai.report.comparison import comparison_plot
+from keras_xai.report.explanations import explanations_plot
 from keras_xai.report.features import boundary_plot, decision_plot
 from keras_xai.report.groups import fidelity_plot, groups_plot
 from keras_xai.report.heatmap import color_bar, heatmap, shared_limit
@@ -17,7 +19,9 @@ __all__ = [
     "activations_plot",
     "boundary_plot",
     "color_bar",
+    "comparison_plot",
     "decision_plot",
+    "explanations_plot",
     "fidelity_plot",
     "filters_plot",
     "gradients_plot",

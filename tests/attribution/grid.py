@@ -38,7 +38,7 @@ class Case:
     build: Callable[[], keras.Model]
     x: Any
     layer: str = "conv2"
-    target: Any = 1
+    target: Any = None
 
 
 def _body(x):
@@ -127,26 +127,50 @@ CASES = {
     "nested": Case("nested backbone", _nested, _IMAGES, layer="backbone/conv2"),
     "reloaded": Case("reloaded", _reloaded, _IMAGES),
     "several inputs": Case("several inputs", _several_inputs, {"image": _IMAGES, "table": _TABLE}),
-    "several outputs": Case("several outputs", _several_outputs, _IMAGES, target={"kind": None, "size": 1}),
+    "several outputs": Case("several outputs", _several_outputs, _IMAGES, target={"kind": None, "size": 0}),
     "1-D": Case("1-D", _series, _SERIES),
     "mixed_float16": Case("mixed_float16", _mixed, _IMAGES),
-    "single sigmoid": Case("single sigmoid", lambda: _functional("sigmoid", units=1), _IMAGES, target=None),
-    "final softmax": Case("final softmax", lambda: _functional("softmax"), _IMAGES, target=None),
+    "single sigmoid": Case("single sigmoid", lambda: _functional("sigmoid", units=1), _IMAGES),
+    "final softmax": Case("final softmax", lambda: _functional("softmax"), _IMAGES),
 }
+
+def _with_layer(method):
+    return lambda model, case, **options: method(model, layer=case.layer, **options)
+
 
 METHODS: dict[str, Callable] = {
     "Saliency": lambda model, case, **options: attribution.Saliency(model, **options),
     "GradientTimesInput": lambda model, case, **options: attribution.GradientTimesInput(model, **options),
     "SmoothGrad": lambda model, case, **options: attribution.SmoothGrad(model, num_samples=3, seed=0, **options),
     "IntegratedGradients": lambda model, case, **options: attribution.IntegratedGradients(model, steps=4, **options),
+    "GuidedBackprop": lambda model, case, **options: attribution.GuidedBackprop(model, **options),
+    "Deconvnet": lambda model, case, **options: attribution.Deconvnet(model, **options),
+    "LRP": lambda model, case, **options: attribution.LRP(model, **options),
+    "DecisionFeatures": lambda model, case, **options: attribution.DecisionFeatures(model, **options),
+    "CAM": lambda model, case, **options: attribution.CAM(model, **options),
+    "GradCAM": _with_layer(attribution.GradCAM),
+    "GradCAMPlusPlus": _with_layer(attribution.GradCAMPlusPlus),
+    "ScoreCAM": _with_layer(attribution.ScoreCAM),
+    "Occlusion": lambda model, case, **options: attribution.Occlusion(model, **options),
+    "LIME": lambda model, case, **options: attribution.LIME(model, num_samples=60, seed=0, **options),
+    "SHAP deep": lambda model, case, **options: attribution.SHAP(model, explainer="deep", **options),
+    "SHAP gradient": lambda model, case, **options: attribution.SHAP(
+        model, explainer="gradient", num_samples=8, seed=0, **options
+    ),
+    "SHAP kernel": lambda model, case, **options: attribution.SHAP(
+        model, explainer="kernel", num_samples=140, seed=0, **options
+    ),
+    "SHAP partition": lambda model, case, **options: attribution.SHAP(
+        model, explainer="partition", num_samples=60, seed=0, **options
+    ),
 }
 
 # What is refused, by method and sort of model: a part of the error's message.
-REFUSED: dict[tuple[str, str], str] = {}
+REFUSED = {("CAM", "several inputs"): "CAM needs a model that ends in global average pooling"}
 
 
 def model_of(case: Case) -> keras.Model:
-    """The model of a case, its weights and statistics drawn at random."""
+    """The model of a case, its weights and statistics drawn at random, rather positive so that scores are."""
     keras.utils.set_random_seed(0)
     model = case.build()
     rng = np.random.default_rng(1)
@@ -154,5 +178,5 @@ def model_of(case: Case) -> keras.Model:
         if "variance" in variable.path:
             variable.assign(rng.uniform(0.5, 2, size=variable.shape))
         elif keras.backend.is_float_dtype(variable.dtype):
-            variable.assign(rng.normal(scale=0.4, size=variable.shape))
+            variable.assign(rng.normal(0.1, 0.4, size=variable.shape))
     return model

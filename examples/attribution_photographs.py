@@ -1,0 +1,217 @@
+"""Explain what a convolutional network sees in pictures, by four methods side by side, and measure how far to trust them.
+
+    python examples/attribution_photographs.py                       # scikit-learn's digits and a small network, seconds
+    python examples/attribution_photographs.py --data photographs    # SqueezeNet and photographs, from the folder KERAS_XAI_DATA
+    python examples/attribution_photographs.py --data cifar10        # MobileNet with a new head, on CIFAR-10, from that folder
+
+For a network of your own, write one more function like `digits`: the model, images as it takes them, their classes, the classes' names,
+and what turns an image as the model takes it into one that can be seen. It prints a table and writes a page of pictures,
+attribution_photographs.html.
+"""
+
+import argparse
+import csv
+import dataclasses
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the table
+
+import keras
+import numpy as np
+from keras import layers
+from sklearn.linear_model import LogisticRegression
+
+from keras_xai.attribution import LRP, EpsilonPlusFlat, GradCAM, IntegratedGradients, Occlusion
+from keras_xai.metrics import Deletion, Insertion, compare
+from keras_xai.report import Page
+
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SQUEEZENET_MEANS = np.array([104, 117, 123], "float32")  # of blue, green and red
+
+
+def main(arguments: list[str] | None = None) -> dict[str, float]:
+    """Runs the example.
+
+    Args:
+        arguments: Command line; that of the process by default.
+
+    Returns:
+        The numbers of the printed table, by name.
+    """
+    options = parse(arguments)
+    keras.utils.set_random_seed(options.seed)
+    model, x, y, classes, show = SOURCES[options.data](options)
+    accuracy = float(np.mean(model.predict(x, verbose=0).argmax(axis=-1) == y))
+    x, y = x[: options.samples], y[: options.samples]
+
+    # Zero, the default baseline, is the background of the digits, and a medium color for the two pretrained networks.
+    window = max(2, x.shape[1] // 8)
+    methods = {
+        "Grad-CAM": GradCAM(model),
+        "integrated gradients": IntegratedGradients(model),
+        "LRP": LRP(model, composite=EpsilonPlusFlat()),
+        "occlusion": Occlusion(model, window=window, stride=window // 2),
+    }
+    metrics = {"deletion": Deletion(model, steps=options.steps), "insertion": Insertion(model, steps=options.steps)}
+    print(f"Explaining the predicted class of {len(x)} images; {accuracy:.1%} of the predictions are right.")
+    comparison = compare(model, x, methods, metrics, verbose=1)
+    table = comparison.table
+
+    # What the metrics say of values that have nothing to do with the network: methods have to be better than that.
+    noise = np.random.default_rng(options.seed).normal(size=x.shape)
+    noise = dataclasses.replace(comparison.explanations["Grad-CAM"], values=noise, method="random")
+    chance = {name: float(metric(noise).mean()) for name, metric in metrics.items()}
+
+    numbers = {"accuracy": accuracy, **{f"{metric}, random": value for metric, value in chance.items()}}
+    numbers |= {f"{metric}, {name}": table[metric]["mean"][name] for metric in metrics for name in methods}
+    print(
+        f"\n{table.round(3).to_string()}\n\nRandom values: {', '.join(f'{name} {value:.3f}' for name, value in chance.items())}"
+    )
+    chosen = list(range(len(x))) if len(x) <= 8 else [int(np.flatnonzero(y == c)[0]) for c in np.unique(y)[:8]]
+    figure = comparison.plot(samples=chosen, show=show, classes=classes)
+    path = draw(figure, comparison, chance, accuracy, options).save(options.report)
+    print(f"\nPictures: {path}")
+    return numbers
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--data", choices=tuple(SOURCES), default="digits", help="which images and network (default: %(default)s)"
+    )
+    parser.add_argument("--samples", type=positive, help="images to explain (default: 60; of the real ones 8)")
+    parser.add_argument("--steps", type=positive, default=16, help="of deletion and insertion (default: %(default)s)")
+    parser.add_argument("--epochs", type=positive, default=8, help="of training on the digits (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
+    parser.add_argument(
+        "--report", default="attribution_photographs.html", help="file to write the page to (default: %(default)s)"
+    )
+    options = parser.parse_args(arguments)
+    if not pathlib.Path(options.report).parent.is_dir():
+        parser.error(f"--report: the folder of {options.report!r} does not exist; create it first")
+    options.samples = options.samples or (60 if options.data == "digits" else 8)
+    return options
+
+
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive whole number, received {text!r}")
+    return number
+
+
+def real_file(*names):
+    """The path of a file in the folder of real data."""
+    folder = os.environ.get("KERAS_XAI_DATA")
+    path = pathlib.Path(folder or ".", *names)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"Expected the file {'/'.join(names)} in the folder that KERAS_XAI_DATA names. Received: KERAS_XAI_DATA={folder!r}. Put it "
+            "there, or leave out --data to use scikit-learn's digits."
+        )
+    return path
+
+
+def digits(options):
+    """A small network, trained here, and images that it was not trained on."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    x, y = load_digits(return_X_y=True)
+    x = (x.reshape(-1, 8, 8, 1) / 16).astype("float32")
+    x, x_test, y, y_test = train_test_split(x, y, test_size=0.25, stratify=y, random_state=options.seed)
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1), name="image"),
+            layers.Conv2D(32, 3, padding="same", activation="relu", name="conv1"),
+            layers.Conv2D(32, 3, padding="same", activation="relu", name="conv2"),
+            layers.MaxPooling2D(name="pooling"),
+            layers.Conv2D(64, 3, padding="same", activation="relu", name="conv3"),
+            layers.Flatten(),
+            layers.Dense(10, activation="softmax", name="scores"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    print(f"Training on {len(x)} images.")
+    model.fit(x, y, epochs=options.epochs, batch_size=32, verbose=0)
+    return model, x_test, y_test, [str(c) for c in range(10)], None
+
+
+def photographs(options):
+    """SqueezeNet with the weights that it has learned on ImageNet, and photographs of 50 of its classes."""
+    model = keras.models.load_model(real_file("models", "squeezenet_v1.1.keras"), compile=False)
+    labels = real_file("photos", "labels.csv")
+    with labels.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    order = np.random.default_rng(options.seed).permutation(len(rows))
+    images = [keras.utils.load_img(labels.with_name(rows[i]["file"]), target_size=(227, 227)) for i in order]
+    x = np.stack([keras.utils.img_to_array(image) for image in images])[..., ::-1] - SQUEEZENET_MEANS
+    names = {int(row["class_index"]): row["class_name"].replace("_", " ") for row in rows}
+    classes = [names.get(c, f"class {c}") for c in range(model.output_shape[-1])]
+    return model, x, np.array([int(rows[i]["class_index"]) for i in order]), classes, as_photograph
+
+
+def as_photograph(x):
+    return np.clip((x + SQUEEZENET_MEANS)[..., ::-1] / 255, 0, 1)
+
+
+def cifar10(options, num_training=400, num_test=100):
+    """MobileNet, trained on ImageNet, with a head that is fitted here to a few images of CIFAR-10."""
+    backbone = keras.models.load_model(real_file("models", "mobilenet_v1_to_conv_pw_12.keras"), compile=False)
+    with np.load(real_file("cifar10_subset.npz")) as file:
+        x, y, x_test, y_test = (file[name] for name in ("x_train", "y_train", "x_test", "y_test"))
+
+    def prepared(images):
+        return keras.ops.convert_to_numpy(keras.ops.image.resize(images.astype("float32"), (224, 224))) / 127.5 - 1
+
+    inputs = keras.Input((224, 224, 3), name="image")
+    features = layers.GlobalAveragePooling2D(name="features")(backbone(inputs))
+    head = layers.Dense(10, activation="softmax", name="scores")
+    model = keras.Model(inputs, head(features))
+    print(f"Fitting a head to {num_training} images.")
+    x, y = x[:num_training], y[:num_training, 0]
+    found = keras.Model(inputs, features).predict(prepared(x), verbose=1)  # the backbone stays as it is: once is enough
+    fitted = LogisticRegression(C=0.1, max_iter=1000).fit(found, y)
+    head.set_weights([fitted.coef_.T, fitted.intercept_])
+    return model, prepared(x_test[:num_test]), y_test[:num_test, 0], CIFAR10, lambda image: (image + 1) / 2
+
+
+SOURCES = {"digits": digits, "photographs": photographs, "cifar10": cifar10}
+
+
+def draw(figure, comparison, chance, accuracy, options):
+    """The page."""
+    what = {
+        "digits": "A network of three convolutions, trained on scikit-learn's digits,",
+        "photographs": "SqueezeNet 1.1 with its ImageNet weights",
+        "cifar10": "MobileNet with its ImageNet weights, and a head fitted to a few images of CIFAR-10,",
+    }
+    page = Page("What a network sees in pictures")
+    page.text(
+        f"{what[options.data]} is right for {accuracy:.1%} of the images. Explained is the score of the class that it predicts, which stands "
+        "beside each image; red speaks for it, blue against it. Grad-CAM shows the places that count for the last convolution; integrated "
+        "gradients, each pixel's part in the way from a blank image; LRP, the score, handed back layer by layer; occlusion, what the score "
+        "loses when a window is blank."
+    )
+    page.figure(figure, f"Numbers beneath are means over {options.samples} images, with half of the 95% confidence interval.")
+    page.heading("Whether to trust it")
+    rows = [
+        (
+            name,
+            *(f"{row[metric]['mean']:.3f}" for metric in chance),
+            f"{row['cost']['passes']:.0f}",
+            f"{row['cost']['seconds']:.3f}",
+        )
+        for name, row in comparison.table.iterrows()
+    ]
+    return page.table(
+        [*rows, ("random values", *(f"{value:.3f}" for value in chance.values()), "", "")],
+        header=("", *chance, "forward passes", "seconds"),
+        caption="Deletion: mean probability while pixels become blank, the most relevant first, the lower the better. Insertion: while they "
+        "are put into a blank image, the higher the better. Random values say what no explanation at all would get.",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The way back from the explained scores to what a model is fed with, one step at a time."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, final
+
+import keras
+from keras import ops
+
+from keras_xai.attribution.gradients import Entries
+from keras_xai.attribution.scores import Scores
+from keras_xai.graph.gradient import record
+from keras_xai.graph.steps import Step
+from keras_xai.graph.target import Target
+from keras_xai.graph.view import arithmetic
+from keras_xai.kinds import Problem, UnsupportedLayerError, kind_of
+from keras_xai.relevance.call import Call, backward, call, deliver
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Messages:
+    """What has come back to the entries of a model.
+
+    Attributes:
+        score: The explained scores, a tensor `(n,)`.
+        indices: The classes that they are of.
+        entries: A tensor for each entry of the model, of the entry's shape.
+    """
+
+    score: Any
+    indices: list
+    entries: list
+
+
+@final
+class Backward:
+    """Passes messages from the explained scores back to the entries of a model, by a rule for each step.
+
+    Args:
+        scores: The model's scores.
+        method: Name of the method, for errors.
+
+    Attributes:
+        entries: What messages come back to.
+        steps: Those that messages pass through, in order: what leads to the entries, as an `Embedding`, is not among them.
+
+    Raises:
+        ValueError: If an input of whole numbers goes elsewhere than into one `Embedding`.
+    """
+
+    def __init__(self, scores: Scores, method: str):
+        self._scores = scores
+        self.entries = Entries(scores, method)
+        self.steps = tuple(_between(scores.graph.steps, self.entries.identifiers))
+
+    def pass_back(
+        self,
+        inputs: Sequence,
+        indices: Sequence,
+        target: Target,
+        start: Callable[[Any, Any], Any],
+        puller: Callable[[dict[int, Any]], Callable[[Call, list], Sequence]],
+    ) -> Messages:
+        """One forward pass, and one back; to be called within a compiled program.
+
+        Args:
+            inputs: The samples.
+            indices: The classes.
+            target: What is explained.
+            start: Maps an output of the model and the explained score's derivative by it to the message of the output.
+            puller: Maps the tensors of the forward pass, by identifier, to a function that maps a call and the messages of its
+                outputs to those of its inputs.
+        """
+        graph, passed = self._scores.graph, set(self.steps)
+        values = dict(zip(graph.inputs, inputs, strict=True))
+        with arithmetic(self._scores.dtype):
+            calls = []
+            for step in graph.steps:
+                if step in passed:
+                    calls.append(call(step, values))
+                    outputs = calls[-1].outputs
+                else:
+                    outputs = step(*(values[identifier] for identifier in step.inputs))
+                values.update(zip(step.outputs, outputs, strict=True))
+            chosen: list = []
+
+            def score(outputs):
+                value, chosen[:] = target.choose(outputs, indices)
+                return [value]
+
+            outputs = self._scores.outputs(values)
+            recording = record(score, outputs)
+            slopes = recording.pull([ops.ones_like(recording.outputs[0])])
+            messages: dict[int, Any] = {}
+            for identifier, output, slope in zip(graph.outputs, outputs, slopes, strict=True):
+                deliver(messages, identifier, None if slope is None else start(output, slope))
+            backward(calls, messages, puller(values))
+        back = [
+            messages[identifier] if identifier in messages else ops.zeros_like(values[identifier])
+            for identifier in self.entries.identifiers
+        ]
+        return Messages(recording.outputs[0], chosen, back)
+
+
+def _between(steps, entries):
+    """The steps through which the outputs depend on the entries."""
+    reached = set(entries)
+    for step in steps:
+        real = [
+            identifier
+            for identifier, spec in zip(step.outputs, step.output_specs, strict=True)
+            if keras.backend.is_float_dtype(spec.dtype)
+        ]
+        if real and not reached.isdisjoint(step.inputs):
+            reached.update(real)
+            yield step
+
+
+def indivisible(step: Step) -> str | None:
+    """Why it is not known what a step does: a clause without a full stop; `None` if it is known."""
+    try:
+        kind_of(step).parts(step)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def refuse(method: str, steps: Iterable[tuple[Step, str | None]], advice: str) -> None:
+    """Raises an error that names the steps that a method cannot pass, if there are any.
+
+    Args:
+        method: Its name.
+        steps: Steps, each with the reason: a clause without a full stop, or `None` for one that it can pass.
+        advice: What to do about it.
+
+    Raises:
+        UnsupportedLayerError: If there is a reason.
+    """
+    problems = [Problem(step.path, type(step.operation), reason) for step, reason in steps if reason]
+    if problems:
+        raise UnsupportedLayerError(problems, f"{method} cannot explain the model", advice)

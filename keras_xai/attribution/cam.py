@@ -1,0 +1,115 @@
+"""Class activation maps of models that end in global average pooling."""
+
+from typing import final
+
+from keras import layers, ops
+
+from keras_xai.attribution.maps import explained_outputs, maps_before
+from keras_xai.attribution.method import Method, Part
+from keras_xai.graph.gradient import record
+from keras_xai.kinds import kind_of
+
+_POOLING = (layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D)
+
+
+@final
+class CAM(Method):
+    r"""The maps before the global average pooling that a model ends in, weighted as the score weights their averages.
+
+    $$L(p) = \mathrm{ReLU}\Bigl(\sum_k w_k A_k(p)\Bigr)$$
+
+    A_k(p) is channel k of what goes into the pooling, at place p, and w_k its weight in the score: that of the `Dense` layer, or of
+    several affine layers at once, or one for the class's own channel where no layer follows. Values are not scaled: before the
+    ReLU, the average of a map is the score without its bias.
+
+    One forward pass.
+
+    Source: [Zhou et al., 2016](https://arxiv.org/abs/1512.04150), section 2. Negative values, which the source keeps, are cut off
+    as in `GradCAM`, which gives the same map divided by its number of places. The map is brought to the size of the input by linear
+    interpolation.
+
+    Args:
+        model: As for every method, see `Method`. It must end in global average pooling of maps and, after it, at most affine layers
+            such as one `Dense`.
+        batch_size: Samples in the model at a time.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import CAM
+    >>> model = keras.Sequential([
+    ...     keras.Input((8, 8, 3)),
+    ...     keras.layers.Conv2D(4, 3, strides=2, activation="relu"),
+    ...     keras.layers.GlobalAveragePooling2D(),
+    ...     keras.layers.Dense(10, "softmax"),
+    ... ])
+    >>> CAM(model)(np.ones((2, 8, 8, 3)), target=7).values.shape
+    (2, 8, 8, 1)
+    """
+
+    def _prepare(self, target):
+        scores, graph = self._scores, self._scores.graph
+        pooling = self._pooling(explained_outputs(graph, target))
+        maps = maps_before(graph, pooling)
+        if maps is None:
+            raise ValueError(
+                f"Expected maps of an input to be averaged. Received: '{pooling.path}', which averages a tensor of shape "
+                f"{pooling.input_specs[0].shape}, in a model of inputs {[spec.shape for spec in graph.input_specs]}."
+            )
+
+        def activation(inputs, indices):
+            values = scores.run(inputs, until=pooling.outputs)
+            pooled = values[pooling.outputs[0]]
+            chosen: list = []
+
+            def score(averages):
+                found = scores.run(inputs, known=values | {pooling.outputs[0]: averages[0]})
+                value, chosen[:] = target.choose(scores.outputs(found), indices)
+                return [value]
+
+            # What follows the pooling is affine, so that its derivative is its weights.
+            recording = record(score, [pooled])
+            (weights,) = recording.pull([ops.ones_like(recording.outputs[0])])
+            features = maps.channels_last(values[maps.identifier])
+            weights = ops.reshape(weights, (-1, *[1] * (len(features.shape) - 2), features.shape[-1]))
+            return maps.values(ops.relu(ops.sum(weights * features, axis=-1)), inputs), chosen
+
+        program = scores.program(target, activation)
+
+        def explain(batch):
+            values, indices = program(batch.inputs, batch.indices)
+            return Part(values, indices, gap=None, passes=len(batch.numbers))
+
+        return explain
+
+    def _pooling(self, outputs):
+        """The global average pooling from which outputs are affine."""
+        producers = {identifier: step for step in self._scores.graph.steps for identifier in step.outputs}
+        found = {}
+        for identifier in outputs:
+            last = []
+            while identifier in producers:
+                step = producers[identifier]
+                last.append(f"'{step.path}' ({type(step.operation).__name__})")
+                if isinstance(step.operation, _POOLING):
+                    found[step.path] = step
+                    break
+                if len(step.inputs) != 1 or kind_of(step).role not in ("affine", "shape"):
+                    self._refuse(last)
+                identifier = step.inputs[0]
+            else:
+                self._refuse(last)
+        if len(found) != 1:
+            raise ValueError(
+                f"CAM needs one global average pooling for all outputs that are explained. Received: {list(found)}. Explain the "
+                "outputs one by one, or use `GradCAM` with the layer to look at."
+            )
+        return next(iter(found.values()))
+
+    def _refuse(self, last):
+        raise ValueError(
+            "CAM needs a model that ends in global average pooling and, after it, at most affine layers such as one `Dense`. "
+            f"Received: '{self._scores.name}', whose scores come from {' after '.join(last[:3])}. Use `GradCAM`, which takes any "
+            "layer that has maps."
+        )

@@ -1,0 +1,146 @@
+"""The exact decision features of a piecewise-linear network, as an attribution."""
+
+from typing import Any, final
+
+import keras
+from keras import ops
+
+from keras_xai.attribution.gradients import total
+from keras_xai.attribution.method import Method, Part
+from keras_xai.graph.gradient import record
+from keras_xai.openbox.network import PiecewiseNetwork
+
+
+@final
+class DecisionFeatures(Method):
+    """The weights by which the linear piece that a sample is on prefers a class, times the sample.
+
+    Near a sample, a network of ReLUs, max poolings and affine layers is an affine map: the scores are W x + b, up to rounding
+    error. `keras_xai.openbox.OpenBox` gives W, b and how far they hold. The decision features of class c are how W prefers c
+    to the C - 1 other classes on average, D = 1/(C-1) sum (W_c - W_c'). The value of an entry is D (x - baseline): together
+    they are the whole difference between the piece's preference at the sample and at the baseline. A model of one score has
+    its weights for decision features.
+
+    `gap` is the preference at the sample, less that of its piece at the baseline, which is computed by itself, less the sum of
+    the values: rounding error.
+
+    3 passes: forward, backward, and through the piece at the baseline; and one more to find a predicted class.
+
+    Source: [Chu et al., 2018](https://doi.org/10.1145/3219819.3220063), whose decision features are the weights alone, for fully
+    connected networks; here for all networks that `OpenBox` divides, and times the input unless `times_input=False`.
+
+    Args:
+        model: As for every method, see `Method`; piecewise linear up to a final softmax or sigmoid.
+        times_input: Whether values are D (x - baseline), or D itself, which has no baseline and no gap.
+        against: `"all"` to explain the score of the class less the mean of the others; `None` for the score alone, as other methods
+            do, with the weights W_c.
+        batch_size: Samples in the model at a time.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    Raises:
+        UnsupportedLayerError: If a layer is not piecewise linear; names each such layer. For a model of several outputs when it is
+            called: only what leads to the explained outputs counts.
+        ValueError: If an option is not one; when called, if the target is a callable, which need not be linear in the scores.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import DecisionFeatures
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    >>> model.layers[0].set_weights([np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 6.0]]), np.zeros(3)])
+    >>> DecisionFeatures(model)(np.array([[1.0, 10.0]]), target=2).values.tolist()
+    [[1.5, 60.0]]
+    """
+
+    takes_baseline = True
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        times_input: bool = True,
+        against: str | None = "all",
+        batch_size: int = 32,
+        verbose: Any = 0,
+    ):
+        super().__init__(model, batch_size=batch_size, verbose=verbose)
+        if against not in ("all", None):
+            raise ValueError(f"Expected `against` to be 'all' or None. Received: against={against!r}")
+        self._model = model
+        self._times_input = times_input
+        self._against = against
+        self._networks: dict[int, PiecewiseNetwork] = {}
+        if len(self._scores.graph.outputs) == 1:
+            self._network(0)
+
+    def _network(self, position):
+        if position not in self._networks:
+            self._networks[position] = PiecewiseNetwork(self._model, position, self._scores.dtype)
+        return self._networks[position]
+
+    def _baseline(self, baseline, inputs):
+        if self._times_input:
+            return super()._baseline(baseline, inputs)
+        if baseline is not None:
+            raise ValueError("Expected no baseline where `times_input=False`: the weights are the same at all of them.")
+        return None
+
+    def _prepare(self, target):
+        if any(function is not None for _, function in target.key):
+            raise ValueError(
+                "DecisionFeatures explains scores of classes, which are linear on the piece of a sample. Received: a callable "
+                "`target`. Give class indices."
+            )
+        networks = [self._network(position) for position, _ in target.key]
+
+        def weighed(network, scores, index):
+            """The preference for a class `(n,)`, of scores `(n, C)`."""
+            chosen = ops.one_hot(index, network.num_outputs, dtype=scores.dtype)
+            if self._against == "all" and network.num_outputs > 1:
+                chosen = chosen - (1 - chosen) / (network.num_outputs - 1)
+            return ops.sum(scores * chosen, axis=-1)
+
+        def explained(inputs, indices, patterns=None):
+            """The sum over the outputs that count, and the patterns of the pieces."""
+            runs = [
+                network.run(inputs, None if patterns is None else patterns[i])[:2] for i, network in enumerate(networks)
+            ]
+            parts = [weighed(network, run[0], index) for network, run, index in zip(networks, runs, indices, strict=True)]
+            return sum(parts), [run[1] for run in runs]
+
+        def weights(inputs, indices):
+            patterns: list = []
+
+            def preference(points):
+                score, patterns[:] = explained(points, indices)
+                return [score]
+
+            recording = record(preference, inputs)
+            (score,) = recording.outputs
+            found = recording.pull([ops.ones_like(score)])
+            return score, patterns, [ops.zeros_like(x) if g is None else g for g, x in zip(found, inputs, strict=True)]
+
+        def alone(inputs, indices):
+            return weights(real(inputs), indices)[2], None
+
+        def products(inputs, indices, baseline):
+            inputs, baseline = real(inputs), real(baseline)
+            score, patterns, found = weights(inputs, indices)
+            values = [weight * (x - other) for weight, x, other in zip(found, inputs, baseline, strict=True)]
+            there, _ = explained(baseline, indices, patterns)
+            return values, score - there - total(values)
+
+        def real(inputs):
+            return [ops.cast(x, self._scores.dtype) for x in inputs]
+
+        predicted = self._scores.predictor(target)
+        more = [self._scores.signature] if self._times_input else []
+        program = self._scores.program(target, products if self._times_input else alone, *more)
+
+        def explain(batch):
+            indices = predicted(batch.inputs, batch.indices)
+            given = [batch.baseline] if self._times_input else []
+            values, gap = program(batch.inputs, indices, *given)
+            return Part(values, indices, gap, passes=(4 if self._times_input else 3) * len(batch.numbers))
+
+        return explain

@@ -1,0 +1,147 @@
+"""The maps of a layer, weighted by gradients: Grad-CAM and Grad-CAM++."""
+
+from collections.abc import Callable
+from typing import final
+
+from keras import ops
+
+from keras_xai.attribution.maps import LayerMethod
+from keras_xai.attribution.method import Batch, Part
+from keras_xai.graph.gradient import record
+
+
+@final
+class GradCAM(LayerMethod):
+    r"""The maps of a layer, each weighted by the mean of the score's derivatives by it.
+
+    $$w_k = \frac{1}{Z} \sum_p \frac{\partial f}{\partial A_k(p)}, \quad L(p) = \mathrm{ReLU}\Bigl(\sum_k w_k A_k(p)\Bigr)$$
+
+    A_k(p) is channel k of the layer at place p, and Z the number of places. Values are not scaled: those of two samples can be
+    compared, and a picture scales its own. Of several inputs, the map is given to those that the layer depends on and whose places
+    it has; the values of others are zero.
+
+    One forward pass, and one backward pass as far as the layer.
+
+    Source: [Selvaraju et al., 2017](https://arxiv.org/abs/1610.02391), section 3. The map is brought to the size of the input by
+    linear interpolation.
+
+    Args:
+        model: As for every method, see `Method`.
+        layer: Path of the layer, `"backbone/conv5"`: what it returns, with the activation that is part of it. By default the last
+            one that has places of an input, with the batch normalization and the activation that follow, before pooling.
+        batch_size: Samples in the model at a time.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    Raises:
+        ValueError: If there is no such layer, or its output has no places of an input.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import GradCAM
+    >>> model = keras.Sequential([
+    ...     keras.Input((8, 8, 3)),
+    ...     keras.layers.Conv2D(4, 3, activation="relu", name="conv"),
+    ...     keras.layers.Flatten(),
+    ...     keras.layers.Dense(10, "softmax"),
+    ... ])
+    >>> GradCAM(model, layer="conv")(np.ones((2, 8, 8, 3)), target=7).values.shape
+    (2, 8, 8, 1)
+    """
+
+    def _prepare(self, target):
+        def mean(features, gradients):
+            return ops.mean(gradients, axis=_places(gradients), keepdims=True)
+
+        return _weighted(self._scores, self._maps(target), target, mean)
+
+
+@final
+class GradCAMPlusPlus(LayerMethod):
+    r"""The maps of a layer, each weighted by a weighted mean of the score's positive derivatives by it.
+
+    $$\alpha_k(p) = \frac{g_k(p)^2}{2 g_k(p)^2 + g_k(p)^3 \sum_q A_k(q)}, \quad
+    w_k = \frac{\sum_p \alpha_k(p) \, \mathrm{ReLU}(g_k(p))}{\sum_{p:\, g_k(p) > 0} \alpha_k(p)}, \quad
+    L(p) = \mathrm{ReLU}\Bigl(\sum_k w_k A_k(p)\Bigr)$$
+
+    g is the derivative of the score f by A, the layer's output. Its powers stand for the higher derivatives of exp(f), as the
+    source has it for networks of ReLUs. That finds objects that are there several times, whose places a mean of all derivatives
+    would outvote.
+
+    One forward pass, and one backward pass as far as the layer.
+
+    Source: [Chattopadhay et al., 2018](https://arxiv.org/abs/1710.11063), section 3. The coefficients of a channel are divided by
+    their sum over the places of positive derivative, as in
+    [the authors' program](https://github.com/adityac94/Grad_CAM_plus_plus) and not in print. The factor exp(f), common to all values
+    of a sample, is left out: it overflows for large scores, and changes no picture. The map is brought to the size of the input by
+    linear interpolation.
+
+    Args:
+        model: As for every method, see `Method`.
+        layer: Path of the layer, see `GradCAM`.
+        batch_size: Samples in the model at a time.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    Raises:
+        ValueError: If there is no such layer, or its output has no places of an input.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import GradCAMPlusPlus
+    >>> model = keras.Sequential([
+    ...     keras.Input((50, 1)),
+    ...     keras.layers.Conv1D(4, 5, activation="relu"),
+    ...     keras.layers.GlobalMaxPooling1D(),
+    ...     keras.layers.Dense(3, "softmax"),
+    ... ])
+    >>> GradCAMPlusPlus(model)(np.ones((2, 50, 1)), target=2).values.shape
+    (2, 50, 1)
+    """
+
+    def _prepare(self, target):
+        def mean(features, gradients):
+            places = _places(gradients)
+            # One g squared is in both parts of the fraction; without it, small derivatives do not vanish.
+            below = 2 + gradients * ops.sum(features, axis=places, keepdims=True)
+            positive = ops.logical_and(gradients > 0, below != 0)
+            coefficients = ops.where(positive, 1 / ops.where(positive, below, 1), 0)
+            total = ops.sum(coefficients, axis=places, keepdims=True)
+            weighted = ops.sum(coefficients * gradients, axis=places, keepdims=True)
+            return weighted / ops.where(total == 0, 1, total)
+
+        return _weighted(self._scores, self._maps(target), target, mean)
+
+
+def _places(tensor):
+    """The axes of places of a tensor `(n, *places, channels)`."""
+    return tuple(range(1, len(tensor.shape) - 1))
+
+
+def _weighted(scores, maps, target, weigh) -> Callable[[Batch], Part]:
+    """Explains batches by maps, weighted by what `weigh` makes of them and the derivatives by them."""
+
+    def activation(inputs, indices):
+        values = scores.run(inputs, until=[maps.identifier])
+        chosen: list = []
+
+        def score(features):
+            found = scores.run(inputs, known=values | {maps.identifier: features[0]})
+            value, chosen[:] = target.choose(scores.outputs(found), indices)
+            return [value]
+
+        # Only what follows the layer is recorded, so that the backward pass ends there.
+        recording = record(score, [values[maps.identifier]])
+        (gradients,) = recording.pull([ops.ones_like(recording.outputs[0])])
+        features = maps.channels_last(values[maps.identifier])
+        gradients = ops.zeros_like(features) if gradients is None else maps.channels_last(gradients)
+        heat = ops.relu(ops.sum(weigh(features, gradients) * features, axis=-1))
+        return maps.values(heat, inputs), chosen
+
+    program = scores.program(target, activation)
+
+    def explain(batch):
+        values, indices = program(batch.inputs, batch.indices)
+        return Part(values, indices, gap=None, passes=2 * len(batch.numbers))
+
+    return explain

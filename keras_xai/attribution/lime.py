@@ -1,0 +1,202 @@
+"""LIME: a linear model of the score, around one sample."""
+
+from typing import Any, final
+
+import keras
+import numpy as np
+
+from keras_xai.attribution.isolation import isolated, random_state
+from keras_xai.attribution.lime_hiding import Hiding, Parted
+from keras_xai.attribution.lime_segments import Segments, holds_tokens, means
+from keras_xai.attribution.method import Method, Part
+from keras_xai.graph.inputs import check_count
+
+_KERNEL_WIDTH = 0.25  # lime's, of images; that of text is 25 for distances times 100
+
+
+@final
+class LIME(Method):
+    """The weights of a linear model that is fitted to the scores of many changed copies of a sample.
+
+    Parts of the sample are hidden at random: superpixels of an image, stretches of a series, words of a text, features of a
+    table. A ridge regression on what is hidden, in which copies that are more like the sample count more, gives each part
+    a weight: by how much the score is higher with the part than without it, in units of the score. All places of a part
+    have its weight.
+
+    With a `background` for tabular data, features are not hidden but drawn from the background, quartile by quartile; the weight
+    is that of a value in the quartile of the sample's against one in another.
+
+    `num_samples` forward passes, and one to find a predicted class.
+
+    `gap` is what the linear model lacks at the sample itself to give its score: where it is large, the weights are those of a
+    model that is not like the network.
+
+    Source: [Ribeiro et al., 2016](https://arxiv.org/abs/1602.04938). The regression and the tabular copies are made by the library
+    [lime](https://github.com/marcotcr/lime) with its kernels and settings; copies of images, series and tokens are made here, with
+    the same draws, so that they are in batches in the model, but that one word of a text is always left. Deviations: scores are explained and not probabilities; all
+    parts get a weight, without a choice of the few that matter most; hidden parts become zero where lime takes their mean; and
+    parts that are equal to what hides them have weight 0.
+
+    Args:
+        model: As for every method, see `Method`.
+        num_samples: Changed copies of each sample.
+        segments: How many superpixels an image (50 by default) or stretches of equal length a series (20) is divided into; or the
+            number of the part of each place, an integer array of the shape of a sample without the axis of channels; or a
+            function that maps a sample to one. Features and tokens are parts each.
+        background: For a model of one input `(n, features)`: many samples, such as the training data, `(m, features)`.
+        seed: Repeats a run exactly, whatever the size of batches; a new one for each call by default.
+        batch_size: Changed copies in the model at a time.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    The `baseline` of a call is what hidden parts become, zero by default; `"mean"` for the mean of each part of an image or series,
+    channel by channel, which is what lime does by default.
+
+    Raises:
+        ValueError: If `segments` or `background` are not as described, or a baseline is given beside a background.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import LIME
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_initializer="ones")])
+    >>> LIME(model, seed=0)(np.array([[1.0, 2.0, 0.0]]), target=1).values.round(1).tolist()
+    [[1.0, 2.0, 0.0]]
+    """
+
+    takes_baseline = True
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        num_samples: int = 1000,
+        segments: Any = None,
+        background: Any = None,
+        seed: int | None = None,
+        batch_size: int = 32,
+        verbose: Any = 0,
+    ):
+        super().__init__(model, batch_size=batch_size, verbose=verbose)
+        check_count("num_samples", num_samples)
+        if num_samples < 2:
+            raise ValueError(f"Expected `num_samples` to be at least 2, the sample itself among them. Received: {num_samples}")
+        self._num_samples = num_samples
+        self._segments = Segments(self._scores, segments)
+        self._words = holds_tokens(self._scores)
+        self._background = None if background is None else self._checked(background)
+        self._seed = seed
+
+    def _checked(self, background):
+        specs = self._scores.graph.input_specs
+        array = np.asarray(background)
+        if len(specs) != 1 or len(specs[0].shape) != 2 or self._words:
+            raise ValueError(
+                "Expected no `background` for a model that does not take one table of features, (n, features): what hidden parts of "
+                f"other samples become is the `baseline` of a call. Received: a background of shape {array.shape}."
+            )
+        if array.ndim != 2 or len(array) < 2 or array.shape[1] != specs[0].shape[1] or not np.isfinite(array).all():
+            raise ValueError(
+                f"Expected `background` to be finite numbers of shape (m, {specs[0].shape[1]}), of at least 2 samples. Received: an "
+                f"array of shape {array.shape}."
+            )
+        return array.astype("float64")
+
+    def _baseline(self, baseline, inputs):
+        if baseline is not None and self._background is not None:
+            raise ValueError("Expected no baseline beside a `background`, from which features are drawn. Received: both.")
+        if isinstance(baseline, str):
+            if baseline != "mean" or any(self._segments.apart):
+                raise ValueError(
+                    "Expected a baseline of numbers, or 'mean' for images and series, of whose parts the mean is taken. Received: "
+                    f"baseline={baseline!r}"
+                )
+            return None  # each sample makes its own
+        return None if self._background is not None else super()._baseline(baseline, inputs)
+
+    def _prepare(self, target):
+        predicted = self._scores.predictor(target)
+        explain_one = self._prepare_hiding(target) if self._background is None else self._prepare_tabular(target)
+
+        def explain(batch):
+            indices = [np.asarray(each) for each in predicted(batch.inputs, batch.indices)]
+            found = []
+            with isolated():
+                for i, number in enumerate(batch.numbers):
+                    hidden = None if batch.baseline is None else [each[[i]] for each in batch.baseline]
+                    chosen = [each[[i]] for each in indices]
+                    found.append(explain_one([x[i] for x in batch.inputs], hidden, chosen, random_state(batch.seed, number)))
+            values = [np.stack(arrays) for arrays in zip(*(each for each, _ in found), strict=True)]
+            gap = np.array([gap for _, gap in found])
+            return Part(values, indices, gap, passes=(self._num_samples + 1) * len(found))
+
+        return explain
+
+    def _prepare_hiding(self, target):
+        hiding = Hiding(self._scores, target, self._batch_size)
+
+        def explain(sample, hidden, indices, state):
+            numbers = self._segments.of(sample)
+            others = hidden or [means(x, each)[np.newaxis] for x, each in zip(sample, numbers, strict=True)]
+            parted = Parted.of(sample, others, numbers)
+            if not parted.count:
+                return parted.spread(np.zeros(0)), 0.0
+            shown = (_words_removed if self._words else _coins)(state, self._num_samples, parted.count)
+            scores = hiding(parted, indices, shown)
+            weights, gap = _regression(shown, scores, state)
+            return parted.spread(weights), gap
+
+        return explain
+
+    def _prepare_tabular(self, target):
+        from lime.lime_tabular import LimeTabularExplainer
+
+        evaluate = self._scores.evaluator(target, self._batch_size)
+        background = self._background
+
+        def explain(sample, hidden, indices, state):
+            explainer = LimeTabularExplainer(
+                background, mode="regression", feature_selection="none", random_state=state, discretize_continuous=True
+            )
+
+            def score(x):
+                return evaluate([x], [np.repeat(index, len(x)) for index in indices])
+
+            (x,) = sample
+            found = explainer.explain_instance(x.astype("float64"), score, num_features=len(x), num_samples=self._num_samples)
+            weights = dict(found.local_exp[1])
+            return [np.array([weights[i] for i in range(len(x))])], float(found.predicted_value - found.local_pred[0])
+
+        return explain
+
+
+def _coins(state, num_samples, count):
+    """Which parts are shown `(num_samples, count)`, drawn as `lime_image` does; the first row is the sample itself."""
+    shown = state.randint(0, 2, num_samples * count).reshape(num_samples, count)
+    shown[0] = 1
+    return shown
+
+
+def _words_removed(state, num_samples, count):
+    """The same as `lime_text` draws it, each number of removed words as often, but that one word is left: of none some models
+    have no score.
+    """
+    shown = np.ones((num_samples, count), int)
+    for row, size in zip(shown[1:], state.randint(1, max(count, 2), num_samples - 1), strict=True):
+        row[state.choice(count, size, replace=False)] = 0
+    return shown
+
+
+def _regression(shown, scores, state):
+    """The weights of the parts, and what the linear model lacks at the sample."""
+    from lime.lime_base import LimeBase
+    from sklearn.metrics import pairwise_distances
+
+    distances = pairwise_distances(shown, shown[:1], metric="cosine").ravel()
+    base = LimeBase(lambda d: np.sqrt(np.exp(-(d**2) / _KERNEL_WIDTH**2)), random_state=state)
+    _, found, _, local = base.explain_instance_with_data(
+        shown, scores[:, np.newaxis], distances, 0, shown.shape[1], feature_selection="none"
+    )
+    weights = np.zeros(shown.shape[1])
+    for part, weight in found:
+        weights[part] = weight
+    return weights, float(scores[0] - local[0])

@@ -1,0 +1,129 @@
+"""The score of a sample of which parts are hidden."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import final
+
+import numpy as np
+from keras import ops
+
+from keras_xai.attribution.lime_segments import is_apart
+from keras_xai.attribution.scores import Scores
+from keras_xai.graph.inputs import rows
+from keras_xai.graph.target import Target
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Parted:
+    """A sample, what its parts become where they are hidden, and its parts.
+
+    Attributes:
+        sample: An array `(1, *input_shape)` for each input.
+        hidden: An array `(m, *input_shape)` for each input: m samples that the hidden parts are taken from.
+        numbers: For each input, an array of its places: the number of the part, `count` where hiding would change nothing.
+        count: How many parts there are that hiding changes.
+    """
+
+    sample: list[np.ndarray]
+    hidden: list[np.ndarray]
+    numbers: list[np.ndarray]
+    count: int
+
+    @classmethod
+    def of(cls, sample: Sequence[np.ndarray], hidden: Sequence[np.ndarray], numbers: Sequence[np.ndarray]) -> "Parted":
+        """Leaves out the parts that are equal in the sample and in all that they may become.
+
+        Args:
+            sample: An array `input_shape` for each input.
+            hidden: As the attribute.
+            numbers: The number of the part of each place, from 0.
+        """
+        changed = np.zeros(1 + max(int(each.max()) for each in numbers), bool)
+        for x, others, each in zip(sample, hidden, numbers, strict=True):
+            differs = (others != x).any(axis=0)
+            np.logical_or.at(changed, each, differs.any(axis=-1) if differs.ndim > each.ndim else differs)
+        count = int(changed.sum())
+        renumbered = np.full(len(changed), count)
+        renumbered[changed] = np.arange(count)
+        return cls([x[np.newaxis] for x in sample], list(hidden), [renumbered[each] for each in numbers], count)
+
+    def spread(self, weights: np.ndarray) -> list[np.ndarray]:
+        """Values of the parts `(count,)` at each of their places; an axis of channels of length 1 where a sample has channels."""
+        padded = np.append(weights, 0)
+        return [
+            padded[each].reshape(each.shape + (1,) * (x.ndim - 1 - each.ndim))
+            for x, each in zip(self.sample, self.numbers, strict=True)
+        ]
+
+    def shared(self, values: np.ndarray) -> list[np.ndarray]:
+        """As `spread`, the value of each part divided among its places."""
+        sizes = np.bincount(np.concatenate([each.ravel() for each in self.numbers]), minlength=self.count + 1)[: self.count]
+        return self.spread(values / sizes)
+
+
+@final
+class Hiding:
+    """Evaluates the explained score where parts of samples are hidden, in the model and on its device.
+
+    Args:
+        scores: The model's scores.
+        target: What is explained.
+        batch_size: Rows in the model at a time.
+    """
+
+    def __init__(self, scores: Scores, target: Target, batch_size: int):
+        def mixed(x, others, numbers, shown):
+            kept = ops.take(shown, numbers, axis=1)
+            extra = len(x.shape) - len(kept.shape)  # the axis of channels, where there is one
+            kept = ops.reshape(kept, (ops.shape(kept)[0], 1, *ops.shape(kept)[1:], *[1] * extra))
+            return ops.reshape(ops.where(kept, x[np.newaxis], others[np.newaxis]), (-1, *ops.shape(x)[1:]))
+
+        def score(inputs, indices, hidden, numbers, shown):
+            batch = [mixed(*each, shown) for each in zip(inputs, hidden, numbers, strict=True)]
+            found = target.choose(scores.outputs(scores.run(batch)), indices)[0]
+            return ops.sum(ops.reshape(found, (ops.shape(shown)[0], -1)), axis=1)
+
+        places = [((None,) * len(shape), "int32") for shape in self.places(scores)]
+        self._program = scores.program(target, score, scores.signature, places, ((None, None), "bool"))
+        self._batch_size = batch_size
+        self._name = scores.name
+
+    @staticmethod
+    def places(scores: Scores) -> list[tuple]:
+        """The shape of the places of each input: without the axis of channels, where it has one."""
+        return [
+            spec.shape[1:] if apart else spec.shape[1:-1]
+            for spec, apart in zip(scores.graph.input_specs, is_apart(scores), strict=True)
+        ]
+
+    def __call__(self, parted: Parted, indices: Sequence[np.ndarray], shown: np.ndarray) -> np.ndarray:
+        """The mean score over all that the hidden parts may become.
+
+        Args:
+            parted: The sample.
+            indices: The classes, arrays `(1,)`.
+            shown: Booleans `(k, parts)`: which parts are not hidden.
+
+        Returns:
+            `(k,)`, in float64.
+
+        Raises:
+            ValueError: If a score is NaN or infinite.
+        """
+        count = len(parted.hidden[0])
+        numbers = [each.astype("int32") for each in parted.numbers]
+        shown = np.pad(shown.astype(bool), ((0, 0), (0, 1)), constant_values=True)
+        means = np.zeros(len(shown))
+        for some in rows(len(shown), max(1, self._batch_size // count)):
+            for others in rows(count, self._batch_size):
+                hidden = [each[others] for each in parted.hidden]
+                found = self._program(parted.sample, list(indices), hidden, numbers, shown[some])
+                means[some] += ops.convert_to_numpy(found) / count
+            if not np.isfinite(means[some]).all():
+                raise ValueError(
+                    f"The scores of the model '{self._name}' are NaN or infinite where parts of a sample are hidden. A model that averages "
+                    "over what is not padding has nothing left where all is: give a `baseline` that is not padding, such as the token "
+                    "of unknown words. Else check the model's weights: `model.predict(x)` should be finite."
+                )
+        return means

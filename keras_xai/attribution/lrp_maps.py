@@ -1,0 +1,209 @@
+"""Affine maps as rules of layer-wise relevance propagation take them: inputs, weights that can be modified, and a bias."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import layers, ops, tree
+
+from keras_xai.attribution.lrp_folding import channel_axis, folded_bias, scale_of, scaled
+from keras_xai.graph.steps import Slot, Step
+from keras_xai.graph.trace import operation_class
+from keras_xai.graph.view import unchanged
+from keras_xai.kinds import TimesConstant, kind_of
+from keras_xai.relevance.call import Call
+
+# What is made of entries by adding them with weights that are not negative.
+_AVERAGING = (
+    layers.AdaptiveAveragePooling1D,
+    layers.AdaptiveAveragePooling2D,
+    layers.AdaptiveAveragePooling3D,
+    layers.AveragePooling1D,
+    layers.AveragePooling2D,
+    layers.AveragePooling3D,
+    layers.GlobalAveragePooling1D,
+    layers.GlobalAveragePooling2D,
+    layers.GlobalAveragePooling3D,
+    layers.UpSampling1D,
+    layers.UpSampling3D,
+    *(operation_class(function, (6, 6, 2)) for function in (ops.sum, ops.mean, lambda x: ops.average_pool(x, 2))),
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AffineMap:
+    """An affine map of one tensor, or of several.
+
+    Attributes:
+        inputs: Its input tensors.
+        output: Its output tensor.
+        product: The map without its bias: maps tensors, one for each input, and a function that modifies weights, or `None`, to
+            the output. Where a map has no weights but only adds entries up, the signs with which it does are what is modified.
+        bias: A function that returns the bias, which broadcasts against the output.
+        nonnegative: Whether the inputs have no negative entries, whatever the sample.
+    """
+
+    inputs: list
+    output: Any
+    product: Callable[[Sequence, Callable | None], Any]
+    bias: Callable[[], Any]
+    nonnegative: bool
+
+
+def role_of(step: Step) -> str:
+    """What a step is to relevance.
+
+    Returns:
+        `"dense"` or `"convolution"`, which have weights; `"pooling"`, affine without weights that are known; `"merge"`, which adds
+        tensors; `"scaling"`, which is affine and acts on each entry alone; `"activation"`, which acts on each entry alone
+        otherwise; `"shape"`, `"select"`, `"smooth"` or `"composite"`, as its kind says.
+    """
+    kind = kind_of(step)
+    if kind.role in ("gate", "curved"):
+        return "activation"
+    if kind.role not in ("affine", "merge"):
+        return kind.role
+    if kind.elementwise(step):
+        return "scaling"
+    if kind.role == "merge":
+        return "merge"
+    if kind.kernels(step) or isinstance(kind, TimesConstant):
+        return "convolution" if hasattr(step.operation, "strides") else "dense"
+    return "pooling"
+
+
+def has_weights(step: Step) -> bool:
+    """Whether the weights of an affine step are known, so that a rule can take them apart."""
+    role = role_of(step)
+    if role == "pooling":
+        return isinstance(step.operation, _AVERAGING)
+    if role in ("dense", "convolution"):
+        kernels = kind_of(step).kernels(step)
+        if not kernels:
+            return len(_constants(step)) == 1
+        return all(isinstance(kernel, keras.Variable) and keras.backend.is_float_dtype(kernel.dtype) for kernel in kernels)
+    return True
+
+
+def affine_maps(call: Call, output: Any, folded: Sequence[Step], nonnegative: bool) -> list[AffineMap]:
+    """The affine maps that a called step consists of, the first one first.
+
+    Args:
+        call: The call of a step whose role is `"dense"`, `"convolution"`, `"pooling"`, `"merge"` or `"scaling"`.
+        output: Its output, or that of the last step that is folded into it.
+        folded: Steps that follow it and are folded into it.
+        nonnegative: Whether its inputs have no negative entries.
+    """
+    step = call.step
+    if role_of(step) in ("dense", "convolution") and has_weights(step):
+        kernels = kind_of(step).kernels(step)
+        if len(kernels) == 2:
+            return _separable(call, output, folded, nonnegative)
+        return [_weighted(call, kernels, output, folded, nonnegative)]
+    return [_added(call, output, nonnegative)]
+
+
+def real(call: Call) -> list[int]:
+    """The places of the inputs of a call that relevance can come to: a mask is none."""
+    return [place for place, x in enumerate(call.inputs) if keras.backend.is_float_dtype(ops.dtype(x))]
+
+
+def _weighted(call, kernels, output, folded, nonnegative):
+    """A layer with one kernel, or a product with a constant."""
+    step = call.step
+    (kernel,) = kernels or _constants(step)
+    weights = _effective(step, kernel, folded)
+    bias = getattr(step.operation, "bias", None)
+
+    def product(inputs, modify):
+        used = weights if modify is None else modify(weights)
+        if not kernels:
+            return _with_constant(step, used)(*inputs)[0]
+        no_bias = [] if bias is None else [(bias, ops.zeros_like(bias))]
+        with unchanged([(kernel, used), *no_bias]):
+            return call.again(*inputs)[0]
+
+    return AffineMap(call.inputs, output, product, lambda: folded_bias(step, folded, output.dtype), nonnegative)
+
+
+def _separable(call, output, folded, nonnegative):
+    """A convolution of each channel by itself, and one across channels."""
+    step, layer = call.step, call.step.operation
+    depthwise, pointwise = (ops.convert_to_tensor(kernel) for kernel in kind_of(step).kernels(step))
+    mixing = _effective(step, pointwise, folded)
+
+    def within(inputs, modify):
+        weights = depthwise if modify is None else modify(depthwise)
+        return ops.depthwise_conv(*inputs, weights, layer.strides, layer.padding, layer.data_format, layer.dilation_rate)
+
+    def across(inputs, modify):
+        weights = mixing if modify is None else modify(mixing)
+        return ops.conv(*inputs, weights, 1, "valid", layer.data_format)
+
+    between = within(call.inputs, None)
+    return [
+        AffineMap(call.inputs, between, within, lambda: ops.zeros((), dtype=output.dtype), nonnegative),
+        AffineMap([between], output, across, lambda: folded_bias(step, folded, output.dtype), nonnegative=False),
+    ]
+
+
+def _added(call, output, nonnegative):
+    """A map without weights: what each input adds to the output, each times the sign that it has there."""
+    step, places = call.step, real(call)
+    known, averaging = has_weights(step), isinstance(step.operation, _AVERAGING)
+    function = kind_of(step).tangent(step, call.inputs) or (lambda inputs: call.again(*inputs))
+
+    def at(tensors, rows=slice(None)):
+        full = [x if place in places else x[rows] for place, x in enumerate(call.inputs)]
+        for place, x in zip(places, tensors, strict=True):
+            full[place] = x
+        return function(full)[0]
+
+    def bias():
+        return at([ops.zeros_like(call.inputs[place][:1]) for place in places], slice(0, 1))
+
+    def product(inputs, modify):
+        constant = at([ops.zeros_like(x) for x in inputs])
+        if modify is None:
+            return at(inputs) - constant
+        if not known:
+            raise TypeError(f"A rule modifies the weights of '{step.path}', which are not known. Check `has_weights` first.")
+        total = 0.0
+        for place, x in enumerate(inputs):
+            zeros = [ops.zeros_like(other) for other in inputs]
+            alone = at([*zeros[:place], x, *zeros[place + 1 :]]) - constant
+            if averaging:
+                sign = ops.ones((), dtype=alone.dtype)
+            else:
+                ones = ops.ones_like(x)
+                sign = ops.sign(at([*zeros[:place], ones, *zeros[place + 1 :]]) - constant)
+            total = total + modify(sign) * sign * alone
+        return total
+
+    return AffineMap([call.inputs[place] for place in places], output, product, bias, nonnegative)
+
+
+def _effective(step, kernel, folded):
+    """The weights that the kernel amounts to together with what is folded into it."""
+    weights = ops.convert_to_tensor(kernel)
+    for each in folded:
+        scale = scale_of(each)
+        if scale is not None:
+            assert channel_axis(step) is not None, "only a scale of the channels is folded"
+            weights = scaled(step, weights, scale)
+    return weights
+
+
+def _constants(step):
+    """The tensors and arrays that an operation is called with, that are not tensors of the graph."""
+    return [leaf for leaf in tree.flatten(step.arguments) if _is_array(leaf)]
+
+
+def _with_constant(step, constant):
+    arguments = tree.map_structure(lambda leaf: constant if _is_array(leaf) else leaf, step.arguments)
+    return dataclasses.replace(step, arguments=arguments)
+
+
+def _is_array(leaf):
+    return not isinstance(leaf, Slot) and len(getattr(leaf, "shape", ())) > 0

@@ -1,0 +1,337 @@
+"""The rules of layer-wise relevance propagation: how the relevance of an affine map's outputs is shared among its inputs.
+
+A rule is a few products of modified inputs and modified weights. Their sum z is what the relevance of an output is divided by, and
+each input gets the product of itself and the transpose of the modified map of these ratios.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, final
+
+import numpy as np
+from keras import ops
+
+from keras_xai.attribution.lrp_maps import AffineMap
+from keras_xai.graph.gradient import record
+
+
+class Rule(abc.ABC):
+    """Shares the relevance of an affine map's outputs among its inputs.
+
+    Attributes:
+        splits: Whether it modifies weights, which it then has to know.
+        products: How many products it passes back where no input is negative, and where some may be.
+    """
+
+    splits: ClassVar[bool] = True
+    products: ClassVar[tuple[int, int]]
+
+    @abc.abstractmethod
+    def share(self, layer: AffineMap, message: Any) -> list:
+        """The relevance of the inputs.
+
+        Args:
+            layer: The map.
+            message: The relevance of its outputs, of the output's shape.
+
+        Returns:
+            A tensor for each input.
+        """
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Epsilon(Rule):
+    r"""In proportion to what each input adds to the output, damped where that is little in all.
+
+    $$R_i = \sum_j \frac{x_i w_{ij}}{z_j + \epsilon \, \mathrm{sign}(z_j)} R_j, \qquad z_j = \sum_i x_i w_{ij} + b_j$$
+
+    The bias keeps its part, and epsilon absorbs some: it is an absolute number, in the unit of the layer's output.
+
+    Source: [Bach et al., 2015](https://doi.org/10.1371/journal.pone.0130140), equation 58.
+
+    Args:
+        epsilon: A positive number.
+        bias: Whether the bias counts as an addend, and what is its part gets lost; else the inputs share all.
+    """
+
+    epsilon: float = 1e-6
+    bias: bool = True
+    splits = False
+    products = (1, 1)
+
+    def __post_init__(self):
+        _check_positive("epsilon", self.epsilon)
+
+    def share(self, layer, message):
+        """See `Rule`."""
+        total = layer.output if self.bias else layer.output - layer.bias()
+        return _shared(layer, message, [_Product(_same)], total, self.epsilon)
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Gamma(Rule):
+    r"""As `Epsilon`, with the addends that have the output's sign counting 1 + gamma times.
+
+    $$R_i = \sum_j \frac{a_{ij}}{\sum_k a_{kj}} R_j, \qquad a_{ij} = x_i w_{ij} + \gamma \max(0, x_i w_{ij}) \quad (z_j > 0)$$
+
+    and the minimum in place of the maximum where z_j < 0. The bias is an addend like others. Between `Epsilon` (gamma = 0) and
+    `ZPlus` (gamma large).
+
+    Source: [Montavon et al., 2019](https://doi.org/10.1007/978-3-030-28954-6_10), table 10.1, for inputs that are not negative;
+    for all as in [Andéol et al., 2021](https://arxiv.org/abs/2106.04923).
+
+    Args:
+        gamma: A number of at least 0.
+        bias: Whether the bias counts as an addend, and what is its part gets lost; else the inputs share all.
+        stabilizer: As the epsilon of `Epsilon`.
+    """
+
+    gamma: float = 0.25
+    bias: bool = True
+    stabilizer: float = 1e-6
+    products = (2, 4)
+
+    def __post_init__(self):
+        _check_positive("stabilizer", self.stabilizer)
+        if not (np.isfinite(self.gamma) and self.gamma >= 0):
+            raise ValueError(f"Expected `gamma` to be a number of at least 0. Received: gamma={self.gamma!r}")
+
+    def share(self, layer, message):
+        """See `Rule`."""
+        shares = []
+        for here, part, other in ((layer.output > 0, _positive, _negative), (layer.output < 0, _negative, _positive)):
+
+            def like(weights, part=part):
+                return weights + self.gamma * part(weights)
+
+            def unlike(weights, part=other):
+                return weights + self.gamma * part(weights)
+
+            message_here = ops.where(here, message, ops.zeros_like(message))
+            total = like(layer.bias()) if self.bias else 0.0
+            products = [_Product(_positive, like), _Product(_negative, unlike)]
+            shares.append(_shared(layer, message_here, products, total, self.stabilizer, add=True))
+        return _sums(shares)
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class AlphaBeta(Rule):
+    r"""What speaks for the output alpha times, what speaks against it beta times, with the opposite sign.
+
+    $$R_i = \sum_j \left( \alpha \frac{(x_i w_{ij})^+}{\sum_k (x_k w_{kj})^+ + b_j^+}
+    - \beta \frac{(x_i w_{ij})^-}{\sum_k (x_k w_{kj})^- + b_j^-} \right) R_j, \qquad \alpha - \beta = 1$$
+
+    Source: [Bach et al., 2015](https://doi.org/10.1371/journal.pone.0130140), equation 60.
+
+    Args:
+        alpha: A number of at least 1.
+        beta: alpha - 1.
+        bias: Whether the bias counts as an addend, and what is its part gets lost; else the inputs share all.
+        stabilizer: As the epsilon of `Epsilon`.
+    """
+
+    alpha: float = 2.0
+    beta: float = 1.0
+    bias: bool = True
+    stabilizer: float = 1e-6
+    products = (4, 8)
+
+    def __post_init__(self):
+        _check_positive("stabilizer", self.stabilizer)
+        if not (self.beta >= 0 and np.isclose(self.alpha - self.beta, 1)):
+            raise ValueError(
+                "Expected `alpha` and `beta` to be numbers of at least 0 whose difference is 1, so that relevance is neither made nor "
+                f"lost. Received: alpha={self.alpha!r}, beta={self.beta!r}"
+            )
+
+    def share(self, layer, message):
+        """See `Rule`."""
+        shares = []
+        for factor, part, other in ((self.alpha, _positive, _negative), (-self.beta, _negative, _positive)):
+            total = part(layer.bias()) if self.bias else 0.0
+            products = [_Product(_positive, part), _Product(_negative, other)]
+            if factor:
+                shares.append(_shared(layer, factor * message, products, total, self.stabilizer, add=True))
+        return _sums(shares)
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class ZPlus(Rule):
+    r"""In proportion to what speaks for the output; nothing is ever negative where the output's relevance is not.
+
+    $$R_i = \sum_j \frac{(x_i w_{ij})^+}{\sum_k (x_k w_{kj})^+ + b_j^+} R_j$$
+
+    It is `AlphaBeta(1, 0)`. The relevance of outputs for which nothing speaks gets lost.
+
+    Source: [Montavon et al., 2017](https://doi.org/10.1016/j.patcog.2016.11.008), for inputs that are not negative and without
+    biases, as with `bias=False`; for all [Bach et al., 2015](https://doi.org/10.1371/journal.pone.0130140), equation 60.
+
+    Args:
+        bias: Whether a positive bias counts as an addend, and what is its part gets lost; else the inputs share all.
+        stabilizer: As the epsilon of `Epsilon`.
+    """
+
+    bias: bool = True
+    stabilizer: float = 1e-6
+    products = (2, 4)
+
+    def __post_init__(self):
+        _check_positive("stabilizer", self.stabilizer)
+
+    def share(self, layer, message):
+        """See `Rule`."""
+        return AlphaBeta(1.0, 0.0, self.bias, self.stabilizer).share(layer, message)
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Flat(Rule):
+    r"""The same to every input that is connected with the output, whatever it is.
+
+    $$R_i = \sum_j \frac{1}{\sum_k 1} R_j$$
+
+    For a first convolution, whose filters and pixels would only make the picture grainy. A first dense layer is connected with all
+    inputs, which then get the same, and nothing is learned of them. Biases get nothing.
+
+    Source: [Lapuschkin et al., 2019](https://doi.org/10.1038/s41467-019-08987-4), supplement.
+
+    Args:
+        stabilizer: As the epsilon of `Epsilon`.
+    """
+
+    stabilizer: float = 1e-6
+    products = (1, 1)
+
+    def __post_init__(self):
+        _check_positive("stabilizer", self.stabilizer)
+
+    def share(self, layer, message):
+        """See `Rule`."""
+        # Ones are the same for all samples, so that one sample's product will do.
+        total = layer.product([ops.ones_like(x[:1]) for x in layer.inputs], ops.ones_like)
+        return _shared(layer, message, [_Product(ops.ones_like, ops.ones_like)], total, self.stabilizer)
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class ZBox(Rule):
+    r"""For inputs that lie within a box, as pixels do: in proportion to what each adds beyond the least that it could add.
+
+    $$R_i = \sum_j \frac{a_{ij}}{\sum_k a_{kj}} R_j, \qquad a_{ij} = x_i w_{ij} - l_i w_{ij}^+ - h_i w_{ij}^-$$
+
+    Biases get nothing.
+
+    Source: [Montavon et al., 2017](https://doi.org/10.1016/j.patcog.2016.11.008).
+
+    Args:
+        low: The least values l of the layer's input: a number, or an array that broadcasts against it. The first layer's input is
+            that of the model, unless it is scaled first.
+        high: The greatest values h.
+        stabilizer: As the epsilon of `Epsilon`.
+    """
+
+    low: Any
+    high: Any
+    stabilizer: float = 1e-6
+    products = (3, 3)
+
+    def __post_init__(self):
+        _check_positive("stabilizer", self.stabilizer)
+        if not (np.all(np.isfinite(self.low)) and np.all(np.isfinite(self.high)) and np.all(np.less(self.low, self.high))):
+            raise ValueError(
+                "Expected `low` and `high` to be finite, and `low` to be less everywhere. "
+                f"Received: low={self.low!r}, high={self.high!r}"
+            )
+
+    def share(self, layer, message):
+        """See `Rule`."""
+
+        def filled(value):
+            return lambda x: ops.zeros_like(x) + ops.convert_to_tensor(value, dtype=x.dtype)
+
+        box = [_Product(filled(self.low), _positive, sign=-1.0), _Product(filled(self.high), _negative, sign=-1.0)]
+        total = layer.output - layer.bias()
+        for each in box:  # the same for all samples, so that one sample's product will do
+            total = total - layer.product([each.inputs(x[:1]) for x in layer.inputs], each.weights)
+        return _shared(layer, message, [_Product(_same), *box], total, self.stabilizer)
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Pass(Rule):
+    """Each entry gets the relevance of the output entry in its place: for what acts on each entry alone."""
+
+    splits = False
+    products = (0, 0)
+
+    def share(self, layer, message):
+        """See `Rule`."""
+        return [message]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Product:
+    """Modified inputs times modified weights.
+
+    Attributes:
+        inputs: Maps an input tensor to what takes its place.
+        weights: Maps the weights to what takes their place; `None` for the weights as they are.
+        sign: What the product counts.
+    """
+
+    inputs: Callable[[Any], Any]
+    weights: Callable[[Any], Any] | None = None
+    sign: float = 1.0
+
+
+def _same(x):
+    return x
+
+
+_positive = ops.relu
+
+
+def _negative(x):
+    return -ops.relu(-x)
+
+
+def _shared(layer, message, products: Sequence[_Product], total, stabilizer, *, add=False):
+    """Relevance in proportion to products.
+
+    Args:
+        layer: The map.
+        message: The relevance of its outputs.
+        products: The products.
+        total: What the relevance is divided by; with `add`, what the products add to.
+        stabilizer: Keeps `total` from zero.
+        add: Whether the products are still to be added up.
+    """
+    # Where nothing is negative, products of what is negative are zero.
+    kept = [product for product in products if not (layer.nonnegative and product.inputs is _negative)]
+    inputs = [[product.inputs(x) for x in layer.inputs] for product in kept]
+    recordings = [record(_modified(layer, product), xs) for product, xs in zip(kept, inputs, strict=True)]
+    if add:
+        total = total + sum(product.sign * made.outputs[0] for product, made in zip(kept, recordings, strict=True))
+    epsilon = ops.convert_to_tensor(stabilizer, dtype=total.dtype)
+    ratio = message / (total + ops.where(total < 0, -epsilon, epsilon))
+    pulled = [made.pull([product.sign * ratio]) for product, made in zip(kept, recordings, strict=True)]
+    return _sums([[x * each for x, each in zip(*pair, strict=True)] for pair in zip(inputs, pulled, strict=True)])
+
+
+def _modified(layer, product):
+    """The map of a layer with modified weights, as `record` takes it."""
+    return lambda inputs: [layer.product(inputs, product.weights)]
+
+
+def _sums(shares):
+    return [sum(each[1:], each[0]) for each in zip(*shares, strict=True)]
+
+
+def _check_positive(name, value):
+    if not (np.isfinite(value) and value > 0):
+        raise ValueError(f"Expected `{name}` to be a positive number. Received: {name}={value!r}")

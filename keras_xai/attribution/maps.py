@@ -1,0 +1,285 @@
+"""The maps that a layer makes of an image or a series: which layer, and how its maps become values of the input."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+import keras
+from keras import layers, ops
+
+from keras_xai.attribution.method import Method
+from keras_xai.attribution.scores import Scores
+from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.target import Target
+from keras_xai.kinds import Shape, kind_of
+
+_POOLING = (
+    *(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D),
+    *(layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D),
+)
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Maps:
+    """The output of a layer as maps: for each channel, how strong its feature is at each place.
+
+    Attributes:
+        path: Where the layer is in the model.
+        identifier: Of the layer's output.
+        channel_axis: Of that output.
+        inputs: The inputs of the model whose places those of the layer are: for the position of each, its axis of channels, or
+            `None` where it has none.
+    """
+
+    path: str
+    identifier: int
+    channel_axis: int
+    inputs: Mapping[int, int | None]
+
+    def channels_last(self, tensor: Any) -> Any:
+        """The layer's output, or a tensor of its shape, as `(n, *places, channels)`."""
+        return ops.moveaxis(tensor, self.channel_axis, -1)
+
+    def over(self, position: int, x: Any, heat: Any) -> Any:
+        """One map for each sample as values of an input, by linear interpolation.
+
+        Args:
+            position: Of the input, one of `inputs`.
+            x: The input, `(n, *input_shape)`.
+            heat: Tensor `(n, *places)`.
+
+        Returns:
+            A tensor `(n, *input_shape)`, the axis of channels of length 1.
+        """
+        axis = self.inputs[position]
+        sizes = [ops.shape(x)[i] for i in range(1, len(x.shape)) if i != axis]
+        heat = resized(heat, sizes)
+        return heat if axis is None else ops.expand_dims(heat, axis)
+
+    def values(self, heat: Any, inputs: Sequence) -> list:
+        """One map for each sample as values of all inputs, zeros for those that are not in `inputs`."""
+        return [
+            self.over(position, x, heat) if position in self.inputs else ops.zeros_like(x, dtype=heat.dtype)
+            for position, x in enumerate(inputs)
+        ]
+
+
+class LayerMethod(Method):
+    """A method that explains by the maps of one layer.
+
+    Args:
+        model: As for every method, see `Method`.
+        layer: The layer's path, `"backbone/conv5"`; by default the last one that has places, see `last_maps`.
+        batch_size: Samples in the model at a time.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    Raises:
+        ValueError: If there is no such layer, or its output has no places of an input.
+    """
+
+    def __init__(self, model: keras.Model, *, layer: str | None = None, batch_size: int = 32, verbose: Any = 0):
+        super().__init__(model, batch_size=batch_size, verbose=verbose)
+        self._layer = None if layer is None else named_maps(self._scores, layer)
+
+    def _maps(self, target: Target) -> Maps:
+        """The maps of the layer; an error where the target does not depend on them."""
+        if self._layer is None:
+            return last_maps(self._scores, target)
+        outputs = explained_outputs(self._scores.graph, target)
+        if all(self._layer.identifier not in (*step.inputs, *outputs) for step in _leading_to(self._scores.graph, outputs)):
+            raise ValueError(
+                f"Expected `layer` to be one that the explained score depends on. Received: layer={self._layer.path!r}, whose "
+                "output goes elsewhere."
+            )
+        return self._layer
+
+
+def named_maps(scores: Scores, path: str) -> Maps:
+    """The maps of a layer.
+
+    Args:
+        scores: The model's scores.
+        path: The layer's path, `"backbone/conv5"`.
+
+    Raises:
+        ValueError: If there is no such layer, or its output has no places of an input.
+    """
+    if not isinstance(path, str):
+        raise ValueError(f"Expected `layer` to be the path of a layer, such as 'backbone/conv5'. Received: layer={path!r}")
+    step = scores.find(path)
+    maps = _maps_of(scores.graph, step, step.outputs[0], _origins(scores.graph))
+    if maps is None:
+        near = [_layer(scores.graph, each.path) for each in _candidates(scores.graph, scores.graph.outputs).values()][-3:]
+        raise ValueError(
+            "Expected `layer` to have maps of an input: an output (n, height, width, channels) where an input is an image, or "
+            f"(n, time, channels) where one is a series, with more than one place. Received: layer={path!r}, whose output has the "
+            f"shape {step.output_specs[0].shape}, in a model of inputs {[spec.shape for spec in scores.graph.input_specs]}. "
+            + (f"The last layers that have maps are {near}." if near else "No layer of the model has maps.")
+        )
+    return maps
+
+
+def last_maps(scores: Scores, target: Target) -> Maps:
+    """The maps from which the score is found without their places: those after which the axes of places disappear.
+
+    Poolings, dropout, and layers that only move entries count for none of their own: what is taken is the activation before them.
+
+    Args:
+        scores: The model's scores.
+        target: What is explained.
+
+    Raises:
+        ValueError: If there are none, or those of several branches of the model.
+    """
+    graph = scores.graph
+    outputs = explained_outputs(graph, target)
+    candidates = _candidates(graph, outputs)
+    kept = {each for step in _leading_to(graph, outputs) if candidates.keys() & set(step.outputs) for each in step.inputs}
+    ends = {_before_pooling(identifier, candidates) for identifier in candidates.keys() - kept}
+    if not ends:
+        raise ValueError(
+            "Expected a model with a layer that has maps of an input, as a convolution of an image or a series has. Received: "
+            f"'{scores.name}', of inputs {[spec.shape for spec in graph.input_specs]}, without one. Use a method that needs none, "
+            "such as `Occlusion` or `Saliency`."
+        )
+    if len(ends) > 1:
+        raise ValueError(
+            f"Expected a model with one last layer that has maps. Received: '{scores.name}', which has one in each of several "
+            f"branches, {[_layer(graph, candidates[end].path) for end in sorted(ends)]}. Choose one of them: layer=..."
+        )
+    (end,) = ends
+    maps = _maps_of(graph, candidates[end], end, _origins(graph))
+    assert maps is not None  # as it is a candidate
+    return maps
+
+
+def resized(maps: Any, sizes: Sequence) -> Any:
+    """Maps `(n, *places)` in other sizes by linear interpolation along each axis, as `keras.ops.image.resize` does for images.
+
+    Args:
+        maps: The maps.
+        sizes: The new size of each axis of places.
+    """
+    # A product with a matrix for each axis, unlike an image operation, serves any number of axes and computes in float64 too.
+    for axis, size in enumerate(sizes, start=1):
+        old = ops.shape(maps)[axis]
+        places = ops.arange(old, dtype="int32")
+        ratio = ops.cast(old, maps.dtype) / ops.cast(size, maps.dtype)
+        centers = (ops.cast(ops.arange(size, dtype="int32"), maps.dtype) + 0.5) * ratio - 0.5
+        centers = ops.clip(centers, 0, ops.cast(old - 1, maps.dtype))
+        weights = ops.relu(1 - ops.abs(centers[:, None] - ops.cast(places, maps.dtype)))
+        maps = ops.moveaxis(ops.tensordot(maps, weights, axes=[[axis], [1]]), -1, axis)
+    return maps
+
+
+def maps_before(graph: Graph, step: Step) -> Maps | None:
+    """The maps that go into a step, `None` where what goes in has no places of an input.
+
+    Args:
+        graph: The graph.
+        step: One of its steps; the first input counts.
+    """
+    for producer in graph.steps:
+        if step.inputs[0] in producer.outputs:
+            return _maps_of(graph, producer, step.inputs[0], _origins(graph))
+    return None
+
+
+def explained_outputs(graph: Graph, target: Target) -> list[int]:
+    """Identifiers of the outputs of a graph that count for a target."""
+    return [graph.outputs[position] for position, _ in target.key]
+
+
+def channels_first(graph: Graph, identifier: int) -> bool:
+    """Whether channels are the first axis of a tensor, as the nearest layer that has a `data_format` says.
+
+    Args:
+        graph: The graph.
+        identifier: Of the tensor.
+    """
+    before, after = {identifier}, {identifier}
+    for step in reversed(graph.steps):
+        if before & set(step.outputs):
+            if getattr(step.operation, "data_format", None):
+                return step.operation.data_format == "channels_first"
+            before.update(step.inputs)
+    for step in graph.steps:
+        if after & set(step.inputs):
+            if getattr(step.operation, "data_format", None):
+                return step.operation.data_format == "channels_first"
+            after.update(step.outputs)
+    return False
+
+
+def _maps_of(graph: Graph, step: Step, identifier: int, origins: Mapping[int, set]) -> Maps | None:
+    """A step's output as maps of the inputs that it depends on, `None` where it has not the places of one."""
+    spec = step.output_specs[step.outputs.index(identifier)]
+    rank = len(spec.shape)
+    channel_axis = 1 if channels_first(graph, identifier) else rank - 1
+    places = [size for axis, size in enumerate(spec.shape) if axis not in (0, channel_axis)]
+    if rank < 3 or not keras.backend.is_float_dtype(spec.dtype) or all(size == 1 for size in places):
+        return None
+    ranks = {position: len(graph.input_specs[position].shape) for position in sorted(origins[identifier])}
+    with_channels = {
+        position: 1 if channels_first(graph, graph.inputs[position]) else rank - 1
+        for position, its_rank in ranks.items()
+        if its_rank == rank
+    }
+    # Tokens, and gray images without an axis of channels, get one within the model.
+    without = {position: None for position, its_rank in ranks.items() if its_rank == rank - 1}
+    inputs: Mapping[int, int | None] = with_channels or without
+    return Maps(_layer(graph, step.path), identifier, channel_axis, inputs) if inputs else None
+
+
+def _origins(graph):
+    """For each tensor the positions of the inputs that it depends on."""
+    origins = {identifier: {position} for position, identifier in enumerate(graph.inputs)}
+    for step in graph.steps:
+        behind = set().union(*(origins[identifier] for identifier in step.inputs))
+        origins.update(dict.fromkeys(step.outputs, behind))
+    return origins
+
+
+def _candidates(graph, outputs):
+    """The tensors on the way to `outputs` that are maps of features, and the step that each comes from."""
+    origins, found = _origins(graph), {}
+    learned: set[int] = set()
+    for step in _leading_to(graph, outputs):
+        # An input that is only moved about or rescaled is no feature.
+        if not (_moves(step) or kind_of(step).elementwise(step)) or learned & set(step.inputs):
+            learned.update(step.outputs)
+            found.update({each: step for each in step.outputs if _maps_of(graph, step, each, origins)})
+    return found
+
+
+def _before_pooling(identifier, candidates):
+    """What the entries of a tensor are chosen from."""
+    while (
+        _moves(candidates[identifier])
+        and len(before := set(candidates[identifier].inputs)) == 1
+        and before <= candidates.keys()
+    ):
+        (identifier,) = before
+    return identifier
+
+
+def _moves(step):
+    """Whether a step only thins, moves or joins entries."""
+    return isinstance(step.operation, _POOLING) or isinstance(kind_of(step), Shape)
+
+
+def _layer(graph, path):
+    """Path of the layer that a step is, or whose fused activation."""
+    whole = path.rpartition(".")[0]
+    return whole if any(step.path == whole for step in graph.steps) else path
+
+
+def _leading_to(graph, outputs):
+    """The steps that lead to tensors, in order."""
+    wanted, found = set(outputs), []
+    for step in reversed(graph.steps):
+        if wanted & set(step.outputs):
+            wanted.update(step.inputs)
+            found.append(step)
+    return found[::-1]

@@ -1,0 +1,115 @@
+"""What the score loses when a part of the input is hidden."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, final
+
+import keras
+from keras import ops
+
+from keras_xai.attribution.maps import channels_first
+from keras_xai.attribution.method import Method, Part
+from keras_xai.attribution.patches import Windows, in_chunks
+
+
+@final
+class Occlusion(Method):
+    """What the score loses when a window of the input is hidden, averaged over the windows that hide an entry.
+
+    A window goes over an image, with all channels of a place at once; over the time of a series; over the features of a table and
+    the tokens of a text one by one. What it hides is replaced by the baseline: 0 by default, which for tokens is the padding.
+    Positive values are those of entries without which the score is lower.
+
+    All windows have the same size. They are `stride` apart; the last one along an axis is moved inward where it would reach past
+    the edge. So each entry is hidden at least once, and its value is a mean, however often that is. Several inputs are hidden one
+    after the other, each while the others are there.
+
+    As many forward passes as there are windows, and one more.
+
+    Source: [Zeiler and Fergus, 2014](https://arxiv.org/abs/1311.2901), section 4.2, which draws the score itself at the center of
+    each window.
+
+    Args:
+        model: As for every method, see `Method`.
+        window: Size of the windows in entries: a number for all axes of places, or one for each, `(height, width)`. By default
+            an eighth of an axis, and 1 for features and tokens. As many sizes as a sample has axes leave no axis for channels, as
+            in `(height, width)` for images of shape `(n, height, width)`. For several inputs a dict of these by the input's name;
+            those that are not named have the default.
+        stride: From one window to the next, in the same form. Half a window by default.
+        batch_size: Samples with a window hidden that are in the model at a time.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    Raises:
+        ValueError: If a window or a stride is not a whole number of at least 1, a window is larger than the input, a stride is
+            larger than the window, or there is not one for each axis.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import Occlusion
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_initializer="ones")])
+    >>> Occlusion(model)(np.array([[1.0, 2.0, 3.0]]), target=1).values.tolist()
+    [[1.0, 2.0, 3.0]]
+    """
+
+    takes_baseline = True
+
+    def __init__(self, model: keras.Model, *, window: Any = None, stride: Any = None, batch_size: int = 32, verbose: Any = 0):
+        super().__init__(model, batch_size=batch_size, verbose=verbose)
+        graph = self._scores.graph
+        structure = graph.input_structure
+        # Keras flattens dicts in the order of their sorted keys.
+        names = sorted(structure) if isinstance(structure, dict) else [spec.name for spec in graph.input_specs]
+        windows, strides = _by_input("window", window, names), _by_input("stride", stride, names)
+        self._windows = [
+            Windows(spec, windows[name], strides[name], 1 if channels_first(graph, identifier) else len(spec.shape) - 1)
+            for name, identifier, spec in zip(names, graph.inputs, graph.input_specs, strict=True)
+        ]
+
+    def _prepare(self, target):
+        scores = self._scores
+
+        def score(inputs, indices):
+            return target.choose(scores.outputs(scores.run(inputs)), indices)
+
+        def losses(inputs, indices, baseline, covers):
+            whole, indices = score(inputs, indices)
+
+            def lost(position):
+                windows, cover = self._windows[position], covers[position]
+                counts = [ops.shape(each)[0] for each in cover]
+                in_all = math.prod(counts)
+
+                def without(rows):
+                    sample, number = rows // in_all, rows % in_all
+                    given = [ops.take(x, sample, axis=0) for x in inputs]
+                    hidden = windows.hidden(number, cover)
+                    given[position] = ops.where(hidden, ops.take(baseline[position], sample, axis=0), given[position])
+                    return ops.take(whole, sample) - score(given, [ops.take(index, sample) for index in indices])[0]
+
+                count = ops.shape(whole)[0]
+                found = in_chunks(without, count * in_all, self._batch_size, scores.dtype)
+                return windows.means(ops.reshape(found, (count, *counts)), cover)
+
+            return [lost(position) for position in range(len(inputs))], indices
+
+        covers = [[((None, None), "bool") for _ in windows.axes] for windows in self._windows]
+        program = scores.program(target, losses, scores.signature, covers)
+
+        def explain(batch):
+            covers = [windows.covers(x.shape) for windows, x in zip(self._windows, batch.inputs, strict=True)]
+            values, indices = program(batch.inputs, batch.indices, batch.baseline, covers)
+            passes = 1 + sum(math.prod(len(each) for each in cover) for cover in covers)
+            return Part(values, indices, gap=None, passes=passes * len(batch.numbers))
+
+        return explain
+
+
+def _by_input(name, given, inputs):
+    """What is given for each input, by its name."""
+    if not isinstance(given, Mapping):
+        return dict.fromkeys(inputs, given)
+    unknown = [key for key in given if key not in inputs]
+    if unknown:
+        raise ValueError(f"Expected `{name}` for inputs out of {inputs}. Received: {name}={dict(given)!r}")
+    return {each: given.get(each) for each in inputs}

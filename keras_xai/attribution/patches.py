@@ -1,0 +1,155 @@
+"""Windows of an input that are hidden one at a time, and scores of many altered samples."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xai.graph.gradient import folded
+from keras_xai.graph.inputs import check_count
+
+# Windows to an axis, side by side, where no size is given.
+_PART = 8
+
+
+def in_chunks(function: Callable, count: Any, batch_size: int, dtype: str) -> Any:
+    """The values of a function at 0, ..., `count - 1`, few of them at a time; to be called within a compiled program.
+
+    Args:
+        function: Maps an integer tensor `(rows,)` to a tensor `(rows,)`.
+        count: Integer or integer scalar tensor.
+        batch_size: Rows at a time.
+        dtype: Of the values.
+
+    Returns:
+        A tensor `(count,)`.
+    """
+    steps = (count + batch_size - 1) // batch_size
+    # No more rows than needed, so that hardly any is there for nothing.
+    per = (count + steps - 1) // ops.maximum(steps, 1)
+
+    def add(step, found):
+        numbers = ops.minimum(step * per + ops.arange(per, dtype="int32"), count - 1)
+        return [ops.scatter_update(found[0], numbers[:, None], function(numbers))]
+
+    return folded(add, steps, [ops.zeros((count,), dtype)])[0]
+
+
+@final
+class Windows:
+    """Windows of one input, all of one size, a `stride` apart, which together cover every entry.
+
+    The first begins at the first entry. The last one is moved inward where it would reach past the edge.
+
+    Args:
+        spec: Of the input.
+        window: Size along each axis of places: one number for all, one for each, or `None`. As many as the input has axes leave
+            no axis for channels.
+        stride: From one window to the next along each axis: one number for all, one for each, or `None`.
+        channel_axis: Of the input, where it has more than one axis.
+
+    Raises:
+        ValueError: If a size is not a whole number of at least 1 or too large, or there are too many or too few.
+
+    Attributes:
+        axes: The axes of places.
+        channel_axis: The axis that has no places, `None` where there is none.
+    """
+
+    def __init__(self, spec: keras.KerasTensor, window: Any, stride: Any, channel_axis: int):
+        rank = self._rank = len(spec.shape)
+        self._name = spec.name
+        # The features of a table, and tokens, are hidden one at a time.
+        self._single = rank == 2
+        whole = self._single or (isinstance(window, Sequence) and len(window) == rank - 1)
+        self.channel_axis = None if whole else channel_axis
+        self.axes = [axis for axis in range(1, rank) if axis != self.channel_axis]
+        self._windows = self._numbers("window", window)
+        self._strides = self._numbers("stride", stride)
+        for position, axis in enumerate(self.axes):
+            if spec.shape[axis] is not None:
+                self._along(position, spec.shape[axis])
+
+    def covers(self, shape: Sequence[int]) -> list[np.ndarray]:
+        """Which entries each window hides, along each axis of places: a boolean array `(windows, size)`.
+
+        Args:
+            shape: Of the input, samples first.
+
+        Raises:
+            ValueError: If a window is larger than an input whose size was open.
+        """
+        found = []
+        for position, size in enumerate(shape[axis] for axis in self.axes):
+            window, stride = self._along(position, size)
+            starts = np.unique([*range(0, size - window, stride), size - window])
+            offsets = np.arange(size) - starts[:, np.newaxis]
+            found.append((offsets >= 0) & (offsets < window))
+        return found
+
+    def hidden(self, numbers: Any, covers: Sequence) -> Any:
+        """What windows hide; to be called, as `means`, within a compiled program.
+
+        Args:
+            numbers: Integer tensor `(rows,)`: which windows, counted along the last axis first.
+            covers: As `covers` returns them.
+
+        Returns:
+            A boolean tensor `(rows, ...)` that broadcasts with inputs.
+        """
+        everywhere = None
+        for axis, cover in reversed(list(zip(self.axes, covers, strict=True))):
+            line = ops.take(cover, numbers % ops.shape(cover)[0], axis=0)
+            numbers = numbers // ops.shape(cover)[0]
+            line = ops.expand_dims(line, [other for other in range(1, self._rank) if other != axis])
+            everywhere = line if everywhere is None else ops.logical_and(everywhere, line)
+        return everywhere
+
+    def means(self, values: Any, covers: Sequence) -> Any:
+        """The mean over the windows that hide an entry, for each entry.
+
+        Args:
+            values: Tensor `(n, *windows)`, those along each axis of places.
+            covers: As `covers` returns them.
+
+        Returns:
+            A tensor `(n, *input_shape)`, the axis of channels of length 1.
+        """
+        for axis, cover in enumerate(covers, start=1):
+            weights = ops.cast(cover, values.dtype)
+            weights = weights / ops.sum(weights, axis=0)
+            values = ops.moveaxis(ops.tensordot(values, weights, axes=[[axis], [0]]), -1, axis)
+        return values if self.channel_axis is None else ops.expand_dims(values, self.channel_axis)
+
+    def _along(self, position, size):
+        """Window and stride along an axis of places."""
+        window, stride = self._windows[position], self._strides[position]
+        if window is None:
+            window = 1 if self._single else max(1, size // _PART)
+        if window > size:
+            raise ValueError(
+                f"Expected windows no larger than input '{self._name}', which has {size} places along axis {self.axes[position]}. "
+                f"Received: a window of {window}. For a model of several inputs, give a dict of windows by input name."
+            )
+        stride = max(1, window // 2) if stride is None else stride
+        if stride > window:
+            raise ValueError(
+                f"Expected a stride no larger than the window, {window} along axis {self.axes[position]} of input '{self._name}', "
+                f"so that each entry is hidden at least once. Received: a stride of {stride}."
+            )
+        return window, stride
+
+    def _numbers(self, name, given):
+        """One number, or `None`, for each axis of places."""
+        numbers = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given] * len(self.axes)
+        if len(numbers) != len(self.axes):
+            raise ValueError(
+                f"Expected `{name}` to be one whole number, or one for each of the {len(self.axes)} axes of places of input "
+                f"'{self._name}'. Received: {name}={given!r}. For a model of several inputs, give a dict by input name."
+            )
+        for number in numbers:
+            if number is not None:
+                check_count(name, number)
+        return numbers

@@ -1,0 +1,167 @@
+"""Gradients that are rectified on their way back: guided backpropagation and the deconvolutional network."""
+
+import abc
+from typing import Any, final
+
+import keras
+from keras import ops
+
+from keras_xai.attribution.backward import Backward, indivisible, refuse
+from keras_xai.attribution.method import Method, Part
+from keras_xai.graph.steps import Step
+from keras_xai.kinds import Gate, kind_of
+from keras_xai.relevance.call import Call
+
+_ADVICE = (
+    "It is defined for networks of rectifiers, poolings and layers that are affine. Use a method that asks nothing of the layers, "
+    "such as SmoothGrad or IntegratedGradients."
+)
+
+
+class Rectified(Method):
+    """Passes the derivative of the score back, rectified at every rectifier.
+
+    Args:
+        model: As for every method, see `Method`.
+        batch_size: Samples in the model at a time.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    Raises:
+        ValueError: If the model has no rectifier, so that the values would be the plain gradient.
+        UnsupportedLayerError: If it has an activation that is no rectifier, or a layer that is not piecewise linear.
+    """
+
+    def __init__(self, model: keras.Model, *, batch_size: int = 32, verbose: Any = 0):
+        super().__init__(model, batch_size=batch_size, verbose=verbose)
+        self._back = Backward(self._scores, self.label)
+        refuse(self.label, ((step, _refusal(step)) for step in self._back.steps), _ADVICE)
+        if not any(_is_rectifier(step) for step in self._back.steps):
+            raise ValueError(
+                f"{self.label} changes the gradient at rectifiers, such as ReLU, LeakyReLU or relu6. Received: the model "
+                f"'{model.name}', which has none before its scores, so that the values would be the plain gradient. Use Saliency."
+            )
+
+    @abc.abstractmethod
+    def _rectified(self, call: Call, message: Any) -> Any:
+        """The message that a rectifier passes on."""
+
+    def _pull(self, call, messages):
+        if not _is_rectifier(call.step):
+            return call.pull(messages)
+        (message,) = messages
+        return [self._rectified(call, message)]
+
+    def _prepare(self, target):
+        def values(inputs, indices):
+            found = self._back.pass_back(inputs, indices, target, lambda output, slope: slope, lambda values: self._pull)
+            return self._back.entries.magnitudes(found.entries), found.indices
+
+        program = self._scores.program(target, values)
+
+        def explain(batch):
+            found, indices = program(batch.inputs, batch.indices)
+            return Part(found, indices, gap=None, passes=2 * len(batch.numbers))
+
+        return explain
+
+
+@final
+class GuidedBackprop(Rectified):
+    """The gradient without what would lower any unit on the way: each rectifier passes on the positive part of what comes back.
+
+    A unit passes a message only where it is active itself, as in the gradient, and where the message is positive, as in
+    `Deconvnet`. What remains are fine drawings of the parts of the input that excite the units behind a score. The forward pass
+    is the model's own.
+
+    Rectifiers are the ReLU and its relatives: with a threshold, a largest value (`relu6`) or a slope below zero (`LeakyReLU`,
+    `PReLU`), which passes the positive part of the message times that slope. The source knows the plain ReLU only. The values of an
+    `Embedding` are the lengths of what comes back to the token's vector.
+
+    One forward and one backward pass.
+
+    Source: [Springenberg et al., 2014](https://arxiv.org/abs/1412.6806), section 3.4.
+
+    Args:
+        model: As for every method, see `Method`.
+        batch_size: Samples in the model at a time.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    Raises:
+        ValueError: If the model has no rectifier, so that the values would be the plain gradient.
+        UnsupportedLayerError: If it has an activation that is no rectifier, or a layer that is not piecewise linear.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution.rectified import GuidedBackprop
+    >>> first, last = keras.layers.Dense(2, "relu", use_bias=False), keras.layers.Dense(1, use_bias=False)
+    >>> model = keras.Sequential([keras.Input((2,)), first, last])
+    >>> first.set_weights([np.array([[1.0, 2.0], [3.0, -1.0]])]), last.set_weights([np.array([[1.0], [-1.0]])])
+    (None, None)
+    >>> GuidedBackprop(model)(np.array([[2.0, 1.0]])).values.tolist()
+    [[1.0, 3.0]]
+    """
+
+    def _rectified(self, call, message):
+        (passed,) = call.pull([ops.relu(message)])
+        return passed
+
+
+@final
+class Deconvnet(Rectified):
+    """The network run backward from a score, as if it were one that makes images of what its units stand for.
+
+    What comes back is rectified at each rectifier, whether its unit is active or not, convolved with the transposed filters, and
+    put where the maximum of each pooling window was. A `ReLU` therefore only lets positive messages pass, and does not look
+    at the forward pass; the switches of the max poolings do.
+
+    In the source a network starts from one unit's activation; here it is a score, and the message starts as 1, that is as the
+    score's derivative. A rectifier with a slope below zero or a largest value is taken as a plain ReLU on the way back, and batch
+    normalization, average pooling and whatever else is affine as its transpose, of which the source says nothing. The values of
+    an `Embedding` are the lengths of what comes back to the token's vector.
+
+    One forward and one backward pass.
+
+    Source: [Zeiler and Fergus, 2014](https://arxiv.org/abs/1311.2901), section 2.1.
+
+    Args:
+        model: As for every method, see `Method`.
+        batch_size: Samples in the model at a time.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    Raises:
+        ValueError: If the model has no rectifier, so that the values would be the plain gradient.
+        UnsupportedLayerError: If it has an activation that is no rectifier, or a layer that is not piecewise linear.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution.rectified import Deconvnet
+    >>> first, last = keras.layers.Dense(2, "relu", use_bias=False), keras.layers.Dense(1, use_bias=False)
+    >>> model = keras.Sequential([keras.Input((2,)), first, last])
+    >>> first.set_weights([np.array([[1.0, 2.0], [3.0, -1.0]])]), last.set_weights([np.array([[1.0], [2.0]])])
+    (None, None)
+    >>> Deconvnet(model)(np.array([[1.0, 5.0]])).values.tolist()  # the second unit is not active
+    [[5.0, 1.0]]
+    """
+
+    def _rectified(self, call, message):
+        return ops.relu(message)
+
+
+def _refusal(step: Step) -> str | None:
+    kind = kind_of(step)
+    if isinstance(kind, Gate) and not _is_rectifier(step):
+        return "it is an activation, and no rectifier"
+    return kind.refusal(step) or indivisible(step)
+
+
+def _is_rectifier(step: Step) -> bool:
+    """Whether a step passes what exceeds a threshold of at least zero, and nothing or less of what does not."""
+    kind = kind_of(step)
+    if not isinstance(kind, Gate) or kind.refusal(step):
+        return False
+    pieces = kind.pieces(step.operation)
+    threshold, below, above = pieces.thresholds[0], pieces.slopes[0], pieces.slopes[1]
+    learned = not isinstance(below, (int, float))  # the slopes of a PReLU
+    return threshold >= 0 and above == 1 and (learned or 0 <= below < 1)

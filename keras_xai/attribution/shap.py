@@ -1,0 +1,133 @@
+"""SHAP values, by the explainers of the library shap."""
+
+from typing import Any, final
+
+import keras
+import numpy as np
+
+from keras_xai.attribution.lime_segments import Segments
+from keras_xai.attribution.method import Method
+from keras_xai.attribution.shap_coalitions import Kernel, Partition
+from keras_xai.attribution.shap_derivatives import Deep, Gradient
+from keras_xai.graph.inputs import check_count
+from keras_xai.graph.trace import in_order
+
+_EXPLAINERS = ("deep", "gradient", "kernel", "partition")
+
+
+@final
+class SHAP(Method):
+    """Shapley values: what each part of the input adds to the score, on average over the orders in which parts are shown.
+
+    A part that is not shown has the values of a background sample. The values add up to the difference of the sample's score and
+    the mean score of the background; `gap` is what they lack to do so.
+
+    The library [shap](https://github.com/shap/shap) computes them, in one of four ways:
+
+    - `"deep"`, DeepSHAP: the rules of DeepLIFT, averaged over the background; 4 passes for each background sample. Its values
+      add up for ReLU, LeakyReLU, ReLU6, ELU, sigmoid, tanh, GELU and max pooling. A layer that shap has no rule for is refused.
+    - `"gradient"`, expected gradients: integrated gradients to a random background sample each. Any differentiable model.
+    - `"kernel"`, Kernel SHAP: a regression on sets of shown parts, exact where there are samples enough for all sets. Features,
+      tokens, superpixels of images and stretches of series.
+    - `"partition"`, Owen values: Shapley values along a tree of parts that are hidden as wholes. Halves of images and series,
+      their halves and so on; features by their correlation in a background of at least three samples.
+
+    Source: [Lundberg and Lee, 2017](https://arxiv.org/abs/1705.07874) for Kernel and Deep SHAP;
+    [Shrikumar et al., 2017](https://arxiv.org/abs/1704.02685), the rescale rule, for DeepLIFT;
+    [Erion et al., 2021](https://arxiv.org/abs/1906.10670) for expected gradients. Deviations: scores are explained and not
+    probabilities; Kernel SHAP gives all parts a value, where shap chooses ten of them by default.
+
+    Args:
+        model: As for every method, see `Method`.
+        explainer: `"deep"`, `"gradient"`, `"kernel"` or `"partition"`.
+        num_samples: For a sample, how many random points (gradient, 200 by default), sets of shown parts (kernel, twice the
+            number of parts and 2048) or at most so many sets (partition, 500). None for deep, which draws nothing.
+        segments: For kernel, what images and series are divided into, see `LIME`.
+        seed: Repeats a run exactly, whatever the size of batches; a new one for each call by default.
+        batch_size: Rows in the model at a time; a sample and a background sample are two rows for deep.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    The `baseline` of a call is the background: samples `(m, *input_shape)`, the same for all that are explained, in the structure of
+    `x` for a model of several inputs; or one sample, or a number for all entries. One sample of zeros by default.
+
+    Raises:
+        UnsupportedLayerError: For deep, if shap has no rule for a layer; names each such layer.
+        ValueError: If an option is not one, or not one of the explainer's; or if shap fails.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import SHAP
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_initializer="ones")])
+    >>> explanation = SHAP(model, explainer="kernel")(np.array([[1.0, 2.0, 3.0]]), target=1, baseline=np.ones((5, 3)))
+    >>> explanation.values.round(4).tolist()
+    [[0.0, 1.0, 2.0]]
+    """
+
+    takes_baseline = True
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        explainer: str = "deep",
+        num_samples: int | None = None,
+        segments: Any = None,
+        seed: int | None = None,
+        batch_size: int = 32,
+        verbose: Any = 0,
+    ):
+        super().__init__(model, batch_size=batch_size, verbose=verbose)
+        if explainer not in _EXPLAINERS:
+            raise ValueError(f"Expected `explainer` to be one of {list(_EXPLAINERS)}. Received: explainer={explainer!r}")
+        if num_samples is not None:
+            check_count("num_samples", num_samples)
+            if explainer == "deep":
+                raise ValueError(f"Expected no `num_samples` for `explainer='deep'`, which draws nothing. Received: {num_samples}")
+        if segments is not None and explainer != "kernel":
+            raise ValueError(f"Expected no `segments` but for `explainer='kernel'`. Received: {segments!r} for '{explainer}'.")
+        self._explainer_name = explainer
+        self._seed = seed
+        self._values = self._made(explainer, num_samples, Segments(self._scores, segments))
+
+    def _made(self, explainer, num_samples, segments):
+        scores, batch_size = self._scores, self._batch_size
+        if explainer == "deep":
+            return Deep(scores, batch_size)
+        if explainer == "gradient":
+            return Gradient(scores, num_samples, batch_size)
+        if explainer == "kernel":
+            return Kernel(scores, segments, num_samples, batch_size)
+        return Partition(scores, num_samples, batch_size)
+
+    @property
+    def label(self) -> str:
+        """What explanations say that they are made by."""
+        return f"SHAP ({self._explainer_name})"
+
+    def _prepare(self, target):
+        return self._values.prepare(target)
+
+    def _baseline(self, baseline, inputs):
+        graph = self._scores.graph
+        given = [0 if baseline is None else baseline] * len(inputs)
+        if baseline is not None and not isinstance(baseline, (int, float)):
+            given = in_order(baseline, graph.input_structure, graph.input_specs)
+        arrays = []
+        for array, x, spec in zip(self._scores.typed([np.asarray(each) for each in given]), inputs, graph.input_specs, strict=True):
+            shape = x.shape[1:]
+            if array.shape not in ((), shape) and (array.shape[1:] != shape or array.ndim == len(shape) or not len(array)):
+                raise ValueError(
+                    f"Expected a baseline of background samples, (m, {', '.join(map(str, shape))}), or of the shape of one sample, "
+                    f"{shape}, or a number, for input '{spec.name}'. Received: an array of shape {array.shape}."
+                )
+            if not np.isfinite(array).all():
+                raise ValueError(f"Expected a finite baseline for input '{spec.name}'. Received: one with NaN or infinity.")
+            arrays.append(array if array.ndim == x.ndim else np.broadcast_to(array, (1, *shape)))
+        counts = {len(array) for array in arrays}
+        if len(counts - {1}) > 1:
+            raise ValueError(f"Expected as many background samples for every input. Received: {sorted(counts)}.")
+        return [np.broadcast_to(array, (max(counts), *array.shape[1:])) for array in arrays]
+
+    def _baseline_of(self, compared, part):
+        return compared  # the background of one sample is that of all

@@ -1,0 +1,233 @@
+"""SHAP values by hiding parts of samples: shap's `KernelExplainer` and `PartitionExplainer`."""
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import numpy as np
+from scipy.cluster.hierarchy import complete
+from scipy.spatial.distance import squareform
+
+from keras_xai.attribution.isolation import isolated, random_state
+from keras_xai.attribution.lime_hiding import Hiding, Parted
+from keras_xai.attribution.lime_segments import Segments, blocks, is_apart
+from keras_xai.attribution.method import Batch, Part
+from keras_xai.attribution.scores import Scores
+from keras_xai.graph.target import Target
+
+
+@final
+class Game:
+    """The mean score of a sample over the background, by which of its parts are shown.
+
+    Args:
+        hiding: Evaluates the model.
+        parted: The sample.
+        indices: The classes, arrays `(1,)`.
+
+    Attributes:
+        parted: The sample.
+        none: The score where nothing is shown.
+        all: The score where all is.
+        played: How often the mean has been asked for.
+    """
+
+    def __init__(self, hiding: Hiding, parted: Parted, indices: Sequence[np.ndarray]):
+        self._hiding = hiding
+        self._indices = indices
+        self.parted = parted
+        self.played = 0
+        self.none, self.all = self(np.repeat([[False], [True]], parted.count, axis=1))
+
+    def __call__(self, shown: np.ndarray) -> np.ndarray:
+        """The means `(k,)` for sets of parts `(k, parts)`, 1 or true for one that is shown."""
+        self.played += len(shown)
+        return self._hiding(self.parted, self._indices, np.asarray(shown) > 0)
+
+
+class Coalitions(abc.ABC):
+    """What both explainers share: shap is handed the numbers of the parts that are shown, and no sample.
+
+    So all that is in the model comes in batches, however large a sample and however many there are in the background.
+
+    Args:
+        scores: The model's scores.
+        batch_size: Rows in the model at a time.
+    """
+
+    def __init__(self, scores: Scores, batch_size: int):
+        self._scores = scores
+        self._batch_size = batch_size
+
+    @final
+    def prepare(self, target: Target) -> Callable[[Batch], Part]:
+        """Compiles what explains batches for a target."""
+        predicted = self._scores.predictor(target)
+        hiding = Hiding(self._scores, target, self._batch_size)
+
+        def explain(batch):
+            indices = [np.asarray(each) for each in predicted(batch.inputs, batch.indices)]
+            found, gaps, passes = [], [], 0
+            for i, number in enumerate(batch.numbers):
+                parted = Parted.of(
+                    [x[i] for x in batch.inputs], batch.baseline, self._parts([x[i] for x in batch.inputs])
+                )
+                game = Game(hiding, parted, [each[[i]] for each in indices])
+                values = np.full(parted.count, game.all - game.none)
+                if parted.count > 1:
+                    with isolated(random_state(batch.seed, number)):
+                        values = self._values(game)
+                found.append(parted.shared(values))
+                gaps.append(game.all - game.none - values.sum())
+                passes += 1 + game.played * len(batch.baseline[0])
+            return Part([np.stack(each) for each in zip(*found, strict=True)], indices, np.array(gaps), passes)
+
+        return explain
+
+    @abc.abstractmethod
+    def _parts(self, sample: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The number of the part of each place."""
+
+    @abc.abstractmethod
+    def _values(self, game: Game) -> np.ndarray:
+        """The value of each part."""
+
+
+@final
+class Kernel(Coalitions):
+    """Shapley values by a weighted regression on random sets of parts.
+
+    Args:
+        scores: The model's scores.
+        segments: Divides samples into parts.
+        num_samples: Sets of shown parts; twice the number of parts and 2048 by default, as in shap.
+        batch_size: Rows in the model at a time.
+    """
+
+    def __init__(self, scores: Scores, segments: Segments, num_samples: int | None, batch_size: int):
+        super().__init__(scores, batch_size)
+        self._segments = segments
+        self._num_samples = num_samples
+
+    def _parts(self, sample):
+        return self._segments.of(sample)
+
+    def _values(self, game):
+        from shap import KernelExplainer
+
+        count = game.parted.count
+        number = 2 * count + 2048 if self._num_samples is None else self._num_samples
+        if number < min(2 * count, 2**count - 2):
+            raise ValueError(
+                f"Expected `num_samples` to be at least {min(2 * count, 2**count - 2)} for the {count} parts of a sample, so that the "
+                f"regression has one solution. Received: num_samples={number}. Fewer `segments` take fewer samples."
+            )
+        explainer = KernelExplainer(game, np.zeros((1, count)))
+        # All parts get a value: shap's default would choose ten of them first.
+        return explainer.shap_values(np.ones((1, count)), nsamples=number, l1_reg=False, silent=True)[0]
+
+
+@final
+class Partition(Coalitions):
+    """Owen values: Shapley values along a tree of parts, whose branches are hidden as wholes.
+
+    Args:
+        scores: The model's scores.
+        num_samples: The most sets of shown parts that are tried; 500 by default, as in shap.
+        batch_size: Rows in the model at a time.
+    """
+
+    def __init__(self, scores: Scores, num_samples: int | None, batch_size: int):
+        super().__init__(scores, batch_size)
+        self._num_samples = 500 if num_samples is None else num_samples
+        self._apart = is_apart(scores)
+        self._trees: dict[bytes, np.ndarray] = {}
+
+    def _parts(self, sample):
+        return blocks(sample, self._apart)
+
+    def _values(self, game):
+        from shap import PartitionExplainer
+
+        explainer = PartitionExplainer(game, _Masker(self._tree(game.parted)))
+        shown = np.ones((1, game.parted.count))
+        # Not this method's batch size: by the size of its own batches shap decides what to look at next.
+        return explainer(shown, max_evals=self._num_samples, batch_size=10, silent=True).values[0]
+
+    def _tree(self, parted):
+        columns = _columns(parted, self._apart)
+        if columns is not None:
+            return _correlated(columns)
+        key = b"".join(np.asarray(numbers.shape).tobytes() + numbers.tobytes() for numbers in parted.numbers)
+        if key not in self._trees:
+            self._trees = {key: halved(_coordinates(parted))}  # images of one size have one tree
+        return self._trees[key]
+
+
+class _Masker:
+    """What shap asks for the rows that a set of shown parts stands for: the set itself."""
+
+    def __init__(self, clustering):
+        self.clustering = clustering
+        self.shape = (1, len(clustering) + 1)
+
+    def __call__(self, mask: np.ndarray, x: Any) -> np.ndarray:
+        return mask[np.newaxis]
+
+
+def halved(places: np.ndarray) -> np.ndarray:
+    """A tree of places, each branch cut in half along its longest side, as shap's masker of images makes it.
+
+    Args:
+        places: Different integer coordinates, `(count, axes)`.
+
+    Returns:
+        `(count - 1, 4)`, as `scipy.cluster.hierarchy` writes trees, without distances; the root comes last.
+    """
+    count = len(places)
+    tree = np.zeros((max(count - 1, 0), 4))
+    row = count - 2
+    branches = [(np.arange(count), -1, 0)]
+    while branches:
+        members, parent, side = branches.pop()
+        node = members[0] if len(members) == 1 else count + row
+        if parent >= 0:
+            tree[parent, side] = node
+        if len(members) == 1:
+            continue
+        low, high = places[members].min(axis=0), places[members].max(axis=0)
+        axis = np.argmax(high - low)
+        left = places[members, axis] < low[axis] + (high[axis] - low[axis] + 1) // 2
+        tree[row, 3] = len(members)
+        branches += [(members[~left], row, 1), (members[left], row, 0)]
+        row -= 1
+    return tree
+
+
+def _coordinates(parted):
+    """Where each part begins; inputs of a model are far from each other."""
+    rank = max(numbers.ndim for numbers in parted.numbers)
+    places = np.zeros((parted.count, 1 + rank), int)
+    for i, numbers in enumerate(parted.numbers):
+        parts, first = np.unique(numbers, return_index=True)
+        parts, first = parts[parts < parted.count], first[parts < parted.count]
+        places[parts, 0] = i << 40
+        if numbers.ndim:
+            places[parts, 1 : 1 + numbers.ndim] = np.stack(np.unravel_index(first, numbers.shape), axis=1)
+    return places
+
+
+def _columns(parted, apart):
+    """The background of the features of a table, if it is large enough to tell which go together."""
+    (numbers, *more), (background, *_) = parted.numbers, parted.hidden
+    if more or not apart[0] or background.ndim != 2 or background.dtype.kind != "f" or len(background) < 3:
+        return None
+    return background[:, numbers < parted.count]
+
+
+def _correlated(columns):
+    """A tree of features that joins those first that are correlated most, as shap's masker of tables makes it."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        distances = 1 - np.nan_to_num(np.corrcoef(columns, rowvar=False))  # a constant is correlated with nothing
+    np.fill_diagonal(distances, 0)
+    return complete(squareform(distances.clip(min=0), checks=False))

@@ -1,0 +1,275 @@
+"""SHAP values by derivatives: shap's `DeepExplainer` and `GradientExplainer`."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import final
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xai.attribution.gradients import Entries
+from keras_xai.attribution.isolation import isolated, random_state
+from keras_xai.attribution.method import Batch, Part
+from keras_xai.attribution.scores import Scores
+from keras_xai.attribution.shap_operations import check_operations, more_operations
+from keras_xai.graph.gradient import compiled
+from keras_xai.graph.inputs import rows
+from keras_xai.graph.registry import as_written, gradients_restored
+from keras_xai.graph.target import Target
+
+
+class _Score(keras.layers.Layer):
+    """The explained score as a layer of the model that shap is handed.
+
+    What is not to be attributed to, the classes and the tokens that tell padding, is in variables: so it is the same for all of
+    shap's rows, or set before each of its calls.
+    """
+
+    def __init__(self, scores: Scores, entries: Entries, target: Target, shapes: Sequence[tuple], num_rows: int):
+        super().__init__(name="score", dtype=scores.dtype, autocast=False)
+        self._parts = (scores, entries, target)
+        self._tokens = [
+            None if float_input else _variable((num_rows, *shape), spec.dtype, f"tokens_{i}")
+            for i, (spec, shape, float_input) in enumerate(
+                zip(scores.graph.input_specs, shapes, [i in entries.identifiers for i in scores.graph.inputs], strict=True)
+            )
+        ]
+        self._classes = [
+            None
+            if function is not None
+            else _variable((num_rows, scores.graph.output_specs[position].shape[-1]), scores.dtype, f"classes_{i}")
+            for i, (position, function) in enumerate(target.key)
+        ]
+        self.found = _variable((num_rows,), scores.dtype, "found") if num_rows > 1 else None
+
+    def set(self, inputs: Sequence[np.ndarray], indices: Sequence[np.ndarray]) -> None:
+        """Sets what the rows of the next call are of, an array for each input and one for each output that counts."""
+        for variable, x in zip(self._tokens, inputs, strict=True):
+            if variable is not None:
+                variable.assign(x)
+        for variable, index in zip(self._classes, indices, strict=True):
+            if variable is not None:
+                variable.assign(np.eye(variable.shape[1])[index])
+
+    def key(self, inputs: Sequence[np.ndarray], indices: Sequence[np.ndarray]) -> tuple:
+        """Equal for two samples for which `set` sets the same."""
+        tokens = [x.tobytes() for variable, x in zip(self._tokens, inputs, strict=True) if variable is not None]
+        return (*map(int, indices), *tokens)
+
+    def compute_output_spec(self, points):
+        return keras.KerasTensor((None, 1), self.dtype, name="score")
+
+    @as_written
+    def call(self, points):
+        scores, entries, target = self._parts
+        points = list(points)
+        count = ops.shape(points[0])[0]
+        inputs = [
+            point if tokens is None else ops.broadcast_to(ops.convert_to_tensor(tokens), (count, *tokens.shape[1:]))
+            for point, tokens in zip(points, self._tokens, strict=True)
+        ]
+        known = dict(zip(entries.identifiers, points, strict=True))
+        outputs = scores.outputs(scores.run(inputs, known=known))
+        # An input that the score does not depend on has a derivative too, and shap asks for it.
+        total = 0.0 * sum(ops.sum(ops.reshape(point, (count, -1)), axis=1) for point in points)
+        for (position, function), classes in zip(target.key, self._classes, strict=True):
+            part = function(outputs[position]) if classes is None else ops.sum(outputs[position] * classes, axis=-1)
+            total = total + part
+        if self.found is not None:
+            self.found.assign(total)
+        return ops.expand_dims(total, 1)
+
+
+def _variable(shape, dtype, name):
+    return keras.Variable(np.zeros(shape, dtype), dtype=dtype, trainable=False, name=name)
+
+
+def _model(score, points):
+    """A Keras model of the score, as shap wants one; all of it has names, so that no automatic ones are used up."""
+    inputs = [keras.Input(each.shape[1:], dtype=score.dtype, name=f"entry_{i}") for i, each in enumerate(points)]
+    return keras.Model(inputs, score(inputs), name="explained_by_shap")
+
+
+def _arrays(tensors):
+    return [ops.convert_to_numpy(each) for each in tensors]
+
+
+@contextlib.contextmanager
+def _told(name, model):
+    """Errors of shap are told as ours."""
+    try:
+        yield
+    except Exception as error:
+        message = (str(error).strip().splitlines() or [""])[-1].strip()
+        raise ValueError(
+            f"shap's {name} failed on the model '{model}' ({type(error).__name__}: {message}). Use `explainer='kernel'` or "
+            "'partition', which only ask the model for scores."
+        ) from error
+
+
+class _Entered:
+    """Samples and background at the entries of a model: the inputs themselves, or the vectors of tokens."""
+
+    def __init__(self, scores: Scores, batch_size: int):
+        self.scores = scores
+        self.entries = Entries(scores, "SHAP")
+        self.batch_size = batch_size
+
+    def prepare(self, target: Target) -> Callable[[Batch], tuple[list, list, list]]:
+        """Compiles what maps a batch to its classes, and to points of its samples and of its background."""
+        predicted = self.scores.predictor(target)
+        points = compiled(self.entries.points, [self.scores.signature])
+
+        def entered(batch):
+            indices = [np.asarray(each) for each in predicted(batch.inputs, batch.indices)]
+            parts = [
+                _arrays(points([each[part] for each in batch.baseline]))
+                for part in rows(len(batch.baseline[0]), self.batch_size)
+            ]
+            return indices, _arrays(points(batch.inputs)), [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+        return entered
+
+
+@final
+class Deep:
+    """DeepSHAP: DeepLIFT's rules, averaged over a background.
+
+    Args:
+        scores: The model's scores.
+        batch_size: Rows in the model at a time; a sample and a background sample are two.
+
+    Raises:
+        UnsupportedLayerError: If shap has no rule for a layer.
+    """
+
+    def __init__(self, scores: Scores, batch_size: int):
+        self._entered = _Entered(scores, batch_size)
+        self._pairs = max(1, batch_size // 2)
+        check_operations(scores, self._entered.entries.identifiers)
+
+    def prepare(self, target: Target) -> Callable[[Batch], Part]:
+        """Compiles what explains batches for a target."""
+        scores, entries = self._entered.scores, self._entered.entries
+        entered = self._entered.prepare(target)
+        made: dict[tuple, tuple] = {}
+
+        def explain(batch):
+            indices, x, others = entered(batch)
+            shapes = tuple(each.shape[1:] for each in batch.inputs)
+            if shapes not in made:
+                made[shapes] = self._made(_Score(scores, entries, target, shapes, 2 * self._pairs), x)
+            return self._explained(*made[shapes], batch, indices, x, others)
+
+        return explain
+
+    def _made(self, score, points):
+        """The score's layer, and shap's multipliers as a function of pairs that TensorFlow has compiled."""
+        import shap
+
+        compiled_by_shap = []
+
+        def trace(tensors):
+            compiled_by_shap.append(explainer.phi_symbolic(0).get_concrete_function(tensors))
+            return tensors
+
+        with _told("DeepExplainer", self._entered.scores.name), isolated(), gradients_restored(), more_operations():
+            # A function for a background is asked for nothing: all pairs are made here.
+            explainer = shap.DeepExplainer(_model(score, points), lambda sample: sample).explainer
+            pairs = [np.zeros((2 * self._pairs, *each.shape[1:]), score.dtype) for each in points]
+            explainer.run(trace, explainer.model_inputs, pairs)
+        return score, compiled_by_shap[0]
+
+    def _explained(self, score, multipliers, batch, indices, x, others) -> Part:
+        count, background = len(batch.numbers), len(others[0])
+        sums = [np.zeros(each.shape) for each in x]
+        differences = np.zeros(count)
+        # Pairs of a sample and a background sample, all in batches of one size, for which shap's multipliers are compiled.
+        for part in rows(count * background, self._pairs):
+            real = part.stop - part.start
+            sample, other = np.divmod(np.resize(np.arange(part.start, part.stop), self._pairs), background)
+            twice = np.concatenate([sample, sample])
+            score.set([each[twice] for each in batch.inputs], [each[twice] for each in indices])
+            joined = [np.concatenate([each[sample], one[other]]) for each, one in zip(x, others, strict=True)]
+            slopes = _arrays(multipliers([ops.convert_to_tensor(each) for each in joined]))
+            found = ops.convert_to_numpy(score.found).astype("float64")
+            first = np.flatnonzero(np.diff(sample[:real], prepend=-1))  # of the pairs of each sample, which are side by side
+
+            def add(totals, shares, places=sample[first], starts=first, real=real):
+                totals[places] += np.add.reduceat(shares[:real], starts, axis=0, dtype="float64")
+
+            add(differences, found[: self._pairs] - found[self._pairs :])
+            for totals, slope, each in zip(sums, slopes, joined, strict=True):
+                add(totals, slope[self._pairs :] * (each[: self._pairs] - each[self._pairs :]))
+        values = [each / background for each in sums]
+        gap = differences / background - _totals(values)
+        return Part(self._entered.entries.folded(values), indices, gap, passes=count * (4 * background + 1))
+
+
+@final
+class Gradient:
+    """Expected gradients: integrated gradients with random points and a random background sample for each.
+
+    Args:
+        scores: The model's scores.
+        num_samples: Random points for each sample; 200 by default, as in shap.
+        batch_size: Rows in the model at a time.
+    """
+
+    def __init__(self, scores: Scores, num_samples: int | None, batch_size: int):
+        self._entered = _Entered(scores, batch_size)
+        self._num_samples = 200 if num_samples is None else num_samples
+
+    def prepare(self, target: Target) -> Callable[[Batch], Part]:
+        """Compiles what explains batches for a target."""
+        scores, entries = self._entered.scores, self._entered.entries
+        entered = self._entered.prepare(target)
+        made: dict[tuple, tuple] = {}
+
+        def explain(batch):
+            indices, x, others = entered(batch)
+            shapes = tuple(each.shape[1:] for each in batch.inputs)
+            if shapes not in made:
+                made[shapes] = self._made(_Score(scores, entries, target, shapes, 1), x, others)
+            return self._explained(*made[shapes], batch, indices, x, others)
+
+        return explain
+
+    def _made(self, score, points, others):
+        import shap
+
+        with _told("GradientExplainer", self._entered.scores.name), isolated():
+            explainer = shap.GradientExplainer(_model(score, points), others, batch_size=self._entered.batch_size)
+        signature = [((None, *each.shape[1:]), score.dtype) for each in points]
+        return score, explainer.explainer, compiled(score.call, [signature])
+
+    def _explained(self, score, explainer, scored, batch, indices, x, others) -> Part:
+        explainer.data = others
+        found, differences = [], []
+        expected: dict[tuple, float] = {}
+
+        def mean(points):
+            parts = [scored([each[part] for each in points]) for part in rows(len(points[0]), self._entered.batch_size)]
+            return np.concatenate(_arrays(parts)).mean(dtype="float64")
+
+        for i, number in enumerate(batch.numbers):
+            points = [each[[i]] for each in x]
+            score.set([each[[i]] for each in batch.inputs], [each[[i]] for each in indices])
+            state = random_state(batch.seed, number)
+            with _told("GradientExplainer", self._entered.scores.name), isolated(state):
+                values = explainer.shap_values(
+                    points if len(points) > 1 else points[0], nsamples=self._num_samples, rseed=state.randint(2**31)
+                )
+            found.append([each[..., 0] for each in (values if len(points) > 1 else [values])])
+            known = score.key([each[i] for each in batch.inputs], [each[i] for each in indices])
+            if known not in expected:
+                expected[known] = mean(others)
+            differences.append(mean(points) - expected[known])
+        values = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
+        passes = len(found) * (2 * self._num_samples + 3) + len(expected) * len(others[0])
+        return Part(self._entered.entries.folded(values), indices, np.array(differences) - _totals(values), passes)
+
+
+def _totals(values):
+    return sum(each.reshape(len(each), -1).sum(axis=1) for each in values)

@@ -1,0 +1,217 @@
+"""Steps uphill in the input: what maximization and dreams have in common."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, final
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xai.graph.inputs import check_count
+from keras_xai.graph.steps import Graph
+
+_TINY = 1e-12
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ascent:
+    """How `maximize` changes an input step by step, and what it holds against it.
+
+    Attributes:
+        steps: Number of steps.
+        step_size: Root mean square of the change of the first step, as a part of the width of `value_range`. Later steps are
+            smaller, down to none in a straight line.
+        smoothness: How much more a step follows low spatial frequencies than high ones: the gradient's cosine transform is divided by
+            the frequency to this power. 0 is the plain gradient, whose pictures are dominated by fine patterns.
+        jitter: Images and series are moved by up to so many pixels or time steps before each step, another way each time, so that
+            what is found does not depend on exact places.
+        rotation: Images are turned by up to so many degrees.
+        zoom: Images and series are enlarged or shrunk by up to this part.
+        total_variation: Weight of the mean absolute difference of neighbors, taken off the response. The input counts in units of
+            half the width of `value_range`, from -1 to 1.
+        norm: Weight of the mean of the absolute value of all entries to the power `norm_power`, in the same units, taken off as well.
+        norm_power: The power: 2, or 6 as Mahendran & Vedaldi, 2015, have it, which acts on outliers only.
+        start: An array `(*input_shape)`, or one for each unit: where the ascent starts. Faint noise around the middle of
+            `value_range` by default.
+        batch_size: Units that are worked at together.
+
+    Raises:
+        ValueError: If one of them is not what it should be.
+    """
+
+    steps: int = 256
+    step_size: float = 0.01
+    smoothness: float = 1.0
+    jitter: int = 8
+    rotation: float = 5.0
+    zoom: float = 0.1
+    total_variation: float = 0.0
+    norm: float = 0.0
+    norm_power: float = 2.0
+    start: np.ndarray | None = None
+    batch_size: int = 8
+
+    def __post_init__(self):
+        check_count("steps", self.steps)
+        check_count("batch_size", self.batch_size)
+        for name in ("smoothness", "jitter", "rotation", "zoom", "total_variation", "norm"):
+            check_number(name, getattr(self, name), 0)
+        if not self.zoom < 1:
+            raise ValueError(f"Expected `zoom` to be less than 1. Received: zoom={self.zoom!r}")
+        if not self.step_size > 0:
+            raise ValueError(f"Expected `step_size` to be positive. Received: step_size={self.step_size!r}")
+        check_number("norm_power", self.norm_power, 1)
+
+
+def check_number(name: str, value: Any, least: float) -> None:
+    """Refuses what is not a finite number of at least `least`."""
+    if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value >= least):
+        raise ValueError(f"Expected `{name}` to be a number of at least {least}. Received: {name}={value!r}")
+
+
+def real_input(graph: Graph, caller: str) -> tuple[int | None, ...]:
+    """The shape of a sample of the model's one input of real numbers, or an error that says that it has none."""
+    specs = graph.input_specs
+    if len(specs) != 1 or not keras.backend.is_float_dtype(specs[0].dtype):
+        raise ValueError(
+            f"`{caller}` changes an input, and needs a model of one input of real numbers. Received: a model with the inputs "
+            f"{[(spec.name, tuple(spec.shape), spec.dtype) for spec in specs]}. Fix the others, for example by "
+            "`keras.Model(x, model([x, constant]))`, or start behind the `Embedding`."
+        )
+    return tuple(specs[0].shape[1:])
+
+
+def checked_range(value_range: Any, shape: Sequence[int | None], dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the largest value that inputs have.
+
+    Args:
+        value_range: `(low, high)`: numbers, or arrays that broadcast to the input, such as one value for each channel.
+        shape: Of one sample; `None` for an axis of open length.
+        dtype: Of the input.
+
+    Returns:
+        Two arrays of as many axes as a batch of samples, each of length 1 where the range is the same along the axis.
+
+    Raises:
+        ValueError: If there are not two, they do not fit the shape, or `low` is not less than `high` everywhere.
+    """
+    try:
+        low, high = (np.asarray(end, dtype) for end in value_range)
+        low, high = np.broadcast_arrays(low, high)
+        fits = low.ndim <= len(shape) and all(
+            size in (1, length) for size, length in zip(low.shape[::-1], shape[::-1], strict=False)
+        )
+    except (TypeError, ValueError):
+        fits = False
+    if not fits or not np.isfinite([low, high]).all() or not (low < high).all():
+        raise ValueError(
+            "Expected `value_range` to be (low, high), two numbers, or two arrays that broadcast to an input of shape "
+            f"{tuple(shape)}, low less than high. Received: value_range={value_range!r}"
+        )
+    full = (1,) * (1 + len(shape) - low.ndim) + low.shape
+    return low.reshape(full), high.reshape(full)
+
+
+def preconditioned(gradient: Any, power: float) -> Any:
+    """The gradient with its spatial frequencies f weighted by 1 / f^power, as if the input were given by its spectrum.
+
+    The cosine transform is used, which does not take the left border for a neighbor of the right one.
+
+    Args:
+        gradient: Tensor `(n, *spatial, channels)`.
+        power: 0 changes nothing.
+    """
+    lengths = tuple(gradient.shape[1:-1])
+    if not lengths or not power:
+        return gradient
+    grids = np.meshgrid(*(np.arange(length) / (2 * length) for length in lengths), indexing="ij")
+    frequencies = np.maximum(np.sqrt(sum(grid**2 for grid in grids)), 1 / (2 * max(lengths)))
+    weights = ops.convert_to_tensor((frequencies[..., None] ** -power), gradient.dtype)
+    bases = [ops.convert_to_tensor(_cosines(length), gradient.dtype) for length in lengths]
+    spectrum = gradient
+    for axis, basis in enumerate(bases, start=1):
+        spectrum = _along(spectrum, basis, axis)
+    spectrum = spectrum * weights
+    for axis, basis in enumerate(bases, start=1):
+        spectrum = _along(spectrum, ops.transpose(basis), axis)
+    return spectrum
+
+
+def _cosines(length):
+    """The orthonormal cosine transform, one frequency a row."""
+    rows, places = np.mgrid[:length, :length]
+    basis = np.sqrt(2 / length) * np.cos(np.pi * (2 * places + 1) * rows / (2 * length))
+    basis[0] /= math.sqrt(2)
+    return basis
+
+
+def _along(x, matrix, axis):
+    return ops.moveaxis(ops.tensordot(x, matrix, axes=[[axis], [1]]), -1, axis)
+
+
+def normalized(gradient: Any) -> Any:
+    """The gradient of each sample over the root of its mean square."""
+    axes = tuple(range(1, len(gradient.shape)))
+    largest = ops.max(ops.abs(gradient), axis=axes, keepdims=True)
+    scaled = gradient / (largest + _TINY)  # so that the squares of tiny gradients are not zero
+    return scaled / (ops.sqrt(ops.mean(ops.square(scaled), axis=axes, keepdims=True)) + _TINY)
+
+
+def penalty(x: Any, ascent: Ascent) -> Any:
+    """What is held against inputs in units of half their range, tensor `(n,)`."""
+    axes = tuple(range(1, len(x.shape)))
+    total = ops.zeros_like(x[(slice(None), *[0] * len(axes))])
+    if ascent.norm:
+        total = total + ascent.norm * ops.mean(ops.abs(x) ** ascent.norm_power, axis=axes)
+    if ascent.total_variation:
+        for axis in axes[:-1]:
+            if x.shape[axis] > 1:
+                first, second = (ops.take(x, np.arange(x.shape[axis] - 1) + shift, axis=axis) for shift in (0, 1))
+                total = total + ascent.total_variation * ops.mean(ops.abs(second - first), axis=axes)
+    return total
+
+
+def movements(ascent: Ascent, lengths: Sequence[int], seed: int, number: int) -> np.ndarray | None:
+    """How an input is moved in each step.
+
+    Args:
+        ascent: How far.
+        lengths: The input's spatial sizes.
+        seed: For the draws.
+        number: The place of the input among all.
+
+    Returns:
+        `(steps, 8)`, for each step a projective transform of the plane; `None` where inputs are not moved.
+    """
+    if len(lengths) not in (1, 2) or not (ascent.jitter or ascent.rotation or ascent.zoom):
+        return None
+    random = np.random.default_rng([seed, number, 1])
+    height, width = (1, *lengths)[-2:]  # a series is an image of one row
+    reach = [min(ascent.jitter, width - 1), min(ascent.jitter, height - 1)]
+    shifts = random.integers(np.negative(reach), np.add(reach, 1), size=(ascent.steps, 2))
+    turns = np.deg2rad(random.uniform(-ascent.rotation, ascent.rotation, size=ascent.steps)) * (height > 1)
+    scales = np.exp(random.uniform(-1, 1, size=ascent.steps) * np.log1p(ascent.zoom))
+    maps = np.array([[scales * np.cos(turns), -scales * np.sin(turns)], [scales * np.sin(turns), scales * np.cos(turns)]])
+    maps = np.moveaxis(maps, -1, 0)
+    if height == 1:
+        maps[:, 1, 1] = 1
+    middle = np.array([width - 1, height - 1]) / 2
+    offsets = middle - maps @ middle + shifts
+    rows = np.concatenate([maps, offsets[..., None]], axis=2).reshape(-1, 6)
+    return np.pad(rows, ((0, 0), (0, 2))).astype("float32")
+
+
+def moved(x: Any, movement: Any) -> Any:
+    """Inputs moved, turned and zoomed; what comes in from beyond the border mirrors what is inside.
+
+    Args:
+        x: Tensor `(n, *spatial, channels)`, of one or two spatial axes.
+        movement: Tensor `(n, 8)`, see `movements`.
+    """
+    options = {"fill_mode": "reflect", "data_format": "channels_last"}
+    if len(x.shape) == 3:
+        return ops.squeeze(ops.image.affine_transform(ops.expand_dims(x, 1), movement, **options), 1)
+    return ops.image.affine_transform(x, movement, **options)

@@ -1,0 +1,299 @@
+"""Images in which a network is shown more of what it sees in them."""
+
+import dataclasses
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, final
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xai.attribution.scores import Scores
+from keras_xai.features.activations import channel_axis
+from keras_xai.features.ascent import check_number, checked_range, normalized, real_input
+from keras_xai.graph.gradient import compiled, record, traced
+from keras_xai.graph.inputs import check_count, check_verbose, progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dream:
+    """How `deep_dream` changes images.
+
+    Attributes:
+        octaves: Number of sizes at which the image is worked at, the smallest first; the largest is its own.
+        octave_scale: How many times larger each is than the one before.
+        steps: Number of steps at each size.
+        step_size: Root mean square of the change of a step, as a part of the width of `value_range`.
+        jitter: Before each step the image is moved around its borders by up to so many pixels, another way each time, so that no
+            seams of tiles, strides or borders show.
+        tile_size: The gradient is computed for one tile of about so many pixels a side after the other, so that memory does not grow
+            with the image. Sides of tiles are between a half and one and a half times as long.
+
+    Raises:
+        ValueError: If one of them is not what it should be.
+    """
+
+    octaves: int = 4
+    octave_scale: float = 1.4
+    steps: int = 10
+    step_size: float = 0.01
+    jitter: int = 32
+    tile_size: int = 512
+
+    def __post_init__(self):
+        for name in ("octaves", "steps", "tile_size"):
+            check_count(name, getattr(self, name))
+        check_number("jitter", self.jitter, 0)
+        if not self.octave_scale > 1:
+            raise ValueError(f"Expected `octave_scale` to be more than 1. Received: octave_scale={self.octave_scale!r}")
+        if not self.step_size > 0:
+            raise ValueError(f"Expected `step_size` to be positive. Received: step_size={self.step_size!r}")
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dreamed:
+    """Images changed by `deep_dream`.
+
+    Attributes:
+        images: `(n, height, width, channels)`, within the range of values.
+        originals: What they were made from.
+        history: `(octaves, steps, n)`: before each step, what is raised: for each pixel of the image half the mean square of the
+            activations over it, all layers added up.
+        layers: The layers' paths.
+        value_range: The least and the largest value, arrays that broadcast to `images`.
+    """
+
+    images: np.ndarray
+    originals: np.ndarray
+    history: np.ndarray
+    layers: list[str]
+    value_range: tuple[np.ndarray, np.ndarray]
+
+    def plot(self, **options: Any) -> "Figure":
+        """Draws the images beneath the originals, see `keras_xai.report.dream_plot`.
+
+        Args:
+            **options: Of `dream_plot`.
+
+        Returns:
+            A matplotlib figure.
+        """
+        from keras_xai.report.maximized import dream_plot
+
+        return dream_plot(self, **options)
+
+
+def deep_dream(
+    model: keras.Model,
+    images: Any,
+    *,
+    layers: Any,
+    value_range: Any = (0.0, 1.0),
+    dream: Dream | None = None,
+    seed: int | None = None,
+    verbose: Any = 0,
+) -> Dreamed:
+    """Changes images so that layers respond more strongly to what is in them already.
+
+    Half the squares of a layer's activations, of which the gradient is the activations themselves, are raised by gradient ascent, at
+    several sizes of the image one after the other, each time from the original at that size and what has been added to it so far.
+
+    Images may have any size that the model can be run at up to the layers, whatever size its input says: any at all where these
+    layers are convolutions, poolings and the like. One image and tile is in the model at a time. `octaves * steps` forward and
+    backward passes for each image, at its sizes.
+
+    Source: [Mordvintsev, Olah & Tyka, 2015](https://research.google/blog/inceptionism-going-deeper-into-neural-networks), and their
+    notebook. Unlike there, the step's root mean square has a set length in place of its mean absolute value.
+
+    Args:
+        model: A built Sequential or functional model of one image input; only read.
+        images: `(n, height, width, channels)`.
+        layers: A layer's path, such as `"backbone/conv5"`; a list of several; or a dict from paths to the one channel that counts in
+            each, `None` for all. Each layer counts by the mean over its channels, of a layer in half the resolution four times.
+        value_range: `(low, high)`, what values are between: numbers, or arrays that broadcast to an image.
+        dream: Octaves, steps, jitter and tiles; `Dream()` by default.
+        seed: Repeats a run exactly; another one for each call by default.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+
+    Returns:
+        A `Dreamed`.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If the model has no such layer or the layer no such channel, the model does not take one image, or cannot be
+            run at this size; if the images have another shape, values beyond the range, or NaN; if an argument is not
+            what it should be; or if activations or derivatives are NaN or infinite.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.features import Dream, deep_dream
+    >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, activation="relu", name="conv")])
+    >>> images = np.random.default_rng(0).uniform(size=(2, 20, 30, 1))
+    >>> found = deep_dream(model, images, layers="conv", dream=Dream(octaves=2, steps=3, jitter=2), seed=0)
+    >>> found.images.shape, found.history.shape, bool((found.history[-1, -1] > found.history[-1, 0]).all())
+    ((2, 20, 30, 1), (2, 3, 2), True)
+    """
+    check_verbose(verbose)
+    dream = Dream() if dream is None else dream
+    scores = Scores(model)
+    shape = real_input(scores.graph, "deep_dream")
+    objective, names = _objective(scores, layers)
+    originals = _checked_images(images, shape, scores.dtype)
+    low, high = checked_range(value_range, originals.shape[1:], scores.dtype)
+    if (originals < low).any() or (originals > high).any():
+        raise ValueError(
+            f"Expected images within `value_range`. Received: values from {originals.min():.4g} to {originals.max():.4g} and "
+            f"value_range={value_range!r}"
+        )
+    sizes = _sizes(originals.shape[1:3], dream)
+    _check_sizes(scores, objective, sizes, dream, originals.shape[-1])
+    gradient = compiled(lambda x: _gradient(objective, x), [((1, None, None, originals.shape[-1]), scores.dtype)])
+    seed = secrets.randbits(30) if seed is None else seed
+    tasks = [(number, octave) for number in range(len(originals)) for octave in range(len(sizes))]
+    history = np.zeros((len(sizes), dream.steps, len(originals)))
+    dreamed = np.empty_like(originals)
+    detail = None
+    for number, octave in progress(tasks, len(tasks), verbose):
+        base = _resized(originals[number], sizes[octave])
+        x = base if octave == 0 else base + _resized(detail, sizes[octave])
+        random = np.random.default_rng([seed, number, octave])
+        x, history[octave, :, number] = _dreamed(gradient, np.clip(x, low[0], high[0]), (low[0], high[0]), dream, random)
+        detail = x - base
+        dreamed[number] = x if octave == len(sizes) - 1 else 0
+    return Dreamed(dreamed, originals, history, names, (low, high))
+
+
+def _objective(scores, layers) -> tuple[Callable, list[str]]:
+    """What is raised, as a function of a batch of images, and the layers' paths."""
+    paths = [layers] if isinstance(layers, str) else layers
+    channels = dict(paths) if isinstance(paths, Mapping) else dict.fromkeys(paths)
+    if not channels:
+        raise ValueError(f"Expected at least one layer. Received: layers={layers!r}")
+    steps = {path: scores.find(path) for path in channels}
+    spatial = scores.graph.input_specs[0].shape[1:-1]
+    terms = []
+    for path, step in steps.items():
+        spec, channel = step.output_specs[0], channels[path]
+        axis = channel_axis(step.operation) % len(spec.shape)
+        count = spec.shape[axis]
+        if channel is not None and not (isinstance(channel, (int, np.integer)) and 0 <= channel < count):
+            raise ValueError(f"Expected a channel of '{path}', from 0 to {count - 1}, or None. Received: {channel!r}")
+        places = [size for place, size in enumerate(spec.shape) if place not in (0, axis)]
+        known = None not in places and None not in spatial
+        # So that a coarse map weighs as much as a fine one. The same at all sizes and tiles, unlike a mean over the map.
+        density = np.prod(spatial) / np.prod(places) if known else 1.0
+        terms.append((step.outputs[0], axis, channel, float(density)))
+
+    def objective(x):
+        values = scores.run([x], until=[identifier for identifier, *_ in terms])
+        total: Any = 0
+        for identifier, axis, channel, density in terms:
+            maps = values[identifier]
+            counted = maps if channel is None else ops.take(maps, [channel], axis=axis)
+            total = total + density / 2 * ops.sum(ops.mean(ops.square(counted), axis=axis))
+        return total
+
+    return objective, list(steps)
+
+
+def _gradient(objective, x):
+    raised = record(lambda inputs: [objective(inputs[0])], [x])
+    (value,) = raised.outputs
+    (slope,) = raised.pull([ops.ones_like(value)])
+    return value, ops.zeros_like(x) if slope is None else slope
+
+
+def _dreamed(gradient, x, value_range, dream, random):
+    """An image after all steps at its size, and what was raised before each."""
+    low, high = value_range
+    history = []
+    for _ in range(dream.steps):
+        shift = random.integers(-dream.jitter, dream.jitter + 1, size=2)
+        value, slope = tiled_gradient(gradient, np.roll(x, shift, axis=(0, 1)), dream.tile_size)
+        if not np.isfinite(value) or not np.isfinite(slope).all():
+            raise ValueError(
+                "The activations of the layers, or their derivatives, are NaN or infinite. Check the model's weights, and that "
+                "`value_range` is that of its inputs."
+            )
+        history.append(value / (x.shape[0] * x.shape[1]))
+        uphill = ops.convert_to_numpy(normalized((np.roll(slope, -shift, axis=(0, 1)) * (high - low))[None]))[0]
+        x = np.clip(x + dream.step_size * (high - low) * uphill, low, high).astype(x.dtype)
+    return x, history
+
+
+def tiled_gradient(gradient: Callable, x: np.ndarray, tile_size: int) -> tuple[float, np.ndarray]:
+    """The sum of what is raised over tiles of an image, and the gradients of all tiles put together.
+
+    Away from the borders of tiles it is the gradient of the whole image, where tiles begin at multiples of the layer's stride.
+
+    Args:
+        gradient: Maps a batch of one image to a value and its gradient.
+        x: `(height, width, channels)`.
+        tile_size: About the side of a tile.
+    """
+    total, whole = 0.0, np.empty_like(x)
+    for down in _tiles(x.shape[0], tile_size):
+        for right in _tiles(x.shape[1], tile_size):
+            value, slope = gradient(x[None, down, right])
+            total += float(value)
+            whole[down, right] = ops.convert_to_numpy(slope)[0]
+    return total, whole
+
+
+def _tiles(length, tile_size):
+    """Slices of about `tile_size`; a rest of less than half a tile goes to the last one."""
+    starts = list(range(0, max(length - tile_size // 2, 1), tile_size))
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], length], strict=True)]
+
+
+def _checked_images(images, shape, dtype):
+    x = np.asarray(images)
+    if len(shape) != 3 or x.ndim != 4 or x.shape[-1] != shape[-1] or not x.size or x.dtype.kind not in "fiub":
+        raise ValueError(
+            f"Expected images (n, height, width, {shape[-1]}) and a model that takes images. Received: an array of shape "
+            f"{x.shape} and dtype {x.dtype}, and a model whose input has the shape {shape}."
+        )
+    if not np.isfinite(x).all():
+        raise ValueError("Expected finite images. Received: NaN or infinity.")
+    return x.astype(dtype)
+
+
+def _sizes(size: Sequence[int], dream) -> list[tuple[int, int]]:
+    """Heights and widths of the octaves, the smallest first."""
+    factors = dream.octave_scale ** -np.arange(dream.octaves - 1, -1, -1.0)
+    return [(max(1, round(size[0] * factor)), max(1, round(size[1] * factor))) for factor in factors]
+
+
+def _check_sizes(scores, objective, sizes, dream, channels):
+    """Refuses, before anything is computed, sizes at which the model cannot be run."""
+    tiles = {
+        (tile.stop - tile.start, other.stop - other.start)
+        for height, width in sizes
+        for tile in _tiles(height, dream.tile_size)
+        for other in _tiles(width, dream.tile_size)
+    }
+    own = tuple(scores.graph.input_specs[0].shape[1:3])
+    for height, width in sorted(tiles - {own})[:: max(1, len(tiles - {own}) - 1)]:  # the smallest and the largest
+        try:
+            traced(objective, [((1, height, width, channels), scores.dtype)])
+        except Exception as error:
+            raise ValueError(
+                f"The model '{scores.name}' cannot be run on {height} x {width} pixels up to these layers "
+                f"({type(error).__name__}: {(str(error).splitlines() or [''])[0]}). Choose layers before dense ones, images of the "
+                f"size of its input {own} with `Dream(octaves=1, tile_size={max([size or 0 for size in own])})`, or fewer octaves."
+            ) from error
+
+
+def _resized(image, size):
+    """An image at another size."""
+    if image.shape[:2] == size:
+        return image
+    resized = ops.image.resize(image[None], size, interpolation="bicubic", antialias=True, data_format="channels_last")
+    return ops.convert_to_numpy(resized)[0].astype(image.dtype)

@@ -1,0 +1,129 @@
+"""Samples as points in the plane, near each other where a layer takes them for alike."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, final
+
+import keras
+import numpy as np
+
+from keras_xai.features.activations import activations
+from keras_xai.features.ascent import check_number
+from keras_xai.graph.inputs import check_verbose
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_WIDE = 50
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class EmbeddingMap:
+    """A map of samples, see `tsne_map`.
+
+    Attributes:
+        points: `(n, 2)`, one for each sample. Only who is whose neighbor has a meaning: axes have no unit, and distances between
+            groups say little.
+        layer: The layer's path.
+        perplexity: About how many neighbors of each sample were to be kept.
+        explained: The part of the variance of the activations that was left after the principal component analysis; 1 without one.
+        divergence: The Kullback-Leibler divergence between the neighborhoods in the layer and on the map, which t-SNE makes small.
+    """
+
+    points: np.ndarray
+    layer: str
+    perplexity: float
+    explained: float
+    divergence: float
+
+    def plot(self, **options: Any) -> "Figure":
+        """Draws the map, see `keras_xai.report.embedding_plot`.
+
+        Args:
+            **options: Of `embedding_plot`: `images` for thumbnails, `labels` for colors.
+
+        Returns:
+            A matplotlib figure.
+        """
+        from keras_xai.report.embedding import embedding_plot
+
+        return embedding_plot(self, **options)
+
+
+def tsne_map(
+    model: keras.Model,
+    x: Any,
+    *,
+    layer: str,
+    perplexity: float = 30.0,
+    seed: int | None = None,
+    batch_size: int = 32,
+    verbose: Any = 0,
+) -> EmbeddingMap:
+    """Maps samples to the plane so that those whose activations in a layer are alike are neighbors, by t-SNE.
+
+    The activations of a sample are one vector, maps are flattened. Where it has more than 50 entries, t-SNE works on its first 50
+    principal components, as in the source. t-SNE and the components are those of scikit-learn.
+
+    One forward pass over the samples; all activations of the layer are in memory.
+
+    Source: [van der Maaten & Hinton, 2008](https://www.jmlr.org/papers/v9/vandermaaten08a.html). Unlike there, points start at the
+    first two principal components and not at random, which keeps the large-scale arrangement
+    ([Kobak & Berens, 2019](https://doi.org/10.1038/s41467-019-13056-x)).
+
+    Args:
+        model: A built Sequential or functional model; only read.
+        x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a
+            model of several inputs, or a dataset of batches `x` or `(x, y, ...)`.
+        layer: Path of a layer, such as `"backbone/conv5"`. Its output with the activation that is part of it.
+        perplexity: About how many neighbors of each sample are to be kept; less than the number of samples.
+        seed: Repeats a map exactly; another one for each call by default.
+        batch_size: Samples in a batch; a dataset keeps its own batches.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar over batches, 2 for one line.
+
+    Returns:
+        An `EmbeddingMap`.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If the model has no such layer, the samples do not fit it or contain NaN, there are no more of them than
+            `perplexity`, or activations are NaN or infinite.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.features import tsne_map
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="hidden")])
+    >>> x = np.random.default_rng(0).normal(size=(40, 3))
+    >>> tsne_map(model, x, layer="hidden", perplexity=5, seed=0).points.shape
+    (40, 2)
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    check_verbose(verbose)
+    check_number("perplexity", perplexity, 1)
+    if not isinstance(layer, str):
+        raise ValueError(f"Expected `layer` to be the path of one layer. Received: layer={layer!r}")
+    found = activations(model, x, [layer], batch_size=batch_size, verbose=verbose)[layer]
+    vectors = found.reshape(len(found), -1).astype("float64" if found.dtype == "float64" else "float32", copy=False)
+    if not np.isfinite(vectors).all():
+        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        raise ValueError(
+            f"The activations of '{layer}' are NaN or infinite for sample {bad[0]}. Check the model's weights and the range of its inputs."
+        )
+    if not perplexity < len(vectors):
+        raise ValueError(
+            f"Expected `perplexity` to be less than the number of samples. Received: perplexity={perplexity!r} and {len(vectors)} "
+            "samples."
+        )
+    # Not `None`, by which scikit-learn would take from NumPy's global generator.
+    state = int(np.random.default_rng(seed).integers(2**31))
+    explained = 1.0
+    if vectors.shape[1] > _WIDE and len(vectors) > _WIDE:
+        components = PCA(_WIDE, random_state=state).fit(vectors)
+        vectors, explained = components.transform(vectors), float(components.explained_variance_ratio_.sum())
+    start = "pca" if vectors.shape[1] > 1 else "random"  # one unit has no second component
+    tsne = TSNE(perplexity=perplexity, init=start, learning_rate="auto", random_state=state)
+    points = tsne.fit_transform(vectors)
+    return EmbeddingMap(points, layer, float(perplexity), explained, float(tsne.kl_divergence_))

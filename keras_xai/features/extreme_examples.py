@@ -1,0 +1,238 @@
+"""The samples to which units respond most, and least."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, final
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from keras_xai.features.receptive_field import ReceptiveFields
+from keras_xai.features.responses import Responses
+from keras_xai.graph.gradient import compiled
+from keras_xai.graph.inputs import batches, check_count, check_verbose, packed, progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Examples:
+    """The samples at one end of the responses of units.
+
+    Attributes:
+        values: `(units, k)`: the response of each, the most extreme first. Of equal ones the earlier sample comes first.
+        indices: Integer array `(units, k)`, the place of each sample among all, from 0.
+        positions: Integer array `(units, k, axes)`: where in the layer's output the response is; no axes for classes and dense
+            units.
+        crops: For each unit a list of `k` crops: the receptive field of the response, cut out of the sample, so that those at the
+            border are smaller; the whole sample for classes and dense units. In the structure of the model's inputs.
+        boxes: For each unit a list of `k` receptive fields: slices, one for each axis of a sample, that cut out the crop.
+    """
+
+    values: np.ndarray
+    indices: np.ndarray
+    positions: np.ndarray
+    crops: list[list[Any]]
+    boxes: list[list[Any]]
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExtremeExamples:
+    """What `extreme_examples` found.
+
+    Attributes:
+        highest: The samples of the largest responses.
+        lowest: The samples of the smallest ones.
+        units: The units, each a tuple `(channel,)` or `(*position, channel)`.
+        layer: The layer's path, `"score"` for the model's scores.
+        num_samples: How many samples were looked at.
+    """
+
+    highest: Examples
+    lowest: Examples
+    units: list[tuple[int, ...]]
+    layer: str
+    num_samples: int
+
+    def plot(self, **options: Any) -> "Figure":
+        """Draws the crops, see `keras_xai.report.examples_plot`.
+
+        Args:
+            **options: Of `examples_plot`.
+
+        Returns:
+            A matplotlib figure.
+        """
+        from keras_xai.report.examples import examples_plot
+
+        return examples_plot(self, **options)
+
+
+def extreme_examples(
+    model: keras.Model,
+    x: Any,
+    *,
+    layer: str | None = None,
+    units: Any = None,
+    k: int = 9,
+    batch_size: int = 32,
+    verbose: Any = 0,
+) -> ExtremeExamples:
+    """Finds the samples to which units of a network respond most and least, of any number of samples.
+
+    The response of a class is its score before a final softmax or sigmoid. The response of a channel to a sample is its largest one
+    at any position, and at the other end its smallest. It is taken before the activation function that is part of a layer, so
+    that the lower end of a layer with a ReLU is not all zeros; above zero, a ReLU changes nothing.
+
+    One forward pass over the samples. They are read batch by batch; what stays in memory is at most `2 * units * k` crops.
+
+    Source: [Zeiler & Fergus, 2014](https://arxiv.org/abs/1311.2901), figure 2, and, for the lower end,
+    [Olah, Mordvintsev & Schubert, 2017](https://distill.pub/2017/feature-visualization).
+
+    Args:
+        model: A built Sequential or functional model; only read.
+        x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a
+            model of several inputs, or a dataset of batches `x` or `(x, y, ...)`, such as a `tf.data.Dataset`, which may be
+            larger than the memory.
+        layer: Path of a layer, such as `"backbone/conv5"`; the model's scores by default.
+        units: A channel, or a class; a tuple `(*position, channel)` for a single unit of a map; or a list of these. All channels
+            by default.
+        k: Number of samples at each end.
+        batch_size: Samples in a batch; a dataset keeps its own batches.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+
+    Returns:
+        An `ExtremeExamples`.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If the model has no such layer or the layer no such unit, if there are fewer than `k` samples, if they do not fit
+            the model or contain NaN, or if a response is NaN or infinite.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.features import extreme_examples
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_initializer="ones")])
+    >>> found = extreme_examples(model, np.arange(30.0).reshape(10, 3), units=1, k=2)
+    >>> found.highest.indices.tolist(), found.highest.values.tolist(), found.lowest.indices.tolist()
+    ([[9, 8]], [[84.0, 75.0]], [[0, 1]])
+    """
+    check_count("k", k)
+    check_verbose(verbose)
+    responses = Responses(model, layer)
+    chosen = responses.units(range(responses.num_channels) if units is None else units)
+    respond = _program(responses, chosen)
+    ends = [_End(sign, len(chosen), k, len(responses.shape) - 1) for sign in (+1, -1)]
+    fields: dict[tuple, ReceptiveFields] = {}
+    count, samples = batches(x, responses.graph, batch_size)
+    seen = 0
+    for batch in progress(samples, count, verbose):
+        inputs = responses.scores.typed(batch)
+        sizes, *found = tree.map_structure(ops.convert_to_numpy, respond(inputs))
+        bad = np.flatnonzero(~np.isfinite(found[0]).all(axis=1))
+        if bad.size:
+            raise ValueError(
+                f"The responses of '{responses.name}' to sample {seen + bad[0]} are NaN or infinite. Check the model's weights and "
+                "the range of its inputs: `model.predict(x)` should be finite."
+            )
+        shapes = tuple(each.shape[1:] for each in batch)
+        field = fields.setdefault(shapes, ReceptiveFields(responses, shapes))
+        for end, values, places in zip(ends, found[::2], found[1::2], strict=True):
+            end.add(values, _positions(places, sizes), seen, batch, field)
+        seen += len(batch[0])
+    if seen < k:
+        raise ValueError(f"Expected at least k samples. Received: k={k} and {seen} samples.")
+    highest, lowest = (end.examples(responses.graph) for end in ends)
+    return ExtremeExamples(highest, lowest, chosen, responses.name, seen)
+
+
+def _positions(places, sizes):
+    """Flat places `(n, units)` in a map as indices `(n, units, axes)`."""
+    return np.stack(np.unravel_index(places, sizes), axis=-1) if len(sizes) else np.zeros((*places.shape, 0), "int64")
+
+
+def _program(responses, units):
+    """Compiles, for a batch, the sizes of the map, and of each unit the largest and the smallest response and where they are."""
+    channels = [i for i, unit in enumerate(units) if len(unit) == 1]
+    singles = [i for i, unit in enumerate(units) if len(unit) > 1]
+    order = np.argsort([*channels, *singles])
+
+    def respond(inputs):
+        maps = responses.of(inputs)
+        sizes = ops.shape(maps)[1:-1]
+        flat = ops.reshape(maps, (ops.shape(maps)[0], -1, maps.shape[-1]))
+        parts: list[list] = []
+        if channels:
+            rows = ops.take(flat, np.array([units[i][0] for i in channels]), axis=-1)
+            parts.append([ops.max(rows, axis=1), ops.argmax(rows, axis=1), ops.min(rows, axis=1), ops.argmin(rows, axis=1)])
+        if singles:
+            *axes, last = np.array([units[i] for i in singles]).T
+            places = ops.zeros((len(singles),), "int32")
+            for axis, size in zip(axes, sizes, strict=True):
+                places = places * size + axis.astype("int32")
+            entries = ops.reshape(flat, (ops.shape(maps)[0], -1))
+            values = ops.take(entries, places * maps.shape[-1] + last.astype("int32"), axis=1)
+            where = ops.zeros_like(values, dtype="int32") + places
+            parts.append([values, where, values, where])
+        joined = [ops.concatenate(each, axis=1) for each in zip(*parts, strict=True)]
+        return [ops.convert_to_tensor(sizes, "int32"), *(ops.take(each, order, axis=1) for each in joined)]
+
+    return compiled(respond, [responses.scores.signature])
+
+
+class _End:
+    """The most extreme responses so far at one end, and their crops."""
+
+    def __init__(self, sign, num_units, k, num_axes):
+        self._sign = sign
+        self._k = k
+        self._values = np.full((num_units, k), -sign * np.inf)
+        self._indices = np.full((num_units, k), -1)
+        self._positions = np.zeros((num_units, k, num_axes), "int64")
+        self._keys: list[list] = [[None] * k for _ in range(num_units)]
+        # Units that chose the same part of the same sample share it.
+        self._crops: dict[tuple, tuple] = {}
+
+    def add(self, values, positions, first, batch, fields):
+        """Takes in a batch: responses `(n, units)` and positions `(n, units, axes)`."""
+        together = np.concatenate([self._values, values.T], axis=1)
+        # A stable order, so that the earlier of equal ones stays in front.
+        order = np.argsort(-self._sign * together, axis=1, kind="stable")[:, : self._k]
+        self._values = np.take_along_axis(together, order, axis=1)
+        for unit in np.flatnonzero((order >= self._k).any(axis=1)):
+            new = order[unit] >= self._k
+            rows, kept = np.where(new, order[unit] - self._k, 0), np.where(new, 0, order[unit])
+            self._indices[unit] = np.where(new, first + rows, self._indices[unit][kept])
+            self._positions[unit] = np.where(new[:, None], positions[rows, unit], self._positions[unit][kept])
+            self._keys[unit] = [
+                self._crop(batch, row, first, fields(positions[row, unit])) if fresh else self._keys[unit][old]
+                for fresh, row, old in zip(new, rows, kept, strict=True)
+            ]
+        used = {key for keys in self._keys for key in keys}
+        self._crops = {key: crop for key, crop in self._crops.items() if key in used}
+
+    def _crop(self, batch, row, first, boxes):
+        key = (int(first + row), *((part.start, part.stop) for box in boxes for part in box))
+        if key not in self._crops:
+            self._crops[key] = boxes, [x[row][box].copy() for x, box in zip(batch, boxes, strict=True)]
+        return key
+
+    def examples(self, graph):
+        def packed_crop(key):
+            return packed(self._crops[key][1], graph)
+
+        def packed_box(key):
+            boxes = self._crops[key][0]
+            return boxes[0] if len(boxes) == 1 else tree.pack_sequence_as(graph.input_structure, boxes)
+
+        return Examples(
+            values=self._values,
+            indices=self._indices,
+            positions=self._positions,
+            crops=[[packed_crop(key) for key in keys] for keys in self._keys],
+            boxes=[[packed_box(key) for key in keys] for keys in self._keys],
+        )

@@ -1,0 +1,228 @@
+"""Inputs made to excite units."""
+
+import dataclasses
+import secrets
+from typing import TYPE_CHECKING, Any, final
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xai.features.ascent import Ascent, checked_range, moved, movements, normalized, penalty, preconditioned, real_input
+from keras_xai.features.responses import Responses
+from keras_xai.graph.gradient import compiled, record
+from keras_xai.graph.inputs import check_verbose, progress, rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+# Standard deviation of the noise that an ascent starts from, as a part of the range of values.
+_NOISE = 0.02
+# Of the derivative through ReLUs that are off, where nothing else leads to a unit.
+_LEAK = 0.1
+# The transform that moves nothing.
+_STILL = np.array([[1, 0, 0, 0, 1, 0, 0, 0]], "float32")
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Maximized:
+    """Inputs that excite units, see `maximize`.
+
+    Attributes:
+        images: `(units, *input_shape)`: an input for each unit, within the range of values.
+        values: `(units,)`: the response of each unit to its input.
+        history: `(steps, units)`: the responses on the way, to the input as it was moved, turned and zoomed before each step.
+        units: The units, each a tuple `(channel,)` or `(*position, channel)`.
+        layer: The layer's path, `"score"` for the model's scores.
+        value_range: The least and the largest value, arrays that broadcast to `images`.
+    """
+
+    images: np.ndarray
+    values: np.ndarray
+    history: np.ndarray
+    units: list[tuple[int, ...]]
+    layer: str
+    value_range: tuple[np.ndarray, np.ndarray]
+
+    def plot(self, **options: Any) -> "Figure":
+        """Draws the inputs, see `keras_xai.report.maximized_plot`.
+
+        Args:
+            **options: Of `maximized_plot`.
+
+        Returns:
+            A matplotlib figure.
+        """
+        from keras_xai.report.maximized import maximized_plot
+
+        return maximized_plot(self, **options)
+
+
+def maximize(
+    model: keras.Model,
+    units: Any,
+    *,
+    layer: str | None = None,
+    value_range: Any = (0.0, 1.0),
+    ascent: Ascent | None = None,
+    seed: int | None = None,
+    verbose: Any = 0,
+) -> Maximized:
+    """Makes inputs to which units of a network respond as strongly as possible, by climbing up the gradient.
+
+    The response of a class is its score before a final softmax or sigmoid, that of a channel the mean of its map, and that of a
+    single unit its own, all before the activation function that is part of the layer. Each step moves, turns and zooms the input a
+    little, takes the gradient of the response there, weighs it by spatial frequency, gives it the length that the step has, and cuts
+    values off at the ends of their range. Where a response has no gradient, because ReLUs on the way to it are off, the step
+    follows a derivative that leaks through them.
+
+    `steps` forward and backward passes for each unit, and one forward pass.
+
+    Source: [Erhan et al., 2009](https://www.iro.umontreal.ca/~lisa/publications2/index.php/publications/show/247);
+    [Olah, Mordvintsev & Schubert, 2017](https://distill.pub/2017/feature-visualization) for movements and frequencies;
+    [Mahendran & Vedaldi, 2015](https://arxiv.org/abs/1412.0035) for the penalties. Unlike Olah et al., colors are not decorrelated,
+    as that takes the statistics of photographs, and steps have a set length in place of Adam's.
+
+    Args:
+        model: A built Sequential or functional model of one input of real numbers; only read.
+        units: A channel, or a class; a tuple `(*position, channel)` for a single unit of a map; or a list of these.
+        layer: Path of a layer, such as `"backbone/conv5"`; the model's scores by default.
+        value_range: `(low, high)`, what the values of inputs are between: numbers, or arrays that broadcast to an input, such as one
+            value for each channel. For a network of photographs in BGR less a mean: `(-mean, 255 - mean)`.
+        ascent: Number and size of steps, movements and penalties; `Ascent()` by default.
+        seed: Repeats a run exactly; another one for each call by default.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+
+    Returns:
+        A `Maximized`.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If the model has no such layer or the layer no such unit, if the model has several inputs or one of tokens, or an
+            argument is not what it should be; or if a response is NaN or infinite.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_xai.features import Ascent, maximize
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, kernel_initializer="ones")])
+    >>> found = maximize(model, 1, ascent=Ascent(steps=200), seed=0)
+    >>> found.images.round(2).tolist(), found.values.round(2).tolist()
+    ([[1.0, 1.0, 1.0, 1.0]], [4.0])
+    """
+    check_verbose(verbose)
+    ascent = Ascent() if ascent is None else ascent
+    responses = Responses(model, layer)
+    shape = real_input(responses.graph, "maximize")
+    chosen = responses.units(units)
+    low, high = checked_range(value_range, shape, responses.scores.dtype)
+    seed = secrets.randbits(30) if seed is None else seed
+    x = _start(ascent.start, shape, (low, high), len(chosen), seed)
+    moves = [movements(ascent, x.shape[1:-1], seed, number) for number in range(len(chosen))]
+    climbs = [_program(each, (low, high), ascent, x.shape[1:]) for each in (responses, responses.leaking(_LEAK))]
+    parts = [
+        _climbed(climbs, x[part], _indices(responses, chosen[part]), moves[part], ascent, verbose)
+        for part in rows(len(chosen), ascent.batch_size)
+    ]
+    images, values = (np.concatenate([part[i] for part in parts]) for i in range(2))
+    history = np.concatenate([part[2] for part in parts], axis=1)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        raise ValueError(
+            f"The response of unit {chosen[bad[0]]} of '{responses.name}' is NaN or infinite. Check the model's weights, and that "
+            "`value_range` is that of its inputs."
+        )
+    return Maximized(images, values, history, chosen, responses.name, (low, high))
+
+
+def _start(start, shape, value_range, count, seed):
+    """What the ascent starts from, array `(count, *input_shape)`."""
+    low, high = value_range
+    if start is None:
+        if None in shape:
+            raise ValueError(
+                f"Expected `Ascent(start=...)` for a model whose input has no set size. Received: start=None and an input of "
+                f"shape {shape}."
+            )
+        noise = np.stack([np.random.default_rng([seed, number, 0]).normal(size=shape) for number in range(count)])
+        return np.clip((low + high) / 2 + _NOISE * (high - low) * noise, low, high).astype(low.dtype)
+    x = np.asarray(start, low.dtype)
+    x = x[None] if x.ndim == len(shape) else x
+    fits = x.ndim == len(shape) + 1 and all(size in (None, found) for size, found in zip(shape, x.shape[1:], strict=True))
+    if not fits or len(x) not in (1, count) or not np.isfinite(x).all():
+        raise ValueError(
+            f"Expected `start` to be one finite input of shape {shape}, or one for each of {count} units. Received: an array of "
+            f"shape {np.shape(start)}{'' if np.isfinite(x).all() else ' with NaN or infinity'}."
+        )
+    return np.clip(np.broadcast_to(x, (count, *x.shape[1:])), low, high)
+
+
+def _indices(responses, units):
+    """Channels `(n,)` and positions `(n, axes)`, -1 where the whole map is meant."""
+    axes = len(responses.shape) - 1
+    positions = [unit[:-1] if len(unit) > 1 else (-1,) * axes for unit in units]
+    return np.array([unit[-1] for unit in units], "int32"), np.array(positions, "int32").reshape(len(units), axes)
+
+
+def _program(responses, value_range, ascent, shape):
+    """Compiles a step: maps inputs to the next ones, the responses to the old ones, and the largest entries of their gradients."""
+    low, high = value_range
+    dtype = responses.scores.dtype
+    steady = movements(ascent, shape[:-1], 0, 0) is None
+    axes = tuple(range(1, len(shape) + 1))
+
+    def step(x, channels, positions, movement, size):
+        def response(inputs):
+            maps = responses.of([inputs[0] if steady else moved(inputs[0], movement)])
+            return [_response(maps, channels, positions)]
+
+        climbing = record(response, [x])
+        (value,) = climbing.outputs
+        slope = ops.reshape(climbing.pull([ops.ones_like(value)])[0], (-1, *shape))  # moving forgets sizes
+        if ascent.norm or ascent.total_variation:
+            held = record(lambda inputs: [penalty((inputs[0] - (low + high) / 2) / ((high - low) / 2), ascent)], [x])
+            gradient = slope - held.pull([ops.ones_like(value)])[0]
+        else:
+            gradient = slope
+        # In units of the range, in which all channels are alike.
+        uphill = normalized(preconditioned(gradient * (high - low), ascent.smoothness))
+        following = ops.clip(x + ops.cast(size, dtype) * (high - low) * uphill, low, high)
+        return following, value, ops.max(ops.abs(slope), axis=axes)
+
+    num_axes = len(responses.shape) - 1
+    signature = [((None, *shape), dtype), ((None,), "int32"), ((None, num_axes), "int32"), ((None, 8), "float32"), ((), dtype)]
+    return compiled(step, signature)
+
+
+def _response(maps, channels, positions):
+    """The response `(n,)` of the unit that is meant in each sample."""
+    sizes = ops.shape(maps)[1:-1]
+    flat = ops.reshape(maps, (ops.shape(maps)[0], -1, maps.shape[-1]))
+    rows = ops.sum(flat * ops.expand_dims(ops.one_hot(channels, maps.shape[-1], dtype=maps.dtype), 1), axis=-1)
+    if not sizes:
+        return rows[:, 0]
+    place = ops.zeros_like(channels)
+    for axis, size in enumerate(sizes):
+        place = place * size + positions[:, axis]
+    chosen = ops.equal(place[:, None], ops.arange(ops.shape(rows)[1], dtype="int32")[None])
+    single = ops.sum(ops.where(chosen, rows, ops.zeros_like(rows)), axis=1)
+    return ops.where(positions[:, 0] < 0, ops.mean(rows, axis=1), single)
+
+
+def _climbed(climbs, x, indices, moves, ascent, verbose):
+    """The inputs after all steps, their responses, and those on the way."""
+    climb, climb_leaking = climbs
+    history = []
+    still = np.tile(_STILL, (len(x), 1))
+    for step in progress(range(ascent.steps), ascent.steps, verbose):
+        movement = still if moves[0] is None else np.stack([each[step] for each in moves])
+        arguments = (x, *indices, movement, ascent.step_size * (1 - step / ascent.steps))
+        x, value, slope = climb(*arguments)
+        lost = ops.convert_to_numpy(slope) == 0
+        if lost.any():
+            x = ops.where(lost.reshape(-1, *[1] * (len(x.shape) - 1)), climb_leaking(*arguments)[0], x)
+        history.append(value)
+    value = climb(x, *indices, still, 0.0)[1]
+    return ops.convert_to_numpy(x), ops.convert_to_numpy(value), np.stack([ops.convert_to_numpy(each) for each in history])

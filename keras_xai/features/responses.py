@@ -1,0 +1,138 @@
+"""What units answer: the output of a layer, before the activation function that is part of it."""
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, final
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xai.attribution.scores import Scores
+from keras_xai.features.activations import channel_axis
+from keras_xai.graph.steps import Graph
+from keras_xai.kinds import kind_of
+
+
+@final
+class Responses:
+    """The units of a layer, or the scores of a model, as a tensor of positions and channels.
+
+    A unit's response is taken before the activation function that is part of the layer, as a class's score is before a final
+    softmax: a ReLU makes all that is below zero equal, and has no derivative there. The response of a layer that is nothing but
+    an activation function is its output.
+
+    Args:
+        model: A built Sequential or functional model.
+        layer: Path of a layer; the model's scores by default.
+
+    Attributes:
+        scores: The model's scores.
+        identifier: Of the layer's output among the tensors of a forward pass.
+        axis: Of the channels, in the output as the layer returns it.
+        shape: Of the output of one sample, `(*positions, channels)`; `None` for what is known only when the model runs.
+        num_channels: Number of channels, classes where the scores are meant.
+        name: What the output is called in errors and pictures.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If the model has no such layer, the layer has not one output of real numbers, or none is given and the model
+            has several outputs.
+    """
+
+    def __init__(self, model: keras.Model, layer: str | None = None):
+        self.scores = Scores(model)
+        graph = self.scores.graph
+        if layer is None:
+            if len(graph.outputs) != 1:
+                raise ValueError(
+                    f"Expected `layer` for a model of several outputs, here {list(graph.output_names)}. Received: layer=None. "
+                    "Give the path of the layer that computes the output."
+                )
+            self.name, self.identifier, spec, axis = "score", graph.outputs[0], graph.output_specs[0], -1
+        else:
+            step = self._linear(layer)
+            self.name, self.identifier, spec = layer, step.outputs[0], step.output_specs[0]
+            axis = channel_axis(step.operation)
+        if len(spec.shape) < 2 or not keras.backend.is_float_dtype(spec.dtype):
+            raise ValueError(
+                f"Expected a layer whose output is real numbers of shape (n, ..., channels). Received: '{self.name}', of shape "
+                f"{tuple(spec.shape)} and dtype {spec.dtype}."
+            )
+        self.axis = axis % len(spec.shape)
+        rest = [size for place, size in enumerate(spec.shape) if place not in (0, self.axis)]
+        self.num_channels: int = spec.shape[self.axis]
+        self.shape: tuple[int | None, ...] = (*rest, self.num_channels)
+
+    def _linear(self, layer):
+        """The step of a layer without the activation function that is part of it."""
+        last = self.scores.find(layer)
+        for step in self.scores.graph.steps:
+            if step.path == layer and hasattr(step.operation, "activation") and len(step.outputs) == 1:
+                return step
+        return last
+
+    @property
+    def graph(self) -> Graph:
+        """The model's steps."""
+        return self.scores.graph
+
+    def of(self, inputs: Sequence) -> Any:
+        """The responses to a batch, tensor `(n, *positions, channels)`; to be called within a compiled program."""
+        values = self.scores.run(inputs, until=[self.identifier])
+        return ops.moveaxis(values[self.identifier], self.axis, -1)
+
+    def leaking(self, leak: float) -> "Responses":
+        """The same responses, whose derivatives pass through ReLUs and their like also where these are off.
+
+        Args:
+            leak: What is added to the derivative of each, everywhere.
+        """
+        leaking = copy.copy(self)
+        leaking.scores = copy.copy(self.scores)
+        steps = [
+            dataclasses.replace(step, operation=_Leaking(step.operation, leak)) if kind_of(step).role == "gate" else step
+            for step in self.graph.steps
+        ]
+        leaking.scores.graph = dataclasses.replace(self.graph, steps=tuple(steps))
+        return leaking
+
+    def units(self, units: Any) -> list[tuple[int, ...]]:
+        """Checked units: for each of one or several a tuple `(channel,)` or `(*position, channel)`.
+
+        Args:
+            units: A channel, which is a class where the scores are meant; a tuple `(*position, channel)` for a single unit of a
+                map; or a list of these.
+
+        Raises:
+            ValueError: If there is none, or one that the layer does not have.
+        """
+        given = list(units) if isinstance(units, (list, np.ndarray, range)) else [units]
+        found = [tuple(each) if isinstance(each, (tuple, np.ndarray, list)) else (each,) for each in given]
+        if not found or not all(map(self._has, found)):
+            positions = f", or tuples of {len(self.shape)} whole numbers for single units" if len(self.shape) > 1 else ""
+            raise ValueError(
+                f"Expected `units` to be channels of '{self.name}', from 0 to {self.num_channels - 1}{positions}; its output has the "
+                f"shape {self.shape}. Received: units={units!r}"
+            )
+        return [tuple(int(entry) for entry in each) for each in found]
+
+    def _has(self, unit):
+        sizes = self.shape if len(unit) > 1 else self.shape[-1:]
+        return len(unit) == len(sizes) and all(
+            isinstance(entry, (int, np.integer)) and not isinstance(entry, bool) and 0 <= entry < (size or np.inf)
+            for entry, size in zip(unit, sizes, strict=True)
+        )
+
+
+class _Leaking(keras.Operation):
+    """An activation function with another derivative."""
+
+    def __init__(self, operation, leak):
+        super().__init__()
+        self._operation = operation
+        self._leak = leak
+
+    def __call__(self, x, *args, **kwargs):
+        return self._operation(x, *args, **kwargs) + self._leak * (x - ops.stop_gradient(x))

@@ -1,0 +1,75 @@
+"""TensorFlow's table of gradients, which shap writes to, and the operations that a function consists of."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.eager import execute
+from tensorflow.python.framework import ops as framework
+
+# Their results are known from shapes and types: nothing that goes in counts for them.
+_BLIND = {"Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike"}
+
+
+@contextlib.contextmanager
+def gradients_restored() -> Iterator[None]:
+    """Takes back, at its end, all that is written to TensorFlow's table of gradients and its recording of operations within.
+
+    A failed call of shap's `DeepExplainer` leaves them changed, so that the next gradient of the process fails.
+    """
+    registry = framework._gradient_registry._registry
+    entries = [(name, entry, dict(entry)) for name, entry in registry.items()]
+    recording = execute.record_gradient
+    try:
+        yield
+    finally:
+        execute.record_gradient = recording
+        # TensorFlow itself goes on to need what it has added for functions that were traced within.
+        added = {name: entry for name, entry in registry.items() if name.startswith("CustomGradient")}
+        registry.clear()
+        registry.update(added)
+        for name, entry, content in entries:
+            entry.clear()
+            entry.update(content)
+            registry[name] = entry
+
+
+@dataclasses.dataclass(frozen=True)
+class Primitive:
+    """An operation of the backend.
+
+    Attributes:
+        name: Of its type, such as `"Conv2D"`; `"CustomGradient"` for one that brings a derivative of its own.
+        varying: How many of its inputs depend on what the function is called with.
+    """
+
+    name: str
+    varying: int
+
+
+def primitives(function: Callable, specs: Sequence[tuple]) -> list[Primitive]:
+    """The operations through which the result of a function depends on its real arguments.
+
+    Args:
+        function: Maps tensors to a nest of tensors. It is called once, with placeholders.
+        specs: A `(shape, dtype)` pair for each argument; only those of a floating-point type are followed.
+    """
+    signature = [tf.TensorSpec(*spec) for spec in specs]
+    graph = tf.function(function, input_signature=signature, autograph=False).get_concrete_function().graph
+    reached = {tensor.ref() for tensor in graph.inputs[: len(signature)] if tensor.dtype.is_floating}
+    found = []
+    for operation in graph.get_operations():
+        varying = sum(tensor.ref() in reached for tensor in operation.inputs)
+        if not varying or operation.type in _BLIND:
+            continue
+        reached.update(tensor.ref() for tensor in operation.outputs)
+        custom = "_gradient_op_type" in operation.node_def.attr
+        found.append(Primitive("CustomGradient" if custom else operation.type, varying))
+    return found
+
+
+def as_written(function: Callable) -> Any:
+    """The function marked so that TensorFlow runs it as it is, and does not rewrite it, where a library traces it."""
+    return tf.autograph.experimental.do_not_convert(function)

@@ -1,0 +1,196 @@
+"""Methods side by side: what each metric says of them, and what they cost."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, final
+
+import keras
+import numpy as np
+from keras import tree
+
+from keras_xai.attribution import Explanation, Method
+from keras_xai.attribution.scores import Scores
+from keras_xai.graph.inputs import checked, packed, progress
+from keras_xai.metrics.metric import Metric
+from keras_xai.metrics.randomization import check_model
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Comparison:
+    """Several methods by several metrics.
+
+    Attributes:
+        table: A pandas data frame with a row for each method. For each metric the columns `mean`, `low` and `high`: the mean over the
+            samples and its 95 % confidence interval, by Student's t distribution; samples that a metric gives NaN are left out. Under
+            `cost` the forward passes of the model and the `seconds` for one sample.
+        explanations: The explanation by each method.
+        values: For the name of each metric and each method an array `(n,)`, one value per sample.
+        higher_is_better: For the name of each metric.
+    """
+
+    table: "pd.DataFrame"
+    explanations: dict[str, Explanation]
+    values: dict[str, dict[str, np.ndarray]]
+    higher_is_better: dict[str, bool]
+
+    def plot(self, samples: Any = 4, **options: Any) -> "Figure":
+        """Draws the explanations side by side, and beneath each method what the metrics say of it.
+
+        Args:
+            samples: Indices of the samples to draw, or how many of the first.
+            **options: Of `keras_xai.report.explanations_plot`.
+
+        Returns:
+            A matplotlib figure.
+        """
+        from keras_xai.report.comparison import comparison_plot
+
+        return comparison_plot(self.explanations, self.table, self.higher_is_better, samples=samples, **options)
+
+
+def compare(
+    model: keras.Model,
+    x: Any,
+    methods: Mapping[str, Method] | Sequence[Method],
+    metrics: Mapping[str, Metric | Callable[[Method], Metric]] | Sequence[Metric | Callable[[Method], Metric]],
+    *,
+    target: Any = None,
+    baseline: Any = None,
+    verbose: Any = 0,
+) -> Comparison:
+    """Explains samples by several methods and rates the explanations by several metrics.
+
+    Each method explains the first sample before anything is timed: what is wrong is told before work is done, and seconds are not
+    those of compiling.
+
+    Args:
+        model: The model that is explained.
+        x: The samples, as the model takes them.
+        methods: Attribution methods on the model by name, or a list of them.
+        metrics: Metrics by name, or a list. One that needs the method, such as `MaxSensitivity`, is given as what makes it of a
+            method: the class itself, or a function `lambda method: MaxSensitivity(method, radius=0.1)`.
+        target: What is explained, as for every method. By default the predicted class of each sample.
+        baseline: As for every method; for those that compare samples with one.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    Returns:
+        A `Comparison`.
+
+    Raises:
+        TypeError: If a method or a metric is not one.
+        ValueError: If a method is on another model, two have the same name, there are none, or samples, target or baseline do not
+            fit. Errors of methods and metrics are passed on.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import GradientTimesInput, Saliency
+    >>> from keras_xai.metrics import Deletion, MaxSensitivity, compare
+    >>> model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(2, "softmax")])
+    >>> x = np.random.default_rng(0).normal(size=(6, 5))
+    >>> found = compare(model, x, [Saliency(model), GradientTimesInput(model)], [Deletion(model), MaxSensitivity])
+    >>> found.table["Deletion"].columns.tolist(), found.table.index.tolist()
+    (['mean', 'low', 'high'], ['Saliency', 'GradientTimesInput'])
+    >>> found.table["cost"]["passes"].tolist()
+    [2.0, 2.0]
+    """
+    graph = Scores(model).graph
+    x = packed(checked(x, graph), graph)
+    named_methods, named_metrics = _named(methods, "methods"), _named(metrics, "metrics")
+    for name, method in named_methods.items():
+        if not isinstance(method, Method):
+            raise TypeError(f"Expected attribution methods, such as `Saliency(model)`. Received: {method!r} as '{name}'.")
+        check_model(model, method)
+    for name, metric in named_metrics.items():
+        if not (isinstance(metric, Metric) or callable(metric)):
+            raise TypeError(
+                f"Expected metrics, or functions that make one of a method. Received: {metric!r} (of type {type(metric).__name__}) "
+                f"as '{name}'."
+            )
+    count = len(tree.flatten(x)[0])
+    warm_up = tree.map_structure(lambda each: each[:1], x), _first_target(target), _first_baseline(baseline, x)
+    for method in named_methods.values():
+        _explained(method, *warm_up)
+
+    explanations, seconds = {}, {}
+    values: dict[str, dict[str, np.ndarray]] = {name: {} for name in named_metrics}
+    better: dict[str, bool] = {}
+    tasks = [(name, metric) for name in named_methods for metric in (None, *named_metrics)]
+    for name, metric_name in progress(tasks, len(tasks), verbose):
+        if metric_name is None:
+            start = time.perf_counter()
+            explanations[name] = _explained(named_methods[name], x, target, baseline)
+            seconds[name] = (time.perf_counter() - start) / count
+        else:
+            metric = named_metrics[metric_name]
+            metric = metric if isinstance(metric, Metric) else metric(named_methods[name])
+            values[metric_name][name] = metric(explanations[name])
+            better[metric_name] = metric.higher_is_better
+    return Comparison(_table(explanations, values, seconds), explanations, values, better)
+
+
+def _named(things, kind):
+    named = dict(things) if isinstance(things, Mapping) else {}
+    if not isinstance(things, Mapping):
+        for thing in things:
+            name = getattr(thing, "label", None)
+            name = name if isinstance(name, str) else getattr(thing, "__name__", repr(thing))
+            if name in named:
+                raise ValueError(
+                    f"Expected {kind} of different names. Received: '{name}' twice. Pass a dict of names of your own."
+                )
+            named[name] = thing
+    if not named:
+        raise ValueError(f"Expected at least one of the {kind}. Received: none.")
+    return named
+
+
+def _explained(method, x, target, baseline):
+    return method(x, target, baseline if method.takes_baseline else None)
+
+
+def _first_target(target):
+    """The target of the first sample, where there is one for each."""
+    if isinstance(target, Mapping):
+        return {name: _first_target(each) for name, each in target.items()}
+    return target if target is None or callable(target) or np.ndim(target) == 0 else np.asarray(target)[:1]
+
+
+def _first_baseline(baseline, x):
+    """The baseline of the first sample, where there is one for each."""
+    if baseline is None or isinstance(baseline, (int, float)):
+        return baseline
+    several = not isinstance(x, np.ndarray)
+    given = [np.asarray(each) for each in (tree.flatten(baseline) if several else [baseline])]
+    first = [each[:1] if each.shape == whole.shape else each for each, whole in zip(given, tree.flatten(x), strict=True)]
+    return tree.pack_sequence_as(baseline, first) if several else first[0]
+
+
+def _table(explanations, values, seconds):
+    import pandas as pd
+
+    columns: dict[tuple[str, str], Any] = {}
+    for metric, by_method in values.items():
+        intervals = np.array([_interval(each) for each in by_method.values()])
+        columns |= {(metric, part): intervals[:, i] for i, part in enumerate(("mean", "low", "high"))}
+    columns["cost", "passes"] = [explanation.passes for explanation in explanations.values()]
+    columns["cost", "seconds"] = list(seconds.values())
+    return pd.DataFrame(columns, index=pd.Index(list(explanations), name="method"))
+
+
+def _interval(values):
+    """Mean, and the ends of its 95 % confidence interval."""
+    from scipy.stats import t
+
+    values = values[~np.isnan(values)]
+    if not values.size:
+        return [np.nan] * 3
+    mean, count = values.mean(), len(values)
+    half = t.ppf(0.975, count - 1) * values.std(ddof=1) / np.sqrt(count) if count > 1 else np.nan
+    return [mean, mean - half, mean + half]

@@ -1,0 +1,53 @@
+"""Whether like samples have like explanations."""
+
+from typing import final
+
+import numpy as np
+from keras import tree
+
+from keras_xai.metrics.metric import Metric
+from keras_xai.metrics.places import Places
+from keras_xai.metrics.similarity import cosine
+
+
+@final
+class Consistency(Metric):
+    """The cosine between the explanation of a sample and that of its nearest neighbor among the explained samples.
+
+    Nearest by the Euclidean distance of the inputs. It says nothing where neighbors are far apart, so give it many samples. Each is
+    compared as it was explained: where the predicted class is explained and neighbors differ in it, so may their explanations. Two
+    explanations that are all zero count as 1, one of them as 0.
+
+    No forward pass; the search for neighbors is scikit-learn's.
+
+    Source: [Chu et al., 2018](https://arxiv.org/abs/1802.06259), section 4.3, cosine similarity (CS).
+
+    Raises:
+        ValueError: When called, if there is one sample only, or if an input takes whole numbers, such as tokens, between which there
+            is no distance.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import Saliency
+    >>> from keras_xai.metrics import Consistency
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    >>> Consistency()(Saliency(model)(np.random.default_rng(0).normal(size=(3, 4)))).round(6).tolist()
+    [1.0, 1.0, 1.0]
+    """
+
+    higher_is_better = True
+
+    def _rate(self, explanation):
+        inputs = [np.asarray(x) for x in tree.flatten(explanation.inputs)]
+        if any(x.dtype.kind != "f" for x in inputs) or len(explanation) < 2:
+            raise ValueError(
+                "Expected at least two samples of real numbers, of which each has a nearest neighbor. Received: "
+                f"{len(explanation)} samples of dtype {[x.dtype.name for x in inputs]}."
+            )
+        from sklearn.neighbors import NearestNeighbors
+
+        points = np.concatenate([x.reshape(len(x), -1) for x in inputs], axis=1)
+        (nearest,) = NearestNeighbors(n_neighbors=1).fit(points).kneighbors(return_distance=False).T
+        values = Places(explanation).values
+        return cosine(values, values[nearest])

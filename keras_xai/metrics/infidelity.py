@@ -1,0 +1,126 @@
+"""How far an explanation is from what the score does when parts of a sample are taken away."""
+
+from typing import Any, final
+
+import keras
+import numpy as np
+
+from keras_xai.graph.inputs import check_count
+from keras_xai.metrics.metric import ModelMetric, seed_of
+from keras_xai.metrics.replacement import Replacement, in_place
+
+# The methods whose values are slopes: times the change of the input they are changes of the score. Those of others are so already.
+_SLOPES = ("Saliency", "SmoothGrad", "GuidedBackprop", "Deconvnet")
+
+
+@final
+class Infidelity(ModelMetric):
+    r"""The mean squared difference between what an explanation says that parts of a sample count, and what they count.
+
+    $$\mathrm{INFD}(\phi) = \mathbb{E}_I \Bigl[ \bigl( \beta \, I^T \phi - (f(x) - f(x - I)) \bigr)^2 \Bigr]$$
+
+    x - I is the sample with a random part of it replaced by the baseline: a box of random size of an image, a piece of a series, a
+    random subset of features or tokens. f is the score before a softmax or sigmoid. For values that are derivatives (Saliency,
+    SmoothGrad, GuidedBackprop, Deconvnet), I is the change of the input. All others share out the score, so that I is 1 where
+    something is replaced and 0 elsewhere: what the values of the part add up to. To have a method of your own measured as a
+    derivative, multiply its values by `x - baseline` first. Values at tokens are always taken as shares, as tokens have no change.
+
+    `num_perturbations + 1` forward passes.
+
+    Source: [Yeh et al., 2019](https://arxiv.org/abs/1901.09392), definition 2.1 with square removal. There, beta is the number that
+    makes the infidelity least, as the units of methods differ; here it is the least one that is not negative, or a method that says
+    the opposite of the truth would score as well as the truth. Boxes have all sizes instead of one.
+
+    Args:
+        model: The model that is explained.
+        num_perturbations: Number of random parts of each sample.
+        baseline: What replaces them, as for `Deletion`.
+        normalize: Whether to fit beta for each sample. `False` sets it to 1, for methods whose values are in the unit of the score.
+        seed: Of the parts; a new one for each metric by default, so that all explanations that it rates meet the same parts.
+        batch_size: Changed samples in the model at a time.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    Raises:
+        ValueError: If an option is not one. When called: if the explanation or the baseline does not fit the model, or a score is
+            NaN or infinite.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import Saliency
+    >>> from keras_xai.metrics import Infidelity
+    >>> model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)])
+    >>> x = np.random.default_rng(0).normal(size=(3, 5))
+    >>> Infidelity(model, seed=0)(Saliency(model)(x)).round(6).tolist()
+    [0.0, 0.0, 0.0]
+    """
+
+    higher_is_better = False
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        num_perturbations: int = 64,
+        baseline: Any = 0.0,
+        normalize: bool = True,
+        seed: int | None = None,
+        batch_size: int = 32,
+        verbose: Any = 0,
+    ):
+        super().__init__(model, batch_size=batch_size, verbose=verbose)
+        check_count("num_perturbations", num_perturbations)
+        self._num_perturbations = num_perturbations
+        self._baseline = baseline
+        self._normalize = normalize
+        self._seed = seed_of(seed)
+        self._replacement = Replacement(model, self._scores, batch_size, verbose)
+
+    def _rate(self, explanation):
+        places = self._replacement.checked(explanation)
+        instead = in_place(self._baseline, self._scores, places.inputs)
+        slope = explanation.method.split("(")[0].strip() in _SLOPES
+        changes = [
+            x - other if slope and x.dtype.kind == "f" else np.ones_like(x, "float64")
+            for x, other in zip(places.inputs, instead, strict=True)
+        ]
+        shares = places.times(changes) if slope else places.relevance
+        count, draws = len(shares), self._num_perturbations
+        owners, numbers = np.divmod(np.arange(count * (draws + 1)), draws + 1)
+
+        def replaced(part):
+            return np.stack([self._part(places, i, k - 1) for i, k in zip(owners[part], numbers[part], strict=True)])
+
+        scores = self._replacement.scores(explanation, instead, owners, replaced).reshape(count, -1)
+        change = scores[:, :1] - scores[:, 1:]
+        said = np.array([[row @ self._part(places, i, k) for k in range(draws)] for i, row in enumerate(shares)])
+        if self._normalize:
+            square = (said**2).sum(axis=1)
+            fitted = (said * change).sum(axis=1) / np.where(square > 0, square, 1)
+            said = said * np.maximum(fitted, 0)[:, None]
+        return ((said - change) ** 2).mean(axis=1)
+
+    def _part(self, places, sample, number):
+        """Which places of a sample are replaced in one draw; none of them in number -1, the sample itself."""
+        if number < 0:
+            return np.zeros(sum(int(np.prod(shape)) for shape in places.shapes), bool)
+        draw = np.random.default_rng((self._seed, sample, number))
+        masks = [
+            _subset(shape, draw) if x.ndim == 2 else _box(shape, draw)
+            for x, shape in zip(places.inputs, places.shapes, strict=True)
+        ]
+        return np.concatenate([mask.ravel() for mask in masks])
+
+
+def _box(shape, draw):
+    mask = np.zeros(shape, bool)
+    sides = [draw.integers(1, length, endpoint=True) for length in shape]
+    starts = [draw.integers(0, length - side, endpoint=True) for length, side in zip(shape, sides, strict=True)]
+    mask[tuple(slice(start, start + side) for start, side in zip(starts, sides, strict=True))] = True
+    return mask
+
+
+def _subset(shape, draw):
+    mask = draw.random(shape) < draw.random()
+    mask[tuple(draw.integers(length) for length in shape)] = True
+    return mask

@@ -1,0 +1,90 @@
+"""How much an explanation changes where the sample hardly does."""
+
+from typing import Any, final
+
+import numpy as np
+from keras import tree
+
+from keras_xai.attribution import Method
+from keras_xai.graph.inputs import check_count, check_verbose, progress
+from keras_xai.metrics.metric import Metric, check_method, explain_again, seed_of
+from keras_xai.metrics.places import Places
+
+
+@final
+class MaxSensitivity(Metric):
+    r"""The largest relative change of an explanation within a small box around the sample.
+
+    $$\mathrm{SENS}(x) = \max_{\|y - x\|_\infty \le r} \frac{\|\phi(y) - \phi(x)\|_2}{\|\phi(x)\|_2}$$
+
+    The maximum is over random points, so that it is a lower bound of the true one. r is a part of the range of the sample's
+    values, so that a constant sample is not moved. The score that is explained stays that of the class of the sample.
+
+    `num_samples` explanations. A method that draws at random needs a seed, or its own noise counts as well.
+
+    Source: [Yeh et al., 2019](https://arxiv.org/abs/1901.09392), definition 4.1, with the norm in the denominator that their
+    experiments and captum divide by, as the units of methods differ.
+
+    Args:
+        method: The method that made the explanations.
+        radius: Largest change of a value, as a part of the range of the sample's values.
+        num_samples: Number of random points.
+        seed: Of the points; a new one for each metric by default.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    Raises:
+        TypeError: If `method` is not an attribution method.
+        ValueError: If an option is not one. When called: if the method did not make the explanation, or the model takes whole
+            numbers only, which cannot be changed a little.
+
+    Returns for a sample whose values are all zero 0 if they stay so, and NaN if they do not.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import Saliency
+    >>> from keras_xai.metrics import MaxSensitivity
+    >>> method = Saliency(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]))
+    >>> explanation = method(np.random.default_rng(0).normal(size=(2, 4)))
+    >>> MaxSensitivity(method, seed=0)(explanation).tolist()  # the gradient of a linear model is the same everywhere
+    [0.0, 0.0]
+    """
+
+    higher_is_better = False
+
+    def __init__(
+        self, method: Method, *, radius: float = 0.02, num_samples: int = 10, seed: int | None = None, verbose: Any = 0
+    ):
+        check_method(method, type(self).__name__)
+        check_count("num_samples", num_samples)
+        check_verbose(verbose)
+        if not (np.isfinite(radius) and radius > 0):
+            raise ValueError(f"Expected `radius` to be a positive number. Received: radius={radius!r}")
+        self._method = method
+        self._radius = radius
+        self._num_samples = num_samples
+        self._seed = seed_of(seed)
+        self._verbose = verbose
+
+    def _rate(self, explanation):
+        inputs = tree.flatten(explanation.inputs)
+        if all(x.dtype.kind != "f" for x in inputs):
+            raise ValueError(
+                "Expected samples of real numbers, which can be changed a little. Received: inputs of dtype "
+                f"{[x.dtype.name for x in inputs]}."
+            )
+        values = Places(explanation).values
+        norm, largest = np.linalg.norm(values, axis=1), np.zeros(len(values))
+        for number in progress(range(self._num_samples), self._num_samples, self._verbose):
+            moved = [self._moved(x, i, number) for i, x in enumerate(inputs)]
+            moved = tree.pack_sequence_as(explanation.inputs, moved)
+            again = Places(explain_again(self._method, explanation, inputs=moved)).values
+            largest = np.maximum(largest, np.linalg.norm(again - values, axis=1))
+        return np.where(norm > 0, largest / np.where(norm > 0, norm, 1), np.where(largest > 0, np.nan, 0))
+
+    def _moved(self, x, i, number):
+        if x.dtype.kind != "f":
+            return x
+        ranges = self._radius * np.ptp(x.reshape(len(x), -1), axis=1)
+        draws = [np.random.default_rng((self._seed, i, number, k)).uniform(-1, 1, x.shape[1:]) for k in range(len(x))]
+        return (x + ranges.reshape(-1, *[1] * (x.ndim - 1)) * np.stack(draws)).astype(x.dtype)

@@ -1,0 +1,110 @@
+"""The places of samples that metrics rank, replace and point at: pixels, time steps, features, tokens."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, final
+
+import numpy as np
+from keras import tree
+
+from keras_xai.attribution import Explanation
+
+
+@final
+class Places:
+    """The places of the inputs of a model, in one row.
+
+    An input `(n, ..., channels)` of three or more axes has a place for each entry of the axes between: a pixel, a time step. One
+    of the shape `(n, features)` has a place for each entry. The places of several inputs follow each other.
+
+    Args:
+        explanation: Its values and inputs.
+
+    Attributes:
+        inputs: The samples, an array for each input.
+        shapes: The shape of each input's places: `(height, width)`, `(time,)`, `(features,)`.
+
+    Raises:
+        ValueError: If the values do not belong to the inputs, or are NaN or infinite.
+    """
+
+    def __init__(self, explanation: Explanation):
+        self.inputs: list[np.ndarray] = [np.asarray(x) for x in tree.flatten(explanation.inputs)]
+        self._values = [np.asarray(values, dtype="float64") for values in tree.flatten(explanation.values)]
+        shapes = [x.shape for x in self.inputs]
+        if [_without_channels(values.shape) for values in self._values] != [_without_channels(shape) for shape in shapes]:
+            raise ValueError(
+                "Expected an explanation whose values have the shapes of its inputs, but for channels. Received: values of shape "
+                f"{[values.shape for values in self._values]} for inputs of shape {shapes}."
+            )
+        if not all(np.isfinite(values).all() for values in self._values):
+            raise ValueError("Expected an explanation of finite values. Received: NaN or infinity.")
+        self.shapes = [_without_channels(shape)[1:] for shape in shapes]
+
+    @property
+    def relevance(self) -> np.ndarray:
+        """The value of each place `(n, places)`, that of its channels added up."""
+        return self.added(self._values)
+
+    @property
+    def values(self) -> np.ndarray:
+        """All values `(n, entries)`, those of each channel for themselves."""
+        return np.concatenate([values.reshape(len(values), -1) for values in self._values], axis=1)
+
+    def times(self, changes: Sequence[np.ndarray]) -> np.ndarray:
+        """The values times changes `(n, *input_shape)`, an array for each input, added up over channels: `(n, places)`."""
+        return self.added([values * change for values, change in zip(self._values, changes, strict=True)])
+
+    def added(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
+        """Arrays `(n, *input_shape)`, one for each input, as one row of places `(n, places)`, channels added up."""
+        return self.joined([array.sum(axis=-1) if array.ndim > 2 else array for array in arrays])
+
+    def joined(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
+        """Arrays `(n, *place_shape)`, one for each input, as one row `(n, places)`."""
+        return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
+
+    def apart(self, row: np.ndarray) -> list[np.ndarray]:
+        """Rows `(b, places)` as arrays that fit the inputs, their channels of length 1."""
+        parts = np.split(row, np.cumsum([math.prod(shape) for shape in self.shapes])[:-1], axis=1)
+        return [
+            part.reshape(len(row), *shape, *[1] * (x.ndim > 2))
+            for part, shape, x in zip(parts, self.shapes, self.inputs, strict=True)
+        ]
+
+
+def ranks(relevance: np.ndarray) -> np.ndarray:
+    """The rank of each place of each sample, 0 for that of the largest value; both `(n, places)`.
+
+    Places of one value are in an order that was drawn once for all samples: in the order of their numbers, an empty map would
+    take an image apart from the top.
+    """
+    shuffled = np.broadcast_to(np.random.default_rng(0).permutation(relevance.shape[1]), relevance.shape)
+    order = np.lexsort((shuffled, -relevance), axis=-1)
+    found = np.empty(order.shape, "int32")
+    np.put_along_axis(found, order, np.arange(order.shape[1], dtype="int32")[None], axis=1)
+    return found
+
+
+def checked_masks(masks: Any, places: Places) -> np.ndarray:
+    """Masks of objects as rows `(n, places)`, or an error that says why they do not fit the samples.
+
+    Args:
+        masks: Booleans `(n, *place_shape)`, a trailing axis of length 1 allowed; in the structure of several inputs.
+        places: Of the samples.
+    """
+    given = tree.flatten(masks) if len(places.shapes) > 1 else [masks]
+    expected = [(len(x), *shape) for x, shape in zip(places.inputs, places.shapes, strict=True)]
+    arrays = [np.asarray(mask) for mask in given]
+    arrays = [array[..., 0] if array.shape[-1:] == (1,) and array.ndim > 2 else array for array in arrays]
+    if [array.shape for array in arrays] != expected or any(array.dtype != bool for array in arrays):
+        received = [(np.shape(mask), np.asarray(mask).dtype.name) for mask in given]
+        raise ValueError(f"Expected masks of booleans of the shapes {expected}. Received: {received} as shapes and types.")
+    row = places.joined(arrays)
+    empty = np.flatnonzero(~row.any(axis=1))
+    if empty.size:
+        raise ValueError(f"Expected masks that mark at least one place each. Received: an empty mask for sample {empty[0]}.")
+    return row
+
+
+def _without_channels(shape):
+    return shape[:-1] if len(shape) > 2 else shape

@@ -1,0 +1,198 @@
+"""Whether an explanation depends on what the model has learned."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, final
+
+import keras
+import numpy as np
+
+from keras_xai.attribution import Explanation, Method
+from keras_xai.graph.inputs import check_verbose, progress
+from keras_xai.graph.split import up_to
+from keras_xai.graph.trace import trace
+from keras_xai.metrics.metric import Metric, check_method, explain_again, seed_of
+from keras_xai.metrics.places import Places
+from keras_xai.metrics.similarity import rank_correlation
+
+
+@final
+class ParameterRandomization(Metric):
+    """The rank correlation between an explanation and that of the model with random weights, averaged over its layers.
+
+    An explanation that stays what it is while the layers lose what they have learned, one after the other, shows the image and not
+    the model. Two modes: `"cascading"` randomizes the layers from the output down, each on top of those before it;
+    `"independent"` randomizes exactly one layer at a time, and all others are as trained. `similarities` gives each layer's figure.
+
+    One explanation for each layer that has weights.
+
+    The weights of the model are put back bit by bit, also after an error or an interrupt. Meanwhile the model is another one: do
+    not train or use it in a thread beside.
+
+    Source: [Adebayo et al., 2018](https://arxiv.org/abs/1810.03292), sections 3 and 4, with Spearman's rank correlation. A layer is
+    randomized by shuffling the entries of each of its arrays, where the source draws them from its initializer: models from
+    elsewhere do not tell how they were initialized, and variances stay positive.
+
+    Args:
+        model: The model that is explained.
+        method: The method that made the explanations, on this model. If it draws at random, give it a seed.
+        mode: `"cascading"` or `"independent"`.
+        layers: Paths of the layers to randomize, such as `"backbone/conv5"`; by default all on the way to the score whose
+            weights can be shuffled, which those of a layer of equal entries cannot.
+        absolute: Whether to rank absolute values, as the source does beside the signed ones.
+        seed: Of the shuffling; a new one for each metric by default.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+
+    Raises:
+        TypeError: If `method` is not an attribution method.
+        ValueError: If it is on another model, the mode is unknown, or a layer is not there or has no weights to shuffle. When
+            called: if the method did not make the explanation, or the randomized model's scores are NaN or infinite.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import Saliency
+    >>> from keras_xai.metrics import ParameterRandomization
+    >>> keras.utils.set_random_seed(0)
+    >>> layers = [keras.Input((30,)), keras.layers.Dense(8, "relu", name="hidden"), keras.layers.Dense(3, name="head")]
+    >>> model = keras.Sequential(layers)
+    >>> method = Saliency(model)
+    >>> explanation = method(np.random.default_rng(0).normal(size=(20, 30)))
+    >>> metric = ParameterRandomization(model, method, seed=0)
+    >>> {path: values.shape for path, values in metric.similarities(explanation).items()}
+    {'head': (20,), 'hidden': (20,)}
+    >>> bool(metric(explanation).mean() < 0.9)
+    True
+    """
+
+    higher_is_better = False
+
+    def __init__(
+        self,
+        model: keras.Model,
+        method: Method,
+        *,
+        mode: str = "cascading",
+        layers: Sequence[str] | None = None,
+        absolute: bool = False,
+        seed: int | None = None,
+        verbose: Any = 0,
+    ):
+        check_method(method, type(self).__name__)
+        check_verbose(verbose)
+        check_model(model, method)
+        if mode not in ("cascading", "independent"):
+            raise ValueError(f"Expected `mode` to be 'cascading' or 'independent'. Received: mode={mode!r}")
+        self._graph = trace(model)
+        if layers is not None:
+            paths = [self._graph.find(path).path for path in layers]
+            fixed = [path for path in paths if not _weights(self._graph.find(path).operation)]
+            if fixed or not paths or isinstance(layers, str):
+                raise ValueError(
+                    f"Expected `layers` to be a list of paths of layers whose weights can be shuffled. Received: {layers!r}, where "
+                    f"{fixed} have none, or only equal ones."
+                )
+        self._method = method
+        self._mode = mode
+        self._layers = layers
+        self._absolute = absolute
+        self._seed = seed_of(seed)
+        self._verbose = verbose
+
+    def similarities(self, explanation: Explanation) -> dict[str, np.ndarray]:
+        """The rank correlation for each layer.
+
+        Args:
+            explanation: What the method has returned.
+
+        Returns:
+            For the path of each layer, from the output down, an array `(n,)`: the correlation with the explanation of the model in
+            which this layer is random; in `"cascading"` mode those before it as well.
+        """
+        layers = self._randomized(explanation.target)
+        values = self._compared(explanation)
+        variables = [variable for weights in layers.values() for variable in weights]
+        found = {}
+        with _restored(variables):
+            for number, (path, weights) in enumerate(progress(layers.items(), len(layers), self._verbose)):
+                draw = np.random.default_rng((self._seed, number))
+                with contextlib.nullcontext() if self._mode == "cascading" else _restored(weights):
+                    for variable in weights:
+                        array = _array(variable)
+                        variable.assign(draw.permutation(array.ravel()).reshape(array.shape))
+                    again = explain_again(self._method, explanation)
+                found[path] = rank_correlation(values, self._compared(again))
+        return found
+
+    def _rate(self, explanation):
+        return np.mean(list(self.similarities(explanation).values()), axis=0)
+
+    def _compared(self, explanation):
+        values = Places(explanation).values
+        return np.abs(values) if self._absolute else values
+
+    def _randomized(self, target):
+        """The variables to shuffle of each layer, from the output down."""
+        graph = self._graph
+        if isinstance(target, dict):  # what other outputs alone depend on changes nothing
+            kept = [i for i, name in enumerate(graph.output_names) if name in target]
+            outputs, specs = [graph.outputs[i] for i in kept], [graph.output_specs[i] for i in kept]
+            graph = up_to(graph, outputs, specs, list(target))
+        layers: dict[str, list] = {}
+        seen: set[int] = set()
+        for step in graph.steps:
+            weights = [weight for weight in _weights(step.operation) if id(weight) not in seen]
+            if weights and (self._layers is None or step.path in self._layers):
+                layers[step.path] = weights
+                seen |= {id(weight) for weight in weights}
+        if not layers:
+            raise ValueError(
+                "Expected a layer whose weights can be shuffled. Received: a model in which none leads to the score."
+            )
+        return dict(reversed(layers.items()))
+
+
+def check_model(model: Any, method: Method) -> None:
+    """Refuses a method on another model than the metric's."""
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"Expected a `keras.Model`. Received: model={model!r} (of type {type(model).__name__})")
+    known = {id(variable) for variable in model.variables}
+    if {id(variable) for variable in method.variables} - known or not method.variables:
+        raise ValueError(
+            f"Expected a method on the model '{model.name}'. Received: {method.label} on another one. Pass {method.label}(model)."
+        )
+
+
+def _weights(operation):
+    """The arrays of a layer that shuffling changes."""
+    if not isinstance(operation, keras.Layer):
+        return []
+    return [
+        weight
+        for weight in operation.weights
+        if keras.backend.is_float_dtype(weight.dtype) and len(np.unique(_array(weight))) > 1
+    ]
+
+
+def _array(variable):
+    # A copy: what the backend hands out may be the memory of the variable itself.
+    return np.array(keras.ops.convert_to_numpy(variable.value))
+
+
+@contextlib.contextmanager
+def _restored(variables: Sequence) -> Iterator[None]:
+    """Puts variables back to what they were, whatever happens within."""
+    arrays = [_array(variable) for variable in variables]
+
+    def restore():
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+
+    try:
+        yield
+    finally:
+        try:
+            restore()
+        except BaseException:  # an interrupt in the midst of it
+            restore()
+            raise

@@ -1,0 +1,150 @@
+"""The scores of samples some places of which are replaced: what most metrics of faithfulness ask for."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, final
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xai.attribution import Explanation
+from keras_xai.attribution.scores import Scores
+from keras_xai.graph.inputs import checked, progress, rows
+from keras_xai.graph.target import link_of, strip_probabilities
+from keras_xai.graph.trace import in_order, trace
+from keras_xai.kinds import expand
+from keras_xai.metrics.places import Places
+
+
+@final
+class Replacement:
+    """Asks a model for the explained score of samples some places of which are replaced, many of them in a forward pass.
+
+    Args:
+        model: The model.
+        scores: Its scores.
+        batch_size: Changed samples in the model at a time.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        probability: Whether to ask for the probability of the explained class rather than its score, by a softmax over the scores,
+            or a sigmoid of the only one. `None`: where the model itself ends in one of the two. A target that is a callable is
+            always asked as it is.
+    """
+
+    def __init__(self, model: keras.Model, scores: Scores, batch_size: int, verbose: Any, *, probability: bool | None = False):
+        if probability not in (None, True, False):
+            raise ValueError(f"Expected `probability` to be None, True or False. Received: probability={probability!r}")
+        self._scores = scores
+        self._batch_size = batch_size
+        self._verbose = verbose
+        self._links = _links(model, scores, probability)
+        self._compiled: tuple[Any, Callable] | None = None
+
+    def checked(self, explanation: Explanation) -> Places:
+        """The places of an explanation, whose samples fit the model."""
+        checked(explanation.inputs, self._scores.graph)
+        return Places(explanation)
+
+    def scores(self, explanation: Explanation, instead: list[np.ndarray], owners: np.ndarray, masks: Callable) -> np.ndarray:
+        """The score of changed samples.
+
+        Args:
+            explanation: Its samples and its target.
+            instead: What places are replaced by, an array `(n, *input_shape)` for each input.
+            owners: Integer array `(rows,)`: of which sample each is a changed one, in rising order.
+            masks: Maps a slice of the rows to booleans `(b, places)`: which places are replaced.
+
+        Returns:
+            An array `(rows,)`.
+
+        Raises:
+            ValueError: If a score is NaN or infinite.
+        """
+        places = self.checked(explanation)
+        target = self._scores.target(explanation.target, len(explanation))
+        program = self._program(target, explanation.target)
+        inputs, instead = self._scores.typed(places.inputs), self._scores.typed(instead)
+        found = np.empty(len(owners))
+        parts = rows(len(owners), self._batch_size)
+        for part in progress(parts, len(parts), self._verbose):
+            samples = slice(owners[part][0], owners[part][-1] + 1)
+            arrays = [[each[samples] for each in several] for several in (inputs, target.indices, instead)]
+            found[part] = program(*arrays, owners[part] - samples.start, places.apart(masks(part)))
+        bad = owners[~np.isfinite(found)]
+        if bad.size:
+            raise ValueError(
+                f"The scores of the model '{self._scores.name}' are NaN or infinite for sample {bad[0]} with some of its places "
+                "replaced. Check the model's weights, and that what is put in their place is in the range of its inputs."
+            )
+        return found
+
+    def _program(self, target, described):
+        choices = described if isinstance(described, dict) else {self._scores.graph.output_names[0]: described}
+        names = self._scores.graph.output_names
+        links = [
+            link if name in choices and not callable(choices[name]) else None
+            for name, link in zip(names, self._links, strict=True)
+        ]
+        key = (target.key, tuple(links))
+        if self._compiled is None or self._compiled[0] != key:
+
+            def score(inputs, indices, instead, owners, masks):
+                changed = [
+                    ops.where(mask, ops.take(other, owners, axis=0), ops.take(x, owners, axis=0))
+                    for x, other, mask in zip(inputs, instead, masks, strict=True)
+                ]
+                outputs = self._scores.outputs(self._scores.run(changed))
+                linked = [_LINKS[link](output) for link, output in zip(links, outputs, strict=True)]
+                return target.choose(linked, [ops.take(index, owners) for index in indices])[0]
+
+            masks = [((None, *_place_shape(spec.shape)), "bool") for spec in self._scores.graph.input_specs]
+            more = (self._scores.signature, ((None,), "int64"), masks)
+            self._compiled = (key, self._scores.program(target, score, *more))
+        return self._compiled[1]
+
+
+def in_place(baseline: Any, scores: Scores, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """What places are replaced by: arrays of the shapes of `inputs`.
+
+    Args:
+        baseline: A number; or, in the structure of the inputs of several, arrays of the shape of a sample or one for each.
+        scores: Of the model.
+        inputs: The samples.
+
+    Raises:
+        ValueError: If an array has another shape or is not finite.
+    """
+    graph = scores.graph
+    number = isinstance(baseline, (int, float))
+    given = [baseline] * len(inputs) if number else in_order(baseline, graph.input_structure, graph.input_specs)
+    arrays = [np.asarray(each) for each in given]
+    for array, x, spec in zip(arrays, inputs, graph.input_specs, strict=True):
+        if array.shape not in ((), x.shape[1:], (1, *x.shape[1:]), x.shape):
+            raise ValueError(
+                f"Expected `baseline` to be a number, or of the shape of one sample, {x.shape[1:]}, or of all, {x.shape}, for input "
+                f"'{spec.name}'. Received: an array of shape {array.shape}."
+            )
+        if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+            raise ValueError(f"Expected `baseline` to be of finite numbers for input '{spec.name}'. Received: others.")
+    return [np.broadcast_to(array, x.shape) for array, x in zip(scores.typed(arrays), inputs, strict=True)]
+
+
+def _place_shape(shape):
+    return (*shape[1:-1], 1) if len(shape) > 2 else tuple(shape[1:])
+
+
+def _links(model, scores, probability):
+    """For each output what turns its scores into probabilities, or `None`."""
+    if probability is False:
+        return [None] * len(scores.graph.outputs)
+    if probability:
+        return ["sigmoid" if spec.shape[-1] == 1 else "softmax" for spec in scores.graph.output_specs]
+    whole = expand(trace(model))
+    stripped = strip_probabilities(whole)
+    return [
+        link_of(dataclasses.replace(whole, outputs=(end,)), dataclasses.replace(stripped, outputs=(start,)))
+        for end, start in zip(whole.outputs, stripped.outputs, strict=True)
+    ]
+
+
+_LINKS: dict[str | None, Callable] = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, None: lambda scores: scores}

@@ -1,0 +1,76 @@
+"""Methods side by side, and beneath each what metrics say of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_xai.report.explanations import Grid
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from keras_xai.attribution import Explanation
+
+_LINE = 0.2  # inches
+
+
+def comparison_plot(
+    named: Mapping[str, "Explanation"],
+    table: "pd.DataFrame",
+    higher_is_better: Mapping[str, bool],
+    *,
+    samples: int | Sequence[int] = 4,
+    title: str = "",
+    **options: Any,
+) -> "Figure":
+    """Draws explanations side by side, and beneath each method the mean of each metric and half its 95 % confidence interval.
+
+    The best mean of each metric is bold. An arrow tells whether the larger or the smaller is better.
+
+    Args:
+        named: For the name of each method its explanation.
+        table: `keras_xai.metrics.Comparison.table`.
+        higher_is_better: For the name of each metric.
+        samples: Indices of the samples to draw, or how many of the first.
+        title: A title.
+        **options: `show`, `classes`, `features` and `vocabulary` of `explanations_plot`.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: As for `explanations_plot`.
+    """
+    metrics = list(higher_is_better)
+    options = {name: options.pop(name, None) for name in ("show", "classes", "features", "vocabulary")} | options
+    grid = Grid(named, samples, **options)
+    figure = grid.figure(title, foot=_LINE * (len(metrics) + 2))
+    columns = grid.first + len(grid.names)
+    feet = figure.axes[-columns:]
+    lines = [f"{metric} {'↑' if higher_is_better[metric] else '↓'}" for metric in metrics]
+    lines += ["passes per sample", "seconds per sample"]
+    best = {metric: _best(table[metric]["mean"], higher_is_better[metric]) for metric in metrics}
+    places = 1 - (np.arange(len(lines)) + 0.5) / len(lines)
+    for place, line in zip(places, lines, strict=True):
+        feet[0].text(-0.02 if not grid.first else 1.0, place, line, fontsize=8, ha="right", va="center", color="#30363d")
+    for axes, name in zip(feet[grid.first :], grid.names, strict=True):
+        row = table.loc[name]
+        cells = [(_cell(row[metric]), name in best[metric]) for metric in metrics]
+        cells += [(f"{row['cost']['passes']:.4g}", False), (f"{row['cost']['seconds']:.2g}", False)]
+        for place, (cell, bold) in zip(places, cells, strict=True):
+            axes.text(0.5, place, cell, fontsize=8, ha="center", va="center", fontweight="bold" if bold else "normal")
+    return figure
+
+
+def _best(means, higher):
+    """The methods of the best mean."""
+    return set(means.index[np.isclose(means, means.max() if higher else means.min(), rtol=1e-5)])
+
+
+def _cell(figures):
+    if np.isnan(figures["mean"]):
+        return "-"
+    half = figures["high"] - figures["mean"]
+    return f"{figures['mean']:.3g}" + ("" if np.isnan(half) else f" ± {half:.2g}")

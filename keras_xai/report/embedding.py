@@ -1,0 +1,124 @@
+"""Maps of samples: colored points, or thumbnails."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_xai.report.classes import class_color
+from keras_xai.report.samples import shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from keras_xai.features.embedding import EmbeddingMap
+
+_SIDE = 7.0  # inches
+_MOST_CLASSES = 10
+
+
+def embedding_plot(
+    found: "EmbeddingMap",
+    *,
+    images: Any = None,
+    labels: Sequence[Any] | None = None,
+    show: Callable[[Any], Any] | None = None,
+    cells: int = 24,
+    title: str = "",
+) -> "Figure":
+    """Draws a map of samples as points in the colors of their labels, or as thumbnails in frames of these colors.
+
+    Thumbnails do not overlap: the map is divided into square cells, and each shows the image of the sample nearest to its middle, of
+    those in it.
+
+    Args:
+        found: What `keras_xai.features.tsne_map` returned.
+        images: `(n, height, width)` or `(n, height, width, 1 or 3)`: an image of each sample; points are drawn without.
+        labels: A label for each sample, of at most ten different ones.
+        show: Maps an image as the model takes it to one that can be seen.
+        cells: Number of cells along the longer side of the map.
+        title: A title; the layer by default.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: If there are not as many images or labels as points, there are more than ten different labels, or `cells` is not
+            positive.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.features import tsne_map
+    >>> from keras_xai.report import embedding_plot
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="hidden")])
+    >>> x = np.random.default_rng(0).normal(size=(40, 3))
+    >>> found = tsne_map(model, x, layer="hidden", perplexity=5, seed=0)
+    >>> [text.get_text() for text in embedding_plot(found, labels=["a", "b"] * 20).legends[0].get_texts()]
+    ['a', 'b']
+    """
+    from matplotlib.figure import Figure
+
+    for name, given in (("images", images), ("labels", labels)):
+        if given is not None and len(given) != len(found.points):
+            raise ValueError(f"Expected one of `{name}` for each of {len(found.points)} points. Received: {len(given)}.")
+    if not cells >= 1:
+        raise ValueError(f"Expected `cells` to be at least 1. Received: cells={cells!r}")
+    names, colors = _colors(labels, len(found.points))
+    points = found.points - found.points.min(axis=0)
+    points = points / (points.max() or 1.0)
+    across, up = points.max(axis=0)
+    figure = Figure(figsize=(_SIDE * max(across, 0.3), _SIDE * max(up, 0.3) + 0.5), layout="constrained")
+    axes = figure.add_subplot()
+    if images is None:
+        axes.scatter(points[:, 0], points[:, 1], c=colors, s=14, linewidths=0)
+        axes.margins(0.03)
+    else:
+        drawn = _draw_thumbnails(axes, points, images, colors if names else None, show, cells)
+        axes.set_xlabel(f"{drawn} of {len(points)} images, one a cell", fontsize=8)
+    axes.set(xticks=[], yticks=[], aspect="equal")
+    axes.spines[:].set(color="#c4cad0", linewidth=0.8)
+    axes.set_title(title or found.layer, fontsize=11)
+    if names:
+        from matplotlib.lines import Line2D
+
+        handles = [
+            Line2D([], [], color=class_color(k), marker="o" if images is None else "s", linestyle="", label=name)
+            for k, name in enumerate(names)
+        ]
+        figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9)
+    return figure
+
+
+def _colors(labels, count):
+    """Names of the labels, and a color for each point."""
+    if labels is None:
+        return [], [class_color(1)] * count
+    found, places = np.unique(np.asarray(labels), return_inverse=True)
+    if len(found) > _MOST_CLASSES:
+        raise ValueError(
+            f"Expected at most {_MOST_CLASSES} different labels, as many as there are colors. Received: {len(found)}."
+        )
+    return [str(each) for each in found], [class_color(int(place)) for place in places.ravel()]
+
+
+def _draw_thumbnails(axes, points, images, colors, show, cells):
+    """Draws one image in each cell that has any, and returns how many."""
+    from matplotlib.patches import Rectangle
+
+    places = np.minimum((points * cells).astype(int), cells - 1)
+    distances = np.square(points * cells - places - 0.5).sum(axis=1)
+    nearest: dict[tuple[int, int], int] = {}
+    for i in np.argsort(-distances, kind="stable"):  # the nearest last, and so it stays
+        nearest[places[i, 0], places[i, 1]] = i
+    for (column, row), i in nearest.items():
+        image = shown(images[i] if show is None else show(images[i]))
+        height, width = image.shape[:2]
+        half = 0.46 * np.array([width, height]) / max(width, height)
+        left, bottom = column + 0.5 - half[0], row + 0.5 - half[1]
+        axes.imshow(image, extent=(left, left + 2 * half[0], bottom, bottom + 2 * half[1]), interpolation="antialiased")
+        if colors is not None:
+            axes.add_patch(Rectangle((left, bottom), *(2 * half), fill=False, edgecolor=colors[i], linewidth=1.4))
+    across, up = places.max(axis=0) + 1
+    axes.set(xlim=(0, across), ylim=(0, up))
+    return len(nearest)

@@ -1,0 +1,372 @@
+"""Explanations as pictures: images, series, tables and texts, by one method or by several side by side."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_xai.report.heatmap import COLOR_MAP
+from keras_xai.report.plots import draw_picture, shown_image
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from keras_xai.attribution import Explanation
+
+# Of absolute values: the limit of the color scale, so that a few pixels of a noisy gradient do not wash out all others.
+_PERCENTILE = 99.0
+_SERIES_CHANNELS = 8  # a "series" of more is drawn as an image
+_FEATURES = 12
+_LINE_EMS = 34.0
+_GRAY = "#8a939c"
+_LUMINANCE = (0.299, 0.587, 0.114)
+
+# Width of a column, in inches.
+_WIDTHS = {"image": 1.9, "series": 3.0, "table": 2.6, "text": 3.8}
+
+
+def explanations_plot(
+    named: Mapping[str, "Explanation"],
+    *,
+    samples: int | Sequence[int] = 4,
+    show: Callable[[np.ndarray], np.ndarray] | None = None,
+    classes: Sequence[str] | None = None,
+    features: Sequence[str] | None = None,
+    vocabulary: Sequence[str] | None = None,
+    title: str = "",
+) -> "Figure":
+    """Draws explanations of the same samples side by side: a row for each sample, a column for each method.
+
+    Red speaks for the score that is explained, blue against it. Each picture has a scale of its own, whose center is zero and whose
+    ends are the 99th percentile of its absolute values: methods have different units, and one bright pixel would else hide the rest.
+
+    An image `(height, width, channels)` is drawn as it is, and for each method as a gray picture under the colors of the values,
+    those of the channels added up. A series `(time, channels)` is a line in these colors, one for each channel. Features have
+    a bar each, the most relevant to all methods first. Tokens are words on a ground in these colors. For a model of several inputs
+    each has a row.
+
+    Args:
+        named: For the name of each method its explanation, all of the same samples.
+        samples: Indices of the samples to draw, or how many of the first.
+        show: Maps an image as the model takes it to one that can be seen, `(height, width)` or `(height, width, 3)`, to undo what
+            preprocessing has done. By default values are moved into the range of colors.
+        classes: Names of the classes.
+        features: Names of the features.
+        vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
+        title: A title.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: If there is no explanation, they are not of the same samples, there is no such sample, or a number of names does
+            not fit.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import GradientTimesInput, Saliency
+    >>> from keras_xai.report.explanations import explanations_plot
+    >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    >>> model, x = keras.Sequential(layers), np.random.default_rng(0).random((5, 8, 8, 1))
+    >>> figure = explanations_plot({method.label: method(x) for method in (Saliency(model), GradientTimesInput(model))})
+    >>> [axes.get_title() for axes in figure.axes[:3]]
+    ['input', 'Saliency', 'GradientTimesInput']
+    """
+    grid = Grid(named, samples, show, classes, features, vocabulary)
+    return grid.figure(title)
+
+
+class Grid:
+    """The pictures of `explanations_plot`, and where they are; arguments are the same."""
+
+    def __init__(self, named, samples, show, classes, features, vocabulary):
+        if not named:
+            raise ValueError("Expected at least one explanation. Received: none.")
+        self.names = list(named)
+        self._explanations = list(named.values())
+        self._inputs = _arrays(self._explanations[0].inputs)
+        for name, explanation in named.items():
+            shapes = [x.shape for x in _arrays(explanation.inputs).values()]
+            if shapes != [x.shape for x in self._inputs.values()]:
+                raise ValueError(
+                    f"Expected explanations of the same samples. Received: samples of shape {shapes} for '{name}', and of shape "
+                    f"{[x.shape for x in self._inputs.values()]} for '{self.names[0]}'."
+                )
+        self._kinds = {name: _kind(x) for name, x in self._inputs.items()}
+        self._samples = _chosen(samples, len(next(iter(self._inputs.values()))))
+        self._show = show or shown_image
+        self._classes = classes
+        self._vocabulary = vocabulary
+        self._features = features
+        for name, x in self._inputs.items():
+            if self._kinds[name] == "table" and features is not None and len(features) != x.shape[1]:
+                raise ValueError(f"Expected a name for each of {x.shape[1]} features. Received: {len(features)} names.")
+        self.first = int("image" in self._kinds.values())  # the first column of a method
+
+    def figure(self, title: str, foot: float = 0.0) -> "Figure":
+        """The figure; with a row of a height of `foot` inches for each method beneath, if that is not 0, still empty."""
+        from matplotlib.figure import Figure
+
+        rows = [(sample, name) for sample in self._samples for name in self._inputs]
+        heights = [self._height(sample, name) for sample, name in rows]
+        width = max(_WIDTHS[kind] for kind in self._kinds.values())
+        columns = self.first + len(self.names)
+        left = 1.5 if "table" in self._kinds.values() else 0.6
+        figure = Figure(
+            figsize=(max(left + width * columns, 3.6), sum(heights) + foot + 0.95 + 0.3 * bool(title)), layout="constrained"
+        )
+        grid = figure.add_gridspec(len(rows) + bool(foot), columns, height_ratios=heights + [foot] * bool(foot))
+        for row, (sample, name) in enumerate(rows):
+            axes = [figure.add_subplot(grid[row, column]) for column in range(columns)]
+            self._draw_row(axes, sample, name)
+            if row == 0:
+                for each, column in zip(axes, ["input"] * self.first + self.names, strict=True):
+                    each.set_title(_wrapped(column, width), fontsize=10)
+        _add_scale(figure)
+        if foot:
+            for column in range(columns):
+                figure.add_subplot(grid[len(rows), column]).axis("off")
+        if title:
+            figure.suptitle(title, fontsize=11)
+        return figure
+
+    def _height(self, sample, name):
+        """Of a row, in inches."""
+        kind, x = self._kinds[name], self._inputs[name]
+        if kind == "image":
+            height, width = _flat(x[sample]).shape[:2]
+            return _WIDTHS["image"] * float(np.clip(height / width, 0.2, 3))
+        if kind == "table":
+            return 0.24 * min(x.shape[1], _FEATURES) + 0.3
+        if kind == "text":
+            return 0.19 * (1 + max((line for _, line, _, _ in _laid_out(self._words(x[sample]))), default=0)) + 0.15
+        return 1.25
+
+    def _draw_row(self, axes, sample, name):
+        x, kind = self._inputs[name][sample], self._kinds[name]
+        values = [np.asarray(_arrays(each.values)[name][sample], "float64") for each in self._explanations]
+        if not all(np.isfinite(each).all() for each in values):
+            raise ValueError(f"Expected explanations of finite values. Received: NaN or infinity for sample {sample}.")
+        # Beside what is drawn first: nothing is in the column of inputs for features and words, which the methods' pictures name.
+        labeled = axes[0 if kind in ("image", "series") else self.first]
+        labeled.set_ylabel(self._label(sample, name), fontsize=9)
+        if self.first:
+            self._draw_input(axes[0], x, kind)
+        if kind == "table":
+            shown = _strongest(values)
+            names = self._features or [str(i) for i in range(len(x))]
+            labels = [f"{names[i]} = {x[i]:.3g}" for i in shown]
+            for number, (each, found) in enumerate(zip(axes[self.first :], values, strict=True)):
+                _draw_bars(each, found[shown], labels if number == 0 else None)
+            return
+        for each, found in zip(axes[self.first :], values, strict=True):
+            if kind == "image":
+                _draw_over(each, _flat(found), self._picture(x))
+            elif kind == "series":
+                _draw_lines(each, x, found)
+            else:
+                _draw_words(each, self._words(x), found)
+
+    def _draw_input(self, axes, x, kind):
+        if kind != "series":
+            axes.set(xticks=[], yticks=[])
+        if kind == "image":
+            draw_picture(axes, self._picture(x))
+            axes.spines[:].set(color="#c4cad0", linewidth=0.8)
+        elif kind == "series":
+            axes.plot(x, color=_GRAY, linewidth=1.5)
+            _prepare_lines(axes)
+        else:
+            axes.spines[:].set_visible(False)
+
+    def _picture(self, x):
+        return shown_image(self._show(x if x.ndim == 3 and x.shape[-1] in (1, 3) else _flat(x)))
+
+    def _words(self, tokens):
+        """Positions and words of all tokens that are not padding."""
+        used = [(i, int(token)) for i, token in enumerate(tokens) if token]
+        if self._vocabulary is None:
+            return [(i, str(token)) for i, token in used]
+        if used and max(token for _, token in used) >= len(self._vocabulary):
+            raise ValueError(
+                f"Expected a `vocabulary` with a word for each token. Received: {len(self._vocabulary)} words, and the token "
+                f"{max(token for _, token in used)}."
+            )
+        return [(i, self._vocabulary[token] or "[UNK]") for i, token in used]
+
+    def _label(self, sample, name):
+        """What is explained of a sample, at its first input; and which of several inputs it is."""
+        target = self._explanations[0].target
+        named = target if isinstance(target, Mapping) else {"": target}
+        lines = [name] if len(self._inputs) > 1 else []
+        if name == next(iter(self._inputs)):
+            lines = [
+                self._class(output, classes, sample) for output, classes in named.items() if np.ndim(classes) == 1
+            ] + lines
+        return "\n".join(lines)
+
+    def _class(self, output, classes, sample):
+        index = int(classes[sample])
+        if output or self._classes is None:
+            return f"{output} class {index}".strip()
+        if index >= len(self._classes):
+            raise ValueError(f"Expected `classes` to name class {index}. Received: {len(self._classes)} names.")
+        return str(self._classes[index])
+
+
+def _arrays(values: Any, name: str = "input") -> dict[str, np.ndarray]:
+    """A nest of arrays as a dict by name."""
+    if isinstance(values, Mapping):
+        return {key: array for each in sorted(values) for key, array in _arrays(values[each], str(each)).items()}
+    if isinstance(values, (list, tuple)):
+        return {key: array for i, each in enumerate(values) for key, array in _arrays(each, f"{name} {i}").items()}
+    return {name: np.asarray(values)}
+
+
+def _kind(x):
+    if x.ndim == 2:
+        return "text" if x.dtype.kind in "iu" else "table"
+    return "series" if x.ndim == 3 and x.shape[-1] <= _SERIES_CHANNELS else "image"
+
+
+def _chosen(samples, count):
+    indices = list(range(min(samples, count))) if isinstance(samples, (int, np.integer)) else [int(i) for i in samples]
+    if not indices or min(indices) < 0 or max(indices) >= count:
+        raise ValueError(
+            f"Expected `samples` to be a number of at least 1, or indices from 0 to {count - 1}. Received: samples={samples!r}"
+        )
+    return indices
+
+
+def _flat(values):
+    """An image of one value for each pixel; of a volume, the mean over all axes but the last two of space."""
+    if values.ndim == 2:
+        return values
+    values = values.sum(axis=-1)
+    return values.mean(axis=tuple(range(values.ndim - 2)))
+
+
+def _limit(values):
+    """The end of the color scale."""
+    sizes = np.abs(values)
+    return float(np.percentile(sizes, _PERCENTILE) or sizes.max() or 1.0)
+
+
+def _strongest(values):
+    """Which features to draw: the most relevant by the method that finds them most so."""
+    strength = np.max([np.abs(each) / (np.abs(each).max() or 1.0) for each in values], axis=0)
+    return np.argsort(-strength, kind="stable")[:_FEATURES]
+
+
+def _colors(values, limit):
+    from matplotlib import colormaps
+
+    return colormaps[COLOR_MAP]((np.clip(values / limit, -1, 1) + 1) / 2)
+
+
+def _draw_over(axes: "Axes", values, picture):
+    """Colors over a gray picture: the stronger a value, the less of the picture is seen."""
+    gray = picture if picture.ndim == 2 else picture @ _LUMINANCE
+    gray = (gray - gray.min()) / (np.ptp(gray) or 1)
+    limit = _limit(values)
+    strength = np.clip(np.abs(values) / limit, 0, 1)[..., None] ** 0.6
+    # Mixed here, and not by transparency, so that a picture larger than its axes is thinned out as a whole.
+    axes.imshow(strength * _colors(values, limit)[..., :3] + (1 - strength) * (0.55 + 0.45 * gray[..., None]))
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(color="#c4cad0", linewidth=0.8)
+
+
+def _draw_lines(axes: "Axes", x, values):
+    """A line for each channel, each piece in the color of the values at its ends."""
+    from matplotlib.collections import LineCollection
+
+    values = np.broadcast_to(values, x.shape)
+    limit, time = _limit(values), np.arange(len(x))
+    for channel, found in zip(x.T, values.T, strict=True):
+        points = np.stack([time, channel], axis=1)
+        axes.plot(time, channel, color=_GRAY, linewidth=3.8, solid_capstyle="round", zorder=1)
+        colors = _colors((found[1:] + found[:-1]) / 2, limit)
+        axes.add_collection(
+            LineCollection(
+                [*np.stack([points[:-1], points[1:]], axis=1)], colors=colors, linewidths=2.6, capstyle="round", zorder=2
+            )
+        )
+    _prepare_lines(axes)
+
+
+def _prepare_lines(axes):
+    axes.tick_params(labelsize=7, color=_GRAY)
+    axes.locator_params(axis="x", integer=True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["bottom", "left"]].set(color="#c4cad0")
+
+
+def _draw_bars(axes: "Axes", values, labels):
+    limit = np.abs(values).max() or 1.0
+    places = np.arange(len(values))
+    axes.barh(places, values, color=_colors(np.sign(values) * (0.45 + 0.55 * np.abs(values) / limit), 1.0), height=0.72)
+    axes.axvline(0, color="#30363d", linewidth=0.8)
+    axes.set(xlim=(-1.08 * limit, 1.08 * limit), ylim=(len(values) - 0.4, -0.6), yticks=places)
+    axes.set_yticklabels(labels or [""] * len(values), fontsize=8)
+    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", labelsize=7, color=_GRAY)
+    axes.locator_params(axis="x", nbins=3)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set(color="#c4cad0")
+
+
+def _draw_words(axes: "Axes", words, values):
+    from matplotlib.patches import PathPatch, Rectangle
+    from matplotlib.transforms import Affine2D
+
+    # As outlines, since only their width in units of the axes says where the next one begins.
+    limit = _limit(np.array([values[i] for i, _ in words] or [0.0]))
+    lines = 1
+    for i, line, start, path in _laid_out(words):
+        width, top = path.get_extents().x1, 1.6 * line
+        color = _colors(values[i], limit)
+        axes.add_patch(Rectangle((start - 0.15, top + 0.1), width + 0.3, 1.4, facecolor=color, edgecolor="none"))
+        dark = np.dot(color[:3], _LUMINANCE) < 0.5
+        moved = Affine2D().scale(1, -1).translate(start, top + 1.15).transform_path(path)
+        axes.add_patch(PathPatch(moved, facecolor="white" if dark else "#1c2024", edgecolor="none"))
+        lines = line + 1
+    axes.set(xticks=[], yticks=[], xlim=(-0.3, _LINE_EMS), ylim=(1.6 * lines, 0), aspect="equal", anchor="NW")
+    axes.spines[:].set_visible(False)
+
+
+def _laid_out(words):
+    """For each word its token's position, its line, where in the line it starts, and its outline; an em is 1."""
+    from matplotlib.textpath import TextPath
+
+    placed, line, start = [], 0, 0.0
+    for i, word in words:
+        path = TextPath((0, 0), word.replace("$", r"\$"), size=1)
+        width = path.get_extents().x1 if len(path.vertices) else 0.3
+        if start and start + width > _LINE_EMS - 0.3:
+            line, start = line + 1, 0.0
+        placed.append((i, line, start, path))
+        start += width + 0.5
+    return placed
+
+
+def _wrapped(name, width):
+    """A method's name in lines that fit its column; an inch holds eleven letters."""
+    import textwrap
+
+    return "\n".join(textwrap.wrap(name, int(11 * width), break_long_words=False)) or name
+
+
+def _add_scale(figure):
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    scale = ScalarMappable(Normalize(-1, 1), COLOR_MAP)
+    height = figure.get_size_inches()[1]
+    bar = figure.colorbar(
+        scale, ax=figure.axes, location="bottom", shrink=min(1.0, 4 / figure.get_size_inches()[0]), aspect=30, pad=0.1 / height
+    )
+    bar.set_ticks([-1, 0, 1], labels=["against the score", "0", "for the score"])
+    bar.ax.tick_params(labelsize=8, length=2)
+    bar.outline.set_visible(False)

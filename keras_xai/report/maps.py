@@ -1,0 +1,85 @@
+"""All maps of layers for one sample, beside it."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_xai.report.activations import activations_plot
+from keras_xai.report.samples import draw_sample
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_IMAGE = 2.2  # inches
+
+
+def maps_plot(
+    activations: Mapping[str, np.ndarray],
+    images: Any = None,
+    *,
+    sample: int = 0,
+    max_filters: int = 64,
+    strongest: bool = False,
+    show: Callable[[Any], Any] | None = None,
+    title: str = "",
+) -> "Figure":
+    """Draws the maps of layers for one sample: a row for each layer, and the sample beside them.
+
+    All maps of a layer are on one color scale. It is `activations_plot` for one network.
+
+    Args:
+        activations: From layers to their activations `(n, height, width, channels)`, as `keras_xai.features.activations` returns
+            them.
+        images: The samples that they are of, `(n, height, width, channels)`, to draw the one beside the maps.
+        sample: Index of the sample.
+        max_filters: Number of maps to draw at most of each layer.
+        strongest: Whether to draw those of the largest mean absolute activation, the strongest first, in place of the first.
+        show: Maps an image as the model takes it to one that can be seen.
+        title: A title.
+
+    Returns:
+        A matplotlib figure. Activations above zero are the darker red the larger they are, zero is white, and those below zero
+        are blue.
+
+    Raises:
+        ValueError: If the activations are not maps, a value that is to be drawn is not finite, there is no such sample, or
+            `max_filters` is not positive.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_xai.report import maps_plot
+    >>> rng = np.random.default_rng(0)
+    >>> figure = maps_plot({"conv1": rng.uniform(size=(5, 6, 6, 16))}, rng.uniform(size=(5, 8, 8, 1)), sample=3)
+    >>> len(figure.axes[0].images)
+    16
+    """
+    named = {path: np.asarray(values) for path, values in activations.items()}
+    if strongest:
+        named = dict(_strongest(path, values, sample, max_filters) for path, values in named.items())
+    figure = activations_plot({"": named}, sample=sample, max_filters=max_filters, title=title)
+    if images is not None:
+        _add_image(figure, images[sample], show)
+    return figure
+
+
+def _strongest(path, values, sample, count) -> tuple[str, np.ndarray]:
+    """A layer's name and its strongest maps; what is not fit to be drawn is passed on, for the error that says so."""
+    if values.ndim != 4 or not 0 <= sample < len(values) or not count >= 1:
+        return path, values
+    order = np.argsort(-np.abs(values[sample]).mean(axis=(0, 1)), kind="stable")
+    if len(order) <= count:
+        return path, values[..., order]
+    return f"{path}\nstrongest of {len(order):,}", values[..., order[:count]]
+
+
+def _add_image(figure, image, show):
+    """Makes room at the left, and draws the sample there."""
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width + _IMAGE, height)
+    share = _IMAGE / (width + _IMAGE)
+    figure.get_layout_engine().set(rect=(share, 0, 1 - share, 1))
+    side = _IMAGE - 0.3
+    axes = figure.add_axes((0.15 / (width + _IMAGE), 0.5 - side / 2 / height, side / (width + _IMAGE), side / height))
+    draw_sample(axes, image, show)

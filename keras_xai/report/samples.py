@@ -1,0 +1,97 @@
+"""Single samples, or parts of them, in small axes: images, series, features, and texts."""
+
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_xai.report.plots import draw_picture, shown_image
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_FRAME = "#c4cad0"
+_LINE = "#2f6fd0"
+
+
+def draw_sample(axes: "Axes", sample: Any, show: Callable[[Any], Any] | None = None) -> None:
+    """Draws an image `(height, width, channels)` as a picture, a series `(time, channels)` as lines, and features as bars.
+
+    Args:
+        axes: Where to.
+        sample: The sample, or a part of one.
+        show: Maps it to what is drawn in its place: an image, a series, features, or a text.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    drawn = sample if show is None else show(sample)
+    frame(axes)
+    if isinstance(drawn, str):
+        axes.text(
+            0.5, 0.5, textwrap.fill(drawn, 24), transform=axes.transAxes, ha="center", va="center", fontsize=7, wrap=True
+        )
+        return
+    if isinstance(drawn, (dict, list)) or not 1 <= np.ndim(drawn) <= 3 or not np.size(drawn):
+        raise ValueError(
+            "Expected an image (height, width, channels), a series (time, channels), features or a text to draw. Received: "
+            f"{type(drawn).__name__} of shape {np.shape(drawn) if not isinstance(drawn, dict) else list(drawn)}. Give `show`, which "
+            "maps a sample to one of these."
+        )
+    drawn = np.asarray(drawn, "float64")
+    if drawn.ndim == 3:
+        if drawn.shape[2] not in (1, 3):
+            drawn = drawn.mean(axis=2)
+        draw_picture(axes, drawn)
+    elif drawn.ndim == 2:
+        axes.plot(drawn, linewidth=1.0, color=_LINE if drawn.shape[1] == 1 else None)
+        axes.set_xlim(0, max(len(drawn) - 1, 1))
+    else:
+        axes.bar(np.arange(len(drawn)), drawn, color=_LINE, width=0.8)
+
+
+def within(value_range: Sequence[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """A `show` that maps a range of values, arrays that broadcast to a batch, to that from 0 to 1."""
+    low, high = (np.asarray(end, "float64")[0] for end in value_range)
+
+    def show(sample):
+        shown = (np.asarray(sample, "float64") - low) / (high - low)
+        return np.clip(shown, 0, 1) if shown.ndim == 3 else np.asarray(sample, "float64")
+
+    return show
+
+
+def frame(axes: "Axes") -> None:
+    """A thin frame without ticks."""
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(color=_FRAME, linewidth=0.8)
+
+
+def figure_of(rows: int, columns: int, *, side: float, extra: float = 0.35) -> tuple["Figure", np.ndarray]:
+    """A figure with a grid of axes that are hidden until they are drawn into."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(max(side * columns, 3.2), side * rows + extra), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    return figure, grid
+
+
+def unit_name(unit: Sequence[int], layer: str, classes: Sequence[str] | None = None) -> str:
+    """What a unit is called in a picture."""
+    if layer == "score":
+        return classes[unit[-1]] if classes is not None else f"class {unit[-1]}"
+    return f"channel {unit[0]}" if len(unit) == 1 else f"unit {', '.join(map(str, unit))}"
+
+
+def shown(image: np.ndarray) -> np.ndarray:
+    """An image as it is drawn: colors, also where it is gray."""
+    drawn = shown_image(image)
+    if drawn.ndim == 3:
+        return drawn
+    low, high = drawn.min(), drawn.max()
+    return np.repeat(((drawn - low) / (high - low or 1))[..., None], 3, axis=2)

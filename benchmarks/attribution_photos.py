@@ -2,10 +2,10 @@
 
     KERAS_XAI_DATA=... python benchmarks/attribution_photos.py --work DIR --output docs/benchmarks    # three hours on two cores
 
-SqueezeNet 1.1 with its ImageNet weights explains the class that it predicts for 50 photographs of as many classes, and, for 74 objects in COCO
-photographs, the best-scored of the classes that name the object. Explanations and figures are kept in DIR, so that a run that is cut off goes
-on where it was, and `--methods` divides the work among processes. Three controls explain nothing: random values, the distance to the center, and the
-image's own edges.
+SqueezeNet 1.1 with its ImageNet weights explains the class that it predicts for 50 photographs of as many classes, and, for 74
+objects in COCO photographs, the best-scored of the classes that name the object. Explanations and figures are kept in DIR, so that a
+run that is cut off goes on where it was, and `--methods` divides the work among processes. Three controls explain nothing: random
+values, the nearness to the center, and the image's own edges.
 """
 
 import argparse
@@ -14,11 +14,9 @@ import functools
 import os
 import pathlib
 import sys
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
 
-import keras
 import numpy as np
 import photos
 import scipy.ndimage
@@ -26,7 +24,6 @@ from runs import Runs, interval
 
 from keras_xai import attribution, metrics
 from keras_xai.attribution import Explanation
-
 
 # The last concatenation: 512 maps of features. The convolution behind it has one map for each class, of which CAM draws one.
 LAYER = "fire9_concat"
@@ -149,11 +146,7 @@ def explained(model, made, work, name, data):
             target = model.predict(x, verbose=0).argmax(axis=1)
         else:
             x, target, _ = object_data(model)
-        start = time.perf_counter()
-        explanation = made[name]()(x, target)
-        seconds = time.perf_counter() - start
-        explanation.save(path)
-        path.with_suffix(".seconds").write_text(str(seconds / len(x)), encoding="utf-8")
+        made[name]()(x, target).save(path)
     return Explanation.load(path)
 
 
@@ -172,8 +165,7 @@ def measured(model, made, work, method, metric):
     data = "photographs" if metric in PHOTOS else "objects"
     explanation = explained(model, made, work, method, data)
     if metric == "cost":
-        seconds = (work / f"{method.replace(' ', '_').replace(':', '')}_{data}.seconds").read_text(encoding="utf-8")
-        return {"values": [explanation.passes], "seconds": float(seconds)}
+        return {"values": [explanation.passes]}
     rate = photograph_metrics(model)[metric] if data == "photographs" else OBJECTS[metric](object_data(model)[2])
     return {"values": rate(explanation).tolist()}
 
@@ -218,18 +210,18 @@ def table(results):
     lines = [
         "# Attribution on photographs",
         "",
-        "SqueezeNet 1.1 with the weights that it learned on ImageNet. Insertion (higher is better), deletion (lower), pixel flipping (higher), "
-        "infidelity (lower) and sparseness (a property) on 50 photographs, for the predicted class; the pointing game, the share of "
-        "relevance on the object and the share of the object among the first places (higher is better) on 74 objects in COCO photographs "
-        f"with masks; max-sensitivity and the similarity to the explanation of another class (lower is better) on {NUM_AGAIN} of the "
-        "photographs. Means over samples, +- half of the 95 % confidence interval. Passes and seconds are for one photograph, in "
-        "processes that ran beside others: for the order of magnitude only.",
+        "SqueezeNet 1.1 with the weights that it learned on ImageNet. Insertion (higher is better), deletion (lower), pixel flipping "
+        "(higher), infidelity (lower) and sparseness (a property, not a merit) on 50 photographs, for the predicted class; the pointing "
+        "game, the share of relevance on the object, and the share of the object among the first places (higher is better) on 74 "
+        "objects in COCO photographs with masks; max-sensitivity, and the similarity to the explanation of another class (lower is "
+        f"better), on {NUM_AGAIN} of the photographs. Means over samples, +- half of the 95 % confidence interval. Passes are forward "
+        "passes for one photograph; [what they cost in time](#attribution-speed) was measured apart.",
         "",
-        f"| method | passes | seconds | {' | '.join(shown)} |",
-        f"|---|{'---|' * (2 + len(shown))}",
+        f"| method | passes | {' | '.join(shown)} |",
+        f"|---|{'---|' * (1 + len(shown))}",
     ]
     for method, found in results.items():
-        cells = [method, f"{found['cost']['values'][0]:.0f}", f"{found['cost']['seconds']:.2g}"]
+        cells = [method, f"{found['cost']['values'][0]:.0f}"]
         for metric in shown:
             if metric not in found:
                 cells.append("")

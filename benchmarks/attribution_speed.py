@@ -135,8 +135,7 @@ def deep_shap_row(setting, background):
     method = attribution.SHAP(setting.model, explainer="deep", batch_size=len(setting.x))
 
     def peer():
-        outputs = explainer.shap_values(setting.x, check_additivity=False)
-        return outputs
+        return explainer.shap_values(setting.x, check_additivity=False)
 
     yield (
         f"DeepSHAP, {setting.model.output_shape[-1]} classes / shap, all classes",

@@ -1,0 +1,63 @@
+"""Pictures of every attribution method on two photographs that anybody may copy, by a real network.
+
+    KERAS_XAI_DATA=... python benchmarks/attribution_gallery.py --output docs/benchmarks    # a minute on two cores
+
+The photographs are those that scikit-learn brings along: a temple in China and a flower, by Daniel Buechele and Vultilion, under the
+license CC BY 2.0. SqueezeNet 1.1 with the weights that it learned on ImageNet explains what it sees in them.
+"""
+
+import argparse
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
+
+import keras
+import numpy as np
+import photos
+from attribution_photos import methods
+from sklearn.datasets import load_sample_image
+
+from keras_xai.report import explanations_plot
+
+ROWS = [
+    ["Saliency", "SmoothGrad", "GradientTimesInput", "IntegratedGradients", "GuidedBackprop", "Deconvnet"],
+    [
+        "LRP EpsilonPlus",
+        "LRP EpsilonAlpha2Beta1",
+        "LRP EpsilonPlusFlat",
+        "DecisionFeatures",
+        "SHAP gradient",
+        "SHAP partition",
+    ],
+    ["CAM", "GradCAM", "GradCAMPlusPlus", "ScoreCAM", "Occlusion", "LIME"],
+]
+
+
+def samples() -> np.ndarray:
+    """The middle of each photograph, `(2, 227, 227, 3)`."""
+    images = []
+    for name, left in (("china.jpg", 130), ("flower.jpg", 106)):
+        square = load_sample_image(name)[:, left : left + 427].astype("float32")
+        images.append(keras.ops.convert_to_numpy(keras.ops.image.resize(square, (227, 227), antialias=True)))
+    return np.stack(images)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Explains and draws."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=pathlib.Path, required=True, help="folder for the pictures")
+    options = parser.parse_args(arguments)
+    model = photos.squeezenet()
+    x = photos.prepared(samples())
+    made = methods(model)
+    print("classes", model.predict(x, verbose=0).argmax(axis=1), flush=True)
+    for number, names in enumerate(ROWS, start=1):
+        explanations = {name: made[name]()(x) for name in names}
+        figure = explanations_plot(explanations, show=photos.shown)
+        figure.savefig(options.output / f"attribution_gallery_{number}.png", dpi=80)
+        print(f"{number} of {len(ROWS)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -102,9 +102,7 @@ class DecisionFeatures(Method):
 
         def explained(inputs, indices, patterns=None):
             """The sum over the outputs that count, and the patterns of the pieces."""
-            runs = [
-                network.run(inputs, None if patterns is None else patterns[i])[:2] for i, network in enumerate(networks)
-            ]
+            runs = [network.run(inputs, None if patterns is None else patterns[i])[:2] for i, network in enumerate(networks)]
             parts = [weighed(network, run[0], index) for network, run, index in zip(networks, runs, indices, strict=True)]
             return sum(parts), [run[1] for run in runs]
 

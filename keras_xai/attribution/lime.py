@@ -32,10 +32,10 @@ class LIME(Method):
     model that is not like the network.
 
     Source: [Ribeiro et al., 2016](https://arxiv.org/abs/1602.04938). The regression and the tabular copies are made by the library
-    [lime](https://github.com/marcotcr/lime) with its kernels and settings; copies of images, series and tokens are made here, with
-    the same draws, so that they are in batches in the model, but that one word of a text is always left. Deviations: scores are explained and not probabilities; all
-    parts get a weight, without a choice of the few that matter most; hidden parts become zero where lime takes their mean; and
-    parts that are equal to what hides them have weight 0.
+    [lime](https://github.com/marcotcr/lime) with its kernels and settings. Copies of images, series and tokens are made here, with
+    the same draws, so that they are in batches in the model. Deviations: scores are explained and not probabilities; all parts get a
+    weight, without a choice of the few that matter most; hidden parts become zero where lime takes their mean; one word of a text
+    is always left; parts that are equal to what hides them have weight 0, and one part alone has all of the difference.
 
     Args:
         model: As for every method, see `Method`.
@@ -138,11 +138,13 @@ class LIME(Method):
             numbers = self._segments.of(sample)
             others = hidden or [means(x, each)[np.newaxis] for x, each in zip(sample, numbers, strict=True)]
             parted = Parted.of(sample, others, numbers)
-            if not parted.count:
-                return parted.spread(np.zeros(0)), 0.0
-            shown = (_words_removed if self._words else _coins)(state, self._num_samples, parted.count)
-            scores = hiding(parted, indices, shown)
-            weights, gap = _regression(shown, scores, state)
+            if (
+                parted.count < 2
+            ):  # of one part there is nothing to estimate, and lime's kernel hardly counts a sample without it
+                shown, hidden = hiding(parted, indices, np.array([[True], [False]]).repeat(parted.count, axis=1))
+                return parted.spread(np.full(parted.count, shown - hidden)), 0.0
+            masks = (_words_removed if self._words else _coins)(state, self._num_samples, parted.count)
+            weights, gap = _regression(masks, hiding(parted, indices, masks), state)
             return parted.spread(weights), gap
 
         return explain
@@ -177,11 +179,12 @@ def _coins(state, num_samples, count):
 
 
 def _words_removed(state, num_samples, count):
-    """The same as `lime_text` draws it, each number of removed words as often, but that one word is left: of none some models
-    have no score.
+    """The same as `lime_text` draws it, each number of removed words as often, but that one word is left.
+
+    Of none, models that average over words have no score.
     """
     shown = np.ones((num_samples, count), int)
-    for row, size in zip(shown[1:], state.randint(1, max(count, 2), num_samples - 1), strict=True):
+    for row, size in zip(shown[1:], state.randint(1, count, num_samples - 1), strict=True):
         row[state.choice(count, size, replace=False)] = 0
     return shown
 

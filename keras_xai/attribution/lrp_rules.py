@@ -21,7 +21,7 @@ class Rule(abc.ABC):
 
     Attributes:
         splits: Whether it modifies weights, which it then has to know.
-        products: How many products it passes back where no input is negative, and where some may be.
+        products: How many products it takes, forward and back, where no input is negative and where some may be.
     """
 
     splits: ClassVar[bool] = True
@@ -92,7 +92,7 @@ class Gamma(Rule):
     gamma: float = 0.25
     bias: bool = True
     stabilizer: float = 1e-6
-    products = (2, 4)
+    products = (4, 8)
 
     def __post_init__(self):
         _check_positive("stabilizer", self.stabilizer)

@@ -121,7 +121,7 @@ def named_maps(scores: Scores, path: str) -> Maps:
 
 
 def last_maps(scores: Scores, target: Target) -> Maps:
-    """The maps from which the score is found without their places: those after which the axes of places disappear.
+    """The maps after which there are none: what follows has no axes of places.
 
     Poolings, dropout, and layers that only move entries count for none of their own: what is taken is the activation before them.
 
@@ -135,8 +135,8 @@ def last_maps(scores: Scores, target: Target) -> Maps:
     graph = scores.graph
     outputs = explained_outputs(graph, target)
     candidates = _candidates(graph, outputs)
-    kept = {each for step in _leading_to(graph, outputs) if candidates.keys() & set(step.outputs) for each in step.inputs}
-    ends = {_before_pooling(identifier, candidates) for identifier in candidates.keys() - kept}
+    followed = {each for step in _leading_to(graph, candidates) for each in step.inputs}
+    ends = {_before_pooling(identifier, candidates) for identifier in candidates.keys() - followed}
     if not ends:
         raise ValueError(
             "Expected a model with a layer that has maps of an input, as a convolution of an image or a series has. Received: "

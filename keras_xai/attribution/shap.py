@@ -83,7 +83,9 @@ class SHAP(Method):
         if num_samples is not None:
             check_count("num_samples", num_samples)
             if explainer == "deep":
-                raise ValueError(f"Expected no `num_samples` for `explainer='deep'`, which draws nothing. Received: {num_samples}")
+                raise ValueError(
+                    f"Expected no `num_samples` for `explainer='deep'`, which draws nothing. Received: {num_samples}"
+                )
         if segments is not None and explainer != "kernel":
             raise ValueError(f"Expected no `segments` but for `explainer='kernel'`. Received: {segments!r} for '{explainer}'.")
         self._explainer_name = explainer
@@ -114,7 +116,9 @@ class SHAP(Method):
         if baseline is not None and not isinstance(baseline, (int, float)):
             given = in_order(baseline, graph.input_structure, graph.input_specs)
         arrays = []
-        for array, x, spec in zip(self._scores.typed([np.asarray(each) for each in given]), inputs, graph.input_specs, strict=True):
+        for array, x, spec in zip(
+            self._scores.typed([np.asarray(each) for each in given]), inputs, graph.input_specs, strict=True
+        ):
             shape = x.shape[1:]
             if array.shape not in ((), shape) and (array.shape[1:] != shape or array.ndim == len(shape) or not len(array)):
                 raise ValueError(

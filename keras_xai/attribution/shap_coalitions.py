@@ -69,9 +69,7 @@ class Coalitions(abc.ABC):
             indices = [np.asarray(each) for each in predicted(batch.inputs, batch.indices)]
             found, gaps, passes = [], [], 0
             for i, number in enumerate(batch.numbers):
-                parted = Parted.of(
-                    [x[i] for x in batch.inputs], batch.baseline, self._parts([x[i] for x in batch.inputs])
-                )
+                parted = Parted.of([x[i] for x in batch.inputs], batch.baseline, self._parts([x[i] for x in batch.inputs]))
                 game = Game(hiding, parted, [each[[i]] for each in indices])
                 values = np.full(parted.count, game.all - game.none)
                 if parted.count > 1:
@@ -164,6 +162,7 @@ class Partition(Coalitions):
         return self._trees[key]
 
 
+@final
 class _Masker:
     """What shap asks for the rows that a set of shown parts stands for: the set itself."""
 

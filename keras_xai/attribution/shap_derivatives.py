@@ -108,6 +108,7 @@ def _told(name, model):
         ) from error
 
 
+@final
 class _Entered:
     """Samples and background at the entries of a model: the inputs themselves, or the vectors of tokens."""
 
@@ -160,7 +161,8 @@ class Deep:
             shapes = tuple(each.shape[1:] for each in batch.inputs)
             if shapes not in made:
                 made[shapes] = self._made(_Score(scores, entries, target, shapes, 2 * self._pairs), x)
-            return self._explained(*made[shapes], batch, indices, x, others)
+            score, multipliers = made[shapes]
+            return self._explained(score, multipliers, batch, indices, x, others)
 
         return explain
 
@@ -232,7 +234,7 @@ class Gradient:
             shapes = tuple(each.shape[1:] for each in batch.inputs)
             if shapes not in made:
                 made[shapes] = self._made(_Score(scores, entries, target, shapes, 1), x, others)
-            return self._explained(*made[shapes], batch, indices, x, others)
+            return self._explained(made[shapes], batch, indices, x, others)
 
         return explain
 
@@ -244,7 +246,8 @@ class Gradient:
         signature = [((None, *each.shape[1:]), score.dtype) for each in points]
         return score, explainer.explainer, compiled(score.call, [signature])
 
-    def _explained(self, score, explainer, scored, batch, indices, x, others) -> Part:
+    def _explained(self, made, batch, indices, x, others) -> Part:
+        score, explainer, scored = made
         explainer.data = others
         found, differences = [], []
         expected: dict[tuple, float] = {}

@@ -115,8 +115,7 @@ def _highest(explainer, op, *grads):
     top, other = ops.split(op.outputs[0], 2)
     greater = ops.maximum(top, other)
     differences = ops.concatenate([greater - other, top - greater])
-    if op.type.startswith("shap_"):
-        op.type = op.type[5:]
+    op.type = op.type.removeprefix("shap_")
     passed = explainer.orig_grads[op.type](op, grads[0] * differences)[0]
     of_x, of_reference = ops.split(passed, 2)
     step = x - reference

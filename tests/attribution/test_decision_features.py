@@ -34,7 +34,7 @@ def _alone(network, name):
     return keras.Model(network.inputs, network.outputs[list(network.output_names).index(name)])
 
 
-@pytest.mark.parametrize("name", ["cnn", "residual"])
+@pytest.mark.parametrize("name", ["cnn", pytest.param("residual", marks=pytest.mark.slow)])
 def test_values_are_the_decision_features_times_the_step_and_complete(trained, digits, name):
     model, images = trained(name), digits[0][1500:1510]
     baseline = images.mean(axis=0)

@@ -156,6 +156,7 @@ def test_channels_first(network, images):
     np.testing.assert_allclose(found[:, 0], Occlusion(network, window=3)(images, target=TARGET).values[..., 0], atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:When providing")  # keys that are not the names of the inputs
 def test_several_inputs_are_hidden_in_turn():
     image, table = keras.Input((8, 8, 1), name="image"), keras.Input((3,), name="table")
     y = layers.Concatenate()([layers.Flatten()(layers.Conv2D(2, 3)(image)), layers.Dense(4)(table)])

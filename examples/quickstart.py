@@ -1,7 +1,8 @@
 """Train a small convolutional network on handwritten digits, divide it into exact linear pieces, check them, and report.
 
-At the end, a dense layer is pretrained on the same digits without their labels, as a restricted Boltzmann machine, and the
-convolutional network is trained once more with the FBI loss.
+Then four attribution methods explain its predictions and are rated by what deleting pixels in their order does. At the end, a dense
+layer is pretrained on the same digits without their labels, as a restricted Boltzmann machine, and the convolutional network is trained
+once more with the FBI loss.
 
     python examples/quickstart.py                  # scikit-learn's digits, no download
     python examples/quickstart.py --data mnist     # MNIST, from the folder KERAS_XAI_DATA or from keras.datasets
@@ -21,10 +22,12 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_xai.attribution import LRP, GradCAM, IntegratedGradients, Saliency
 from keras_xai.callbacks import FBIWarmUp
 from keras_xai.features import activations
 from keras_xai.layers import RBMDense
 from keras_xai.losses import fbi_penalty
+from keras_xai.metrics import Deletion, Insertion, compare
 from keras_xai.models import FBIModel
 from keras_xai.openbox import LinearPieces, OpenBox
 from keras_xai.pretraining import ContrastiveDivergence, pretrain
@@ -37,6 +40,7 @@ NOTE = (
 )
 ROUNDING = 1e-10  # an error of a score above this is more than float64 rounds off
 TIMED_IMAGES = 128
+EXPLAINED_IMAGES = 60
 FEW_LABELS = 100
 FBI_WEIGHT = 1e-3
 
@@ -82,6 +86,10 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     numbers |= check(local, model, rng)
     numbers |= measure_times(model, x[:TIMED_IMAGES])
 
+    print("Explaining predictions by four methods, and rating them.")
+    comparison = explain(model, x[:EXPLAINED_IMAGES])
+    numbers |= {f"deletion, {name}": float(mean) for name, mean in comparison.table["Deletion"]["mean"].items()}
+
     print("Pretraining a dense layer on images without labels.")
     flat = (rescale(images, num_levels).reshape(len(images), -1) for images in (x_train, x_test))
     kernel, found = pretrain_layer(*flat, y_train, y_test, options.seed)
@@ -99,6 +107,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     show, remark = choose_images(local.scores.argmax(axis=1), y)
     page = write_text(numbers, rows, options.data, remark)
     page = openbox_page(local, walls, labels=y, show=show, page=page)
+    page = write_explanations(page, comparison)
     page = write_filters(page, kernel, x_train.shape[1:3], numbers)
     path = write_activations(page, maps, numbers).save(options.report)
     print(f"\nPictures: {path}")
@@ -245,6 +254,12 @@ def measure_times(model, x, repeats=15):
     return {"timed images": len(x), **{f"seconds, {name}": statistics.median(each) for name, each in times.items()}}
 
 
+def explain(model, x):
+    """Four methods side by side. All explain the score of the class that is predicted, before the softmax."""
+    methods = [Saliency(model), IntegratedGradients(model), LRP(model), GradCAM(model)]
+    return compare(model, x, methods, [Deletion(model), Insertion(model)])
+
+
 def pretrain_layer(x_train, x_test, y_train, y_test, seed):
     """The kernel of a layer that was pretrained without labels, and what that was good for."""
     numbers = {"pretraining images": len(x_train)}
@@ -343,6 +358,8 @@ def table(numbers):
             )
             for dtype, each in seconds.items()
         ),
+        (f"Deletion (lower is better) on {min(EXPLAINED_IMAGES, n)} images", ""),
+        *((f"    {name[10:]}", f"{value:.3f}") for name, value in numbers.items() if name.startswith("deletion, ")),
         (f"Pretraining on {numbers['pretraining images']} images without labels", ""),
         ("    mean squared error of reconstructing test images", compared("reconstruction error", ".4f")),
         (f"    accuracy with {FEW_LABELS} labels", compared("accuracy with few labels", ".1%")),
@@ -383,6 +400,17 @@ def write_text(numbers, rows, data, remark):
         header=("Quantity", "Value"),
         caption=f"Distances are Euclidean, for pixels from 0 to 1. Errors are the largest over the ten classes. {NOTE}",
     )
+
+
+def write_explanations(page, comparison):
+    """What made the network say what it said."""
+    page.heading("Explanations side by side")
+    page.text(
+        "Red pixels speak for the predicted digit, blue ones against it. Deletion is the area under the probability as pixels are taken away "
+        "in the order that a method says, insertion as they are put in: if the explanation is right, the first falls at once and the "
+        "second rises at once."
+    )
+    return page.figure(comparison.plot(samples=4), caption="Four test images, by four methods, with the means of both metrics.")
 
 
 def write_filters(page, kernel, shape, numbers):

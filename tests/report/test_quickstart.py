@@ -32,6 +32,7 @@ def test_quickstart(quickstart, monkeypatch, tmp_path, capsys):
     assert numbers["reconstruction error, pretrained"] < 0.5 * numbers["reconstruction error, random"]
     assert numbers["accuracy with few labels, pretrained"] > 0.7
     assert numbers["FBI penalty, FBI"] > 0 and numbers["accuracy, FBI"] > 0.5
+    assert all(0 < numbers[f"deletion, {name}"] < 1 for name in ("Saliency", "IntegratedGradients", "LRP", "GradCAM"))
     radii = [numbers[f"radius, {percent}% quantile"] for percent in (5, 50, 95)]
     assert 0 < radii[0] <= radii[1] <= radii[2]
     printed, source = capsys.readouterr().out, path.read_text(encoding="utf-8")

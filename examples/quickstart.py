@@ -406,11 +406,13 @@ def write_explanations(page, comparison):
     """What made the network say what it said."""
     page.heading("Explanations side by side")
     page.text(
-        "Red pixels speak for the predicted digit, blue ones against it. Deletion is the area under the probability as pixels are taken away "
-        "in the order that a method says, insertion as they are put in: if the explanation is right, the first falls at once and the "
-        "second rises at once."
+        "Red pixels speak for the predicted digit, blue ones against it. Deletion is the area under the probability as pixels are "
+        "taken away in the order that a method says, insertion as they are put in: if the explanation is right, the first falls at "
+        "once and the second rises at once."
     )
-    return page.figure(comparison.plot(samples=4), caption="Four test images, by four methods, with the means of both metrics.")
+    return page.figure(
+        comparison.plot(samples=4), caption="Four test images, by four methods, with the means of both metrics."
+    )
 
 
 def write_filters(page, kernel, shape, numbers):

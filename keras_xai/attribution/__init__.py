@@ -7,7 +7,14 @@ from keras_xai.attribution.grad_cam import GradCAM, GradCAMPlusPlus
 from keras_xai.attribution.integrated_gradients import IntegratedGradients
 from keras_xai.attribution.lime import LIME
 from keras_xai.attribution.lrp import LRP
-from keras_xai.attribution.lrp_composites import Composite, EpsilonAlpha2Beta1, EpsilonPlus, EpsilonPlusFlat, Place, RoleComposite
+from keras_xai.attribution.lrp_composites import (
+    Composite,
+    EpsilonAlpha2Beta1,
+    EpsilonPlus,
+    EpsilonPlusFlat,
+    Place,
+    RoleComposite,
+)
 from keras_xai.attribution.lrp_rules import AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, ZPlus
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.occlusion import Occlusion

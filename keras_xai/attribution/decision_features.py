@@ -66,6 +66,13 @@ class DecisionFeatures(Method):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         if against not in ("all", None):
             raise ValueError(f"Expected `against` to be 'all' or None. Received: against={against!r}")
+        open_sizes = [spec.name for spec in self._scores.graph.input_specs if None in spec.shape[1:]]
+        if open_sizes:
+            raise ValueError(
+                f"Expected a model whose inputs have known sizes. Received: '{model.name}', of whose inputs {open_sizes} have open ones. "
+                "Give `keras.Input` a fixed shape."
+            )
+        self.gives_derivatives = not times_input
         self._model = model
         self._times_input = times_input
         self._against = against

@@ -32,6 +32,8 @@ class Explanation:
         passes: Forward passes of the model that it took for one sample, on average. A gradient counts as one pass more than the
             score that it is of.
         method: Name of the method.
+        derivatives: Whether the values are derivatives by the entries, so that one times a small change of its entry is what the
+            score changes by, and not what each entry adds to the score.
     """
 
     values: Any
@@ -41,6 +43,7 @@ class Explanation:
     baseline: Any
     passes: float
     method: str
+    derivatives: bool = False
 
     def __len__(self):
         """The number of samples."""

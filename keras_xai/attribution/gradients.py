@@ -137,7 +137,7 @@ def weighted_sum(
 
     def add(step, sums):
         found = points(step * per + ops.arange(per, dtype="int32"))
-        flat = [ops.reshape(each, (-1, *entry.shape[1:])) for each, entry in zip(found, like, strict=True)]
+        flat = [ops.reshape(each, (-1, *ops.shape(entry)[1:])) for each, entry in zip(found, like, strict=True)]
         gradients = derivative(flat, per).gradients
         apart = [ops.reshape(g, ops.shape(each)) for g, each in zip(gradients, found, strict=True)]
         return [

@@ -9,11 +9,11 @@ from typing import Any, ClassVar, final
 import keras
 import numpy as np
 
+from keras_xai.attribution.baseline import baseline_like
 from keras_xai.attribution.explanation import Explanation
 from keras_xai.attribution.scores import Scores
 from keras_xai.graph.inputs import check_count, check_verbose, checked, packed, progress, rows
 from keras_xai.graph.target import Target
-from keras_xai.graph.trace import in_order
 
 
 @final
@@ -69,9 +69,11 @@ class Method(abc.ABC):
 
     Attributes:
         takes_baseline: Whether the method compares samples with a baseline.
+        gives_derivatives: Whether values are derivatives by the entries of the input, and not what each adds to the score.
     """
 
     takes_baseline: ClassVar[bool] = False
+    gives_derivatives: bool = False
 
     def __init__(self, model: keras.Model, *, batch_size: int = 32, verbose: Any = 0):
         check_count("batch_size", batch_size)
@@ -126,6 +128,7 @@ class Method(abc.ABC):
             baseline=None if compared is None else packed(compared, graph),
             passes=sum(part.passes for part in parts) / count,
             method=self.label,
+            derivatives=self.gives_derivatives,
         )
 
     @property
@@ -142,23 +145,9 @@ class Method(abc.ABC):
     def _prepare(self, target: Target) -> Callable[[Batch], Part]:
         """Compiles what explains batches for a target; it is used again for all targets of the same `key`."""
 
-    def _baseline(self, baseline: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
-        """A checked baseline: arrays of the shapes of `inputs`."""
-        graph = self._scores.graph
-        if baseline is None or isinstance(baseline, (int, float)):
-            given: list = [0 if baseline is None else baseline] * len(inputs)
-        else:
-            given = in_order(baseline, graph.input_structure, graph.input_specs)
-        arrays = self._scores.typed([np.asarray(each) for each in given])
-        for array, x, spec in zip(arrays, inputs, graph.input_specs, strict=True):
-            if array.shape not in ((), x.shape[1:], (1, *x.shape[1:]), x.shape):
-                raise ValueError(
-                    f"Expected a baseline of the shape of one sample, {x.shape[1:]}, or of all, {x.shape}, or a number, for input "
-                    f"'{spec.name}'. Received: an array of shape {array.shape}."
-                )
-            if not np.isfinite(array).all():
-                raise ValueError(f"Expected a finite baseline for input '{spec.name}'. Received: one with NaN or infinity.")
-        return [np.broadcast_to(array, x.shape) for array, x in zip(arrays, inputs, strict=True)]
+    def _baseline(self, baseline: Any, inputs: list[np.ndarray]) -> list[np.ndarray] | None:
+        """A checked baseline: arrays of the shapes of `inputs`; `None` where the method makes one of each sample."""
+        return baseline_like(inputs, 0 if baseline is None else baseline, self._scores)
 
     def _batch(self, inputs, goal, compared, part, seed) -> Batch:
         return Batch(

@@ -31,6 +31,8 @@ class Rectified(Method):
         UnsupportedLayerError: If it has an activation that is no rectifier, or a layer that is not piecewise linear.
     """
 
+    gives_derivatives = True
+
     def __init__(self, model: keras.Model, *, batch_size: int = 32, verbose: Any = 0):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._back = Backward(self._scores, self.label)

@@ -30,6 +30,8 @@ class Saliency(Method):
     ([1.0, 1.0, 1.0], [1, 1, 1, 1])
     """
 
+    gives_derivatives = True
+
     def _prepare(self, target):
         entries = Entries(self._scores, type(self).__name__)
 

@@ -40,6 +40,8 @@ class SmoothGrad(Method):
     [1.0, 1.0, 1.0]
     """
 
+    gives_derivatives = True
+
     def __init__(
         self,
         model: keras.Model,

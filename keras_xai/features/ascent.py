@@ -13,6 +13,8 @@ from keras_xai.graph.inputs import check_count
 from keras_xai.graph.steps import Graph
 
 _TINY = 1e-12
+# How many times as long as the usual movement a side is.
+_SIDES = 28
 
 
 @final
@@ -27,7 +29,7 @@ class Ascent:
         smoothness: How much more a step follows low spatial frequencies than high ones: the gradient's cosine transform is divided by
             the frequency to this power. 0 is the plain gradient, whose pictures are dominated by fine patterns.
         jitter: Images and series are moved by up to so many pixels or time steps before each step, another way each time, so that
-            what is found does not depend on exact places.
+            what is found does not depend on exact places. A twenty-eighth of each side by default: 8 pixels of 224, none of 8.
         rotation: Images are turned by up to so many degrees.
         zoom: Images and series are enlarged or shrunk by up to this part.
         total_variation: Weight of the mean absolute difference of neighbors, taken off the response. The input counts in units of
@@ -42,10 +44,10 @@ class Ascent:
         ValueError: If one of them is not what it should be.
     """
 
-    steps: int = 256
+    steps: int = 128
     step_size: float = 0.01
     smoothness: float = 1.0
-    jitter: int = 8
+    jitter: int | None = None
     rotation: float = 5.0
     zoom: float = 0.1
     total_variation: float = 0.0
@@ -57,8 +59,10 @@ class Ascent:
     def __post_init__(self):
         check_count("steps", self.steps)
         check_count("batch_size", self.batch_size)
-        for name in ("smoothness", "jitter", "rotation", "zoom", "total_variation", "norm"):
+        for name in ("smoothness", "rotation", "zoom", "total_variation", "norm"):
             check_number(name, getattr(self, name), 0)
+        if self.jitter is not None:
+            check_number("jitter", self.jitter, 0)
         if not self.zoom < 1:
             raise ValueError(f"Expected `zoom` to be less than 1. Received: zoom={self.zoom!r}")
         if not self.step_size > 0:
@@ -186,12 +190,13 @@ def movements(ascent: Ascent, lengths: Sequence[int], seed: int, number: int) ->
     Returns:
         `(steps, 8)`, for each step a projective transform of the plane; `None` where inputs are not moved.
     """
-    if len(lengths) not in (1, 2) or not (ascent.jitter or ascent.rotation or ascent.zoom):
+    reach = [length // _SIDES if ascent.jitter is None else min(int(ascent.jitter), length - 1) for length in lengths]
+    if len(lengths) not in (1, 2) or not (any(reach) or ascent.rotation or ascent.zoom):
         return None
     random = np.random.default_rng([seed, number, 1])
     height, width = (1, *lengths)[-2:]  # a series is an image of one row
-    reach = [min(ascent.jitter, width - 1), min(ascent.jitter, height - 1)]
-    shifts = random.integers(np.negative(reach), np.add(reach, 1), size=(ascent.steps, 2))
+    across, down = (0, *reach)[-1], (0, *reach)[-2]
+    shifts = random.integers([-across, -down], [across + 1, down + 1], size=(ascent.steps, 2))
     turns = np.deg2rad(random.uniform(-ascent.rotation, ascent.rotation, size=ascent.steps)) * (height > 1)
     scales = np.exp(random.uniform(-1, 1, size=ascent.steps) * np.log1p(ascent.zoom))
     maps = np.array([[scales * np.cos(turns), -scales * np.sin(turns)], [scales * np.sin(turns), scales * np.cos(turns)]])

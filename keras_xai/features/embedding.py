@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDE = 50
+# Fewer points than this are slower in several threads: these wait for each other at each step, much longer where other processes run.
+_MANY = 2000
 
 
 @final
@@ -100,6 +102,7 @@ def tsne_map(
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     check_verbose(verbose)
     check_number("perplexity", perplexity, 1)
@@ -111,6 +114,10 @@ def tsne_map(
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         raise ValueError(
             f"The activations of '{layer}' are NaN or infinite for sample {bad[0]}. Check the model's weights and the range of its inputs."
+        )
+    if not (vectors != vectors[0]).any():
+        raise ValueError(
+            f"Expected samples that differ in '{layer}'. Received: {len(vectors)} whose activations are all the same."
         )
     if not perplexity < len(vectors):
         raise ValueError(
@@ -125,5 +132,6 @@ def tsne_map(
         vectors, explained = components.transform(vectors), float(components.explained_variance_ratio_.sum())
     start = "pca" if vectors.shape[1] > 1 else "random"  # one unit has no second component
     tsne = TSNE(perplexity=perplexity, init=start, learning_rate="auto", random_state=state)
-    points = tsne.fit_transform(vectors)
+    with threadpool_limits(1 if len(vectors) < _MANY else None):
+        points = tsne.fit_transform(vectors)
     return EmbeddingMap(points, layer, float(perplexity), explained, float(tsne.kl_divergence_))

@@ -49,7 +49,7 @@ class Comparison:
         Returns:
             A matplotlib figure.
         """
-        from keras_xai.report.comparison import comparison_plot
+        from keras_xai.report import comparison_plot
 
         return comparison_plot(self.explanations, self.table, self.higher_is_better, samples=samples, **options)
 

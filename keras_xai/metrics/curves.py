@@ -7,10 +7,11 @@ import keras
 import numpy as np
 
 from keras_xai.attribution import Explanation
+from keras_xai.attribution.baseline import baseline_like
 from keras_xai.graph.inputs import check_count
 from keras_xai.metrics.metric import ModelMetric
 from keras_xai.metrics.places import ranks
-from keras_xai.metrics.replacement import Replacement, in_place
+from keras_xai.metrics.replacement import Replacement
 
 
 class _Curve(ModelMetric):
@@ -42,7 +43,7 @@ class _Curve(ModelMetric):
             scores there, `(n, k)`.
         """
         places = self._replacement.checked(explanation)
-        instead = in_place(self._baseline, self._scores, places.inputs)
+        instead = baseline_like(places.inputs, self._baseline, self._scores)
         rank = ranks(places.relevance)
         count, total = rank.shape
         counts = np.unique(np.linspace(0, total, self._steps + 1).round().astype(int))

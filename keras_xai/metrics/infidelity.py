@@ -5,12 +5,10 @@ from typing import Any, final
 import keras
 import numpy as np
 
+from keras_xai.attribution.baseline import baseline_like
 from keras_xai.graph.inputs import check_count
 from keras_xai.metrics.metric import ModelMetric, seed_of
-from keras_xai.metrics.replacement import Replacement, in_place
-
-# The methods whose values are slopes: times the change of the input they are changes of the score. Those of others are so already.
-_SLOPES = ("Saliency", "SmoothGrad", "GuidedBackprop", "Deconvnet")
+from keras_xai.metrics.replacement import Replacement
 
 
 @final
@@ -20,10 +18,10 @@ class Infidelity(ModelMetric):
     $$\mathrm{INFD}(\phi) = \mathbb{E}_I \Bigl[ \bigl( \beta \, I^T \phi - (f(x) - f(x - I)) \bigr)^2 \Bigr]$$
 
     x - I is the sample with a random part of it replaced by the baseline: a box of random size of an image, a piece of a series, a
-    random subset of features or tokens. f is the score before a softmax or sigmoid. For values that are derivatives (Saliency,
-    SmoothGrad, GuidedBackprop, Deconvnet), I is the change of the input. All others share out the score, so that I is 1 where
-    something is replaced and 0 elsewhere: what the values of the part add up to. To have a method of your own measured as a
-    derivative, multiply its values by `x - baseline` first. Values at tokens are always taken as shares, as tokens have no change.
+    random subset of features or tokens. f is the score before a softmax or sigmoid. For values that are derivatives, as
+    `explanation.derivatives` says (Saliency, SmoothGrad, GuidedBackprop, Deconvnet), I is the change of the input. All others share
+    out the score, so that I is 1 where something is replaced and 0 elsewhere: what the values of the part add up to. Values at
+    tokens are always taken as shares, as tokens have no change.
 
     `num_perturbations + 1` forward passes.
 
@@ -78,8 +76,8 @@ class Infidelity(ModelMetric):
 
     def _rate(self, explanation):
         places = self._replacement.checked(explanation)
-        instead = in_place(self._baseline, self._scores, places.inputs)
-        slope = explanation.method.split("(")[0].strip() in _SLOPES
+        instead = baseline_like(places.inputs, self._baseline, self._scores)
+        slope = explanation.derivatives
         changes = [
             x - other if slope and x.dtype.kind == "f" else np.ones_like(x, "float64")
             for x, other in zip(places.inputs, instead, strict=True)

@@ -70,8 +70,9 @@ class RandomLogit(Metric):
         count = self._classes[name]
         if callable(classes) or not np.issubdtype(np.asarray(classes).dtype, np.integer) or count < 2:
             raise ValueError(
-                "Expected an explanation of one of several classes, so that there is another one to compare it with. Received: "
-                f"target={classes!r} of the output '{name}', which has {count} scores."
+                "Expected an explanation of one of several classes, so that there is another one to compare it with. Received: one "
+                f"of {'a callable' if callable(classes) else 'a class'} of the output '{name}', which has {count} "
+                f"score{'s' * (count != 1)}."
             )
         steps = [np.random.default_rng((self._seed, i)).integers(1, count) for i in range(len(classes))]
         return (classes + np.array(steps)) % count

@@ -12,7 +12,7 @@ from keras_xai.attribution import Explanation
 from keras_xai.attribution.scores import Scores
 from keras_xai.graph.inputs import checked, progress, rows
 from keras_xai.graph.target import link_of, strip_probabilities
-from keras_xai.graph.trace import in_order, trace
+from keras_xai.graph.trace import trace
 from keras_xai.kinds import expand
 from keras_xai.metrics.places import Places
 
@@ -101,32 +101,6 @@ class Replacement:
             more = (self._scores.signature, ((None,), "int64"), masks)
             self._compiled = (key, self._scores.program(target, score, *more))
         return self._compiled[1]
-
-
-def in_place(baseline: Any, scores: Scores, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    """What places are replaced by: arrays of the shapes of `inputs`.
-
-    Args:
-        baseline: A number; or, in the structure of the inputs of several, arrays of the shape of a sample or one for each.
-        scores: Of the model.
-        inputs: The samples.
-
-    Raises:
-        ValueError: If an array has another shape or is not finite.
-    """
-    graph = scores.graph
-    number = isinstance(baseline, (int, float))
-    given = [baseline] * len(inputs) if number else in_order(baseline, graph.input_structure, graph.input_specs)
-    arrays = [np.asarray(each) for each in given]
-    for array, x, spec in zip(arrays, inputs, graph.input_specs, strict=True):
-        if array.shape not in ((), x.shape[1:], (1, *x.shape[1:]), x.shape):
-            raise ValueError(
-                f"Expected `baseline` to be a number, or of the shape of one sample, {x.shape[1:]}, or of all, {x.shape}, for input "
-                f"'{spec.name}'. Received: an array of shape {array.shape}."
-            )
-        if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
-            raise ValueError(f"Expected `baseline` to be of finite numbers for input '{spec.name}'. Received: others.")
-    return [np.broadcast_to(array, x.shape) for array, x in zip(scores.typed(arrays), inputs, strict=True)]
 
 
 def _place_shape(shape):

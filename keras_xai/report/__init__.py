@@ -2,10 +2,14 @@
 
 from keras_xai.report.activations import activations_plot
 from keras_xai.report.comparison import comparison_plot
+from keras_xai.report.embedding import embedding_plot
+from keras_xai.report.examples import examples_plot
 from keras_xai.report.explanations import explanations_plot
 from keras_xai.report.features import boundary_plot, decision_plot
 from keras_xai.report.groups import fidelity_plot, groups_plot
 from keras_xai.report.heatmap import color_bar, heatmap, shared_limit
+from keras_xai.report.maps import maps_plot
+from keras_xai.report.maximized import dream_plot, maximized_plot
 from keras_xai.report.openbox import openbox_page
 from keras_xai.report.page import Page, Panel
 from keras_xai.report.partition import gradients_plot, line_plot, plane_plot
@@ -21,6 +25,9 @@ __all__ = [
     "color_bar",
     "comparison_plot",
     "decision_plot",
+    "dream_plot",
+    "embedding_plot",
+    "examples_plot",
     "explanations_plot",
     "fidelity_plot",
     "filters_plot",
@@ -29,6 +36,8 @@ __all__ = [
     "heatmap",
     "histogram",
     "line_plot",
+    "maps_plot",
+    "maximized_plot",
     "openbox_page",
     "parallel_coordinates",
     "picture",

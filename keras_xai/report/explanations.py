@@ -67,7 +67,7 @@ def explanations_plot(
 
     >>> import keras, numpy as np
     >>> from keras_xai.attribution import GradientTimesInput, Saliency
-    >>> from keras_xai.report.explanations import explanations_plot
+    >>> from keras_xai.report import explanations_plot
     >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
     >>> model, x = keras.Sequential(layers), np.random.default_rng(0).random((5, 8, 8, 1))
     >>> figure = explanations_plot({method.label: method(x) for method in (Saliency(model), GradientTimesInput(model))})

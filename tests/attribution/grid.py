@@ -134,6 +134,7 @@ CASES = {
     "final softmax": Case("final softmax", lambda: _functional("softmax"), _IMAGES),
 }
 
+
 def _with_layer(method):
     return lambda model, case, **options: method(model, layer=case.layer, **options)
 

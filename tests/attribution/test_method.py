@@ -74,7 +74,7 @@ def test_baselines(model):
     [
         (np.zeros(3), r"shape of one sample, \(4,\)"),
         (np.zeros((6, 4)), r"Received: an array of shape \(6, 4\)"),
-        (np.nan, "finite baseline"),
+        (np.nan, "finite numbers"),
         ({"table": np.zeros(3)}, "shape of one sample"),
         ({"chair": 0}, "Expected the inputs"),
     ],
@@ -158,10 +158,8 @@ def test_models_that_cannot_be_read():
 
 @pytest.mark.parametrize("target", [None, {"left": 1, "right": 0}, {"left": lambda scores: scores[:, 0]}])
 def test_explanations_are_saved_without_pickles(two_by_two, model, tmp_path, target):
-    if target is None:
-        explanation = IntegratedGradients(model, steps=3)(X)
-    else:
-        explanation = GradientTimesInput(two_by_two)(PAIR, target=target)
+    one = target is None
+    explanation = IntegratedGradients(model, steps=3)(X) if one else GradientTimesInput(two_by_two)(PAIR, target)
     explanation.save(tmp_path / "explanation.npz")
     again = Explanation.load(tmp_path / "explanation.npz")
     assert (again.passes, again.method, len(again)) == (explanation.passes, explanation.method, 7)

@@ -123,6 +123,7 @@ def test_partition_values_are_owen_values(table, scores, x, background):
     )
 
 
+@pytest.mark.slow  # for what shap compiles
 def test_images_are_halved_as_shap_does():
     count = 42
     theirs = shap.maskers.Image(np.zeros((7, 6, 1))).clustering

@@ -161,11 +161,12 @@ def nets():
     yield "upsampling", functional((4, 5, 1), lambda x: layers.Conv2D(2, 3)(layers.UpSampling2D((3, 2))(x)))
     yield (
         "causal",
-        functional(
-            (15, 2), lambda x: layers.Conv1D(2, 3, padding="causal", dilation_rate=2)(layers.MaxPooling1D(2, 1)(x))
-        ),
+        functional((15, 2), lambda x: layers.Conv1D(2, 3, padding="causal", dilation_rate=2)(layers.MaxPooling1D(2, 1)(x))),
     )
-    yield "cropping", functional((15, 1), lambda x: layers.Cropping1D((2, 1))(layers.Conv1D(2, 4, strides=3, padding="same")(x)))
+    yield (
+        "cropping",
+        functional((15, 1), lambda x: layers.Cropping1D((2, 1))(layers.Conv1D(2, 4, strides=3, padding="same")(x))),
+    )
     yield "dense", functional((6, 6, 2), lambda x: layers.Dense(3)(layers.LayerNormalization()(layers.Conv2D(4, 3)(x))))
     yield "volume", functional((5, 6, 4, 1), lambda x: layers.Conv3D(1, (2, 3, 1), strides=2, padding="same")(x))
     yield "flat", functional((4, 4, 1), lambda x: layers.Reshape((4, 2, 2))(layers.Dense(16)(layers.Flatten()(x))))
@@ -191,7 +192,7 @@ def test_receptive_fields_are_the_support_of_the_derivative(name, model):
         seen = np.argwhere(support)
         assert [(s.start, s.stop) for s in box[:-1]] == list(zip(seen.min(axis=0), seen.max(axis=0) + 1, strict=True))
     # The negative control: shifted by one, the box is another.
-    assert name in ("flat",) or len({str(field(place)) for place in places}) > 1
+    assert name == "flat" or len({str(field(place)) for place in places}) > 1
 
 
 def test_receptive_fields_of_units_behind_unknown_layers_and_of_tokens():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_xai.features.ascent import Ascent, movements, moved, preconditioned
+from keras_xai.features.ascent import Ascent, moved, movements, preconditioned
 from keras_xai.features.maximize import maximize
 from tests.zoo import in_float32
 
@@ -21,13 +21,13 @@ def linear(shape=(6, 6, 1), units=3):
 def test_a_linear_score_is_largest_at_a_corner_of_the_range():
     model = linear()
     weights = model.layers[-1].kernel.numpy().reshape(6, 6, 1, 3)
-    low, high = np.linspace(-2, -1, 6)[:, None], 3.0
-    found = maximize(model, [0, 2], value_range=(low, high), ascent=Ascent(steps=150, step_size=0.1, **PLAIN), seed=0)
+    low, high = np.linspace(-2, -1, 6)[:, None, None], 3.0
+    found = maximize(model, [0, 2], value_range=(low, high), ascent=Ascent(steps=40, step_size=2.0, **PLAIN), seed=0)
     for image, value, unit in zip(found.images, found.values, (0, 2), strict=True):
-        corner = np.where(weights[..., unit] > 0, 3.0, low[..., None])
+        corner = np.where(weights[..., unit] > 0, 3.0, low)
         np.testing.assert_allclose(image, corner, atol=1e-5)
         np.testing.assert_allclose(value, (corner * weights[..., unit]).sum(), rtol=1e-4)
-    assert found.units == [(0,), (2,)] and found.layer == "score" and found.history.shape == (150, 2)
+    assert found.units == [(0,), (2,)] and found.layer == "score" and found.history.shape == (40, 2)
     # Units differ, and so must what excites them.
     assert not np.allclose(found.images[0], found.images[1], atol=1)
 
@@ -36,10 +36,10 @@ def test_a_linear_score_is_largest_at_a_corner_of_the_range():
 def test_with_a_penalty_on_the_norm_the_optimum_is_known(power):
     model = linear()
     weights = model.layers[-1].kernel.numpy()[:, 1]
-    ascent = Ascent(steps=400, step_size=0.05, norm=4.0, norm_power=power, **PLAIN)
+    ascent = Ascent(steps=200, step_size=0.1, norm=16.0, norm_power=power, **PLAIN)
     found = maximize(model, 1, value_range=(-5.0, 5.0), ascent=ascent, seed=0).images[0].ravel()
     # Where 5 w = norm * power * |u|^(power - 1) / 36, in units u of half the range.
-    best = 5 * np.sign(weights) * (5 * np.abs(weights) * 36 / (4 * power)) ** (1 / (power - 1))
+    best = 5 * np.sign(weights) * (5 * np.abs(weights) * 36 / (16 * power)) ** (1 / (power - 1))
     assert np.abs(best).max() < 5
     np.testing.assert_allclose(found, best, atol=0.05)
     without = maximize(model, 1, value_range=(-5.0, 5.0), ascent=Ascent(steps=100, **PLAIN), seed=0).images[0].ravel()
@@ -50,7 +50,7 @@ def test_total_variation_makes_inputs_smooth():
     model = linear()
 
     def variation(weight):
-        ascent = Ascent(steps=100, step_size=0.05, total_variation=weight, **PLAIN)
+        ascent = Ascent(steps=50, step_size=0.1, total_variation=weight, **PLAIN)
         image = maximize(model, 0, ascent=ascent, seed=0).images[0]
         return sum(np.abs(np.diff(image, axis=axis)).mean() for axis in (0, 1))
 
@@ -66,17 +66,20 @@ def test_a_trained_network_sees_the_class_more_clearly_than_in_any_digit(digits_
     images, _ = digits
     logits = keras.Model(digits_network.inputs, digits_network.layers[-2].output)
     best = logits.predict(images, verbose=0).max(axis=0)
-    options = {"value_range": (-0.5, 0.57), "ascent": Ascent(steps=60, step_size=0.03, jitter=1), "seed": 3}
+    options = {"value_range": (-0.5, 0.57), "ascent": Ascent(steps=40, step_size=0.1, **PLAIN), "seed": 3}
     found = maximize(digits_network, list(range(10)), **options)
     assert (found.values > best).all()
     assert logits.predict(found.images, verbose=0).argmax(axis=1).tolist() == list(range(10))
     np.testing.assert_allclose(found.values, np.diag(logits.predict(found.images, verbose=0)), rtol=1e-4)
     assert found.images.min() >= -0.5 and found.images.max() <= 0.57 + 1e-6
     # Seeds repeat, also in batches of other sizes; other seeds give other inputs.
-    again = maximize(digits_network, [7, 3], **options | {"seed": 5})
-    apart = maximize(digits_network, [7, 3], **options | {"seed": 5, "ascent": Ascent(60, 0.03, jitter=1, batch_size=1)})
-    np.testing.assert_allclose(again.images, apart.images, atol=1e-3)
-    assert not np.allclose(again.images[1], found.images[3], atol=0.05)
+    together, apart, other = (
+        maximize(digits_network, [7, 3], seed=seed, ascent=Ascent(steps=8, jitter=1, batch_size=size))
+        for seed, size in [(5, 8), (5, 1), (6, 8)]
+    )
+    np.testing.assert_allclose(together.images, apart.images, atol=1e-4)
+    np.testing.assert_allclose(together.history, apart.history, rtol=1e-3, atol=1e-4)
+    assert not np.allclose(together.images, other.images, atol=0.01)
 
 
 def test_channels_and_single_units(digits_network):
@@ -103,7 +106,12 @@ def test_a_unit_behind_relus_that_are_off_is_found_all_the_same():
 def test_series_tables_volumes_and_other_models():
     keras.utils.set_random_seed(0)
     series = keras.Sequential(
-        [keras.Input((24, 2)), layers.Conv1D(4, 5, activation="relu", name="conv"), layers.Flatten(), layers.Dense(1, "sigmoid")]
+        [
+            keras.Input((24, 2)),
+            layers.Conv1D(4, 5, activation="relu", name="conv"),
+            layers.Flatten(),
+            layers.Dense(1, "sigmoid"),
+        ]
     )
     volume = keras.Sequential([keras.Input((4, 5, 6, 1)), layers.Conv3D(2, 2, name="conv")])
     half = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(2, 3, dtype="mixed_float16", name="conv")])
@@ -115,11 +123,11 @@ def test_series_tables_volumes_and_other_models():
         (half, {"units": 1, "layer": "conv"}),
     ):
         before = [np.array(weight) for weight in model.variables]
-        state = np.random.get_state()[1].copy()
+        state = np.random.get_state()[1].copy()  # noqa: NPY002
         found = maximize(model, **options, ascent=Ascent(steps=12, step_size=0.05), seed=0)
         assert (found.values > found.history[0]).all() and np.isfinite(found.images).all()
         assert found.images.shape[1:] == model.input_shape[1:]
-        np.testing.assert_array_equal(state, np.random.get_state()[1])
+        np.testing.assert_array_equal(state, np.random.get_state()[1])  # noqa: NPY002
         for weight, value in zip(model.variables, before, strict=True):
             np.testing.assert_array_equal(weight, value)
 
@@ -148,7 +156,7 @@ def test_movements():
     np.testing.assert_allclose(np.asarray(moved(x[:1], turned))[0], np.rot90(x[0]), atol=1e-5)
     # All together keep the middle within reach, and a series stays a row.
     for lengths in ((9, 9), (9,)):
-        both = movements(Ascent(steps=50, jitter=0), lengths, 0, 0).reshape(50, 2, 4)[..., :3]
+        both = movements(Ascent(steps=50, jitter=0), lengths, 0, 0)[:, :6].reshape(50, 2, 3)
         middle = np.array([4, 4 if len(lengths) == 2 else 0, 1])
         np.testing.assert_allclose(both @ middle, np.tile(middle[:2], (50, 1)), atol=1e-5)
         scales = np.linalg.norm(both[:, 0, :2], axis=1)
@@ -178,7 +186,10 @@ def test_the_preconditioner_weighs_frequencies():
         ({"units": 0, "value_range": (1, 0)}, r"low less than high. Received: value_range=\(1, 0\)"),
         ({"units": 0, "value_range": (np.zeros(4), 1)}, r"broadcast to an input of shape \(6, 6, 1\)"),
         ({"units": 0, "value_range": 3}, "Received: value_range=3"),
-        ({"units": 0, "ascent": Ascent(start=np.zeros((2, 2)))}, r"one finite input of shape \(6, 6, 1\), or one for each of 1"),
+        (
+            {"units": 0, "ascent": Ascent(start=np.zeros((2, 2)))},
+            r"one finite input of shape \(6, 6, 1\), or one for each of 1",
+        ),
         ({"units": 0, "ascent": Ascent(start=np.full((6, 6, 1), np.nan))}, "with NaN or infinity"),
         ({"units": 0, "verbose": 3}, "verbose=3"),
     ],

@@ -73,6 +73,9 @@ def test_shares_on_the_object():
     order = np.zeros((4, 5))
     order[1, 1:4], order[0, 0:3] = [9, 8, 7], [6, 5, 4]
     assert RelevanceRank(MASK)(image(order)) == 0.5
+    beyond = np.where(MASK[0], 1.0, 0.0)
+    beyond[0], beyond[3, 0] = 5.0, 5.0  # six places, as many as the object has, come before it
+    assert RelevanceRank(MASK)(image(beyond)) == 0
     assert np.isnan(RelevanceMass(MASK)(image(-MASK.astype(float)))).all()
 
 

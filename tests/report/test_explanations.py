@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_xai.attribution import Explanation
-from keras_xai.report.explanations import explanations_plot
+from keras_xai.report import explanations_plot
 
 RNG = np.random.default_rng(0)
 

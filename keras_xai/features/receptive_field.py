@@ -215,15 +215,20 @@ def _entry(value: Any, place: int) -> Any:
 
 
 def _window(operation, place, wanted, size, to) -> _Range:
-    reach = _entry(getattr(operation, "pool_size", None) or operation.kernel_size, place)
-    reach = (reach - 1) * _entry(getattr(operation, "dilation_rate", 1), place) + 1
+    taps = _entry(getattr(operation, "pool_size", None) or operation.kernel_size, place)
+    dilation = _entry(getattr(operation, "dilation_rate", 1), place)
+    reach = (taps - 1) * dilation + 1
     stride = _entry(operation.strides, place)
     before = 0
     if operation.padding == "same":
         before = max((to - 1) * stride + reach - size, 0) // 2
     elif operation.padding == "causal":
         before = reach - 1
-    return wanted[0] * stride - before, (wanted[1] - 1) * stride - before + reach
+    starts = (output * stride - before for output in range(*wanted))
+    # Entry by entry: of a dilated window that begins in the padding, the first entry of the input need not be one.
+    touched = [start + tap * dilation for start in starts for tap in range(taps)]
+    within = [entry for entry in touched if 0 <= entry < size] or [0]
+    return min(within), max(within) + 1
 
 
 def _transposed(operation, place, wanted, size, to) -> _Range:

@@ -1,9 +1,10 @@
-"""Pictures of every attribution method on two photographs that anybody may copy, by a real network.
+"""Pictures of every attribution method on two photographs that anybody may copy, and of what a real network dreams of.
 
-    KERAS_XAI_DATA=... python benchmarks/attribution_gallery.py --output docs/benchmarks    # a minute on two cores
+    KERAS_XAI_DATA=... python benchmarks/attribution_gallery.py --output docs/benchmarks    # two minutes on two cores
 
 The photographs are those that scikit-learn brings along: a temple in China and a flower, by Daniel Buechele and Vultilion, under the
-license CC BY 2.0. SqueezeNet 1.1 with the weights that it learned on ImageNet explains what it sees in them.
+license CC BY 2.0. SqueezeNet 1.1 with the weights that it learned on ImageNet explains what it sees in them, is shown what excites four of
+its classes, and dreams into the flower.
 """
 
 import argparse
@@ -18,8 +19,11 @@ import photos
 from attribution_photos import methods
 from sklearn.datasets import load_sample_image
 
+from keras_xai.features import deep_dream, maximize
 from keras_xai.report import explanations_plot
 
+CLASSES = {130: "flamingo", 9: "ostrich", 985: "daisy", 954: "banana"}
+LAYER = "fire8_concat"
 ROWS = [
     ["Saliency", "SmoothGrad", "GradientTimesInput", "IntegratedGradients", "GuidedBackprop", "Deconvnet"],
     [
@@ -57,6 +61,12 @@ def main(arguments: list[str] | None = None) -> None:
         figure = explanations_plot(explanations, show=photos.shown)
         figure.savefig(options.output / f"attribution_gallery_{number}.png", dpi=80)
         print(f"{number} of {len(ROWS)}", flush=True)
+    limits = photos.prepared(np.array([[[[0.0] * 3]], [[[255.0] * 3]]])).reshape(2, 3)  # black and white
+    found = maximize(model, list(CLASSES), value_range=tuple(limits), seed=0)
+    figure = found.plot(show=photos.shown, classes=[CLASSES.get(i, "") for i in range(1000)], title="")
+    figure.savefig(options.output / "attribution_gallery_classes.png", dpi=80)
+    dream = deep_dream(model, x[1:], layers=LAYER, value_range=tuple(limits), seed=0)
+    dream.plot(show=photos.shown).savefig(options.output / "attribution_gallery_dream.png", dpi=80)
 
 
 if __name__ == "__main__":

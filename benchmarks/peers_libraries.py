@@ -8,7 +8,7 @@ import peers_references as naive
 from peers_setting import Answer, Expected, NoWayError, Setting
 
 FLATTENED = "on `keras.Model(m.inputs, m.outputs)`"
-PLAIN = "they are the plain gradient"
+PLAIN = "the values are the plain gradient"
 SMALL = 1e-6  # a noise so small that SmoothGrad is the gradient
 
 
@@ -28,7 +28,8 @@ def _vis_scores(setting):
 
     if setting.name == "single sigmoid":
         return BinaryScore(True)
-    return [CategoricalScore(1), InactiveScore()] if setting.name == "several outputs" else CategoricalScore(1)
+    chosen = CategoricalScore(setting.index)
+    return [chosen, InactiveScore()] if setting.name == "several outputs" else chosen
 
 
 def _vis(kind, setting, way, *modifiers, linear=True):
@@ -51,7 +52,9 @@ def _vis_saliency(setting: Setting, way, modifiers=(), rule=None):
         plain = absolute(naive.gradient(model, setting.x, setting.index))
         if rule is None:
             return Expected([plain])
-        return Expected([absolute(naive.modified_gradient(model, setting.x, setting.index, rule))], {PLAIN: plain})
+        fused = "the gradient of `ReLU` layers is left as it is"
+        known = {PLAIN: plain, fused: absolute(naive.guided_where_fused(setting.twin, setting.x, setting.index))}
+        return Expected([absolute(naive.modified_gradient(model, setting.x, setting.index, rule))], known, (PLAIN,))
 
     return Answer(values, expected, setting.tolerance(), fitted=call(), shapes=[a.shape[:-1] for a in flat(setting.x)])
 
@@ -132,18 +135,22 @@ def _vis_score_cam(setting: Setting, way):
         activations, _, _ = naive.activations_and_gradients(setting.twin, setting.case.layer, setting.x, setting.index)
         right = naive.score_cam(setting.twin, activations, setting.x, probability)
         twice = naive.score_cam(setting.twin, activations, setting.x, lambda *given: probability(*given, twice=True))
-        known = {"the softmax is taken of outputs that are probabilities already": twice}
+        one = "the softmax of a single unit is always 1, so that the map has nothing of the score"
+        known = {one if setting.name == "single sigmoid" else "the softmax is taken of probabilities": twice}
         return Expected([right], known if setting.activated else {})
 
     return Answer(values, expected, setting.tolerance(), fitted=fitted, shapes=_cam_shapes(fitted, image))
 
 
+STRUCTURED = ("sequential", "nested", "several inputs", "several outputs", "1-D")
+
+
 def vis_ways(setting, cam=False, score_cam=False):
-    ways = ["", FLATTENED]
+    ways = ["", FLATTENED] if setting.name in STRUCTURED else [""]
     if cam and setting.name == "several inputs":
         ways += [NOT_ENLARGED, f"{FLATTENED}, {NOT_ENLARGED}"]
     if score_cam and setting.activated:
-        ways += [LINEAR, f"{FLATTENED}, {LINEAR}"]
+        ways += [LINEAR, f"{FLATTENED}, {LINEAR}"] if setting.name in STRUCTURED else [LINEAR]
     return ways
 
 
@@ -190,7 +197,7 @@ def _xplique_modified(setting: Setting, way, kind, rule):
 
     def expected():
         plain = naive.gradient(setting.twin, setting.x, setting.index)
-        return Expected([naive.modified_gradient(setting.twin, setting.x, setting.index, rule)], {PLAIN: plain})
+        return Expected([naive.modified_gradient(setting.twin, setting.x, setting.index, rule)], {PLAIN: plain}, (PLAIN,))
 
     return Answer(values, expected, setting.tolerance())
 
@@ -230,7 +237,9 @@ def _xplique_cam(setting: Setting, way, kind):
         known = {"the formula has the mean of a channel's activations in place of their sum": naive.scaled(by_means)}
         return Expected([naive.scaled(enlarged(formula(*found))) for formula in _plus_plus()], known)
 
-    return Answer(values if kind == "GradCAM" else naive.scaled(values), expected, setting.tolerance())
+    if kind == "GradCAM":
+        return Answer(values, expected, setting.tolerance())
+    return Answer(naive.scaled(values), expected, 0.02)
 
 
 def _xplique_occlusion(setting: Setting, way):
@@ -304,12 +313,13 @@ def _eli5(setting: Setting, way):
 
     if isinstance(setting.x, dict):
         raise NoWayError("one array of inputs is documented")
-    layer = naive.find(setting.model, setting.case.layer) if INSTANCE in way else setting.case.layer.split("/")[-1]
+    model = setting.first_output() if FIRST in way else setting.model
+    layer = naive.find(model, setting.case.layer) if INSTANCE in way else setting.case.layer.split("/")[-1]
     maps = []
     for number in range(len(setting.x)):
         image = {"image": keras.utils.array_to_img(setting.x[number])} if INSTANCE in way else {}
         given = setting.x[number : number + 1]
-        found = eli5.explain_prediction(setting.model, given, targets=[setting.index], layer=layer, **image)
+        found = eli5.explain_prediction(model, given, targets=[setting.index], layer=layer, **image)
         if found.error:  # of what class is not said
             raise (NoWayError if setting.name == "1-D" else RuntimeError)(found.error)
         maps.append(found.targets[0].heatmap)
@@ -319,6 +329,10 @@ def _eli5(setting: Setting, way):
         return Expected([cam / (cam.max((1, 2), keepdims=True) + 1e-7)])
 
     return Answer(np.stack(maps), expected, setting.tolerance())
+
+
+def eli5_ways(setting: Setting):
+    return {"nested": ["", INSTANCE], "several outputs": ["", FIRST]}.get(setting.name, [""])
 
 
 METHODS = {
@@ -351,5 +365,5 @@ METHODS = {
     "xplique Occlusion": (xplique_ways, _xplique_occlusion),
     "xplique Lime": (xplique_ways, _xplique_lime),
     "xplique KernelShap": (xplique_ways, _xplique_kernel_shap),
-    "eli5 Grad-CAM": (lambda setting: ["", INSTANCE] if setting.name == "nested" else [""], _eli5),
+    "eli5 Grad-CAM": (eli5_ways, _eli5),
 }

@@ -34,9 +34,9 @@ def unrowed(setting: Setting, rows):
 
 
 def changes(setting: Setting):
-    """Of each sample, by how much its score is above the background's on average."""
-    mean = naive.score(setting.twin, setting.background, setting.index).numpy().mean()
-    return naive.score(setting.twin, setting.x, setting.index).numpy() - mean
+    """Of each sample, by how much its score is above the background's on average, in single precision."""
+    mean = naive.score(setting.single, setting.background, setting.index).numpy().mean()
+    return naive.score(setting.single, setting.x, setting.index).numpy() - mean
 
 
 def _shap_explainer(setting: Setting, way, kind):
@@ -61,7 +61,8 @@ def _shap_deep(setting: Setting, way):
     values = _chosen(setting, explainer.shap_values(x, check_additivity=UNCHECKED not in way))
     total = sum(array.sum(tuple(range(1, array.ndim))) for array in flat(values))
     shapes = [array.shape for array in flat(setting.x)]
-    return Answer(total, lambda: Expected([changes(setting)]), setting.tolerance(), fitted=values, shapes=shapes)
+    said = "computed in half precision, the values add up to a number that is" if setting.half else "the values' sum is"
+    return Answer(total, lambda: Expected([changes(setting)]), setting.tolerance(), values, shapes, said)
 
 
 def _shap_gradient(setting: Setting, way):
@@ -184,9 +185,10 @@ def _lime_tabular(setting: Setting, way):
         ask = lambda rows: function(unrowed(setting, rows))[:, setting.index]  # noqa: E731
     values = []
     for sample in given:
-        labels = {"labels": (setting.index,)} if setting.name == "1-D" else {}
+        label = setting.index if setting.name == "1-D" else 1  # which is what lime calls the value of a regression
+        labels = {"labels": (label,)} if setting.name == "1-D" else {}
         found = explainer.explain_instance(sample, ask, num_features=data.shape[1], num_samples=20_000, **labels)
-        values.append([weight for _, weight in sorted(found.local_exp[setting.index])])
+        values.append([weight for _, weight in sorted(found.local_exp[label])])
 
     def expected():
         random, mean, spread_of, result = np.random.default_rng(3), data.mean(0), data.std(0), []
@@ -203,8 +205,7 @@ def _lime_tabular(setting: Setting, way):
 
 
 def shap_ways(setting: Setting):
-    ways = {"several inputs": ["", FLATTENED], "several outputs": [FIRST]}.get(setting.name, [""])
-    return ways
+    return {"several inputs": ["", FLATTENED], "several outputs": [FIRST]}.get(setting.name, [""])
 
 
 def shap_deep_ways(setting: Setting):

@@ -28,20 +28,29 @@ def linear(model):
     """A copy of a model whose last activations are left out: its scores are logits."""
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
-    heads = (
-        [copy.get_layer(name) for name in ("kind_head", "size_head")] if isinstance(model.output, dict) else copy.layers[-1:]
-    )
-    for head in heads:
+    for head in [layer for layer in copy.layers if layer.name.endswith("_head")] or copy.layers[-1:]:
         head.activation = keras.activations.linear
     return copy
 
 
 def gradient(model, x, index):
-    x = tf.nest.map_structure(tf.constant, x)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        total = score(model, x, index)
-    return tf.nest.map_structure(lambda tensor: tensor.numpy(), tape.gradient(total, x))
+    return gradients_of(model, index)(x)
+
+
+def gradients_of(model, index):
+    """A function that gives the gradient at samples."""
+
+    @tf.function
+    def compiled(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            total = score(model, x, index)
+        return tape.gradient(total, x)
+
+    def function(x):
+        return tf.nest.map_structure(lambda tensor: tensor.numpy(), compiled(tf.nest.map_structure(tf.constant, x)))
+
+    return function
 
 
 def modified_gradient(model, x, index, rule):
@@ -56,24 +65,41 @@ def modified_gradient(model, x, index, rule):
     return tf.nest.map_structure(lambda tensor: tensor.numpy(), inside(tf.nest.map_structure(tf.constant, x)))
 
 
+def guided_where_fused(model, x, index):
+    """Guided backpropagation that leaves out `ReLU` layers, and layers of nested models."""
+
+    @tf.custom_gradient
+    def relu(values):
+        return tf.nn.relu(values), lambda gradient: tf.nn.relu(gradient) * tf.cast(values > 0, gradient.dtype)
+
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    for layer in copy.layers:
+        if getattr(layer, "activation", None) is keras.activations.relu:
+            layer.activation = relu
+        if layer.name.endswith("_head") or layer is copy.layers[-1]:
+            layer.activation = keras.activations.linear
+    return gradient(copy, x, index)
+
+
 def smooth_gradient(model, x, index, noise, absolute, samples=400):
     """The mean gradient under noise, a standard deviation for each sample and input."""
-    random = np.random.default_rng(5)
+    random, gradients = np.random.default_rng(5), gradients_of(model, index)
     total = tf.nest.map_structure(np.zeros_like, x)
     for _ in range(samples):
         noisy = tf.nest.map_structure(lambda a, s: (a + s * random.normal(size=a.shape)).astype("float32"), x, noise)
-        found = gradient(model, noisy, index)
+        found = gradients(noisy)
         total = tf.nest.map_structure(lambda a, g: a + (np.abs(g) if absolute else g) / samples, total, found)
     return total
 
 
 def integrated_gradients(model, x, index, baseline, steps):
     """By the trapezoidal rule."""
-    total = tf.nest.map_structure(np.zeros_like, x)
-    for step, fraction in enumerate(np.linspace(0, 1, steps)):
+    gradients, total = gradients_of(model, index), tf.nest.map_structure(np.zeros_like, x)
+    for step, fraction in enumerate(np.linspace(0, 1, steps, dtype="float32")):
         weight = (0.5 if step in (0, steps - 1) else 1) / (steps - 1)
-        between = tf.nest.map_structure(lambda a, b: (b + fraction * (a - b)).astype("float32"), x, baseline)
-        total = tf.nest.map_structure(lambda a, g: a + weight * g, total, gradient(model, between, index))
+        found = gradients(tf.nest.map_structure(lambda a, b, part=fraction: b + part * (a - b), x, baseline))
+        total = tf.nest.map_structure(lambda a, g, part=weight: a + part * g, total, found)
     return tf.nest.map_structure(lambda a, b, g: (a - b) * g, x, baseline, total)
 
 

@@ -34,10 +34,12 @@ class Expected:
     Attributes:
         right: Any of these is right.
         known: What else they may turn out to be, by what to say of it.
+        apart: Of these, which must differ from what is right, or nothing would be shown.
     """
 
     right: list
     known: dict[str, Any] = dataclasses.field(default_factory=dict)
+    apart: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass
@@ -50,6 +52,7 @@ class Answer:
         tolerance: By how much they may differ from it, as a part of its norm.
         fitted: What a user gets, where it is not the values.
         shapes: What the shapes of that should be; those of what is expected where it is None.
+        said: How a remark on the values begins.
     """
 
     values: Any
@@ -57,6 +60,7 @@ class Answer:
     tolerance: float = 1e-3
     fitted: Any = None
     shapes: list | None = None
+    said: str = "the values are"
 
 
 @dataclasses.dataclass
@@ -68,7 +72,8 @@ class Setting:
     def __post_init__(self):
         self.case = grid.CASES[self.name]
         self.model = grid.model_of(self.case)
-        self.index = 0 if self.name == "single sigmoid" else 1
+        # Of these scores, as logits and as probabilities, no sample's Grad-CAM is zero.
+        self.index = {"single sigmoid": 0, "1-D": 1, "nested": 0, "several outputs": 0}.get(self.name, 2)
         self.x = keras.tree.map_structure(lambda array: array[:NUM_SAMPLES], self.case.x)
         self.background = keras.tree.map_structure(lambda array: array[NUM_SAMPLES : 2 * NUM_SAMPLES], self.case.x)
         self.activated = self.name in ACTIVATED
@@ -78,6 +83,11 @@ class Setting:
     def twin(self):
         """The same model again, which no library has seen."""
         return grid.model_of(self.case)
+
+    @functools.cached_property
+    def single(self):
+        """The same again in single precision: the model of half precision differs from that with a softmax in nothing else."""
+        return grid.model_of(grid.CASES["final softmax"]) if self.half else self.twin
 
     def flattened(self, model=None):
         """The workaround for models whose structure a library does not take."""
@@ -90,7 +100,7 @@ class Setting:
 
     def tolerance(self, wanted=1e-3):
         """Half precision rounds to 1e-3."""
-        return max(wanted, 0.03) if self.half else wanted
+        return max(wanted, 0.01) if self.half else wanted
 
     def sample(self, number):
         return keras.tree.map_structure(lambda array: array[number], self.x)
@@ -114,8 +124,9 @@ def state(model) -> dict[str, Any]:
         "the model's layers": [path for path, _ in layers_of(model)],
         "activations of the model's layers": [id(getattr(layer, "activation", None)) for _, layer in layers_of(model)],
         "`call` of the model's layers": [id(getattr(layer.call, "__func__", layer.call)) for _, layer in layers_of(model)],
-        "attributes of the model's layers": [
-            (path, "result" in layer.__dict__, layer.trainable, layer.dtype_policy.name) for path, layer in layers_of(model)
+        "`result`, which is added to the model's layers": ["result" in layer.__dict__ for _, layer in layers_of(model)],
+        "what of the model is trained, and in what precision": [
+            (layer.trainable, layer.dtype_policy.name) for _, layer in layers_of(model)
         ],
         # TensorFlow adds an entry itself for each custom gradient of a graph.
         "TensorFlow's gradient registry": {

@@ -34,7 +34,7 @@ class IntegratedGradients(Method):
     Args:
         model: As for every method, see `Method`.
         steps: Number of gradients; where there is a `tolerance`, that to begin with.
-        tolerance: The gap that is allowed, as a part of |f(x) - f(b)|.
+        tolerance: The gap that is allowed, as a part of the rise, f(x) - f(b).
         max_steps: Number of gradients for a sample at which dividing stops, with a warning where the tolerance is not met.
         batch_size: Points in the model at a time.
         verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.

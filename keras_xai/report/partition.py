@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from keras_xai.openbox import IntegratedGradients, Line, Plane
+    from keras_xai import openbox
+    from keras_xai.openbox import Line, Plane
 
 _INK = "#1f2937"
 _NEUTRAL = "#9aa4b0"
@@ -169,7 +170,7 @@ def line_plot(line: "Line", *, class_names: Sequence[str] | None = None) -> "Fig
 
 def gradients_plot(
     line: "Line",
-    gradients: "IntegratedGradients",
+    gradients: "openbox.IntegratedGradients",
     *,
     images: Sequence[np.ndarray] | None = None,
     class_names: Sequence[str] | None = None,

@@ -4,8 +4,7 @@
     python examples/attribution_photographs.py --data photographs    # SqueezeNet and photographs, from the folder KERAS_XAI_DATA
     python examples/attribution_photographs.py --data cifar10        # MobileNet with a new head, on CIFAR-10, from that folder
 
-For a network of your own, write one more function like `digits`: the model, images as it takes them, their classes, the classes' names,
-and what turns an image as the model takes it into one that can be seen. It prints a table and writes a page of pictures,
+For a network of your own, write one more function like `digits`. It prints a table and writes a page of pictures,
 attribution_photographs.html.
 """
 
@@ -14,6 +13,7 @@ import csv
 import dataclasses
 import os
 import pathlib
+from collections.abc import Callable, Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the table
 
@@ -22,12 +22,34 @@ import numpy as np
 from keras import layers
 from sklearn.linear_model import LogisticRegression
 
-from keras_xai.attribution import LRP, EpsilonPlusFlat, GradCAM, IntegratedGradients, Occlusion
+from keras_xai import attribution
+from keras_xai.attribution import LRP, GradCAM, IntegratedGradients, Occlusion
 from keras_xai.metrics import Deletion, Insertion, compare
 from keras_xai.report import Page
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SQUEEZENET_MEANS = np.array([104, 117, 123], "float32")  # of blue, green and red
+
+
+@dataclasses.dataclass
+class Task:
+    """A model, and what it is to be explained at.
+
+    Attributes:
+        model: The model.
+        x: Images as the model takes them, `(n, height, width, channels)`.
+        y: Their classes `(n,)`.
+        classes: Names of the classes.
+        show: Turns an image as the model takes it into one that can be seen; `None` where it can be.
+        composite: The rules of layer-wise relevance propagation that suit the network.
+    """
+
+    model: keras.Model
+    x: np.ndarray
+    y: np.ndarray
+    classes: Sequence[str]
+    show: Callable | None
+    composite: attribution.Composite
 
 
 def main(arguments: list[str] | None = None) -> dict[str, float]:
@@ -41,20 +63,21 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     """
     options = parse(arguments)
     keras.utils.set_random_seed(options.seed)
-    model, x, y, classes, show = SOURCES[options.data](options)
-    accuracy = float(np.mean(model.predict(x, verbose=0).argmax(axis=-1) == y))
-    x, y = x[: options.samples], y[: options.samples]
+    task = SOURCES[options.data](options)
+    model = task.model
+    right = model.predict(task.x, verbose=0).argmax(axis=-1) == task.y
+    x, y = task.x[right][: options.samples], task.y[right][: options.samples]
 
     # Zero, the default baseline, is the background of the digits, and a medium color for the two pretrained networks.
     window = max(2, x.shape[1] // 8)
     methods = {
         "Grad-CAM": GradCAM(model),
         "integrated gradients": IntegratedGradients(model),
-        "LRP": LRP(model, composite=EpsilonPlusFlat()),
+        "LRP": LRP(model, composite=task.composite),
         "occlusion": Occlusion(model, window=window, stride=window // 2),
     }
     metrics = {"deletion": Deletion(model, steps=options.steps), "insertion": Insertion(model, steps=options.steps)}
-    print(f"Explaining the predicted class of {len(x)} images; {accuracy:.1%} of the predictions are right.")
+    print(f"{right.mean():.1%} of the predictions are right. Explaining {len(x)} of the images that they are right for.")
     comparison = compare(model, x, methods, metrics, verbose=1)
     table = comparison.table
 
@@ -63,14 +86,14 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     noise = dataclasses.replace(comparison.explanations["Grad-CAM"], values=noise, method="random")
     chance = {name: float(metric(noise).mean()) for name, metric in metrics.items()}
 
-    numbers = {"accuracy": accuracy, **{f"{metric}, random": value for metric, value in chance.items()}}
+    numbers = {"accuracy": float(right.mean()), **{f"{metric}, random": value for metric, value in chance.items()}}
     numbers |= {f"{metric}, {name}": table[metric]["mean"][name] for metric in metrics for name in methods}
     print(
         f"\n{table.round(3).to_string()}\n\nRandom values: {', '.join(f'{name} {value:.3f}' for name, value in chance.items())}"
     )
-    chosen = list(range(len(x))) if len(x) <= 8 else [int(np.flatnonzero(y == c)[0]) for c in np.unique(y)[:8]]
-    figure = comparison.plot(samples=chosen, show=show, classes=classes)
-    path = draw(figure, comparison, chance, accuracy, options).save(options.report)
+    chosen = list(range(len(x))) if len(x) <= 6 else [int(np.flatnonzero(y == c)[0]) for c in np.unique(y)[:6]]
+    figure = comparison.plot(samples=chosen, show=task.show, classes=task.classes)
+    path = draw(figure, comparison, chance, numbers, options).save(options.report)
     print(f"\nPictures: {path}")
     return numbers
 
@@ -80,7 +103,7 @@ def parse(arguments):
     parser.add_argument(
         "--data", choices=tuple(SOURCES), default="digits", help="which images and network (default: %(default)s)"
     )
-    parser.add_argument("--samples", type=positive, help="images to explain (default: 60; of the real ones 8)")
+    parser.add_argument("--samples", type=positive, help="images to explain (default: 60; of the real ones 6)")
     parser.add_argument("--steps", type=positive, default=16, help="of deletion and insertion (default: %(default)s)")
     parser.add_argument("--epochs", type=positive, default=8, help="of training on the digits (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
@@ -90,7 +113,7 @@ def parse(arguments):
     options = parser.parse_args(arguments)
     if not pathlib.Path(options.report).parent.is_dir():
         parser.error(f"--report: the folder of {options.report!r} does not exist; create it first")
-    options.samples = options.samples or (60 if options.data == "digits" else 8)
+    options.samples = options.samples or (60 if options.data == "digits" else 6)
     return options
 
 
@@ -128,14 +151,14 @@ def digits(options):
             layers.Conv2D(32, 3, padding="same", activation="relu", name="conv2"),
             layers.MaxPooling2D(name="pooling"),
             layers.Conv2D(64, 3, padding="same", activation="relu", name="conv3"),
-            layers.Flatten(),
+            layers.GlobalAveragePooling2D(),
             layers.Dense(10, activation="softmax", name="scores"),
         ]
     )
-    model.compile("adam", "sparse_categorical_crossentropy")
+    model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
     print(f"Training on {len(x)} images.")
     model.fit(x, y, epochs=options.epochs, batch_size=32, verbose=0)
-    return model, x_test, y_test, [str(c) for c in range(10)], None
+    return Task(model, x_test, y_test, [str(c) for c in range(10)], None, attribution.EpsilonAlpha2Beta1())
 
 
 def photographs(options):
@@ -145,19 +168,23 @@ def photographs(options):
     with labels.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     order = np.random.default_rng(options.seed).permutation(len(rows))
-    images = [keras.utils.load_img(labels.with_name(rows[i]["file"]), target_size=(227, 227)) for i in order]
+    images = [
+        keras.utils.load_img(labels.with_name(rows[i]["file"]), target_size=(227, 227), interpolation="bilinear")
+        for i in order
+    ]
     x = np.stack([keras.utils.img_to_array(image) for image in images])[..., ::-1] - SQUEEZENET_MEANS
     names = {int(row["class_index"]): row["class_name"].replace("_", " ") for row in rows}
     classes = [names.get(c, f"class {c}") for c in range(model.output_shape[-1])]
-    return model, x, np.array([int(rows[i]["class_index"]) for i in order]), classes, as_photograph
+    y = np.array([int(rows[i]["class_index"]) for i in order])
+    return Task(model, x, y, classes, as_photograph, attribution.EpsilonPlusFlat())
 
 
 def as_photograph(x):
     return np.clip((x + SQUEEZENET_MEANS)[..., ::-1] / 255, 0, 1)
 
 
-def cifar10(options, num_training=400, num_test=100):
-    """MobileNet, trained on ImageNet, with a head that is fitted here to a few images of CIFAR-10."""
+def cifar10(options, num_training=600, num_test=60):
+    """MobileNet, trained on ImageNet, with a head that is fitted here to some images of CIFAR-10."""
     backbone = keras.models.load_model(real_file("models", "mobilenet_v1_to_conv_pw_12.keras"), compile=False)
     with np.load(real_file("cifar10_subset.npz")) as file:
         x, y, x_test, y_test = (file[name] for name in ("x_train", "y_train", "x_test", "y_test"))
@@ -172,27 +199,39 @@ def cifar10(options, num_training=400, num_test=100):
     print(f"Fitting a head to {num_training} images.")
     x, y = x[:num_training], y[:num_training, 0]
     found = keras.Model(inputs, features).predict(prepared(x), verbose=1)  # the backbone stays as it is: once is enough
-    fitted = LogisticRegression(C=0.1, max_iter=1000).fit(found, y)
+    fitted = LogisticRegression(max_iter=1000).fit(found, y)
     head.set_weights([fitted.coef_.T, fitted.intercept_])
-    return model, prepared(x_test[:num_test]), y_test[:num_test, 0], CIFAR10, lambda image: (image + 1) / 2
+    # The usual rules lose nearly all relevance in depthwise convolutions: often no entry of their small windows speaks for an output.
+    flat = {
+        f"{backbone.name}/{layer.name}": attribution.Flat()
+        for layer in backbone.layers
+        if isinstance(layer, layers.DepthwiseConv2D)
+    }
+    composite = attribution.RoleComposite(
+        dense=attribution.Epsilon(bias=False),
+        convolution=attribution.ZPlus(bias=False),
+        first=attribution.Flat(),
+        layers=flat,
+    )
+    return Task(model, prepared(x_test[:num_test]), y_test[:num_test, 0], CIFAR10, lambda image: (image + 1) / 2, composite)
 
 
 SOURCES = {"digits": digits, "photographs": photographs, "cifar10": cifar10}
 
 
-def draw(figure, comparison, chance, accuracy, options):
+def draw(figure, comparison, chance, numbers, options):
     """The page."""
     what = {
         "digits": "A network of three convolutions, trained on scikit-learn's digits,",
         "photographs": "SqueezeNet 1.1 with its ImageNet weights",
-        "cifar10": "MobileNet with its ImageNet weights, and a head fitted to a few images of CIFAR-10,",
+        "cifar10": "MobileNet with its ImageNet weights, and a head fitted to 600 images of CIFAR-10,",
     }
     page = Page("What a network sees in pictures")
     page.text(
-        f"{what[options.data]} is right for {accuracy:.1%} of the images. Explained is the score of the class that it predicts, which stands "
-        "beside each image; red speaks for it, blue against it. Grad-CAM shows the places that count for the last convolution; integrated "
-        "gradients, each pixel's part in the way from a blank image; LRP, the score, handed back layer by layer; occlusion, what the score "
-        "loses when a window is blank."
+        f"{what[options.data]} is right for {numbers['accuracy']:.1%} of the images. Explained is the score of the right class of some of "
+        "these, which stands beside each image: red speaks for it, blue against it. Grad-CAM shows the places that count for the last "
+        "convolution; integrated gradients, each pixel's part in the way from a blank image; LRP, the score, handed back layer by "
+        "layer; occlusion, what the score loses when a window is blank."
     )
     page.figure(figure, f"Numbers beneath are means over {options.samples} images, with half of the 95% confidence interval.")
     page.heading("Whether to trust it")
@@ -205,12 +244,21 @@ def draw(figure, comparison, chance, accuracy, options):
         )
         for name, row in comparison.table.iterrows()
     ]
-    return page.table(
+    page.table(
         [*rows, ("random values", *(f"{value:.3f}" for value in chance.values()), "", "")],
         header=("", *chance, "forward passes", "seconds"),
-        caption="Deletion: mean probability while pixels become blank, the most relevant first, the lower the better. Insertion: while they "
-        "are put into a blank image, the higher the better. Random values say what no explanation at all would get.",
+        caption="Deletion: mean probability while pixels become blank, the most relevant first, the lower the better. Insertion: while "
+        "they are put into a blank image, the higher the better. Random values say what no explanation at all would get.",
     )
+    beaten = [name for name in comparison.table.index if comparison.table["deletion"]["mean"][name] >= chance["deletion"]]
+    beaten += [name for name in comparison.table.index if comparison.table["insertion"]["mean"][name] <= chance["insertion"]]
+    if beaten:
+        page.text(
+            f"No better than random values by one of the two: {', '.join(dict.fromkeys(beaten))}. That need not be wrong: pixels that "
+            "are blank already can speak for a class, but taking them away does nothing; and scattered blank pixels, as random "
+            "values leave them, confuse a network more than a blank patch."
+        )
+    return page
 
 
 if __name__ == "__main__":

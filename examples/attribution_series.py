@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         # The steps beside an event belong to its edges, which are seen from both sides.
         near = maximum_filter1d(event, 2 * MARGIN + 1, axis=1)
         metrics = {"mass in event": RelevanceMass(near), **metrics}
-    print(f"Explaining the predicted class of {len(x_test)} test series, {accuracy:.1%} of which are right.")
+    print(f"{accuracy:.1%} of the test series are predicted rightly. Explaining the predicted class of {len(x_test)} of them.")
     comparison = compare(model, x_test, methods, metrics)
 
     numbers = {"accuracy": accuracy}

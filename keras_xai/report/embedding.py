@@ -77,7 +77,8 @@ def embedding_plot(
         drawn = _draw_thumbnails(axes, points, images, colors if names else None, show, cells)
         axes.set_xlabel(f"{drawn} of {len(points)} images, one a cell", fontsize=8)
     axes.set(xticks=[], yticks=[], aspect="equal")
-    axes.spines[:].set(color="#c4cad0", linewidth=0.8)
+    axes.spines[:].set_color("#c4cad0")
+    axes.spines[:].set_linewidth(0.8)
     axes.set_title(title or found.layer, fontsize=11)
     if names:
         from matplotlib.lines import Line2D

@@ -174,7 +174,8 @@ class Grid:
             axes.set(xticks=[], yticks=[])
         if kind == "image":
             draw_picture(axes, self._picture(x))
-            axes.spines[:].set(color="#c4cad0", linewidth=0.8)
+            axes.spines[:].set_color("#c4cad0")
+            axes.spines[:].set_linewidth(0.8)
         elif kind == "series":
             axes.plot(x, color=_GRAY, linewidth=1.5)
             _prepare_lines(axes)
@@ -275,7 +276,8 @@ def _draw_over(axes: "Axes", values, picture):
     # Mixed here, and not by transparency, so that a picture larger than its axes is thinned out as a whole.
     axes.imshow(strength * _colors(values, limit)[..., :3] + (1 - strength) * (0.55 + 0.45 * gray[..., None]))
     axes.set(xticks=[], yticks=[])
-    axes.spines[:].set(color="#c4cad0", linewidth=0.8)
+    axes.spines[:].set_color("#c4cad0")
+    axes.spines[:].set_linewidth(0.8)
 
 
 def _draw_lines(axes: "Axes", x, values):
@@ -300,7 +302,7 @@ def _prepare_lines(axes):
     axes.tick_params(labelsize=7, color=_GRAY)
     axes.locator_params(axis="x", integer=True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["bottom", "left"]].set(color="#c4cad0")
+    axes.spines[["bottom", "left"]].set_color("#c4cad0")
 
 
 def _draw_bars(axes: "Axes", values, labels):

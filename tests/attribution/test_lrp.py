@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
@@ -100,9 +101,20 @@ def by_rule(model, x, message, rule):
     return np.asarray(share)
 
 
+def skip_what_cannot_be_computed(name):
+    """Older TensorFlow has no convolution of single channels in this layout on a CPU."""
+    if name == "channels first":
+        shape, build = LAYERS[name]
+        try:
+            build()(np.zeros((1, *shape)))
+        except tf.errors.UnimplementedError:
+            pytest.skip("TensorFlow cannot run this layout here")
+
+
 @pytest.mark.parametrize("sign", ["signed", "nonnegative"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_rules_are_those_of_the_dense_matrix(single, name, sign):
+    skip_what_cannot_be_computed(name)
     model, x = single(name)
     x = x if sign == "signed" else np.abs(x)
     y = np.asarray(model(x))
@@ -214,6 +226,7 @@ def batch_normalized(build, shape, axis=-1):
     ],
 )
 def test_a_batch_normalization_is_folded_into_what_it_follows(float64, name, axis):
+    skip_what_cannot_be_computed(name)
     shape, build = LAYERS[name]
     model = batch_normalized(build, shape, axis)
     x = np.random.default_rng(1).normal(size=(2, *shape))

@@ -97,7 +97,7 @@ def test_rank_correlation_is_that_of_scipy():
     from scipy.stats import spearmanr
 
     first, second = RNG.integers(6, size=(2, 5, 20)).astype("float64")
-    expected = [spearmanr(a, b).statistic for a, b in zip(first, second, strict=True)]
+    expected = [spearmanr(a, b)[0] for a, b in zip(first, second, strict=True)]
     np.testing.assert_allclose(rank_correlation(first, second), expected)
     np.testing.assert_allclose(rank_correlation(first, 10 * first + 3), 1)
     np.testing.assert_allclose(rank_correlation(first, -first), -1)

@@ -36,7 +36,7 @@ def test_a_row_for_each_sample_and_a_column_for_each_method():
     assert [figure.axes[i].get_ylabel() for i in (0, 3)] == ["class 4", "class 1"]
     np.testing.assert_allclose(drawn(figure.axes[0]), x[4])
     np.testing.assert_allclose(drawn(figure.axes[3]), x[1])
-    assert figure.get_suptitle() == "Both"
+    assert figure._suptitle.get_text() == "Both"
     assert len(explanations_plot({"one": explanation}, samples=2).axes) == 2 * 2 + 1
     assert len(explanations_plot({"one": explanation}, samples=99).axes) == 6 * 2 + 1
 

@@ -26,7 +26,7 @@ class ConformanceTable(SphinxDirective):
             cells = [nodes.entry("", nodes.paragraph("", "", nodes.literal(method, method)))]
             for name in CASES:
                 reason = REFUSED.get((method, name))
-                text = "works" if reason is None else f"error {reasons.index(reason) + 1}"
+                text = "yes" if reason is None else f"error {reasons.index(reason) + 1}"
                 cells.append(nodes.entry("", nodes.paragraph(text, text)))
             body.append(nodes.row("", *cells))
         group = nodes.tgroup(cols=len(header))

@@ -146,6 +146,7 @@ class DecisionFeatures(Method):
             indices = predicted(batch.inputs, batch.indices)
             given = [batch.baseline] if self._times_input else []
             values, gap = program(batch.inputs, indices, *given)
-            return Part(values, indices, gap, passes=(4 if self._times_input else 3) * len(batch.numbers))
+            passes = (3 if self._times_input else 2) * len(batch.numbers) + batch.passes_to_predict
+            return Part(values, indices, gap, passes=passes)
 
         return explain

@@ -88,7 +88,7 @@ class IntegratedGradients(Method):
                 sums, used = self._adapted(path, place, ends)
             values = [np.asarray(each) for each in path.folded(sums, batch.inputs, batch.baseline)]
             gap = ends[1] - ends[0] - np.asarray(total(values))
-            return Part(values, indices, gap, passes=float(2 * used.sum() + 3 * count))
+            return Part(values, indices, gap, passes=float(2 * (used.sum() + count) + batch.passes_to_predict))
 
         return explain
 

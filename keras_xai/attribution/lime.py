@@ -127,7 +127,7 @@ class LIME(Method):
                     found.append(explain_one([x[i] for x in batch.inputs], hidden, chosen, random_state(batch.seed, number)))
             values = [np.stack(arrays) for arrays in zip(*(each for each, _ in found), strict=True)]
             gap = np.array([gap for _, gap in found])
-            return Part(values, indices, gap, passes=(self._num_samples + 1) * len(found))
+            return Part(values, indices, gap, passes=self._num_samples * len(found) + batch.passes_to_predict)
 
         return explain
 

@@ -36,6 +36,11 @@ class Batch:
     numbers: np.ndarray
     seed: int
 
+    @property
+    def passes_to_predict(self) -> int:
+        """Forward passes that it takes to find the predicted classes, where a method does so apart: none where all are given."""
+        return len(self.numbers) if any((index < 0).any() for index in self.indices) else 0
+
 
 @final
 @dataclasses.dataclass(frozen=True, eq=False)

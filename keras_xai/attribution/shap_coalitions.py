@@ -67,7 +67,7 @@ class Coalitions(abc.ABC):
 
         def explain(batch):
             indices = [np.asarray(each) for each in predicted(batch.inputs, batch.indices)]
-            found, gaps, passes = [], [], 0
+            found, gaps, passes = [], [], batch.passes_to_predict
             for i, number in enumerate(batch.numbers):
                 parted = Parted.of([x[i] for x in batch.inputs], batch.baseline, self._parts([x[i] for x in batch.inputs]))
                 game = Game(hiding, parted, [each[[i]] for each in indices])
@@ -77,7 +77,7 @@ class Coalitions(abc.ABC):
                         values = self._values(game)
                 found.append(parted.shared(values))
                 gaps.append(game.all - game.none - values.sum())
-                passes += 1 + game.played * len(batch.baseline[0])
+                passes += game.played * len(batch.baseline[0])
             return Part([np.stack(each) for each in zip(*found, strict=True)], indices, np.array(gaps), passes)
 
         return explain

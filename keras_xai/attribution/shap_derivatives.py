@@ -206,7 +206,9 @@ class Deep:
                 add(totals, slope[self._pairs :] * (each[: self._pairs] - each[self._pairs :]))
         values = [each / background for each in sums]
         gap = differences / background - _totals(values)
-        return Part(self._entered.entries.folded(values), indices, gap, passes=count * (4 * background + 1))
+        return Part(
+            self._entered.entries.folded(values), indices, gap, passes=count * 4 * background + batch.passes_to_predict
+        )
 
 
 @final
@@ -270,7 +272,7 @@ class Gradient:
                 expected[known] = mean(others)
             differences.append(mean(points) - expected[known])
         values = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
-        passes = len(found) * (2 * self._num_samples + 3) + len(expected) * len(others[0])
+        passes = len(found) * (2 * self._num_samples + 2) + len(expected) * len(others[0]) + batch.passes_to_predict
         return Part(self._entered.entries.folded(values), indices, np.array(differences) - _totals(values), passes)
 
 

@@ -87,7 +87,8 @@ class SmoothGrad(Method):
                 np.full(self._num_samples, 1 / self._num_samples, self._scores.dtype), len(batch.numbers), self._batch_size
             )
             values = program(batch.inputs, indices, weights, batch.numbers, batch.seed)
-            return Part(values, indices, gap=None, passes=(2 * self._num_samples + 1) * len(batch.numbers))
+            passes = 2 * self._num_samples * len(batch.numbers) + batch.passes_to_predict
+            return Part(values, indices, gap=None, passes=passes)
 
         return explain
 

@@ -149,6 +149,18 @@ def test_smooth_grad_is_the_mean_over_noise(network, images):
     assert np.abs(found - found[0]).max() > 0, "each sample has noise of its own"
 
 
+def test_passes_are_counted(network, images):
+    """Each forward pass of the model, a gradient one more; finding the predicted class only where nobody has given one."""
+    for method, given in [
+        (Saliency(network), 2),
+        (IntegratedGradients(network, steps=5), 12),
+        (SmoothGrad(network, num_samples=4), 8),
+    ]:
+        assert method(images[:2], target=3).passes == given
+        apart = 0 if isinstance(method, Saliency) else 1
+        assert method(images[:2]).passes == given + apart
+
+
 def test_seeds_repeat_and_no_seed_does_not(network, images):
     smooth = SmoothGrad(network, num_samples=4, seed=5, batch_size=7)
     first = smooth(images).values

@@ -1,0 +1,93 @@
+"""How many gradients integrated gradients take to add up, by which rule, on a real network.
+
+    KERAS_XAI_DATA=... python benchmarks/attribution_steps.py --output docs/benchmarks/attribution_steps.md    # two minutes on two cores
+
+SqueezeNet 1.1 and six photographs; the gap is given as a part of the score's rise from the baseline, zero.
+"""
+
+import argparse
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
+
+import keras
+import numpy as np
+import photos
+import tensorflow as tf
+
+from keras_xai.attribution import IntegratedGradients
+
+NUM_IMAGES = 6
+STEPS = (32, 128)
+TOLERANCE = 1e-3
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measures, and shows the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=pathlib.Path, help="Markdown file to write the table to")
+    options = parser.parse_args(arguments)
+    model = photos.squeezenet()
+    images, labels = photos.photographs()
+    x, target = photos.prepared(images[:NUM_IMAGES]), labels[:NUM_IMAGES]
+    lines = [
+        "# Integrated gradients: steps and gap",
+        "",
+        f"The gap as a part of the score's rise, SqueezeNet 1.1 and {NUM_IMAGES} photographs.",
+        "",
+        "| rule | gradients | least | median | largest |",
+        "|---|---|---|---|---|",
+    ]
+
+    def add(name, gradients, gaps):
+        numbers = " | ".join(f"{number:.2%}" for number in (gaps.min(), np.median(gaps), gaps.max()))
+        lines.append(f"| {name} | {gradients:.0f} | {numbers} |")
+        print(lines[-1], flush=True)
+
+    slope, rise = along_the_path(model, x, target)
+    for steps in STEPS:
+        for name, places, weights in equal_steps(steps):
+            found = sum(weight * slope(place) for place, weight in zip(places, weights, strict=True))
+            add(name, len(places), np.abs(found / rise - 1))
+        add("Gauss and Legendre", steps, part(IntegratedGradients(model, steps=steps)(x, target)))
+    explanation = IntegratedGradients(model, tolerance=TOLERANCE)(x, target)
+    add(f"tolerance={TOLERANCE:g}", (explanation.passes - 2) / 2, part(explanation))
+    text = "\n".join([*lines, "", "Made by `python benchmarks/attribution_steps.py`.", ""])
+    if options.output:
+        options.output.write_text(text, encoding="utf-8")
+
+
+def equal_steps(steps):
+    """The rules of equal steps: name, places and weights."""
+    yield "middles of equal steps", (np.arange(steps) + 0.5) / steps, np.full(steps, 1 / steps)
+    ends = np.full(steps + 1, 1 / steps)
+    ends[[0, -1]] /= 2
+    yield "trapezoidal", np.arange(steps + 1) / steps, ends
+
+
+def along_the_path(model, x, target):
+    """The derivative of each score along the path from zero, as a function of the place on it, and the score's rise."""
+    scores = keras.Model(model.inputs, model.layers[-1].input)
+    point = tf.constant(x)
+
+    @tf.function
+    def slope(place):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            here = place * point
+            tape.watch(here)
+            score = tf.gather(scores(here, training=False), target, batch_dims=1)
+        return score, tf.reduce_sum(tape.gradient(score, here) * point, axis=(1, 2, 3))
+
+    first, last = (slope(tf.constant(end))[0].numpy() for end in (0.0, 1.0))
+    return (lambda place: slope(tf.constant(place, tf.float32))[1].numpy()), last - first
+
+
+def part(explanation):
+    """The gap as a part of the rise."""
+    rise = explanation.values.sum(axis=(1, 2, 3)) + explanation.gap
+    return np.abs(explanation.gap / rise)
+
+
+if __name__ == "__main__":
+    main()

@@ -23,8 +23,9 @@ class IntegratedGradients(Method):
     $$\phi_i = (x_i - b_i) \int_0^1 \frac{\partial f}{\partial x_i}\bigl(b + t (x - b)\bigr) \, dt$$
 
     The values of a sample add up to f(x) - f(b), but for the error of the sum that stands for the integral. That is `gap`.
-    The path is sampled at the nodes of Gauss and Legendre, whose gap in real networks is smaller than that of equal steps. With a `tolerance` the path is divided where the gap arises, until what is left of it is small enough: the score at the
-    ends of each part tells what its part of the integral has to be.
+    The path is sampled at the nodes of Gauss and Legendre, whose gap in real networks is smaller than that of equal steps. With a
+    `tolerance` the path is divided where the gap arises, until what is left of it is small enough: the score at the ends of each
+    part tells what its part of the integral has to be.
 
     `steps` forward and backward passes, and two or three forward passes; with a `tolerance` as many as that takes.
 

@@ -1,7 +1,7 @@
 """What attribution methods cost against the same work done bare, in turn in one process.
 
     export KERAS_XAI_DATA=... MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000
-    python benchmarks/attribution_speed.py --turns 7 --output docs/benchmarks/attribution_speed.md    # ten minutes on two cores
+    python benchmarks/attribution_speed.py --turns 5 --output docs/benchmarks/attribution_speed.md    # three minutes on two cores
 
 The small CNN explains 64 images of 28 x 28, SqueezeNet one or more photographs of 227 x 227; the classes are given, so that nobody
 has to find them. Programs are compiled before the clock starts. Each ratio is the median of those of each turn.
@@ -176,9 +176,9 @@ def main(arguments: list[str] | None = None) -> None:
         "",
         "Milliseconds of a method, of the same work done another way, and the median of their ratios in turn. Gradient methods are "
         "compared with as many compiled gradients of the same batch, taken by a bare `tf.GradientTape`: 64 images for the small CNN, 8 for "
-        "SqueezeNet. Occlusion and Score-CAM explain one image and are compared with one forward pass for each mask. The machine had "
-        "other work at the same time, so that ratios near 1 are uncertain by a tenth or two; the C library was told to keep memory "
-        "that has been freed.",
+        "SqueezeNet. Occlusion and Score-CAM explain one image and are compared with one forward pass for each mask. What the "
+        "checks of arguments and results cost, about a millisecond, shows where a gradient takes 5. The C library was told to keep "
+        "memory that has been freed.",
         "",
         "| network | method | ours, ms | other, ms | ratio |",
         "|---|---|---|---|---|",

@@ -124,7 +124,7 @@ def parse(arguments):
 
 @functools.cache
 def photograph_data():
-    """Photographs as the network takes them; `None`, which stands for the predicted class of each."""
+    """Photographs as the network takes them."""
     return photos.prepared(photos.photographs()[0])
 
 

@@ -6,7 +6,6 @@ from keras import layers, ops
 
 from keras_xai.attribution.maps import explained_outputs, maps_before
 from keras_xai.attribution.method import Method, Part
-from keras_xai.graph.gradient import record
 from keras_xai.kinds import kind_of
 
 _POOLING = (layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D)
@@ -60,20 +59,13 @@ class CAM(Method):
 
         def activation(inputs, indices):
             values = scores.run(inputs, until=pooling.outputs)
-            pooled = values[pooling.outputs[0]]
-            chosen: list = []
-
-            def score(averages):
-                found = scores.run(inputs, known=values | {pooling.outputs[0]: averages[0]})
-                value, chosen[:] = target.choose(scores.outputs(found), indices)
-                return [value]
-
+            averages = {identifier: values[identifier] for identifier in pooling.outputs}
             # What follows the pooling is affine, so that its derivative is its weights.
-            recording = record(score, [pooled])
-            (weights,) = recording.pull([ops.ones_like(recording.outputs[0])])
+            found = scores.derivative(averages, inputs, indices, target, known=values)
+            (weights,) = found.gradients
             features = maps.channels_last(values[maps.identifier])
             weights = ops.reshape(weights, (-1, *[1] * (len(features.shape) - 2), features.shape[-1]))
-            return maps.values(ops.relu(ops.sum(weights * features, axis=-1)), inputs), chosen
+            return maps.values(ops.relu(ops.sum(weights * features, axis=-1)), inputs), found.indices
 
         program = scores.program(target, activation)
 

@@ -7,7 +7,6 @@ from keras import ops
 
 from keras_xai.attribution.maps import LayerMethod
 from keras_xai.attribution.method import Batch, Part
-from keras_xai.graph.gradient import record
 
 
 @final
@@ -123,20 +122,10 @@ def _weighted(scores, maps, target, weigh) -> Callable[[Batch], Part]:
 
     def activation(inputs, indices):
         values = scores.run(inputs, until=[maps.identifier])
-        chosen: list = []
-
-        def score(features):
-            found = scores.run(inputs, known=values | {maps.identifier: features[0]})
-            value, chosen[:] = target.choose(scores.outputs(found), indices)
-            return [value]
-
-        # Only what follows the layer is recorded, so that the backward pass ends there.
-        recording = record(score, [values[maps.identifier]])
-        (gradients,) = recording.pull([ops.ones_like(recording.outputs[0])])
-        features = maps.channels_last(values[maps.identifier])
-        gradients = ops.zeros_like(features) if gradients is None else maps.channels_last(gradients)
+        found = scores.derivative({maps.identifier: values[maps.identifier]}, inputs, indices, target, known=values)
+        features, gradients = (maps.channels_last(each) for each in (values[maps.identifier], *found.gradients))
         heat = ops.relu(ops.sum(weigh(features, gradients) * features, axis=-1))
-        return maps.values(heat, inputs), chosen
+        return maps.values(heat, inputs), found.indices
 
     program = scores.program(target, activation)
 

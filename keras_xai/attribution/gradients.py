@@ -1,6 +1,5 @@
 """Derivatives of scores by what a model is fed with, or by the vectors that its tokens become."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
@@ -8,24 +7,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_xai.attribution.scores import Scores
-from keras_xai.graph.gradient import folded, record
+from keras_xai.attribution.scores import Derivative, Scores
+from keras_xai.graph.gradient import folded
 from keras_xai.graph.target import Target
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Derivative:
-    """The explained scores of a batch, and their derivatives.
-
-    Attributes:
-        score: Tensor `(n,)`.
-        indices: The classes that are explained.
-        gradients: A tensor for each entry of the model, of the entry's shape.
-    """
-
-    score: Any
-    indices: list
-    gradients: list
 
 
 @final
@@ -89,18 +73,39 @@ class Entries:
 
     def derivative(self, points: Sequence, inputs: Sequence, indices: Sequence, target: Target) -> Derivative:
         """The explained scores at points, and their derivatives by them; arguments as for `score`."""
-        chosen: list = []
+        return self._scores.derivative(dict(zip(self.identifiers, points, strict=True)), inputs, indices, target)
 
-        def score(points):
-            value, chosen[:] = self.score(points, inputs, indices, target)
-            return [value]
+    def weighted_sum(
+        self, points: Callable[[Any], list], weights: Any, inputs: Sequence, indices: Sequence, target: Target
+    ) -> list:
+        """The sum of gradients at many points of each sample, several points of each in the model at a time.
 
-        recording = record(score, points)
-        (value,) = recording.outputs
-        gradients = recording.pull([ops.ones_like(value)])
-        return Derivative(
-            value, chosen, [ops.zeros_like(x) if g is None else g for g, x in zip(gradients, points, strict=True)]
-        )
+        Args:
+            points: Maps the numbers `(per,)` of points to tensors `(per, n, ...)`, one for each entry.
+            weights: Tensor `(steps, per)`: the weight of each point, `per` of them at a time.
+            inputs: The samples.
+            indices: The classes.
+            target: What is explained.
+
+        Returns:
+            A tensor `(n, ...)` for each entry.
+        """
+        like = self.points(inputs)
+        steps, per = ops.shape(weights)[0], ops.shape(weights)[1]
+        repeated = [ops.tile(x, (per, *[1] * (len(x.shape) - 1))) for x in inputs]
+        classes = [ops.tile(index, (per,)) for index in indices]
+
+        def add(step, sums):
+            found = points(step * per + ops.arange(per, dtype="int32"))
+            flat = [ops.reshape(each, (-1, *ops.shape(entry)[1:])) for each, entry in zip(found, like, strict=True)]
+            gradients = self.derivative(flat, repeated, classes, target).gradients
+            apart = [ops.reshape(g, ops.shape(each)) for g, each in zip(gradients, found, strict=True)]
+            return [
+                so_far + ops.tensordot(ops.cast(weights[step], each.dtype), each, axes=1)
+                for so_far, each in zip(sums, apart, strict=True)
+            ]
+
+        return folded(add, steps, [ops.zeros_like(entry) for entry in like])
 
     def folded(self, values: Sequence) -> list:
         """Values at the entries as values of the inputs: what falls on a token's vector is added up."""
@@ -119,37 +124,8 @@ def total(values: Sequence) -> Any:
     return sum(ops.sum(each, axis=tuple(range(1, len(each.shape)))) for each in values)
 
 
-def weighted_sum(
-    derivative: Callable[[list, Any], Derivative], points: Callable[[Any], list], weights: Any, like: Sequence
-) -> list:
-    """The sum of gradients at many points of each sample, several points of each in the model at a time.
-
-    Args:
-        derivative: Maps points `(per * n, ...)`, one tensor for each entry, and `per` to their derivatives.
-        points: Maps the numbers `(per,)` of points to tensors `(per, n, ...)`, one for each entry.
-        weights: Tensor `(steps, per)`: the weight of each point, `per` of them at a time.
-        like: The entries, tensors `(n, ...)`.
-
-    Returns:
-        A tensor `(n, ...)` for each entry.
-    """
-    steps, per = ops.shape(weights)[0], ops.shape(weights)[1]
-
-    def add(step, sums):
-        found = points(step * per + ops.arange(per, dtype="int32"))
-        flat = [ops.reshape(each, (-1, *ops.shape(entry)[1:])) for each, entry in zip(found, like, strict=True)]
-        gradients = derivative(flat, per).gradients
-        apart = [ops.reshape(g, ops.shape(each)) for g, each in zip(gradients, found, strict=True)]
-        return [
-            so_far + ops.tensordot(ops.cast(weights[step], each.dtype), each, axes=1)
-            for so_far, each in zip(sums, apart, strict=True)
-        ]
-
-    return folded(add, steps, [ops.zeros_like(entry) for entry in like])
-
-
 def in_steps(weights: np.ndarray, num_samples: int, batch_size: int) -> np.ndarray:
-    """Weights of points `(points,)` as `weighted_sum` takes them, so that no more than `batch_size` rows are in the model."""
+    """Weights of points `(points,)` as `Entries.weighted_sum` takes them, so that no more than `batch_size` rows are in the model."""
     per = max(1, batch_size // num_samples)
     steps = -(-len(weights) // per)
     per = -(-len(weights) // steps)  # no more than needed, so that hardly any point is there for nothing

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.gradients import Entries, in_steps, total, weighted_sum
+from keras_xai.attribution.gradients import Entries, in_steps, total
 from keras_xai.attribution.method import Method, Part
 from keras_xai.graph.inputs import check_count, rows
 
@@ -168,11 +168,7 @@ class _Path:
             def points(places):
                 return between(inputs, baseline, panels[:, 0] + ops.take(nodes, places)[:, None] * widths)
 
-            def derivative(flat, per):
-                repeated = [ops.tile(x, (per, *[1] * (len(x.shape) - 1))) for x in inputs]
-                return entries.derivative(flat, repeated, [ops.tile(index, (per,)) for index in indices], target)
-
-            means = weighted_sum(derivative, points, weights, entries.points(inputs))
+            means = entries.weighted_sum(points, weights, inputs, indices, target)
             return [ops.reshape(widths, (-1, *[1] * (len(mean.shape) - 1))) * mean for mean in means]
 
         def products(sums, inputs, baseline):

@@ -9,6 +9,7 @@ from keras import layers, ops
 
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.scores import Scores
+from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
 from keras_xai.kinds import Shape, kind_of
@@ -87,7 +88,7 @@ class LayerMethod(Method):
         if self._layer is None:
             return last_maps(self._scores, target)
         outputs = explained_outputs(self._scores.graph, target)
-        if all(self._layer.identifier not in (*step.inputs, *outputs) for step in _leading_to(self._scores.graph, outputs)):
+        if all(self._layer.identifier not in (*step.inputs, *outputs) for step in leading_to(self._scores.graph, outputs)):
             raise ValueError(
                 f"Expected `layer` to be one that the explained score depends on. Received: layer={self._layer.path!r}, whose "
                 "output goes elsewhere."
@@ -135,7 +136,7 @@ def last_maps(scores: Scores, target: Target) -> Maps:
     graph = scores.graph
     outputs = explained_outputs(graph, target)
     candidates = _candidates(graph, outputs)
-    followed = {each for step in _leading_to(graph, candidates) for each in step.inputs}
+    followed = {each for step in leading_to(graph, candidates) for each in step.inputs}
     ends = {_before_pooling(identifier, candidates) for identifier in candidates.keys() - followed}
     if not ends:
         raise ValueError(
@@ -245,7 +246,7 @@ def _candidates(graph, outputs):
     """The tensors on the way to `outputs` that are maps of features, and the step that each comes from."""
     origins, found = _origins(graph), {}
     learned: set[int] = set()
-    for step in _leading_to(graph, outputs):
+    for step in leading_to(graph, outputs):
         # An input that is only moved about or rescaled is no feature.
         if not (_moves(step) or kind_of(step).elementwise(step)) or learned & set(step.inputs):
             learned.update(step.outputs)
@@ -273,13 +274,3 @@ def _layer(graph, path):
     """Path of the layer that a step is, or whose fused activation."""
     whole = path.rpartition(".")[0]
     return whole if any(step.path == whole for step in graph.steps) else path
-
-
-def _leading_to(graph, outputs):
-    """The steps that lead to tensors, in order."""
-    wanted, found = set(outputs), []
-    for step in reversed(graph.steps):
-        if wanted & set(step.outputs):
-            wanted.update(step.inputs)
-            found.append(step)
-    return found[::-1]

@@ -1,5 +1,6 @@
 """The scores of a model as functions that can be run, resumed at a layer, and differentiated."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
@@ -7,13 +8,29 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.gradient import compiled
+from keras_xai.graph.gradient import compiled, record
 from keras_xai.graph.inputs import rows
+from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target, strip_probabilities
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import arithmetic, in_dtype, widest_dtype
 from keras_xai.kinds import expand
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Derivative:
+    """The explained scores of a batch, and their derivatives.
+
+    Attributes:
+        score: Tensor `(n,)`.
+        indices: The classes that are explained.
+        gradients: For each tensor that the scores are differentiated by, one of its shape.
+    """
+
+    score: Any
+    indices: list
+    gradients: list
 
 
 @final
@@ -93,7 +110,7 @@ class Scores:
         """
         values = dict(zip(self.graph.inputs, inputs, strict=True)) | dict(known or {})
         with arithmetic(self.dtype):
-            for step in _needed(self.graph.steps, until or self.graph.outputs, values):
+            for step in leading_to(self.graph, until or self.graph.outputs, values):
                 found = step(*(values[identifier] for identifier in step.inputs))
                 values.update((each, value) for each, value in zip(step.outputs, found, strict=True) if each not in values)
         return values
@@ -101,6 +118,39 @@ class Scores:
     def outputs(self, values: Mapping[int, Any]) -> list:
         """The scores among the tensors of a forward pass, one tensor for each output of the model."""
         return [values[identifier] for identifier in self.graph.outputs]
+
+    def derivative(
+        self,
+        points: Mapping[int, Any],
+        inputs: Sequence,
+        indices: Sequence,
+        target: Target,
+        known: Mapping[int, Any] | None = None,
+    ) -> Derivative:
+        """The explained scores and their derivatives by tensors of the forward pass, zero by those that they do not depend on.
+
+        Only what follows these tensors is recorded, so that the backward pass ends there.
+
+        Args:
+            points: The tensors by identifier.
+            inputs: One tensor for each input of the model.
+            indices: The classes.
+            target: What is explained.
+            known: Tensors by identifier that are not computed again.
+        """
+        chosen: list = []
+
+        def score(tensors):
+            values = self.run(inputs, known={**(known or {}), **dict(zip(points, tensors, strict=True))})
+            value, chosen[:] = target.choose(self.outputs(values), indices)
+            return [value]
+
+        recording = record(score, list(points.values()))
+        (value,) = recording.outputs
+        gradients = recording.pull([ops.ones_like(value)])
+        return Derivative(
+            value, chosen, [ops.zeros_like(x) if g is None else g for g, x in zip(gradients, points.values(), strict=True)]
+        )
 
     def program(self, target: Target, function: Callable, *more: Any) -> Callable:
         """Compiles a function of a batch: of its inputs, its classes, and more.
@@ -150,14 +200,3 @@ class Scores:
             return [ops.convert_to_numpy(index) for index in program(list(inputs), list(indices))]
 
         return fill_in
-
-
-def _needed(steps, wanted, known):
-    """The steps that lead from what is known to what is wanted."""
-    missing = set(wanted) - set(known)
-    needed = []
-    for step in reversed(steps):
-        if missing & set(step.outputs):
-            missing |= set(step.inputs) - set(known)
-            needed.append(step)
-    return reversed(needed)

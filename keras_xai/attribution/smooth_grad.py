@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.gradients import Entries, in_steps, weighted_sum
+from keras_xai.attribution.gradients import Entries, in_steps
 from keras_xai.attribution.method import Method, Part
 from keras_xai.graph.inputs import check_count
 from keras_xai.graph.noise import normal
@@ -71,11 +71,7 @@ class SmoothGrad(Method):
                 draws = [normal(x, places, numbers, seed + i) for i, x in enumerate(points)]
                 return [x + spread * draw for x, spread, draw in zip(points, spreads, draws, strict=True)]
 
-            def derivative(flat, per):
-                repeated = [ops.tile(x, (per, *[1] * (len(x.shape) - 1))) for x in inputs]
-                return entries.derivative(flat, repeated, [ops.tile(index, (per,)) for index in indices], target)
-
-            return entries.magnitudes(weighted_sum(derivative, noisy, weights, points))
+            return entries.magnitudes(entries.weighted_sum(noisy, weights, inputs, indices, target))
 
         arguments = (((None, None), self._scores.dtype), ((None,), "int32"), ((), "int32"))
         program = self._scores.program(target, mean, *arguments)

@@ -1,7 +1,7 @@
 """Parts of graphs."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 
@@ -25,7 +25,7 @@ def split(graph: Graph, path: str) -> tuple[Graph, Graph]:
     step = graph.find(path)
     if len(step.outputs) != 1:
         raise ValueError(f"Expected a layer that has one output. Received: '{path}', which has {len(step.outputs)}.")
-    around = [other.path for other in _needed(graph, graph.outputs, step.outputs) if set(other.inputs) & set(graph.inputs)]
+    around = [other.path for other in leading_to(graph, graph.outputs, step.outputs) if set(other.inputs) & set(graph.inputs)]
     if around or set(graph.outputs) & set(graph.inputs):
         raise ValueError(
             f"Expected a layer through which all of the model's output passes. Received: '{path}', beside which the output also "
@@ -37,7 +37,7 @@ def split(graph: Graph, path: str) -> tuple[Graph, Graph]:
         inputs=step.outputs,
         input_specs=step.output_specs,
         input_structure=step.output_specs[0],
-        steps=_needed(graph, graph.outputs, step.outputs),
+        steps=leading_to(graph, graph.outputs, step.outputs),
     )
     return before, after
 
@@ -73,7 +73,7 @@ def up_to(graph: Graph, outputs: Sequence[int], specs: Sequence[keras.KerasTenso
         output_specs=tuple(specs),
         output_names=tuple(names),
         output_structure=list(specs),
-        steps=_needed(graph, outputs, graph.inputs),
+        steps=leading_to(graph, outputs, graph.inputs),
     )
 
 
@@ -106,12 +106,19 @@ def run(graph: Graph, inputs: Sequence) -> list:
     return [values[i] for i in graph.outputs]
 
 
-def _needed(graph, outputs, known):
-    """The steps that lead from the tensors `known`, or the graph's inputs, to `outputs`."""
-    wanted = set(outputs) - set(known)
+def leading_to(graph: Graph, outputs: Iterable[int], known: Iterable[int] = ()) -> tuple[Step, ...]:
+    """The steps that lead to tensors, in order.
+
+    Args:
+        graph: The graph.
+        outputs: Identifiers of the tensors.
+        known: Identifiers of tensors that need not be computed, besides the graph's inputs.
+    """
+    known = set(known)
+    wanted = set(outputs) - known
     steps = []
     for step in reversed(graph.steps):
         if wanted & set(step.outputs):
-            wanted |= set(step.inputs) - set(known)
+            wanted |= set(step.inputs) - known
             steps.append(step)
     return tuple(reversed(steps))

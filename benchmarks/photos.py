@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 # What SqueezeNet subtracts from blue, green and red.
-_MEANS = np.array([104, 117, 123], "float32")
+MEANS = np.array([104, 117, 123], "float32")
 
 
 def folder() -> pathlib.Path:
@@ -46,9 +46,9 @@ def objects() -> tuple[np.ndarray, np.ndarray, list[list[int]]]:
 
 def prepared(images: np.ndarray) -> np.ndarray:
     """Photographs as SqueezeNet takes them: blue, green and red, without their means."""
-    return images[..., ::-1] - _MEANS
+    return images[..., ::-1] - MEANS
 
 
 def shown(x: np.ndarray) -> np.ndarray:
     """The opposite of `prepared`, from 0 to 1, to be drawn."""
-    return np.clip((x + _MEANS)[..., ::-1] / 255, 0, 1)
+    return np.clip((x + MEANS)[..., ::-1] / 255, 0, 1)

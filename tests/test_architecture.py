@@ -24,6 +24,7 @@ ORDER = [
     "attribution",
     "features",
     "metrics",
+    "diagnosis",
     "pretraining",
     "callbacks",
     "models",

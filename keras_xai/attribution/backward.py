@@ -51,7 +51,7 @@ class Backward:
     def __init__(self, scores: Scores, method: str):
         self._scores = scores
         self.entries = Entries(scores, method)
-        self.steps = tuple(_between(scores.graph.steps, self.entries.identifiers))
+        self.steps = between(scores.graph.steps, self.entries.identifiers)
 
     def pass_back(
         self,
@@ -102,9 +102,14 @@ class Backward:
         return Messages(recording.outputs[0], chosen, back)
 
 
-def _between(steps, entries):
-    """The steps through which the outputs depend on the entries."""
-    reached = set(entries)
+def between(steps: Iterable[Step], entries: Iterable[int]) -> tuple[Step, ...]:
+    """The steps through which real numbers depend on tensors, in order.
+
+    Args:
+        steps: What is looked through, in the order of a graph.
+        entries: Identifiers of the tensors.
+    """
+    reached, found = set(entries), []
     for step in steps:
         real = [
             identifier
@@ -113,7 +118,8 @@ def _between(steps, entries):
         ]
         if real and not reached.isdisjoint(step.inputs):
             reached.update(real)
-            yield step
+            found.append(step)
+    return tuple(found)
 
 
 def indivisible(step: Step) -> str | None:

@@ -1,13 +1,13 @@
 """What an attribution method returns."""
 
 import dataclasses
-import json
 import pathlib
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from keras import tree
+
+from keras_xai.graph import archive
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,23 +71,7 @@ class Explanation:
         Args:
             path: Of the file; `.npz` is added where it is missing, as `numpy.savez` does.
         """
-        arrays: dict[str, np.ndarray] = {}
-
-        def stored(value):
-            if callable(value):
-                return {"text": getattr(value, "__name__", repr(value))}
-            if value is None or isinstance(value, (str, float, int)):
-                return {"plain": value}
-            if isinstance(value, Mapping):
-                return {"dict": {str(key): stored(each) for key, each in value.items()}}
-            if isinstance(value, (list, tuple)):
-                return {"tuple" if isinstance(value, tuple) else "list": [stored(each) for each in value]}
-            name = f"array_{len(arrays)}"
-            arrays[name] = np.asarray(value)
-            return {"array": name}
-
-        header = {field.name: stored(getattr(self, field.name)) for field in dataclasses.fields(self)}
-        np.savez_compressed(path, header=np.array(json.dumps(header)), allow_pickle=False, **arrays)
+        archive.write(path, {field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     @classmethod
     def load(cls, path: str | pathlib.Path) -> "Explanation":
@@ -99,21 +83,4 @@ class Explanation:
         Raises:
             ValueError: If the file is not one that `save` has written.
         """
-        with np.load(path, allow_pickle=False) as file:
-            if "header" not in file:
-                raise ValueError(
-                    f"Expected a file written by `Explanation.save`. Received: '{path}', which holds {file.files}."
-                )
-
-            def restored(stored):
-                ((kind, value),) = stored.items()
-                if kind == "array":
-                    return file[value]
-                if kind == "dict":
-                    return {key: restored(each) for key, each in value.items()}
-                if kind in ("list", "tuple"):
-                    return (tuple if kind == "tuple" else list)(restored(each) for each in value)
-                return value
-
-            header = json.loads(str(file["header"]))
-            return cls(**{name: restored(stored) for name, stored in header.items()})
+        return cls(**archive.read(path, "Explanation.save"))

@@ -1,6 +1,7 @@
 """Gradients that are rectified on their way back: guided backpropagation and the deconvolutional network."""
 
 import abc
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, final
 
 import keras
@@ -12,10 +13,7 @@ from keras_xai.graph.steps import Step
 from keras_xai.kinds import Gate, kind_of
 from keras_xai.relevance.call import Call
 
-_ADVICE = (
-    "It is defined for networks of rectifiers, poolings and layers that are affine. Use a method that asks nothing of the layers, "
-    "such as SmoothGrad or IntegratedGradients."
-)
+_INSTEAD = "Use a method that asks nothing of the layers, such as SmoothGrad or IntegratedGradients."
 
 
 class Rectified(Method):
@@ -36,8 +34,8 @@ class Rectified(Method):
     def __init__(self, model: keras.Model, *, batch_size: int = 32, verbose: Any = 0):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._back = Backward(self._scores, self.label)
-        refuse(self.label, ((step, _refusal(step)) for step in self._back.steps), _ADVICE)
-        if not any(_is_rectifier(step) for step in self._back.steps):
+        refuse_unrectified(self.label, self._back.steps, _INSTEAD)
+        if not any(is_rectifier(step) for step in self._back.steps):
             raise ValueError(
                 f"{self.label} changes the gradient at rectifiers, such as ReLU, LeakyReLU or relu6. Received: the model "
                 f"'{model.name}', which has none before its scores, so that the values would be the plain gradient. Use Saliency."
@@ -48,10 +46,7 @@ class Rectified(Method):
         """The message that a rectifier passes on."""
 
     def _pull(self, call, messages):
-        if not _is_rectifier(call.step):
-            return call.pull(messages)
-        (message,) = messages
-        return [self._rectified(call, message)]
+        return pull_rectified(call, messages, self._rectified)
 
     def _prepare(self, target):
         def values(inputs, indices):
@@ -151,14 +146,43 @@ class Deconvnet(Rectified):
         return ops.relu(message)
 
 
+def pull_rectified(call: Call, messages: Sequence, rectified: Callable[[Call, Any], Any]) -> list:
+    """Messages for the inputs of a call: by the transpose of what it does, but at a rectifier by a rule.
+
+    Args:
+        call: The call.
+        messages: Those of its outputs.
+        rectified: Maps a call of a rectifier and the message of its output to the one of its input.
+    """
+    if not is_rectifier(call.step):
+        return call.pull(messages)
+    (message,) = messages
+    return [rectified(call, message)]
+
+
+def refuse_unrectified(method: str, steps: Iterable[Step], instead: str) -> None:
+    """Raises an error if there are activations that are no rectifiers, or layers that are not piecewise linear.
+
+    Args:
+        method: Name of the method.
+        steps: Those that messages pass through.
+        instead: What else can be done.
+
+    Raises:
+        UnsupportedLayerError: If there are any; names each of them.
+    """
+    advice = f"It is defined for networks of rectifiers, poolings and layers that are affine. {instead}"
+    refuse(method, ((step, _refusal(step)) for step in steps), advice)
+
+
 def _refusal(step: Step) -> str | None:
     kind = kind_of(step)
-    if isinstance(kind, Gate) and not _is_rectifier(step):
+    if isinstance(kind, Gate) and not is_rectifier(step):
         return "it is an activation, and no rectifier"
     return kind.refusal(step) or indivisible(step)
 
 
-def _is_rectifier(step: Step) -> bool:
+def is_rectifier(step: Step) -> bool:
     """Whether a step passes what exceeds a threshold of at least zero, and nothing or less of what does not."""
     kind = kind_of(step)
     if not isinstance(kind, Gate) or kind.refusal(step):

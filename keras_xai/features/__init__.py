@@ -7,8 +7,11 @@ from keras_xai.features.embedding import EmbeddingMap, tsne_map
 from keras_xai.features.extreme_examples import Examples, ExtremeExamples, extreme_examples
 from keras_xai.features.maximize import Maximized, maximize
 from keras_xai.features.receptive_field import receptive_field
+from keras_xai.features.reconstruct import Reconstructions, reconstruct
+from keras_xai.features.tsne import TSNE
 
 __all__ = [
+    "TSNE",
     "Ascent",
     "Dream",
     "Dreamed",
@@ -16,10 +19,12 @@ __all__ = [
     "Examples",
     "ExtremeExamples",
     "Maximized",
+    "Reconstructions",
     "activations",
     "deep_dream",
     "extreme_examples",
     "maximize",
     "receptive_field",
+    "reconstruct",
     "tsne_map",
 ]

@@ -7,15 +7,13 @@ import keras
 import numpy as np
 
 from keras_xai.features.activations import activations
-from keras_xai.features.ascent import check_number
+from keras_xai.features.tsne import TSNE, principal_components
 from keras_xai.graph.inputs import check_verbose
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDE = 50
-# Fewer points than this are slower in several threads: these wait for each other at each step, much longer where other processes run.
-_MANY = 2000
 
 
 @final
@@ -65,7 +63,7 @@ def tsne_map(
     """Maps samples to the plane so that those whose activations in a layer are alike are neighbors, by t-SNE.
 
     The activations of a sample are one vector, maps are flattened. Where it has more than 50 entries, t-SNE works on its first 50
-    principal components, as in the source. t-SNE and the components are those of scikit-learn.
+    principal components, as in the source. t-SNE is that of openTSNE, the components are scikit-learn's.
 
     One forward pass over the samples; all activations of the layer are in memory.
 
@@ -78,7 +76,7 @@ def tsne_map(
         x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a
             model of several inputs, or a dataset of batches `x` or `(x, y, ...)`.
         layer: Path of a layer, such as `"backbone/conv5"`. Its output with the activation that is part of it.
-        perplexity: About how many neighbors of each sample are to be kept; less than the number of samples.
+        perplexity: About how many neighbors of each sample are to be kept; less than a third of the number of samples.
         seed: Repeats a map exactly; another one for each call by default.
         batch_size: Samples in a batch; a dataset keeps its own batches.
         verbose: 0 for silence, 1 or `"auto"` for a progress bar over batches, 2 for one line.
@@ -88,8 +86,8 @@ def tsne_map(
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If the model has no such layer, the samples do not fit it or contain NaN, there are no more of them than
-            `perplexity`, or activations are NaN or infinite.
+        ValueError: If the model has no such layer, the samples do not fit it or contain NaN, there are not more of
+            them than three times `perplexity`, or activations are NaN or infinite.
 
     Example:
 
@@ -100,12 +98,8 @@ def tsne_map(
     >>> tsne_map(model, x, layer="hidden", perplexity=5, seed=0).points.shape
     (40, 2)
     """
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
-
     check_verbose(verbose)
-    check_number("perplexity", perplexity, 1)
+    tsne = TSNE(perplexity=perplexity)
     if not isinstance(layer, str):
         raise ValueError(f"Expected `layer` to be the path of one layer. Received: layer={layer!r}")
     found = activations(model, x, [layer], batch_size=batch_size, verbose=verbose)[layer]
@@ -119,19 +113,8 @@ def tsne_map(
         raise ValueError(
             f"Expected samples that differ in '{layer}'. Received: {len(vectors)} whose activations are all the same."
         )
-    if not perplexity < len(vectors):
-        raise ValueError(
-            f"Expected `perplexity` to be less than the number of samples. Received: perplexity={perplexity!r} and {len(vectors)} "
-            "samples."
-        )
-    # Not `None`, by which scikit-learn would take from NumPy's global generator.
+    tsne.check(len(vectors))
     state = int(np.random.default_rng(seed).integers(2**31))
-    explained = 1.0
-    if vectors.shape[1] > _WIDE and len(vectors) > _WIDE:
-        components = PCA(_WIDE, random_state=state).fit(vectors)
-        vectors, explained = components.transform(vectors), float(components.explained_variance_ratio_.sum())
-    start = "pca" if vectors.shape[1] > 1 else "random"  # one unit has no second component
-    tsne = TSNE(perplexity=perplexity, init=start, learning_rate="auto", random_state=state)
-    with threadpool_limits(1 if len(vectors) < _MANY else None):
-        points = tsne.fit_transform(vectors)
-    return EmbeddingMap(points, layer, float(perplexity), explained, float(tsne.kl_divergence_))
+    vectors, explained = principal_components(vectors, _WIDE, state)
+    embedding = tsne.embed(vectors, state)
+    return EmbeddingMap(embedding.points, layer, float(perplexity), explained, embedding.divergence)

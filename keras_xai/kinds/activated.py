@@ -24,14 +24,14 @@ def activated(graph: Graph, step: Step) -> Step:
             break
         (following,) = consumers
         normalizes = isinstance(following.operation, layers.BatchNormalization)
-        if _has_kernels(following) or not (normalizes or _bends(following)):
+        if has_kernels(following) or not (normalizes or _bends(following)):
             break
         step = following
     return step
 
 
-def _has_kernels(step):
-    """Whether a step multiplies its input by weights."""
+def has_kernels(step: Step) -> bool:
+    """Whether a step multiplies its input by weights, as convolutions and dense layers do, alone or wrapped."""
     return any(kind_of(part).kernels(part) for part in expand(alone(step)).steps)
 
 

@@ -2,6 +2,7 @@
 
 from keras_xai.report.activations import activations_plot
 from keras_xai.report.comparison import comparison_plot
+from keras_xai.report.diagnosis import depth_plot, layers_plot
 from keras_xai.report.embedding import embedding_plot
 from keras_xai.report.examples import examples_plot
 from keras_xai.report.explanations import explanations_plot
@@ -15,6 +16,7 @@ from keras_xai.report.page import Page, Panel
 from keras_xai.report.partition import gradients_plot, line_plot, plane_plot
 from keras_xai.report.plots import histogram, picture
 from keras_xai.report.rbm import filters_plot, reconstructions_plot
+from keras_xai.report.reconstructions import deconvnet_plot
 from keras_xai.report.regions import parallel_coordinates
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "color_bar",
     "comparison_plot",
     "decision_plot",
+    "deconvnet_plot",
+    "depth_plot",
     "dream_plot",
     "embedding_plot",
     "examples_plot",
@@ -35,6 +39,7 @@ __all__ = [
     "groups_plot",
     "heatmap",
     "histogram",
+    "layers_plot",
     "line_plot",
     "maps_plot",
     "maximized_plot",

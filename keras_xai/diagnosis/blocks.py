@@ -1,0 +1,173 @@
+"""Where in a network to look: the ends of its blocks, and how deep a layer is."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import keras
+
+from keras_xai.graph.split import leading_to
+from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.target import strip_probabilities
+from keras_xai.graph.trace import trace
+from keras_xai.kinds import expand, kind_of
+from keras_xai.kinds.activated import has_kernels
+
+# More than this are too many to look at side by side.
+_MOST = 12
+_FEWEST = 4
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Block:
+    """A stretch of a network that begins with a layer with weights and ends before the next one.
+
+    Attributes:
+        path: Of the last layer of it that does more than move entries.
+        scale: How often the network has changed its resolution before.
+        is_dense: Whether it has no maps.
+    """
+
+    path: str
+    scale: int
+    is_dense: bool
+
+
+def block_ends(model: keras.Model) -> list[str]:
+    """The hidden layers that one would look at: each convolutional block's and each dense layer's output.
+
+    A block ends where all that the network computes passes through one tensor, just before the next layer with weights: after the
+    activation function, pooling or merging that follows a convolution, and after the branches of a residual or inception block
+    have come together. What comes after the last layer with weights are scores, not a hidden layer, unless it is a map.
+
+    Where there are more than twelve of them, as in VGG19, those are left that are the last of their resolution, and all dense
+    layers; where resolution never changes, as in a transformer, twelve that are evenly spaced.
+
+    Args:
+        model: A built Sequential or functional model; models nested in it are looked into.
+
+    Returns:
+        Paths of layers, in order.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If it is subclassed, so that its layers cannot be found, or has no hidden layer.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_xai.diagnosis import block_ends
+    >>> model = keras.Sequential([
+    ...     keras.Input((8, 8, 1)),
+    ...     keras.layers.Conv2D(4, 3, name="conv1"), keras.layers.BatchNormalization(), keras.layers.ReLU(name="relu1"),
+    ...     keras.layers.Conv2D(4, 3, activation="relu", name="conv2"), keras.layers.MaxPooling2D(name="pooling"),
+    ...     keras.layers.Flatten(), keras.layers.Dense(8, activation="relu", name="hidden"), keras.layers.Dropout(0.5),
+    ...     keras.layers.Dense(10, activation="softmax"),
+    ... ])
+    >>> block_ends(model)
+    ['relu1', 'pooling', 'hidden']
+    """
+    graph = trace(model)
+    blocks = list(_blocks(graph))
+    if blocks and _computes_scores(graph, blocks[-1]):
+        del blocks[-1]
+    if not blocks:
+        raise ValueError(
+            f"Expected a model with hidden layers. Received: '{model.name}', in which none but the last layer has weights. Name the "
+            f"layers to look at: layers={[step.path for step in graph.steps][:3]}"
+        )
+    return [block.path for block in _thinned(blocks)]
+
+
+def depths(graph: Graph, paths: Sequence[str]) -> list[float]:
+    """How deep layers are: the layers with weights up to each, as a part of those of the whole network.
+
+    Counted along the longest way.
+
+    Args:
+        graph: The whole network.
+        paths: Of the layers.
+
+    Returns:
+        Numbers from 0 to 1.
+    """
+    counts, reached = _counted(graph, _is_weighted)
+    whole = max(reached[each] for each in graph.outputs)
+    return [min(counts[path] / whole, 1.0) if whole else 0.0 for path in paths]
+
+
+def _counted(graph: Graph, counts: Callable[[Step], bool]) -> tuple[dict[str, int], dict[int, int]]:
+    """The number of certain steps on the longest way to and with each step, by its path, and to each tensor, by its identifier."""
+    tensors = dict.fromkeys(graph.inputs, 0)
+    steps = {}
+    for step in graph.steps:
+        steps[step.path] = max((tensors[each] for each in step.inputs), default=0) + counts(step)
+        tensors.update(dict.fromkeys(step.outputs, steps[step.path]))
+    return steps, tensors
+
+
+def _blocks(graph: Graph) -> Iterator[_Block]:
+    """The blocks, in order; what comes before the first layer with weights is in none."""
+    scales, _ = _counted(graph, _changes_resolution)
+    begun, block = False, None
+    for step, is_neck in _with_necks(graph):
+        if _is_weighted(step):
+            if block is not None:
+                yield block
+            begun, block = True, None
+        if not (begun and is_neck):
+            continue
+        if block is None:
+            block = _Block(step.path, scales[step.path], len(step.output_specs[0].shape) == 2)
+        elif kind_of(step).role != "shape":
+            block = dataclasses.replace(block, path=step.path)
+    if block is not None:
+        yield block
+
+
+def _with_necks(graph: Graph) -> Iterator[tuple[Step, bool]]:
+    """The steps that lead to the outputs, each with whether all that the network computes passes through its output."""
+    steps = leading_to(graph, graph.outputs)
+    last_use = {identifier: i for i, step in enumerate(steps) for identifier in step.inputs}
+    last_use |= dict.fromkeys(graph.outputs, len(steps))
+    # In the order of the steps, a tensor through which everything passes is the only one that is still needed when it is there.
+    needed = set(graph.inputs) & set(last_use)
+    for i, step in enumerate(steps):
+        needed = {identifier for identifier in needed.union(step.outputs) if last_use.get(identifier, -1) > i}
+        yield step, len(step.outputs) == 1 and needed == set(step.outputs)
+
+
+def _is_weighted(step: Step) -> bool:
+    """Whether a step is a layer that mixes entries by weights."""
+    if has_kernels(step):
+        return True
+    # Recurrent and attention layers, embeddings, and layers of the user's own. The weights of normalizations are vectors.
+    unknown = isinstance(step.operation, keras.Layer) and kind_of(step).role in ("smooth", "composite")
+    return unknown and any(len(variable.shape) > 1 for variable in step.operation.trainable_variables)
+
+
+def _changes_resolution(step: Step) -> bool:
+    """Whether a step has larger or smaller maps than what goes into it; sizes need not be known for that."""
+    sizes = getattr(step.operation, "strides", None) or getattr(step.operation, "size", 1)
+    return any(size != 1 for size in (sizes if isinstance(sizes, (tuple, list)) else [sizes]))
+
+
+def _computes_scores(graph: Graph, block: _Block) -> bool:
+    """Whether the last block of a network computes its scores."""
+    whole = expand(graph)
+    return block.is_dense or strip_probabilities(whole).outputs != whole.outputs
+
+
+def _thinned(blocks: list[_Block]) -> list[_Block]:
+    """The blocks, or some of them if they are too many."""
+    if len(blocks) <= _MOST:
+        return blocks
+    following: list[_Block | None] = [*blocks[1:], None]
+    ends = [
+        block
+        for block, after in zip(blocks, following, strict=True)
+        if after is None or block.is_dense or block.scale != after.scale
+    ]
+    if _FEWEST <= len(ends) <= _MOST:
+        return ends
+    return [blocks[math.ceil((i + 1) * len(blocks) / _MOST) - 1] for i in range(_MOST)]

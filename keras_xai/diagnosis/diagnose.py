@@ -1,0 +1,212 @@
+"""A figure for each hidden layer: how far it has told the classes apart."""
+
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_xai.diagnosis.blocks import block_ends, depths
+from keras_xai.diagnosis.neighborhood import check_neighbors, hits_and_influence
+from keras_xai.diagnosis.protocol import Protocol
+from keras_xai.diagnosis.result import Diagnosis, LayerDiagnosis
+from keras_xai.diagnosis.sampling import draw
+from keras_xai.diagnosis.vectors import Extractor, Vectors
+from keras_xai.features.tsne import principal_components
+from keras_xai.graph.inputs import check_verbose, progress
+from keras_xai.graph.trace import trace
+
+_FOLDS = 5
+
+
+def diagnose(
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
+    layers: Sequence[str] | None = None,
+    *,
+    k: int = 6,
+    protocol: Protocol | None = None,
+    verbose: Any = 0,
+) -> Diagnosis:
+    """Measures for each hidden layer how far it tells classes apart: the share of neighbors that have a sample's class.
+
+    Samples are drawn, resized where the model takes larger images, and run through the model once. The activations of each layer
+    become vectors, which are normalized, reduced to their principal components and put into the plane by t-SNE several times. The
+    neighborhood hit is measured on these maps, as in the source, and among the vectors themselves, so that what t-SNE adds or takes
+    away can be seen. A linear classifier on the same components is a check by other means.
+
+    Layers of the same network, and networks with the same protocol and samples, are comparable. A high neighborhood hit in the last
+    layers of a network goes with a high accuracy; that of a first layer says little of it.
+
+    A layer that returns the same for all samples is told by a warning: its neighborhood hit is that of chance, all its points are in one
+    place, and what cannot be told of it is NaN.
+
+    Activations of a layer take up to 64 MB for 1,000 samples by default, distances `8 n**2` bytes.
+
+    Source: algorithm 1 of Wang & Liu, "Refining Deep Neural Networks via Interpretability Using Transfer Learning" (2024). The source
+    leaves open how activations are normalized, how large maps become vectors, and what k is; here each is part of the protocol.
+    Principal components before t-SNE are those of [van der Maaten & Hinton, 2008](https://www.jmlr.org/papers/v9/vandermaaten08a.html).
+    Intervals, the hit among the vectors and the classifier are not in the source.
+
+    Args:
+        model: A built Sequential or functional model; only read.
+        x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, or a list, tuple or dict of them for a model
+            of several inputs. Images may have another height and width, and are resized bilinearly, batch by batch; their values
+            have to be in the range that the model takes. Or a dataset of batches `(x, y, ...)`, which is read once.
+        y: Labels `(n,)` or `(n, 1)`, numbers or strings; none for a dataset.
+        layers: Paths of layers, such as `"backbone/conv5"`, whose own output is meant; by default `block_ends(model)`.
+        k: Number of neighbors, less than the number of samples.
+        protocol: The settings, see `Protocol`.
+        verbose: 0 for silence, 1 or `"auto"` for progress bars, over batches and then over maps, 2 for a line each.
+
+    Returns:
+        A `Diagnosis`: `table`, `plot()` and `plot_depth()`.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If the model has no such layers, samples or labels do not fit, there is only one class, or `k` or the perplexity are
+            too large for the number of samples: all before any work. Or if activations are NaN or infinite.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.diagnosis import Protocol, diagnose
+    >>> from keras_xai.features import TSNE
+    >>> model = keras.Sequential([
+    ...     keras.Input((8,)),
+    ...     keras.layers.Dense(16, "relu", name="first"), keras.layers.Dense(8, "relu", name="second"),
+    ...     keras.layers.Dense(2, "softmax"),
+    ... ])
+    >>> x, y = np.random.default_rng(0).normal(size=(60, 8)), np.arange(60) % 2
+    >>> report = diagnose(model, x + 3 * y[:, None], y, protocol=Protocol(tsne=TSNE(perplexity=8, iterations=260), repeats=2))
+    >>> list(report.layers)
+    ['first', 'second']
+    >>> bool(report.layers["first"].activation_hit.mean > 0.9), round(report.chance, 2)
+    (True, 0.49)
+    """
+    check_verbose(verbose)
+    protocol = protocol or Protocol()
+    graph = trace(model)
+    extract = Extractor(model, block_ends(model) if layers is None else layers, protocol.maps)
+    drawn = draw(x, y, graph, protocol.samples, protocol.seed)
+    check_neighbors(k, len(drawn))
+    protocol.tsne.check(len(drawn))
+
+    seconds = dict.fromkeys(("activations", "t-SNE", "measures"), 0.0)
+    clock = _Clock(seconds)
+    found = extract(drawn, protocol.batch_size, verbose)
+    clock.stop("activations")
+    paths = list(found)
+    depth = dict(zip(paths, depths(graph, paths), strict=True))
+    work = progress(
+        [(path, repeat) for path in paths for repeat in range(protocol.repeats)], len(paths) * protocol.repeats, verbose
+    )
+    layer_results = {}
+    for path in paths:
+        # A layer's activations are let go when the next one's turn comes.
+        layer_results[path] = _diagnosed(path, depth[path], found.pop(path), drawn.codes, k, protocol, work, clock)
+    next(work, None)  # ends the progress bar
+    return Diagnosis(model.name, layer_results, drawn.codes, drawn.classes, drawn.indices, k, protocol, seconds)
+
+
+class _Clock:
+    """Adds up what parts of the work take."""
+
+    def __init__(self, seconds):
+        self._seconds = seconds
+        self._last = time.perf_counter()
+
+    def stop(self, name):
+        now = time.perf_counter()
+        self._seconds[name] += now - self._last
+        self._last = now
+
+
+def _diagnosed(path, depth, vectors: Vectors, codes, k, protocol, work, clock):
+    """One layer."""
+    values, constant = _normalized(vectors.values, protocol.normalization)
+    if constant:
+        warnings.warn(
+            f"'{path}' returns the same for all {len(codes)} samples. Its neighborhood hit is that of chance.", stacklevel=3
+        )
+    squared = _squared_distances(values)
+    ((_, activation_influence),) = hits_and_influence(squared, codes, [k], "precomputed")
+    components, explained = (
+        (values[:, :1], np.nan) if constant else principal_components(values, protocol.components, protocol.seed)
+    )
+    probe = _probe(components, codes, protocol.seed)
+    clock.stop("measures")
+    points, influence, trust, divergence = [], [], [], []
+    for repeat in range(protocol.repeats):
+        next(work)
+        if constant:
+            points.append(np.zeros((len(codes), 2)))
+            divergence.append(np.nan)
+        else:
+            embedding = protocol.tsne.embed(
+                components, seed=int(np.random.default_rng([protocol.seed, repeat]).integers(2**31))
+            )
+            points.append(embedding.points)
+            divergence.append(embedding.divergence)
+        clock.stop("t-SNE")
+        influence.append(hits_and_influence(points[-1], codes, [k])[0][1])
+        trust.append(np.nan if constant else _trustworthiness(squared, points[-1], k))
+        clock.stop("measures")
+    return LayerDiagnosis(
+        path=path,
+        depth=depth,
+        shape=vectors.shape,
+        vectors=vectors.description,
+        length=values.shape[1],
+        explained=explained,
+        points=np.stack(points),
+        map_influence=np.stack(influence),
+        activation_influence=activation_influence,
+        trustworthiness=np.array(trust),
+        divergence=np.array(divergence),
+        probe=probe,
+    )
+
+
+def _normalized(values, normalization):
+    """The vectors, normalized in place, and whether they are all the same."""
+    if not (values != values[0]).any():
+        return np.zeros_like(values), True
+    if normalization == "standard":
+        from sklearn.preprocessing import StandardScaler
+
+        return StandardScaler(copy=False).fit_transform(values), False
+    values -= values.min()
+    values /= values.max()
+    return values, False
+
+
+def _squared_distances(values):
+    from sklearn.metrics import pairwise_distances
+
+    values = values.astype("float64")
+    return pairwise_distances(values - values.mean(axis=0), metric="euclidean", squared=True)
+
+
+def _trustworthiness(squared, points, k):
+    from sklearn.manifold import trustworthiness
+
+    # Ranks are those of the distances; scikit-learn takes less than half of the samples for neighbors.
+    return trustworthiness(squared, points, n_neighbors=min(k, (len(points) - 1) // 2), metric="precomputed")
+
+
+def _probe(vectors, codes, seed):
+    """Whether a linear classifier, fitted to four fifths of the samples, is right about each of the others."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    folds = min(_FOLDS, int(np.bincount(codes).min()))
+    if folds < 2:
+        return np.zeros(0, bool)
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    return cross_val_predict(classifier, vectors, codes, cv=StratifiedKFold(folds, shuffle=True, random_state=seed)) == codes

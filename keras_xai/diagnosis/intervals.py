@@ -1,0 +1,62 @@
+"""Means with what is known of their error."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Interval(NamedTuple):
+    """A mean and the ends of its 95 % confidence interval, NaN where one value does not tell of any error."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def interval(influence: np.ndarray) -> Interval:
+    """The mean of what samples contribute in several repeats.
+
+    Two things could have been otherwise: which samples were drawn, and where each repeat started. Their variances, that of the samples'
+    means over repeats and that of the repeats' means over samples, are added up, and Student's t has the degrees of freedom of the sum by
+    Welch and Satterthwaite.
+
+    Args:
+        influence: `(n,)`, or `(repeats, n)`.
+    """
+    return _interval(float(np.mean(influence)), _variances(influence))
+
+
+def difference(first: np.ndarray, second: np.ndarray, paired: bool) -> Interval:
+    """The difference of two means.
+
+    Args:
+        first: `(n,)`, or `(repeats, n)`.
+        second: As many, if they are paired.
+        paired: Whether both are of the same samples.
+    """
+    if paired:
+        return interval(np.subtract(first, second))
+    return _interval(float(np.mean(first) - np.mean(second)), _variances(first) + _variances(second))
+
+
+def _variances(influence):
+    """The variances of the mean that can be told, each with its degrees of freedom."""
+    by_repeat = np.atleast_2d(np.asarray(influence, "float64"))
+    repeats, count = by_repeat.shape
+    found = [(by_repeat.mean(axis=0).var(ddof=1) / count, count - 1)] if count > 1 else []
+    if repeats > 1:
+        found.append((by_repeat.mean(axis=1).var(ddof=1) / repeats, repeats - 1))
+    return found
+
+
+def _interval(mean, variances):
+    from scipy.stats import t
+
+    total = sum(variance for variance, _ in variances)
+    if not variances or np.isnan(total):
+        return Interval(mean, np.nan, np.nan)
+    if not total:
+        return Interval(mean, mean, mean)
+    freedom = total**2 / sum(variance**2 / degrees for variance, degrees in variances)
+    half = float(t.ppf(0.975, freedom) * np.sqrt(total))
+    return Interval(mean, mean - half, mean + half)

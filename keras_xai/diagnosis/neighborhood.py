@@ -1,0 +1,176 @@
+"""How many of a point's nearest neighbors have its label."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def neighborhood_hit(
+    points: Any, labels: Any, k: int | Sequence[int] = 6, *, metric: str | Callable = "euclidean"
+) -> float | np.ndarray:
+    """The mean share of each point's k nearest neighbors that have its label.
+
+    A point is not its own neighbor, but another one in the same place is. Where several are equally far, so that it is open which
+    of them are among the k nearest, each counts with the part that is left for them: the value does not depend on the order of
+    the points. 1 means that classes are apart, and `chance_hit` is what shuffled labels have in the mean.
+
+    Time and memory grow with the square of the number of points; distances are held in parts of at most
+    `sklearn.get_config()["working_memory"]` MiB.
+
+    Source: [Paulovich et al., 2008](https://doi.org/10.1109/TVCG.2007.70443), equations 2 and 3 of Wang & Liu, "Refining Deep Neural
+    Networks via Interpretability Using Transfer Learning" (2024), which leave ties open and do not say what k is.
+
+    Args:
+        points: `(n, d)`, or the `(n, n)` distances if `metric` is `"precomputed"`.
+        labels: `(n,)` or `(n, 1)`, numbers or strings of at least two classes.
+        k: Number of neighbors, from 1 to `n - 1`, or several.
+        metric: Any that `sklearn.metrics.pairwise_distances` takes.
+
+    Returns:
+        A number from 0 to 1; for several k an array with one for each.
+
+    Raises:
+        ValueError: If shapes do not fit, points or distances are NaN or infinite, there is only one class, or a k is not in its range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_xai.diagnosis import neighborhood_hit
+    >>> points = np.array([[0.0, 0.0], [0.0, 1.0], [0.0, 2.0], [9.0, 0.0], [9.0, 1.0]])
+    >>> neighborhood_hit(points, [0, 0, 0, 1, 1], k=1)
+    1.0
+    >>> neighborhood_hit(points, [0, 0, 0, 1, 1], k=[1, 2, 4]).round(2).tolist()
+    [1.0, 0.8, 0.4]
+    """
+    points = _checked_points(points, metric)
+    codes = class_codes(labels, len(points))
+    several = list(k) if isinstance(k, (Sequence, np.ndarray)) else None
+    if several == []:
+        raise ValueError(f"Expected `k` to be one or more numbers of neighbors. Received: k={k!r}")
+    counts = [check_neighbors(each, len(points)) for each in ([k] if several is None else several)]
+    found = np.array([hits.mean() for hits, _ in hits_and_influence(points, codes, counts, metric)])
+    return float(found[0]) if several is None else found
+
+
+def chance_hit(labels: Any) -> float:
+    """The neighborhood hit that labels have in the mean when they are shuffled: that of points that know nothing of classes.
+
+    Args:
+        labels: `(n,)` or `(n, 1)`, numbers or strings of at least two classes.
+
+    Example:
+
+    >>> from keras_xai.diagnosis import chance_hit
+    >>> round(chance_hit([0] * 50 + [1] * 50), 3)
+    0.495
+    """
+    counts = np.bincount(class_codes(labels, len(np.asarray(labels))))
+    total = counts.sum()
+    return float((counts * (counts - 1)).sum() / (total * (total - 1)))
+
+
+def hits_and_influence(
+    points: np.ndarray, codes: np.ndarray, counts: Sequence[int], metric: str | Callable = "euclidean"
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The neighborhood hit of each point, and what each point contributes to their mean.
+
+    A point contributes its own hit, and by how much more or less than others in the same neighborhoods it has the label that is
+    theirs. The mean of these influences is the mean hit, and their standard error is that of the mean hit, a little large: points are
+    neighbors of each other, so that hits are not independent, and their own standard error would be a third too small.
+
+    Args:
+        points: `(n, d)`, or distances `(n, n)`.
+        codes: `(n,)`, the classes as whole numbers.
+        counts: Numbers of neighbors.
+        metric: As for `neighborhood_hit`.
+
+    Returns:
+        For each of `counts` a tuple `(hits, influence)` of arrays `(n,)` of float64.
+    """
+    from sklearn.metrics import pairwise_distances_chunked
+
+    options: dict[str, Any] = {"metric": metric}
+    if metric == "euclidean":
+        # Squares are exact where their roots are not. About the mean, so that nothing is lost to a large offset.
+        points = points - points.mean(axis=0)
+        options["squared"] = True
+        scale = float(np.square(points).sum(axis=1).max())
+    hits = np.empty((len(counts), len(points)))
+    onward = np.zeros((len(counts), len(points)))
+    start = 0
+    for distances in pairwise_distances_chunked(points, **options):
+        rows = np.arange(start, start + len(distances))
+        distances = distances.astype("float64")  # a copy: precomputed ones are the caller's
+        if not np.isfinite(distances).all():
+            raise ValueError(f"Expected distances that are finite. Received: NaN or infinity by metric={metric!r}.")
+        # What rounding can make of equal distances.
+        slack = 64 * np.finfo("float64").eps * (scale if metric == "euclidean" else np.abs(distances).max())
+        distances[np.arange(len(rows)), rows] = np.inf
+        same = codes[rows, None] == codes
+        nearest = np.partition(distances, [k - 1 for k in counts], axis=1)
+        for each, k in enumerate(counts):
+            limit = nearest[:, k - 1, None]
+            closer = distances < limit - slack
+            tied = (distances <= limit + slack) & ~closer
+            weights = closer + tied * ((k - closer.sum(axis=1)) / tied.sum(axis=1))[:, None]
+            hits[each, rows] = (weights * same).sum(axis=1) / k
+            onward[each] += (weights * (same - hits[each, rows, None])).sum(axis=0) / k
+        start += len(rows)
+    return list(zip(hits, hits + onward, strict=True))
+
+
+def class_codes(labels: Any, count: int) -> np.ndarray:
+    """Checked labels as whole numbers from 0, in the order of their classes.
+
+    Args:
+        labels: `(n,)` or `(n, 1)`.
+        count: What n has to be.
+
+    Raises:
+        ValueError: If there is not one for each sample, one is NaN, or there is only one class.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ValueError(
+            f"Expected labels of shape (n,) or (n, 1). Received: an array of shape {labels.shape}. Of one-hot labels, pass "
+            "labels.argmax(axis=-1)."
+        )
+    if len(labels) != count:
+        raise ValueError(f"Expected a label for each of {count} samples. Received: {len(labels)} labels.")
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise ValueError(
+            f"Expected labels without NaN. Received: NaN as label of sample {int(np.flatnonzero(np.isnan(labels))[0])}."
+        )
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"Expected labels of at least two classes, since all neighbors have the label of the only one. Received: {classes.tolist()}."
+        )
+    return codes.ravel()
+
+
+def check_neighbors(k: Any, count: int) -> int:
+    """A checked number of neighbors among `count` points."""
+    if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or not 1 <= k < count:
+        raise ValueError(f"Expected `k` to be a whole number from 1 to {count - 1}, for {count} points. Received: k={k!r}")
+    return int(k)
+
+
+def _checked_points(points, metric):
+    points = np.asarray(points)
+    if points.ndim != 2 or len(points) < 2 or not points.shape[1] or points.dtype.kind not in "fiub":
+        raise ValueError(
+            f"Expected real numbers of shape (n, d), at least two points. Received: an array of shape {points.shape} and dtype "
+            f"{points.dtype}."
+        )
+    if metric == "precomputed" and points.shape[0] != points.shape[1]:
+        raise ValueError(f"Expected distances of shape (n, n) for metric='precomputed'. Received: shape {points.shape}.")
+    finite = np.isfinite(points).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"Expected points that are finite. Received: NaN or infinity in point {int(np.flatnonzero(~finite)[0])}."
+        )
+    return points.astype("float64", copy=False)

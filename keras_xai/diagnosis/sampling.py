@@ -1,0 +1,138 @@
+"""The samples that a network is diagnosed on: some of those given, drawn by a seed, and resized where the network asks for it."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from keras_xai.diagnosis.neighborhood import class_codes
+from keras_xai.graph.inputs import checked, is_dataset, packed, rows
+from keras_xai.graph.steps import Graph
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Drawn:
+    """Samples that were drawn.
+
+    Attributes:
+        inputs: One array for each input of the model, images in the size in which they were given.
+        codes: `(n,)`, their classes as whole numbers.
+        classes: The label that each whole number stands for.
+        indices: `(n,)`, where they are among those given.
+        graph: Of the model.
+    """
+
+    inputs: list[np.ndarray]
+    codes: np.ndarray
+    classes: list
+    indices: np.ndarray
+    graph: Graph
+
+    def __len__(self):
+        return len(self.codes)
+
+    def batches(self, batch_size: int) -> Iterator[tuple]:
+        """Batches `(x,)` as the model takes them: only as many samples are in the model's size at a time."""
+        for part in rows(len(self), batch_size):
+            arrays = [_resized(array[part], spec) for array, spec in zip(self.inputs, self.graph.input_specs, strict=True)]
+            yield (packed(arrays, self.graph),)
+
+
+def draw(x: Any, y: Any, graph: Graph, count: int | None, seed: int) -> Drawn:
+    """Draws samples, each with the same chance.
+
+    Args:
+        x: The samples, as the model takes them, but images may have another height and width; or a dataset of batches `(x, y, ...)`.
+        y: Their labels `(n,)` or `(n, 1)`; `None` for a dataset.
+        graph: Of the model.
+        count: How many to draw, or all if there are not more; `None` for all.
+        seed: Which ones.
+
+    Raises:
+        ValueError: If samples or labels do not fit, or there is only one class.
+    """
+    generator = np.random.default_rng(seed)
+    if is_dataset(x):
+        if y is not None:
+            raise ValueError("Expected y=None with a dataset, whose batches are `(x, y, ...)`. Received: both.")
+        x, y, indices = _from_dataset(x, count, generator)
+        inputs = checked(x, _any_size(x, graph))
+    else:
+        if y is None:
+            raise ValueError("Expected labels `y`, one for each sample. Received: y=None.")
+        inputs = checked(x, _any_size(x, graph))
+        total = len(inputs[0])
+        class_codes(y, total)  # as many as samples
+        indices = np.arange(total)
+        if count is not None and count < total:
+            indices = np.sort(generator.permutation(total)[:count])
+        inputs, y = [array[indices] for array in inputs], np.asarray(y).reshape(-1)[indices]
+    codes = class_codes(y, len(inputs[0]))
+    return Drawn(inputs, codes, np.unique(np.asarray(y)).tolist(), indices, graph)
+
+
+def _from_dataset(dataset, count, generator):
+    """Samples of a dataset that is read once, never more of them in memory than are kept, and a batch."""
+    kept: list[tuple] = []
+    for seen, (inputs, sample, label) in enumerate(_one_by_one(dataset)):
+        structure = inputs
+        entry = (seen, sample, label)
+        if count is None or seen < count:
+            kept.append(entry)
+        elif (place := generator.integers(seen + 1)) < count:  # so that each has been kept with the same chance so far
+            kept[place] = entry
+    if not kept:
+        raise ValueError("Expected at least one batch. Received: a dataset without elements.")
+    kept.sort(key=lambda entry: entry[0])
+    indices, samples, labels = zip(*kept, strict=True)
+    x = tree.pack_sequence_as(structure, [np.stack(arrays) for arrays in zip(*samples, strict=True)])
+    return x, np.stack(labels), np.array(indices)
+
+
+def _one_by_one(dataset: Iterable) -> Iterator[tuple]:
+    """For each sample of a dataset the structure of its inputs, these as a list, and its label."""
+    for element in map(dataset.__getitem__, range(len(dataset))) if isinstance(dataset, keras.utils.PyDataset) else dataset:
+        if not isinstance(element, tuple) or len(element) < 2:
+            raise ValueError(
+                f"Expected a dataset whose elements are batches `(x, y, ...)`. Received: elements of type {type(element).__name__}."
+            )
+        inputs = [np.asarray(array) for array in tree.flatten(element[0])]
+        for i, label in enumerate(np.asarray(element[1])):
+            yield element[0], [array[i] for array in inputs], label
+
+
+def _any_size(x, graph):
+    """The graph as one that takes images in the size in which they are given."""
+    given = tree.flatten(x)
+    if len(given) != len(graph.input_specs):
+        return graph
+    specs = [
+        keras.KerasTensor((None, *array.shape[1:]), spec.dtype, name=spec.name) if _differs_in_size(array, spec) else spec
+        for array, spec in zip(map(np.asarray, given), graph.input_specs, strict=True)
+    ]
+    return dataclasses.replace(graph, input_specs=tuple(specs))
+
+
+def _differs_in_size(array, spec):
+    """Whether an array is images of the right number of channels, last, and another height or width."""
+    wanted = tuple(spec.shape[1:])
+    return (
+        array.ndim == 4
+        and len(wanted) == 3
+        and None not in wanted
+        and array.shape[3] == wanted[2]
+        and array.shape[1:] != wanted
+        and keras.backend.is_float_dtype(spec.dtype)
+    )
+
+
+def _resized(array, spec):
+    if not _differs_in_size(array, spec):
+        return array
+    resized = ops.image.resize(
+        array.astype(spec.dtype), spec.shape[1:3], interpolation="bilinear", data_format="channels_last"
+    )
+    return ops.convert_to_numpy(resized)

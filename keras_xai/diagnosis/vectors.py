@@ -1,0 +1,135 @@
+"""The activations of layers as vectors: one for each sample, no longer than memory allows."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xai.diagnosis.sampling import Drawn
+from keras_xai.features.activations import channel_axis, graph_to, program
+from keras_xai.graph.inputs import batches, progress, rows
+from keras_xai.graph.steps import Step
+
+REDUCTIONS = ("auto", "flat", "mean")
+# Entries of a vector: 64 MB of float32 for 1,000 samples.
+_LONGEST = 16_384
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Reduction:
+    """How the output of a layer becomes a vector.
+
+    Attributes:
+        description: In words.
+        apply: Maps a tensor `(n, *output_shape)` to one `(n, d)`.
+    """
+
+    description: str
+    apply: Callable[[Any], Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Vectors:
+    """The activations of a layer.
+
+    Attributes:
+        values: `(n, d)` of float32, or float64 where the layer computes in it.
+        shape: Of the layer's output for one sample.
+        description: How it became a vector.
+    """
+
+    values: np.ndarray
+    shape: tuple
+    description: str
+
+
+class Extractor:
+    """Runs samples through a model once and keeps what layers return.
+
+    Args:
+        model: A built Sequential or functional model.
+        layers: Paths of layers.
+        reduction: One of `REDUCTIONS`, see `Protocol`.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If there is no such layer, or one whose output is not one tensor of real numbers.
+    """
+
+    def __init__(self, model: keras.Model, layers: Sequence[str], reduction: str):
+        self.graph = graph_to(model, layers)
+        self._steps = {path: self.graph.find(path) for path in self.graph.output_names}
+        for path, step in self._steps.items():
+            spec = step.output_specs[0]
+            if len(spec.shape) < 2 or not keras.backend.is_float_dtype(spec.dtype):
+                raise ValueError(
+                    f"Expected layers whose output is real numbers of shape (n, ...). Received: '{path}', of shape {tuple(spec.shape)} and "
+                    f"dtype {spec.dtype}."
+                )
+        self._reductions = {path: _reduction(step, reduction) for path, step in self._steps.items()}
+        self._program = program(self.graph, lambda path, values: self._reductions[path].apply(values))
+
+    def __call__(self, drawn: Drawn, batch_size: int, verbose: Any = 0) -> dict[str, Vectors]:
+        """The vectors of each layer, from one forward pass.
+
+        Args:
+            drawn: The samples.
+            batch_size: Samples in the model at a time.
+            verbose: As for `keras_xai.features.activations`.
+
+        Raises:
+            ValueError: If an activation is NaN or infinite.
+        """
+        found: dict[str, np.ndarray] = {}
+        parts = rows(len(drawn), batch_size)
+        _, prepared = batches(drawn.batches(batch_size), self.graph, batch_size)
+        for part, batch in progress(zip(parts, prepared, strict=True), len(parts), verbose):
+            for path, tensor in self._program(batch).items():
+                values = ops.convert_to_numpy(tensor)
+                finite = np.isfinite(values).all(axis=1)
+                if not finite.all():
+                    bad = drawn.indices[part][~finite][0]
+                    raise ValueError(
+                        f"The activations of '{path}' are NaN or infinite for sample {bad}. Check the model's weights and the range of its "
+                        "inputs."
+                    )
+                found.setdefault(path, np.empty((len(drawn), values.shape[1]), values.dtype))[part] = values
+        return {
+            path: Vectors(values, tuple(self._steps[path].output_specs[0].shape[1:]), self._reductions[path].description)
+            for path, values in found.items()
+        }
+
+
+def _reduction(step: Step, kind: str) -> _Reduction:
+    spec = step.output_specs[0]
+    axis = channel_axis(step.operation) % len(spec.shape)
+    sizes = [size for i, size in enumerate(spec.shape) if i not in (0, axis)]
+    channels = spec.shape[axis]
+    dtype = "float64" if spec.dtype == "float64" else "float32"
+
+    def flat(values):
+        return ops.cast(ops.reshape(values, (ops.shape(values)[0], -1)), dtype)
+
+    def mean(values):
+        return ops.mean(ops.cast(values, dtype), axis=[i for i in range(1, len(spec.shape)) if i != axis])
+
+    length = None if None in sizes else int(np.prod(sizes)) * channels
+    if not sizes or kind == "flat" or (kind == "auto" and length is not None and length <= _LONGEST):
+        return _Reduction("as it is" if not sizes else "flattened", flat)
+    # Sizes that are not known before the model runs, and more axes than pooling has.
+    if kind == "mean" or length is None or len(sizes) > 3:
+        return _Reduction("mean of each map", mean)
+    window = next(
+        (w for w in range(2, max(sizes)) if int(np.prod([-(-size // w) for size in sizes])) * channels <= _LONGEST), None
+    )
+    if window is None:
+        return _Reduction("mean of each map", mean)
+
+    def pooled(values):
+        values = ops.moveaxis(ops.cast(values, dtype), axis, -1)
+        return flat(ops.average_pool(values, window, strides=window, padding="same", data_format="channels_last"))
+
+    return _Reduction(f"means of {'x'.join([str(window)] * len(sizes))} places", pooled)

@@ -1,0 +1,259 @@
+"""What single feature maps stand for in an image: the network run backward from each of them to the pixels."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, final
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xai.attribution.backward import between
+from keras_xai.attribution.rectified import is_rectifier, pull_rectified, refuse_unrectified
+from keras_xai.features.responses import Responses
+from keras_xai.graph.gradient import compiled
+from keras_xai.graph.inputs import check_count, check_verbose, checked, progress, rows
+from keras_xai.graph.split import leading_to
+from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.view import arithmetic
+from keras_xai.kinds import activated, kind_of
+from keras_xai.relevance.call import backward, call
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_KEEP = ("map", "largest")
+_INSTEAD = "Choose a layer that comes before them, or see what excites the maps by `maximize` or `extreme_examples`."
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reconstructions:
+    """What feature maps send back to the inputs, see `reconstruct`.
+
+    Attributes:
+        values: `(n, maps, *input_shape)`: for each input a reconstruction from each map, in the units of the input, times those
+            of the activation. Zero for a map that is zero everywhere.
+        maps: Integer array `(n, maps)`: which channel of the layer each is.
+        activations: `(n, maps)`: the largest activation in each map.
+        inputs: `(n, *input_shape)`.
+        layer: The layer's path.
+        model: The model's name.
+        num_maps: Number of maps that the layer has.
+        keep: What of a map was kept, `"map"` or `"largest"`.
+    """
+
+    values: np.ndarray
+    maps: np.ndarray
+    activations: np.ndarray
+    inputs: np.ndarray
+    layer: str
+    model: str
+    num_maps: int
+    keep: str
+
+    def plot(self, **options: Any) -> "Figure":
+        """Draws the reconstructions of one image as a sheet of tiles, see `keras_xai.report.deconvnet_plot`.
+
+        Args:
+            **options: Of `deconvnet_plot`.
+
+        Returns:
+            A matplotlib figure.
+        """
+        from keras_xai.report.reconstructions import deconvnet_plot
+
+        return deconvnet_plot(self, **options)
+
+
+def reconstruct(
+    model: keras.Model,
+    x: Any,
+    *,
+    layer: str,
+    top: int | None = None,
+    keep: str = "map",
+    batch_size: int = 32,
+    verbose: Any = 0,
+) -> Reconstructions:
+    """Reconstructs each input from single feature maps of a layer, by a Deconvnet.
+
+    Of the layer's activation one map is kept and all others are set to zero. The network is then run backward to the pixels: at each
+    rectifier what comes back is rectified, whether its units were active or not; it passes convolutions by their transposed filters,
+    and max poolings to the places of the maxima in the forward pass. Whatever else is affine, such as batch normalization, dense
+    layers and average pooling, is passed by its transpose. What follows the layer is not computed and may be anything.
+
+    The activation of a layer is what it returns, with the activation function that is part of it. Where it has none, it is taken
+    behind the batch normalization and the rectifier that follow it, if they do and nothing else takes what is between. A final
+    softmax or sigmoid is left out. A layer may also be a pooling or a `Concatenate`; of a dense layer, each unit is a map of one entry.
+
+    For each reconstruction one backward pass, `batch_size` of them at a time; for each input a forward pass up to the layer, and
+    one more for every `batch_size` of its maps. The result holds `n * maps` arrays of the shape of an input: in float32, the 512
+    maps of one image of 227 x 227 x 3 take 317 MB, those that `top=64` leaves 40 MB.
+
+    Source: [Zeiler & Fergus, 2014](https://arxiv.org/abs/1311.2901), section 2.1, which keeps a single activation of a map
+    (`keep="largest"`); Wang & Liu, "Refining Deep Neural Networks via Interpretability Using Transfer Learning", figure 3, shows
+    a picture of every map of a layer for one image. The sources know ReLUs, convolutions and max poolings; a rectifier with a slope below
+    zero or a largest value counts as a plain ReLU on the way back, as in `keras_xai.attribution.Deconvnet`.
+
+    Args:
+        model: A built Sequential or functional model of one input of real numbers; only read.
+        x: The inputs, array or tensor `(n, *input_shape)`.
+        layer: Path of a layer, such as `"backbone/conv5"`.
+        top: How many maps to reconstruct from: those with the largest activations, for each input its own, the strongest first. Where
+            these are equal, the mean activation decides, and then the order of channels. By default all of them, in that order.
+        keep: `"map"` to keep all of a map; `"largest"` to keep only its largest activation, which shows what the map found where it
+            found it most clearly.
+        batch_size: Inputs and reconstructions in the model at a time.
+        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+
+    Returns:
+        A `Reconstructions`.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If the model has no such layer, its output is not real numbers, the model has several inputs or one of whole
+            numbers, `top` is not a number of maps that the layer has, another option is not one, or `x` does not fit the model or
+            contains NaN; or if an activation is NaN or infinite.
+        UnsupportedLayerError: If between the input and the layer's output there is an activation that is no rectifier, or a layer that
+            is not piecewise linear.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.features import reconstruct
+    >>> model = keras.Sequential([
+    ...     keras.Input((8, 8, 1)),
+    ...     keras.layers.Conv2D(4, 3, activation="relu", name="conv1"),
+    ...     keras.layers.MaxPooling2D(2),
+    ...     keras.layers.Conv2D(6, 3, activation="relu", name="conv2"),
+    ... ])
+    >>> x = np.random.default_rng(0).normal(size=(5, 8, 8, 1))
+    >>> found = reconstruct(model, x, layer="conv2", top=3)
+    >>> found.values.shape, found.maps.shape, bool((np.diff(found.activations) <= 0).all())
+    ((5, 3, 8, 8, 1), (5, 3), True)
+    """
+    check_verbose(verbose)
+    check_count("batch_size", batch_size)
+    if keep not in _KEEP:
+        raise ValueError(f"Expected `keep` to be 'map' or 'largest'. Received: keep={keep!r}")
+    responses = Responses(model, layer)
+    graph, last = responses.graph, _last_step(responses, layer)
+    _check_input(graph)
+    steps = between(leading_to(graph, last.outputs), graph.inputs)
+    refuse_unrectified("`reconstruct`", steps, _INSTEAD)
+    count = _checked_top(top, responses)
+    (inputs,) = responses.scores.typed(checked(x, graph))
+
+    largest, mean = _sizes(responses, last, inputs, batch_size)
+    # By the mean where activations have an upper end that many maps reach, as behind a `relu6`.
+    ranked = np.lexsort((-mean, -largest), axis=1)[:, :count]
+    maps = np.tile(np.arange(count), (len(inputs), 1)) if top is None else ranked
+    send_back = _program(responses, last, steps, keep)
+    values = np.empty((len(inputs), count, *inputs.shape[1:]), inputs.dtype)
+    parts = [(some, which) for some in rows(len(inputs), max(1, batch_size // count)) for which in rows(count, batch_size)]
+    for some, which in progress(parts, len(parts), verbose):
+        values[some, which] = ops.convert_to_numpy(send_back(inputs[some], maps[some, which].astype("int32")))
+    return Reconstructions(
+        values=values,
+        maps=maps,
+        activations=np.take_along_axis(largest, maps, axis=1),
+        inputs=inputs,
+        layer=layer,
+        model=model.name,
+        num_maps=responses.num_channels,
+        keep=keep,
+    )
+
+
+def _last_step(responses: Responses, layer: str) -> Step:
+    """The step whose output is the layer's activation."""
+    step = responses.scores.find(layer)
+    behind = activated(responses.graph, step)
+    # Behind an activation of another kind nothing could be sent back, though the layer itself may be fine.
+    return step if kind_of(behind).role in ("gate", "curved") and not is_rectifier(behind) else behind
+
+
+def _check_input(graph: Graph) -> None:
+    specs = graph.input_specs
+    if len(specs) != 1 or not keras.backend.is_float_dtype(specs[0].dtype):
+        raise ValueError(
+            "Expected a model of one input of real numbers, to which maps are sent back. Received: a model with the inputs "
+            f"{[(spec.name, tuple(spec.shape), spec.dtype) for spec in specs]}. Fix the others, for example by "
+            "`keras.Model(x, model([x, constant]))`, or start behind the `Embedding`."
+        )
+
+
+def _checked_top(top: int | None, responses: Responses) -> int:
+    """How many maps to reconstruct from."""
+    if top is None:
+        return responses.num_channels
+    if not isinstance(top, (int, np.integer)) or isinstance(top, bool) or not 1 <= top <= responses.num_channels:
+        raise ValueError(
+            f"Expected `top` to be a whole number from 1 to {responses.num_channels}, the number of maps of '{responses.name}', or "
+            f"None for all of them. Received: top={top!r}"
+        )
+    return int(top)
+
+
+def _activation(responses: Responses, last: Step, inputs: Any) -> tuple[Any, dict[int, Any]]:
+    """The layer's activation `(n, *positions, channels)`, and the tensors on the way to it by identifier."""
+    values = responses.scores.run([inputs], until=last.outputs)
+    return ops.moveaxis(values[last.outputs[0]], responses.axis, -1), values
+
+
+def _sizes(responses: Responses, last: Step, inputs: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The largest and the mean activation in each map of the layer, `(n, channels)` each."""
+
+    def sizes(batch):
+        found, _ = _activation(responses, last, batch)
+        positions = tuple(range(1, len(found.shape) - 1))
+        return [ops.max(found, axis=positions), ops.mean(found, axis=positions)]
+
+    program = compiled(sizes, responses.scores.signature[:1])
+    parts = [[ops.convert_to_numpy(each) for each in program(inputs[part])] for part in rows(len(inputs), batch_size)]
+    largest, mean = (np.concatenate(each) for each in zip(*parts, strict=True))
+    bad = np.flatnonzero(~np.isfinite(mean).all(axis=1))
+    if bad.size:
+        raise ValueError(
+            f"The activations of '{responses.name}' for sample {bad[0]} are NaN or infinite. Check the model's weights and the range "
+            "of its inputs: `model.predict(x)` should be finite."
+        )
+    return largest, mean
+
+
+def _program(responses: Responses, last: Step, steps: Sequence[Step], keep: str) -> Callable:
+    """Compiles the reconstructions `(n, maps, *input_shape)` of inputs from channels `(n, maps)`."""
+    scores = responses.scores
+    (entry,) = responses.graph.inputs
+
+    def send_back(inputs, channels):
+        found, values = _activation(responses, last, inputs)
+        if keep == "largest":
+            found = _largest_only(found)
+        per_input = ops.shape(channels)[1]
+        shape = (*ops.shape(channels), *[1] * (len(found.shape) - 2), found.shape[-1])
+        alone = ops.expand_dims(found, 1) * ops.reshape(ops.one_hot(channels, found.shape[-1], dtype=found.dtype), shape)
+        start = ops.reshape(alone, (-1, *ops.shape(found)[1:]))
+        # The forward pass is made once for each input. Of its tensors, one for each reconstruction is made only where the way back
+        # looks at them, which is at max poolings; the compiler drops the rest.
+        repeated = {identifier: ops.repeat(value, per_input, axis=0) for identifier, value in values.items()}
+        messages = {last.outputs[0]: ops.moveaxis(start, -1, responses.axis)}
+        with arithmetic(scores.dtype):
+            backward([call(step, repeated) for step in steps], messages, _pull)
+        back = messages.get(entry, ops.zeros_like(repeated[entry]))
+        return ops.reshape(back, (*ops.shape(channels), *ops.shape(inputs)[1:]))
+
+    return compiled(send_back, [scores.signature[0], ((None, None), "int32")])
+
+
+def _pull(call, messages):
+    return pull_rectified(call, messages, lambda call, message: ops.relu(message))
+
+
+def _largest_only(found: Any) -> Any:
+    """Activations `(n, *positions, channels)`, of which all but the largest of each map are zero."""
+    flat = ops.reshape(found, (ops.shape(found)[0], -1, found.shape[-1]))
+    places = ops.cast(ops.arange(ops.shape(flat)[1]), "int32")
+    chosen = ops.equal(ops.expand_dims(ops.cast(ops.argmax(flat, axis=1), "int32"), 1), ops.reshape(places, (1, -1, 1)))
+    return ops.reshape(ops.where(chosen, flat, ops.zeros_like(flat)), ops.shape(found))

@@ -1,0 +1,216 @@
+"""Networks layer by layer: maps of samples, and how far classes are apart against depth."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_xai.report.classes import class_color
+from keras_xai.report.samples import frame
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from keras_xai.diagnosis import Diagnosis
+
+_SIDE = 2.3  # inches
+_COLUMNS = 5
+_MOST_CLASSES = 10  # that have a color of their own
+_MOST_NAMED = 30
+
+
+def layers_plot(
+    named: Mapping[str, "Diagnosis"],
+    *,
+    columns: Sequence[Sequence[str]] | None = None,
+    classes: Sequence[str] | None = None,
+    repeat: int = 0,
+    title: str = "",
+) -> "Figure":
+    """Draws the map of each layer, points in the colors of their classes; networks one above the other.
+
+    Beneath each map stands the neighborhood hit on all maps of the layer with half of its 95 % confidence interval. More than thirty
+    classes are named by the first and the last, between which colors change evenly.
+
+    Args:
+        named: For the name of each network its diagnosis.
+        columns: The layers to draw: for each column one path of each network, as `NetworkComparison.plot` gives them. By default all
+            layers of one network, five in a row.
+        classes: Names of the classes; their labels by default.
+        repeat: Which of the maps of each layer.
+        title: A title.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: If there are several networks and no `columns`, names of classes are not as many as classes, or there are not as
+            many repeats.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.diagnosis import Protocol, diagnose
+    >>> from keras_xai.features import TSNE
+    >>> from keras_xai.report import layers_plot
+    >>> dense = keras.layers.Dense
+    >>> model = keras.Sequential([keras.Input((8,)), dense(8, "relu", name="hidden"), dense(2, "softmax")])
+    >>> x, y = np.random.default_rng(0).normal(size=(60, 8)), np.arange(60) % 2
+    >>> report = diagnose(model, x, y, protocol=Protocol(tsne=TSNE(perplexity=8, iterations=260), repeats=1))
+    >>> layers_plot({"network": report}).axes[0].get_title()
+    'hidden'
+    """
+    reports = list(named.values())
+    if columns is None:
+        if len(reports) != 1:
+            raise ValueError(f"Expected `columns`, the layers that correspond, for several networks. Received: {list(named)}.")
+        columns = [(path,) for path in reports[0].layers]
+    names = _class_names(reports[0], classes)
+    colors = _colors(len(names))
+    for report in reports:
+        if not 0 <= repeat < report.protocol.repeats:
+            raise ValueError(f"Expected `repeat` to be from 0 to {report.protocol.repeats - 1}. Received: repeat={repeat!r}")
+    single = len(reports) == 1
+    across = min(len(columns), _COLUMNS) if single else len(columns)
+    rows = -(-len(columns) // across) if single else len(reports)
+    figure, grid = _grid(rows, across)
+    for column, paths in enumerate(columns):
+        for row, (name, path) in enumerate(zip(named, paths, strict=True)):
+            axes = grid[divmod(column, across)] if single else grid[row, column]
+            layer = named[name].layers[path]
+            axes.set_axis_on()
+            _draw_map(axes, layer.points[repeat], colors[named[name].labels])
+            axes.set_title(path, fontsize=9)
+            found = layer.neighborhood_hit
+            half = "" if np.isnan(found.low) else f" ± {found.high - found.mean:.2f}"
+            axes.set_xlabel(f"neighborhood hit {found.mean:.2f}{half}", fontsize=8)
+            if column == 0 and not single:
+                axes.set_ylabel(name, fontsize=10)
+    _legend(figure, names, colors)
+    if title or single:
+        figure.suptitle(title or next(iter(named)), fontsize=11)
+    return figure
+
+
+def depth_plot(named: Mapping[str, "Diagnosis"], *, title: str = "") -> "Figure":
+    """Draws the neighborhood hit of each layer against its depth: on the maps, and among the activations themselves.
+
+    Bars are 95 % confidence intervals. The gray line is what shuffled labels have.
+
+    Args:
+        named: For the name of each network its diagnosis.
+        title: A title.
+
+    Returns:
+        A matplotlib figure: a curve for each network, on the left on the maps, on the right among the activations, and the accuracies of
+        the linear probes.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.diagnosis import Protocol, diagnose
+    >>> from keras_xai.features import TSNE
+    >>> from keras_xai.report import depth_plot
+    >>> dense = keras.layers.Dense
+    >>> model = keras.Sequential([keras.Input((8,)), dense(8, "relu", name="hidden"), dense(2, "softmax")])
+    >>> x, y = np.random.default_rng(0).normal(size=(60, 8)), np.arange(60) % 2
+    >>> report = diagnose(model, x, y, protocol=Protocol(tsne=TSNE(perplexity=8, iterations=260), repeats=1))
+    >>> [axes.get_title() for axes in depth_plot({"network": report}).axes]
+    ['on the maps, by t-SNE', 'among the activations', 'linear probe']
+    """
+    panels = (
+        ("on the maps, by t-SNE", "neighborhood_hit", "neighborhood hit"),
+        ("among the activations", "activation_hit", "neighborhood hit"),
+        ("linear probe", "probe_accuracy", "accuracy"),
+    )
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11.0, 3.9), layout="constrained")
+    for axes, (heading, attribute, quantity) in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
+        for number, (name, report) in enumerate(named.items()):
+            layers = list(report.layers.values())
+            found = np.array([getattr(layer, attribute) for layer in layers])
+            depth = [layer.depth for layer in layers]
+            errors = np.nan_to_num(np.abs(found[:, 1:] - found[:, :1])).T
+            axes.errorbar(
+                depth,
+                found[:, 0],
+                yerr=errors,
+                color=class_color(number),
+                label=name,
+                marker="o",
+                markersize=4,
+                linewidth=1.5,
+                capsize=2,
+            )
+        report = next(iter(named.values()))
+        chance = report.chance if quantity == "neighborhood hit" else np.bincount(report.labels).max() / len(report.labels)
+        axes.axhline(chance, color="#8a929b", linewidth=1.0, linestyle="--")
+        axes.text(0.0, chance, " chance", fontsize=8, color="#5b636b", va="bottom")
+        axes.set_title(heading, fontsize=10)
+        axes.set_xlabel("depth of the layer, part of all layers with weights", fontsize=8)
+        axes.set_ylabel(quantity, fontsize=9)
+        axes.set(xlim=(-0.02, 1.04), ylim=(0, 1.02))
+        axes.tick_params(labelsize=8, labelleft=True)
+        axes.grid(color="#e6e9ec", linewidth=0.6)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False, fontsize=9)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _class_names(report, classes):
+    if classes is None:
+        return [str(label) for label in report.classes]
+    if len(classes) != len(report.classes):
+        raise ValueError(f"Expected a name for each of {len(report.classes)} classes. Received: {len(classes)} names.")
+    return [str(name) for name in classes]
+
+
+def _colors(count):
+    """A color for each class: those of the other pictures, or a range of them where there are more classes."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_rgba
+
+    if count <= _MOST_CLASSES:
+        return np.array([to_rgba(class_color(k)) for k in range(count)])
+    return colormaps["turbo"](np.linspace(0, 1, count))
+
+
+def _grid(rows, columns):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(max(_SIDE * columns, 4.0), (_SIDE + 0.45) * rows + 0.7), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    return figure, grid
+
+
+def _draw_map(axes, points, colors):
+    """Points about their middle, on a square that holds all of them."""
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    half = np.abs(points - middle).max() * 1.05 or 1.0
+    size = float(np.clip(4000 / len(points), 1.0, 14.0))
+    # Mixed, so that no class lies on top of all others.
+    order = np.random.default_rng(0).permutation(len(points))
+    axes.scatter(*points[order].T, c=colors[order], s=size, linewidths=0)
+    frame(axes)
+    axes.set(xlim=middle[0] + [-half, half], ylim=middle[1] + [-half, half], aspect="equal")
+
+
+def _legend(figure, names, colors):
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=color, marker="o", markersize=5, linestyle="", label=name)
+        for name, color in zip(names, colors, strict=True)
+    ]
+    if len(handles) > _MOST_NAMED:
+        handles = [handles[0], handles[-1]]
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=min(len(handles), 10), frameon=False, fontsize=8, columnspacing=1.0
+    )

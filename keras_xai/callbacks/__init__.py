@@ -3,6 +3,7 @@
 from keras_xai.callbacks.activation_statistics import ActivationStatistics, activation_statistics
 from keras_xai.callbacks.explanation_logger import ExplanationLogger
 from keras_xai.callbacks.fbi_warm_up import FBIWarmUp
+from keras_xai.callbacks.neighborhood_hit import NeighborhoodHit
 from keras_xai.pretraining.monitors import FreeEnergyGap, PseudoLikelihood
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "ExplanationLogger",
     "FBIWarmUp",
     "FreeEnergyGap",
+    "NeighborhoodHit",
     "PseudoLikelihood",
     "activation_statistics",
 ]

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_xai.callbacks.recording import Recorder, model_with_layers
 from keras_xai.features.activations import channel_axis, graph_to, program
 from keras_xai.graph.inputs import batches
-from keras_xai.graph.summary import SummaryWriter
 
 
 def activation_statistics(values: Any) -> dict[str, float]:
@@ -129,15 +129,11 @@ class ActivationStatistics(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Checks all arguments against the model."""
-        # A model that regularizes another has no graph itself; the other one has.
-        plain_model = getattr(self.model, "plain_model", None)
-        graph = graph_to(self.model if plain_model is None else plain_model, self._layers)
+        graph = graph_to(model_with_layers(self.model), self._layers)
         self._batches = list(batches(self._x, graph, self._batch_size)[1])
         axes = {path: channel_axis(graph.find(path).operation) for path in graph.output_names}
         self._program = program(graph, lambda path, values: _moments(values, axes[path]))
-        self._writer = None if self._log_dir is None else SummaryWriter(self._log_dir)
-        self._recorded: dict[str, list[float]] = {}
-        self._before = {key: list(values) for key, values in self._history().items()}
+        self._recorder = Recorder(self.model, self._log_dir)
 
     def on_epoch_end(self, epoch, logs=None):
         """Computes and records the figures."""
@@ -145,29 +141,16 @@ class ActivationStatistics(keras.callbacks.Callback):
         for batch in self._batches:
             for path, moments in self._program(batch).items():
                 found.setdefault(path, []).append(moments)
-        history = self._history()
-        scalars = {}
+        figures = {}
         for path, parts in found.items():
             for name, value in _statistics(parts).items():
-                key = f"{path}/{name}"
                 self.statistics.setdefault(path, {}).setdefault(name, []).append(value)
-                # A history that the user passed to `fit()` goes on with what it had; one list for each callback, since what
-                # two of them append would no longer be one value for each epoch.
-                history[key] = self._recorded.setdefault(key, self._before.get(key, []))
-                history[key].append(value)
-                scalars[key] = value
-        if self._writer is not None:
-            self._writer.scalars(scalars, step=epoch)
+                figures[f"{path}/{name}"] = value
+        self._recorder.record(figures, epoch)
 
     def on_train_end(self, logs=None):
         """Closes the file for TensorBoard."""
-        if self._writer is not None:
-            self._writer.close()
-
-    def _history(self):
-        """What `fit()` will return, or, in a loop of the user's own, nothing that is looked at."""
-        history = getattr(self.model, "history", None)
-        return history.history if isinstance(history, keras.callbacks.History) else {}
+        self._recorder.close()
 
 
 def _moments(values, axis):

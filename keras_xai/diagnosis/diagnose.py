@@ -13,7 +13,7 @@ from keras_xai.diagnosis.neighborhood import check_neighbors, hits_and_influence
 from keras_xai.diagnosis.protocol import Protocol
 from keras_xai.diagnosis.result import Diagnosis, LayerDiagnosis
 from keras_xai.diagnosis.sampling import draw
-from keras_xai.diagnosis.vectors import Extractor, Vectors
+from keras_xai.diagnosis.vectors import Extractor, Vectors, check_finite, normalized
 from keras_xai.features.tsne import principal_components
 from keras_xai.graph.inputs import check_verbose, progress
 from keras_xai.graph.trace import trace
@@ -98,12 +98,13 @@ def diagnose(
     seconds = dict.fromkeys(("activations", "t-SNE", "measures"), 0.0)
     clock = _Clock(seconds)
     found = extract(drawn, protocol.batch_size, verbose)
+    for path, vectors in found.items():
+        check_finite(path, vectors.values, drawn)
     clock.stop("activations")
     paths = list(found)
     depth = dict(zip(paths, depths(graph, paths), strict=True))
-    work = progress(
-        [(path, repeat) for path in paths for repeat in range(protocol.repeats)], len(paths) * protocol.repeats, verbose
-    )
+    num_maps = len(paths) * protocol.repeats
+    work = progress(range(num_maps), num_maps, verbose, unit="map")
     layer_results = {}
     for path in paths:
         # A layer's activations are let go when the next one's turn comes.
@@ -127,7 +128,8 @@ class _Clock:
 
 def _diagnosed(path, depth, vectors: Vectors, codes, k, protocol, work, clock):
     """One layer."""
-    values, constant = _normalized(vectors.values, protocol.normalization)
+    values = normalized(vectors.values, protocol.normalization)
+    constant = not values.any()
     if constant:
         warnings.warn(
             f"'{path}' returns the same for all {len(codes)} samples. Its neighborhood hit is that of chance.", stacklevel=3
@@ -140,15 +142,13 @@ def _diagnosed(path, depth, vectors: Vectors, codes, k, protocol, work, clock):
     probe = _probe(components, codes, protocol.seed)
     clock.stop("measures")
     points, influence, trust, divergence = [], [], [], []
-    for repeat in range(protocol.repeats):
+    for start in protocol.starts:
         next(work)
         if constant:
             points.append(np.zeros((len(codes), 2)))
             divergence.append(np.nan)
         else:
-            embedding = protocol.tsne.embed(
-                components, seed=int(np.random.default_rng([protocol.seed, repeat]).integers(2**31))
-            )
+            embedding = protocol.tsne.embed(components, start)
             points.append(embedding.points)
             divergence.append(embedding.divergence)
         clock.stop("t-SNE")
@@ -169,19 +169,6 @@ def _diagnosed(path, depth, vectors: Vectors, codes, k, protocol, work, clock):
         divergence=np.array(divergence),
         probe=probe,
     )
-
-
-def _normalized(values, normalization):
-    """The vectors, normalized in place, and whether they are all the same."""
-    if not (values != values[0]).any():
-        return np.zeros_like(values), True
-    if normalization == "standard":
-        from sklearn.preprocessing import StandardScaler
-
-        return StandardScaler(copy=False).fit_transform(values), False
-    values -= values.min()
-    values /= values.max()
-    return values, False
 
 
 def _squared_distances(values):

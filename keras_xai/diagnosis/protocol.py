@@ -3,11 +3,11 @@
 import dataclasses
 from typing import final
 
-from keras_xai.diagnosis.vectors import REDUCTIONS
+import numpy as np
+
+from keras_xai.diagnosis.vectors import NORMALIZATIONS, REDUCTIONS
 from keras_xai.features.tsne import TSNE
 from keras_xai.graph.inputs import check_count
-
-_NORMALIZATIONS = ("range", "standard")
 
 
 @final
@@ -54,10 +54,15 @@ class Protocol:
             check_count(name, getattr(self, name))
         if self.samples is not None:
             check_count("samples", self.samples)
-        for name, allowed in (("maps", REDUCTIONS), ("normalization", _NORMALIZATIONS)):
+        for name, allowed in (("maps", REDUCTIONS), ("normalization", NORMALIZATIONS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"Expected `{name}` to be one of {allowed}. Received: {name}={getattr(self, name)!r}")
         if not isinstance(self.tsne, TSNE):
             raise ValueError(f"Expected `tsne` to be a `keras_xai.features.TSNE`. Received: tsne={self.tsne!r}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise ValueError(f"Expected `seed` to be a whole number of at least 0. Received: seed={self.seed!r}")
+
+    @property
+    def starts(self) -> list[int]:
+        """A seed of t-SNE for each repeat."""
+        return [int(np.random.default_rng([self.seed, repeat]).integers(2**31)) for repeat in range(self.repeats)]

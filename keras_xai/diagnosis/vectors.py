@@ -14,6 +14,7 @@ from keras_xai.graph.inputs import batches, progress, rows
 from keras_xai.graph.steps import Step
 
 REDUCTIONS = ("auto", "flat", "mean")
+NORMALIZATIONS = ("range", "standard")
 # Entries of a vector: 64 MB of float32 for 1,000 samples.
 _LONGEST = 16_384
 
@@ -79,9 +80,6 @@ class Extractor:
             drawn: The samples.
             batch_size: Samples in the model at a time.
             verbose: As for `keras_xai.features.activations`.
-
-        Raises:
-            ValueError: If an activation is NaN or infinite.
         """
         found: dict[str, np.ndarray] = {}
         parts = rows(len(drawn), batch_size)
@@ -89,18 +87,39 @@ class Extractor:
         for part, batch in progress(zip(parts, prepared, strict=True), len(parts), verbose):
             for path, tensor in self._program(batch).items():
                 values = ops.convert_to_numpy(tensor)
-                finite = np.isfinite(values).all(axis=1)
-                if not finite.all():
-                    bad = drawn.indices[part][~finite][0]
-                    raise ValueError(
-                        f"The activations of '{path}' are NaN or infinite for sample {bad}. Check the model's weights and the range of its "
-                        "inputs."
-                    )
                 found.setdefault(path, np.empty((len(drawn), values.shape[1]), values.dtype))[part] = values
         return {
             path: Vectors(values, tuple(self._steps[path].output_specs[0].shape[1:]), self._reductions[path].description)
             for path, values in found.items()
         }
+
+
+def check_finite(path: str, values: np.ndarray, drawn: Drawn) -> None:
+    """Refuses vectors of which one is NaN or infinite."""
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"The activations of '{path}' are NaN or infinite for sample {drawn.indices[~finite][0]}. Check the model's weights and the "
+            "range of its inputs."
+        )
+
+
+def normalized(values: np.ndarray, kind: str) -> np.ndarray:
+    """Vectors, brought to a range as `Protocol` says; zero where they are all the same. Those given are overwritten.
+
+    Args:
+        values: `(n, d)`.
+        kind: One of `NORMALIZATIONS`.
+    """
+    if not (values != values[0]).any():
+        return np.zeros_like(values)
+    if kind == "standard":
+        from sklearn.preprocessing import StandardScaler
+
+        return StandardScaler(copy=False).fit_transform(values)
+    values -= values.min()
+    values /= values.max()
+    return values
 
 
 def _reduction(step: Step, kind: str) -> _Reduction:

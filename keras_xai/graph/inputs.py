@@ -233,19 +233,20 @@ def check_verbose(verbose: Any) -> None:
         raise ValueError(f"Expected `verbose` to be 'auto', 0, 1 or 2. Received: verbose={verbose!r}")
 
 
-def progress(batches, num_batches: int | None, verbose: Any) -> Iterator:
+def progress(batches, num_batches: int | None, verbose: Any, unit: str = "batch") -> Iterator:
     """Passes `batches` on under a progress bar.
 
     Args:
         batches: What to iterate over.
         num_batches: How many there are, `None` if not known.
         verbose: 0 for silence, 1 or `"auto"` for a bar, 2 for one line at the end, as in `keras.Model.predict`.
+        unit: What one of them is called.
     """
     check_verbose(verbose)
     if verbose == 0:
         yield from batches
         return
-    bar = keras.utils.Progbar(num_batches, verbose=1 if verbose == "auto" else verbose, unit_name="batch")
+    bar = keras.utils.Progbar(num_batches, verbose=1 if verbose == "auto" else verbose, unit_name=unit)
     done = 0
     for batch in batches:
         yield batch

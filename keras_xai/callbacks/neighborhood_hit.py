@@ -1,0 +1,211 @@
+"""How far hidden layers tell the classes apart, epoch by epoch."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import keras
+import numpy as np
+
+from keras_xai.callbacks.recording import Recorder, model_with_layers
+from keras_xai.diagnosis.blocks import block_ends
+from keras_xai.diagnosis.neighborhood import check_neighbors, neighborhood_hit
+from keras_xai.diagnosis.protocol import Protocol
+from keras_xai.diagnosis.sampling import Drawn, draw
+from keras_xai.diagnosis.vectors import Extractor, normalized
+from keras_xai.features.tsne import principal_components
+from keras_xai.graph.trace import trace
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Measure:
+    """A figure of layers, and what was found of it.
+
+    Attributes:
+        name: In the history, after the layer's path.
+        every: Epochs from one measurement to the next.
+        of: Maps the vectors of a layer `(n, d)` to the figure.
+        hits: From each path to the figure in each epoch in which it was measured.
+        epochs: These epochs.
+    """
+
+    name: str
+    every: int
+    of: Callable[[np.ndarray], float]
+    hits: dict[str, list[float]]
+    epochs: list[int]
+
+
+@final
+class NeighborhoodHit(keras.callbacks.Callback):
+    """Watches how far hidden layers tell the classes apart while a network is trained.
+
+    At the end of every `every`-th epoch, the neighborhood hit of each layer is measured on the same samples, at inference: the share of a
+    sample's `k` nearest neighbors that have its label, as a mean over samples. By default these are neighbors among the activations
+    themselves: for 1,000 samples that takes a forward pass, and a second or two for each layer at most. A map by t-SNE, as in the source,
+    takes several seconds, and there are several for each layer: the hit on maps is left out unless `every` asks for it.
+
+    `keras_xai.diagnosis.diagnose`, with the same protocol, tells more of the network that has been trained. A layer that knows nothing of
+    classes has about `keras_xai.diagnosis.chance_hit(y)`.
+
+    The history that `fit()` returns has it as `"conv1/neighborhood_hit"`, and on maps as `"conv1/neighborhood_hit_map"`; the line that
+    `fit()` prints has not. In epochs that are skipped the history gets NaN, so that all its lists are as long as that of the loss and
+    `pandas.DataFrame(history.history)` works. Of two of these callbacks that look at the same layers, the history has what the later one
+    found; `hits` and the files for TensorBoard have both.
+
+    The file for TensorBoard has the same names as tags, and the epoch as step. There is nothing in it for an epoch that is skipped.
+
+    A network that diverges is trained on: the hit of a layer is NaN in an epoch in which an activation of it is NaN or infinite. A layer
+    that returns the same for all samples has the hit of chance, as does one whose ReLU makes 0 of NaN, which TensorFlow's may do. Training
+    itself goes on as without the callback.
+
+    Source: equations 2 and 3 of Wang & Liu, "Refining Deep Neural Networks via Interpretability Using Transfer Learning" (2024), who
+    measure it once, in networks that have been trained, and on maps by t-SNE alone.
+
+    Args:
+        x: The samples, as for `keras_xai.diagnosis.diagnose`: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them, or a
+            dataset of batches `(x, y, ...)`, which is read when training begins. Some of them are drawn then, as `protocol` says. A
+            `tf.data.Dataset` that shuffles has another order after that: training on the same object then takes another course.
+        y: Labels `(n,)` or `(n, 1)`, numbers or strings; none for a dataset.
+        layers: Paths of layers, such as `"backbone/conv5"`; by default `keras_xai.diagnosis.block_ends(model)`.
+        k: Number of neighbors, less than the number of samples.
+        every: Epochs from one measurement to the next. A pair of them asks for that on maps as well: `(1, 10)` measures the hit among
+            the activations in each epoch and that on maps in every tenth, as a mean over the protocol's `repeats`.
+        protocol: The settings, see `keras_xai.diagnosis.Protocol`: how many samples are drawn, how activations become vectors, and t-SNE.
+        log_dir: Folder of the file for TensorBoard, best one of its own within that of `keras.callbacks.TensorBoard`. None is
+            written by default.
+
+    Attributes:
+        hits: From a layer's path to its neighborhood hits, one for each epoch that was measured: of all calls of `fit()` that had this
+            callback.
+        epochs: These epochs, as `fit()` counts them, from 0.
+        map_hits: The same on maps; empty unless asked for.
+        map_epochs: Epochs of `map_hits`.
+
+    Raises:
+        ValueError: If `every` or `protocol` is none of these. When training begins, before the first step: if the model has no such layers,
+            or is subclassed, so that its layers cannot be found; if samples or labels do not fit or a sample is NaN, if there is only one
+            class, or if `k`, or the perplexity where maps are asked for, is too large for the number of samples.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.callbacks import NeighborhoodHit
+    >>> model = keras.Sequential([
+    ...     keras.Input((8,)),
+    ...     keras.layers.Dense(16, activation="relu", name="hidden"),
+    ...     keras.layers.Dense(2, activation="softmax"),
+    ... ])
+    >>> model.compile("adam", "sparse_categorical_crossentropy")
+    >>> y = np.arange(60) % 2
+    >>> x = np.random.default_rng(0).normal(size=(60, 8)) + 3 * y[:, None]
+    >>> callback = NeighborhoodHit(x, y, every=2)
+    >>> history = model.fit(x, y, epochs=4, callbacks=[callback], verbose=0).history
+    >>> list(history), [bool(hit > 0.9) for hit in history["hidden/neighborhood_hit"]]
+    (['hidden/neighborhood_hit', 'loss'], [False, True, False, True])
+    >>> callback.epochs, len(callback.hits["hidden"])
+    ([1, 3], 2)
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any = None,
+        layers: Sequence[str] | None = None,
+        *,
+        k: int = 6,
+        every: int | tuple[int, int] = 1,
+        protocol: Protocol | None = None,
+        log_dir: str | pathlib.Path | None = None,
+    ):
+        super().__init__()
+        if not (protocol is None or isinstance(protocol, Protocol)):
+            raise ValueError(f"Expected `protocol` to be a `keras_xai.diagnosis.Protocol`. Received: protocol={protocol!r}")
+        intervals = _checked_intervals(every)
+        self.hits: dict[str, list[float]] = {}
+        self.epochs: list[int] = []
+        self.map_hits: dict[str, list[float]] = {}
+        self.map_epochs: list[int] = []
+        self._x = x
+        self._y = y
+        self._layers = layers
+        self._k = k
+        self._protocol = protocol or Protocol()
+        self._log_dir = log_dir
+        self._measures = [_Measure("neighborhood_hit", intervals[0], self._hit, self.hits, self.epochs)]
+        if len(intervals) > 1:
+            self._measures.append(
+                _Measure("neighborhood_hit_map", intervals[1], self._hit_on_maps, self.map_hits, self.map_epochs)
+            )
+
+    def on_train_begin(self, logs=None):
+        """Checks all arguments against the model, and draws the samples."""
+        model = model_with_layers(self.model)
+        self._extract = Extractor(model, block_ends(model) if self._layers is None else self._layers, self._protocol.maps)
+        self._drawn = draw(self._x, self._y, trace(model), self._protocol.samples, self._protocol.seed)
+        check_neighbors(self._k, len(self._drawn))
+        if len(self._measures) > 1:
+            self._protocol.tsne.check(len(self._drawn))
+        # Compiles the forward pass, so that samples of a size for which it is not defined are told now.
+        self._extract(_first(self._drawn, self._protocol.batch_size), self._protocol.batch_size)
+        self._recorder = Recorder(self.model, self._log_dir)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Measures and records the hits."""
+        due = [measure for measure in self._measures if not (epoch + 1) % measure.every]
+        found = self._extract(self._drawn, self._protocol.batch_size) if due else {}
+        figures = {}
+        for path in list(found):
+            # A layer's vectors are let go when the next one's turn comes.
+            values = _normalized(found.pop(path).values, self._protocol.normalization)
+            for measure in due:
+                hit = measure.of(values)
+                measure.hits.setdefault(path, []).append(hit)
+                figures[f"{path}/{measure.name}"] = hit
+        for measure in due:
+            measure.epochs.append(epoch)
+        self._recorder.record(figures, epoch)
+        skipped = [measure.name for measure in self._measures if measure not in due]
+        self._recorder.skip(f"{path}/{name}" for path in self._extract.graph.output_names for name in skipped)
+
+    def on_train_end(self, logs=None):
+        """Closes the file for TensorBoard."""
+        self._recorder.close()
+
+    def _hit(self, points):
+        # Whether vectors of a network that diverges or t-SNE: neither is to stop the training.
+        return neighborhood_hit(points, self._drawn.codes, self._k) if np.isfinite(points).all() else np.nan
+
+    def _hit_on_maps(self, values):
+        # What is not finite has no map, and what is all the same has all points in one place.
+        if not (np.isfinite(values).all() and values.any()):
+            return self._hit(values)
+        components, _ = principal_components(values, self._protocol.components, self._protocol.seed)
+        return float(
+            np.mean([self._hit(self._protocol.tsne.embed(components, start).points) for start in self._protocol.starts])
+        )
+
+
+def _checked_intervals(every):
+    """The numbers of epochs in `every`: one, or two."""
+    given = every if isinstance(every, tuple) and len(every) == 2 else (every,)
+    if not all(isinstance(each, int) and not isinstance(each, bool) and each >= 1 for each in given):
+        raise ValueError(
+            "Expected `every` to be a whole number of at least 1, or a pair of them, such as (1, 10), for the hit on maps as well. "
+            f"Received: every={every!r}"
+        )
+    return given
+
+
+def _first(drawn: Drawn, count: int) -> Drawn:
+    """The first samples of those that were drawn."""
+    return dataclasses.replace(
+        drawn, inputs=[array[:count] for array in drawn.inputs], codes=drawn.codes[:count], indices=drawn.indices[:count]
+    )
+
+
+@np.errstate(over="ignore", invalid="ignore")  # the range of large numbers may be infinite
+def _normalized(values, kind):
+    """Vectors as `keras_xai.diagnosis.diagnose` normalizes them, and as they are if some are not finite."""
+    return normalized(values, kind) if np.isfinite(values).all() else values

@@ -160,8 +160,8 @@ def order_table(found, accuracies):
     lines = [
         "## Do they order networks as accuracy does?",
         "",
-        f"Of the {len(pairs)} pairs of the six networks whose test accuracies differ by more than {DIFFERENT:.0%}, those that a measure in a "
-        "layer puts in the order of these accuracies, in the mean over subsamples. Half of them would be chance.",
+        f"Of the {len(pairs)} pairs of the six networks whose test accuracies differ by more than {DIFFERENT:.0%}, those that a measure "
+        "in a layer puts in the order of these accuracies, in the mean over subsamples. Half of them would be chance.",
         "",
         "| measure | 1st | 2nd | 3rd | 4th | 5th |",
         "|---|---|---|---|---|---|",

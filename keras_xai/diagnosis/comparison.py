@@ -93,12 +93,12 @@ class NetworkComparison:
         layer = self.pairs[start].b if last > 0 else self.pairs[start].a
         widest = max(self.pairs, key=lambda pair: last * pair.difference.mean)
         behind = self.pairs[start:]
+        where = f"in the last {len(behind)} of {len(signs)}" if start else f"in all {len(signs)}"
         agreeing = sum(_sign(pair.activation_difference) == last for pair in behind)
         return " ".join(
             [
-                f"{weak} is behind {strong} from '{layer.path}' on, at {layer.depth:.0%} of its depth, that is in the last "
-                f"{len(behind)} of {len(signs)} pairs of layers. The gap is widest in {_called(widest)}: "
-                f"{_figures(widest.difference, last)}.",
+                f"{weak} is behind {strong} from '{layer.path}' on, at {layer.depth:.0%} of its depth, {where} pairs of layers. "
+                f"The gap is widest in {_called(widest)}: {_figures(widest.difference, last)}.",
                 *self._ahead(weak, signs, -last),
                 f"Among the activations themselves, without t-SNE, {strong} is ahead in {agreeing} of these {len(behind)} pairs.",
             ]

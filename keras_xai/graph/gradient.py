@@ -137,7 +137,11 @@ def compiled(function: Callable, signature: Sequence, *, jit_compile: bool = Fal
             for a dimension that varies between calls.
         jit_compile: Whether to compile with XLA.
     """
-    return tf.function(function, input_signature=_specs(signature), autograph=False, jit_compile=jit_compile)
+    program = tf.function(function, input_signature=_specs(signature), autograph=False, jit_compile=jit_compile)
+    # With a fixed signature a program is traced once. TensorFlow tells programs apart by their source, and would warn that the fifth one
+    # made of the same function, by another method or for another model, is traced again and again.
+    program._omit_frequent_tracing_warning = True
+    return program
 
 
 def traced(function: Callable, signature: Sequence) -> None:

@@ -67,14 +67,14 @@ def test_differences_of_the_same_samples_are_sharper():
         ([0.3, 0.4, 0.5], "In the last layers compared, 'a2' and 'b2', the networks cannot be told apart"),
         (
             [0.3, 0.3, 0.3],
-            "b is behind a from 'b1' on, at 60% of its depth, that is in the last 2 of 3 pairs of layers. The gap is widest in 'a2'",
+            "b is behind a from 'b1' on, at 60% of its depth, in the last 2 of 3 pairs of layers. The gap is widest in 'a2'",
         ),
-        ([0.2, 0.3, 0.3], "b is behind a from 'b0' on, at 20% of its depth, that is in the last 3 of 3 pairs"),
+        ([0.2, 0.3, 0.3], "b is behind a from 'b0' on, at 20% of its depth, in all 3 pairs"),
         (
             [0.3, 0.4, 0.7],
-            "a is behind b from 'a2' on, at 100% of its depth, that is in the last 1 of 3 pairs of layers. The gap is widest in",
+            "a is behind b from 'a2' on, at 100% of its depth, in the last 1 of 3 pairs of layers. The gap is widest in",
         ),
-        ([0.4, 0.4, 0.3], "b is behind a from 'b2' on, at 100% of its depth, that is in the last 1 of 3 pairs"),
+        ([0.4, 0.4, 0.3], "b is behind a from 'b2' on, at 100% of its depth, in the last 1 of 3 pairs"),
         ([0.4, 0.4, 0.5], "cannot be told apart: .* b is ahead in 'a0' and 'b0'."),
     ],
 )

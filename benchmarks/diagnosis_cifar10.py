@@ -2,8 +2,8 @@
 
     KERAS_XAI_DATA=... python benchmarks/diagnosis_cifar10.py --work DIR --output docs/benchmarks    # hours on two cores
 
-Each network is looked at in three states: fine-tuned as a whole, with its ImageNet weights and a fitted head, and with random weights
-and a fitted head, the control that the paper lacks. Finished networks and diagnoses are kept in DIR, so that a run that was
+Each network is looked at in four states: fine-tuned as a whole at two learning rates, with its ImageNet weights and a fitted head, and with
+random weights and a fitted head, the control that the paper lacks. Finished networks and diagnoses are kept in DIR, so that a run that was
 interrupted goes on; two processes, one for each `--network`, can share the work.
 """
 
@@ -75,9 +75,11 @@ def head(accuracies):
         "# Layer diagnosis: CIFAR-10",
         "",
         f"SqueezeNet 1.1 and MobileNet (1.0, up to `conv_pw_12`) with a linear head on CIFAR-10: 10,000 training images, {REPEATS} "
-        f"random starts of t-SNE on each of {SUBSAMPLES} subsamples of 1,000 of 2,000 test images, k = 6, perplexity 30. Fine-tuned: a "
-        "head fitted first, then all weights for 3 epochs by Adam at 1e-4 in batches of 16, batch normalizations as they were. "
-        "Pretrained: the ImageNet weights and the fitted head. Random: random weights and a fitted head.",
+        f"random starts of t-SNE on each of {SUBSAMPLES} subsamples of 1,000 of 2,000 test images, k = 6, perplexity 30. "
+        "Pretrained: the ImageNet weights and a head that is fitted by logistic regression. Fine-tuned: from there all weights for 2 "
+        "epochs by Adam at 1e-5, the learning rate of the paper, in batches of 16, batch normalizations as they were. Fine-tuned fast: 3 "
+        "epochs at 1e-4. "
+        "Random: random weights and a fitted head.",
         "",
         "| test accuracy | " + " | ".join(transfer.STATES) + " |",
         "|---|" + "---|" * len(transfer.STATES),
@@ -155,12 +157,12 @@ def pairs_table(found):
 
 
 def order_table(found, accuracies):
-    """How many pairs of the six networks each measure puts in the order of their accuracies."""
+    """How many pairs of the eight networks each measure puts in the order of their accuracies."""
     pairs = [(a, b) for a, b in itertools.combinations(found, 2) if abs(accuracies[a] - accuracies[b]) > DIFFERENT]
     lines = [
         "## Do they order networks as accuracy does?",
         "",
-        f"Of the {len(pairs)} pairs of the six networks whose test accuracies differ by more than {DIFFERENT:.0%}, those that a measure "
+        f"Of the {len(pairs)} pairs of the eight networks whose test accuracies differ by more than {DIFFERENT:.0%}, those that a measure "
         "in a layer puts in the order of these accuracies, in the mean over subsamples. Half of them would be chance.",
         "",
         "| measure | 1st | 2nd | 3rd | 4th | 5th |",

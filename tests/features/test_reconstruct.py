@@ -348,7 +348,7 @@ def test_a_sheet_has_a_tile_for_each_map_on_its_own_scale():
     np.testing.assert_allclose(shown[[0, 1, 2, 4]], 0.5 + np.sign(scaled) * np.abs(scaled) ** 0.6 / 2, atol=1e-9)
     assert (shown[3] == 0.5).all()
     assert [text.get_text() for text in figure.axes[1].texts] == ["10", "11", "12", "13", "14"]
-    assert figure.axes[1].get_title() == "conv: 5 maps, 1 empty" and figure.get_suptitle() == "net"
+    assert figure.axes[1].get_title() == "conv: 5 maps, 1 empty" and figure._suptitle.get_text() == "net"
     # Blue, green and red; a sheet of few gray pixels has one channel.
     turned = tiles(drawn(made(values).plot(sample=1, bgr=True)).axes[1], 5, 6)
     np.testing.assert_array_equal(turned, shown[..., ::-1])
@@ -384,7 +384,7 @@ def test_layers_below_each_other_and_networks_side_by_side():
     first, second = made(RNG.normal(size=(2, 4, 6, 6, 3))), made(RNG.normal(size=(2, 9, 6, 6, 3)), layer="deep")
     figure = drawn(deconvnet_plot([first, second], sample=1, title="two layers"))
     assert [axes.get_title() for axes in figure.axes if axes.images][1:] == ["conv: 4 maps", "deep: 9 maps"]
-    assert figure.get_suptitle() == "two layers"
+    assert figure._suptitle.get_text() == "two layers"
     both = drawn(deconvnet_plot({"a": [first, second], "b": first}, bgr={"b": True}, show=lambda x: x * 0))
     grid = np.array(both.axes, dtype=object).reshape(2, 3)
     assert grid[0, 1].get_title() == "a: conv: 4 maps" and grid[0, 2].get_title() == "b: conv: 4 maps"

@@ -11,7 +11,7 @@ import numpy as np
 from keras_xai.callbacks.recording import Recorder, model_with_layers
 from keras_xai.diagnosis.blocks import block_ends
 from keras_xai.diagnosis.neighborhood import check_neighbors, neighborhood_hit
-from keras_xai.diagnosis.protocol import Protocol
+from keras_xai.diagnosis.protocol import Protocol, check_protocol
 from keras_xai.diagnosis.sampling import Drawn, draw
 from keras_xai.diagnosis.vectors import Extractor, normalized
 from keras_xai.features.tsne import principal_components
@@ -84,7 +84,8 @@ class NeighborhoodHit(keras.callbacks.Callback):
         map_epochs: Epochs of `map_hits`.
 
     Raises:
-        ValueError: If `every` or `protocol` is none of these. When training begins, before the first step: if the model has no such layers,
+        TypeError: If `protocol` is not a `Protocol`.
+        ValueError: If `every` is none of these. When training begins, before the first step: if the model has no such layers,
             or is subclassed, so that its layers cannot be found; if samples or labels do not fit or a sample is NaN, if there is only one
             class, or if `k`, or the perplexity where maps are asked for, is too large for the number of samples.
 
@@ -120,8 +121,6 @@ class NeighborhoodHit(keras.callbacks.Callback):
         log_dir: str | pathlib.Path | None = None,
     ):
         super().__init__()
-        if not (protocol is None or isinstance(protocol, Protocol)):
-            raise ValueError(f"Expected `protocol` to be a `keras_xai.diagnosis.Protocol`. Received: protocol={protocol!r}")
         intervals = _checked_intervals(every)
         self.hits: dict[str, list[float]] = {}
         self.epochs: list[int] = []
@@ -131,7 +130,7 @@ class NeighborhoodHit(keras.callbacks.Callback):
         self._y = y
         self._layers = layers
         self._k = k
-        self._protocol = protocol or Protocol()
+        self._protocol = check_protocol(protocol)
         self._log_dir = log_dir
         self._measures = [_Measure("neighborhood_hit", intervals[0], self._hit, self.hits, self.epochs)]
         if len(intervals) > 1:

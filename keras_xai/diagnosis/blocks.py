@@ -26,11 +26,13 @@ class _Block:
         path: Of the last layer of it that does more than move entries.
         scale: How often the network has changed its resolution before.
         is_dense: Whether it has no maps.
+        is_last: Whether no layer with weights follows it.
     """
 
     path: str
     scale: int
     is_dense: bool
+    is_last: bool = False
 
 
 def block_ends(model: keras.Model) -> list[str]:
@@ -38,7 +40,8 @@ def block_ends(model: keras.Model) -> list[str]:
 
     A block ends where all that the network computes passes through one tensor, just before the next layer with weights: after the
     activation function, pooling or merging that follows a convolution, and after the branches of a residual or inception block
-    have come together. What comes after the last layer with weights are scores, not a hidden layer, unless it is a map.
+    have come together. What the last layer with weights computes are scores, not a hidden layer, if it becomes probabilities or
+    reaches the output without an activation function, and is no map.
 
     Where there are more than twelve of them, as in VGG19, those are left that are the last of their resolution, and all dense
     layers; where resolution never changes, as in a transformer, twelve that are evenly spaced.
@@ -69,7 +72,7 @@ def block_ends(model: keras.Model) -> list[str]:
     """
     graph = trace(model)
     blocks = list(_blocks(graph))
-    if blocks and _computes_scores(graph, blocks[-1]):
+    if blocks and blocks[-1].is_last and _computes_scores(graph):
         del blocks[-1]
     if not blocks:
         raise ValueError(
@@ -122,7 +125,7 @@ def _blocks(graph: Graph) -> Iterator[_Block]:
         elif kind_of(step).role != "shape":
             block = dataclasses.replace(block, path=step.path)
     if block is not None:
-        yield block
+        yield dataclasses.replace(block, is_last=True)
 
 
 def _with_necks(graph: Graph) -> Iterator[tuple[Step, bool]]:
@@ -152,10 +155,16 @@ def _changes_resolution(step: Step) -> bool:
     return any(size != 1 for size in (sizes if isinstance(sizes, (tuple, list)) else [sizes]))
 
 
-def _computes_scores(graph: Graph, block: _Block) -> bool:
-    """Whether the last block of a network computes its scores."""
+def _computes_scores(graph: Graph) -> bool:
+    """Whether the last layer with weights computes scores: no maps, and probabilities or what is linear from there to the output."""
+    if any(len(spec.shape) != 2 for spec in graph.output_specs):
+        return False
     whole = expand(graph)
-    return block.is_dense or strip_probabilities(whole).outputs != whole.outputs
+    if strip_probabilities(whole).outputs != whole.outputs:
+        return True
+    steps = leading_to(whole, whole.outputs)
+    last = max(place for place, step in enumerate(steps) if _is_weighted(step))
+    return not any(kind_of(step).role in ("gate", "curved", "select") for step in steps[last:])
 
 
 def _thinned(blocks: list[_Block]) -> list[_Block]:

@@ -41,8 +41,9 @@ class NetworkComparison:
         a: The first network.
         b: The second network.
         names: What they are called.
-        pairs: The layers that are compared, in order.
-        paired: Whether both were diagnosed on the same samples, so that what is peculiar to a sample drops out of differences.
+        pairs: The layers that are compared, in the order of their depth.
+        paired: Whether both were diagnosed on the same samples, told by their places and labels, so that what is peculiar to a sample drops
+            out of differences.
     """
 
     a: Diagnosis
@@ -184,19 +185,23 @@ def compare(
     for name, report in (("a", a), ("b", b)):
         if not isinstance(report, Diagnosis):
             raise TypeError(f"Expected `{name}` to be a `Diagnosis`, as `diagnose` returns it. Received: {report!r}")
-    if a.k != b.k or a.protocol != b.protocol:
-        raise ValueError(
-            f"Expected two networks that were diagnosed with the same protocol and number of neighbors. Received: k={a.k} and k={b.k}, "
-            f"{a.protocol} and {b.protocol}."
-        )
+    settings = [{"k": report.k} | vars(report.protocol) for report in (a, b)]
+    differing = [name for name in settings[0] if name != "batch_size" and settings[0][name] != settings[1][name]]
+    if differing:
+        one, other = (", ".join(f"{name}={each[name]!r}" for name in differing) for each in settings)
+        raise ValueError(f"Expected two networks that were diagnosed with the same protocol. Received: {one} and {other}.")
     if a.classes != b.classes:
-        raise ValueError(f"Expected the same classes. Received: {a.classes} and {b.classes}.")
+        raise ValueError(
+            f"Expected two networks that were diagnosed on the same {len(a.classes)} classes. Received: another one with {len(b.classes)} "
+            f"classes, of which {len(set(map(str, a.classes)) & set(map(str, b.classes)))} are the same. Diagnose both on the same samples."
+        )
     if names is None:
         names = (a.name, b.name) if a.name != b.name else (f"{a.name} (1)", f"{b.name} (2)")
     if len(names) != 2 or names[0] == names[1]:
         raise ValueError(f"Expected `names` to be two different ones. Received: names={names!r}")
     paired = np.array_equal(a.samples, b.samples) and np.array_equal(a.labels, b.labels)
     chosen = _by_depth(a, b) if mapping is None else _by_mapping(a, b, mapping)
+    chosen.sort(key=lambda paths: a.layers[paths[0]].depth)
     pairs = tuple(_pair(a.layers[one], b.layers[other], paired) for one, other in chosen)
     return NetworkComparison(a, b, names, pairs, paired)
 
@@ -205,7 +210,7 @@ def _by_depth(a, b):
     """Pairs of paths, of which all depths together differ the least."""
     from scipy.optimize import linear_sum_assignment
 
-    ones, others = (list(report.layers.values()) for report in (a, b))
+    ones, others = (sorted(report.layers.values(), key=lambda layer: layer.depth) for report in (a, b))
     apart = np.abs(np.array([[one.depth - other.depth for other in others] for one in ones]))
     rows, columns = linear_sum_assignment(apart)
     # Which of several equally good pairings is found may cross; in order is as good, since depths lie on a line.

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_xai.diagnosis.blocks import block_ends, depths
 from keras_xai.diagnosis.neighborhood import check_neighbors, hits_and_influence
-from keras_xai.diagnosis.protocol import Protocol
+from keras_xai.diagnosis.protocol import Protocol, check_protocol
 from keras_xai.diagnosis.result import Diagnosis, LayerDiagnosis
 from keras_xai.diagnosis.sampling import draw
 from keras_xai.diagnosis.vectors import Extractor, Vectors, check_finite, normalized
@@ -44,7 +44,8 @@ def diagnose(
     A layer that returns the same for all samples is told by a warning: its neighborhood hit is that of chance, all its points are in one
     place, and what cannot be told of it is NaN.
 
-    Activations of a layer take up to 64 MB for 1,000 samples by default, distances `8 n**2` bytes.
+    The vectors of all layers are in memory at once, for 1,000 samples no more than 64 MB each where maps are pooled, and besides them a few
+    copies of the largest in double precision and of `8 n**2` bytes for distances.
 
     Source: algorithm 1 of Wang & Liu, "Refining Deep Neural Networks via Interpretability Using Transfer Learning" (2024). The source
     leaves open how activations are normalized, how large maps become vectors, and what k is; here each is part of the protocol.
@@ -54,8 +55,9 @@ def diagnose(
     Args:
         model: A built Sequential or functional model; only read.
         x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, or a list, tuple or dict of them for a model
-            of several inputs. Images may have another height and width, and are resized bilinearly, batch by batch; their values
-            have to be in the range that the model takes. Or a dataset of batches `(x, y, ...)`, which is read once.
+            of several inputs. Images whose last axis is one, three or four channels may have another height and width where the model
+            takes real numbers, and are resized bilinearly, batch by batch; their values have to be in the range that the model takes.
+            Or a dataset of batches `(x, y, ...)`, which is read once.
         y: Labels `(n,)` or `(n, 1)`, numbers or strings; none for a dataset.
         layers: Paths of layers, such as `"backbone/conv5"`, whose own output is meant; by default `block_ends(model)`.
         k: Number of neighbors, less than the number of samples.
@@ -66,7 +68,7 @@ def diagnose(
         A `Diagnosis`: `table`, `plot()` and `plot_depth()`.
 
     Raises:
-        TypeError: If `model` is not a Keras model.
+        TypeError: If `model` is not a Keras model, or `protocol` not a `Protocol`.
         ValueError: If the model has no such layers, samples or labels do not fit, there is only one class, or `k` or the perplexity are
             too large for the number of samples: all before any work. Or if activations are NaN or infinite.
 
@@ -88,11 +90,11 @@ def diagnose(
     (True, 0.49)
     """
     check_verbose(verbose)
-    protocol = protocol or Protocol()
+    protocol = check_protocol(protocol)
     graph = trace(model)
     extract = Extractor(model, block_ends(model) if layers is None else layers, protocol.maps)
     drawn = draw(x, y, graph, protocol.samples, protocol.seed)
-    check_neighbors(k, len(drawn))
+    k = check_neighbors(k, len(drawn))
     protocol.tsne.check(len(drawn))
 
     seconds = dict.fromkeys(("activations", "t-SNE", "measures"), 0.0)
@@ -101,7 +103,8 @@ def diagnose(
     for path, vectors in found.items():
         check_finite(path, vectors.values, drawn)
     clock.stop("activations")
-    paths = list(found)
+    order = {step.path: place for place, step in enumerate(graph.steps)}
+    paths = sorted(found, key=order.__getitem__)
     depth = dict(zip(paths, depths(graph, paths), strict=True))
     num_maps = len(paths) * protocol.repeats
     work = progress(range(num_maps), num_maps, verbose, unit="map")
@@ -134,8 +137,8 @@ def _diagnosed(path, depth, vectors: Vectors, codes, k, protocol, work, clock):
         warnings.warn(
             f"'{path}' returns the same for all {len(codes)} samples. Its neighborhood hit is that of chance.", stacklevel=3
         )
+    ((_, activation_influence),) = hits_and_influence(values.astype("float64"), codes, [k])
     squared = _squared_distances(values)
-    ((_, activation_influence),) = hits_and_influence(squared, codes, [k], "precomputed")
     components, explained = (
         (values[:, :1], np.nan) if constant else principal_components(values, protocol.components, protocol.seed)
     )
@@ -174,8 +177,7 @@ def _diagnosed(path, depth, vectors: Vectors, codes, k, protocol, work, clock):
 def _squared_distances(values):
     from sklearn.metrics import pairwise_distances
 
-    values = values.astype("float64")
-    return pairwise_distances(values - values.mean(axis=0), metric="euclidean", squared=True)
+    return pairwise_distances(values, metric="euclidean", squared=True)
 
 
 def _trustworthiness(squared, points, k):
@@ -186,14 +188,17 @@ def _trustworthiness(squared, points, k):
 
 
 def _probe(vectors, codes, seed):
-    """Whether a linear classifier, fitted to four fifths of the samples, is right about each of the others."""
+    """Whether a linear classifier is right about each sample, fitted to other samples; those that are alone in their class are left out."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    folds = min(_FOLDS, int(np.bincount(codes).min()))
-    if folds < 2:
+    counts = np.bincount(codes)
+    kept = counts[codes] > 1
+    vectors, codes = vectors[kept], codes[kept]
+    if (counts > 1).sum() < 2:
         return np.zeros(0, bool)
+    folds = min(_FOLDS, int(counts[counts > 1].min()))
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return cross_val_predict(classifier, vectors, codes, cv=StratifiedKFold(folds, shuffle=True, random_state=seed)) == codes

@@ -26,6 +26,26 @@ def interval(influence: np.ndarray) -> Interval:
     return _interval(float(np.mean(influence)), _variances(influence))
 
 
+def clipped(found: Interval) -> Interval:
+    """An interval of a mean of shares, which cannot be less than 0 or more than 1."""
+    low, high = np.clip(found[1:], 0, 1)  # NaN stays NaN
+    return Interval(found.mean, float(low), float(high))
+
+
+def share(right: np.ndarray) -> Interval:
+    """The share of independent samples of which something is true, with Wilson's interval; NaN for none.
+
+    Args:
+        right: Bool `(n,)`.
+    """
+    from scipy.stats import binomtest
+
+    if not len(right):
+        return Interval(np.nan, np.nan, np.nan)
+    found = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+    return Interval(float(right.mean()), float(found.low), float(found.high))
+
+
 def difference(first: np.ndarray, second: np.ndarray, paired: bool) -> Interval:
     """The difference of two means.
 

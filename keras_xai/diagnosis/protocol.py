@@ -47,7 +47,7 @@ class Protocol:
     # From a random start, as in the source, so that repeats tell what is up to the start.
     tsne: TSNE = dataclasses.field(default_factory=lambda: TSNE(initialization="random"))
     repeats: int = 3
-    batch_size: int = 32
+    batch_size: int = dataclasses.field(default=32, compare=False)  # changes no figure
 
     def __post_init__(self):
         for name in ("components", "repeats", "batch_size"):
@@ -66,3 +66,16 @@ class Protocol:
     def starts(self) -> list[int]:
         """A seed of t-SNE for each repeat."""
         return [int(np.random.default_rng([self.seed, repeat]).integers(2**31)) for repeat in range(self.repeats)]
+
+
+def check_protocol(protocol: Protocol | None) -> Protocol:
+    """A protocol that was given, or the default one.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    if protocol is None:
+        return Protocol()
+    if not isinstance(protocol, Protocol):
+        raise TypeError(f"Expected `protocol` to be a `keras_xai.diagnosis.Protocol`. Received: protocol={protocol!r}")
+    return protocol

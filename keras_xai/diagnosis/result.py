@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from keras_xai.diagnosis.intervals import Interval, interval
+from keras_xai.diagnosis.intervals import Interval, clipped, interval, share
 from keras_xai.diagnosis.neighborhood import chance_hit
 from keras_xai.diagnosis.protocol import Protocol
 from keras_xai.features.tsne import TSNE
@@ -35,8 +35,8 @@ class LayerDiagnosis:
         activation_influence: `(n,)`: the same among the vectors themselves.
         trustworthiness: `(repeats,)`: how far neighbors on the map are neighbors among the vectors, from 0 to 1.
         divergence: `(repeats,)`: the Kullback-Leibler divergence that t-SNE has reached.
-        probe: `(n,)` bool: whether a linear classifier that was fitted to other samples is right about each; empty where there were too
-            few of each class to fit one.
+        probe: Bool: whether a linear classifier on the components, fitted to other samples, is right about each sample that is not alone in
+            its class; empty where there is only one such class.
     """
 
     path: str
@@ -55,17 +55,17 @@ class LayerDiagnosis:
     @property
     def neighborhood_hit(self) -> Interval:
         """On the map: the mean and its 95 % confidence interval."""
-        return interval(self.map_influence)
+        return clipped(interval(self.map_influence))
 
     @property
     def activation_hit(self) -> Interval:
         """The neighborhood hit among the vectors themselves, without t-SNE: the mean and its 95 % confidence interval."""
-        return interval(self.activation_influence)
+        return clipped(interval(self.activation_influence))
 
     @property
     def probe_accuracy(self) -> Interval:
         """Of the linear classifier: the mean and its 95 % confidence interval."""
-        return interval(self.probe) if len(self.probe) else Interval(np.nan, np.nan, np.nan)
+        return share(self.probe)
 
     def __repr__(self):
         return f"LayerDiagnosis('{self.path}', neighborhood hit {self.neighborhood_hit.mean:.3f})"
@@ -122,7 +122,7 @@ class Diagnosis:
             for name, found in (
                 ("neighborhood hit", layer.neighborhood_hit),
                 ("in activations", layer.activation_hit),
-                ("trustworthiness", interval(layer.trustworthiness[:, None])),
+                ("trustworthiness", clipped(interval(layer.trustworthiness[:, None]))),
                 ("linear probe", layer.probe_accuracy),
             ):
                 row |= {(name, part): value for part, value in found._asdict().items()}

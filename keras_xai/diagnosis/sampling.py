@@ -11,6 +11,10 @@ from keras import ops, tree
 from keras_xai.diagnosis.neighborhood import class_codes
 from keras_xai.graph.inputs import checked, is_dataset, packed, rows
 from keras_xai.graph.steps import Graph
+from keras_xai.graph.trace import in_order
+
+_CHANNELS = (1, 3, 4)  # of images; else the last axis may be one of places
+_ENDLESS = -1  # `tf.data.INFINITE_CARDINALITY`
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,8 +74,11 @@ def draw(x: Any, y: Any, graph: Graph, count: int | None, seed: int) -> Drawn:
         if count is not None and count < total:
             indices = np.sort(generator.permutation(total)[:count])
         inputs, y = [array[indices] for array in inputs], np.asarray(y).reshape(-1)[indices]
+    y = np.asarray(y)
+    if y.dtype.kind in "SO":  # the strings of a `tf.data.Dataset`
+        y = np.array([label.decode() if isinstance(label, bytes) else label for label in y.ravel()])
     codes = class_codes(y, len(inputs[0]))
-    return Drawn(inputs, codes, np.unique(np.asarray(y)).tolist(), indices, graph)
+    return Drawn(inputs, codes, np.unique(y).tolist(), indices, graph)
 
 
 def _from_dataset(dataset, count, generator):
@@ -79,39 +86,56 @@ def _from_dataset(dataset, count, generator):
     kept: list[tuple] = []
     for seen, (inputs, sample, label) in enumerate(_one_by_one(dataset)):
         structure = inputs
-        entry = (seen, sample, label)
-        if count is None or seen < count:
-            kept.append(entry)
-        elif (place := generator.integers(seen + 1)) < count:  # so that each has been kept with the same chance so far
+        place = seen if count is None or seen < count else generator.integers(seen + 1)
+        if count is not None and place >= count:
+            continue
+        # Of each sample seen so far, the chance to have been kept is the same. A copy: a view would keep its whole batch.
+        entry = (seen, [np.array(array) for array in sample], label)
+        if place < len(kept):
             kept[place] = entry
+        else:
+            kept.append(entry)
     if not kept:
         raise ValueError("Expected at least one batch. Received: a dataset without elements.")
     kept.sort(key=lambda entry: entry[0])
     indices, samples, labels = zip(*kept, strict=True)
+    shapes = sorted({tuple(array.shape for array in sample) for sample in samples})
+    if len(shapes) > 1:
+        raise ValueError(
+            f"Expected samples of one shape. Received: samples of {shapes[0]} and {shapes[-1]}. Pad or resize them to one."
+        )
     x = tree.pack_sequence_as(structure, [np.stack(arrays) for arrays in zip(*samples, strict=True)])
     return x, np.stack(labels), np.array(indices)
 
 
 def _one_by_one(dataset: Iterable) -> Iterator[tuple]:
     """For each sample of a dataset the structure of its inputs, these as a list, and its label."""
+    if getattr(dataset, "cardinality", lambda: 0)() == _ENDLESS or getattr(dataset, "num_batches", 0) is None:
+        raise ValueError(
+            "Expected a dataset that ends, since it is read once. Received: one that does not. Use `dataset.take(n)`."
+        )
     for element in map(dataset.__getitem__, range(len(dataset))) if isinstance(dataset, keras.utils.PyDataset) else dataset:
         if not isinstance(element, tuple) or len(element) < 2:
             raise ValueError(
                 f"Expected a dataset whose elements are batches `(x, y, ...)`. Received: elements of type {type(element).__name__}."
             )
+        labels = tree.flatten(element[1])
+        if len(labels) != 1:
+            raise ValueError(
+                f"Expected one label for each sample. Received: {len(labels)} of them, {element[1]!r}. Choose one by "
+                "`dataset.map(lambda x, y: (x, y[...]))`."
+            )
         inputs = [np.asarray(array) for array in tree.flatten(element[0])]
-        for i, label in enumerate(np.asarray(element[1])):
+        for i, label in enumerate(np.asarray(labels[0])):
             yield element[0], [array[i] for array in inputs], label
 
 
 def _any_size(x, graph):
     """The graph as one that takes images in the size in which they are given."""
-    given = tree.flatten(x)
-    if len(given) != len(graph.input_specs):
-        return graph
+    given = map(np.asarray, in_order(x, graph.input_structure, graph.input_specs))
     specs = [
         keras.KerasTensor((None, *array.shape[1:]), spec.dtype, name=spec.name) if _differs_in_size(array, spec) else spec
-        for array, spec in zip(map(np.asarray, given), graph.input_specs, strict=True)
+        for array, spec in zip(given, graph.input_specs, strict=True)
     ]
     return dataclasses.replace(graph, input_specs=tuple(specs))
 
@@ -124,6 +148,7 @@ def _differs_in_size(array, spec):
         and len(wanted) == 3
         and None not in wanted
         and array.shape[3] == wanted[2]
+        and wanted[2] in _CHANNELS
         and array.shape[1:] != wanted
         and keras.backend.is_float_dtype(spec.dtype)
     )

@@ -135,7 +135,7 @@ def _reduction(step: Step, kind: str) -> _Reduction:
     def mean(values):
         return ops.mean(ops.cast(values, dtype), axis=[i for i in range(1, len(spec.shape)) if i != axis])
 
-    length = None if None in sizes else int(np.prod(sizes)) * channels
+    length = None if None in (*sizes, channels) else int(np.prod(sizes)) * channels
     if not sizes or kind == "flat" or (kind == "auto" and length is not None and length <= _LONGEST):
         return _Reduction("as it is" if not sizes else "flattened", flat)
     # Sizes that are not known before the model runs, and more axes than pooling has.

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, final
 import keras
 import numpy as np
 
-from keras_xai.features.activations import activations
+from keras_xai.features.activations import activations, graph_to
 from keras_xai.features.tsne import TSNE, principal_components
-from keras_xai.graph.inputs import check_verbose
+from keras_xai.graph.inputs import check_verbose, checked, is_dataset
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,6 +102,8 @@ def tsne_map(
     tsne = TSNE(perplexity=perplexity)
     if not isinstance(layer, str):
         raise ValueError(f"Expected `layer` to be the path of one layer. Received: layer={layer!r}")
+    if not is_dataset(x):
+        tsne.check(len(checked(x, graph_to(model, [layer]))[0]))
     found = activations(model, x, [layer], batch_size=batch_size, verbose=verbose)[layer]
     vectors = found.reshape(len(found), -1).astype("float64" if found.dtype == "float64" else "float32", copy=False)
     if not np.isfinite(vectors).all():

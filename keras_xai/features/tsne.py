@@ -37,9 +37,10 @@ class TSNE:
 
     Args:
         perplexity: About how many neighbors of each vector are to be kept; less than a third of the number of vectors.
-        iterations: Steps of gradient descent; in the first 250 the attraction is exaggerated.
-        learning_rate: Of gradient descent; `"auto"` leaves it to the library, which takes it from the number of vectors
-            ([Belkina et al., 2019](https://doi.org/10.1038/s41467-019-13055-y)).
+        iterations: Steps of gradient descent; in the first 250 the attraction is exaggerated. scikit-learn stops earlier if 300 steps
+            have gained nothing.
+        learning_rate: Of gradient descent, as the source defines it, four times that of scikit-learn's definition; `"auto"` leaves it to
+            the library, which takes it from the number of vectors ([Belkina et al., 2019](https://doi.org/10.1038/s41467-019-13055-y)).
         momentum: Of gradient descent in the first 250 steps and after them. scikit-learn has the default only.
         initialization: `"pca"`: points start at the first two principal components, which keeps the large-scale arrangement
             ([Kobak & Berens, 2019](https://doi.org/10.1038/s41467-019-13056-x)) and hardly depends on a seed. `"random"`: close to the
@@ -97,7 +98,7 @@ class TSNE:
 
     def check(self, num_samples: int) -> None:
         """Refuses a perplexity that is too large for a number of vectors."""
-        if not 3 * self.perplexity < num_samples:
+        if not 3 * self.perplexity <= num_samples - 1:
             raise ValueError(
                 f"Expected `perplexity` to be less than a third of the number of samples. Received: perplexity={self.perplexity!r} and "
                 f"{num_samples} samples."
@@ -111,9 +112,11 @@ class TSNE:
             seed: Repeats a map exactly on the same machine. NumPy's global generator is not used.
 
         Raises:
-            ValueError: If there are not more than three times as many vectors as `perplexity`.
+            ValueError: If there are not more than three times as many vectors as `perplexity`, or all are the same.
         """
         self.check(len(vectors))
+        if not (vectors != vectors[0]).any():
+            raise ValueError(f"Expected vectors that differ. Received: {len(vectors)} that are all the same.")
         fit = _with_open_tsne if self.engine == "openTSNE" else _with_scikit_learn
         # One unit has no second component.
         start = self.initialization if vectors.shape[1] > 1 else "random"
@@ -146,7 +149,8 @@ def _with_scikit_learn(settings, vectors, start, seed):
 
     # Called so from version 1.5 on.
     name = "max_iter" if "max_iter" in inspect.signature(manifold.TSNE).parameters else "n_iter"
-    options: dict[str, Any] = {name: settings.iterations, "learning_rate": settings.learning_rate}
+    rate = settings.learning_rate if settings.learning_rate == "auto" else settings.learning_rate / 4
+    options: dict[str, Any] = {name: settings.iterations, "learning_rate": rate}
     tsne = manifold.TSNE(perplexity=settings.perplexity, init=start, random_state=seed, **options)
     with threadpool_limits(1 if len(vectors) < _MANY else None):
         return tsne.fit_transform(vectors), tsne.kl_divergence_

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ def write(path: str | pathlib.Path, fields: Mapping[str, Any]) -> None:
     arrays: dict[str, np.ndarray] = {}
 
     def stored(value):
+        if isinstance(value, np.generic):
+            value = value.item()
         if callable(value):
             return {"text": getattr(value, "__name__", repr(value))}
         if value is None or isinstance(value, (str, float, int)):
@@ -28,10 +31,15 @@ def write(path: str | pathlib.Path, fields: Mapping[str, Any]) -> None:
             return {"tuple" if isinstance(value, tuple) else "list": [stored(each) for each in value]}
         name = f"array_{len(arrays)}"
         arrays[name] = np.asarray(value)
+        if arrays[name].dtype.hasobject:
+            raise TypeError(
+                f"Expected arrays of numbers or texts to write to a file. Received: {type(value).__name__} of objects."
+            )
         return {"array": name}
 
-    header = {name: stored(value) for name, value in fields.items()}
-    np.savez_compressed(path, header=np.array(json.dumps(header)), allow_pickle=False, **arrays)
+    header = json.dumps({name: stored(value) for name, value in fields.items()})
+    contents: dict[str, Any] = {"header": np.array(header), **arrays}
+    np.savez_compressed(path, **contents)
 
 
 def read(path: str | pathlib.Path, writer: str) -> dict[str, Any]:
@@ -42,8 +50,15 @@ def read(path: str | pathlib.Path, writer: str) -> dict[str, Any]:
         writer: The public method that writes such files, for the error.
 
     Raises:
+        FileNotFoundError: If there is no such file.
         ValueError: If the file is not one that `write` has written.
     """
+    path = pathlib.Path(path)
+    if not path.exists():
+        path = path.with_name(f"{path.name}.npz")  # what `write` adds
+        path.stat()
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"Expected a file written by `{writer}`. Received: '{path}', which is no `.npz` file.")
     with np.load(path, allow_pickle=False) as file:
         if "header" not in file:
             raise ValueError(f"Expected a file written by `{writer}`. Received: '{path}', which holds {file.files}.")

@@ -44,8 +44,8 @@ def layers_plot(
         A matplotlib figure.
 
     Raises:
-        ValueError: If there are several networks and no `columns`, names of classes are not as many as classes, or there are not as
-            many repeats.
+        ValueError: If there are several networks and no `columns`, or one has not a layer of each network; if classes differ; if names
+            of classes are not as many as classes; or if there are not as many repeats.
 
     Example:
 
@@ -65,6 +65,16 @@ def layers_plot(
         if len(reports) != 1:
             raise ValueError(f"Expected `columns`, the layers that correspond, for several networks. Received: {list(named)}.")
         columns = [(path,) for path in reports[0].layers]
+    for paths in columns:
+        if len(paths) != len(reports) or not all(path in report.layers for path, report in zip(paths, reports, strict=True)):
+            raise ValueError(
+                f"Expected `columns` to have one layer of each network, of {[list(report.layers) for report in reports]}. Received: "
+                f"{paths!r}"
+            )
+    if any(report.classes != reports[0].classes for report in reports):
+        raise ValueError(
+            f"Expected networks that were diagnosed on the same classes. Received: {[report.classes for report in reports]}."
+        )
     names = _class_names(reports[0], classes)
     colors = _colors(len(names))
     for report in reports:

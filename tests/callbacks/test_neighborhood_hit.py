@@ -265,7 +265,7 @@ def test_epochs_that_are_none(every):
 
 
 def test_settings_that_are_no_protocol():
-    with pytest.raises(ValueError, match="`protocol` to be"):
+    with pytest.raises(TypeError, match="`protocol` to be"):
         NeighborhoodHit(X, Y, protocol=TINY)
 
 

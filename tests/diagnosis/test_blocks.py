@@ -75,6 +75,24 @@ def test_maps_are_no_scores_and_many_equal_blocks_are_thinned():
     assert len(found) == 12 and found[-1] == "conv29" and len(set(found)) == 12
 
 
+def test_heads():
+    """Layers that heads share are hidden, also when they are an output themselves; scores are not, with or without a softmax."""
+    inputs = keras.Input((4,))
+    shared = layers.Dense(3, activation="relu", name="shared")(inputs)
+    heads = [layers.Dense(2, name=name)(shared) for name in ("a", "b")]
+    assert block_ends(keras.Model(inputs, heads)) == ["shared"]
+    assert block_ends(keras.Model(inputs, [heads[0], shared])) == ["shared"]
+
+    def convolutional(last):
+        return lambda x: last(layers.Conv2D(3, 1, name="to_scores")(layers.Conv2D(3, 3, activation="relu", name="conv")(x)))
+
+    assert block_ends(functional((8, 8, 1), convolutional(layers.GlobalAveragePooling2D()))) == ["conv"]  # logits
+    bent = block_ends(
+        functional((8, 8, 1), convolutional(lambda x: layers.GlobalAveragePooling2D(name="mean")(layers.ReLU()(x))))
+    )
+    assert bent == ["conv", "mean"]  # features
+
+
 def test_other_networks():
     texts = functional((6,), lambda x: layers.Dense(2)(layers.LSTM(3, name="lstm")(layers.Embedding(5, 4, name="words")(x))))
     assert block_ends(texts) == ["words", "lstm"]

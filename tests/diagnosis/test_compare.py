@@ -45,6 +45,14 @@ def test_layers_of_about_the_same_depth_are_compared():
     assert [(pair.a.path, pair.b.path) for pair in found.pairs] == [("a1", "b0")]
 
 
+def test_pairs_are_in_the_order_of_depth():
+    """Also where layers were named in another one."""
+    found = compare(report("a", [0.2] * 2, [0.9, 0.1]), report("b", [0.2] * 2, [0.2, 0.8]))
+    assert [(pair.a.path, pair.b.path) for pair in found.pairs] == [("a1", "b0"), ("a0", "b1")]
+    found = compare(found.a, found.b, {"a0": "b1", "a1": "b0"})
+    assert [pair.a.path for pair in found.pairs] == ["a1", "a0"]
+
+
 def test_differences_of_the_same_samples_are_sharper():
     a, b = report("a", [0.3, 0.5]), report("b", [0.3, 0.48])
     found = compare(a, b)
@@ -110,12 +118,17 @@ def test_many_classes_are_drawn():
 def test_bad_input():
     a, b = report("a", [0.3, 0.4]), report("b", [0.3, 0.4])
     for other, options, message in (
-        (dataclasses.replace(b, k=5), {}, "k=6 and k=5"),
-        (dataclasses.replace(b, protocol=Protocol(repeats=2, seed=1)), {}, "the same protocol"),
-        (dataclasses.replace(b, classes=[1, 2, 3, 4]), {}, r"the same classes. Received: \[0, 1, 2, 3\] and \[1, 2, 3, 4\]"),
+        (dataclasses.replace(b, k=5), {}, "the same protocol. Received: k=6 and k=5"),
+        (dataclasses.replace(b, protocol=Protocol(repeats=2, seed=1)), {}, "Received: seed=0 and seed=1"),
+        (
+            dataclasses.replace(b, classes=[1, 2, 3, 4]),
+            {},
+            "the same 4 classes. Received: another one with 4 classes, of which 3 are",
+        ),
         (b, {"mapping": {}}, "an empty one"),
         (b, {"mapping": {"a7": "b0"}}, r"`a` has a diagnosis of: \['a0', 'a1'\]. Received: \['a7'\] in `mapping`"),
         (b, {"mapping": {"a0": "b7"}}, r"`b` has a diagnosis of.*Received: \['b7'\]"),
+        (dataclasses.replace(b, k=5, protocol=Protocol(repeats=2, batch_size=3)), {}, "Received: k=6 and k=5.$"),
         (b, {"names": ("x", "x")}, r"two different ones. Received: names=\('x', 'x'\)"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 
-from keras_xai.diagnosis.intervals import difference, interval
+from keras_xai.diagnosis.intervals import clipped, difference, interval, share
 from keras_xai.diagnosis.neighborhood import chance_hit, hits_and_influence, neighborhood_hit
 
 RNG = np.random.default_rng(0)
@@ -72,6 +72,16 @@ def test_distances_and_an_offset():
     np.testing.assert_array_equal(given, before)
 
 
+@pytest.mark.parametrize("factor", [1e3, 1e6, 1e9])
+def test_an_outlier_makes_no_ties(factor):
+    points, labels = RNG.normal(size=(80, 3)), RNG.integers(0, 3, 80)
+    points[7] *= factor
+    for metric in ("euclidean", "l2", "cityblock"):
+        assert neighborhood_hit(points, labels, metric=metric) == pytest.approx(
+            by_hand(points, labels, 6, metric.replace("l2", "euclidean"))
+        )
+
+
 def test_influence_has_the_mean_and_the_error_of_the_hit():
     """Over many draws of samples, the interval holds the mean hit as often as it says, or a little more often."""
     generator = np.random.default_rng(0)
@@ -115,6 +125,10 @@ def test_intervals():
     found = interval(np.zeros((3, 40)) + shifts)
     assert found.high == pytest.approx(t.ppf(0.975, 2) * 1 / np.sqrt(3))
     assert interval(np.ones((3, 40))) == (1, 1, 1)
+    assert clipped(interval([0.0, 1.0, 0.0])) == (pytest.approx(1 / 3), 0.0, 1.0)
+    assert share(np.ones(50, bool)).low == pytest.approx(50 / (50 + 1.959964**2)) and np.isnan(
+        share(np.zeros(0, bool)).mean
+    )  # Wilson
     assert np.isnan(interval([[1.0]]).low) and np.isnan(interval([[np.nan], [np.nan]]).low)
 
 
@@ -132,6 +146,7 @@ def test_intervals():
         (np.zeros(5), [0, 1, 0, 1, 0], {}, r"shape \(n, d\), at least two points. Received: an array of shape \(5,\)"),
         (np.array([[0.0], [np.nan]]), [0, 1], {"k": 1}, "NaN or infinity in point 1"),
         (np.zeros((5, 2)), [0, 1, 0, 1, 0], {"metric": "precomputed"}, r"\(n, n\) for metric='precomputed'"),
+        (np.zeros((3, 2)), np.array([0, "a", None], object), {"k": 1}, "labels of one type"),
         (np.zeros((5, 2)), [0, 1, 0, 1, 0], {"metric": "nearby", "k": 1}, "nearby"),
     ],
 )

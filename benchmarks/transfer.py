@@ -39,6 +39,14 @@ def resized(name: str, images):
     return ops.image.resize(images, (_SIZES[name], _SIZES[name]))
 
 
+def square(image: np.ndarray) -> np.ndarray:
+    """The middle of an image, as high as wide."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side]
+
+
 def network(name: str, state: str, work: pathlib.Path) -> tuple[keras.Model, float]:
     """A network that tells the ten classes apart, and its accuracy on the test images.
 

@@ -74,7 +74,7 @@ class NetworkComparison:
 
     @property
     def summary(self) -> str:
-        """In words: which network is ahead in the end, from which layer on, and where the gap is largest.
+        """Which network is ahead in the end, from which layer on, and where the gap is largest, in words.
 
         A difference counts where its 95 % confidence interval does not contain 0.
         """

@@ -54,17 +54,17 @@ class LayerDiagnosis:
 
     @property
     def neighborhood_hit(self) -> Interval:
-        """On the map: the mean and its 95 % confidence interval."""
+        """The mean on the maps, with its 95 % confidence interval."""
         return clipped(interval(self.map_influence))
 
     @property
     def activation_hit(self) -> Interval:
-        """The neighborhood hit among the vectors themselves, without t-SNE: the mean and its 95 % confidence interval."""
+        """The mean neighborhood hit among the vectors themselves, without t-SNE, with its 95 % confidence interval."""
         return clipped(interval(self.activation_influence))
 
     @property
     def probe_accuracy(self) -> Interval:
-        """Of the linear classifier: the mean and its 95 % confidence interval."""
+        """The share of samples that the linear classifier is right about, with its 95 % confidence interval."""
         return share(self.probe)
 
     def __repr__(self):

@@ -39,8 +39,9 @@ def _resident_memory():
     return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory in use from /proc")
-@pytest.mark.parametrize("load", [_squeezenet, pytest.param(_mobilenet, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("load", [_squeezenet, _mobilenet])
 def test_top_five_classes_of_a_pretrained_network(load, data_folder):
     before = _resident_memory()
     model, x = load(data_folder)

@@ -146,7 +146,7 @@ def _is_weighted(step: Step) -> bool:
         return True
     # Recurrent and attention layers, embeddings, and layers of the user's own. The weights of normalizations are vectors.
     unknown = isinstance(step.operation, keras.Layer) and kind_of(step).role in ("smooth", "composite")
-    return unknown and any(len(variable.shape) > 1 for variable in step.operation.trainable_variables)
+    return unknown and any(len(variable.shape) > 1 for variable in step.operation.weights)
 
 
 def _changes_resolution(step: Step) -> bool:

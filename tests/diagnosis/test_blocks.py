@@ -96,6 +96,8 @@ def test_heads():
 def test_other_networks():
     texts = functional((6,), lambda x: layers.Dense(2)(layers.LSTM(3, name="lstm")(layers.Embedding(5, 4, name="words")(x))))
     assert block_ends(texts) == ["words", "lstm"]
+    texts.trainable = False
+    assert block_ends(texts) == ["words", "lstm"]
     table = keras.Sequential(
         [keras.Input((4,)), layers.Dense(3, name="affine"), layers.LeakyReLU(name="bent"), layers.Dense(1)]
     )

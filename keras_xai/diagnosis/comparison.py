@@ -94,14 +94,15 @@ class NetworkComparison:
         layer = self.pairs[start].b if last > 0 else self.pairs[start].a
         widest = max(self.pairs, key=lambda pair: last * pair.difference.mean)
         behind = self.pairs[start:]
-        where = f"in the last {len(behind)} of {len(signs)}" if start else f"in all {len(signs)}"
+        number = f" {len(behind)}" if len(behind) > 1 else ""
+        where = f"in the last{number} of {len(signs)}" if start else f"in all {len(signs)}"
         agreeing = sum(_sign(pair.activation_difference) == last for pair in behind)
         return " ".join(
             [
                 f"{weak} is behind {strong} from '{layer.path}' on, at {layer.depth:.0%} of its depth, {where} pairs of layers. "
                 f"The gap is widest in {_called(widest)}: {_figures(widest.difference, last)}.",
                 *self._ahead(weak, signs, -last),
-                f"Among the activations themselves, without t-SNE, {strong} is ahead in {agreeing} of these {len(behind)} pairs.",
+                f"Among the activations themselves, without t-SNE, {strong} is {_agreement(agreeing, len(behind))}.",
             ]
         )
 
@@ -239,6 +240,13 @@ def _pair(one, other, paired):
 def _sign(found):
     """1 or -1 for a difference whose interval does not contain 0, else 0."""
     return int(found.low > 0) - int(found.high < 0)
+
+
+def _agreement(count, whole):
+    """Where a network that is ahead in some pairs on the maps is ahead among the activations, too."""
+    if whole == 1:
+        return "ahead there, too" if count else "not ahead there"
+    return f"ahead in {'all' if count == whole else count} of these {whole} pairs"
 
 
 def _called(pair):

@@ -80,9 +80,9 @@ def test_differences_of_the_same_samples_are_sharper():
         ([0.2, 0.3, 0.3], "b is behind a from 'b0' on, at 20% of its depth, in all 3 pairs"),
         (
             [0.3, 0.4, 0.7],
-            "a is behind b from 'a2' on, at 100% of its depth, in the last 1 of 3 pairs of layers. The gap is widest in",
+            "a is behind b from 'a2' on, at 100% of its depth, in the last of 3 pairs of layers. The gap is widest in",
         ),
-        ([0.4, 0.4, 0.3], "b is behind a from 'b2' on, at 100% of its depth, in the last 1 of 3 pairs"),
+        ([0.4, 0.4, 0.3], "b is behind a from 'b2' on, at 100% of its depth, in the last of 3 pairs"),
         ([0.4, 0.4, 0.5], "cannot be told apart: .* b is ahead in 'a0' and 'b0'."),
     ],
 )
@@ -91,6 +91,8 @@ def test_words(hits, words):
     assert words.split(".*")[0] in found.summary and words.split(".*")[-1] in found.summary
     if hits == [0.4, 0.4, 0.3]:
         assert "b is ahead in 'a0' and 'b0'." in found.summary
+    inner = "is ahead there, too." if "last of 3" in words else "pairs." if "behind" in words else ""
+    assert found.summary.endswith(inner)
     assert repr(found) == f"NetworkComparison: {found.summary}"
 
 

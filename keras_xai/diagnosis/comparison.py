@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from keras_xai.diagnosis.intervals import Interval, difference
 from keras_xai.diagnosis.result import Diagnosis, LayerDiagnosis
+from keras_xai.metrics.intervals import Interval, difference
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,8 @@ from keras_xai.diagnosis.neighborhood import check_neighbors, hits_and_influence
 from keras_xai.diagnosis.protocol import Protocol, check_protocol
 from keras_xai.diagnosis.result import Diagnosis, LayerDiagnosis
 from keras_xai.diagnosis.sampling import draw
-from keras_xai.diagnosis.vectors import Extractor, Vectors, check_finite, normalized
+from keras_xai.diagnosis.vectors import Extractor, Vectors, normalized
+from keras_xai.features.activations import check_finite
 from keras_xai.features.tsne import principal_components
 from keras_xai.graph.inputs import check_verbose, progress
 from keras_xai.graph.trace import trace
@@ -101,7 +102,7 @@ def diagnose(
     clock = _Clock(seconds)
     found = extract(drawn, protocol.batch_size, verbose)
     for path, vectors in found.items():
-        check_finite(path, vectors.values, drawn)
+        check_finite(path, vectors.values, drawn.indices)
     clock.stop("activations")
     order = {step.path: place for place, step in enumerate(graph.steps)}
     paths = sorted(found, key=order.__getitem__)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from keras_xai.diagnosis.intervals import Interval, clipped, interval, share
 from keras_xai.diagnosis.neighborhood import chance_hit
 from keras_xai.diagnosis.protocol import Protocol
 from keras_xai.features.tsne import TSNE
 from keras_xai.graph import archive
+from keras_xai.metrics.intervals import Interval, clipped, interval, share
 
 if TYPE_CHECKING:
     import pandas as pd

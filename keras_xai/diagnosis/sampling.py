@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops, tree
 
 from keras_xai.diagnosis.neighborhood import class_codes
-from keras_xai.graph.inputs import checked, is_dataset, packed, rows
+from keras_xai.graph.inputs import checked, elements, is_dataset, packed, rows
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.trace import in_order
 
@@ -114,7 +114,7 @@ def _one_by_one(dataset: Iterable) -> Iterator[tuple]:
         raise ValueError(
             "Expected a dataset that ends, since it is read once. Received: one that does not. Use `dataset.take(n)`."
         )
-    for element in map(dataset.__getitem__, range(len(dataset))) if isinstance(dataset, keras.utils.PyDataset) else dataset:
+    for element in elements(dataset):
         if not isinstance(element, tuple) or len(element) < 2:
             raise ValueError(
                 f"Expected a dataset whose elements are batches `(x, y, ...)`. Received: elements of type {type(element).__name__}."

@@ -87,21 +87,13 @@ class Extractor:
         for part, batch in progress(zip(parts, prepared, strict=True), len(parts), verbose):
             for path, tensor in self._program(batch).items():
                 values = ops.convert_to_numpy(tensor)
-                found.setdefault(path, np.empty((len(drawn), values.shape[1]), values.dtype))[part] = values
+                if path not in found:
+                    found[path] = np.empty((len(drawn), values.shape[1]), values.dtype)
+                found[path][part] = values
         return {
             path: Vectors(values, tuple(self._steps[path].output_specs[0].shape[1:]), self._reductions[path].description)
             for path, values in found.items()
         }
-
-
-def check_finite(path: str, values: np.ndarray, drawn: Drawn) -> None:
-    """Refuses vectors of which one is NaN or infinite."""
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"The activations of '{path}' are NaN or infinite for sample {drawn.indices[~finite][0]}. Check the model's weights and the "
-            "range of its inputs."
-        )
 
 
 def normalized(values: np.ndarray, kind: str) -> np.ndarray:

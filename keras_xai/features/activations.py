@@ -140,6 +140,22 @@ def program(graph: Graph, function: Callable[[str, Any], Any] = lambda path, val
     return lambda batch: dict(zip(graph.output_names, inner(list(batch)), strict=True))
 
 
+def check_finite(path: str, vectors: np.ndarray, samples: np.ndarray | None = None) -> None:
+    """Refuses activations that are NaN or infinite.
+
+    Args:
+        path: The layer's path.
+        vectors: `(n, d)`, its activations.
+        samples: `(n,)`, what each sample is called in the error; its place by default.
+    """
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if bad.size:
+        raise ValueError(
+            f"The activations of '{path}' are NaN or infinite for sample {bad[0] if samples is None else samples[bad[0]]}. Check the "
+            "model's weights and the range of its inputs."
+        )
+
+
 def channel_axis(operation: keras.Operation) -> int:
     """The axis of the channels in the output of a layer: the last, unless the layer was told otherwise."""
     convolution = _convolution(operation)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, final
 import keras
 import numpy as np
 
-from keras_xai.features.activations import activations, graph_to
+from keras_xai.features.activations import activations, check_finite, graph_to
 from keras_xai.features.tsne import TSNE, principal_components
 from keras_xai.graph.inputs import check_verbose, checked, is_dataset
 
@@ -106,11 +106,7 @@ def tsne_map(
         tsne.check(len(checked(x, graph_to(model, [layer]))[0]))
     found = activations(model, x, [layer], batch_size=batch_size, verbose=verbose)[layer]
     vectors = found.reshape(len(found), -1).astype("float64" if found.dtype == "float64" else "float32", copy=False)
-    if not np.isfinite(vectors).all():
-        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        raise ValueError(
-            f"The activations of '{layer}' are NaN or infinite for sample {bad[0]}. Check the model's weights and the range of its inputs."
-        )
+    check_finite(layer, vectors)
     if not (vectors != vectors[0]).any():
         raise ValueError(
             f"Expected samples that differ in '{layer}'. Received: {len(vectors)} whose activations are all the same."

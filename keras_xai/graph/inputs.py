@@ -84,10 +84,20 @@ def _in_float64(arrays):
 
 def _read(dataset, graph):
     """The batches of a dataset, checked; it is not kept."""
+    for element in elements(dataset):
+        yield checked(_inputs_in(element), graph)
+
+
+def elements(dataset: Any) -> Iterator:
+    """The elements of a dataset, once.
+
+    Raises:
+        ValueError: If there are none, at the end.
+    """
     empty = True
     for element in map(dataset.__getitem__, range(len(dataset))) if isinstance(dataset, keras.utils.PyDataset) else dataset:
         empty = False
-        yield checked(_inputs_in(element), graph)
+        yield element
     if empty:
         raise ValueError(_EMPTY)
 

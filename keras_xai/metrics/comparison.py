@@ -12,6 +12,7 @@ from keras import tree
 from keras_xai.attribution import Explanation, Method
 from keras_xai.attribution.scores import Scores
 from keras_xai.graph.inputs import checked, packed, progress
+from keras_xai.metrics.intervals import interval
 from keras_xai.metrics.metric import Metric
 from keras_xai.metrics.randomization import check_model
 
@@ -185,12 +186,6 @@ def _table(explanations, values, seconds):
 
 
 def _interval(values):
-    """Mean, and the ends of its 95 % confidence interval."""
-    from scipy.stats import t
-
+    """Mean, and the ends of its 95 % confidence interval, of the values that are there."""
     values = values[~np.isnan(values)]
-    if not values.size:
-        return [np.nan] * 3
-    mean, count = values.mean(), len(values)
-    half = t.ppf(0.975, count - 1) * values.std(ddof=1) / np.sqrt(count) if count > 1 else np.nan
-    return [mean, mean - half, mean + half]
+    return interval(values) if values.size else [np.nan] * 3

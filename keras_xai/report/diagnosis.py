@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_xai.report.classes import class_color
-from keras_xai.report.samples import frame
+from keras_xai.report.samples import figure_of, frame
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from keras_xai.diagnosis import Diagnosis
 
-_SIDE = 2.3  # inches
+# Inches.
+_SIDE = 2.3
+_CAPTION = 0.45
+_NARROWEST = 4.0
 _COLUMNS = 5
 _MOST_CLASSES = 10  # that have a color of their own
 _MOST_NAMED = 30
@@ -83,7 +86,8 @@ def layers_plot(
     single = len(reports) == 1
     across = min(len(columns), _COLUMNS) if single else len(columns)
     rows = -(-len(columns) // across) if single else len(reports)
-    figure, grid = _grid(rows, across)
+    figure, grid = figure_of(rows, across, side=_SIDE, extra=_CAPTION * rows + 0.7)
+    figure.set_figwidth(max(figure.get_figwidth(), _NARROWEST))
     for column, paths in enumerate(columns):
         for row, (name, path) in enumerate(zip(named, paths, strict=True)):
             axes = grid[divmod(column, across)] if single else grid[row, column]
@@ -188,16 +192,6 @@ def _colors(count):
     if count <= _MOST_CLASSES:
         return np.array([to_rgba(class_color(k)) for k in range(count)])
     return colormaps["turbo"](np.linspace(0, 1, count))
-
-
-def _grid(rows, columns):
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(max(_SIDE * columns, 4.0), (_SIDE + 0.45) * rows + 0.7), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    return figure, grid
 
 
 def _draw_map(axes, points, colors):

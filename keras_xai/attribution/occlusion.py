@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, final
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_xai.attribution.maps import channels_first
@@ -24,7 +25,7 @@ class Occlusion(Method):
     the edge. So each entry is hidden at least once, and its value is a mean, however often that is. Several inputs are hidden one
     after the other, each while the others are there.
 
-    As many forward passes as there are windows, and one more.
+    As many forward passes as there are windows, and one more. Windows that change nothing of a sample are left out.
 
     Source: [Zeiler and Fergus, 2014](https://arxiv.org/abs/1311.2901), section 4.2, which draws the score itself at the center of
     each window.
@@ -72,15 +73,16 @@ class Occlusion(Method):
         def score(inputs, indices):
             return target.choose(scores.outputs(scores.run(inputs)), indices)
 
-        def losses(inputs, indices, baseline, covers):
+        def losses(inputs, indices, baseline, covers, changing):
             whole, indices = score(inputs, indices)
 
             def lost(position):
-                windows, cover = self._windows[position], covers[position]
+                windows, cover, numbers = self._windows[position], covers[position], changing[position]
                 counts = [ops.shape(each)[0] for each in cover]
                 in_all = math.prod(counts)
 
                 def without(rows):
+                    rows = ops.take(numbers, rows)
                     sample, number = rows // in_all, rows % in_all
                     given = [ops.take(x, sample, axis=0) for x in inputs]
                     hidden = windows.hidden(number, cover)
@@ -88,19 +90,26 @@ class Occlusion(Method):
                     return ops.take(whole, sample) - score(given, [ops.take(index, sample) for index in indices])[0]
 
                 count = ops.shape(whole)[0]
-                found = in_chunks(without, count * in_all, self._batch_size, scores.dtype)
+                found = in_chunks(without, ops.shape(numbers)[0], self._batch_size, scores.dtype)
+                found = ops.scatter(numbers[:, None], found, (count * in_all,))
                 return windows.means(ops.reshape(found, (count, *counts)), cover)
 
             return [lost(position) for position in range(len(inputs))], indices
 
         covers = [[((None, None), "bool") for _ in windows.axes] for windows in self._windows]
-        program = scores.program(target, losses, scores.signature, covers)
+        changing = [((None,), "int32") for _ in self._windows]
+        program = scores.program(target, losses, scores.signature, covers, changing)
 
         def explain(batch):
             covers = [windows.covers(x.shape) for windows, x in zip(self._windows, batch.inputs, strict=True)]
-            values, indices = program(batch.inputs, batch.indices, batch.baseline, covers)
-            passes = 1 + sum(math.prod(len(each) for each in cover) for cover in covers)
-            return Part(values, indices, gap=None, passes=passes * len(batch.numbers))
+            # A window that changes nothing is not run. Its value is 0 then, and not what rounding makes of the same sample in another
+            # batch.
+            changing = [
+                np.flatnonzero(windows.any(x != compared, cover)).astype("int32")
+                for windows, x, compared, cover in zip(self._windows, batch.inputs, batch.baseline, covers, strict=True)
+            ]
+            values, indices = program(batch.inputs, batch.indices, batch.baseline, covers, changing)
+            return Part(values, indices, gap=None, passes=len(batch.numbers) + sum(map(len, changing)))
 
         return explain
 

@@ -89,6 +89,23 @@ class Windows:
             found.append((offsets >= 0) & (offsets < window))
         return found
 
+    def any(self, entries: np.ndarray, covers: Sequence[np.ndarray]) -> np.ndarray:
+        """Whether a window has a true entry.
+
+        Args:
+            entries: Boolean array `(n, *input_shape)`.
+            covers: As `covers` returns them.
+
+        Returns:
+            A boolean array `(n, *windows)`, those along each axis of places.
+        """
+        if self.channel_axis is not None:
+            entries = entries.any(axis=self.channel_axis)
+        for axis, cover in enumerate(covers, start=1):
+            inside = np.tensordot(entries, cover.astype("float32"), axes=[[axis], [1]])
+            entries = np.moveaxis(inside, -1, axis) > 0
+        return entries
+
     def hidden(self, numbers: Any, covers: Sequence) -> Any:
         """What windows hide; to be called, as `means`, within a compiled program.
 

@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_xai.graph.gradient import compiled, record
 from keras_xai.graph.inputs import rows
+from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target, strip_probabilities
@@ -59,6 +60,7 @@ class Scores:
         graph = strip_probabilities(expand(self._whole))
         self.dtype = widest_dtype(graph, model.variables)
         self.graph: Graph = in_dtype(graph, self.dtype)
+        check_runnable(self.graph.steps, self.dtype)
         self.name = model.name
         self.variables = tuple(model.variables)
 

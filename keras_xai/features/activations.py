@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_xai.graph.gradient import compiled
 from keras_xai.graph.inputs import batches, check_verbose, progress
+from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import run, up_to
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.trace import trace
@@ -109,12 +110,14 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
     several = [path for path, step in chosen.items() if len(step.outputs) != 1]
     if several:
         raise ValueError(f"Expected layers that have one output. Received: {several}.")
-    return up_to(
+    graph = up_to(
         graph,
         [step.outputs[0] for step in chosen.values()],
         [step.output_specs[0] for step in chosen.values()],
         list(chosen),
     )
+    check_runnable(graph.steps)
+    return graph
 
 
 def program(graph: Graph, function: Callable[[str, Any], Any] = lambda path, values: values) -> Callable[[list], dict]:

@@ -12,8 +12,10 @@ from keras.src.backend import AutocastScope
 from keras_xai.graph.steps import Graph, Step
 
 
-def borrow(layer: keras.layers.Layer, *, dtype: str | None = None, activation: Callable | None = None) -> keras.layers.Layer:
-    """A layer that shares all variables with `layer` but computes in `dtype`, with `activation`.
+def borrow(
+    layer: keras.layers.Layer, *, dtype: str | None = None, activation: Callable | None = None, data_format: str | None = None
+) -> keras.layers.Layer:
+    """A layer that shares all variables with `layer` but computes in `dtype`, with `activation`, in `data_format`.
 
     The user's layer is not touched. A plain copy would not do: `copy.copy` of a Keras layer saves and reloads it, which
     doubles its weights and cuts their tie to training.
@@ -22,6 +24,8 @@ def borrow(layer: keras.layers.Layer, *, dtype: str | None = None, activation: C
         layer: A built layer.
         dtype: Floating-point type to compute in; the layer's own if `None`. Takes effect inside `arithmetic(dtype)`.
         activation: Replaces the attribute `activation` of the layer.
+        data_format: Replaces the attribute `data_format` of the layer. Its `call` takes such tensors; `__call__` still checks for
+            the old layout.
 
     Returns:
         A layer of the same class, fit to be called inside `arithmetic`; never to be trained, saved or built.
@@ -33,6 +37,8 @@ def borrow(layer: keras.layers.Layer, *, dtype: str | None = None, activation: C
         view.__dict__["_dtype_policy"] = keras.DTypePolicy(dtype)
     if activation is not None:
         view.__dict__["activation"] = activation
+    if data_format is not None:
+        view.__dict__["data_format"] = data_format
     return view
 
 

@@ -1,5 +1,6 @@
 """Layers that are one affine map of one tensor at inference."""
 
+import functools
 import math
 
 import keras
@@ -10,7 +11,7 @@ from keras_xai.graph.trace import preceded
 from keras_xai.graph.view import borrow
 from keras_xai.kinds.activation import trace_activation
 from keras_xai.kinds.kind import Example, OnePiece, register
-from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, between, channels_back, channels_last
+from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, between, channels_back, channels_last, with_channels_last
 
 
 class Affine(OnePiece):
@@ -64,12 +65,15 @@ class BatchNormalization(Scaling):
 
 
 class Convolution(AffineWithActivation):
-    """A convolution. Where windows have few entries it is a product with them, several times faster to differentiate."""
+    """A convolution, channels last, since TensorFlow has none in float64 on a CPU whose channels are first.
+
+    Where windows have few entries it is a product with them, several times faster to differentiate.
+    """
 
     def freeze(self, step, pattern):
-        if not self._has_small_windows(step.operation):
-            return super().freeze(step, pattern)
-        return lambda inputs: [self._product(step.operation, inputs[0])]
+        conv = borrow(step.operation, data_format="channels_last")
+        convolve = functools.partial(self._product, conv) if self._has_small_windows(conv) else conv.call
+        return lambda inputs: [with_channels_last(convolve, inputs[0], step.operation.data_format)]
 
     @staticmethod
     def _has_small_windows(conv):
@@ -79,7 +83,6 @@ class Convolution(AffineWithActivation):
             and set(conv.strides) == {1}
             and conv.groups == 1
             and conv.padding in ("same", "valid")
-            and conv.data_format == "channels_last"
         )
 
     @staticmethod
@@ -95,6 +98,14 @@ class Convolution(AffineWithActivation):
         y = ops.matmul(windows, ops.reshape(conv.kernel, (-1, conv.filters)))
         y = ops.reshape(y, (-1, *lengths, conv.filters))
         return y + conv.bias if conv.use_bias else y
+
+
+class TransposedConvolution(AffineWithActivation):
+    """A transposed convolution, channels last, for the same reason."""
+
+    def freeze(self, step, pattern):
+        conv = borrow(step.operation, data_format="channels_last")
+        return lambda inputs: [with_channels_last(conv.call, inputs[0], step.operation.data_format)]
 
 
 class TimesConstant(OnePiece):
@@ -243,11 +254,18 @@ for _class, _shape, _build in (
     (layers.DepthwiseConv2D, _IMAGE, lambda: layers.DepthwiseConv2D(3, activation="relu")),
     (layers.SeparableConv1D, _SERIES, lambda: layers.SeparableConv1D(3, 3, activation="relu")),
     (layers.SeparableConv2D, _IMAGE, lambda: layers.SeparableConv2D(3, 3, activation="relu")),
-    (layers.Conv1DTranspose, _SERIES, lambda: layers.Conv1DTranspose(3, 3, strides=2, activation="relu")),
-    (layers.Conv2DTranspose, _IMAGE, lambda: layers.Conv2DTranspose(3, 3, strides=2, activation="relu")),
-    (layers.Conv3DTranspose, _VOLUME, lambda: layers.Conv3DTranspose(2, 2, activation="relu")),
 ):
     register(_class, AffineWithActivation(), Example(_shape, lambda x, build=_build: build()(x)))
+for _class, _shape in (
+    (layers.Conv1DTranspose, _SERIES),
+    (layers.Conv2DTranspose, _IMAGE),
+    (layers.Conv3DTranspose, _VOLUME),
+):
+    register(
+        _class,
+        TransposedConvolution(),
+        Example(_shape, lambda x, cls=_class: cls(3, 2, strides=2, activation="relu")(x)),
+    )
 for _class, _shape in ((layers.Conv1D, _SERIES), (layers.Conv2D, _IMAGE), (layers.Conv3D, _VOLUME)):
     register(
         _class,

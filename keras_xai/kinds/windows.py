@@ -130,6 +130,11 @@ def adaptive_windows(pool, x):
     return _gather(x, indices), weights.reshape(*weights.shape[:rank], -1, 1)
 
 
+def with_channels_last(function, x, data_format):
+    """What a function of a tensor with channels last makes of one in another layout, in that layout."""
+    return channels_back(function(channels_last(x, data_format)), data_format)
+
+
 def channels_last(x, data_format):
     """`x` with the channels moved to the end, if they are first."""
     return ops.moveaxis(x, 1, -1) if data_format == "channels_first" else x

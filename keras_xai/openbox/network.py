@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import run, split
 from keras_xai.graph.steps import Step
 from keras_xai.graph.target import link_of, strip_probabilities
@@ -81,6 +82,8 @@ class PiecewiseNetwork:
         self.dtype = dtype or widest_dtype(graph, model.variables)
         self.graph = in_dtype(graph, self.dtype)
         self.front = front and in_dtype(front, self.dtype)
+        # Layers compute channels last, as their kinds freeze them.
+        check_runnable((step for step in self.graph.steps if not isinstance(step.operation, keras.Layer)), self.dtype)
         shape = self.graph.output_specs[0].shape[1:]
         if None in shape:
             raise ValueError(
@@ -102,6 +105,7 @@ class PiecewiseNetwork:
         """What the pieces are functions of, from the model's inputs: these themselves unless there is a `front`."""
         if self.front is None:
             return list(inputs)
+        check_runnable(self.front.steps, self.dtype)
         with arithmetic(self.dtype):
             return run(self.front, inputs)
 

@@ -6,6 +6,7 @@ from typing import Any
 from keras import ops
 
 from keras_xai.graph.inputs import check_count
+from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.search import calls_of
 from keras_xai.graph.split import run, upstream
 from keras_xai.graph.steps import Graph
@@ -84,6 +85,7 @@ def _stages(step, graph, rule, epochs):
             "Pretrain before."
         )
     before = upstream(graph, step)
+    check_runnable(before.steps)
     first = 0
     for each, count in rule.stages(step.path, epochs):
         yield Stage(step.path, layer, each, first, first + count, before)

@@ -6,6 +6,7 @@ from typing import Any, final
 import keras
 from keras import ops, tree
 
+from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import link_of, strip_probabilities
@@ -78,6 +79,7 @@ class Network:
 
     def __init__(self, model: keras.Model, rule: Rule):
         self.graph = trace(model)
+        check_runnable(self.graph.steps)
         if len(self.graph.outputs) != 1:
             raise ValueError(
                 f"Expected a model of one output. Received: '{model.name}', whose outputs are {list(self.graph.output_names)}. "

@@ -1,0 +1,69 @@
+"""Layers that TensorFlow cannot compute on the machine at hand: channels-first convolutions on most CPUs."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_xai.graph.steps import Step
+from keras_xai.graph.view import arithmetic, unchanged
+
+# Large enough for the windows of an operation whose input has an open size; nothing else hangs on it.
+_OPEN_SIZE = 32
+
+
+def check_runnable(steps: Iterable[Step], dtype: str | None = None) -> None:
+    """Refuses steps whose layout of channels this machine cannot compute, before any work is done.
+
+    What runs depends on the processor, on how TensorFlow was built and started, and on the type: without oneDNN, a CPU has no
+    channels-first convolution; with it, one in float32 and bfloat16. So each channels-first step is tried, on one sample of
+    zeros that is as small as its windows.
+
+    Args:
+        steps: The steps, as they will be run.
+        dtype: Floating-point type of all arithmetic, if not that of each layer.
+
+    Raises:
+        ValueError: If the machine cannot compute some of them; the message names them and the ways out.
+    """
+    refused = [step for step in steps if _is_channels_first(step) and not _runs(step, dtype)]
+    if refused:
+        names = ", ".join(f"'{step.path}' ({type(step.operation).__name__})" for step in refused)
+        raise ValueError(
+            f"Expected layers that this machine can run. Received: {names}, with data_format='channels_first'"
+            f"{f' in {dtype}' if dtype else ''}. On a CPU, TensorFlow computes channels-first convolutions with oneDNN only, in "
+            "float32 and bfloat16. Set the environment variable TF_ENABLE_ONEDNN_OPTS=1 before TensorFlow is imported, run on a "
+            "GPU, or build the model with data_format='channels_last'."
+        )
+
+
+def _is_channels_first(step: Step) -> bool:
+    """Whether the operation, or a layer within it, has channels first."""
+    operation = step.operation
+    within = operation._flatten_layers() if isinstance(operation, keras.Layer) else [operation]
+    return any(getattr(each, "data_format", None) == "channels_first" for each in within)
+
+
+def _runs(step: Step, dtype: str | None) -> bool:
+    with tf.init_scope(), unchanged() if dtype is None else arithmetic(dtype):
+        try:
+            step(*(ops.zeros(_sample(step, spec.shape), spec.dtype) for spec in step.input_specs))
+        except tf.errors.OpError as error:
+            # Kernels say that one "only supports the NHWC tensor format" or "only supports NDHWC".
+            return not ("only supports" in str(error) and "HWC" in str(error))
+        except Exception:
+            return True  # zeros of this size are nothing to the layer, which says nothing about the machine
+    return True
+
+
+def _sample(step: Step, shape: tuple) -> list[int]:
+    """The shape of one sample, as small as the windows of a convolution."""
+    operation: Any = step.operation
+    windows = getattr(operation, "kernel_size", ())
+    if len(windows) == len(shape) - 2:
+        dilations = getattr(operation, "dilation_rate", [1] * len(windows))
+        reaches = [(size - 1) * dilation + 1 for size, dilation in zip(windows, dilations, strict=True)]
+        return [1, shape[1], *reaches]
+    return [1, *(size or _OPEN_SIZE for size in shape[1:])]

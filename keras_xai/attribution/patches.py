@@ -99,12 +99,12 @@ class Windows:
         Returns:
             A boolean array `(n, *windows)`, those along each axis of places.
         """
+        counts = entries.astype("float32")
         if self.channel_axis is not None:
-            entries = entries.any(axis=self.channel_axis)
+            counts = counts.max(axis=self.channel_axis)
         for axis, cover in enumerate(covers, start=1):
-            inside = np.tensordot(entries, cover.astype("float32"), axes=[[axis], [1]])
-            entries = np.moveaxis(inside, -1, axis) > 0
-        return entries
+            counts = np.moveaxis(np.moveaxis(counts, axis, -1) @ cover.T.astype("float32"), -1, axis)
+        return counts > 0
 
     def hidden(self, numbers: Any, covers: Sequence) -> Any:
         """What windows hide; to be called, as `means`, within a compiled program.

@@ -234,6 +234,7 @@ class Cast(OnePiece):
 
 
 _SERIES, _IMAGE, _VOLUME = (8, 2), (6, 6, 2), (4, 4, 4, 2)
+_shape: tuple[int, ...]
 
 
 def _normalization():
@@ -256,16 +257,12 @@ for _class, _shape, _build in (
     (layers.SeparableConv2D, _IMAGE, lambda: layers.SeparableConv2D(3, 3, activation="relu")),
 ):
     register(_class, AffineWithActivation(), Example(_shape, lambda x, build=_build: build()(x)))
-for _class, _shape in (
-    (layers.Conv1DTranspose, _SERIES),
-    (layers.Conv2DTranspose, _IMAGE),
-    (layers.Conv3DTranspose, _VOLUME),
+for _class, _shape, _build in (
+    (layers.Conv1DTranspose, _SERIES, lambda: layers.Conv1DTranspose(3, 3, strides=2, activation="relu")),
+    (layers.Conv2DTranspose, _IMAGE, lambda: layers.Conv2DTranspose(3, 3, strides=2, activation="relu")),
+    (layers.Conv3DTranspose, _VOLUME, lambda: layers.Conv3DTranspose(2, 2, activation="relu")),
 ):
-    register(
-        _class,
-        TransposedConvolution(),
-        Example(_shape, lambda x, cls=_class: cls(3, 2, strides=2, activation="relu")(x)),
-    )
+    register(_class, TransposedConvolution(), Example(_shape, lambda x, build=_build: build()(x)))
 for _class, _shape in ((layers.Conv1D, _SERIES), (layers.Conv2D, _IMAGE), (layers.Conv3D, _VOLUME)):
     register(
         _class,

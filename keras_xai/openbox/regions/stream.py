@@ -1,7 +1,7 @@
 """Reads samples batch by batch, so that memory does not follow their number."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -10,9 +10,7 @@ from keras_xai.backend import is_native_dataset
 from keras_xai.graph.inputs import Samples
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.trace import in_order
-
-if TYPE_CHECKING:
-    from keras_xai.openbox.converter import OpenBox
+from keras_xai.openbox.engine import Engine
 
 
 class Stream:
@@ -26,7 +24,7 @@ class Stream:
         ValueError: As `Samples`.
     """
 
-    def __init__(self, x: Any, box: "OpenBox"):
+    def __init__(self, x: Any, box: Engine):
         self._box = box
         self._graph = graph_of_samples(box)
         self._elements = x
@@ -87,7 +85,7 @@ class Stream:
         return Samples(_alone(arrays), self._graph, self._box.batch_size).arrays
 
 
-def graph_of_samples(box: "OpenBox") -> Graph:
+def graph_of_samples(box: Engine) -> Graph:
     """The graph whose inputs are what is handed to a box: for a box of a hidden layer, that of the layers before."""
     return box._network.graph if box._network.front is None else box._network.front
 

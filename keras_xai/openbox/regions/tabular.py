@@ -1,25 +1,23 @@
 """Samples that are rows of features, checked as scikit-learn's own estimators check theirs."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sklearn.utils.validation
 from sklearn.base import BaseEstimator
 
 from keras_xai.backend import is_native_dataset
 from keras_xai.graph.trace import in_order
+from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.regions.stream import graph_of_samples
 
-if TYPE_CHECKING:
-    from keras_xai.openbox.converter import OpenBox
 
-
-def takes_vectors(box: "OpenBox") -> bool:
+def takes_vectors(box: Engine) -> bool:
     """Whether the model has one input, of shape `(n, d)`."""
     specs = graph_of_samples(box).input_specs
     return len(specs) == 1 and len(specs[0].shape) == 2
 
 
-def rows_of_features(estimator: BaseEstimator, box: "OpenBox", x: Any) -> Any:
+def rows_of_features(estimator: BaseEstimator, box: Engine, x: Any) -> Any:
     """Rows of features as an array; samples of other models, and datasets, as they are.
 
     Raises:
@@ -33,7 +31,7 @@ def rows_of_features(estimator: BaseEstimator, box: "OpenBox", x: Any) -> Any:
     return sklearn.utils.validation.check_array(rows, estimator=estimator, input_name="X")
 
 
-def hold_features(estimator: BaseEstimator, box: "OpenBox", x: Any, *, reset: bool) -> None:
+def hold_features(estimator: BaseEstimator, box: Engine, x: Any, *, reset: bool) -> None:
     """Remembers number and names of the features of rows, or holds them against those remembered.
 
     Args:

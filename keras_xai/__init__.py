@@ -2,6 +2,8 @@
 
 import importlib
 
+from keras_xai import backend as backend  # refuses a backend that is not supported at once
+
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
@@ -24,7 +26,7 @@ __all__ = list(_SUBPACKAGES)
 
 
 def __getattr__(name):
-    # Subpackages load when they are first used: `import keras_xai` costs next to nothing beyond `import keras`.
+    # Other subpackages load when they are first used: `import keras_xai` costs next to nothing beyond `import keras`.
     if name in _SUBPACKAGES:
         return importlib.import_module(f"keras_xai.{name}")
     raise AttributeError(f"module 'keras_xai' has no attribute {name!r}")

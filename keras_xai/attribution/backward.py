@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_xai.attribution.gradients import Entries
 from keras_xai.attribution.scores import Scores
-from keras_xai.graph.gradient import record
+from keras_xai.backend import record
 from keras_xai.graph.steps import Step
 from keras_xai.graph.target import Target
 from keras_xai.graph.view import arithmetic

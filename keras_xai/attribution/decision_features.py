@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_xai.attribution.gradients import total
 from keras_xai.attribution.method import Method, Part
-from keras_xai.graph.gradient import record
+from keras_xai.backend import record
 from keras_xai.openbox.network import PiecewiseNetwork
 
 

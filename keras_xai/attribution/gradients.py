@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_xai.attribution.scores import Derivative, Scores
-from keras_xai.graph.gradient import folded
+from keras_xai.backend import folded
 from keras_xai.graph.target import Target
 
 

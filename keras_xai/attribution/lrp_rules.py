@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.attribution.lrp_maps import AffineMap
-from keras_xai.graph.gradient import record
+from keras_xai.backend import record
 
 
 class Rule(abc.ABC):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.gradient import folded
+from keras_xai.backend import folded
 from keras_xai.graph.inputs import check_count
 
 # Windows to an axis, side by side, where no size is given.

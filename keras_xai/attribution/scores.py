@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.gradient import compiled, record
+from keras_xai.backend import compiled, record
 from keras_xai.graph.inputs import rows
 from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import leading_to
@@ -66,7 +66,7 @@ class Scores:
 
     @property
     def signature(self) -> list[tuple]:
-        """Shape and dtype of each input, for `keras_xai.graph.gradient.compiled`; the number of samples is open."""
+        """Shape and dtype of each input, for `keras_xai.backend.compiled`; the number of samples is open."""
         return [((None, *spec.shape[1:]), self.input_dtype(spec)) for spec in self.graph.input_specs]
 
     def input_dtype(self, spec: keras.KerasTensor) -> str:

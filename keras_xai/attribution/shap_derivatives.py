@@ -13,9 +13,8 @@ from keras_xai.attribution.isolation import isolated, random_state
 from keras_xai.attribution.method import Batch, Part
 from keras_xai.attribution.scores import Scores
 from keras_xai.attribution.shap_operations import check_operations, more_operations
-from keras_xai.graph.gradient import compiled
+from keras_xai.backend import as_written, compiled, gradients_restored
 from keras_xai.graph.inputs import rows
-from keras_xai.graph.registry import as_written, gradients_restored
 from keras_xai.graph.target import Target
 
 

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_xai.attribution.scores import Scores
-from keras_xai.graph.registry import Primitive, primitives
+from keras_xai.backend import Primitive, primitives
 from keras_xai.graph.view import arithmetic
 from keras_xai.kinds import Problem, UnsupportedLayerError
 

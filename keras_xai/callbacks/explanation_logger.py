@@ -6,8 +6,8 @@ from typing import Any, final
 import keras
 
 from keras_xai.attribution import Explanation, Method
+from keras_xai.backend import SummaryWriter
 from keras_xai.graph.inputs import check_count
-from keras_xai.graph.summary import SummaryWriter
 
 
 @final

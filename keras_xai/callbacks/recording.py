@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import keras
 import numpy as np
 
-from keras_xai.graph.summary import SummaryWriter
+from keras_xai.backend import SummaryWriter
 
 
 def model_with_layers(model: keras.Model) -> keras.Model:

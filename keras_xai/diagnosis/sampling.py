@@ -8,13 +8,13 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from keras_xai import backend
 from keras_xai.diagnosis.neighborhood import class_codes
 from keras_xai.graph.inputs import checked, elements, is_dataset, packed, rows
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.trace import in_order
 
 _CHANNELS = (1, 3, 4)  # of images; else the last axis may be one of places
-_ENDLESS = -1  # `tf.data.INFINITE_CARDINALITY`
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -110,7 +110,8 @@ def _from_dataset(dataset, count, generator):
 
 def _one_by_one(dataset: Iterable) -> Iterator[tuple]:
     """For each sample of a dataset the structure of its inputs, these as a list, and its label."""
-    if getattr(dataset, "cardinality", lambda: 0)() == _ENDLESS or getattr(dataset, "num_batches", 0) is None:
+    endless = backend.is_native_dataset(dataset) and backend.is_endless(dataset)
+    if endless or getattr(dataset, "num_batches", 0) is None:
         raise ValueError(
             "Expected a dataset that ends, since it is read once. Received: one that does not. Use `dataset.take(n)`."
         )

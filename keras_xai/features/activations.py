@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers as keras_layers
 from keras import ops
 
-from keras_xai.graph.gradient import compiled
+from keras_xai.backend import compiled
 from keras_xai.graph.inputs import batches, check_verbose, progress
 from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import run, up_to

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from keras_xai.backend import compiled
 from keras_xai.features.receptive_field import ReceptiveFields
 from keras_xai.features.responses import Responses
-from keras_xai.graph.gradient import compiled
 from keras_xai.graph.inputs import batches, check_count, check_verbose, packed, progress
 
 if TYPE_CHECKING:

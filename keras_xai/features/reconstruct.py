@@ -10,8 +10,8 @@ from keras import ops
 
 from keras_xai.attribution.backward import between
 from keras_xai.attribution.rectified import is_rectifier, pull_rectified, refuse_unrectified
+from keras_xai.backend import compiled
 from keras_xai.features.responses import Responses
-from keras_xai.graph.gradient import compiled
 from keras_xai.graph.inputs import check_count, check_verbose, checked, progress, rows
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step

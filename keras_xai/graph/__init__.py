@@ -1,6 +1,6 @@
-"""What a Keras model is: its calls in order, what is explained, and its derivatives.
+"""A Keras model as a graph of operation calls, and the scores of it that are explained.
 
-Nothing outside this package imports Keras internals or a backend.
+Nothing outside this package and `keras_xai.backend` imports Keras internals.
 """
 
 from keras_xai.graph.split import split

@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import tree
 
+from keras_xai import backend
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.trace import in_order
 
@@ -36,7 +36,7 @@ class Samples:
         self._graph = graph
         self.batch_size = batch_size
         self._dataset = x
-        self._arrays = None if isinstance(x, tf.data.Dataset) else self.check(x)
+        self._arrays = None if backend.is_native_dataset(x) else self.check(x)
         self._read: list[list[np.ndarray]] = []  # a dataset's batches
 
     @property
@@ -44,8 +44,7 @@ class Samples:
         """Number of batches, `None` for a dataset that does not know."""
         if self._arrays is not None:
             return -(-len(self._arrays[0]) // self.batch_size)
-        known = int(self._dataset.cardinality())
-        return known if known >= 0 else None
+        return backend.num_batches(self._dataset)
 
     @property
     def num_samples(self) -> int | None:
@@ -176,7 +175,7 @@ def _checked_array(array, spec):
 
 def first_batch(x: Any) -> Any:
     """The inputs in the first batch of a dataset, `None` for an iterator, which could not be wound back."""
-    if isinstance(x, tf.data.Dataset):
+    if backend.is_native_dataset(x):
         element = next(iter(x), None)
     elif isinstance(x, keras.utils.PyDataset):
         element = x[0]
@@ -192,18 +191,13 @@ def labels_of(data: Any) -> list | None:
 
     Of a `tf.data.Dataset` their `tf.TensorSpec`, which takes no reading; of a `keras.utils.PyDataset` those of its first batch.
     """
-    if isinstance(data, tf.data.Dataset):
-        element = data.element_spec
+    if backend.is_native_dataset(data):
+        element = backend.element_spec(data)
     elif isinstance(data, keras.utils.PyDataset):
         element = data[0]
     else:
         return None
     return tree.flatten(element[1]) if isinstance(element, tuple) and len(element) > 1 else []
-
-
-def has_values(x: Any) -> bool:
-    """Whether the numbers in an array or tensor can be looked at, and are not only placeholders for some."""
-    return hasattr(x, "numpy") if tf.is_tensor(x) else not isinstance(x, tf.TensorSpec)
 
 
 def _inputs_in(element):
@@ -213,7 +207,7 @@ def _inputs_in(element):
 
 def is_dataset(x: Any) -> bool:
     """Whether `x` comes in batches of its own: a `tf.data.Dataset`, a `keras.utils.PyDataset` or an iterator."""
-    return isinstance(x, (tf.data.Dataset, keras.utils.PyDataset, Iterator))
+    return backend.is_native_dataset(x) or isinstance(x, (keras.utils.PyDataset, Iterator))
 
 
 def packed(arrays: list, graph: Graph) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, final
 import keras
 from keras import ops
 
-from keras_xai.graph.distribution import BatchMean
+from keras_xai.backend import BatchMean
 from keras_xai.losses.labels import TARGETS, check_labels, check_scores, score_weights
 from keras_xai.losses.terms import terms_of
 from keras_xai.relevance import RULES, Network, Pass

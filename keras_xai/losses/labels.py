@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.inputs import has_values
+from keras_xai.backend import has_values
 
 TARGETS = ("label", "predicted", "all")
 

@@ -8,7 +8,7 @@ from typing import Any, final
 import keras
 from keras import ops, tree
 
-from keras_xai.graph.distribution import BatchMean, of_own_batch, scope_of
+from keras_xai.backend import BatchMean, of_own_batch, scope_of
 from keras_xai.losses.fbi import Penalty, check_weight
 from keras_xai.models.checkpoint import load_state, save_state
 from keras_xai.models.data import check_labels_of

@@ -2,22 +2,20 @@
 
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.inputs import Samples, progress
+from keras_xai.graph.inputs import progress
+from keras_xai.openbox.engine import Engine, check_finite
 from keras_xai.openbox.names import names_of
-from keras_xai.openbox.network import PiecewiseNetwork
 from keras_xai.openbox.partition import Line, Plane, line, plane
 from keras_xai.openbox.pieces import LinearPieces
-from keras_xai.openbox.programs import Programs
 
 if TYPE_CHECKING:
     from keras_xai.openbox.regions.classifier import RegionClassifier
 
 
-class OpenBox:
+class OpenBox(Engine):
     """Divides a trained piecewise-linear network into exact linear classifiers.
 
     At an input `x` every ReLU of a network is on one of its linear pieces, and every max-pooling window passes on one of
@@ -70,54 +68,6 @@ class OpenBox:
     - Muradov et al., Selection of interpretable convolutional deep learning models, for convolutional ones. They replace
       each layer by an equivalent linear one; here the whole piece is found at once, by vector-Jacobian products.
     """
-
-    def __init__(
-        self,
-        model: keras.Model,
-        *,
-        output: str | int | None = None,
-        layer: str | None = None,
-        dtype: str | None = None,
-        batch_size: int = 32,
-        jit_compile: bool = False,
-    ):
-        if dtype not in (None, "float32", "float64"):
-            raise ValueError(f"Expected `dtype` to be 'float32', 'float64' or None. Received: dtype={dtype!r}")
-        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise ValueError(f"Expected `batch_size` to be a positive integer. Received: batch_size={batch_size!r}")
-        self._arguments = {
-            "model": model,
-            "output": output,
-            "layer": layer,
-            "dtype": dtype,
-            "batch_size": batch_size,
-            "jit_compile": jit_compile,
-        }
-        self._network = PiecewiseNetwork(model, output, dtype, layer)
-        self._pieces = Programs(self._network, jit_compile=jit_compile)
-        self._geometry = Programs(PiecewiseNetwork(model, output, "float64", layer), jit_compile=jit_compile)
-        self._batch_size = int(batch_size)
-
-    def __getstate__(self) -> dict:
-        return self._arguments  # compiled programs cannot be pickled, and follow from these
-
-    def __setstate__(self, state: dict) -> None:
-        self.__init__(**state)  # type: ignore[misc]
-
-    @property
-    def batch_size(self) -> int:
-        """Samples in a batch."""
-        return self._batch_size
-
-    @property
-    def dtype(self) -> str:
-        """Floating-point type of the linear pieces."""
-        return self._network.dtype
-
-    @property
-    def num_outputs(self) -> int:
-        """Number C of scores; an output of rank above two counts its entries."""
-        return self._network.num_outputs
 
     def __call__(self, x: Any, outputs: Any = None, *, verbose: Any = "auto") -> LinearPieces:
         """Finds the linear piece that each sample is on.
@@ -217,20 +167,6 @@ class OpenBox:
         """
         return plane(self, corner, second, third, limits=limits, orthonormal=orthonormal, verbose=verbose)
 
-    def _samples(self, x: Any, *, verbose: Any = 0) -> Samples:
-        """Checks what the pieces are asked for: the samples or, for a box of a hidden `layer`, their features.
-
-        Args:
-            x: The samples, as the model takes them.
-            verbose: 0 for silence, 1 or `"auto"` for a progress bar over the batches run through the layers before.
-        """
-        if self._network.front is None:
-            return Samples(x, self._network.graph, self._batch_size)
-        given = Samples(x, self._network.front, self._batch_size)
-        batches = progress(given, given.num_batches, verbose)
-        features = [ops.convert_to_numpy(self._pieces.features(batch)[0]) for batch in batches]
-        return Samples(np.concatenate(features), self._network.graph, self._batch_size)
-
     def _batches(self, samples, choose, verbose):
         """Yields scores, outputs, intercepts, region names and coefficients of each batch."""
         start = 0
@@ -245,16 +181,6 @@ class OpenBox:
             scores = ops.convert_to_numpy(f)
             check_finite(scores, start - len(picked), self.dtype)
             yield [scores, picked, ops.convert_to_numpy(intercept).T, names, *coefficients]
-
-
-def check_finite(scores: np.ndarray, start: int, dtype: str) -> None:
-    """Raises a `ValueError` if scores `(n, C)`, of the samples from number `start` on, are NaN or infinite."""
-    if not np.isfinite(scores).all():
-        bad = start + np.flatnonzero(~np.isfinite(scores).all(axis=1))[0]
-        raise ValueError(
-            f"The model's scores are NaN or infinite in {dtype}, first at sample {bad}. Expected finite scores: look for "
-            "infinite constants in the model, scale its inputs, or use `dtype='float64'`."
-        )
 
 
 def _joined(batches, num_samples):

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.gradient import Linearization, folded, stacked
+from keras_xai.backend import Linearization, folded, stacked
 
 # What the norm of a wall's normal must exceed, relative to the largest in its layer, to be more than rounding error.
 _ROUNDING = 16

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from keras_xai.graph.distribution import scope_of
+from keras_xai.backend import scope_of
 from keras_xai.graph.inputs import check_verbose
 from keras_xai.graph.trace import trace
 from keras_xai.pretraining.callbacks import KeptWeights, Progress, RaisedMomentum, Randomness, delete_backups, for_stage

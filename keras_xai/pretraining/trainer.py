@@ -5,7 +5,7 @@ from typing import final
 import keras
 from keras import ops
 
-from keras_xai.graph.distribution import BatchMean
+from keras_xai.backend import BatchMean
 from keras_xai.pretraining.plan import Stage
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_xai.graph.gradient import Recording, record
+from keras_xai.backend import Recording, record
 from keras_xai.graph.steps import Step
 from keras_xai.kinds import Kind, kind_of
 

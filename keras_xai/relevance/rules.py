@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 import keras
 from keras import ops
 
-from keras_xai.graph.gradient import Recording, record
+from keras_xai.backend import Recording, record
 from keras_xai.graph.steps import Step
 from keras_xai.graph.view import unchanged
 from keras_xai.kinds import kind_of

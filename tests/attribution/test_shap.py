@@ -14,7 +14,7 @@ from tensorflow.python.framework import ops as framework
 from keras_xai.attribution.isolation import random_state
 from keras_xai.attribution.shap import SHAP
 from keras_xai.attribution.shap_coalitions import halved
-from keras_xai.graph.registry import gradients_restored
+from keras_xai.backend import gradients_restored
 from keras_xai.kinds import UnsupportedLayerError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what shap and Keras say of each other, where shap is called directly

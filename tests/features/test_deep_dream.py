@@ -6,8 +6,8 @@ import pytest
 from keras import layers
 
 from keras_xai.attribution.scores import Scores
+from keras_xai.backend import compiled
 from keras_xai.features.deep_dream import Dream, _gradient, _objective, _tiles, deep_dream, tiled_gradient
-from keras_xai.graph.gradient import compiled
 
 RNG = np.random.default_rng(0)
 

@@ -173,7 +173,7 @@ def test_no_more_rows_than_the_batch_size_are_in_the_model(network, monkeypatch)
         program = compiled(function, signature, **options)
         return call
 
-    from keras_xai.graph.gradient import compiled
+    from keras_xai.backend import compiled
 
     monkeypatch.setitem(reconstruct.__globals__, "compiled", spied)
     reconstruct(model, x, layer="conv3", batch_size=5)

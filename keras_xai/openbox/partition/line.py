@@ -2,18 +2,16 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from keras import ops
 
 from keras_xai.graph.inputs import progress
+from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.partition.decisions import crossings
 from keras_xai.openbox.partition.section import Section, read_inputs
 from keras_xai.openbox.scores import decisive
-
-if TYPE_CHECKING:
-    from keras_xai.openbox.converter import OpenBox
 
 # Shorter parts of the line, in units of t, are rounding error.
 _SHORT = 1e-14
@@ -152,7 +150,7 @@ class Line:
         )
 
 
-def line(box: "OpenBox", start: Any, end: Any, *, verbose: Any = "auto") -> Line:
+def line(box: Engine, start: Any, end: Any, *, verbose: Any = "auto") -> Line:
     """Divides the straight line between two inputs into the linear pieces of a network, exactly.
 
     Along a line every constraint of a region is linear, so that both ends of a region are known exactly from one point of it.

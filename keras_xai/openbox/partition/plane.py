@@ -3,19 +3,17 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from keras_xai.graph.inputs import progress
+from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.partition.decisions import Boundary, Cells, divide
 from keras_xai.openbox.partition.polygon import area
 from keras_xai.openbox.partition.section import Section, read_inputs
 from keras_xai.openbox.partition.tiling import tiles
 from keras_xai.openbox.scores import decisive
-
-if TYPE_CHECKING:
-    from keras_xai.openbox.converter import OpenBox
 
 # Share of the extent of the three inputs by which the default limits go beyond them on each side.
 _MARGIN = 0.25
@@ -164,7 +162,7 @@ class Plane:
 
 
 def plane(
-    box: "OpenBox",
+    box: Engine,
     corner: Any,
     second: Any,
     third: Any,

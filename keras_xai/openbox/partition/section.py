@@ -2,19 +2,17 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from keras import ops
 
 from keras_xai.graph.inputs import packed
 from keras_xai.graph.trace import in_order
+from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.names import names_of
 from keras_xai.openbox.programs import Programs
 from keras_xai.openbox.space import Space
-
-if TYPE_CHECKING:
-    from keras_xai.openbox.converter import OpenBox
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,7 +50,7 @@ class Section:
         resolution: By how much coordinates must differ to be told apart in the input space, in double precision.
     """
 
-    def __init__(self, box: "OpenBox", space: Space, origin: np.ndarray, axes: np.ndarray):
+    def __init__(self, box: Engine, space: Space, origin: np.ndarray, axes: np.ndarray):
         self.space = space
         self.origin = origin
         self.axes = axes
@@ -111,7 +109,7 @@ class Section:
             )
 
 
-def read_inputs(box: "OpenBox", values: dict[str, Any]) -> tuple[Space, np.ndarray]:
+def read_inputs(box: Engine, values: dict[str, Any]) -> tuple[Space, np.ndarray]:
     """Checks single inputs of a model.
 
     Args:

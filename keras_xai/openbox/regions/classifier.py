@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from keras_xai.graph.inputs import progress
+from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.regions import file
 from keras_xai.openbox.regions.labels import classes_of, num_classes_of, places_of
 from keras_xai.openbox.regions.store import Regions, check_cache_bytes
@@ -17,8 +18,6 @@ from keras_xai.openbox.scores import decisive
 
 if TYPE_CHECKING:
     import pandas
-
-    from keras_xai.openbox.converter import OpenBox
 
 
 class RegionClassifier(ClassifierMixin, BaseEstimator):
@@ -61,7 +60,7 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
     ((100,), True)
     """
 
-    def __init__(self, box: "OpenBox", *, cache_bytes: int = 2**28, verbose: Any = "auto"):
+    def __init__(self, box: Engine, *, cache_bytes: int = 2**28, verbose: Any = "auto"):
         self.box = box
         self.cache_bytes = cache_bytes
         self.verbose = verbose
@@ -249,7 +248,7 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         file.save(path, self.regions_, self.classes_, getattr(self, "feature_names_in_", ()))
 
     @classmethod
-    def load(cls, path: Any, box: "OpenBox", *, cache_bytes: int = 2**28, verbose: Any = "auto") -> "RegionClassifier":
+    def load(cls, path: Any, box: Engine, *, cache_bytes: int = 2**28, verbose: Any = "auto") -> "RegionClassifier":
         """Reads what `save` has written.
 
         Args:

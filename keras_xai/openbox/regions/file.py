@@ -16,14 +16,12 @@ import os
 import pathlib
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.regions.store import Regions
-
-if TYPE_CHECKING:
-    from keras_xai.openbox.converter import OpenBox
 
 FORMAT = "keras_xai regions"
 VERSION = 1
@@ -64,7 +62,7 @@ def save(path: Any, regions: Regions, classes: np.ndarray, features: Sequence[st
     write(path, header, arrays)
 
 
-def load(path: Any, box: "OpenBox", *, num_classes: int, cache_bytes: int) -> tuple[Regions, np.ndarray, np.ndarray]:
+def load(path: Any, box: Engine, *, num_classes: int, cache_bytes: int) -> tuple[Regions, np.ndarray, np.ndarray]:
     """The regions, the labels and the names of features that `save` wrote.
 
     Raises:

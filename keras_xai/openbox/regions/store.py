@@ -4,18 +4,15 @@ import collections
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from keras import ops
 
 from keras_xai.graph.inputs import packed
-from keras_xai.openbox.converter import check_finite
+from keras_xai.openbox.engine import Engine, check_finite
 from keras_xai.openbox.names import names_of
 from keras_xai.openbox.space import Space
-
-if TYPE_CHECKING:
-    from keras_xai.openbox.converter import OpenBox
 
 # Higher levels take up to four times as long for 4 % less on the patterns of a convolutional network.
 _COMPRESSION = 1
@@ -37,7 +34,7 @@ class Regions:
         cache_bytes: The most bytes of coefficients to keep.
     """
 
-    def __init__(self, box: "OpenBox", shapes: Sequence[tuple[int, ...]], *, cache_bytes: int):
+    def __init__(self, box: Engine, shapes: Sequence[tuple[int, ...]], *, cache_bytes: int):
         self.box = box
         self._shapes = tuple(tuple(shape) for shape in shapes)
         self._numbers: dict[bytes, int] = {}

@@ -1,17 +1,16 @@
 """Reads samples batch by batch, so that memory does not follow their number."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from keras import ops
 
+from keras_xai.backend import is_native_dataset
 from keras_xai.graph.inputs import Samples
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.trace import in_order
-
-if TYPE_CHECKING:
-    from keras_xai.openbox.converter import OpenBox
+from keras_xai.openbox.engine import Engine
 
 
 class Stream:
@@ -25,11 +24,11 @@ class Stream:
         ValueError: As `Samples`.
     """
 
-    def __init__(self, x: Any, box: "OpenBox"):
+    def __init__(self, x: Any, box: Engine):
         self._box = box
         self._graph = graph_of_samples(box)
         self._elements = x
-        self._dataset = Samples(x, self._graph, box.batch_size) if is_dataset(x) else None
+        self._dataset = Samples(x, self._graph, box.batch_size) if is_native_dataset(x) else None
         self._arrays: list[np.ndarray] = []
         if self._dataset is None:
             self._arrays = [np.asarray(value) for value in in_order(x, self._graph.input_structure, self._graph.input_specs)]
@@ -86,14 +85,9 @@ class Stream:
         return Samples(_alone(arrays), self._graph, self._box.batch_size).arrays
 
 
-def graph_of_samples(box: "OpenBox") -> Graph:
+def graph_of_samples(box: Engine) -> Graph:
     """The graph whose inputs are what is handed to a box: for a box of a hidden layer, that of the layers before."""
     return box._network.graph if box._network.front is None else box._network.front
-
-
-def is_dataset(x: Any) -> bool:
-    """Whether `x` is a `tf.data.Dataset`, told without TensorFlow, which only `keras_xai.graph` may import."""
-    return hasattr(x, "cardinality") and hasattr(x, "element_spec")
 
 
 def _alone(arrays):

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from keras_xai.backend import is_native_dataset
 from keras_xai.graph.inputs import packed
 from keras_xai.openbox.regions.store import Regions
-from keras_xai.openbox.regions.stream import Stream, graph_of_samples, is_dataset
+from keras_xai.openbox.regions.stream import Stream, graph_of_samples
 
 # Scores of all samples that are held at a time.
 _BYTES = 2**27
@@ -18,7 +19,7 @@ _QUANTILES = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "max": 1.0}
 
 def check_arguments(x: Any, max_regions: Any, norm: Any) -> None:
     """Raises a `ValueError` if what `RegionClassifier.table` was given is not what it takes."""
-    if is_dataset(x):
+    if is_native_dataset(x):
         raise ValueError("Expected the samples as arrays, to be read more than once in one order. Received: a dataset.")
     if max_regions is not None and (not isinstance(max_regions, (int, np.integer)) or max_regions < 1):
         raise ValueError(f"Expected `max_regions` to be a positive integer or None. Received: max_regions={max_regions!r}")

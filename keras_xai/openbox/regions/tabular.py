@@ -1,38 +1,37 @@
 """Samples that are rows of features, checked as scikit-learn's own estimators check theirs."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sklearn.utils.validation
 from sklearn.base import BaseEstimator
 
+from keras_xai.backend import is_native_dataset
 from keras_xai.graph.trace import in_order
-from keras_xai.openbox.regions.stream import graph_of_samples, is_dataset
-
-if TYPE_CHECKING:
-    from keras_xai.openbox.converter import OpenBox
+from keras_xai.openbox.engine import Engine
+from keras_xai.openbox.regions.stream import graph_of_samples
 
 
-def takes_vectors(box: "OpenBox") -> bool:
+def takes_vectors(box: Engine) -> bool:
     """Whether the model has one input, of shape `(n, d)`."""
     specs = graph_of_samples(box).input_specs
     return len(specs) == 1 and len(specs[0].shape) == 2
 
 
-def rows_of_features(estimator: BaseEstimator, box: "OpenBox", x: Any) -> Any:
+def rows_of_features(estimator: BaseEstimator, box: Engine, x: Any) -> Any:
     """Rows of features as an array; samples of other models, and datasets, as they are.
 
     Raises:
         ValueError: If the rows are not finite real numbers, with scikit-learn's message.
         TypeError: If they are a sparse matrix.
     """
-    if is_dataset(x) or not takes_vectors(box):
+    if is_native_dataset(x) or not takes_vectors(box):
         return x
     graph = graph_of_samples(box)
     (rows,) = in_order(x, graph.input_structure, graph.input_specs)
     return sklearn.utils.validation.check_array(rows, estimator=estimator, input_name="X")
 
 
-def hold_features(estimator: BaseEstimator, box: "OpenBox", x: Any, *, reset: bool) -> None:
+def hold_features(estimator: BaseEstimator, box: Engine, x: Any, *, reset: bool) -> None:
     """Remembers number and names of the features of rows, or holds them against those remembered.
 
     Args:
@@ -44,7 +43,7 @@ def hold_features(estimator: BaseEstimator, box: "OpenBox", x: Any, *, reset: bo
     Raises:
         ValueError: If number or names are others.
     """
-    if is_dataset(x) or isinstance(x, dict) or not takes_vectors(box):
+    if is_native_dataset(x) or isinstance(x, dict) or not takes_vectors(box):
         return
     if hasattr(estimator, "_check_n_features"):  # before scikit-learn 1.6
         estimator._check_feature_names(x, reset=reset)

@@ -1,4 +1,4 @@
-"""Files that TensorBoard reads."""
+"""Event files for TensorBoard."""
 
 import pathlib
 from collections.abc import Mapping

@@ -1,15 +1,9 @@
-"""Distribution over several devices."""
+"""Mean losses over the batches of several devices, as Keras' own trainers take them."""
 
-from contextlib import AbstractContextManager
 from typing import Any, final
 
 import keras
 from keras.src.losses.loss import unscale_loss_for_distribution
-
-
-def scope_of(model: keras.Model) -> AbstractContextManager:
-    """A context in which variables are made for the devices that the model's own variables are on."""
-    return model.distribute_strategy.scope()
 
 
 @final

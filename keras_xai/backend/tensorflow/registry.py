@@ -1,13 +1,14 @@
 """TensorFlow's table of gradients, which shap writes to, and the operations that a function consists of."""
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.eager import execute
 from tensorflow.python.framework import ops as framework
+
+from keras_xai.backend.interface import Primitive
 
 # Their results are known from shapes and types: nothing that goes in counts for them.
 _BLIND = {"Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike"}
@@ -34,19 +35,6 @@ def gradients_restored() -> Iterator[None]:
             entry.clear()
             entry.update(content)
             registry[name] = entry
-
-
-@dataclasses.dataclass(frozen=True)
-class Primitive:
-    """An operation of the backend.
-
-    Attributes:
-        name: Of its type, such as `"Conv2D"`; `"CustomGradient"` for one that brings a derivative of its own.
-        varying: How many of its inputs depend on what the function is called with.
-    """
-
-    name: str
-    varying: int
 
 
 def primitives(function: Callable, specs: Sequence[tuple]) -> list[Primitive]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_xai.graph.gradient import compiled, folded, linearize, stacked
+from keras_xai.backend import compiled, folded, linearize, stacked
 
 MATRIX = np.random.default_rng(0).normal(size=(3, 4))
 

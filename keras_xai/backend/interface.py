@@ -1,0 +1,49 @@
+"""Types that every backend returns."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Linearization:
+    """A function's outputs at a point and its derivative there, as two maps that can be applied many times.
+
+    Attributes:
+        outputs: Tensors, the function's outputs.
+        auxiliary: What else the function returned.
+        pull: Maps cotangents (one tensor for each output) to the vector-Jacobian product (one for each input).
+        push: Maps tangents (one tensor for each input) to the Jacobian-vector product (one for each output).
+    """
+
+    outputs: list
+    auxiliary: Any
+    pull: Callable[[Sequence], list]
+    push: Callable[[Sequence], list]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Recording:
+    """What a function returned, and its derivative there.
+
+    Attributes:
+        outputs: Tensors, the function's outputs.
+        pull: Maps cotangents (one tensor for each output) to the vector-Jacobian product, one tensor for each input, `None`
+            for an input that no output depends on. To be called once. It can be differentiated in turn.
+    """
+
+    outputs: list
+    pull: Callable[[Sequence], list]
+
+
+@dataclasses.dataclass(frozen=True)
+class Primitive:
+    """An operation of the backend.
+
+    Attributes:
+        name: Of its type, such as `"Conv2D"`; `"CustomGradient"` for one that brings a derivative of its own.
+        varying: How many of its inputs depend on what the function is called with.
+    """
+
+    name: str
+    varying: int

@@ -1,0 +1,31 @@
+"""`tf.data` datasets, and placeholders in the place of tensors."""
+
+from typing import Any
+
+import tensorflow as tf
+
+
+def is_native_dataset(x: Any) -> bool:
+    """Whether `x` is a `tf.data.Dataset`."""
+    return isinstance(x, tf.data.Dataset)
+
+
+def num_batches(dataset: Any) -> int | None:
+    """Number of elements of a `tf.data.Dataset`, `None` where it does not know or does not end."""
+    known = int(dataset.cardinality())
+    return known if known >= 0 else None
+
+
+def is_endless(dataset: Any) -> bool:
+    """Whether a `tf.data.Dataset` is known to have no end."""
+    return int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY
+
+
+def element_spec(dataset: Any) -> Any:
+    """The structure of an element of a `tf.data.Dataset`, a `tf.TensorSpec` for each tensor; nothing is read."""
+    return dataset.element_spec
+
+
+def has_values(x: Any) -> bool:
+    """Whether the numbers in an array or tensor can be looked at, and are not only placeholders for some."""
+    return hasattr(x, "numpy") if tf.is_tensor(x) else not isinstance(x, tf.TensorSpec)

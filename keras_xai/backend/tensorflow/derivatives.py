@@ -1,0 +1,77 @@
+"""Derivatives by `tf.GradientTape`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from keras_xai.backend.interface import Linearization, Recording
+
+
+def linearize(function: Callable[[list], tuple[list, Any]], inputs: Sequence) -> Linearization:
+    """Evaluates `function` at `inputs` and prepares its derivative.
+
+    Each later product costs about one evaluation, since the forward pass is not repeated. Meant to be called inside a
+    function made by `compiled`.
+
+    Args:
+        function: Maps a list of tensors to `(outputs, auxiliary)`, `outputs` a list of tensors.
+        inputs: The point.
+    """
+    zero = tf.UnconnectedGradients.ZERO
+    inputs = [tf.convert_to_tensor(x) for x in inputs]  # arrays, where TensorFlow is told to run functions eagerly
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as outer:
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as inner:
+            inner.watch(inputs)
+            outputs, auxiliary = function(list(inputs))
+        # The vector-Jacobian product is linear in its cotangents, so that its own transpose, which needs no second
+        # forward pass, is the Jacobian-vector product. Unused, it is pruned when the function is compiled.
+        cotangents = [tf.zeros_like(output) for output in outputs]
+        outer.watch(cotangents)
+        transposed = inner.gradient(outputs, inputs, output_gradients=cotangents, unconnected_gradients=zero)
+
+    def pull(cotangents):
+        return _shaped_as(inputs, inner.gradient(outputs, inputs, list(cotangents), zero))
+
+    def push(tangents):
+        return _shaped_as(outputs, outer.gradient(transposed, cotangents, list(tangents), zero))
+
+    return Linearization(outputs, auxiliary, pull, push)
+
+
+def record(function: Callable[[list], Sequence], inputs: Sequence, *, push: Callable | None = None) -> Recording:
+    """Evaluates `function` at `inputs` and keeps what its derivative takes.
+
+    Unlike `linearize`, it may be called within the training of the function's own variables, which it does not watch.
+
+    Args:
+        function: Maps a list of tensors to a list of tensors.
+        inputs: The point.
+        push: For a function of one input and one output that passes each entry on to one output entry or none: the
+            Jacobian-vector product at hand of a tangent and the vector-Jacobian product of ones. The product that the
+            backend has for it may be several times slower, as that of pooling is.
+    """
+    with tf.GradientTape(persistent=push is not None, watch_accessed_variables=False) as tape:
+        tape.watch([x for x in inputs if x.dtype.is_floating])
+        outputs = list(function(list(inputs)))
+
+    def pull(cotangents):
+        return tape.gradient(outputs, inputs, list(cotangents))
+
+    if push is None:
+        return Recording(outputs, pull)
+
+    @tf.custom_gradient
+    def pull_once(cotangent):
+        def transposed(tangent):
+            (reached,) = pull([tf.ones_like(cotangent)])
+            return push(tangent, reached)
+
+        return pull([cotangent])[0], transposed
+
+    return Recording(outputs, lambda cotangents: [pull_once(*cotangents)])
+
+
+def _shaped_as(tensors, derivatives):
+    # Some derivatives, that of `split` for one, know their shape only when they run.
+    return [tf.ensure_shape(derivative, tensor.shape) for derivative, tensor in zip(derivatives, tensors, strict=True)]

@@ -1,0 +1,59 @@
+"""Functions of tensors compiled by `tf.function`, and loops in them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+
+def compiled(function: Callable, signature: Sequence, *, jit_compile: bool = False) -> Callable:
+    """Compiles a function of tensors.
+
+    Args:
+        function: Maps tensors to a nest of tensors.
+        signature: A `(shape, dtype)` pair for each argument, or a list of pairs for an argument that is a list; `None`
+            for a dimension that varies between calls.
+        jit_compile: Whether to compile with XLA.
+    """
+    program = tf.function(function, input_signature=_specs(signature), autograph=False, jit_compile=jit_compile)
+    # With a fixed signature a program is traced once. TensorFlow tells programs apart by their source, and would warn that the fifth one
+    # made of the same function, by another method or for another model, is traced again and again.
+    program._omit_frequent_tracing_warning = True
+    return program
+
+
+def traced(function: Callable, signature: Sequence) -> None:
+    """Calls a function of tensors with placeholders, so that it can look at their shapes; nothing is computed.
+
+    Args:
+        function: Its result is dropped.
+        signature: As in `compiled`.
+    """
+    tf.function(function, input_signature=_specs(signature), autograph=False).get_concrete_function()
+
+
+def stacked(function: Callable, count: int, dtypes: Any) -> Any:
+    """Stacks `function(0), ..., function(count - 1)` along a new first axis, one evaluation in memory at a time.
+
+    Args:
+        function: Maps an integer scalar tensor to a nest of tensors.
+        count: How often it is called; an integer or a scalar tensor.
+        dtypes: The nest's dtypes.
+    """
+    return tf.map_fn(function, tf.range(count), fn_output_signature=dtypes, parallel_iterations=1)
+
+
+def folded(function: Callable, count: int, initial: Sequence) -> list:
+    """The list of tensors after `state = function(i, state)` for i = 0, ..., count - 1, starting at `initial`."""
+
+    def body(i, state):
+        return i + 1, list(function(i, state))
+
+    start = (tf.constant(0), list(initial))
+    return tf.while_loop(lambda i, state: i < count, body, start, parallel_iterations=1)[1]
+
+
+def _specs(signature):
+    if isinstance(signature, tuple) and len(signature) == 2 and isinstance(signature[1], str):
+        return tf.TensorSpec(*signature)
+    return [_specs(entry) for entry in signature]

@@ -6,7 +6,10 @@ import math
 import numpy as np
 from keras import layers, ops
 
-from keras_xai.kinds.kind import Example, Kind, register
+from keras_xai.kinds.kind import Kind
+from keras_xai.kinds.product import constants_are_nonnegative
+from keras_xai.kinds.ranges import adaptive_window, by_place, entrywise, window
+from keras_xai.kinds.registry import Example, register
 from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, channels_back, channels_last, window_sums
 
 # Stands for the padding that a pooling window reaches into. Finite, since it is multiplied by 0 when it is not chosen.
@@ -34,6 +37,9 @@ class Select(Kind):
 
     def refusal(self, step):
         return None
+
+    def keeps_sign(self, step):
+        return True  # as the output is one of the inputs
 
     def pattern(self, step, inputs):
         candidates = self.candidates(step, inputs)
@@ -72,6 +78,11 @@ def _is_chosen(pattern, candidates):
 class MaxPooling(Select):
     """The largest entry of each window."""
 
+    pools = "windows"
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        return by_place(step, wanted, (shape, output_shape), window(step.operation, step.operation.pool_size))
+
     def candidates(self, step, inputs):
         return self._windows(step, inputs).entries()
 
@@ -98,6 +109,8 @@ class MaxPooling(Select):
 class GlobalMaxPooling(Select):
     """The largest entry of each channel."""
 
+    pools = "global"
+
     def candidates(self, step, inputs):
         (x,) = inputs
         x = channels_last(x, step.operation.data_format)
@@ -113,6 +126,11 @@ class GlobalMaxPooling(Select):
 class AdaptiveMaxPooling(Select):
     """The largest entry of each of a given number of windows."""
 
+    pools = "windows"
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        return by_place(step, wanted, (shape, output_shape), adaptive_window)
+
     def candidates(self, step, inputs):
         # Shorter windows are filled up with their own last entry, which constrains nothing.
         return adaptive_windows(step.operation, inputs[0])[0]
@@ -123,6 +141,12 @@ class AdaptiveMaxPooling(Select):
 
 class Extremum(Select):
     """The largest (or smallest) of several tensors, entry by entry."""
+
+    def keeps_sign(self, step):
+        return self._sign > 0 or constants_are_nonnegative(step)
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        return entrywise(wanted, shape)
 
     def candidates(self, step, inputs):
         operands = [ops.convert_to_tensor(operand, dtype=inputs[0].dtype) for operand in self._operands(step, inputs)]

@@ -142,6 +142,9 @@ class AdaptiveMaxPooling(Select):
 class Extremum(Select):
     """The largest (or smallest) of several tensors, entry by entry."""
 
+    def nonnegative(self, step):
+        return self._sign > 0 and bool(step.constants()) and constants_are_nonnegative(step)
+
     def keeps_sign(self, step):
         return self._sign > 0 or constants_are_nonnegative(step)
 

@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import pytest
 
 import keras_xai
@@ -64,6 +65,34 @@ def test_graph_internals_and_the_backend_stay_in_graph(path):
         return
     for module in _imports(path):
         assert not module.startswith(("keras.src", "tensorflow")), module
+
+
+# What builds or extends layers has to name them; what asks what a layer does has to ask its kind.
+BUILDERS = {
+    "layers/rbm_dense.py": "extends Dense, and converts models to plain Dense",
+    "openbox/grouping/flatten.py": "makes a Keras model of a flattened partition",
+}
+
+
+def _named_layers(path):
+    """The layer classes of Keras that a module names in code, and the operations whose classes it looks up."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and inspect.isclass(getattr(keras.layers, node.attr, None)):
+            if ast.unparse(node.value).rpartition(".")[2].endswith("layers"):
+                yield node.attr
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("keras.layers"):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Name) and node.id == "operation_class":
+            yield node.id
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: "/".join(_names(path)))
+def test_only_kinds_name_layers_of_keras(path):
+    names = set(_named_layers(path)) - {"Layer"}
+    if "/".join(_names(path)) in BUILDERS:
+        assert names  # else it needs no exception
+    elif _names(path)[0] != "kinds":
+        assert not names
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: "/".join(_names(path)))

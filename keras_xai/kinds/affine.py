@@ -6,9 +6,9 @@ from keras import layers, ops
 from keras_xai.graph.trace import preceded
 from keras_xai.graph.view import borrow
 from keras_xai.kinds.activation import trace_activation
+from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import OnePiece
 from keras_xai.kinds.ranges import along
-from keras_xai.kinds.registry import Example, register
 
 
 class Affine(OnePiece):

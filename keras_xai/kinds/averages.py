@@ -3,8 +3,8 @@
 from keras import layers, ops
 
 from keras_xai.kinds.affine import Affine
+from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.ranges import adaptive_window, by_place, repeated, window
-from keras_xai.kinds.registry import Example, register
 from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, channels_back
 
 

@@ -7,9 +7,9 @@ from keras import layers, ops, tree
 
 from keras_xai.graph.trace import trace_function
 from keras_xai.kinds.activation import trace_activation
+from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.kinds.kind import OnePiece
-from keras_xai.kinds.registry import Example, register
 from keras_xai.kinds.smooth import Smooth
 
 

@@ -5,8 +5,8 @@ import math
 from keras import layers, ops
 
 from keras_xai.kinds.affine import AffineWithActivation
+from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.ranges import by_place, transposed_window, window
-from keras_xai.kinds.registry import Example, register
 from keras_xai.kinds.windows import between
 
 

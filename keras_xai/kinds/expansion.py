@@ -8,8 +8,8 @@ from keras import ops
 
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.trace import inlined
+from keras_xai.kinds.entries import find
 from keras_xai.kinds.kind import Kind, Problem
-from keras_xai.kinds.registry import find
 from keras_xai.kinds.smooth import Smooth
 
 

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import Kind
-from keras_xai.kinds.registry import Example, register
 
 
 @dataclasses.dataclass(frozen=True)

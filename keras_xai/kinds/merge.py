@@ -3,10 +3,10 @@
 import numpy as np
 from keras import layers, ops
 
+from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import OnePiece
 from keras_xai.kinds.product import constants_are_nonnegative
 from keras_xai.kinds.ranges import entrywise
-from keras_xai.kinds.registry import Example, register
 
 
 class Merge(OnePiece):

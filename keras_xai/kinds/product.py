@@ -5,8 +5,8 @@ import numpy as np
 from keras import ops
 
 from keras_xai.graph.steps import Step
+from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import OnePiece
-from keras_xai.kinds.registry import Example, register
 
 
 def constants_are_nonnegative(step: Step) -> bool:

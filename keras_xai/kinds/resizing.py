@@ -2,9 +2,9 @@
 
 from keras import layers, ops
 
+from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import OnePiece
 from keras_xai.kinds.ranges import by_place, repeated
-from keras_xai.kinds.registry import Example, register
 from keras_xai.kinds.windows import channels_back, channels_last
 
 # The weights of cubic interpolation and of Lanczos kernels are negative beside the nearest entries.

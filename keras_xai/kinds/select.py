@@ -6,10 +6,10 @@ import math
 import numpy as np
 from keras import layers, ops
 
+from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import Kind
 from keras_xai.kinds.product import constants_are_nonnegative
 from keras_xai.kinds.ranges import adaptive_window, by_place, entrywise, window
-from keras_xai.kinds.registry import Example, register
 from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, channels_back, channels_last, window_sums
 
 # Stands for the padding that a pooling window reaches into. Finite, since it is multiplied by 0 when it is not chosen.

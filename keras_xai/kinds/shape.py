@@ -2,9 +2,9 @@
 
 from keras import KerasTensor, layers, ops
 
+from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import OnePiece
 from keras_xai.kinds.ranges import along, by_place, shifted
-from keras_xai.kinds.registry import Example, register
 
 
 class Shape(OnePiece):

@@ -2,9 +2,9 @@
 
 from keras import layers, ops
 
+from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import Kind
 from keras_xai.kinds.ranges import along, entrywise, whole
-from keras_xai.kinds.registry import Example, register
 
 
 class Smooth(Kind):

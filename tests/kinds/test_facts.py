@@ -193,7 +193,9 @@ def test_normalizations_scale_channels(kind, step):
     (x,) = tensors(step)
     axis, scale = kind.normalized_axis(step), ops.convert_to_numpy(kind.scale(step))
     change = called(step, [x]) - called(step, [ops.zeros_like(x)])
-    np.testing.assert_allclose(np.moveaxis(change, axis, -1), np.moveaxis(ops.convert_to_numpy(x), axis, -1) * scale, rtol=1e-9)
+    np.testing.assert_allclose(
+        np.moveaxis(change, axis, -1), np.moveaxis(ops.convert_to_numpy(x), axis, -1) * scale, rtol=1e-9
+    )
 
 
 @every(lambda kind, step: kind.role in ("merge", "affine") and kind.elementwise(step) and is_numeric(kind, step))
@@ -222,7 +224,7 @@ def support(step, position, draws=4):
     entries = int(np.prod(shape))
     base = called(step, [ops.convert_to_tensor(x) for x in inputs]).reshape(draws, 1, -1)
     found = np.zeros((entries, base.shape[-1]), bool)
-    for change in ([1, 2] if kind_of(step).embeds else [50.0, -50.0]):
+    for change in [1, 2] if kind_of(step).embeds else [50.0, -50.0]:
         rows = [np.repeat(x, entries, axis=0) for x in inputs]
         changed = rows[position].reshape(draws, entries, entries)
         diagonal = np.arange(entries)

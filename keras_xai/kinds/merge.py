@@ -20,12 +20,12 @@ class Merge(OnePiece):
     def elementwise(self, step):
         return len(step.inputs) == 1 and step.input_specs[0].shape == step.output_specs[0].shape  # the others are constants
 
-    def receptive_range(self, step, wanted, shape, output_shape):
-        return entrywise(wanted, shape)
-
 
 class Sum(Merge):
     """Adds tensors, entry by entry."""
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        return entrywise(wanted, shape)
 
     def keeps_sign(self, step):
         return constants_are_nonnegative(step)
@@ -36,6 +36,9 @@ class Sum(Merge):
 
 class Difference(Merge):
     """Subtracts tensors, entry by entry."""
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        return entrywise(wanted, shape)
 
     def shifts(self, step):
         return self.elementwise(step) and step.takes_tensor(0)  # x - 1, but not 1 - x

@@ -38,9 +38,6 @@ class Select(Kind):
     def refusal(self, step):
         return None
 
-    def keeps_sign(self, step):
-        return True  # as the output is one of the inputs
-
     def pattern(self, step, inputs):
         candidates = self.candidates(step, inputs)
         dtype = "uint8" if candidates.shape[-2] <= 256 else "int32"
@@ -75,7 +72,14 @@ def _is_chosen(pattern, candidates):
     return ops.equal(ops.expand_dims(pattern, -2), index)
 
 
-class MaxPooling(Select):
+class SelectEntries(Select):
+    """The largest (or smallest) of several entries of the inputs themselves, and not of what an affine map makes of them."""
+
+    def keeps_sign(self, step):
+        return True
+
+
+class MaxPooling(SelectEntries):
     """The largest entry of each window."""
 
     pools = "windows"
@@ -106,7 +110,7 @@ class MaxPooling(Select):
         return PoolingWindows(step.operation, inputs[0], padding_value=_PADDING)
 
 
-class GlobalMaxPooling(Select):
+class GlobalMaxPooling(SelectEntries):
     """The largest entry of each channel."""
 
     pools = "global"
@@ -123,7 +127,7 @@ class GlobalMaxPooling(Select):
         return channels_back(ops.reshape(chosen, (-1, *ones, chosen.shape[-1])), step.operation.data_format)
 
 
-class AdaptiveMaxPooling(Select):
+class AdaptiveMaxPooling(SelectEntries):
     """The largest entry of each of a given number of windows."""
 
     pools = "windows"
@@ -171,7 +175,7 @@ class ExtremumLayer(Extremum):
         return [ops.reshape(x, (-1, *[1] * (rank - len(x.shape)), *x.shape[1:])) for x in inputs]
 
 
-class Reduction(Select):
+class Reduction(SelectEntries):
     """The largest (or smallest) entry along axes."""
 
     def candidates(self, step, inputs):

@@ -264,3 +264,45 @@ def test_a_claimed_range_that_is_shifted_would_be_noticed(monkeypatch):
     monkeypatch.setattr(type(kind), "receptive_range", lambda self, *_: [(a + 1, b + 1) for a, b in right])
     with pytest.raises(AssertionError):
         test_receptive_ranges_are_the_support_of_the_derivative(kind, step)
+
+
+@pytest.mark.parametrize(
+    "layer, arguments",
+    [
+        (layers.Conv2D, {"filters": 4, "kernel_size": (3, 2), "strides": 2, "padding": "same"}),
+        (layers.DepthwiseConv2D, {"kernel_size": 3}),
+        (layers.Conv2DTranspose, {"filters": 4, "kernel_size": 3, "strides": 2}),
+        (layers.MaxPooling2D, {"pool_size": (2, 3)}),
+        (layers.AdaptiveAveragePooling2D, {"output_size": (4, 3)}),
+        (layers.ZeroPadding2D, {"padding": ((1, 0), (0, 2))}),
+        (layers.Cropping2D, {"cropping": ((1, 0), (0, 2))}),
+        (layers.UpSampling2D, {"size": (2, 3)}),
+    ],
+)
+def test_channels_first(layer, arguments):
+    """Only shapes are needed: not every machine computes with channels first."""
+    steps = []
+    for data_format, shape in (("channels_last", (7, 8, 2)), ("channels_first", (2, 7, 8))):
+        x = keras.Input(shape)
+        steps += expand(trace(keras.Model(x, layer(**arguments, data_format=data_format)(x)))).steps
+    last, first = steps
+    kind = kind_of(last)
+    assert [kind.channel_axis(step) % 4 for step in steps] == [3, 1]
+    shapes = [(step.input_specs[0].shape[1:], step.output_specs[0].shape[1:]) for step in steps]
+    for row, column in np.ndindex(*shapes[0][1][:-1]):
+        wanted = [(row, row + 1), (column, column + 1), (0, 1)]
+        *places, channels = kind.receptive_range(last, wanted, *shapes[0])
+        assert kind.receptive_range(first, [wanted[2], *wanted[:2]], *shapes[1]) == [channels, *places]
+
+
+def test_wrappers_convolve_where_what_they_wrap_does():
+    x = keras.Input((3, 6, 6, 2))
+    for layer, convolves, axis in (
+        (layers.TimeDistributed(layers.Conv2D(4, 3)), True, -1),
+        (layers.TimeDistributed(layers.Dense(4)), False, -1),
+        (layers.TimeDistributed(layers.ZeroPadding2D(data_format="channels_first")), False, -3),
+        (layers.SpectralNormalization(layers.Conv3D(4, 3)), True, -1),
+        (layers.SpectralNormalization(layers.Dense(4)), False, -1),
+    ):
+        (step,) = trace(keras.Model(x, layer(x))).steps
+        assert (kind_of(step).convolves(step), kind_of(step).channel_axis(step)) == (convolves, axis)

@@ -54,7 +54,7 @@ class Interpolation(OnePiece):
 
 
 class UpSampling(Interpolation):
-    """Enlarges images, each axis by a matrix, for the same reason."""
+    """Enlarges images by interpolation, each axis by a matrix."""
 
     def receptive_range(self, step, wanted, shape, output_shape):
         if step.operation.interpolation != "nearest":

@@ -1,11 +1,13 @@
 """House rules that a program can check; those on imports are contracts of import-linter in `setup.cfg`."""
 
+import ast
 import dataclasses
 import inspect
 import pathlib
 import subprocess
 import sys
 
+import keras
 import pytest
 
 import keras_xai
@@ -17,6 +19,31 @@ def test_modules_are_short():
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in sorted(ROOT.rglob("*.py"))}
     assert lengths
     assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+# What builds or extends layers has to name them; what asks what a layer does has to ask its kind.
+BUILDERS = {
+    "layers/rbm_dense.py": "extends Dense, and converts models to plain Dense",
+    "openbox/grouping/flatten.py": "makes a Keras model of a flattened partition",
+}
+
+
+def _named_layers(path):
+    """The layer classes of Keras that a module names in code, and the operations whose classes it looks up."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and inspect.isclass(getattr(keras.layers, node.attr, None)):
+            if ast.unparse(node.value).rpartition(".")[2].endswith("layers"):
+                yield node.attr
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("keras.layers"):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Name) and node.id == "operation_class":
+            yield node.id
+
+
+def test_only_kinds_name_layers_of_keras():
+    names = {str(path.relative_to(ROOT)): set(_named_layers(path)) - {"Layer"} for path in sorted(ROOT.rglob("*.py"))}
+    assert all(names[builder] for builder in BUILDERS)  # else it needs no exception
+    assert {name: found for name, found in names.items() if found and not name.startswith("kinds/")}.keys() == BUILDERS.keys()
 
 
 def _functions(thing):

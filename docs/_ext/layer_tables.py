@@ -105,7 +105,8 @@ def public_name(operation):
 
 def _exported(value):
     """The export path that bears the class' or function's own name; `keras.layers.AvgPool2D` is an alias."""
-    paths = getattr(value, "_api_export_path", None) or f"{value.__module__}.{value.__qualname__}"
+    # Looked up in the class itself: one that Keras does not publish would inherit "keras.Layer".
+    paths = vars(value).get("_api_export_path") or f"{value.__module__}.{value.__qualname__}"
     paths = [paths] if isinstance(paths, str) else paths
     return min(paths, key=lambda path: (path.rpartition(".")[2] != value.__name__, len(path)))
 

@@ -2,13 +2,11 @@
 
 from typing import final
 
-from keras import layers, ops
+from keras import ops
 
 from keras_xai.attribution.maps import explained_outputs, maps_before
 from keras_xai.attribution.method import Method, Part
 from keras_xai.kinds import kind_of
-
-_POOLING = (layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D)
 
 
 @final
@@ -84,10 +82,11 @@ class CAM(Method):
             while identifier in producers:
                 step = producers[identifier]
                 last.append(f"'{step.path}' ({type(step.operation).__name__})")
-                if isinstance(step.operation, _POOLING):
+                kind = kind_of(step)
+                if kind.pools == "global" and kind.averages(step):
                     found[step.path] = step
                     break
-                if len(step.inputs) != 1 or kind_of(step).role not in ("affine", "shape"):
+                if len(step.inputs) != 1 or kind.role not in ("affine", "shape"):
                     self._refuse(last)
                 identifier = step.inputs[0]
             else:

@@ -5,11 +5,12 @@ from typing import Any, final
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import ops
 
 from keras_xai.attribution.scores import Derivative, Scores
 from keras_xai.backend import folded
 from keras_xai.graph.target import Target
+from keras_xai.kinds import kind_of
 
 
 @final
@@ -44,7 +45,7 @@ class Entries:
                     real.append(step)
                 elif keras.backend.is_int_dtype(step.output_specs[0].dtype):
                     tokens.update(step.outputs)
-        if len(real) != 1 or not isinstance(real[0].operation, layers.Embedding):
+        if len(real) != 1 or not kind_of(real[0]).embeds:
             raise ValueError(
                 f"{method} needs an input to differentiate by: real numbers, or tokens that go into one `Embedding`. Received: the "
                 f"input '{spec.name}' of dtype {spec.dtype}, which goes into {[step.path for step in real]}. Give the input a "

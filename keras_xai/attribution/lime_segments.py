@@ -6,10 +6,10 @@ from typing import Any, final
 
 import keras
 import numpy as np
-from keras import layers
 
 from keras_xai.attribution.scores import Scores
 from keras_xai.graph.inputs import check_count
+from keras_xai.kinds import kind_of
 
 _SUPERPIXELS, _STRETCHES = 50, 20
 _MOST_BLOCKS = 4096
@@ -19,16 +19,14 @@ def is_apart(scores: Scores) -> list[bool]:
     """Of each input, whether each of its entries is a part: features of a table, and tokens."""
     found = []
     for identifier, spec in zip(scores.graph.inputs, scores.graph.input_specs, strict=True):
-        embedded = any(
-            identifier in step.inputs and isinstance(step.operation, layers.Embedding) for step in scores.graph.steps
-        )
+        embedded = any(identifier in step.inputs and kind_of(step).embeds for step in scores.graph.steps)
         found.append(embedded or len(spec.shape) <= 2)
     return found
 
 
 def holds_tokens(scores: Scores) -> bool:
     """Whether all inputs are whole numbers, or go into an `Embedding`, as words do that are told by numbers."""
-    embedded = [step.inputs[0] for step in scores.graph.steps if isinstance(step.operation, layers.Embedding)]
+    embedded = [step.inputs[0] for step in scores.graph.steps if kind_of(step).embeds]
     return all(
         identifier in embedded or not keras.backend.is_float_dtype(spec.dtype)
         for identifier, spec in zip(scores.graph.inputs, scores.graph.input_specs, strict=True)

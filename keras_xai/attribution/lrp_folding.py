@@ -3,14 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from keras import layers, ops
+from keras import ops
 
 from keras_xai.graph.steps import Graph, Step
-from keras_xai.graph.trace import operation_class
 from keras_xai.kinds import kind_of
-
-_TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-_ADD = operation_class(lambda x: ops.add(x, 1.0))
 
 
 def folded_into(graph: Graph, step: Step) -> tuple[Step, ...]:
@@ -24,46 +20,31 @@ def folded_into(graph: Graph, step: Step) -> tuple[Step, ...]:
     (output,) = step.outputs
     while output not in graph.outputs:
         consumers = [other for other in graph.steps if output in other.inputs]
-        if len(consumers) != 1 or not (_adds_constant(consumers[0]) or _scales_channels(step, consumers[0])):
+        if len(consumers) != 1 or not (kind_of(consumers[0]).shifts(consumers[0]) or _scales_channels(step, consumers[0])):
             break
         found += consumers
         (output,) = consumers[0].outputs
     return tuple(found)
 
 
-def channel_axis(step: Step) -> int | None:
-    """The axis of a step's output that tells its channels apart, each with weights of its own; `None` if that is not known."""
-    operation: Any = step.operation
-    last = len(step.output_specs[0].shape) - 1
-    if getattr(operation, "data_format", None) == "channels_first":
-        return 1
-    if isinstance(operation, layers.EinsumDense):
-        _, kernel, output = operation.equation.replace("->", ",").split(",")
-        return last if kernel[-1] == output[-1] else None
-    return last if kind_of(step).kernels(step) else None
-
-
-def scale_of(step: Step) -> Any:
-    """What a folded step multiplies the channels by, a tensor `(channels,)`; `None` if it only adds something."""
-    if not isinstance(step.operation, layers.BatchNormalization):
-        return None
-    layer = step.operation
-    scale = ops.rsqrt(ops.convert_to_tensor(layer.moving_variance) + layer.epsilon)
-    return scale * ops.convert_to_tensor(layer.gamma) if layer.scale else scale
-
-
-def scaled(step: Step, kernel: Any, scale: Any) -> Any:
-    """A kernel whose channels are multiplied by a scale.
+def effective_kernel(step: Step, kernel: Any, folded: Sequence[Step]) -> Any:
+    """The weights that a kernel amounts to together with what is folded into its step.
 
     Args:
-        step: The step that has the kernel; of a separable convolution the kernel that mixes channels.
-        kernel: Tensor.
-        scale: Tensor `(channels,)`.
+        step: The step.
+        kernel: The last of its kernels, a variable, array or tensor.
+        folded: The steps.
     """
-    operation: Any = step.operation
-    if hasattr(operation, "depth_multiplier") and not hasattr(operation, "pointwise_kernel"):
-        return kernel * ops.reshape(scale, kernel.shape[-2:])  # its channels are told by the input's and one of its own
-    return kernel * (scale[:, None] if isinstance(operation, _TRANSPOSED) else scale)
+    weights = ops.convert_to_tensor(kernel)
+    for each in folded:
+        kind = kind_of(each)
+        if kind.normalized_axis(each) is not None:
+            channels = kind_of(step).kernel_channels(step)
+            assert channels is not None, "only a scale of the channels is folded"
+            rank = len(weights.shape)
+            shape = [size if axis - rank in channels else 1 for axis, size in enumerate(weights.shape)]
+            weights = weights * ops.reshape(kind.scale(each), shape)
+    return weights
 
 
 def folded_bias(step: Step, folded: Sequence[Step], dtype: str) -> Any:
@@ -74,8 +55,8 @@ def folded_bias(step: Step, folded: Sequence[Step], dtype: str) -> Any:
         folded: The steps.
         dtype: The type of all arithmetic.
     """
-    spec, axis = step.output_specs[0], channel_axis(step)
-    bias = getattr(step.operation, "bias", None)
+    spec, axis = step.output_specs[0], _channel_axis(step)
+    bias = kind_of(step).bias(step)
     total = ops.zeros((), dtype=dtype) if bias is None else ops.convert_to_tensor(bias)
     if bias is not None and len(bias.shape) == 1 and axis is not None:
         total = ops.reshape(total, _beside(axis, spec.shape))
@@ -86,19 +67,18 @@ def folded_bias(step: Step, folded: Sequence[Step], dtype: str) -> Any:
     return total
 
 
+def _channel_axis(step):
+    """The axis of a step's output that tells its channels apart, each with weights of its own; `None` if that is not known."""
+    kind = kind_of(step)
+    return None if kind.kernel_channels(step) is None else kind.channel_axis(step) % len(step.output_specs[0].shape)
+
+
 def _beside(axis, shape):
     return [-1 if other == axis else 1 for other in range(len(shape))]
 
 
-def _adds_constant(step):
-    kind = kind_of(step)
-    if kind.role != "merge" or not kind.elementwise(step):
-        return False
-    return isinstance(step.operation, _ADD) or step.takes_tensor(0)  # x - 1, but not 1 - x
-
-
 def _scales_channels(step, following):
-    if not isinstance(following.operation, layers.BatchNormalization) or len(following.inputs) != 1:
+    normalized, axis = kind_of(following).normalized_axis(following), _channel_axis(step)
+    if normalized is None or axis is None or len(following.inputs) != 1:
         return False
-    axis = channel_axis(step)
-    return axis is not None and following.operation.axis % len(step.output_specs[0].shape) == axis
+    return normalized % len(step.output_specs[0].shape) == axis

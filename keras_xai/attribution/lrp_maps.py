@@ -5,30 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-from keras import layers, ops, tree
+from keras import ops, tree
 
-from keras_xai.attribution.lrp_folding import channel_axis, folded_bias, scale_of, scaled
+from keras_xai.attribution.lrp_folding import effective_kernel, folded_bias
 from keras_xai.graph.steps import Slot, Step
-from keras_xai.graph.trace import operation_class
 from keras_xai.graph.view import unchanged
 from keras_xai.kinds import TimesConstant, kind_of
 from keras_xai.relevance.call import Call
-
-# What is made of entries by adding them with weights that are not negative.
-_AVERAGING = (
-    layers.AdaptiveAveragePooling1D,
-    layers.AdaptiveAveragePooling2D,
-    layers.AdaptiveAveragePooling3D,
-    layers.AveragePooling1D,
-    layers.AveragePooling2D,
-    layers.AveragePooling3D,
-    layers.GlobalAveragePooling1D,
-    layers.GlobalAveragePooling2D,
-    layers.GlobalAveragePooling3D,
-    layers.UpSampling1D,
-    layers.UpSampling3D,
-    *(operation_class(function, (6, 6, 2)) for function in (ops.sum, ops.mean, lambda x: ops.average_pool(x, 2))),
-)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,19 +52,21 @@ def role_of(step: Step) -> str:
     if kind.role == "merge":
         return "merge"
     if kind.kernels(step) or isinstance(kind, TimesConstant):
-        return "convolution" if hasattr(step.operation, "strides") else "dense"
+        return "convolution" if kind.convolves(step) else "dense"
     return "pooling"
 
 
 def has_weights(step: Step) -> bool:
     """Whether the weights of an affine step are known, so that a rule can take them apart."""
-    role = role_of(step)
+    role, kind = role_of(step), kind_of(step)
     if role == "pooling":
-        return isinstance(step.operation, _AVERAGING)
+        return kind.averages(step)
     if role in ("dense", "convolution"):
-        kernels = kind_of(step).kernels(step)
+        kernels = kind.kernels(step)
         if not kernels:
             return len(_constants(step)) == 1
+        if len(kernels) > 1 and len(kind.factors(step)) != len(kernels):
+            return False
         return all(isinstance(kernel, keras.Variable) and keras.backend.is_float_dtype(kernel.dtype) for kernel in kernels)
     return True
 
@@ -98,8 +83,8 @@ def affine_maps(call: Call, output: Any, folded: Sequence[Step], nonnegative: bo
     step = call.step
     if role_of(step) in ("dense", "convolution") and has_weights(step):
         kernels = kind_of(step).kernels(step)
-        if len(kernels) == 2:
-            return _separable(call, output, folded, nonnegative)
+        if len(kernels) > 1:
+            return _composed(call, kernels, output, folded, nonnegative)
         return [_weighted(call, kernels, output, folded, nonnegative)]
     return [_added(call, output, nonnegative)]
 
@@ -113,8 +98,8 @@ def _weighted(call, kernels, output, folded, nonnegative):
     """A layer with one kernel, or a product with a constant."""
     step = call.step
     (kernel,) = kernels or _constants(step)
-    weights = _effective(step, kernel, folded)
-    bias = getattr(step.operation, "bias", None)
+    weights = effective_kernel(step, kernel, folded)
+    bias = kind_of(step).bias(step)
 
     def product(inputs, modify):
         used = weights if modify is None else modify(weights)
@@ -127,31 +112,27 @@ def _weighted(call, kernels, output, folded, nonnegative):
     return AffineMap(call.inputs, output, product, lambda: folded_bias(step, folded, output.dtype), nonnegative)
 
 
-def _separable(call, output, folded, nonnegative):
-    """A convolution of each channel by itself, and one across channels."""
-    step, layer = call.step, call.step.operation
-    depthwise, pointwise = (ops.convert_to_tensor(kernel) for kernel in kind_of(step).kernels(step))
-    mixing = _effective(step, pointwise, folded)
+def _composed(call, kernels, output, folded, nonnegative):
+    """A layer of several kernels, as a separable convolution: maps one after the other."""
+    step, tensors = call.step, [ops.convert_to_tensor(kernel) for kernel in kernels]
+    tensors[-1] = effective_kernel(step, tensors[-1], folded)
+    *first, last = [_with_kernel(*pair) for pair in zip(kind_of(step).factors(step), tensors, strict=True)]
+    maps, inputs = [], call.inputs
+    for product in first:
+        between = product(inputs, None)
+        maps.append(AffineMap(inputs, between, product, lambda: ops.zeros((), dtype=output.dtype), nonnegative))
+        inputs, nonnegative = [between], False
+    return [*maps, AffineMap(inputs, output, last, lambda: folded_bias(step, folded, output.dtype), nonnegative)]
 
-    def within(inputs, modify):
-        weights = depthwise if modify is None else modify(depthwise)
-        return ops.depthwise_conv(*inputs, weights, layer.strides, layer.padding, layer.data_format, layer.dilation_rate)
 
-    def across(inputs, modify):
-        weights = mixing if modify is None else modify(mixing)
-        return ops.conv(*inputs, weights, 1, "valid", layer.data_format)
-
-    between = within(call.inputs, None)
-    return [
-        AffineMap(call.inputs, between, within, lambda: ops.zeros((), dtype=output.dtype), nonnegative),
-        AffineMap([between], output, across, lambda: folded_bias(step, folded, output.dtype), nonnegative=False),
-    ]
+def _with_kernel(factor, weights):
+    return lambda inputs, modify: factor(*inputs, weights if modify is None else modify(weights))
 
 
 def _added(call, output, nonnegative):
     """A map without weights: what each input adds to the output, each times the sign that it has there."""
     step, places = call.step, real(call)
-    known, averaging = has_weights(step), isinstance(step.operation, _AVERAGING)
+    known, averaging = has_weights(step), kind_of(step).averages(step)
     function = kind_of(step).tangent(step, call.inputs) or (lambda inputs: call.again(*inputs))
 
     def at(tensors, rows=slice(None)):
@@ -182,17 +163,6 @@ def _added(call, output, nonnegative):
         return total
 
     return AffineMap([call.inputs[place] for place in places], output, product, bias, nonnegative)
-
-
-def _effective(step, kernel, folded):
-    """The weights that the kernel amounts to together with what is folded into it."""
-    weights = ops.convert_to_tensor(kernel)
-    for each in folded:
-        scale = scale_of(each)
-        if scale is not None:
-            assert channel_axis(step) is not None, "only a scale of the channels is folded"
-            weights = scaled(step, weights, scale)
-    return weights
 
 
 def _constants(step):

@@ -5,19 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import keras
-from keras import layers, ops
+from keras import ops
 
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.scores import Scores
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
-from keras_xai.kinds import Shape, kind_of
-
-_POOLING = (
-    *(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D),
-    *(layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D),
-)
+from keras_xai.kinds import kind_of
 
 
 @final
@@ -202,13 +197,13 @@ def channels_first(graph: Graph, identifier: int) -> bool:
     before, after = {identifier}, {identifier}
     for step in reversed(graph.steps):
         if before & set(step.outputs):
-            if getattr(step.operation, "data_format", None):
-                return step.operation.data_format == "channels_first"
+            if data_format := kind_of(step).data_format(step):
+                return data_format == "channels_first"
             before.update(step.inputs)
     for step in graph.steps:
         if after & set(step.inputs):
-            if getattr(step.operation, "data_format", None):
-                return step.operation.data_format == "channels_first"
+            if data_format := kind_of(step).data_format(step):
+                return data_format == "channels_first"
             after.update(step.outputs)
     return False
 
@@ -267,7 +262,8 @@ def _before_pooling(identifier, candidates):
 
 def _moves(step):
     """Whether a step only thins, moves or joins entries."""
-    return isinstance(step.operation, _POOLING) or isinstance(kind_of(step), Shape)
+    kind = kind_of(step)
+    return kind.pools is not None or kind.role == "shape"
 
 
 def _layer(graph, path):

@@ -13,10 +13,10 @@ from keras_xai.graph.inputs import rows
 from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
-from keras_xai.graph.target import Target, strip_probabilities
+from keras_xai.graph.target import Target
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import arithmetic, in_dtype, widest_dtype
-from keras_xai.kinds import expand
+from keras_xai.kinds import expand, strip_probabilities
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ One package a backend, TensorFlow the first; nothing outside them imports a back
 - compiled programs: `compiled`, `traced` (shapes only), and the loops `stacked` and `folded` in them;
 - noise: `normal`, random numbers keyed by seed, sample and draw;
 - distribution: `scope_of`, the devices that a model's variables are on;
+- devices: `lacks_layout`, whether one has no kernel for a layout of channels;
 - datasets: `is_native_dataset`, `num_batches`, `is_endless`, `element_spec`, and `has_values` for placeholders;
 - summaries: `SummaryWriter` for TensorBoard;
 - what shap's `DeepExplainer` needs: `primitives`, `gradients_restored`, `as_written`.
@@ -30,6 +31,7 @@ if keras.config.backend() == "tensorflow":
         has_values,
         is_endless,
         is_native_dataset,
+        lacks_layout,
         linearize,
         normal,
         num_batches,
@@ -63,6 +65,7 @@ __all__ = [
     "has_values",
     "is_endless",
     "is_native_dataset",
+    "lacks_layout",
     "linearize",
     "normal",
     "num_batches",

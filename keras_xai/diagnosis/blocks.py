@@ -8,9 +8,8 @@ import keras
 
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
-from keras_xai.graph.target import strip_probabilities
 from keras_xai.graph.trace import trace
-from keras_xai.kinds import expand, kind_of
+from keras_xai.kinds import expand, kind_of, strip_probabilities
 from keras_xai.kinds.activated import has_kernels
 
 # More than this are too many to look at side by side.

@@ -9,9 +9,10 @@ import numpy as np
 from keras import ops
 
 from keras_xai.diagnosis.sampling import Drawn
-from keras_xai.features.activations import channel_axis, graph_to, program
+from keras_xai.features.activations import graph_to, program
 from keras_xai.graph.inputs import batches, progress, rows
 from keras_xai.graph.steps import Step
+from keras_xai.kinds import kind_of
 
 REDUCTIONS = ("auto", "flat", "mean")
 NORMALIZATIONS = ("range", "standard")
@@ -116,7 +117,7 @@ def normalized(values: np.ndarray, kind: str) -> np.ndarray:
 
 def _reduction(step: Step, kind: str) -> _Reduction:
     spec = step.output_specs[0]
-    axis = channel_axis(step.operation) % len(spec.shape)
+    axis = kind_of(step).channel_axis(step) % len(spec.shape)
     sizes = [size for i, size in enumerate(spec.shape) if i not in (0, axis)]
     channels = spec.shape[axis]
     dtype = "float64" if spec.dtype == "float64" else "float32"

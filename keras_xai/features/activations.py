@@ -5,7 +5,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers as keras_layers
 from keras import ops
 
 from keras_xai.backend import compiled
@@ -15,14 +14,7 @@ from keras_xai.graph.split import run, up_to
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import unchanged
-from keras_xai.kinds import activated
-
-_CONVOLUTIONS = (
-    *(keras_layers.Conv1D, keras_layers.Conv2D, keras_layers.Conv3D),
-    *(keras_layers.Conv1DTranspose, keras_layers.Conv2DTranspose, keras_layers.Conv3DTranspose),
-    *(keras_layers.DepthwiseConv1D, keras_layers.DepthwiseConv2D),
-    *(keras_layers.SeparableConv1D, keras_layers.SeparableConv2D),
-)
+from keras_xai.kinds import activated, kind_of
 
 
 def activations(
@@ -96,7 +88,7 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
     """
     graph = trace(model)
     if layers is None:
-        chosen = {step.path: activated(graph, step) for step in graph.steps if _convolution(step.operation)}
+        chosen = {step.path: activated(graph, step) for step in graph.steps if _is_convolution(step)}
         if not chosen:
             classes = sorted({type(step.operation).__name__ for step in graph.steps})
             raise ValueError(
@@ -159,16 +151,6 @@ def check_finite(path: str, vectors: np.ndarray, samples: np.ndarray | None = No
         )
 
 
-def channel_axis(operation: keras.Operation) -> int:
-    """The axis of the channels in the output of a layer: the last, unless the layer was told otherwise."""
-    convolution = _convolution(operation)
-    if getattr(convolution or operation, "data_format", None) != "channels_first":
-        return -1
-    # Counted from the end: a wrapper such as `TimeDistributed` adds axes in front.
-    return -1 - convolution.rank if convolution else 1
-
-
-def _convolution(operation):
-    """The convolutional layer that an operation is or wraps, or `None`."""
-    layer = operation.layer if isinstance(operation, keras_layers.Wrapper) else operation
-    return layer if isinstance(layer, _CONVOLUTIONS) else None
+def _is_convolution(step):
+    """Whether a step is a convolutional layer, or one that wraps one."""
+    return isinstance(step.operation, keras.Layer) and kind_of(step).convolves(step)

@@ -11,9 +11,9 @@ from keras import ops
 
 from keras_xai.attribution.scores import Scores
 from keras_xai.backend import compiled, record, traced
-from keras_xai.features.activations import channel_axis
 from keras_xai.features.ascent import check_number, checked_range, normalized, real_input
 from keras_xai.graph.inputs import check_count, check_verbose, progress
+from keras_xai.kinds import kind_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -181,7 +181,7 @@ def _objective(scores, layers) -> tuple[Callable, list[str]]:
     terms = []
     for path, step in steps.items():
         spec, channel = step.output_specs[0], channels[path]
-        axis = channel_axis(step.operation) % len(spec.shape)
+        axis = kind_of(step).channel_axis(step) % len(spec.shape)
         count = spec.shape[axis]
         if channel is not None and not (isinstance(channel, (int, np.integer)) and 0 <= channel < count):
             raise ValueError(f"Expected a channel of '{path}', from 0 to {count - 1}, or None. Received: {channel!r}")

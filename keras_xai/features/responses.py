@@ -10,7 +10,6 @@ import numpy as np
 from keras import ops
 
 from keras_xai.attribution.scores import Scores
-from keras_xai.features.activations import channel_axis
 from keras_xai.graph.steps import Graph
 from keras_xai.kinds import kind_of
 
@@ -54,7 +53,7 @@ class Responses:
         else:
             step = self._linear(layer)
             self.name, self.identifier, spec = layer, step.outputs[0], step.output_specs[0]
-            axis = channel_axis(step.operation)
+            axis = kind_of(step).channel_axis(step)
         if len(spec.shape) < 2 or not keras.backend.is_float_dtype(spec.dtype):
             raise ValueError(
                 f"Expected a layer whose output is real numbers of shape (n, ..., channels). Received: '{self.name}', of shape "

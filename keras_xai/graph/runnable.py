@@ -1,12 +1,12 @@
-"""Layers that TensorFlow cannot compute on the machine at hand: channels-first convolutions on most CPUs."""
+"""Layers that the machine at hand cannot compute: channels-first convolutions on most CPUs."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import ops
 
+from keras_xai.backend import lacks_layout
 from keras_xai.graph.steps import Step
 from keras_xai.graph.view import arithmetic, unchanged
 
@@ -47,15 +47,11 @@ def _is_channels_first(step: Step) -> bool:
 
 
 def _runs(step: Step, dtype: str | None) -> bool:
-    with tf.init_scope(), unchanged() if dtype is None else arithmetic(dtype):
-        try:
+    def run():
+        with unchanged() if dtype is None else arithmetic(dtype):
             step(*(ops.zeros(_sample(step, spec.shape), spec.dtype) for spec in step.input_specs))
-        except tf.errors.OpError as error:
-            # Kernels say that one "only supports the NHWC tensor format" or "only supports NDHWC".
-            return not ("only supports" in str(error) and "HWC" in str(error))
-        except Exception:
-            return True  # zeros of this size are nothing to the layer, which says nothing about the machine
-    return True
+
+    return not lacks_layout(run)
 
 
 def _sample(step: Step, shape: tuple) -> list[int]:

@@ -57,6 +57,10 @@ class Step:
         """The leaves of the call's positional arguments, constants included, with `tensors` in their places."""
         return tree.flatten(self.bind(tensors)[0])
 
+    def constants(self) -> list:
+        """The leaves of the call's positional arguments that are no tensors of the graph: numbers, arrays, variables."""
+        return [leaf for leaf in tree.flatten(self.arguments[0]) if not isinstance(leaf, Slot)]
+
     def takes_tensor(self, position: int) -> bool:
         """Whether the `position`-th positional leaf of the call is a tensor of the graph and not a constant."""
         return isinstance(tree.flatten(self.arguments[0])[position], Slot)

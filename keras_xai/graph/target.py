@@ -1,49 +1,10 @@
-"""What is explained: which score of the model, before the softmax or sigmoid that turns scores into probabilities."""
+"""The explained score of each sample, chosen by a target."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
-import keras
 import numpy as np
 from keras import ops
-
-from keras_xai.graph.split import up_to
-from keras_xai.graph.steps import Graph
-from keras_xai.graph.trace import operation_class
-
-
-def strip_probabilities(graph: Graph) -> Graph:
-    """The graph without the softmax or sigmoid that each of its outputs may end in, so that its outputs are logits.
-
-    Args:
-        graph: A graph whose fused activations have been split off.
-    """
-    producer = {identifier: step for step in graph.steps for identifier in step.outputs}
-    outputs = [
-        producer[identifier].inputs[0] if identifier in producer and _gives_probabilities(producer[identifier]) else identifier
-        for identifier in graph.outputs
-    ]
-    return up_to(graph, outputs, graph.output_specs, graph.output_names)
-
-
-def link_of(whole: Graph, stripped: Graph) -> str | None:
-    """What turns the scores into the output: `"softmax"`, `"sigmoid"`, or `None` where they are the output.
-
-    Args:
-        whole: A graph of one output.
-        stripped: The same without the softmax or sigmoid that it may end in.
-    """
-    if whole.outputs == stripped.outputs:
-        return None
-    (last,) = (step for step in whole.steps if whole.outputs[0] in step.outputs)
-    return "sigmoid" if isinstance(last.operation, operation_class(ops.sigmoid)) else "softmax"
-
-
-def _gives_probabilities(step) -> bool:
-    operation: Any = step.operation
-    if isinstance(operation, (keras.layers.Softmax, operation_class(ops.softmax))):
-        return operation.axis in (-1, len(step.output_specs[0].shape) - 1)
-    return isinstance(operation, operation_class(ops.sigmoid))
 
 
 @final

@@ -79,6 +79,7 @@ def _step_in_dtype(step: Step, dtype: str) -> Step:
 def _constant_in_dtype(leaf, dtype):
     if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
         return leaf.astype(dtype)
-    if ops.is_tensor(leaf) and keras.backend.is_float_dtype(leaf.dtype):
+    # Variables are tensors to `keras.ops`, and are read in `dtype` anyway.
+    if ops.is_tensor(leaf) and not isinstance(leaf, keras.Variable) and keras.backend.is_float_dtype(leaf.dtype):
         return ops.cast(leaf, dtype)
     return leaf

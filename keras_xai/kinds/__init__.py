@@ -1,20 +1,36 @@
-"""What each Keras layer means. A new layer is one `register` call; nothing else changes."""
+"""What each Keras layer means, and all facts about it. A new layer is one kind and one `register` call; nothing else changes."""
 
-from keras_xai.kinds import affine, composite, gate, merge, select, shape, smooth  # noqa: F401  they fill the registry
+from keras_xai.kinds import (  # noqa: F401  they fill the registry
+    affine,
+    averages,
+    composite,
+    convolution,
+    gate,
+    merge,
+    product,
+    resizing,
+    select,
+    shape,
+    smooth,
+)
 from keras_xai.kinds.activated import activated
-from keras_xai.kinds.affine import Affine, AffineWithActivation, TimesConstant
+from keras_xai.kinds.affine import Affine, AffineWithActivation
 from keras_xai.kinds.composite import Composite
+from keras_xai.kinds.entries import Entry, Example, register, registry
 from keras_xai.kinds.expansion import expand, kind_of, refusals
 from keras_xai.kinds.gate import Gate, Pieces
-from keras_xai.kinds.kind import Entry, Example, Kind, OnePiece, Problem, UnsupportedLayerError, register, registry
+from keras_xai.kinds.kind import Kind, OnePiece, Problem, UnsupportedLayerError
+from keras_xai.kinds.links import link_of, strip_probabilities
 from keras_xai.kinds.merge import Merge
+from keras_xai.kinds.product import TimesConstant
 from keras_xai.kinds.select import Select
-from keras_xai.kinds.shape import Shape
+from keras_xai.kinds.shape import Augmentation, Noise, Shape
 from keras_xai.kinds.smooth import Curved, Smooth
 
 __all__ = [
     "Affine",
     "AffineWithActivation",
+    "Augmentation",
     "Composite",
     "Curved",
     "Entry",
@@ -22,6 +38,7 @@ __all__ = [
     "Gate",
     "Kind",
     "Merge",
+    "Noise",
     "OnePiece",
     "Pieces",
     "Problem",
@@ -33,7 +50,9 @@ __all__ = [
     "activated",
     "expand",
     "kind_of",
+    "link_of",
     "refusals",
     "register",
     "registry",
+    "strip_probabilities",
 ]

@@ -1,7 +1,5 @@
 """What is called the activation of a layer."""
 
-from keras import layers
-
 from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.kinds.expansion import expand, kind_of
@@ -23,7 +21,7 @@ def activated(graph: Graph, step: Step) -> Step:
         if len(consumers) != 1 or output in graph.outputs or len(consumers[0].outputs) != 1:
             break
         (following,) = consumers
-        normalizes = isinstance(following.operation, layers.BatchNormalization)
+        normalizes = kind_of(following).normalized_axis(following) is not None
         if has_kernels(following) or not (normalizes or _bends(following)):
             break
         step = following

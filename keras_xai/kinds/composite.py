@@ -1,11 +1,16 @@
-"""Layers that mean what the layers and operations in their `call()` mean."""
+"""Layers that mean what the layers and operations in their `call()` mean, and layers that wrap another one."""
+
+import dataclasses
 
 import keras
 from keras import layers, ops, tree
 
 from keras_xai.graph.trace import trace_function
 from keras_xai.kinds.activation import trace_activation
-from keras_xai.kinds.kind import Example, OnePiece, register
+from keras_xai.kinds.entries import Example, register
+from keras_xai.kinds.expansion import kind_of
+from keras_xai.kinds.kind import OnePiece
+from keras_xai.kinds.smooth import Smooth
 
 
 class Composite(OnePiece):
@@ -20,12 +25,17 @@ class Composite(OnePiece):
 
         layer = step.operation
         graph = trace_function(call, step.input_specs, name=f"{type(layer).__name__}.call", owner=layer)
-        if layer.variables and any(map(ops.is_tensor, tree.flatten([part.arguments for part in graph.steps]))):
+        if layer.variables and any(map(_is_computed, tree.flatten([part.arguments for part in graph.steps]))):
             raise ValueError(
                 "its `call()` computes a tensor from its weights before the input comes in, which would be kept as it is now "
                 "when the weights change; register a kind that computes it in `freeze`"
             )
         return graph
+
+
+def _is_computed(leaf):
+    # To `keras.ops` a variable is a tensor; it is read anew at each call.
+    return ops.is_tensor(leaf) and not isinstance(leaf, keras.Variable)
 
 
 class ActivationFunction(OnePiece):
@@ -35,6 +45,31 @@ class ActivationFunction(OnePiece):
 
     def parts(self, step):
         return trace_activation(step.operation.activation, step.output_specs)
+
+
+class CompositeWrapper(Composite):
+    """A layer that calls the one that it wraps; it is divided into what that one does and the rest of its `call()`."""
+
+    def convolves(self, step):
+        inner = dataclasses.replace(step, operation=step.operation.layer)
+        return kind_of(inner).convolves(inner)
+
+
+class TimeDistributed(Smooth):
+    """Calls the layer that it wraps once for each time step."""
+
+    def convolves(self, step):
+        inner = self._of_one_time(step)
+        return kind_of(inner).convolves(inner)
+
+    def channel_axis(self, step):
+        inner = self._of_one_time(step)
+        return kind_of(inner).channel_axis(inner)  # counted from the end, so that the axis of time does not matter
+
+    @staticmethod
+    def _of_one_time(step):
+        specs = [keras.KerasTensor((spec.shape[0], *spec.shape[2:]), spec.dtype) for spec in step.output_specs]
+        return dataclasses.replace(step, operation=step.operation.layer, output_specs=tuple(specs))
 
 
 register(
@@ -51,6 +86,13 @@ register(
 )
 register(
     layers.SpectralNormalization,
-    Composite(),
-    Example((4,), lambda x: layers.SpectralNormalization(keras.layers.Dense(3, "relu"))(x)),
+    CompositeWrapper(),
+    Example((4,), lambda x: layers.SpectralNormalization(layers.Dense(3, "relu"))(x)),
+)
+register(
+    layers.TimeDistributed,
+    TimeDistributed(
+        "it calls its layer once for each time step, which is not divided into pieces; give a layer that takes them all"
+    ),
+    Example((3, 6, 6, 2), lambda x: layers.TimeDistributed(layers.Conv2D(2, 3))(x)),
 )

@@ -2,13 +2,15 @@
 
 import abc
 import dataclasses
+import math
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_xai.kinds.kind import Example, Kind, register
+from keras_xai.kinds.entries import Example, register
+from keras_xai.kinds.kind import Kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,28 @@ class Pieces:
     offsets: tuple
     belongs_above: tuple[bool, ...] = (False, False)
 
+    def minimum(self, start: float = -math.inf) -> float:
+        """The greatest lower bound of the function from `start` on; -inf also where a tensor decides."""
+        if not all(isinstance(threshold, (int, float)) for threshold in self.thresholds):
+            return -math.inf
+        bounds = (-math.inf, *self.thresholds, math.inf)
+        return min(
+            min(_value(slope, offset, max(low, start)), _value(slope, offset, high))
+            for slope, offset, low, high in zip(self.slopes, self.offsets, bounds[:-1], bounds[1:], strict=True)
+            if high >= start
+        )
+
+
+def _value(slope, offset, x):
+    """The value of a line at a place, which may be infinite; -inf where a tensor decides."""
+    if not isinstance(offset, (int, float)):
+        return -math.inf
+    if x == 0:
+        return offset
+    if not isinstance(slope, (int, float)):
+        return -math.inf
+    return slope * x + offset if slope else offset
+
 
 class Gate(Kind):
     """An activation that is linear between thresholds."""
@@ -49,6 +73,12 @@ class Gate(Kind):
 
     def elementwise(self, step):
         return True
+
+    def nonnegative(self, step):
+        return self.pieces(step.operation).minimum() >= 0
+
+    def keeps_sign(self, step):
+        return self.pieces(step.operation).minimum(0.0) >= 0
 
     def pattern(self, step, inputs):
         (x,) = inputs

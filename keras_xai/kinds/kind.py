@@ -1,14 +1,12 @@
-"""What every layer kind declares, and the registry that finds the kind of an operation."""
+"""What every kind of layer declares."""
 
 import abc
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-import keras
-
 from keras_xai.graph.steps import Graph, Step
-from keras_xai.graph.trace import operation_class
+from keras_xai.kinds.ranges import Range, entrywise, whole
 
 
 class UnsupportedLayerError(ValueError):
@@ -56,9 +54,13 @@ class Kind(abc.ABC):
         role: `"affine"`, `"merge"`, `"shape"` (all three one affine map), `"gate"` (elementwise pieces), `"select"` (a
             choice among candidates), `"composite"` (made of others), `"curved"` (elementwise, not piecewise linear), or
             `"smooth"` (not piecewise linear, nor elementwise).
+        pools: `"windows"` or `"global"` for a layer that makes one entry of each window, or of all places, of a channel.
+        embeds: Whether it turns tokens into vectors.
     """
 
     role: ClassVar[str]
+    pools: ClassVar[str | None] = None
+    embeds: ClassVar[bool] = False
 
     @abc.abstractmethod
     def parts(self, step: Step) -> Graph | None:
@@ -106,7 +108,7 @@ class Kind(abc.ABC):
         It can be applied away from the sample that has the pattern.
         """
 
-    # What passing relevance back takes; the defaults are right for most.
+    # Facts. The defaults are right for most layers, and safe for all.
 
     def elementwise(self, step: Step) -> bool:
         """Whether each entry of the one output depends on the entry of the one input in its place, and on no other."""
@@ -116,12 +118,83 @@ class Kind(abc.ABC):
         """The variables by which the layer multiplies its input, entries of the one with those of the other."""
         return []
 
+    def bias(self, step: Step) -> Any:
+        """The variable that is added to the product with the last of `kernels`, or `None`."""
+        return None
+
+    def kernel_channels(self, step: Step) -> tuple[int, ...] | None:
+        """The axes of the last of `kernels` that tell the output's channels apart, counted from the end; `None` if not known.
+
+        Of a `Conv2D` that is `(-1,)`, of a `DepthwiseConv2D` `(-2, -1)`.
+        """
+        return None
+
+    def factors(self, step: Step) -> list[Callable]:
+        """Of a layer of several kernels, for each the map from a tensor and the kernel to a tensor; the layer is one after the other."""
+        return []
+
+    def channel_axis(self, step: Step) -> int:
+        """The axis of the output that holds its channels, counted from the end: the last unless `data_format` says otherwise."""
+        return 1 - len(step.output_specs[0].shape) if self.data_format(step) == "channels_first" else -1
+
+    def data_format(self, step: Step) -> str | None:
+        """`"channels_last"` or `"channels_first"`, or `None` for a layer that does not ask where channels are."""
+        return getattr(step.operation, "data_format", None)
+
+    def convolves(self, step: Step) -> bool:
+        """Whether weights are shared by the places of a map, as the layer's `strides` tell."""
+        return bool(self.kernels(step)) and hasattr(step.operation, "strides")
+
+    def averages(self, step: Step) -> bool:
+        """Whether each output is a sum of inputs with constant weights of at least zero."""
+        return False
+
+    def nonnegative(self, step: Step) -> bool:
+        """Whether no output is negative, whatever the input, in training too."""
+        return False
+
+    def keeps_sign(self, step: Step) -> bool:
+        """Whether no output is negative where no input is, in training too."""
+        return self.averages(step) or self.nonnegative(step)
+
+    def normalized_axis(self, step: Step) -> int | None:
+        """The axis whose entries are scaled and shifted by constants at inference, as in batch normalization; `None` if none."""
+        return None
+
+    def scale(self, step: Step) -> Any:
+        """What the entries along `normalized_axis` are multiplied by, a tensor `(channels,)`."""
+        raise TypeError(f"'{step.path}' has no scale. Check `normalized_axis` first.")
+
+    def shifts(self, step: Step) -> bool:
+        """Whether the output is the input plus a constant."""
+        return False
+
+    def link(self, step: Step) -> str | None:
+        """How scores become probabilities, where that is what the layer does: `"softmax"` or `"sigmoid"`."""
+        return None
+
+    def receptive_range(self, step: Step, wanted: Sequence[Range], shape: Sequence[int], output_shape: Sequence[int]) -> list:
+        """The part of an input on which a part of the output depends; by default all of it, or the same entries.
+
+        Args:
+            step: The call.
+            wanted: The part of the output: a half-open range `(start, stop)` for each axis of a sample.
+            shape: Of a sample of the input.
+            output_shape: Of a sample of the output.
+
+        Returns:
+            A range for each axis of the input, which may reach beyond its border.
+        """
+        return entrywise(wanted, shape) if self.elementwise(step) else whole(shape)
+
+    # What passing relevance back takes.
+
     def tangent(self, step: Step, inputs: list) -> Callable[[list], list] | None:
         """The linear map by whose transpose relevance passes the step, `None` where it is the step's own derivative."""
         return None
 
     def push(self, step: Step) -> Callable | None:
-        """A cheap Jacobian-vector product, see `keras_xai.graph.gradient.record`; `None` where the backend's is."""
+        """A cheap Jacobian-vector product, see `keras_xai.backend.record`; `None` where the backend's is."""
         return None
 
 
@@ -142,73 +215,3 @@ class OnePiece(Kind):
 
     def freeze(self, step, pattern):
         return lambda inputs: step(*inputs)
-
-
-@dataclasses.dataclass(frozen=True)
-class Example:
-    """A tiny model on which a kind is tested.
-
-    Attributes:
-        shape: Shape of the input, without the batch dimension.
-        build: Maps the symbolic input to the symbolic output.
-    """
-
-    shape: tuple[int, ...]
-    build: Callable[[keras.KerasTensor], keras.KerasTensor]
-
-    def model(self) -> keras.Model:
-        x = keras.Input(self.shape)
-        return keras.Model(x, self.build(x))
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """A line of the registry."""
-
-    operation: type[keras.Operation]
-    kind: Kind
-    examples: tuple[Example, ...]
-
-
-_REGISTRY: dict[type[keras.Operation], Entry] = {}
-
-
-def register(operation: type[keras.Operation] | Callable, kind: Kind, *examples: Example) -> None:
-    """Says what an operation means, here and for its subclasses that do not override `call()`.
-
-    Args:
-        operation: A layer class, or a function of `keras.ops` or `keras.activations`, of which the first example must
-            be one call.
-        kind: Its kind.
-        *examples: Tiny models that use it, on which the tests check that the kind is exact.
-
-    Example:
-
-    >>> import keras
-    >>> from keras_xai.kinds import Affine, Example, register
-    >>> class Double(keras.layers.Layer):
-    ...     def call(self, x):
-    ...         return 2 * x
-    >>> register(Double, Affine(), Example((3,), lambda x: Double()(x)))
-    """
-    if not examples or not (isinstance(operation, type) or callable(operation)) or isinstance(operation, keras.Layer):
-        raise ValueError(
-            "Expected a layer class or a function of `keras.ops`, a kind, and at least one `Example`. "
-            f"Received: operation={operation!r}, kind={kind!r}, {len(examples)} examples."
-        )
-    if not isinstance(operation, type):
-        operation = operation_class(examples[0].build, examples[0].shape)
-    _REGISTRY[operation] = Entry(operation, kind, examples)
-
-
-def registry() -> tuple[Entry, ...]:
-    """All registered operations, in the order of registration."""
-    return tuple(_REGISTRY.values())
-
-
-def find(operation: keras.Operation) -> Entry | None:
-    """The registry's entry for an operation: that of its class, or of the first base class that has one."""
-    for base in type(operation).__mro__:
-        if base in _REGISTRY:
-            return _REGISTRY[base]
-    return None

@@ -6,7 +6,10 @@ import math
 import numpy as np
 from keras import layers, ops
 
-from keras_xai.kinds.kind import Example, Kind, register
+from keras_xai.kinds.entries import Example, register
+from keras_xai.kinds.kind import Kind
+from keras_xai.kinds.product import constants_are_nonnegative
+from keras_xai.kinds.ranges import adaptive_window, by_place, entrywise, window
 from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, channels_back, channels_last, window_sums
 
 # Stands for the padding that a pooling window reaches into. Finite, since it is multiplied by 0 when it is not chosen.
@@ -69,8 +72,20 @@ def _is_chosen(pattern, candidates):
     return ops.equal(ops.expand_dims(pattern, -2), index)
 
 
-class MaxPooling(Select):
+class SelectEntries(Select):
+    """The largest (or smallest) of several entries of the inputs themselves, and not of what an affine map makes of them."""
+
+    def keeps_sign(self, step):
+        return True
+
+
+class MaxPooling(SelectEntries):
     """The largest entry of each window."""
+
+    pools = "windows"
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        return by_place(step, wanted, (shape, output_shape), window(step.operation, step.operation.pool_size))
 
     def candidates(self, step, inputs):
         return self._windows(step, inputs).entries()
@@ -95,8 +110,10 @@ class MaxPooling(Select):
         return PoolingWindows(step.operation, inputs[0], padding_value=_PADDING)
 
 
-class GlobalMaxPooling(Select):
+class GlobalMaxPooling(SelectEntries):
     """The largest entry of each channel."""
+
+    pools = "global"
 
     def candidates(self, step, inputs):
         (x,) = inputs
@@ -110,8 +127,13 @@ class GlobalMaxPooling(Select):
         return channels_back(ops.reshape(chosen, (-1, *ones, chosen.shape[-1])), step.operation.data_format)
 
 
-class AdaptiveMaxPooling(Select):
+class AdaptiveMaxPooling(SelectEntries):
     """The largest entry of each of a given number of windows."""
+
+    pools = "windows"
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        return by_place(step, wanted, (shape, output_shape), adaptive_window)
 
     def candidates(self, step, inputs):
         # Shorter windows are filled up with their own last entry, which constrains nothing.
@@ -123,6 +145,15 @@ class AdaptiveMaxPooling(Select):
 
 class Extremum(Select):
     """The largest (or smallest) of several tensors, entry by entry."""
+
+    def nonnegative(self, step):
+        return self._sign > 0 and bool(step.constants()) and constants_are_nonnegative(step)
+
+    def keeps_sign(self, step):
+        return self._sign > 0 or constants_are_nonnegative(step)
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        return entrywise(wanted, shape)
 
     def candidates(self, step, inputs):
         operands = [ops.convert_to_tensor(operand, dtype=inputs[0].dtype) for operand in self._operands(step, inputs)]
@@ -144,7 +175,7 @@ class ExtremumLayer(Extremum):
         return [ops.reshape(x, (-1, *[1] * (rank - len(x.shape)), *x.shape[1:])) for x in inputs]
 
 
-class Reduction(Select):
+class Reduction(SelectEntries):
     """The largest (or smallest) entry along axes."""
 
     def candidates(self, step, inputs):

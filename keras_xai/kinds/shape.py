@@ -2,7 +2,9 @@
 
 from keras import KerasTensor, layers, ops
 
-from keras_xai.kinds.kind import Example, OnePiece, register
+from keras_xai.kinds.entries import Example, register
+from keras_xai.kinds.kind import OnePiece
+from keras_xai.kinds.ranges import along, by_place, shifted
 
 
 class Shape(OnePiece):
@@ -13,58 +15,111 @@ class Shape(OnePiece):
     def parts(self, step):
         return None
 
+    def keeps_sign(self, step):
+        return True
+
 
 class Unchanged(Shape):
-    """Passes entries on as they are; some of these layers drop or disturb single ones in training."""
+    """Passes entries on as they are; some of these layers drop single ones in training."""
 
     def elementwise(self, step):
         return True
 
 
+class Noise(Unchanged):
+    """Passes entries on as they are; in training, disturbs them, so that their signs can change."""
+
+    def keeps_sign(self, step):
+        return False
+
+
+class Augmentation(Shape):
+    """Passes entries on as they are; in training, changes an image by chance, with fill values that may be negative."""
+
+    def keeps_sign(self, step):
+        return False
+
+
+class Padding(Shape):
+    """Adds zeros around maps."""
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        return by_place(step, wanted, (shape, output_shape), shifted(step.operation.padding, -1))
+
+
+class Cropping(Shape):
+    """Drops what is at the border of maps."""
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        return by_place(step, wanted, (shape, output_shape), shifted(step.operation.cropping, 1))
+
+
+class PaddingWithConstant(Shape):
+    """Adds entries around a tensor, a constant or those of the tensor itself."""
+
+    def keeps_sign(self, step):
+        values = step.arguments[1].get("constant_values")
+        return values is None or values >= 0
+
+
+class Concatenation(Shape):
+    """Joins tensors along an axis."""
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        return along([step.operation.axis % len(step.output_specs[0].shape) - 1], wanted, shape)
+
+
 _SERIES, _IMAGE, _VOLUME = (8, 2), (6, 6, 2), (4, 4, 4, 2)
 
-for _class, _shape, _arguments in (
-    (layers.Flatten, _IMAGE, {}),
-    (layers.Reshape, _IMAGE, {"target_shape": (4, -1)}),
-    (layers.Permute, _IMAGE, {"dims": (3, 1, 2)}),
-    (layers.RepeatVector, (4,), {"n": 3}),
-    (layers.ZeroPadding1D, _SERIES, {}),
-    (layers.ZeroPadding2D, _IMAGE, {}),
-    (layers.ZeroPadding3D, _VOLUME, {}),
-    (layers.Cropping1D, _SERIES, {}),
-    (layers.Cropping2D, _IMAGE, {}),
-    (layers.Cropping3D, _VOLUME, {}),
+for _class, _kind, _shape, _arguments in (
+    (layers.Flatten, Shape(), _IMAGE, {}),
+    (layers.Reshape, Shape(), _IMAGE, {"target_shape": (4, -1)}),
+    (layers.Permute, Shape(), _IMAGE, {"dims": (3, 1, 2)}),
+    (layers.RepeatVector, Shape(), (4,), {"n": 3}),
+    (layers.ZeroPadding1D, Padding(), _SERIES, {}),
+    (layers.ZeroPadding2D, Padding(), _IMAGE, {"padding": ((1, 0), (0, 2))}),
+    (layers.ZeroPadding3D, Padding(), _VOLUME, {}),
+    (layers.Cropping1D, Cropping(), _SERIES, {}),
+    (layers.Cropping2D, Cropping(), _IMAGE, {"cropping": ((1, 0), (0, 2))}),
+    (layers.Cropping3D, Cropping(), _VOLUME, {}),
     # What acts in training only.
-    (layers.RandomFlip, _IMAGE, {}),
-    (layers.RandomRotation, _IMAGE, {"factor": 0.1}),
-    (layers.RandomTranslation, _IMAGE, {"height_factor": 0.1, "width_factor": 0.1}),
-    (layers.RandomZoom, _IMAGE, {"height_factor": 0.1}),
-    (layers.RandomContrast, _IMAGE, {"factor": 0.1}),
-    (layers.RandomBrightness, _IMAGE, {"factor": 0.1}),
+    (layers.RandomFlip, Augmentation(), _IMAGE, {}),
+    (layers.RandomRotation, Augmentation(), _IMAGE, {"factor": 0.1}),
+    (layers.RandomTranslation, Augmentation(), _IMAGE, {"height_factor": 0.1, "width_factor": 0.1}),
+    (layers.RandomZoom, Augmentation(), _IMAGE, {"height_factor": 0.1}),
+    (layers.RandomContrast, Augmentation(), _IMAGE, {"factor": 0.1}),
+    (layers.RandomBrightness, Augmentation(), _IMAGE, {"factor": 0.1}),
+    (layers.Identity, Unchanged(), (4,), {}),
+    (layers.Dropout, Unchanged(), (4,), {"rate": 0.5}),
+    (layers.SpatialDropout1D, Unchanged(), _SERIES, {"rate": 0.5}),
+    (layers.SpatialDropout2D, Unchanged(), _IMAGE, {"rate": 0.5}),
+    (layers.SpatialDropout3D, Unchanged(), _VOLUME, {"rate": 0.5}),
+    (layers.ActivityRegularization, Unchanged(), (4,), {"l1": 0.1}),
+    (layers.AlphaDropout, Noise(), (4,), {"rate": 0.5}),
+    (layers.GaussianDropout, Noise(), (4,), {"rate": 0.5}),
+    (layers.GaussianNoise, Noise(), (4,), {"stddev": 0.5}),
 ):
-    register(_class, Shape(), Example(_shape, lambda x, cls=_class, arguments=_arguments: cls(**arguments)(x)))
-
-for _class, _shape, _arguments in (
-    (layers.Identity, (4,), {}),
-    (layers.Dropout, (4,), {"rate": 0.5}),
-    (layers.SpatialDropout1D, _SERIES, {"rate": 0.5}),
-    (layers.SpatialDropout2D, _IMAGE, {"rate": 0.5}),
-    (layers.SpatialDropout3D, _VOLUME, {"rate": 0.5}),
-    (layers.AlphaDropout, (4,), {"rate": 0.5}),
-    (layers.GaussianDropout, (4,), {"rate": 0.5}),
-    (layers.GaussianNoise, (4,), {"stddev": 0.5}),
-    (layers.ActivityRegularization, (4,), {"l1": 0.1}),
-):
-    register(_class, Unchanged(), Example(_shape, lambda x, cls=_class, arguments=_arguments: cls(**arguments)(x)))
+    register(_class, _kind, Example(_shape, lambda x, cls=_class, arguments=_arguments: cls(**arguments)(x)))
 
 register(
     layers.Concatenate,
-    Shape(),
+    Concatenation(),
     Example((4,), lambda x: layers.Concatenate()([layers.Dense(3, "relu")(x), layers.Dense(3)(x)])),
+    Example(_IMAGE, lambda x: layers.Concatenate(axis=2)([x, x])),
+)
+register(
+    ops.concatenate,
+    Concatenation(),
+    Example((4,), lambda x: ops.concatenate([x, x], axis=-1)),
+)
+register(
+    ops.pad,
+    PaddingWithConstant(),
+    Example((4,), lambda x: ops.pad(x, ((0, 0), (1, 2)))),
+    Example((4,), lambda x: ops.pad(x, ((0, 0), (1, 2)), constant_values=-1.0)),
 )
 
 for _function, _example in (
-    (ops.concatenate, Example((4,), lambda x: ops.concatenate([x, x], axis=-1))),
     (ops.stack, Example((4,), lambda x: ops.stack([x, x], axis=1))),
     (ops.reshape, Example(_IMAGE, lambda x: ops.reshape(x, (-1, 12, 6)))),
     (ops.transpose, Example(_IMAGE, lambda x: ops.transpose(x, (0, 3, 1, 2)))),
@@ -76,7 +131,6 @@ for _function, _example in (
     (ops.tile, Example((4,), lambda x: ops.tile(x, (1, 2)))),
     (ops.flip, Example((4,), lambda x: ops.flip(x, axis=1))),
     (ops.roll, Example((4,), lambda x: ops.roll(x, 1, axis=1))),
-    (ops.pad, Example((4,), lambda x: ops.pad(x, ((0, 0), (1, 2))))),
     (ops.split, Example((4,), lambda x: ops.split(x, 2, axis=1)[1])),
     (ops.take, Example((4,), lambda x: ops.take(x, [2, 0], axis=1))),
     (KerasTensor.__getitem__, Example((4,), lambda x: x[:, 1:3])),

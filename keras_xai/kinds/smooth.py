@@ -2,7 +2,9 @@
 
 from keras import layers, ops
 
-from keras_xai.kinds.kind import Example, Kind, register
+from keras_xai.kinds.entries import Example, register
+from keras_xai.kinds.kind import Kind
+from keras_xai.kinds.ranges import along, entrywise, whole
 
 
 class Smooth(Kind):
@@ -44,12 +46,69 @@ class Curved(Smooth):
 
     Args:
         reason: As a clause without a full stop.
+        nonnegative: Whether it is never negative.
+        keeps_sign: Whether it is not negative for inputs that are not.
     """
 
     role = "curved"
 
+    def __init__(self, reason: str, *, nonnegative: bool = False, keeps_sign: bool = False):
+        super().__init__(reason)
+        self._nonnegative = nonnegative
+        self._keeps_sign = keeps_sign
+
     def elementwise(self, step):
         return True
+
+    def nonnegative(self, step):
+        return self._nonnegative
+
+    def keeps_sign(self, step):
+        return self._keeps_sign or self._nonnegative
+
+
+class Sigmoid(Curved):
+    """The logistic function, which turns a score into a probability."""
+
+    def link(self, step):
+        return "sigmoid"
+
+
+class Softmax(Smooth):
+    """A softmax, which along the last axis turns scores into probabilities."""
+
+    def nonnegative(self, step):
+        return True
+
+    def link(self, step):
+        return "softmax" if step.operation.axis in (-1, len(step.output_specs[0].shape) - 1) else None
+
+
+class Product(Smooth):
+    """A product of tensors, entry by entry."""
+
+    def keeps_sign(self, step):
+        return True
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        return entrywise(wanted, shape)
+
+
+class SampleNormalization(Smooth):
+    """Divides by statistics along axes of the sample itself."""
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        axes = step.operation.axis if isinstance(step.operation.axis, (list, tuple)) else [step.operation.axis]
+        return along([axis % len(step.output_specs[0].shape) - 1 for axis in axes], wanted, shape)
+
+
+class Embedding(Smooth):
+    """Looks the vectors of tokens up in a table."""
+
+    embeds = True
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        return list(wanted[:-1]) if len(shape) < len(wanted) else whole(shape)
 
 
 _CURVED = "its activation is curved"
@@ -61,16 +120,16 @@ _ATTENTION = "attention multiplies tensors that both depend on the input and tak
 _RECURRENT = "recurrent layers gate with sigmoids and products"
 _LOOKUP = "it looks integers up in a table, and has no derivative by its input"
 
-register(layers.Softmax, Smooth(_SOFTMAX), Example((4,), lambda x: layers.Dense(2)(layers.Softmax()(x))))
-register(layers.ELU, Curved(_CURVED), Example((4,), lambda x: layers.ELU()(x)))
-for _class, _shape, _arguments in (
-    (layers.LayerNormalization, (4,), {}),
-    (layers.RMSNormalization, (4,), {}),
-    (layers.UnitNormalization, (4,), {}),
-    (layers.GroupNormalization, (6, 6, 4), {"groups": 2}),
+register(layers.Softmax, Softmax(_SOFTMAX), Example((4,), lambda x: layers.Dense(2)(layers.Softmax()(x))))
+register(layers.ELU, Curved(_CURVED, keeps_sign=True), Example((4,), lambda x: layers.ELU()(x)))
+for _class, _kind, _shape, _arguments in (
+    (layers.LayerNormalization, SampleNormalization(_STATISTICS), (4, 3), {}),
+    (layers.RMSNormalization, SampleNormalization(_STATISTICS), (4, 3), {}),
+    (layers.UnitNormalization, SampleNormalization(_STATISTICS), (4, 3), {}),
+    (layers.GroupNormalization, Smooth(_STATISTICS), (6, 6, 4), {"groups": 2}),
 ):
-    register(_class, Smooth(_STATISTICS), Example(_shape, lambda x, cls=_class, arguments=_arguments: cls(**arguments)(x)))
-register(layers.Multiply, Smooth(_PRODUCT), Example((4,), lambda x: layers.Multiply()([x, x])))
+    register(_class, _kind, Example(_shape, lambda x, cls=_class, arguments=_arguments: cls(**arguments)(x)))
+register(layers.Multiply, Product(_PRODUCT), Example((4,), lambda x: layers.Multiply()([x, x])))
 register(layers.Dot, Smooth(_PRODUCT), Example((4,), lambda x: layers.Dot(axes=1)([x, x])))
 register(layers.Attention, Smooth(_ATTENTION), Example((4, 2), lambda x: layers.Attention()([x, x])))
 register(layers.AdditiveAttention, Smooth(_ATTENTION), Example((4, 2), lambda x: layers.AdditiveAttention()([x, x])))
@@ -81,31 +140,16 @@ register(layers.LSTM, Smooth(_RECURRENT), Example((4, 2), lambda x: layers.LSTM(
 register(layers.GRU, Smooth(_RECURRENT), Example((4, 2), lambda x: layers.GRU(2)(x)))
 register(layers.SimpleRNN, Smooth(_RECURRENT), Example((4, 2), lambda x: layers.SimpleRNN(2)(x)))
 register(layers.Bidirectional, Smooth(_RECURRENT), Example((4, 2), lambda x: layers.Bidirectional(layers.LSTM(2))(x)))
-register(layers.Embedding, Smooth(_LOOKUP), Example((4,), lambda x: layers.Embedding(3, 2)(x)))
+register(layers.Embedding, Embedding(_LOOKUP), Example((4,), lambda x: layers.Embedding(3, 2)(x)))
+register(layers.ReversibleEmbedding, Embedding(_LOOKUP), Example((4,), lambda x: layers.ReversibleEmbedding(3, 2)(x)))
 
-register(ops.softmax, Smooth(_SOFTMAX), Example((4,), lambda x: ops.softmax(x)))
+register(ops.softmax, Softmax(_SOFTMAX), Example((4,), lambda x: ops.softmax(x)))
 register(ops.log_softmax, Smooth(_SOFTMAX), Example((4,), lambda x: ops.log_softmax(x)))
-register(ops.sigmoid, Curved(_SIGMOID), Example((4,), lambda x: ops.sigmoid(x)))
-for _function in (
-    ops.tanh,
-    ops.gelu,
-    ops.silu,
-    ops.hard_silu,
-    ops.elu,
-    ops.selu,
-    ops.celu,
-    ops.softplus,
-    ops.softsign,
-    ops.squareplus,
-    ops.sparse_plus,
-    ops.log_sigmoid,
-    ops.exp,
-    ops.log,
-    ops.square,
-    ops.sqrt,
-    ops.power,
-):
-    if _function is ops.power:
-        register(_function, Curved(_CURVED), Example((4,), lambda x: ops.power(x, 2.0)))
-    else:
-        register(_function, Curved(_CURVED), Example((4,), lambda x, function=_function: function(x)))
+register(ops.sigmoid, Sigmoid(_SIGMOID, nonnegative=True), Example((4,), lambda x: ops.sigmoid(x)))
+for _function in (ops.softplus, ops.squareplus, ops.sparse_plus, ops.exp, ops.square, ops.sqrt):
+    register(_function, Curved(_CURVED, nonnegative=True), Example((4,), lambda x, function=_function: function(x)))
+for _function in (ops.tanh, ops.gelu, ops.silu, ops.hard_silu, ops.elu, ops.selu, ops.celu, ops.softsign):
+    register(_function, Curved(_CURVED, keeps_sign=True), Example((4,), lambda x, function=_function: function(x)))
+for _function in (ops.log_sigmoid, ops.log):
+    register(_function, Curved(_CURVED), Example((4,), lambda x, function=_function: function(x)))
+register(ops.power, Curved(_CURVED, keeps_sign=True), Example((4,), lambda x: ops.power(x, 2.0)))

@@ -12,10 +12,9 @@ from keras import ops
 from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import run, split
 from keras_xai.graph.steps import Step
-from keras_xai.graph.target import link_of, strip_probabilities
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import arithmetic, in_dtype, widest_dtype
-from keras_xai.kinds import UnsupportedLayerError, expand, kind_of, refusals
+from keras_xai.kinds import UnsupportedLayerError, expand, kind_of, link_of, refusals, strip_probabilities
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -178,7 +178,7 @@ def _products(call, signs):
         function = call.kind.tangent(call.step, call.inputs) or (lambda inputs: call.again(*inputs))
         return [_Addend(ops.relu(x), record(function, [ops.relu(x)]))]
     (kernel,) = kernels
-    bias = getattr(call.step.operation, "bias", None)
+    bias = call.kind.bias(call.step)
     no_bias = [] if bias is None else [(bias, ops.zeros_like(bias))]
     addends = []
     for sign in signs:

@@ -316,6 +316,25 @@ def test_the_last_layer_of_other_models():
     assert _last(x, layers.Flatten()(decoded)) == "decoded"
 
 
+@pytest.mark.parametrize(
+    "pooling",
+    [
+        layers.AdaptiveMaxPooling2D(2),
+        layers.AdaptiveAveragePooling2D(2),
+        layers.AveragePooling2D(2),
+        lambda x: ops.max_pool(x, 2),
+        lambda x: ops.average_pool(x, 2),
+    ],
+)
+def test_the_last_layer_lies_before_poolings_of_any_sort(pooling):
+    x = keras.Input((8, 8, 1))
+    y = layers.Conv2D(4, 3, activation="relu", name="conv")(x)
+    model = keras.Model(x, layers.Dense(3)(layers.Flatten()(pooling(y))))
+    assert _last(x, model.output) == "conv"
+    images = np.random.default_rng(0).normal(size=(3, 8, 8, 1)).astype("float32")
+    np.testing.assert_array_equal(GradCAM(model)(images, 1).values, GradCAM(model, layer="conv")(images, 1).values)
+
+
 def test_models_without_one_last_layer():
     x = keras.Input((8, 8, 1))
     flat = keras.Model(x, layers.Dense(2)(layers.Flatten()(layers.Rescaling(2.0)(x))))

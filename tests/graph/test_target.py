@@ -6,8 +6,7 @@ import pytest
 from keras import layers, ops
 
 from keras_xai.graph import resolve_target, trace
-from keras_xai.graph.target import strip_probabilities
-from keras_xai.kinds import expand
+from keras_xai.kinds import expand, strip_probabilities
 
 SCORES = np.array([[1.0, 5.0, 2.0], [7.0, 3.0, 4.0]])
 

@@ -3,6 +3,7 @@
 from keras_xai.backend.tensorflow.datasets import element_spec, has_values, is_endless, is_native_dataset, num_batches
 from keras_xai.backend.tensorflow.derivatives import linearize, record
 from keras_xai.backend.tensorflow.distribution import scope_of
+from keras_xai.backend.tensorflow.layouts import lacks_layout
 from keras_xai.backend.tensorflow.noise import normal
 from keras_xai.backend.tensorflow.programs import compiled, folded, stacked, traced
 from keras_xai.backend.tensorflow.registry import as_written, gradients_restored, primitives
@@ -18,6 +19,7 @@ __all__ = [
     "has_values",
     "is_endless",
     "is_native_dataset",
+    "lacks_layout",
     "linearize",
     "normal",
     "num_batches",

@@ -1,0 +1,22 @@
+"""Layouts of channels that TensorFlow has on the device at hand."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+def lacks_layout(call: Callable[[], object]) -> bool:
+    """Whether a call fails because the device has no kernel for the layout of its tensors.
+
+    Args:
+        call: Is called once, outside of any program that is being compiled. If it fails for another reason, that is not told.
+    """
+    with tf.init_scope():
+        try:
+            call()
+        except tf.errors.OpError as error:
+            # Kernels say that one "only supports the NHWC tensor format" or "only supports NDHWC".
+            return "only supports" in str(error) and "HWC" in str(error)
+        except Exception:
+            return False
+    return False

@@ -1,0 +1,36 @@
+"""The softmax or sigmoid that turns the scores at the end of a model into probabilities."""
+
+from keras_xai.graph.split import up_to
+from keras_xai.graph.steps import Graph
+from keras_xai.kinds.expansion import kind_of
+
+
+def strip_probabilities(graph: Graph) -> Graph:
+    """The graph without the softmax or sigmoid that each of its outputs may end in, so that its outputs are logits.
+
+    Args:
+        graph: A graph whose fused activations have been split off.
+    """
+    producer = {identifier: step for step in graph.steps for identifier in step.outputs}
+    outputs = [
+        producer[identifier].inputs[0] if identifier in producer and _link(producer[identifier]) else identifier
+        for identifier in graph.outputs
+    ]
+    return up_to(graph, outputs, graph.output_specs, graph.output_names)
+
+
+def link_of(whole: Graph, stripped: Graph) -> str | None:
+    """What turns the scores into the output: `"softmax"`, `"sigmoid"`, or `None` where they are the output.
+
+    Args:
+        whole: A graph of one output.
+        stripped: The same without the softmax or sigmoid that it may end in.
+    """
+    if whole.outputs == stripped.outputs:
+        return None
+    (last,) = (step for step in whole.steps if whole.outputs[0] in step.outputs)
+    return _link(last)
+
+
+def _link(step):
+    return kind_of(step).link(step)

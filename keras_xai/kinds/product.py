@@ -1,0 +1,93 @@
+"""Products, quotients and contractions with constants: numbers, arrays, and variables of a layer."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_xai.graph.steps import Step
+from keras_xai.kinds.entries import Example, register
+from keras_xai.kinds.kind import OnePiece
+
+
+def constants_are_nonnegative(step: Step) -> bool:
+    """Whether no constant operand of a call is negative; of variables, which training changes, that is not known."""
+    return all(not isinstance(each, keras.Variable) and bool(np.all(np.asarray(each) >= 0)) for each in step.constants())
+
+
+class TimesConstant(OnePiece):
+    """A product, quotient or contraction, affine where only one operand depends on the input.
+
+    Args:
+        positions: Which operands may be the one that depends on the input.
+    """
+
+    role = "affine"
+
+    def __init__(self, positions):
+        self._positions = positions
+
+    def parts(self, step):
+        return None
+
+    def refusal(self, step):
+        if len(step.inputs) == 1 and any(step.takes_tensor(position) for position in self._positions):
+            return None
+        return "it multiplies or divides by a tensor that depends on the input, which is not piecewise linear"
+
+    def kernels(self, step):
+        variables = [constant for constant in step.constants() if isinstance(constant, keras.Variable)]
+        return variables if len(variables) == 1 else []
+
+    def keeps_sign(self, step):
+        return len(step.inputs) == 1 and constants_are_nonnegative(step)
+
+
+class ScaledByConstant(TimesConstant):
+    """A product or quotient, entry by entry."""
+
+    def elementwise(self, step):
+        return step.input_specs[0].shape == step.output_specs[0].shape
+
+    def kernels(self, step):
+        return []
+
+
+class TimesMatrix(TimesConstant):
+    """A product with a matrix."""
+
+    def kernel_channels(self, step):
+        return (-1,) if self.kernels(step) and step.takes_tensor(0) else None
+
+
+class ConvolutionByConstant(TimesConstant):
+    """A convolution with a constant."""
+
+    def kernel_channels(self, step):
+        return (-1,)
+
+    def convolves(self, step):
+        return True
+
+
+_EITHER, _FIRST = (0, 1), (0,)
+for _function, _positions, _example in (
+    (ops.multiply, _EITHER, Example((4,), lambda x: x * np.array([1.0, -2.0, 3.0, 0.5]))),
+    (ops.divide, _FIRST, Example((4,), lambda x: ops.divide(x, 3.0))),
+    (ops.true_divide, _FIRST, Example((4,), lambda x: x / 3.0)),
+):
+    register(_function, ScaledByConstant(_positions), _example)
+for _function, _example in (
+    (ops.matmul, Example((4,), lambda x: ops.matmul(x, np.arange(8.0).reshape(4, 2)))),
+    (ops.dot, Example((4,), lambda x: ops.dot(x, np.arange(8.0).reshape(4, 2)))),
+):
+    register(_function, TimesMatrix(_EITHER), _example)
+for _function, _example in (
+    (ops.tensordot, Example((4,), lambda x: ops.tensordot(x, np.arange(8.0).reshape(4, 2), axes=1))),
+    (ops.einsum, Example((4,), lambda x: ops.einsum("bi,ij->bj", x, np.arange(8.0).reshape(4, 2)))),
+):
+    register(_function, TimesConstant(_EITHER), _example)
+register(
+    ops.conv,
+    ConvolutionByConstant(_FIRST),
+    Example((6, 6, 2), lambda x: ops.conv(x, np.ones((3, 3, 2, 2), "float32"))),
+)

@@ -37,9 +37,9 @@ def trained(digits):
         with in_dtype("float64"):
             keras.utils.set_random_seed(0)
             model = ZOO[name]()
-            model.compile(keras.optimizers.Adam(4e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+            model.compile(keras.optimizers.Adam(4e-3), "sparse_categorical_crossentropy")
             model.fit(images[:1500], labels[:1500], epochs=6, batch_size=64, verbose=0)
-            accuracy = model.evaluate(images[1500:], labels[1500:], verbose=0)[1]
+            accuracy = np.mean(np.argmax(model(images[1500:], training=False), axis=1) == labels[1500:])
         assert accuracy > 0.5, f"the zoo's {name} has not learned anything: {accuracy}"
         return model
 

@@ -40,25 +40,23 @@ def linear_piece(logits, x, step):
     return weights, value - np.tensordot(weights.reshape(len(value), -1), flat, 1)
 
 
-def certified_radius(model, x, norm):
-    """`min |z| / ||a||` over the gates, and over the pairs of pooling candidates that involve the winner."""
-    q = _DUAL[norm]
+def certified_radii(model, x, norms):
+    """For each norm `min |z| / ||a||` over the gates, and over the pairs of pooling candidates that involve the winner."""
     with tf.GradientTape(persistent=True) as tape:
         point = tf.constant(x[np.newaxis])
         tape.watch(point)
         gates, pools = _constraints(model, point)
-    least = np.inf
+    values, normals = [], []
     for z in gates:
-        rows = tape.jacobian(z, point).numpy().reshape(len(z), -1)
-        least = min(least, _nearest(np.abs(z.numpy()), rows, q))
+        values.append(np.abs(z.numpy()))
+        normals.append(tape.jacobian(z, point).numpy().reshape(len(z), -1))
     for candidates in pools:  # (4, windows)
         rows = tape.jacobian(candidates, point).numpy().reshape(*candidates.shape, -1)
-        values = candidates.numpy()
-        for window in range(values.shape[1]):
-            winner = values[:, window].argmax()
-            gaps = values[winner, window] - values[:, window]
-            least = min(least, _nearest(gaps, rows[winner, window] - rows[:, window], q))
-    return least
+        for window, entries in enumerate(candidates.numpy().T):
+            winner = entries.argmax()
+            values.append(entries[winner] - entries)
+            normals.append(rows[winner, window] - rows[:, window])
+    return [min(_nearest(*pair, _DUAL[norm]) for pair in zip(values, normals, strict=True)) for norm in norms]
 
 
 def _nearest(values, rows, q):
@@ -99,7 +97,7 @@ def facets(rows, values):
     rows = rows.reshape(len(rows), -1)
     scale = np.linalg.norm(rows, axis=1)
     unit = np.column_stack([rows, values]) / scale[:, np.newaxis]
-    first = [i for i in range(len(unit)) if not any(np.allclose(unit[i], unit[j], rtol=0, atol=1e-12) for j in range(i))]
+    first = [i for i in range(len(unit)) if (np.abs(unit[:i] - unit[i]).max(axis=1) > 1e-12).all()]
     kept = []
     for i in first:
         others = [j for j in first if j != i]

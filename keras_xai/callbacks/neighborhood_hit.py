@@ -93,6 +93,7 @@ class NeighborhoodHit(keras.callbacks.Callback):
 
     >>> import keras, numpy as np
     >>> from keras_xai.callbacks import NeighborhoodHit
+    >>> keras.utils.set_random_seed(0)
     >>> model = keras.Sequential([
     ...     keras.Input((8,)),
     ...     keras.layers.Dense(16, activation="relu", name="hidden"),

@@ -78,6 +78,7 @@ def diagnose(
     >>> import keras, numpy as np
     >>> from keras_xai.diagnosis import Protocol, diagnose
     >>> from keras_xai.features import TSNE
+    >>> keras.utils.set_random_seed(0)
     >>> model = keras.Sequential([
     ...     keras.Input((8,)),
     ...     keras.layers.Dense(16, "relu", name="first"), keras.layers.Dense(8, "relu", name="second"),

@@ -134,6 +134,7 @@ def deep_dream(
 
     >>> import keras, numpy as np
     >>> from keras_xai.features import Dream, deep_dream
+    >>> keras.utils.set_random_seed(0)
     >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, activation="relu", name="conv")])
     >>> images = np.random.default_rng(0).uniform(size=(2, 20, 30, 1))
     >>> found = deep_dream(model, images, layers="conv", dream=Dream(octaves=2, steps=3, jitter=2), seed=0)

@@ -10,6 +10,8 @@ from keras_xai.attribution.grad_cam import GradCAM, GradCAMPlusPlus
 from keras_xai.attribution.maps import last_maps, resized
 from keras_xai.attribution.score_cam import ScoreCAM
 from keras_xai.attribution.scores import Scores
+from tests import channels_first
+from tests.tolerance import rounding
 from tests.zoo import in_dtype
 
 METHODS = [GradCAM, GradCAMPlusPlus, ScoreCAM]
@@ -41,6 +43,7 @@ def network(digits):
 @pytest.fixture(scope="module")
 def averaging(network):
     """A network that ends in global average pooling; its head is random."""
+    keras.utils.set_random_seed(0)
     model = _network(layers.GlobalAveragePooling2D())
     for layer in model.layers:
         if layer.weights and layer.name != "logits":
@@ -96,7 +99,7 @@ def test_grad_cam_is_that_of_tf_keras_vis(network, images, layer):
 
     explanation = GradCAM(network, layer=layer)(images, target=TARGETS)
     expected = _large(np.asarray(_peer(Gradcam, network, layer, images, TARGETS)), images)
-    assert explanation.values.shape == (6, 8, 8, 1) and explanation.values.max() > 0.03
+    assert explanation.values.shape == (6, 8, 8, 1) and explanation.values.max() > 0.01
     np.testing.assert_allclose(explanation.values, expected, atol=1e-5)
     assert explanation.passes == 2 and explanation.gap is None
 
@@ -207,6 +210,7 @@ def test_cam_is_grad_cam_up_to_scale(averaging, images):
     ids=["nothing", "flatten", "convolution", "affine", "sigmoid"],
 )
 def test_cam_of_other_heads(head, images):
+    keras.utils.set_random_seed(0)
     x = keras.Input((8, 8, 1))
     model = keras.Model(x, head(layers.Conv2D(4, 3, activation="relu")(x)))
     cam, grad_cam = (method(model)(images, target=0).values for method in (CAM, GradCAM))
@@ -291,7 +295,8 @@ def test_score_cam_of_maps_that_are_all_constant():
 def test_the_last_layer_is_the_activation_before_pooling(network, averaging, images):
     for model in (network, averaging):
         assert last_maps(Scores(model), Scores(model).target(None, 1)).path == "relu2"
-    np.testing.assert_array_equal(GradCAM(network)(images).values, GradCAM(network, layer="relu2")(images).values)
+    expected = GradCAM(network, layer="relu2")(images).values
+    np.testing.assert_allclose(GradCAM(network)(images).values, expected, atol=rounding("float32", expected, 8))
 
 
 def _last(inputs, outputs, target=None):
@@ -371,6 +376,9 @@ def test_the_second_call_of_a_shared_layer(images):
     shared = keras.Model(x, head(layers.Flatten()(first(middle(first(x))))))
     again = layers.Conv2D(3, 3, padding="same", activation="relu", name="again")
     apart = keras.Model(x, head(layers.Flatten()(again(middle(first(x))))))
+    generator = np.random.default_rng(0)
+    for weight in shared.weights:  # positive, so that no ReLU is off everywhere
+        weight.assign(generator.uniform(0.1, 1, size=weight.shape))
     again.set_weights(first.get_weights())
     for path, name in (("shared", "shared"), ("shared:1", "again")):
         expected = GradCAM(apart, layer=name)(images, target=1).values
@@ -400,6 +408,7 @@ def _naive_series(features, weights, size):
 
 
 def test_series():
+    keras.utils.set_random_seed(0)
     x = keras.Input((30, 2))
     y = layers.Conv1D(5, 3, strides=2, activation="relu", name="conv")(x)
     model = keras.Model(x, layers.Dense(3)(layers.GlobalAveragePooling1D()(y)))
@@ -445,6 +454,11 @@ def test_channels_first(images):
     turned = keras.Model(first, layers.Dense(2, name="head")(y))
     turned.set_weights(model.get_weights())
     x = np.random.default_rng(0).normal(size=(3, 8, 8, 2)).astype("float32")
+    if not channels_first.computed_here():
+        for method in (GradCAM, ScoreCAM):
+            with channels_first.refused():
+                method(turned, layer="conv")
+        return
     for method in (GradCAM, ScoreCAM):
         found = method(turned, layer="conv")(np.moveaxis(x, -1, 1), target=1).values
         assert found.shape == (3, 1, 8, 8)
@@ -469,7 +483,7 @@ def test_several_inputs():
         assert alone["image"].shape == (2, 8, 8, 1) and not alone["other"].any() and not alone["table"].any()
         both = method(model, layer="both")(x, target=0).values
         assert both["other"].shape == (2, 8, 8, 1) and both["table"].shape == (2, 3)
-        np.testing.assert_array_equal(both["image"], both["other"])
+        np.testing.assert_allclose(both["image"], both["other"], atol=rounding("float32", both["image"], 8))
     with pytest.raises(ValueError, match="several branches"):
         GradCAM(model)(x, target=0)
 
@@ -489,7 +503,7 @@ def test_images_of_any_size_and_constant_images():
 def test_maps_are_resized_as_keras_resizes_images(shape, sizes):
     maps = np.random.default_rng(0).normal(size=shape).astype("float32")
     expected = ops.image.resize(maps[..., None], sizes)[..., 0]
-    np.testing.assert_allclose(resized(ops.convert_to_tensor(maps), sizes), expected, atol=1e-6)
+    np.testing.assert_allclose(resized(ops.convert_to_tensor(maps), sizes), expected, atol=rounding("float32", maps, 4))
 
 
 # Bad input

@@ -8,6 +8,7 @@ from keras import layers
 from keras_xai.attribution.decision_features import DecisionFeatures
 from keras_xai.kinds import UnsupportedLayerError
 from keras_xai.openbox import OpenBox
+from tests.tolerance import rounding
 
 pytestmark = pytest.mark.filterwarnings("ignore:The structure of")
 
@@ -36,7 +37,7 @@ def _alone(network, name):
 
 @pytest.mark.parametrize("name", ["cnn", pytest.param("residual", marks=pytest.mark.slow)])
 def test_values_are_the_decision_features_times_the_step_and_complete(trained, digits, name):
-    model, images = trained(name), digits[0][1500:1510]
+    model, images = trained(name), digits[0][1500:1505]
     baseline = images.mean(axis=0)
     explanation = DecisionFeatures(model)(images, baseline=baseline)
     pieces = OpenBox(model)(images, verbose=0)
@@ -51,10 +52,10 @@ def test_values_are_the_decision_features_times_the_step_and_complete(trained, d
     at_sample = preference(pieces.scores)
     at_baseline = preference(pieces.predict(np.broadcast_to(baseline, images.shape)))
     total = explanation.values.sum(axis=(1, 2, 3))
-    np.testing.assert_allclose(total, at_sample - at_baseline, rtol=1e-10)
-    assert np.abs(explanation.gap).max() < 1e-5 * np.abs(at_sample).max()
+    np.testing.assert_allclose(total, at_sample - at_baseline, rtol=0, atol=rounding("float64", at_sample, 1000))
+    assert np.abs(explanation.gap).max() < rounding("float64", at_sample, 1000)
     # The network itself is on another piece at the baseline: the sum is not the difference of its scores.
-    elsewhere = preference(OpenBox(model)(baseline[np.newaxis], verbose=0).scores.repeat(10, axis=0)[: len(images)])[:1]
+    elsewhere = preference(OpenBox(model)(baseline[np.newaxis], verbose=0).scores.repeat(len(images), axis=0))
     assert np.abs(total - (at_sample - elsewhere)).max() > 0.1
 
 
@@ -62,7 +63,9 @@ def test_alone_they_are_the_weights_of_chu_et_al(network, x):
     model = _alone(network, "kind")
     explanation = DecisionFeatures(model, times_input=False)(x, target=2)
     coef = OpenBox(model)(x, verbose=0).coef
-    np.testing.assert_allclose(explanation.values, coef[:, 2] - (coef[:, 0] + coef[:, 1]) / 2, atol=1e-6)
+    np.testing.assert_allclose(
+        explanation.values, coef[:, 2] - (coef[:, 0] + coef[:, 1]) / 2, atol=rounding("float32", coef, 12)
+    )
     assert explanation.gap is None and explanation.baseline is None
 
 
@@ -78,13 +81,14 @@ def test_the_score_alone_can_be_explained(network, x):
 def test_one_score_has_its_weights_for_decision_features(network, x):
     model = _alone(network, "sick")
     explanation = DecisionFeatures(model)(x)
-    np.testing.assert_allclose(explanation.values, OpenBox(model)(x, verbose=0).coef[:, 0] * x, atol=1e-6)
+    expected = OpenBox(model)(x, verbose=0).coef[:, 0] * x
+    np.testing.assert_allclose(explanation.values, expected, atol=rounding("float32", expected, 12))
 
 
 def test_the_outputs_named_are_added_and_others_may_be_curved(network, x):
     both = DecisionFeatures(network)(x, target={"kind": 0, "sick": 0})
     parts = [DecisionFeatures(_alone(network, name))(x, target=0).values for name in ("kind", "sick")]
-    np.testing.assert_allclose(both.values, sum(parts), atol=1e-6)
+    np.testing.assert_allclose(both.values, sum(parts), atol=rounding("float32", parts, 12))
     assert np.abs(both.gap).max() < 1e-5
     with pytest.raises(UnsupportedLayerError, match="tanh"):
         DecisionFeatures(network)(x, target={"curve": 0})
@@ -94,7 +98,7 @@ def test_values_do_not_depend_on_the_size_of_batches(network, x):
     model = _alone(network, "kind")
     first, *others = [DecisionFeatures(model, batch_size=size)(x).values for size in (1, 7, 64)]
     for other in others:
-        np.testing.assert_allclose(other, first, atol=1e-6)
+        np.testing.assert_allclose(other, first, atol=rounding("float32", first, 12))
 
 
 def test_whole_numbers_are_computed_with_as_real_ones():

@@ -124,7 +124,9 @@ def test_a_shortcut_adds_its_message(float64, name):
     outer = np.maximum(inner, 0) + np.maximum(inner, 0) @ second.kernel
     message = at_rectifier(name, outer > 0, np.tile(head.kernel[:, 1], (6, 1)))
     message = at_rectifier(name, inner > 0, message + message @ np.transpose(second.kernel))
-    np.testing.assert_allclose(METHODS[name](model)(samples, target=1).values, message @ np.transpose(first.kernel), rtol=1e-9)
+    np.testing.assert_allclose(
+        METHODS[name](model)(samples, target=1).values, message @ np.transpose(first.kernel), rtol=1e-9, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_a_token_is_worth_the_length_of_what_comes_back_to_its_vector(float64):
     active = np.asarray(first(embedding(x))) > 0
     message = (np.maximum(last.kernel[:, 1] / 4, 0) * active) @ np.transpose(first.kernel)
     values = GuidedBackprop(model)(x, target=1).values
-    np.testing.assert_allclose(values, np.linalg.norm(message, axis=-1), rtol=1e-9)
+    np.testing.assert_allclose(values, np.linalg.norm(message, axis=-1), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("method", METHODS.values())
@@ -200,5 +202,6 @@ def test_activations_that_are_no_rectifiers_are_refused(build, path, reason):
 
 def test_batches_change_nothing(plain):
     model, x = plain
-    np.testing.assert_allclose(GuidedBackprop(model, batch_size=2)(x).values, GuidedBackprop(model)(x).values, rtol=1e-9)
+    one, other = GuidedBackprop(model, batch_size=2)(x).values, GuidedBackprop(model)(x).values
+    np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
     assert Deconvnet(model)(x).passes == 2

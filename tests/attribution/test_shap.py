@@ -196,7 +196,7 @@ def test_what_a_failed_call_of_shap_leaves_behind_is_taken_back():
     registry = framework._gradient_registry._registry
     before, recording = {name: (entry, entry["type"]) for name, entry in registry.items()}, execute.record_gradient
     with gradients_restored():
-        with pytest.raises(Exception, match="gradient registry has no entry for: shap_LeakyRelu"):
+        with pytest.raises(Exception, match="shap_LeakyRelu"):
             shap.DeepExplainer(model, x).shap_values(x)
         assert execute.record_gradient is not recording  # as it would stay, and break the next gradient of the process
     assert execute.record_gradient is recording
@@ -209,11 +209,11 @@ def test_deep_refuses_what_shap_has_no_rule_for_and_leaves_no_trace(images):
     gate = layers.Dense(4, activation="sigmoid")(body)
     model = keras.Model(image, layers.Dense(2)(layers.Multiply()([body, gate])))
     recording = execute.record_gradient
-    with pytest.raises(UnsupportedLayerError, match="'hidden.silu' .*no rule for CustomGradient[^-]*explainer='gradient'"):
+    with pytest.raises(UnsupportedLayerError, match="'hidden.silu' .*no rule for [^-]*explainer='gradient'"):
         SHAP(model)
     words = keras.Input((4,), dtype="int32")
     model = keras.Model(words, layers.LSTM(3, name="memory")(layers.Embedding(9, 2)(words)))
-    with pytest.raises(UnsupportedLayerError, match="'memory' .LSTM.: shap's DeepExplainer has no rule for .*While"):
+    with pytest.raises(UnsupportedLayerError, match="'memory' .LSTM.: shap's DeepExplainer has no rule for "):
         SHAP(model)
     query = keras.Input((4, 3))
     model = keras.Model(query, layers.GlobalAveragePooling1D()(layers.Dot(axes=(2, 2), name="products")([query, query])))
@@ -224,9 +224,7 @@ def test_deep_refuses_what_shap_has_no_rule_for_and_leaves_no_trace(images):
 
 def test_a_failure_within_shap_is_told_and_leaves_no_trace(network, images):
     recording, method = execute.record_gradient, SHAP(network)
-    with pytest.raises(
-        ValueError, match="shap's DeepExplainer failed on the model .*no entry for: shap_Cumsum.*explainer='kernel'"
-    ):
+    with pytest.raises(ValueError, match="shap's DeepExplainer failed on the model .*shap_Cumsum.*explainer='kernel'"):
         method(images, target=lambda scores: keras.ops.cumsum(scores, axis=1)[:, 1])
     assert execute.record_gradient is recording
     assert np.abs(method(images, target=lambda scores: scores[:, 0] - scores[:, 1]).gap).max() < 1e-4

@@ -16,8 +16,8 @@ def network():
 
 
 def wrapped(**options):
-    training = FBIModel(network(), 0.25, **options)
-    training.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    training = FBIModel(network(), 0.25)
+    training.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], **options)
     return training
 
 
@@ -55,8 +55,11 @@ class Figures(keras.callbacks.Callback):
     ],
 )
 def test_it_is_a_latch(few, name, values, warm_up, expected):
-    training, figures = wrapped(), Figures(name, values)
-    history = training.fit(*few, epochs=len(values), validation_data=few, verbose=0, callbacks=[figures, warm_up]).history
+    """Step by step, which is the faster here; that the compiled program follows is seen in the next tests."""
+    training, figures = wrapped(run_eagerly=True), Figures(name, values)
+    history = training.fit(
+        *few, epochs=len(values), batch_size=96, validation_data=few, verbose=0, callbacks=[figures, warm_up]
+    ).history
     assert figures.weights == expected
     np.testing.assert_array_equal(np.array(history["fbi_penalty"]) > 0, np.array(expected) > 0)
     # The weight is that of the whole epoch's validation too.
@@ -73,12 +76,14 @@ def test_it_stays_on_in_later_calls_of_fit(few):
     training = wrapped()
     for values, expected in (([0.9, 0.9], [0, 0.25]), ([0.1, 0.1], [0.25, 0.25])):
         figures = Figures("val_accuracy", values)
-        training.fit(*few, epochs=2, validation_data=few, verbose=0, callbacks=[figures, FBIWarmUp()])
+        history = training.fit(*few, epochs=2, validation_data=few, verbose=0, callbacks=[figures, FBIWarmUp()]).history
         assert figures.weights == expected
+        for prefix in ("", "val_"):
+            np.testing.assert_array_equal(np.array(history[f"{prefix}fbi_penalty"]) > 0, np.array(expected) > 0)
 
 
 def test_the_line_that_it_prints(few, capsys):
-    training, figures = wrapped(), Figures("val_accuracy", [0.1, 0.9])
+    training, figures = wrapped(run_eagerly=True), Figures("val_accuracy", [0.1, 0.9])
     callbacks = [figures, FBIWarmUp(verbose=1)]
     training.fit(*few, epochs=2, validation_data=few, verbose=0, callbacks=callbacks)
     assert capsys.readouterr().out.strip() == "Epoch 2: val_accuracy 0.9000: the FBI penalty is on, with weight 0.25."
@@ -155,7 +160,7 @@ class TestBadInput:
             (keras.metrics.sparse_categorical_accuracy, "sparse_categorical_accuracy"),
         ):
             training = FBIModel(network(), 0.25)
-            training.compile("adam", "sparse_categorical_crossentropy", metrics=[metric])
+            training.compile("adam", "sparse_categorical_crossentropy", metrics=[metric], run_eagerly=True)
             warm_up = FBIWarmUp(f"val_{name}", 0.0, mode="max")
             history = training.fit(*few, epochs=2, validation_split=0.2, verbose=0, callbacks=[warm_up]).history
             assert f"val_{name}" in history and history["fbi_penalty"][-1] > 0

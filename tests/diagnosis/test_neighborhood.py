@@ -10,7 +10,10 @@ from scipy.spatial.distance import cdist
 from keras_xai.diagnosis.neighborhood import chance_hit, hits_and_influence, neighborhood_hit
 from keras_xai.metrics.intervals import clipped, difference, interval, share
 
-RNG = np.random.default_rng(0)
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
 
 
 def by_hand(points, labels, k, metric="euclidean"):
@@ -28,8 +31,8 @@ def by_hand(points, labels, k, metric="euclidean"):
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cityblock", "cosine", "chebyshev"])
-def test_equals_a_loop_for_every_k(metric):
-    points, labels = RNG.normal(size=(25, 3)), RNG.integers(0, 3, 25)
+def test_equals_a_loop_for_every_k(metric, rng):
+    points, labels = rng.normal(size=(25, 3)), rng.integers(0, 3, 25)
     found = neighborhood_hit(points, labels, range(1, 25), metric=metric)
     np.testing.assert_allclose(found, [by_hand(points, labels, k, metric) for k in range(1, 25)], rtol=0, atol=1e-12)
 
@@ -47,12 +50,12 @@ def test_ties_and_duplicates(points, data):
     assert neighborhood_hit(points[order], labels[order], k) == pytest.approx(found, abs=1e-12)
 
 
-def test_clusters_chance_and_what_a_point_is_to_itself():
-    clusters = np.concatenate([RNG.normal(size=(60, 2)), RNG.normal(size=(60, 2)) + 50])
+def test_clusters_chance_and_what_a_point_is_to_itself(rng):
+    clusters = np.concatenate([rng.normal(size=(60, 2)), rng.normal(size=(60, 2)) + 50])
     labels = np.repeat(["left", "right"], 60)
     assert neighborhood_hit(clusters, labels, k=59) == 1.0
     assert chance_hit(labels) == pytest.approx(59 / 119)
-    shuffled = [neighborhood_hit(clusters, RNG.permutation(labels)) for _ in range(40)]
+    shuffled = [neighborhood_hit(clusters, rng.permutation(labels)) for _ in range(40)]
     assert np.mean(shuffled) == pytest.approx(chance_hit(labels), abs=0.02)
     assert neighborhood_hit(clusters, labels, k=119) == pytest.approx(chance_hit(labels))  # everyone is a neighbor
     # If a point counted as its own neighbor, this would be 1.
@@ -61,8 +64,8 @@ def test_clusters_chance_and_what_a_point_is_to_itself():
     assert neighborhood_hit(np.repeat(np.eye(3), 2, axis=0), [0, 1] * 3, k=1) == 0.0
 
 
-def test_distances_and_an_offset():
-    points, labels = RNG.normal(size=(30, 4)), RNG.integers(0, 3, (30, 1))
+def test_distances_and_an_offset(rng):
+    points, labels = rng.normal(size=(30, 4)), rng.integers(0, 3, (30, 1))
     found = neighborhood_hit(points, labels)
     assert neighborhood_hit(cdist(points, points), labels, metric="precomputed") == pytest.approx(found)
     assert neighborhood_hit(points + 1e6, labels) == pytest.approx(found)  # not lost to rounding
@@ -73,8 +76,8 @@ def test_distances_and_an_offset():
 
 
 @pytest.mark.parametrize("factor", [1e3, 1e6, 1e9])
-def test_an_outlier_makes_no_ties(factor):
-    points, labels = RNG.normal(size=(80, 3)), RNG.integers(0, 3, 80)
+def test_an_outlier_makes_no_ties(factor, rng):
+    points, labels = rng.normal(size=(80, 3)), rng.integers(0, 3, 80)
     points[7] *= factor
     for metric in ("euclidean", "l2", "cityblock"):
         assert neighborhood_hit(points, labels, metric=metric) == pytest.approx(
@@ -110,11 +113,11 @@ def test_influence_has_the_mean_and_the_error_of_the_hit():
     assert error(hits for hits, _ in found) / spread < 0.85
 
 
-def test_intervals():
+def test_intervals(rng):
     """Of samples alone Student's t; of repeats too; of differences of the same samples and of others."""
     from scipy.stats import t, ttest_ind
 
-    a, b = RNG.normal(size=40), RNG.normal(size=40)
+    a, b = rng.normal(size=40), rng.normal(size=40)
     found = interval(a)
     assert found.high - found.mean == pytest.approx(t.ppf(0.975, 39) * a.std(ddof=1) / np.sqrt(40))
     assert difference(a, b, paired=True) == interval(a - b)

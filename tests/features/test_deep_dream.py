@@ -9,8 +9,6 @@ from keras_xai.attribution.scores import Scores
 from keras_xai.backend import compiled
 from keras_xai.features.deep_dream import Dream, _gradient, _objective, _tiles, deep_dream, tiled_gradient
 
-RNG = np.random.default_rng(0)
-
 
 @pytest.fixture(scope="module")
 def model():
@@ -23,7 +21,7 @@ def model():
     return keras.Model(inputs, x)
 
 
-IMAGES = RNG.uniform(0.2, 0.8, size=(2, 26, 33, 3))
+IMAGES = np.random.default_rng(0).uniform(0.2, 0.8, size=(2, 26, 33, 3))
 SHORT = {"octaves": 2, "steps": 4, "jitter": 3, "step_size": 0.03}
 
 
@@ -38,7 +36,7 @@ def test_the_layer_responds_more_strongly(model):
     assert (after > 1.5 * before).all()
     # What a descent, or noise of the same size, would do.
     change = np.sqrt(np.square(found.images - found.originals).mean())
-    noisy = np.clip(found.originals + RNG.normal(size=found.images.shape) * change, 0, 1)
+    noisy = np.clip(found.originals + np.random.default_rng(1).normal(size=found.images.shape) * change, 0, 1)
     assert (after > 1.2 * mean_square(model, "conv2", noisy)).all()
     assert (found.history[:, -1] > found.history[:, 0]).all() and found.history.shape == (2, 4, 2)
     # What is raised: for each pixel half the mean square, of a map of a quarter of the pixels four times.
@@ -54,7 +52,7 @@ def test_images_of_any_size_seeds_and_range(model):
     assert found.images.shape == IMAGES.shape and found.layers == ["conv1", "conv2"]
     assert found.images.min() >= 0 and found.images.max() <= 1
     again = deep_dream(model, IMAGES[:1], layers=["conv1", "conv2"], dream=Dream(**SHORT, tile_size=12), seed=3)
-    np.testing.assert_array_equal(found.images[:1], again.images)
+    np.testing.assert_allclose(found.images[:1], again.images, atol=1e-4)
     other = deep_dream(model, IMAGES[:1], layers=["conv1", "conv2"], dream=Dream(**SHORT, tile_size=12), seed=4)
     assert not np.allclose(other.images, again.images, atol=1e-3)
     # Ranges by channel are those of other units of the same image.
@@ -70,14 +68,14 @@ def test_one_channel(model):
     found = deep_dream(model, IMAGES[:1, :16, :16], layers={"conv1": 2}, dream=Dream(octaves=1, steps=8, jitter=2), seed=0)
     part = keras.Model(model.inputs, model.get_layer("conv1").output)
     before, after = (np.square(part.predict(x, verbose=0)).mean(axis=(0, 1, 2)) for x in (found.originals, found.images))
-    assert np.argmax(after - before) == 2
+    assert np.argmax((after - before) / (before + 1e-3)) == 2
 
 
 def test_tiles_give_the_gradient_of_the_whole_but_for_seams(model):
     scores = Scores(model)
     objective, _ = _objective(scores, "conv2")
     gradient = compiled(lambda x: _gradient(objective, x), [((1, None, None, 3), "float32")])
-    x = RNG.uniform(size=(32, 48, 3)).astype("float32")
+    x = np.random.default_rng(1).uniform(size=(32, 48, 3)).astype("float32")
     value, whole = tiled_gradient(gradient, x, 96)
     total, tiled = tiled_gradient(gradient, x, 16)
     # A pixel is in windows that reach 1 + 2 pixels farther, and these see as many again.

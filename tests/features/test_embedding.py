@@ -8,8 +8,6 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from keras_xai.features.embedding import tsne_map
 
-RNG = np.random.default_rng(0)
-
 
 @pytest.fixture(scope="module")
 def network(trained):
@@ -42,7 +40,7 @@ def test_classes_are_apart(found, some):
     assert found.points.shape == (250, 2) and found.divergence > 0
     assert 0.9 < found.explained < 1  # 384 entries, of which 50 components are kept
     assert agreement(found.points, some[1]) > 0.8
-    assert agreement(RNG.permutation(found.points), some[1]) < 0.2
+    assert agreement(np.random.default_rng(1).permutation(found.points), some[1]) < 0.2
 
 
 def test_neighbors_in_the_layer_are_neighbors_on_the_map(found, network, path, some):
@@ -50,19 +48,20 @@ def test_neighbors_in_the_layer_are_neighbors_on_the_map(found, network, path, s
 
     vectors = keras.Model(network.inputs, network.get_layer(path).output).predict(some[0], verbose=0).reshape(250, -1)
     assert trustworthiness(vectors, found.points, n_neighbors=10) > 0.9
-    assert trustworthiness(vectors, RNG.permutation(found.points), n_neighbors=10) < 0.6
+    assert trustworthiness(vectors, np.random.default_rng(1).permutation(found.points), n_neighbors=10) < 0.6
 
 
 def test_seeds_repeat_and_leave_the_global_state(found, network, path, some):
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    again = tsne_map(network, some[0], layer=path, perplexity=15, seed=1, batch_size=7)
+    # In batches of the same size: what rounding makes of others grows from one iteration of t-SNE to the next.
+    again = tsne_map(network, some[0], layer=path, perplexity=15, seed=1)
     np.testing.assert_allclose(again.points, found.points, atol=1e-3 * np.abs(found.points).max())
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
 def test_narrow_layers_keep_all():
     model = keras.Sequential([keras.Input((3,)), layers.Dense(4, name="hidden"), layers.Dense(1, name="score")])
-    x = RNG.normal(size=(20, 3))
+    x = np.random.default_rng(1).normal(size=(20, 3))
     for layer in ("hidden", "score"):
         assert tsne_map(model, x, layer=layer, perplexity=4, seed=0).explained == 1
     for options, message in (

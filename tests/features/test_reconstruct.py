@@ -14,8 +14,6 @@ from keras_xai.kinds import UnsupportedLayerError
 from keras_xai.report.reconstructions import deconvnet_plot
 from tests.zoo import in_dtype
 
-RNG = np.random.default_rng(0)
-
 
 def patches(size, window, stride, padding):
     """For each window along an axis, the entries of the input that are in it, by place in the window."""
@@ -139,10 +137,10 @@ def test_only_the_largest_activation(network, found):
     largest = reconstruct(model, x[:2], layer="conv3", keep="largest")
     np.testing.assert_allclose(largest.values, expected(model, x[:2], "conv3", keep="largest"), rtol=1e-9, atol=1e-11)
     assert not np.allclose(largest.values, found.values[:2])
-    np.testing.assert_array_equal(largest.activations, found.activations[:2])
+    np.testing.assert_allclose(largest.activations, found.activations[:2], rtol=1e-12)
 
 
-@pytest.mark.parametrize("top, batch_size", [(3, 1), (3, 7), (7, 64), (1, 2)])
+@pytest.mark.parametrize("top, batch_size", [pytest.param(3, 1, marks=pytest.mark.slow), (3, 7), (7, 64), (1, 2)])
 def test_the_top_maps_are_those_of_the_largest_activations_in_batches_of_any_size(network, found, top, batch_size):
     model, x = network
     some = reconstruct(model, x, layer="conv3", top=top, batch_size=batch_size)
@@ -216,7 +214,7 @@ def test_layers_in_a_nested_model_and_of_branches(float64, network):
 def test_series_and_a_layer_without_a_rectifier():
     with in_dtype("float64"):
         model = keras.Sequential([keras.Input((6, 2)), layers.Conv1D(3, 2, name="conv"), layers.Activation("tanh")])
-    x = RNG.normal(size=(2, 6, 2))
+    x = np.random.default_rng(1).normal(size=(2, 6, 2))
     found = reconstruct(model, x, layer="conv")
     kernel, values = np.asarray(model.layers[0].kernel), np.asarray(model.layers[0](x))
     loop = np.zeros((2, 3, 6, 2))
@@ -233,7 +231,7 @@ def test_a_dead_map_sends_back_nothing_and_nothing_of_the_model_changes():
     model = keras.Sequential([keras.Input((8, 8, 1)), conv, layers.MaxPooling2D(name="pool")])
     conv.bias.assign([0, -100, 0, 0])
     before, random_state = model.get_weights(), np.random.get_state()[1].copy()  # noqa: NPY002
-    found = reconstruct(model, RNG.normal(size=(2, 8, 8, 1)), layer="pool")
+    found = reconstruct(model, np.random.default_rng(1).normal(size=(2, 8, 8, 1)), layer="pool")
     assert not found.values[:, 1].any() and not found.activations[:, 1].any()
     assert found.values[:, [0, 2, 3]].any(axis=(2, 3, 4)).all() and found.values.dtype == "float32"
     for a, b in zip(before, model.get_weights(), strict=True):
@@ -317,7 +315,14 @@ def made(values, keep="map", **changes):
     count = values.shape[1]
     maps = np.tile(np.arange(10, 10 + count), (len(values), 1))
     plain = Reconstructions(
-        values, maps, np.ones(maps.shape), RNG.uniform(size=(len(values), *values.shape[2:])), "conv", "net", count, keep
+        values,
+        maps,
+        np.ones(maps.shape),
+        np.random.default_rng(1).uniform(size=(len(values), *values.shape[2:])),
+        "conv",
+        "net",
+        count,
+        keep,
     )
     return dataclasses.replace(plain, **changes)
 
@@ -338,7 +343,7 @@ def tiles(axes, count, side):
 
 
 def test_a_sheet_has_a_tile_for_each_map_on_its_own_scale():
-    values = RNG.normal(size=(2, 5, 6, 6, 3)) * np.array([1, 1e-6, 1e3, 0, 1])[:, None, None, None]
+    values = np.random.default_rng(1).normal(size=(2, 5, 6, 6, 3)) * np.array([1, 1e-6, 1e3, 0, 1])[:, None, None, None]
     figure = drawn(made(values).plot(sample=1))
     assert len(figure.axes) == 2 and len(figure.axes[1].images) == 1
     shown = tiles(figure.axes[1], 5, 6)
@@ -357,7 +362,7 @@ def test_a_sheet_has_a_tile_for_each_map_on_its_own_scale():
 
 def test_tiles_of_single_activations_are_cut_out():
     values = np.zeros((1, 4, 20, 20, 1))
-    values[0, 0, 3:6, 10:14] = RNG.normal(size=(3, 4, 1))
+    values[0, 0, 3:6, 10:14] = np.random.default_rng(1).normal(size=(3, 4, 1))
     values[0, 1, 18:20, 0:2] = 1
     values[0, 2, 5, 5] = -1
     figure = made(values, "largest", num_maps=9).plot()
@@ -381,7 +386,8 @@ def test_many_large_and_oblong_tiles_stay_small():
 
 
 def test_layers_below_each_other_and_networks_side_by_side():
-    first, second = made(RNG.normal(size=(2, 4, 6, 6, 3))), made(RNG.normal(size=(2, 9, 6, 6, 3)), layer="deep")
+    rng = np.random.default_rng(1)
+    first, second = made(rng.normal(size=(2, 4, 6, 6, 3))), made(rng.normal(size=(2, 9, 6, 6, 3)), layer="deep")
     figure = drawn(deconvnet_plot([first, second], sample=1, title="two layers"))
     assert [axes.get_title() for axes in figure.axes if axes.images][1:] == ["conv: 4 maps", "deep: 9 maps"]
     assert figure._suptitle.get_text() == "two layers"

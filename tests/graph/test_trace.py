@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from keras_xai.graph.trace import inlined, trace, trace_function
 from keras_xai.kinds import expand
+from keras_xai.openbox import OpenBox
 from tests.zoo import ZOO
 
 
@@ -135,6 +136,20 @@ def test_composites_leave_no_record_in_branches_that_lead_nowhere():
 
 
 def test_automatic_names_are_not_used_up():
+    def number(layer):
+        return int(layer.name.rsplit("_", 1)[-1])
+
+    kinds = (layers.ReLU, layers.Add, lambda: layers.Dense(2), lambda: layers.InputLayer((3,)))
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, "relu"), layers.Dense(2)])
+    for kind in kinds:
+        kind()  # the first of a process has no number
+    before = [number(kind()) for kind in kinds]
+    OpenBox(model)
+    assert [number(kind()) for kind in kinds] == [last + 1 for last in before]
+
+
+@pytest.mark.slow
+def test_automatic_names_are_not_used_up_by_importing():
     code = (
         "import keras, keras_xai.openbox; names = [keras.layers.ReLU().name, keras.layers.Add().name]; "
         "model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, 'relu')]); keras_xai.openbox.OpenBox(model); "

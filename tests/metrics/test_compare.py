@@ -51,7 +51,7 @@ def test_the_table(comparison):
     assert comparison.higher_is_better == {"deletion": False, "pointing": True, "sensitivity": False, "weights": False}
     assert comparison.table["cost"]["passes"].tolist() == [each.passes for each in comparison.explanations.values()]
     assert comparison.table["cost"]["passes"].tolist() == [2.0, 11.0]
-    assert (comparison.table["cost"]["seconds"] > 0).all() and (comparison.table["cost"]["seconds"] < 1).all()
+    assert (comparison.table["cost"]["seconds"] > 0).all()
 
 
 def test_metrics_are_those_of_the_explanations(model, comparison):

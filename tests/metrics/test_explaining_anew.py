@@ -9,10 +9,10 @@ from keras_xai.attribution import GradientTimesInput, IntegratedGradients, Salie
 from keras_xai.metrics import MaxSensitivity, ParameterRandomization, RandomLogit
 from keras_xai.metrics.similarity import cosine, rank_correlation
 from tests.metrics.examples import Edges, Watching, convolutional, explained, linear
+from tests.tolerance import rounding
 from tests.zoo import in_float32
 
-RNG = np.random.default_rng(0)
-IMAGES = RNG.normal(size=(6, 6, 5, 2)).astype("float32")
+IMAGES = np.random.default_rng(0).normal(size=(6, 6, 5, 2)).astype("float32")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def weights_of(model):
 
 
 def test_the_gradient_of_a_linear_model_is_not_sensitive():
-    method = Saliency(linear(RNG.normal(size=(6, 5, 2))))
+    method = Saliency(linear(np.random.default_rng(1).normal(size=(6, 5, 2))))
     np.testing.assert_array_equal(MaxSensitivity(method, seed=0)(method(IMAGES)), 0)
 
 
@@ -41,7 +41,7 @@ def test_sensitivity_of_a_square_by_a_loop():
     """The gradient of the sum of squares is twice the sample, so that it moves as the sample does."""
     x = keras.Input((4,))
     method = Saliency(keras.Model(x, ops.sum(ops.square(x), axis=1, keepdims=True)))
-    samples = RNG.normal(size=(3, 4)).astype("float32")
+    samples = np.random.default_rng(1).normal(size=(3, 4)).astype("float32")
     expected = []
     for i, sample in enumerate(samples):
         reach = 0.1 * (sample.max() - sample.min())
@@ -72,7 +72,8 @@ def test_sensitivity_of_nothing():
 
 
 def test_constant_samples_do_not_move(saliency):
-    assert not MaxSensitivity(saliency, seed=0)(saliency(np.ones_like(IMAGES))).any()
+    found = MaxSensitivity(saliency, seed=0)(saliency(np.ones_like(IMAGES)))
+    np.testing.assert_allclose(found, 0, atol=rounding("float32", terms=16))
 
 
 def test_bad_sensitivity(saliency):
@@ -96,7 +97,7 @@ def test_bad_sensitivity(saliency):
 def test_rank_correlation_is_that_of_scipy():
     from scipy.stats import spearmanr
 
-    first, second = RNG.integers(6, size=(2, 5, 20)).astype("float64")
+    first, second = np.random.default_rng(1).integers(6, size=(2, 5, 20)).astype("float64")
     expected = [spearmanr(a, b)[0] for a, b in zip(first, second, strict=True)]
     np.testing.assert_allclose(rank_correlation(first, second), expected)
     np.testing.assert_allclose(rank_correlation(first, 10 * first + 3), 1)
@@ -151,9 +152,8 @@ def test_an_edge_detector_passes_as_what_it_is(digits, trained):
     found = ParameterRandomization(network, gradient, seed=0).similarities(gradient(x))
     *_, last = found.values()
     assert abs(last.mean()) < 0.2
-    np.testing.assert_allclose(
-        ParameterRandomization(network, gradient, seed=0)(gradient(x)), np.mean(list(found.values()), axis=0)
-    )
+    mean = np.mean(list(found.values()), axis=0)
+    np.testing.assert_allclose(ParameterRandomization(network, gradient, seed=0)(gradient(x)), mean, atol=1e-3)  # of ranks
     absolute = ParameterRandomization(network, gradient, seed=0, absolute=True).similarities(gradient(x))
     assert not np.allclose(list(absolute.values()), list(found.values()), atol=0.01)
 
@@ -169,7 +169,7 @@ def test_programs_read_the_random_weights(model):
 
     found = ParameterRandomization(model, method, seed=3, layers=["conv"]).similarities(explanation)
     expected = ParameterRandomization(model, Anew(model), seed=3, layers=["conv"]).similarities(explanation)
-    np.testing.assert_allclose(found["conv"], expected["conv"], atol=1e-6)
+    np.testing.assert_allclose(found["conv"], expected["conv"], atol=1e-3)  # two neighbors in rank may change places
     assert found["conv"].mean() < 0.99
 
 
@@ -181,7 +181,7 @@ def test_nested_and_shared_layers_and_what_no_score_depends_on():
     outputs = {"a": layers.Dense(3, name="to_a")(y), "b": layers.Dense(2, name="to_b")(once)}
     model = keras.Model(x, outputs)
     method = Saliency(model)
-    samples = RNG.normal(size=(4, 4)).astype("float32")
+    samples = np.random.default_rng(1).normal(size=(4, 4)).astype("float32")
     before = weights_of(model)
     of_a = ParameterRandomization(model, method, seed=0).similarities(method(samples, {"a": 1}))
     assert list(of_a) == ["to_a", "inner/inside"]

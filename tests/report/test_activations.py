@@ -6,11 +6,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from keras_xai.report import activations_plot
 
-RNG = np.random.default_rng(0)
-
 
 def trainings(*names, **shapes):
-    return {name: {path: RNG.uniform(size=shape) for path, shape in shapes.items()} for name in names}
+    rng = np.random.default_rng(0)
+    return {name: {path: rng.uniform(size=shape) for path, shape in shapes.items()} for name in names}
 
 
 def blocks(figure):

@@ -6,7 +6,10 @@ import pytest
 from keras_xai.attribution import Explanation
 from keras_xai.report import explanations_plot
 
-RNG = np.random.default_rng(0)
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
 
 
 def explained(inputs, values, target=None):
@@ -27,9 +30,9 @@ def blue(color):
     return color[2] > color[0] + 0.05
 
 
-def test_a_row_for_each_sample_and_a_column_for_each_method():
-    x = RNG.random((6, 4, 5, 3))
-    explanation = explained(x, RNG.normal(size=x.shape))
+def test_a_row_for_each_sample_and_a_column_for_each_method(rng):
+    x = rng.random((6, 4, 5, 3))
+    explanation = explained(x, rng.normal(size=x.shape))
     figure = explanations_plot({"one": explanation, "two": explanation}, samples=[4, 1], title="Both")
     assert len(figure.axes) == 2 * 3 + 1
     assert [axes.get_title() for axes in figure.axes[:6]] == ["input", "one", "two", "", "", ""]
@@ -62,23 +65,23 @@ def test_one_pixel_does_not_wash_out_the_others():
     assert red(drawn(explanations_plot({"a": explained(x, values)}).axes[1])[30, 30])
 
 
-def test_each_picture_has_its_own_scale():
-    x, values = np.zeros((1, 3, 3, 1)), RNG.normal(size=(1, 3, 3, 1))
+def test_each_picture_has_its_own_scale(rng):
+    x, values = np.zeros((1, 3, 3, 1)), rng.normal(size=(1, 3, 3, 1))
     figure = explanations_plot({"a": explained(x, values), "b": explained(x, 1e6 * values)})
     np.testing.assert_allclose(drawn(figure.axes[1]), drawn(figure.axes[2]))
 
 
-def test_channels_are_added_and_need_not_be_told_apart():
-    x = RNG.normal(size=(1, 4, 4, 3))
-    values = RNG.normal(size=(1, 4, 4, 3))
+def test_channels_are_added_and_need_not_be_told_apart(rng):
+    x = rng.normal(size=(1, 4, 4, 3))
+    values = rng.normal(size=(1, 4, 4, 3))
     figure = explanations_plot({"all": explained(x, values), "sum": explained(x, values.sum(axis=-1, keepdims=True))})
     np.testing.assert_allclose(drawn(figure.axes[1]), drawn(figure.axes[2]))
 
 
-def test_preprocessing_is_undone():
-    rgb = RNG.random((1, 4, 4, 3))
+def test_preprocessing_is_undone(rng):
+    rgb = rng.random((1, 4, 4, 3))
     x = 255 * rgb[..., ::-1] - np.array([104, 117, 123])
-    explanation = explained(x, RNG.normal(size=x.shape))
+    explanation = explained(x, rng.normal(size=x.shape))
     figure = explanations_plot({"a": explanation}, show=lambda image: (image + np.array([104, 117, 123]))[..., ::-1] / 255)
     np.testing.assert_allclose(drawn(figure.axes[0]), rgb[0])
     plain = drawn(explanations_plot({"a": explanation}).axes[0])
@@ -93,8 +96,8 @@ def test_constant_images_and_maps():
     explanations_plot({"a": explained(np.zeros((1, 3), int), np.zeros((1, 3)))})
 
 
-def test_a_series_is_a_line_in_the_colors_of_its_values():
-    x = RNG.normal(size=(2, 10, 2))
+def test_a_series_is_a_line_in_the_colors_of_its_values(rng):
+    x = rng.normal(size=(2, 10, 2))
     values = np.zeros((2, 10, 2))
     values[0, :5, 0], values[0, 5:, 1] = 1.0, -1.0
     figure = explanations_plot({"a": explained(x, values)}, classes=["up", "down"])
@@ -109,17 +112,17 @@ def test_a_series_is_a_line_in_the_colors_of_its_values():
     assert len(one.collections) == 2
 
 
-def test_many_channels_are_an_image():
-    x = RNG.normal(size=(1, 28, 28))
-    figure = explanations_plot({"a": explained(x, RNG.normal(size=x.shape))})
+def test_many_channels_are_an_image(rng):
+    x = rng.normal(size=(1, 28, 28))
+    figure = explanations_plot({"a": explained(x, rng.normal(size=x.shape))})
     np.testing.assert_allclose(drawn(figure.axes[0]), x[0])
     assert drawn(figure.axes[1]).shape == (28, 28, 3)
-    one_channel = explanations_plot({"a": explained(x, RNG.normal(size=(1, 28, 1)))})
+    one_channel = explanations_plot({"a": explained(x, rng.normal(size=(1, 28, 1)))})
     assert drawn(one_channel.axes[1]).shape == (28, 28, 3)
 
 
-def test_bars_have_names_values_and_signs():
-    x, values = RNG.normal(size=(1, 20)), np.zeros((1, 20))
+def test_bars_have_names_values_and_signs(rng):
+    x, values = rng.normal(size=(1, 20)), np.zeros((1, 20))
     values[0, 3], values[0, 7], values[0, 11] = -4.0, 2.0, 1.0
     names = [f"f{i}" for i in range(20)]
     figure = explanations_plot({"a": explained(x, values), "b": explained(x, values[:, ::-1])}, features=names)
@@ -153,9 +156,9 @@ def test_words_are_on_a_ground_of_their_color():
     assert len(lines) > 1
 
 
-def test_several_inputs_have_a_row_each():
-    x = {"pixels": RNG.random((2, 4, 4, 1)), "signal": RNG.normal(size=(2, 9, 1)), "table": RNG.normal(size=(2, 3))}
-    values = {name: RNG.normal(size=each.shape) for name, each in x.items()}
+def test_several_inputs_have_a_row_each(rng):
+    x = {"pixels": rng.random((2, 4, 4, 1)), "signal": rng.normal(size=(2, 9, 1)), "table": rng.normal(size=(2, 3))}
+    values = {name: rng.normal(size=each.shape) for name, each in x.items()}
     target = {"kind": np.array([1, 0]), "size": np.array([2, 2])}
     figure = explanations_plot({"a": explained(x, values, target)})
     assert len(figure.axes) == 2 * 3 * 2 + 1
@@ -164,19 +167,19 @@ def test_several_inputs_have_a_row_each():
     assert len(figure.axes[3].collections) == 1 and len(figure.axes[5].patches) == 3
 
 
-def test_a_callable_target_has_no_class():
-    x = RNG.random((1, 3, 3, 1))
+def test_a_callable_target_has_no_class(rng):
+    x = rng.random((1, 3, 3, 1))
     assert explanations_plot({"a": explained(x, x, len)}).axes[0].get_ylabel() == ""
 
 
-def test_it_can_be_saved(tmp_path):
-    x = RNG.integers(1, 5, size=(2, 7))
-    explanations_plot({"$a long name of a method$": explained(x, RNG.normal(size=(2, 7)))}).savefig(tmp_path / "words.png")
+def test_it_can_be_saved(tmp_path, rng):
+    x = rng.integers(1, 5, size=(2, 7))
+    explanations_plot({"$a long name of a method$": explained(x, rng.normal(size=(2, 7)))}).savefig(tmp_path / "words.png")
     assert (tmp_path / "words.png").stat().st_size > 1000
 
 
-def test_bad_input():
-    x = RNG.random((2, 3, 3, 1))
+def test_bad_input(rng):
+    x = rng.random((2, 3, 3, 1))
     explanation = explained(x, x)
     with pytest.raises(ValueError, match="at least one explanation. Received: none"):
         explanations_plot({})

@@ -16,7 +16,10 @@ from keras_xai.features.maximize import maximize
 from keras_xai.report.embedding import embedding_plot
 from keras_xai.report.maps import maps_plot
 
-RNG = np.random.default_rng(0)
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
 
 
 def arrays(axes):
@@ -28,8 +31,8 @@ def drawn(figure):
     return figure
 
 
-def test_maps_beside_their_image():
-    values, images = RNG.normal(size=(3, 5, 6, 9)), RNG.uniform(size=(3, 8, 8, 3))
+def test_maps_beside_their_image(rng):
+    values, images = rng.normal(size=(3, 5, 6, 9)), rng.uniform(size=(3, 8, 8, 3))
     figure = drawn(maps_plot({"conv": values}, images, sample=2, title="maps"))
     np.testing.assert_array_equal(arrays(figure.axes[0]), np.moveaxis(values[2], -1, 0))
     np.testing.assert_array_equal(arrays(figure.axes[-1])[0], images[2])
@@ -39,8 +42,8 @@ def test_maps_beside_their_image():
     assert left < label < figure.axes[0].get_position().x0
 
 
-def test_the_strongest_maps_first():
-    values = RNG.uniform(size=(2, 4, 4, 6)) * np.array([1, 5, -9, 0.1, 7, 3])
+def test_the_strongest_maps_first(rng):
+    values = rng.uniform(size=(2, 4, 4, 6)) * np.array([1, 5, -9, 0.1, 7, 3])
     figure = drawn(maps_plot({"conv": values}, sample=1, strongest=True, max_filters=3))
     np.testing.assert_array_equal(arrays(figure.axes[0]), np.moveaxis(values[1][..., [2, 4, 1]], -1, 0))
     assert figure.axes[0].get_ylabel().splitlines()[:2] == ["conv", "strongest of 6"]
@@ -78,8 +81,8 @@ def test_maximized():
     assert unit.plot().axes[0].get_title().startswith("unit 0, 1, 4\n")
 
 
-def test_dream():
-    images = RNG.uniform(size=(3, 6, 9, 3))
+def test_dream(rng):
+    images = rng.uniform(size=(3, 6, 9, 3))
     end = np.ones((1, 1, 1, 1))
     found = Dreamed(images, images * 0.5, np.zeros((1, 1, 3)), ["conv"], (0 * end, end))
     figure = drawn(found.plot(samples=2))
@@ -90,9 +93,9 @@ def test_dream():
         found.plot(samples=0)
 
 
-def test_examples():
+def test_examples(rng):
     model = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(4, 3, name="conv")])
-    x = RNG.normal(size=(20, 8, 8, 1))
+    x = rng.normal(size=(20, 8, 8, 1))
     found = extreme_examples(model, x, layer="conv", units=[2, (0, 1, 3)], k=5)
     figure = drawn(found.plot())
     assert len(figure.axes) == 20
@@ -110,14 +113,14 @@ def test_examples():
             found.plot(**options)
 
 
-def test_examples_of_series_features_texts_and_several_inputs():
+def test_examples_of_series_features_texts_and_several_inputs(rng):
     series = keras.Sequential([keras.Input((9, 2)), layers.Conv1D(2, 4, name="conv")])
-    found = extreme_examples(series, RNG.normal(size=(6, 9, 2)), layer="conv", k=2)
+    found = extreme_examples(series, rng.normal(size=(6, 9, 2)), layer="conv", k=2)
     figure = drawn(found.plot())
     np.testing.assert_allclose(figure.axes[0].lines[1].get_ydata(), found.highest.crops[0][0][:, 1])
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
     table = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
-    found = extreme_examples(table, RNG.normal(size=(6, 3)), k=2)
+    found = extreme_examples(table, rng.normal(size=(6, 3)), k=2)
     heights = [bar.get_height() for bar in drawn(found.plot()).axes[0].patches]
     np.testing.assert_allclose(heights, found.highest.crops[0][0])
     words = drawn(found.plot(show=lambda crop: f"{crop[0]:.1f} words")).axes[0].texts[0].get_text()
@@ -128,11 +131,11 @@ def test_examples_of_series_features_texts_and_several_inputs():
         several.plot()
 
 
-MAP = EmbeddingMap(RNG.uniform(size=(60, 2)) * [30, 20] - 7, "conv", 10.0, 1.0, 0.5)
+MAP = EmbeddingMap(np.random.default_rng(1).uniform(size=(60, 2)) * [30, 20] - 7, "conv", 10.0, 1.0, 0.5)
 
 
-def test_points_in_the_colors_of_their_labels():
-    labels = np.array(["b", "a", "c"])[RNG.integers(3, size=60)]
+def test_points_in_the_colors_of_their_labels(rng):
+    labels = np.array(["b", "a", "c"])[rng.integers(3, size=60)]
     figure = drawn(embedding_plot(MAP, labels=labels))
     (scatter,) = figure.axes[0].collections
     span = np.ptp(MAP.points, axis=0).max()
@@ -143,8 +146,8 @@ def test_points_in_the_colors_of_their_labels():
     assert not embedding_plot(MAP).legends
 
 
-def test_thumbnails_do_not_overlap_and_are_where_their_points_are():
-    images = RNG.uniform(size=(60, 5, 8, 3))
+def test_thumbnails_do_not_overlap_and_are_where_their_points_are(rng):
+    images = rng.uniform(size=(60, 5, 8, 3))
     axes = drawn(embedding_plot(MAP, images=images, labels=np.arange(60) % 2, cells=7)).axes[0]
     boxes = np.array([image.get_extent() for image in axes.images])
     assert len(boxes) == len(axes.patches) and 20 < len(boxes) <= 7 * 5

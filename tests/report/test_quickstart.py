@@ -1,5 +1,8 @@
 """The example: its numbers hold, and its page shows them."""
 
+import functools
+
+import keras
 import numpy as np
 import pytest
 
@@ -11,8 +14,21 @@ def quickstart():
     return load_example("quickstart")
 
 
+def shorten(quickstart, monkeypatch):
+    """Less of what takes long, and would be checked no better by more of it."""
+    for name, number in (("NUM_DIRECTIONS", 3), ("TIMED_IMAGES", 8), ("EXPLAINED_IMAGES", 10)):
+        monkeypatch.setattr(quickstart, name, number)
+    monkeypatch.setattr(quickstart, "measure_times", functools.partial(quickstart.measure_times, repeats=1))
+
+    def at_most(function, epochs):
+        return lambda *args, **options: function(*args, **options | {"epochs": min(epochs, options["epochs"])})
+
+    monkeypatch.setattr(quickstart, "pretrain", at_most(quickstart.pretrain, 4))
+    monkeypatch.setattr(keras.Sequential, "fit", at_most(keras.Sequential.fit, 30))  # with few labels
+
+
 def test_quickstart(quickstart, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(quickstart, "NUM_DIRECTIONS", 3)
+    shorten(quickstart, monkeypatch)
     path = tmp_path / "page.html"
     numbers = quickstart.main(["--epochs", "3", "--samples", "60", "--report", str(path)])
     assert numbers["test accuracy"] > 0.8

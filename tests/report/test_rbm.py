@@ -8,7 +8,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from keras_xai.layers import RBMDense
 from keras_xai.report import filters_plot, reconstructions_plot
 
-RNG = np.random.default_rng(0)
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
 
 
 def _tiles(figure):
@@ -30,16 +33,16 @@ def _texts(figure):
     return [text.get_text() for text in figure.texts]
 
 
-def test_each_unit_is_drawn_in_its_order_with_its_weights_at_the_places_of_its_inputs():
-    kernel = RNG.normal(size=(12, 20))
+def test_each_unit_is_drawn_in_its_order_with_its_weights_at_the_places_of_its_inputs(rng):
+    kernel = rng.normal(size=(12, 20))
     drawn = _arrays(filters_plot(kernel, (3, 4)))
     np.testing.assert_array_equal(drawn, kernel.T.reshape(20, 3, 4))
     # What the comparison above must tell apart.
     assert not np.array_equal(drawn, kernel.reshape(20, 3, 4))
 
 
-def test_filters_share_one_scale_centered_on_zero():
-    kernel = RNG.normal(size=(12, 5)) * [1, 2, 3, 0.01, 0]
+def test_filters_share_one_scale_centered_on_zero(rng):
+    kernel = rng.normal(size=(12, 5)) * [1, 2, 3, 0.01, 0]
     figure = filters_plot(kernel, (3, 4, 1))
     limit = np.abs(kernel).max()
     assert {axes.images[0].get_clim() for axes in _tiles(figure)} == {(-limit, limit)}
@@ -49,16 +52,16 @@ def test_filters_share_one_scale_centered_on_zero():
     assert weak.to_rgba(weak.get_array())[..., :3].min() > 0.9 > 0.5 > strong.to_rgba(strong.get_array())[..., :3].min()
 
 
-def test_a_limit_is_that_of_the_scale_which_shows_whether_weights_are_beyond():
-    kernel = RNG.uniform(-1, 1, size=(4, 3))
+def test_a_limit_is_that_of_the_scale_which_shows_whether_weights_are_beyond(rng):
+    kernel = rng.uniform(-1, 1, size=(4, 3))
     figure = filters_plot(kernel, (2, 2), limit=2.0)
     assert _tiles(figure)[0].images[0].get_clim() == (-2.0, 2.0)
     ends = [len(_scale(filters_plot(kernel, (2, 2), limit=limit)).patches) for limit in (2.0, 0.5)]
     assert ends == [0, 2]
 
 
-def test_the_first_units_are_drawn_and_the_picture_says_so():
-    kernel = RNG.normal(size=(4, 1000)) * np.arange(1, 1001)
+def test_the_first_units_are_drawn_and_the_picture_says_so(rng):
+    kernel = rng.normal(size=(4, 1000)) * np.arange(1, 1001)
     figure = filters_plot(kernel, (2, 2), max_filters=7, title="a machine")
     np.testing.assert_array_equal(_arrays(figure), kernel.T[:7].reshape(7, 2, 2))
     assert _scale(figure).get_xlim()[1] == np.abs(kernel[:, :7]).max()
@@ -66,8 +69,8 @@ def test_the_first_units_are_drawn_and_the_picture_says_so():
     assert "first" not in _scale(filters_plot(kernel[:, :7], (2, 2))).get_xlabel()
 
 
-def test_filters_of_colors_are_gray_at_zero():
-    kernel = RNG.normal(size=(27, 4))
+def test_filters_of_colors_are_gray_at_zero(rng):
+    kernel = rng.normal(size=(27, 4))
     kernel[:, 1] = 0
     drawn = _arrays(filters_plot(kernel, (3, 3, 3)))
     assert drawn.shape == (4, 3, 3, 3) and (drawn[1] == 0.5).all()
@@ -90,8 +93,8 @@ def _parts(figure):
 
 @pytest.mark.parametrize("shape", [(8, 8), (2, 32), (64, 1)])
 @pytest.mark.parametrize("count", [1, 30])
-def test_nothing_overlaps_or_is_cut_off(shape, count):
-    kernel, x = RNG.normal(size=(64, count + 1)), RNG.uniform(-1, 1, size=(1000, 64))
+def test_nothing_overlaps_or_is_cut_off(shape, count, rng):
+    kernel, x = rng.normal(size=(64, count + 1)), rng.uniform(-1, 1, size=(1000, 64))
     assert _parts(filters_plot(kernel, shape, max_filters=count, title="a title")) == (True, True)
     figure = reconstructions_plot(x, 1e4 * x, shape, max_samples=count)
     assert _parts(figure) == (True, True)
@@ -101,9 +104,9 @@ def test_nothing_overlaps_or_is_cut_off(shape, count):
     assert _parts(figure) == (False, False)
 
 
-def test_samples_stand_above_their_reconstructions_with_their_errors():
-    x = RNG.uniform(size=(6, 2, 3))
-    reconstructions = np.clip(x + RNG.normal(scale=0.1, size=x.shape), 0, 1)
+def test_samples_stand_above_their_reconstructions_with_their_errors(rng):
+    x = rng.uniform(size=(6, 2, 3))
+    reconstructions = np.clip(x + rng.normal(scale=0.1, size=x.shape), 0, 1)
     figure = reconstructions_plot(x, reconstructions.reshape(6, 6), (2, 3, 1), max_samples=4)
     np.testing.assert_array_equal(_arrays(figure), np.concatenate([x[:4], reconstructions[:4]]))
     errors = [float(text) for text in _texts(figure) if text.replace(".", "").isdigit()]
@@ -114,27 +117,27 @@ def test_samples_stand_above_their_reconstructions_with_their_errors():
     assert "the first 4 of 6 samples" in _texts(figure)[-1]
 
 
-def test_a_pale_reconstruction_looks_pale():
-    x = RNG.uniform(size=(2, 9))
+def test_a_pale_reconstruction_looks_pale(rng):
+    x = rng.uniform(size=(2, 9))
     x[0, :2] = 0, 1
     figure = reconstructions_plot(x, 0.5 + 0.1 * x, (3, 3))
     assert {axes.images[0].get_clim() for axes in _tiles(figure)} == {(0.0, 1.0)}
     assert "black 0, white 1" in _texts(figure)
 
 
-def test_colors_outside_their_range_are_moved_together():
-    x = RNG.uniform(-1, 1, size=(2, 12))
+def test_colors_outside_their_range_are_moved_together(rng):
+    x = rng.uniform(-1, 1, size=(2, 12))
     x[0, :2] = -1, 1
     drawn = _arrays(reconstructions_plot(x, 0.1 * x, (2, 2, 3)))
     np.testing.assert_allclose(drawn, (np.concatenate([x, 0.1 * x]).reshape(4, 2, 2, 3) + 1) / 2)
-    inside = RNG.uniform(0.2, 0.8, size=(1, 12))
+    inside = rng.uniform(0.2, 0.8, size=(1, 12))
     np.testing.assert_array_equal(_arrays(reconstructions_plot(inside, inside, (2, 2, 3))), [inside.reshape(2, 2, 3)] * 2)
 
 
-def test_a_layer():
+def test_a_layer(rng):
     keras.utils.set_random_seed(0)
     layer = RBMDense(5, "sigmoid")
-    x = RNG.uniform(size=(3, 16))
+    x = rng.uniform(size=(3, 16))
     layer(x)
     drawn = _arrays(filters_plot(layer.kernel, (4, 4)))
     np.testing.assert_allclose(drawn.reshape(5, 16).T, keras.ops.convert_to_numpy(layer.kernel))

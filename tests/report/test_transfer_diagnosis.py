@@ -20,6 +20,7 @@ def example():
 @pytest.fixture
 def network():
     """A color network with a classifier, and with batch normalization within another model."""
+    keras.utils.set_random_seed(0)
     inner = keras.Sequential(
         [keras.Input((6, 6, 3)), layers.Conv2D(4, 3), layers.BatchNormalization(), layers.ReLU()], name="inner"
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 from sklearn.datasets import make_circles
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from keras_xai.openbox import OpenBox
@@ -102,9 +103,9 @@ def test_the_cheapest_pair_is_merged_first(circles):
         Group(np.c_[regions.z, regions.points.scores][regions.index == i], regions.pieces[i], int(regions.counts[i]), 0.0)
         for i in range(len(regions.names))
     ]
-    pairs = [(a, b) for a in range(len(groups)) for b in range(a)]
-    cheapest = min(pairs, key=lambda pair: groups[pair[0]].joined(groups[pair[1]], 1.0).error)
-    assert set(merge_order(regions, len(groups) - 1, 1.0, 0)[0]) == set(cheapest)
+    costs = [groups[a].joined(groups[b], 1.0).error for a in range(len(groups)) for b in range(a)]
+    a, b = merge_order(regions, len(groups) - 1, 1.0, 0)[0]
+    assert groups[a].joined(groups[b], 1.0).error == pytest.approx(min(costs), rel=1e-9, abs=1e-12)
 
 
 def test_all_regions_are_the_network(circles):
@@ -120,10 +121,15 @@ def test_eight_groups_keep_the_area_under_the_curve(circles):
     box, x, _, x_test, y_test = circles
     groups = merge(box, x, 8, verbose=0)
     flat = flatten(groups, x, verbose=0)
-    assert area(groups, x_test, y_test) >= 0.91
-    assert area(flat, x_test, y_test) >= 0.91
-    assert area(prune(box, x, 8, verbose=0), x_test, y_test) < area(groups, x_test, y_test)
-    assert groups.fidelity(x_test).agreement > 0.92 and flat.fidelity(x_test).agreement > 0.92
+    whole = roc_auc_score(y_test, box(x_test, verbose=0).scores[:, 0])
+    assert area(groups, x_test, y_test) > whole - 0.03 and area(flat, x_test, y_test) > whole - 0.03
+    assert groups.fidelity(x_test).agreement > 0.9 and flat.fidelity(x_test).agreement > 0.9
+
+
+def test_few_groups_are_nearer_to_the_network_than_as_many_regions(circles):
+    box, x, _, x_test, _ = circles
+    merged, pruned = (reduce(box, x, 3, verbose=0).fidelity(x_test).difference for reduce in (merge, prune))
+    assert merged < 0.9 * pruned
 
 
 def test_random_groups_do_not(circles):
@@ -133,10 +139,10 @@ def test_random_groups_do_not(circles):
     groups = RegionGroups(
         box=box, regions=regions, known=np.arange(len(assigned)), assigned=assigned, weights=refit(regions, assigned, 1.0)
     )
-    assert area(groups, x_test, y_test) < area(merge(box, x, 8, verbose=0), x_test, y_test) - 0.08
+    assert area(groups, x_test, y_test) < area(merge(box, x, 8, verbose=0), x_test, y_test) - 0.04
 
 
-@pytest.mark.parametrize("num_groups", [3, 6, 8])
+@pytest.mark.parametrize("num_groups", [3, 8])
 def test_moving_regions_lowers_the_divergence_from_the_network(circles, num_groups):
     box, x = circles[:2]
     network = Points.of(box(x, verbose=0)).probabilities

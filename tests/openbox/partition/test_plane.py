@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_xai.openbox import OpenBox
+from keras_xai.openbox.partition.line import line
 from keras_xai.openbox.partition.plane import plane
 from keras_xai.openbox.partition.section import Section
-from tests.zoo import in_dtype
+from tests.zoo import ZOO, in_dtype
 
 # The side of a square in which each network has some hundred linear pieces.
 SIDES = {"mlp": 1.4, "cnn": 0.12, "residual": 0.05, "shared": 0.06, "nested": 0.2}
@@ -24,9 +25,10 @@ def slices(trained, digits):
 
     def make(name):
         if name not in made:
-            box = OpenBox(trained(name), batch_size=128)
-            square = ((0.3, 0.3 + SIDES[name]),) * 2
-            made[name] = box, plane(box, *digits[0][1500:1503], limits=square, verbose=0)
+            box, x = OpenBox(trained(name), batch_size=128), digits[0][1500:1503]
+            # Around a point of the decision boundary, however the network was trained.
+            center, half = line(box, *x[:2], verbose=0).crossings[0], SIDES[name] / 2
+            made[name] = box, plane(box, *x, limits=((center - half, center + half), (-half, half)), verbose=0)
         return made[name]
 
     return make
@@ -53,7 +55,7 @@ def _names_on_grid(box, sliced, depth):
     A square whose corners are in one region is in it as a whole, regions being convex, so that only the other squares are
     looked into.
     """
-    (low, high), _ = sliced.limits
+    low, high = np.transpose(sliced.limits)
     size = 2**depth
     names = {}
 
@@ -78,7 +80,7 @@ def _names_on_grid(box, sliced, depth):
 @pytest.mark.parametrize("name", SIDES)
 def test_polygons_tile_the_rectangle(name, slices):
     _, sliced = slices(name)
-    assert len(sliced) > 50
+    assert len(sliced) > 30
     assert sliced.gap < 1e-9
     assert len(set(sliced.region_id)) == len(sliced)
     side = SIDES[name]
@@ -109,12 +111,14 @@ def test_regions_are_those_that_a_fine_grid_finds(name, slices):
     # A convex polygon holds a disk of radius area / perimeter, and every disk of radius step / sqrt(2) holds a point of the grid.
     radius = sliced.areas * SIDES[name] ** 2 / [_perimeter(polygon) for polygon in sliced.polygons]
     large = radius > SIDES[name] / 2**7 / np.sqrt(2)
-    assert large.sum() > 20
+    assert large.sum() > 10
     assert set(sliced.region_id[large]) <= found
 
 
-def test_without_the_walls_of_pooling_polygons_are_too_large(trained, digits, monkeypatch):
-    box = OpenBox(trained("cnn"), batch_size=128)
+def test_without_the_walls_of_pooling_polygons_are_too_large(digits, monkeypatch):
+    keras.utils.set_random_seed(0)
+    with in_dtype("float64"):
+        box = OpenBox(ZOO["cnn"](), batch_size=128)  # untrained, so that it is the same on every processor
     (pool,) = [group for group in box._geometry.layout([digits[0][:1]]).groups if "pool" in group.step.path]
     own = Section.views
 
@@ -128,7 +132,7 @@ def test_without_the_walls_of_pooling_polygons_are_too_large(trained, digits, mo
     broken = plane(box, *digits[0][1500:1503], limits=((0.3, 0.42), (0.3, 0.42)), verbose=0)
     assert broken.gap > 1e-3
     points = _interior_points(broken.polygons)
-    assert (box(broken.inputs(points), outputs=[0], verbose=0).region_id == broken.region_id).mean() < 0.97
+    assert (box(broken.inputs(points), outputs=[0], verbose=0).region_id == broken.region_id).mean() < 0.9
 
 
 @pytest.mark.parametrize("name", ["mlp", "cnn", "nested"])
@@ -213,7 +217,7 @@ def test_ties_that_hold_in_all_of_the_plane(trained, digits):
     images = np.floor((digits[0][1500:1503] + 0.5) * 16) / 16 - 0.5
     box = OpenBox(trained("cnn"), batch_size=128)
     sliced = plane(box, *images, limits=((0.4, 0.5), (0.4, 0.5)), verbose=0)
-    assert len(sliced) > 50 and sliced.gap < 1e-9
+    assert len(sliced) > 30 and sliced.gap < 1e-9
     points = _interior_points(sliced.polygons)
     np.testing.assert_allclose(sliced.scores(points), box(sliced.inputs(points), verbose=0).scores, rtol=0, atol=1e-10)
 
@@ -245,7 +249,8 @@ def test_batches_do_not_matter(trained, digits, slices):
 
 def test_outside_of_the_rectangle_there_is_nothing(slices):
     _, sliced = slices("mlp")
-    points = np.array([[0.0, 0.5], [0.5, 0.5]])
+    low, high = np.transpose(sliced.limits)
+    points = low + (high - low) * [[-0.1, 0.5], [0.4, 0.5]]
     assert (sliced.find(points) >= 0).tolist() == [False, True]
     assert np.isnan(sliced.scores(points)).all(axis=1).tolist() == [True, False]
 

@@ -14,6 +14,8 @@ from tests import channels_first
 from tests.tolerance import rounding
 from tests.zoo import in_dtype
 
+pytestmark = pytest.mark.onednn
+
 METHODS = [GradCAM, GradCAMPlusPlus, ScoreCAM]
 TARGETS = np.array([3, 1, 4, 1, 5, 9])
 

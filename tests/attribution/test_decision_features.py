@@ -10,7 +10,7 @@ from keras_xai.kinds import UnsupportedLayerError
 from keras_xai.openbox import OpenBox
 from tests.tolerance import rounding
 
-pytestmark = pytest.mark.filterwarnings("ignore:The structure of")
+pytestmark = [pytest.mark.onednn, pytest.mark.filterwarnings("ignore:The structure of")]
 
 
 @pytest.fixture(scope="module")

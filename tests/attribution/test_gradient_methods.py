@@ -11,6 +11,8 @@ from keras import layers
 from keras_xai.attribution import GradientTimesInput, IntegratedGradients, Saliency, SmoothGrad
 from tests.zoo import ZOO, in_dtype
 
+pytestmark = pytest.mark.onednn
+
 
 @pytest.fixture(scope="module")
 def network(trained):

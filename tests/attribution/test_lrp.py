@@ -27,6 +27,8 @@ from keras_xai.relevance.call import call
 from tests.attribution import naive_lrp as naive
 from tests.zoo import in_dtype
 
+pytestmark = pytest.mark.onednn
+
 RULES = {
     "epsilon": (Epsilon(), naive.epsilon),
     "large epsilon": (Epsilon(0.3), lambda *args: naive.epsilon(*args, eps=0.3)),

@@ -8,6 +8,8 @@ from keras import layers
 from keras_xai.attribution import Explanation, GradientTimesInput, IntegratedGradients, Saliency
 from tests.tolerance import rounding
 
+pytestmark = pytest.mark.onednn
+
 
 @pytest.fixture(scope="module")
 def model():

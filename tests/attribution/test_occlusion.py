@@ -11,6 +11,8 @@ from keras_xai.attribution.occlusion import Occlusion
 from tests import channels_first
 from tests.tolerance import rounding
 
+pytestmark = pytest.mark.onednn
+
 
 @pytest.fixture(scope="module")
 def network():

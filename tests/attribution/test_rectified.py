@@ -11,6 +11,8 @@ from keras_xai.kinds import UnsupportedLayerError
 from tests.attribution import naive_lrp as naive
 from tests.zoo import in_dtype
 
+pytestmark = pytest.mark.onednn
+
 METHODS = {"guided": GuidedBackprop, "deconvnet": Deconvnet}
 
 

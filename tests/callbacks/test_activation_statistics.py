@@ -19,6 +19,8 @@ from keras_xai.callbacks import ActivationStatistics, activation_statistics
 from keras_xai.features import activations
 from tests import channels_first
 
+pytestmark = pytest.mark.onednn
+
 NAMES = ["maximum", "skewness", "inverse_variance", "hoyer", "dead_filters"]
 X = np.random.default_rng(0).normal(size=(30, 8, 8, 1))
 Y = np.arange(30) % 3

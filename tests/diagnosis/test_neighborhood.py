@@ -10,6 +10,8 @@ from scipy.spatial.distance import cdist
 from keras_xai.diagnosis.neighborhood import chance_hit, hits_and_influence, neighborhood_hit
 from keras_xai.metrics.intervals import clipped, difference, interval, share
 
+pytestmark = pytest.mark.onednn
+
 
 @pytest.fixture
 def rng():

@@ -10,6 +10,8 @@ from keras_xai.features import activations
 from tests.tolerance import rounding
 from tests.zoo import ZOO
 
+pytestmark = pytest.mark.onednn
+
 # Sums of 9 to 72 products of up to 5, batch by batch and all at once.
 CLOSE = {"rtol": 1e-5, "atol": rounding("float32", 5, 16)}
 X = np.random.default_rng(0).normal(size=(7, 8, 8, 1)).astype("float32")

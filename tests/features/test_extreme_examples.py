@@ -10,6 +10,8 @@ from keras_xai.features.extreme_examples import _End, extreme_examples
 from keras_xai.features.receptive_field import ReceptiveFields, receptive_field
 from keras_xai.features.responses import Responses
 
+pytestmark = pytest.mark.onednn
+
 
 @pytest.fixture(scope="module")
 def model():

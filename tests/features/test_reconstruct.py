@@ -14,6 +14,8 @@ from keras_xai.kinds import UnsupportedLayerError
 from keras_xai.report.reconstructions import deconvnet_plot
 from tests.zoo import in_dtype
 
+pytestmark = pytest.mark.onednn
+
 
 def patches(size, window, stride, padding):
     """For each window along an axis, the entries of the input that are in it, by place in the window."""

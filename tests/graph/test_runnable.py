@@ -15,6 +15,8 @@ from keras_xai.pretraining import pretrain
 from tests import channels_first
 from tests.zoo import in_dtype
 
+pytestmark = pytest.mark.onednn
+
 FIRST = {"data_format": "channels_first"}
 X = np.random.default_rng(0).normal(size=(3, 2, 9, 8)).astype("float32")
 

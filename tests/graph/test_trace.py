@@ -13,6 +13,8 @@ from keras_xai.kinds import expand
 from keras_xai.openbox import OpenBox
 from tests.zoo import ZOO
 
+pytestmark = pytest.mark.onednn
+
 
 def _run(graph, *tensors):
     values = dict(zip(graph.inputs, tensors, strict=True))

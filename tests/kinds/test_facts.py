@@ -25,6 +25,12 @@ from tests.zoo import in_dtype
 RNG = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def _draws_of_its_own(monkeypatch):
+    """What a test draws does not depend on the tests before it."""
+    monkeypatch.setitem(globals(), "RNG", np.random.default_rng(1))
+
+
 def randomize(model):
     for variable in model.weights:
         if "seed" not in variable.path:

@@ -12,6 +12,8 @@ from keras_xai.graph import trace
 from keras_xai.kinds import expand, kind_of
 from tests.zoo import in_dtype
 
+pytestmark = pytest.mark.onednn
+
 # Thresholds that float32 holds exactly, and values that hit them.
 QUARTERS = st.integers(-12, 12).map(lambda number: number / 4)
 VALUES = arrays.arrays("float64", (1, 6), elements=QUARTERS)

@@ -10,6 +10,8 @@ from keras_xai.kinds import expand, kind_of, refusals, registry
 from keras_xai.openbox import OpenBox, UnsupportedLayerError
 from tests.zoo import in_dtype
 
+pytestmark = pytest.mark.onednn
+
 NUM_SAMPLES, NUM_POINTS = 4, 250
 
 CASES = [(entry, example) for entry in registry() for example in entry.examples]

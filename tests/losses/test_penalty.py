@@ -37,7 +37,7 @@ from keras_xai.relevance import RULES, Network
 from tests import naive
 from tests.zoo import in_dtype, in_float32
 
-pytestmark = pytest.mark.usefixtures("float64")
+pytestmark = [pytest.mark.onednn, pytest.mark.usefixtures("float64")]
 
 OPTIONS = ({"target": "label"}, {"target": "predicted", "reduction": "sum"}, {"target": "all"})
 

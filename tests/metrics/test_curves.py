@@ -12,6 +12,8 @@ from keras_xai.metrics import Deletion, Insertion, PixelFlipping
 from tests.metrics.examples import convolutional, explained, linear
 from tests.tolerance import rounding
 
+pytestmark = pytest.mark.onednn
+
 IMAGES = np.random.default_rng(0).normal(size=(5, 6, 5, 2)).astype("float32")
 
 

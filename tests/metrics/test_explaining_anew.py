@@ -12,6 +12,8 @@ from tests.metrics.examples import Edges, Watching, convolutional, explained, li
 from tests.tolerance import rounding
 from tests.zoo import in_float32
 
+pytestmark = pytest.mark.onednn
+
 IMAGES = np.random.default_rng(0).normal(size=(6, 6, 5, 2)).astype("float32")
 
 

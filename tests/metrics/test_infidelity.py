@@ -10,6 +10,8 @@ from keras_xai.metrics import Infidelity
 from tests.metrics.examples import convolutional, explained, linear
 from tests.tolerance import rounding
 
+pytestmark = pytest.mark.onednn
+
 IMAGES = np.random.default_rng(0).normal(size=(4, 6, 5, 2)).astype("float32")
 
 

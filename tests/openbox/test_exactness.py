@@ -8,6 +8,8 @@ from tests import naive
 from tests.tolerance import rounding
 from tests.zoo import ZOO, in_float32
 
+pytestmark = pytest.mark.onednn
+
 NUM_SAMPLES = 10
 NUM_POINTS = 1000  # in each sample's ball
 TERMS = 100  # that a score has, weighted sums of the layers one after the other

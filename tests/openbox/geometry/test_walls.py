@@ -9,6 +9,8 @@ from tests import naive
 from tests.tolerance import rounding
 from tests.zoo import ZOO, in_dtype
 
+pytestmark = pytest.mark.onednn
+
 NORMS = (1, 2, np.inf)
 
 # Of a distance: a wall's value of size 1 is right to some 100 roundings, however near the wall is.

@@ -15,6 +15,8 @@ from keras_xai.openbox.partition.line import line
 from tests import naive
 from tests.zoo import in_dtype
 
+pytestmark = pytest.mark.onednn
+
 NAMES = ["mlp", "cnn", "residual", "shared", "nested"]
 
 

@@ -14,6 +14,8 @@ from keras_xai.openbox.partition.plane import plane
 from keras_xai.openbox.partition.section import Section
 from tests.zoo import ZOO, in_dtype
 
+pytestmark = pytest.mark.onednn
+
 # The side of a square in which each network has some hundred linear pieces.
 SIDES = {"mlp": 1.4, "cnn": 0.12, "residual": 0.05, "shared": 0.06, "nested": 0.2}
 

@@ -22,7 +22,8 @@ class Examples:
     """The samples at one end of the responses of units.
 
     Attributes:
-        values: `(units, k)`: the response of each, the most extreme first. Of equal ones the earlier sample comes first.
+        values: `(units, k)`: the response of each, the most extreme first. Of equal ones the earlier sample comes first;
+            equal samples of different batches may differ in the last digit.
         indices: Integer array `(units, k)`, the place of each sample among all, from 0.
         positions: Integer array `(units, k, axes)`: where in the layer's output the response is; no axes for classes and dense
             units.

@@ -49,8 +49,8 @@ class Infidelity(ModelMetric):
     >>> from keras_xai.metrics import Infidelity
     >>> model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)])
     >>> x = np.random.default_rng(0).normal(size=(3, 5))
-    >>> Infidelity(model, seed=0)(Saliency(model)(x)).round(6).tolist()
-    [0.0, 0.0, 0.0]
+    >>> bool((Infidelity(model, seed=0)(Saliency(model)(x)) < 1e-6).all())  # the gradient of a linear model says it all
+    True
     """
 
     higher_is_better = False

@@ -80,11 +80,17 @@ class MaxSensitivity(Metric):
             moved = tree.pack_sequence_as(explanation.inputs, moved)
             again = Places(explain_again(self._method, explanation, inputs=moved)).values
             largest = np.maximum(largest, np.linalg.norm(again - values, axis=1))
+        largest = np.where(np.any([_ranges(x) > 0 for x in inputs], axis=0), largest, 0)  # else nothing was moved
         return np.where(norm > 0, largest / np.where(norm > 0, norm, 1), np.where(largest > 0, np.nan, 0))
 
     def _moved(self, x, i, number):
         if x.dtype.kind != "f":
             return x
-        ranges = self._radius * np.ptp(x.reshape(len(x), -1), axis=1)
+        ranges = (self._radius * _ranges(x)).reshape(-1, *[1] * (x.ndim - 1))
         draws = [np.random.default_rng((self._seed, i, number, k)).uniform(-1, 1, x.shape[1:]) for k in range(len(x))]
-        return (x + ranges.reshape(-1, *[1] * (x.ndim - 1)) * np.stack(draws)).astype(x.dtype)
+        return (x + ranges * np.stack(draws)).astype(x.dtype)
+
+
+def _ranges(x):
+    """The range of each sample's values; 0 for whole numbers, which are not moved."""
+    return np.ptp(x.reshape(len(x), -1), axis=1) if x.dtype.kind == "f" else np.zeros(len(x))

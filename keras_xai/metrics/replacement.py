@@ -45,7 +45,7 @@ class Replacement:
         return Places(explanation)
 
     def scores(self, explanation: Explanation, instead: list[np.ndarray], owners: np.ndarray, masks: Callable) -> np.ndarray:
-        """The score of changed samples.
+        """The score of changed samples; that of the sample itself, to the last digit, where what is put in its place is equal to it.
 
         Args:
             explanation: Its samples and its target.
@@ -63,12 +63,23 @@ class Replacement:
         target = self._scores.target(explanation.target, len(explanation))
         program = self._program(target, explanation.target)
         inputs, instead = self._scores.typed(places.inputs), self._scores.typed(instead)
-        found = np.empty(len(owners))
+        differs = places.joined([_without_channels(x != other) for x, other in zip(inputs, instead, strict=True)])
+
+        def score(of, masks):
+            samples = slice(of[0], of[-1] + 1)
+            arrays = [[each[samples] for each in several] for several in (inputs, target.indices, instead)]
+            return program(*arrays, of - samples.start, places.apart(masks))
+
+        everyone = np.arange(len(explanation))
+        own = [score(everyone[part], np.zeros_like(differs[part])) for part in rows(len(everyone), self._batch_size)]
+        # Rows of a batch are not equal to the same rows of another one on every processor.
+        found = np.concatenate(own).astype("float64")[owners]
         parts = rows(len(owners), self._batch_size)
         for part in progress(parts, len(parts), self._verbose):
-            samples = slice(owners[part][0], owners[part][-1] + 1)
-            arrays = [[each[samples] for each in several] for several in (inputs, target.indices, instead)]
-            found[part] = program(*arrays, owners[part] - samples.start, places.apart(masks(part)))
+            replaced = masks(part) & differs[owners[part]]
+            changed = np.flatnonzero(replaced.any(axis=1))
+            if changed.size:
+                found[part.start + changed] = score(owners[part][changed], replaced[changed])
         bad = owners[~np.isfinite(found)]
         if bad.size:
             raise ValueError(
@@ -100,6 +111,11 @@ class Replacement:
             more = (self._scores.signature, ((None,), "int64"), masks)
             self._compiled = (key, self._scores.program(target, score, *more))
         return self._compiled[1]
+
+
+def _without_channels(entries):
+    """Whether an entry of any channel is true, for each place."""
+    return entries.any(axis=-1) if entries.ndim > 2 else entries
 
 
 def _place_shape(shape):

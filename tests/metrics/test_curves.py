@@ -10,7 +10,6 @@ from keras import layers, ops
 from keras_xai.attribution import GradientTimesInput, Saliency
 from keras_xai.metrics import Deletion, Insertion, PixelFlipping
 from tests.metrics.examples import convolutional, explained, linear
-from tests.tolerance import rounding
 
 pytestmark = pytest.mark.onednn
 
@@ -165,9 +164,28 @@ def test_constant_samples_and_constant_maps_have_finite_values(model):
     ):
         for metric in (Deletion(model, steps=4), Insertion(model, steps=4), PixelFlipping(model, steps=4)):
             assert np.isfinite(metric(explained(x, values))).all()
-    # Nothing is replaced where noise has no range, and so nothing is lost but what rounding makes of rows of a batch.
-    lost = PixelFlipping(model)(explained(np.ones_like(IMAGES), IMAGES))
-    np.testing.assert_allclose(lost, 0, atol=rounding("float32", terms=8))
+    # Nothing is replaced where noise has no range, and so nothing is lost.
+    assert not PixelFlipping(model)(explained(np.ones_like(IMAGES), IMAGES)).any()
+
+
+def test_what_does_not_change_is_not_run(model, monkeypatch):
+    """A sample that is equal to what takes its place in all but one pixel: two rows of its curve are changed ones."""
+    rows, metric = [], Deletion(model, steps=30, batch_size=100)
+    program = metric._replacement._program
+
+    def counted(*arguments):
+        run = program(*arguments)
+        return lambda *arrays: (rows.append(len(arrays[-2])), run(*arrays))[1]
+
+    monkeypatch.setattr(metric._replacement, "_program", counted)
+    x = np.zeros((1, 6, 5, 2), "float32")
+    x[0, 2, 3, 1] = 1
+    values = np.linspace(0, 1, 30).reshape(1, 6, 5, 1)
+    found = metric(explained(x, values))
+    rank = int((values > values[0, 2, 3, 0]).sum())
+    assert rows == [1, 30 - rank]
+    curve = np.where(np.arange(31) <= rank, *probabilities(model, np.concatenate([x, np.zeros_like(x)]), [0, 0]))
+    np.testing.assert_allclose(found[0], (curve[1:] + curve[:-1]).mean() / 2, rtol=1e-5)
 
 
 def test_an_empty_map_is_not_taken_apart_from_the_top():

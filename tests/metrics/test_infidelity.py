@@ -8,7 +8,6 @@ import pytest
 from keras_xai.attribution import GradientTimesInput, Saliency
 from keras_xai.metrics import Infidelity
 from tests.metrics.examples import convolutional, explained, linear
-from tests.tolerance import rounding
 
 pytestmark = pytest.mark.onednn
 
@@ -84,8 +83,7 @@ def test_empty_and_constant():
     metric = Infidelity(model, num_perturbations=5, seed=0)
     assert np.isfinite(metric(explained(IMAGES, np.zeros_like(IMAGES)))).all()
     # Nothing changes where a sample is its own baseline, so that nothing is as right as can be.
-    found = metric(explained(np.zeros_like(IMAGES), np.zeros_like(IMAGES)))
-    np.testing.assert_allclose(found, 0, atol=rounding("float32", terms=8) ** 2)
+    assert not metric(explained(np.zeros_like(IMAGES), np.zeros_like(IMAGES))).any()
 
 
 def test_features_are_drawn_as_subsets():

@@ -34,6 +34,7 @@ class Explanation:
         method: Name of the method.
         derivatives: Whether the values are derivatives by the entries, so that one times a small change of its entry is what the
             score changes by, and not what each entry adds to the score.
+        feature_names: The names of the columns, where the samples were a `DataFrame` for a model of one input, else `None`.
     """
 
     values: Any
@@ -44,6 +45,7 @@ class Explanation:
     passes: float
     method: str
     derivatives: bool = False
+    feature_names: list[str] | None = None
 
     def __len__(self):
         """The number of samples."""

@@ -9,7 +9,7 @@ from keras_xai.attribution.isolation import isolated, random_state
 from keras_xai.attribution.lime_hiding import Hiding, Parted
 from keras_xai.attribution.lime_segments import Segments, holds_tokens, means
 from keras_xai.attribution.method import Method, Part
-from keras_xai.graph.inputs import check_count
+from keras_xai.data.checks import check_count
 
 _KERNEL_WIDTH = 0.25  # lime's, of images; that of text is 25 for distances times 100
 

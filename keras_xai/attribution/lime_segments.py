@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers
 
 from keras_xai.attribution.scores import Scores
-from keras_xai.graph.inputs import check_count
+from keras_xai.data.checks import check_count
 
 _SUPERPIXELS, _STRETCHES = 50, 20
 _MOST_BLOCKS = 4096

@@ -6,7 +6,7 @@ One package a backend, TensorFlow the first; nothing outside them imports a back
 - compiled programs: `compiled`, `traced` (shapes only), and the loops `stacked` and `folded` in them;
 - noise: `normal`, random numbers keyed by seed, sample and draw;
 - distribution: `scope_of`, the devices that a model's variables are on;
-- datasets: `is_native_dataset`, `num_batches`, `is_endless`, `element_spec`, and `has_values` for placeholders;
+- datasets: `is_native_dataset`, `num_batches`, `is_endless`, `element_spec`; of tensors, `has_values` (no placeholder) and `is_dense`;
 - summaries: `SummaryWriter` for TensorBoard;
 - what shap's `DeepExplainer` needs: `primitives`, `gradients_restored`, `as_written`.
 
@@ -28,6 +28,7 @@ if keras.config.backend() == "tensorflow":
         folded,
         gradients_restored,
         has_values,
+        is_dense,
         is_endless,
         is_native_dataset,
         linearize,
@@ -61,6 +62,7 @@ __all__ = [
     "folded",
     "gradients_restored",
     "has_values",
+    "is_dense",
     "is_endless",
     "is_native_dataset",
     "linearize",

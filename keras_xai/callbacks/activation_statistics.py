@@ -9,8 +9,9 @@ import numpy as np
 from keras import ops
 
 from keras_xai.callbacks.recording import Recorder, model_with_layers
+from keras_xai.data.arrays import typed
+from keras_xai.data.reader import Samples
 from keras_xai.features.activations import channel_axis, graph_to, program
-from keras_xai.graph.inputs import batches
 
 
 def activation_statistics(values: Any) -> dict[str, float]:
@@ -130,7 +131,7 @@ class ActivationStatistics(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Checks all arguments against the model."""
         graph = graph_to(model_with_layers(self.model), self._layers)
-        self._batches = list(batches(self._x, graph, self._batch_size)[1])
+        self._batches = [typed(batch, graph) for batch in Samples(self._x, graph, self._batch_size)]
         axes = {path: channel_axis(graph.find(path).operation) for path in graph.output_names}
         self._program = program(graph, lambda path, values: _moments(values, axes[path]))
         self._recorder = Recorder(self.model, self._log_dir)

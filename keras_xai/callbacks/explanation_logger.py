@@ -7,7 +7,7 @@ import keras
 
 from keras_xai.attribution import Explanation, Method
 from keras_xai.backend import SummaryWriter
-from keras_xai.graph.inputs import check_count
+from keras_xai.data.checks import check_count
 
 
 @final

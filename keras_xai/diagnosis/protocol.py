@@ -5,9 +5,9 @@ from typing import final
 
 import numpy as np
 
+from keras_xai.data.checks import check_count
 from keras_xai.diagnosis.vectors import NORMALIZATIONS, REDUCTIONS
 from keras_xai.features.tsne import TSNE
-from keras_xai.graph.inputs import check_count
 
 
 @final

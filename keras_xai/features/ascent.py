@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.inputs import check_count
+from keras_xai.data.checks import check_count
 from keras_xai.graph.steps import Graph
 
 _TINY = 1e-12

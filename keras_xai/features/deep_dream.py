@@ -11,9 +11,10 @@ from keras import ops
 
 from keras_xai.attribution.scores import Scores
 from keras_xai.backend import compiled, record, traced
+from keras_xai.data.batches import progress
+from keras_xai.data.checks import check_count, check_verbose
 from keras_xai.features.activations import channel_axis
 from keras_xai.features.ascent import check_number, checked_range, normalized, real_input
-from keras_xai.graph.inputs import check_count, check_verbose, progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

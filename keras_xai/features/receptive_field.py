@@ -7,8 +7,8 @@ import keras
 from keras import layers
 
 from keras_xai.backend import traced
+from keras_xai.data.structure import packed
 from keras_xai.features.responses import Responses
-from keras_xai.graph.inputs import packed
 from keras_xai.graph.steps import Step
 from keras_xai.kinds import kind_of
 

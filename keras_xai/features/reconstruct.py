@@ -11,8 +11,10 @@ from keras import ops
 from keras_xai.attribution.backward import between
 from keras_xai.attribution.rectified import is_rectifier, pull_rectified, refuse_unrectified
 from keras_xai.backend import compiled
+from keras_xai.data.batches import progress, rows
+from keras_xai.data.checks import check_count, check_verbose
+from keras_xai.data.reader import read_all
 from keras_xai.features.responses import Responses
-from keras_xai.graph.inputs import check_count, check_verbose, checked, progress, rows
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.view import arithmetic
@@ -143,7 +145,7 @@ def reconstruct(
     steps = between(leading_to(graph, last.outputs), graph.inputs)
     refuse_unrectified("`reconstruct`", steps, _INSTEAD)
     count = _checked_top(top, responses)
-    (inputs,) = responses.scores.typed(checked(x, graph))
+    (inputs,) = responses.scores.typed(read_all(x, graph))
 
     largest, mean = _sizes(responses, last, inputs, batch_size)
     # By the mean where activations have an upper end that many maps reach, as behind a `relu6`.

@@ -11,7 +11,9 @@ from keras import tree
 
 from keras_xai.attribution import Explanation, Method
 from keras_xai.attribution.scores import Scores
-from keras_xai.graph.inputs import checked, packed, progress
+from keras_xai.data.batches import progress
+from keras_xai.data.reader import read_all
+from keras_xai.data.structure import packed
 from keras_xai.metrics.intervals import interval
 from keras_xai.metrics.metric import Metric
 from keras_xai.metrics.randomization import check_model
@@ -102,7 +104,7 @@ def compare(
     [2.0, 2.0]
     """
     graph = Scores(model).graph
-    x = packed(checked(x, graph), graph)
+    x = packed(read_all(x, graph), graph)
     named_methods, named_metrics = _named(methods, "methods"), _named(metrics, "metrics")
     for name, method in named_methods.items():
         if not isinstance(method, Method):

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_xai.attribution import Explanation, Method
 from keras_xai.attribution.scores import Scores
-from keras_xai.graph.inputs import check_count, check_verbose
+from keras_xai.data.checks import check_count, check_verbose
 
 
 class Metric(abc.ABC):

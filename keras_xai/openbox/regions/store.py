@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.inputs import packed
+from keras_xai.data.structure import packed
 from keras_xai.openbox.engine import Engine, check_finite
 from keras_xai.openbox.names import names_of
 from keras_xai.openbox.space import Space

@@ -11,7 +11,7 @@ from keras_xai.data import tables
 from keras_xai.data.batches import rows
 from keras_xai.data.structure import Inputs, in_order
 
-_ENTRIES = 2**22  # that are looked at at a time, so that the check of a large array takes no memory of its size
+_ENTRIES = 2**18  # that are looked at at a time, so that the check of a large array takes no memory of its size
 
 
 def checked(x: Any, inputs: Inputs) -> list[np.ndarray]:

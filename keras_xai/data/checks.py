@@ -59,7 +59,7 @@ def check_number(name: str, value: Any, *, least: float = -np.inf, most: float =
     if not (is_number(value) and np.isfinite(value) and least <= value <= most):
         bounds = f" of at least {least:g}" if most == np.inf else f" from {least:g} to {most:g}"
         raise ValueError(
-            f"Expected `{name}` to be a finite number{bounds if least > -np.inf else ''}{what and f', {what}'}. "
+            f"Expected `{name}` to be a number{bounds if least > -np.inf else ''}{what and f', {what}'}. "
             f"Received: {name}={value!r}"
         )
     return float(value)

@@ -83,5 +83,17 @@ def read_fields(path: str | pathlib.Path, kind: str) -> dict[str, Any]:
         raise archive.refusal(path, writer, f"an archive whose header and entries do not belong together ({error})") from error
 
 
+def result_of(cls: type, path: str | pathlib.Path, fields: Mapping[str, Any]) -> Any:
+    """A result made of the fields that were read.
+
+    Raises:
+        ValueError: If they are not those of the class.
+    """
+    try:
+        return cls(**fields)
+    except TypeError as error:
+        raise archive.refusal(path, f"{cls.__name__}.save", f"an archive with the fields {list(fields)}") from error
+
+
 def _format(kind):
     return f"keras_xai {kind}"

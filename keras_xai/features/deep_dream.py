@@ -12,9 +12,9 @@ from keras import ops
 from keras_xai.attribution.scores import Scores
 from keras_xai.backend import compiled, record, traced
 from keras_xai.data.batches import progress
-from keras_xai.data.checks import check_count, check_verbose
+from keras_xai.data.checks import check_count, check_number, check_verbose, is_integer
 from keras_xai.features.activations import channel_axis
-from keras_xai.features.ascent import check_number, checked_range, normalized, real_input
+from keras_xai.features.ascent import checked_range, normalized, real_input
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ class Dream:
     def __post_init__(self):
         for name in ("octaves", "steps", "tile_size"):
             check_count(name, getattr(self, name))
-        check_number("jitter", self.jitter, 0)
+        check_number("jitter", self.jitter, least=0)
         if not self.octave_scale > 1:
             raise ValueError(f"Expected `octave_scale` to be more than 1. Received: octave_scale={self.octave_scale!r}")
         if not self.step_size > 0:
@@ -184,7 +184,7 @@ def _objective(scores, layers) -> tuple[Callable, list[str]]:
         spec, channel = step.output_specs[0], channels[path]
         axis = channel_axis(step.operation) % len(spec.shape)
         count = spec.shape[axis]
-        if channel is not None and not (isinstance(channel, (int, np.integer)) and 0 <= channel < count):
+        if channel is not None and not (is_integer(channel) and 0 <= channel < count):
             raise ValueError(f"Expected a channel of '{path}', from 0 to {count - 1}, or None. Received: {channel!r}")
         places = [size for place, size in enumerate(spec.shape) if place not in (0, axis)]
         known = None not in places and None not in spatial

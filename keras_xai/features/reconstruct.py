@@ -12,7 +12,7 @@ from keras_xai.attribution.backward import between
 from keras_xai.attribution.rectified import is_rectifier, pull_rectified, refuse_unrectified
 from keras_xai.backend import compiled
 from keras_xai.data.batches import progress, rows
-from keras_xai.data.checks import check_count, check_verbose
+from keras_xai.data.checks import check_count, check_verbose, is_integer
 from keras_xai.data.reader import read_all
 from keras_xai.features.responses import Responses
 from keras_xai.graph.split import leading_to
@@ -190,7 +190,7 @@ def _checked_top(top: int | None, responses: Responses) -> int:
     """How many maps to reconstruct from."""
     if top is None:
         return responses.num_channels
-    if not isinstance(top, (int, np.integer)) or isinstance(top, bool) or not 1 <= top <= responses.num_channels:
+    if not is_integer(top) or not 1 <= top <= responses.num_channels:
         raise ValueError(
             f"Expected `top` to be a whole number from 1 to {responses.num_channels}, the number of maps of '{responses.name}', or "
             f"None for all of them. Received: top={top!r}"

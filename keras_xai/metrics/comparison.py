@@ -12,6 +12,7 @@ from keras import tree
 from keras_xai.attribution import Explanation, Method
 from keras_xai.attribution.scores import Scores
 from keras_xai.data.batches import progress
+from keras_xai.data.checks import is_number
 from keras_xai.data.reader import read_all
 from keras_xai.data.structure import packed
 from keras_xai.metrics.intervals import interval
@@ -167,7 +168,7 @@ def _first_target(target):
 
 def _first_baseline(baseline, x):
     """The baseline of the first sample, where there is one for each."""
-    if baseline is None or isinstance(baseline, (int, float)):
+    if baseline is None or is_number(baseline):
         return baseline
     several = not isinstance(x, np.ndarray)
     given = [np.asarray(each) for each in (tree.flatten(baseline) if several else [baseline])]

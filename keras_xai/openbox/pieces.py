@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.data.batches import progress
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import check_count, is_integer
 from keras_xai.data.reader import Samples, read_all
 from keras_xai.data.structure import packed
 from keras_xai.openbox.geometry.counterfactuals import Counterfactuals, CounterfactualSearch, checked_targets, rivals_of
@@ -212,7 +212,7 @@ class LinearPieces:
         Raises:
             ValueError: If there is no such sample, `bounds` are not a box that holds it, or the cost is above `max_passes`.
         """
-        if not isinstance(index, (int, np.integer)) or not -len(self) <= index < len(self):
+        if not is_integer(index) or not -len(self) <= index < len(self):
             raise ValueError(f"Expected the index of one of {len(self)} samples. Received: index={index!r}")
         box = Box.of(bounds, self._space)
         sample = [array[[index]] for array in self._x]

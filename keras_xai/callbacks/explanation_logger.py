@@ -22,7 +22,7 @@ class ExplanationLogger(keras.callbacks.Callback):
 
     Args:
         method: An attribution method on the model that is trained, such as `GradCAM(model)`, or on one that shares its layers.
-        x: Some samples, as the method takes them.
+        x: Some samples, as the method takes them; those of a generator are kept.
         target: What is explained, as for the method. By default the class that is predicted, which may change from epoch to
             epoch; name the true classes to see how the same score comes about.
         folder: Folder for the pictures; made when it is not there.

@@ -1,13 +1,13 @@
 """The reader of samples: whatever they come as, checked arrays batch by batch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, final
 
 import numpy as np
 from keras import tree
 
 from keras_xai.data import streams, tables
-from keras_xai.data.arrays import checked
+from keras_xai.data.arrays import checked, unchecked
 from keras_xai.data.batches import joined, rows
 from keras_xai.data.checks import check_count
 from keras_xai.data.structure import Inputs
@@ -83,6 +83,13 @@ def read_all(x: Any, inputs: Inputs) -> list[np.ndarray]:
     return Samples(x, inputs, 1).arrays()
 
 
+def read_unchecked(x: Any, inputs: Inputs) -> list[np.ndarray]:
+    """All samples as a flat list of arrays of any shape and dtype, for callers that take other sizes than the model's."""
+    if not streams.is_stream(x):
+        return unchecked(x, inputs)
+    return [joined(parts) for parts in zip(*(unchecked(each.x, inputs) for each in streams.elements(x)), strict=True)]
+
+
 def count_of(x: Any) -> int | None:
     """Number of samples where it takes no reading and no check, else `None`."""
     if streams.is_stream(x):
@@ -91,7 +98,7 @@ def count_of(x: Any) -> int | None:
     return shape[0] if shape else None
 
 
-def in_float64(batches: Any) -> Iterator[list[np.ndarray]]:
+def in_float64(batches: Iterable[list[np.ndarray]]) -> Iterator[list[np.ndarray]]:
     """Batches, with all arrays in float64."""
-    convert: Callable = lambda array: array.astype("float64", copy=False)  # noqa: E731
-    return ([convert(array) for array in batch] for batch in batches)
+    for batch in batches:
+        yield [array.astype("float64", copy=False) for array in batch]

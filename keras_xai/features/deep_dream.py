@@ -13,6 +13,7 @@ from keras_xai.attribution.scores import Scores
 from keras_xai.backend import compiled, record, traced
 from keras_xai.data.batches import progress
 from keras_xai.data.checks import check_count, check_number, check_verbose, is_integer
+from keras_xai.data.reader import read_unchecked
 from keras_xai.features.activations import channel_axis
 from keras_xai.features.ascent import checked_range, normalized, real_input
 
@@ -146,7 +147,7 @@ def deep_dream(
     scores = Scores(model)
     shape = real_input(scores.graph, "deep_dream")
     objective, names = _objective(scores, layers)
-    originals = _checked_images(images, shape, scores.dtype)
+    originals = _checked_images(images, scores.graph, shape, scores.dtype)
     low, high = checked_range(value_range, originals.shape[1:], scores.dtype)
     if (originals < low).any() or (originals > high).any():
         raise ValueError(
@@ -254,8 +255,8 @@ def _tiles(length, tile_size):
     return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], length], strict=True)]
 
 
-def _checked_images(images, shape, dtype):
-    x = np.asarray(images)
+def _checked_images(images, graph, shape, dtype):
+    (x,) = read_unchecked(images, graph)
     if len(shape) != 3 or x.ndim != 4 or x.shape[-1] != shape[-1] or not x.size or x.dtype.kind not in "fiub":
         raise ValueError(
             f"Expected images (n, height, width, {shape[-1]}) and a model that takes images. Received: an array of shape "

@@ -100,7 +100,7 @@ def reconstruct(
 
     Args:
         model: A built Sequential or functional model of one input of real numbers; only read.
-        x: The inputs, array or tensor `(n, *input_shape)`.
+        x: The inputs: an array or tensor `(n, *input_shape)`, a table, or a dataset of batches, which are kept.
         layer: Path of a layer, such as `"backbone/conv5"`.
         top: How many maps to reconstruct from: those with the largest activations, for each input its own, the strongest first. Where
             these are equal, the mean activation decides, and then the order of channels. By default all of them, in that order.

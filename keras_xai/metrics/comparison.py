@@ -75,7 +75,7 @@ def compare(
 
     Args:
         model: The model that is explained.
-        x: The samples, as the model takes them.
+        x: The samples, as for every method; a dataset is read once and kept.
         methods: Attribution methods on the model by name, or a list of them.
         metrics: Metrics by name, or a list. One that needs the method, such as `MaxSensitivity`, is given as what makes it of a
             method: the class itself, or a function `lambda method: MaxSensitivity(method, radius=0.1)`.

@@ -122,6 +122,12 @@ class Method(abc.ABC):
         if baseline is not None and not self.takes_baseline:
             raise ValueError(f"{type(self).__name__} compares samples with nothing. Received: a baseline. Leave it out.")
         graph = self._scores.graph
+        texts = [spec.name for spec in graph.input_specs if spec.dtype == "string"]
+        if texts:
+            raise ValueError(
+                f"Expected a model whose inputs are numbers. Received: '{self._scores.name}', whose inputs {texts} are texts. "
+                "Explain the part of it behind the layers that look texts up, on what these return."
+            )
         samples = Samples(x, graph, self._batch_size)
         seed = secrets.randbits(30) if self._seed is None else self._seed
         chunks = self._chunks(samples, target, baseline)

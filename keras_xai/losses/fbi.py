@@ -123,7 +123,7 @@ class Penalty:
     def read(self, x: Any) -> Any:
         """Samples, checked; tensors as they are, which may be placeholders, and need not leave their device."""
         if any(ops.is_tensor(leaf) for leaf in tree.flatten(x)):
-            return x
+            return tree.map_structure(lambda leaf: leaf.value if isinstance(leaf, keras.Variable) else leaf, x)
         graph = self.network.graph
         return packed(checked(x, graph), graph)
 

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from keras_xai.attribution.scores import Scores
-from keras_xai.graph.trace import in_order
+from keras_xai.data.arrays import unchecked, with_rank
+from keras_xai.data.checks import is_number
 
 
 def baseline_like(inputs: list[np.ndarray], baseline: Any, scores: Scores) -> list[np.ndarray]:
@@ -23,9 +24,9 @@ def baseline_like(inputs: list[np.ndarray], baseline: Any, scores: Scores) -> li
         ValueError: If an array has another shape, or is not of finite numbers.
     """
     graph = scores.graph
-    number = isinstance(baseline, (int, float))
-    given = [baseline] * len(inputs) if number else in_order(baseline, graph.input_structure, graph.input_specs)
-    arrays = [np.asarray(each) for each in given]
+    arrays = [np.asarray(baseline)] * len(inputs) if is_number(baseline) else unchecked(baseline, graph)
+    # A column of a table, where samples are `(n, 1)`.
+    arrays = [with_rank(each, spec) if each.ndim else each for each, spec in zip(arrays, graph.input_specs, strict=True)]
     for array, x, spec in zip(arrays, inputs, graph.input_specs, strict=True):
         if array.shape not in ((), x.shape[1:], (1, *x.shape[1:]), x.shape):
             raise ValueError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from keras import tree
 
-from keras_xai.graph import archive
+from keras_xai.data.fields import read_fields, result_of, write_fields
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,6 +34,7 @@ class Explanation:
         method: Name of the method.
         derivatives: Whether the values are derivatives by the entries, so that one times a small change of its entry is what the
             score changes by, and not what each entry adds to the score.
+        feature_names: The names of the columns, where the samples were a `DataFrame` for a model of one input, else `None`.
     """
 
     values: Any
@@ -44,6 +45,7 @@ class Explanation:
     passes: float
     method: str
     derivatives: bool = False
+    feature_names: list[str] | None = None
 
     def __len__(self):
         """The number of samples."""
@@ -64,14 +66,14 @@ class Explanation:
         return explanations_plot({self.method: self}, samples=samples, **options)
 
     def save(self, path: str | pathlib.Path) -> None:
-        """Writes everything to an `.npz` file of plain arrays, without pickles.
+        """Writes everything to an `.npz` file of plain arrays, without pickles. A file that is there is replaced once it is complete.
 
         A callable target cannot be written: that of the loaded explanation is its name.
 
         Args:
             path: Of the file; `.npz` is added where it is missing, as `numpy.savez` does.
         """
-        archive.write(path, {field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+        write_fields(path, {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}, "Explanation")
 
     @classmethod
     def load(cls, path: str | pathlib.Path) -> "Explanation":
@@ -83,4 +85,4 @@ class Explanation:
         Raises:
             ValueError: If the file is not one that `save` has written.
         """
-        return cls(**archive.read(path, "Explanation.save"))
+        return result_of(cls, path, read_fields(path, "Explanation"))

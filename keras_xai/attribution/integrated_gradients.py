@@ -10,7 +10,8 @@ from keras import ops
 
 from keras_xai.attribution.gradients import Entries, in_steps, total
 from keras_xai.attribution.method import Method, Part
-from keras_xai.graph.inputs import check_count, rows
+from keras_xai.data.batches import rows
+from keras_xai.data.checks import check_count
 
 # Gradients to a panel of the path, where the steps adapt.
 _PANEL = 8

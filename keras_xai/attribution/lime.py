@@ -9,7 +9,8 @@ from keras_xai.attribution.isolation import isolated, random_state
 from keras_xai.attribution.lime_hiding import Hiding, Parted
 from keras_xai.attribution.lime_segments import Segments, holds_tokens, means
 from keras_xai.attribution.method import Method, Part
-from keras_xai.graph.inputs import check_count
+from keras_xai.data.checks import check_count
+from keras_xai.data.reader import read_unchecked
 
 _KERNEL_WIDTH = 0.25  # lime's, of images; that of text is 25 for distances times 100
 
@@ -88,13 +89,14 @@ class LIME(Method):
 
     def _checked(self, background):
         specs = self._scores.graph.input_specs
-        array = np.asarray(background)
         if len(specs) != 1 or len(specs[0].shape) != 2 or self._words:
             raise ValueError(
                 "Expected no `background` for a model that does not take one table of features, (n, features): what hidden parts of "
-                f"other samples become is the `baseline` of a call. Received: a background of shape {array.shape}."
+                f"other samples become is the `baseline` of a call. Received: a background of type {type(background).__name__}."
             )
-        if array.ndim != 2 or len(array) < 2 or array.shape[1] != specs[0].shape[1] or not np.isfinite(array).all():
+        (array,) = read_unchecked(background, self._scores.graph)
+        fits = array.ndim == 2 and len(array) > 1 and array.shape[1] == specs[0].shape[1] and array.dtype.kind in "fiub"
+        if not fits or not np.isfinite(array).all():
             raise ValueError(
                 f"Expected `background` to be finite numbers of shape (m, {specs[0].shape[1]}), of at least 2 samples. Received: an "
                 f"array of shape {array.shape}."

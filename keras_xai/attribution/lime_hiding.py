@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_xai.attribution.lime_segments import is_apart
 from keras_xai.attribution.scores import Scores
-from keras_xai.graph.inputs import rows
+from keras_xai.data.batches import rows
 from keras_xai.graph.target import Target
 
 

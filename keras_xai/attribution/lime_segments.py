@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_xai.attribution.scores import Scores
-from keras_xai.graph.inputs import check_count
+from keras_xai.data.checks import check_count, is_integer
 from keras_xai.kinds import kind_of
 
 _SUPERPIXELS, _STRETCHES = 50, 20
@@ -53,7 +53,7 @@ class Segments:
     def __init__(self, scores: Scores, segments: Any):
         self.apart = is_apart(scores)
         self._segments = segments
-        if segments is None or isinstance(segments, int):
+        if segments is None or is_integer(segments):
             if segments is not None:
                 check_count("segments", segments)
             return
@@ -87,7 +87,7 @@ class Segments:
 
     def _numbers(self, x, places, apart) -> np.ndarray:
         given = self._segments
-        if given is None or isinstance(given, int):
+        if given is None or is_integer(given):
             if apart:
                 return np.arange(math.prod(places))
             return _stretches(places[0], given) if len(places) == 1 else _superpixels(x, given or _SUPERPIXELS)

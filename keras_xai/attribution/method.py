@@ -3,16 +3,21 @@
 import abc
 import dataclasses
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, final
 
 import keras
 import numpy as np
 
+from keras_xai.attribution.aligned import aligned_baseline, aligned_target
 from keras_xai.attribution.baseline import baseline_like
+from keras_xai.attribution.chunks import Chunk, Seen, in_parts
 from keras_xai.attribution.explanation import Explanation
 from keras_xai.attribution.scores import Scores
-from keras_xai.graph.inputs import check_count, check_verbose, checked, packed, progress, rows
+from keras_xai.data.batches import joined, progress
+from keras_xai.data.checks import check_count, check_verbose
+from keras_xai.data.reader import Samples
+from keras_xai.data.structure import packed
 from keras_xai.graph.target import Target
 
 
@@ -74,10 +79,12 @@ class Method(abc.ABC):
 
     Attributes:
         takes_baseline: Whether the method compares samples with a baseline.
+        shares_baseline: Whether all samples are compared with the same ones, which are not one for each.
         gives_derivatives: Whether values are derivatives by the entries of the input, and not what each adds to the score.
     """
 
     takes_baseline: ClassVar[bool] = False
+    shares_baseline: ClassVar[bool] = False
     gives_derivatives: bool = False
 
     def __init__(self, model: keras.Model, *, batch_size: int = 32, verbose: Any = 0):
@@ -94,7 +101,10 @@ class Method(abc.ABC):
         """Explains samples.
 
         Args:
-            x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, or a list, tuple or dict of them.
+            x: The samples, as the model takes them: an array, tensor or nested list `(n, *input_shape)`, or a list, tuple or dict of
+                them; a pandas `DataFrame`, whose columns are the entries of one input or, by name, several inputs; or batches
+                of these, alone or as `(x, y)` or `(x, y, sample_weight)`, of which only x is used: a `tf.data.Dataset`, a
+                `keras.utils.PyDataset`, a `DataLoader` of PyTorch, or a generator, which is read once.
             target: What is explained, always a score before a final softmax or sigmoid: `None` for the predicted class of each
                 sample, a class index, one index per sample, or a callable that maps the scores `(n, classes)` to a tensor
                 `(n,)`. For a model of several outputs a dict of these by output name; the scores of those named are added. A
@@ -109,31 +119,38 @@ class Method(abc.ABC):
             ValueError: If samples, target or baseline do not fit the model, if a baseline is given to a method that takes none,
                 or if the model's scores or derivatives are NaN or infinite for a sample.
         """
-        graph = self._scores.graph
-        inputs = checked(x, graph)
-        count = len(inputs[0])
-        goal = self._scores.target(target, count)
         if baseline is not None and not self.takes_baseline:
             raise ValueError(f"{type(self).__name__} compares samples with nothing. Received: a baseline. Leave it out.")
-        compared = self._baseline(baseline, inputs) if self.takes_baseline else None
-        explain = self._explainer(goal)
-        inputs = self._scores.typed(inputs)
+        graph = self._scores.graph
+        texts = [spec.name for spec in graph.input_specs if spec.dtype == "string"]
+        if texts:
+            raise ValueError(
+                f"Expected a model whose inputs are numbers. Received: '{self._scores.name}', whose inputs {texts} are texts. "
+                "Explain the part of it behind the layers that look texts up, on what these return."
+            )
+        samples = Samples(x, graph, self._batch_size)
         seed = secrets.randbits(30) if self._seed is None else self._seed
-        parts = [
-            self._finite(explain(self._batch(inputs, goal, compared, part, seed)), part.start)
-            for part in progress(rows(count, self._batch_size), -(-count // self._batch_size), self._verbose)
-        ]
-        values = [np.concatenate(arrays) for arrays in zip(*(part.values for part in parts), strict=True)]
+        chunks = self._chunks(samples, target, baseline)
+        # Batches of a dataset may be larger than those that the model takes, so that their number says nothing.
+        num_batches = None if samples.num_samples is None else samples.num_batches
+        parts, seen = [], Seen()
+        for chunk, part in progress(in_parts(chunks, self._batch_size), num_batches, self._verbose):
+            seen.add(chunk)
+            explain = self._explainer(chunk.goal)
+            parts.append(self._finite(explain(self._batch(chunk, part, seed)), chunk.start + part.start))
+        values = [joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)]
         indices = [np.concatenate(arrays) for arrays in zip(*(part.indices for part in parts), strict=True)]
+        compared = seen.baseline(shared=self.shares_baseline)
         return Explanation(
             values=packed(values, graph),
-            target=goal.described(indices),
-            inputs=packed(inputs, graph),
+            target=seen.latest.goal.described(indices),
+            inputs=packed(seen.inputs(), graph),
             gap=None if parts[0].gap is None else np.concatenate([part.gap for part in parts]),
             baseline=None if compared is None else packed(compared, graph),
-            passes=sum(part.passes for part in parts) / count,
+            passes=sum(part.passes for part in parts) / len(values[0]),
             method=self.label,
             derivatives=self.gives_derivatives,
+            feature_names=samples.feature_names,
         )
 
     @property
@@ -154,18 +171,38 @@ class Method(abc.ABC):
         """A checked baseline: arrays of the shapes of `inputs`; `None` where the method makes one of each sample."""
         return baseline_like(inputs, 0 if baseline is None else baseline, self._scores)
 
-    def _batch(self, inputs, goal, compared, part, seed) -> Batch:
+    def _chunks(self, samples, target, baseline) -> Iterator[Chunk]:
+        """The samples with what they are explained for: all at once where they are arrays, else batch by batch."""
+        graph = self._scores.graph
+        if samples.num_samples is not None:
+            yield self._chunk(0, samples.arrays(), target, baseline)
+            return
+        targets = aligned_target(target)
+        # What all samples share is not taken apart.
+        baselines = aligned_baseline(None if self.shares_baseline else baseline, graph)
+        start = 0
+        for arrays in samples:
+            count = len(arrays[0])
+            other = baseline if self.shares_baseline else baselines.part(start, count)
+            yield self._chunk(start, arrays, targets.part(start, count), other)
+            start += count
+        targets.check_end(start)
+        baselines.check_end(start)
+
+    def _chunk(self, start, arrays, target, baseline):
+        goal = self._scores.target(target, len(arrays[0]))
+        compared = self._baseline(baseline, arrays) if self.takes_baseline else None
+        return Chunk(start, self._scores.typed(arrays), goal, compared)
+
+    def _batch(self, chunk, part, seed) -> Batch:
+        others = chunk.baseline if chunk.baseline is None or self.shares_baseline else [each[part] for each in chunk.baseline]
         return Batch(
-            inputs=[x[part] for x in inputs],
-            indices=[index[part] for index in goal.indices],
-            baseline=None if compared is None else self._baseline_of(compared, part),
-            numbers=np.arange(part.start, part.start + len(inputs[0][part]), dtype="int32"),
+            inputs=[x[part] for x in chunk.inputs],
+            indices=[index[part] for index in chunk.goal.indices],
+            baseline=others,
+            numbers=np.arange(chunk.start + part.start, chunk.start + part.stop, dtype="int32"),
             seed=seed,
         )
-
-    def _baseline_of(self, compared: list[np.ndarray], part: slice) -> list[np.ndarray]:
-        """The baseline of some of the samples."""
-        return [each[part] for each in compared]
 
     def _explainer(self, goal):
         if self._prepared is None or self._prepared[0] != goal.key:

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.backend import folded
-from keras_xai.graph.inputs import check_count
+from keras_xai.data.checks import check_count
 
 # Windows to an axis, side by side, where no size is given.
 _PART = 8

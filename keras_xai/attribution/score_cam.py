@@ -9,7 +9,7 @@ from keras_xai.attribution.gradients import Entries
 from keras_xai.attribution.maps import LayerMethod
 from keras_xai.attribution.method import Part
 from keras_xai.attribution.patches import in_chunks
-from keras_xai.graph.inputs import check_count
+from keras_xai.data.checks import check_count
 
 
 @final

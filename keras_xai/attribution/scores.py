@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.backend import compiled, record
-from keras_xai.graph.inputs import rows
+from keras_xai.data.batches import rows
 from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step

@@ -9,8 +9,8 @@ from keras_xai.attribution.lime_segments import Segments
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.shap_coalitions import Kernel, Partition
 from keras_xai.attribution.shap_derivatives import Deep, Gradient
-from keras_xai.graph.inputs import check_count
-from keras_xai.graph.trace import in_order
+from keras_xai.data.arrays import unchecked
+from keras_xai.data.checks import check_count, is_number
 
 _EXPLAINERS = ("deep", "gradient", "kernel", "partition")
 
@@ -65,6 +65,7 @@ class SHAP(Method):
     """
 
     takes_baseline = True
+    shares_baseline = True
 
     def __init__(
         self,
@@ -112,9 +113,9 @@ class SHAP(Method):
 
     def _baseline(self, baseline, inputs):
         graph = self._scores.graph
-        given = [0 if baseline is None else baseline] * len(inputs)
-        if baseline is not None and not isinstance(baseline, (int, float)):
-            given = in_order(baseline, graph.input_structure, graph.input_specs)
+        given: list[Any] = [0 if baseline is None else baseline] * len(inputs)
+        if baseline is not None and not is_number(baseline):
+            given = [*unchecked(baseline, graph)]
         arrays = []
         for array, x, spec in zip(
             self._scores.typed([np.asarray(each) for each in given]), inputs, graph.input_specs, strict=True
@@ -132,6 +133,3 @@ class SHAP(Method):
         if len(counts - {1}) > 1:
             raise ValueError(f"Expected as many background samples for every input. Received: {sorted(counts)}.")
         return [np.broadcast_to(array, (max(counts), *array.shape[1:])) for array in arrays]
-
-    def _baseline_of(self, compared, part):
-        return compared  # the background of one sample is that of all

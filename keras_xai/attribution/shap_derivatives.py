@@ -14,7 +14,7 @@ from keras_xai.attribution.method import Batch, Part
 from keras_xai.attribution.scores import Scores
 from keras_xai.attribution.shap_operations import check_operations, more_operations
 from keras_xai.backend import as_written, compiled, gradients_restored
-from keras_xai.graph.inputs import rows
+from keras_xai.data.batches import rows
 from keras_xai.graph.target import Target
 
 

@@ -7,7 +7,7 @@ One package a backend, TensorFlow the first; nothing outside them imports a back
 - noise: `normal`, random numbers keyed by seed, sample and draw;
 - distribution: `scope_of`, the devices that a model's variables are on;
 - devices: `lacks_layout`, whether one has no kernel for a layout of channels;
-- datasets: `is_native_dataset`, `num_batches`, `is_endless`, `element_spec`, and `has_values` for placeholders;
+- datasets: `is_native_dataset`, `num_batches`, `is_endless`, `element_spec`; of tensors, `has_values` (no placeholder) and `is_dense`;
 - summaries: `SummaryWriter` for TensorBoard;
 - what shap's `DeepExplainer` needs: `primitives`, `gradients_restored`, `as_written`.
 
@@ -29,6 +29,7 @@ if keras.config.backend() == "tensorflow":
         folded,
         gradients_restored,
         has_values,
+        is_dense,
         is_endless,
         is_native_dataset,
         lacks_layout,
@@ -63,6 +64,7 @@ __all__ = [
     "folded",
     "gradients_restored",
     "has_values",
+    "is_dense",
     "is_endless",
     "is_native_dataset",
     "lacks_layout",

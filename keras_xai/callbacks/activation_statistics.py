@@ -9,8 +9,9 @@ import numpy as np
 from keras import ops
 
 from keras_xai.callbacks.recording import Recorder, model_with_layers
+from keras_xai.data.arrays import typed
+from keras_xai.data.reader import Samples
 from keras_xai.features.activations import graph_to, program
-from keras_xai.graph.inputs import batches
 from keras_xai.kinds import kind_of
 
 
@@ -131,9 +132,9 @@ class ActivationStatistics(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Checks all arguments against the model."""
         graph = graph_to(model_with_layers(self.model), self._layers)
-        self._batches = list(batches(self._x, graph, self._batch_size)[1])
         steps = {path: graph.find(path) for path in graph.output_names}
         axes = {path: kind_of(step).channel_axis(step) for path, step in steps.items()}
+        self._batches = [typed(batch, graph) for batch in Samples(self._x, graph, self._batch_size)]
         self._program = program(graph, lambda path, values: _moments(values, axes[path]))
         self._recorder = Recorder(self.model, self._log_dir)
 

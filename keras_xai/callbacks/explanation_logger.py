@@ -7,7 +7,9 @@ import keras
 
 from keras_xai.attribution import Explanation, Method
 from keras_xai.backend import SummaryWriter
-from keras_xai.graph.inputs import check_count
+from keras_xai.data.archive import replacing
+from keras_xai.data.checks import check_count
+from keras_xai.data.streams import is_once
 
 
 @final
@@ -20,7 +22,7 @@ class ExplanationLogger(keras.callbacks.Callback):
 
     Args:
         method: An attribution method on the model that is trained, such as `GradCAM(model)`, or on one that shares its layers.
-        x: Some samples, as the method takes them.
+        x: Some samples, as the method takes them; those of a generator are kept.
         target: What is explained, as for the method. By default the class that is predicted, which may change from epoch to
             epoch; name the true classes to see how the same score comes about.
         folder: Folder for the pictures; made when it is not there.
@@ -87,7 +89,9 @@ class ExplanationLogger(keras.callbacks.Callback):
                 f"Expected a method on the model that is trained, '{self.model.name}', so that its pictures change as it learns. "
                 f"Received: {self._method.label} on a model that shares no weights with it. Pass {self._method.label}(model)."
             )
-        self._method(self._x, self._target)  # what does not fit is told before the first epoch, not after it
+        found = self._method(self._x, self._target)  # what does not fit is told before the first epoch, not after it
+        if is_once(self._x):
+            self._x = found.inputs
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
         if self._log_dir is not None:
@@ -99,7 +103,8 @@ class ExplanationLogger(keras.callbacks.Callback):
         self.latest = self._method(self._x, self._target)
         figure = self.latest.plot(**self._plot_options)
         if self._folder is not None:
-            figure.savefig(self._folder / f"{self._method.label}_epoch_{epoch + 1:04d}.png")
+            with replacing(self._folder / f"{self._method.label}_epoch_{epoch + 1:04d}.png") as path:
+                figure.savefig(path)
         if self._writer is not None:
             self._writer.figure(f"explanations/{self._method.label}", figure, step=epoch)
 

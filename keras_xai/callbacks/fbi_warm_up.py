@@ -5,6 +5,8 @@ from typing import Any, final
 import keras
 from keras import ops
 
+from keras_xai.data.checks import check_number, is_integer
+
 _LARGER_IS_BETTER = ("acc", "auc", "precision", "recall", "f1", "iou", "cosine_similarity")
 _SMALLER_IS_BETTER = ("loss", "error", "crossentropy", "fbi_penalty")
 
@@ -50,10 +52,9 @@ class FBIWarmUp(keras.callbacks.Callback):
         super().__init__()
         if monitor is None and epoch is None:
             raise ValueError("Expected a figure to monitor or an epoch. Received: monitor=None, epoch=None.")
-        if epoch is not None and (isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 0):
+        if epoch is not None and (not is_integer(epoch) or epoch < 0):
             raise ValueError(f"Expected `epoch` to be None or a number of epochs from 0 on. Received: epoch={epoch!r}")
-        if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
-            raise ValueError(f"Expected `threshold` to be a number. Received: threshold={threshold!r}")
+        check_number("threshold", threshold)
         self.monitor = monitor
         self.threshold = threshold
         self.mode = _mode(monitor, mode)

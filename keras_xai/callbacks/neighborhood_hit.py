@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_xai.callbacks.recording import Recorder, model_with_layers
+from keras_xai.data.checks import is_integer
 from keras_xai.diagnosis.blocks import block_ends
 from keras_xai.diagnosis.neighborhood import check_neighbors, neighborhood_hit
 from keras_xai.diagnosis.protocol import Protocol, check_protocol
@@ -190,7 +191,7 @@ class NeighborhoodHit(keras.callbacks.Callback):
 def _checked_intervals(every):
     """The numbers of epochs in `every`: one, or two."""
     given = every if isinstance(every, tuple) and len(every) == 2 else (every,)
-    if not all(isinstance(each, int) and not isinstance(each, bool) and each >= 1 for each in given):
+    if not all(is_integer(each) and each >= 1 for each in given):
         raise ValueError(
             "Expected `every` to be a whole number of at least 1, or a pair of them, such as (1, 10), for the hit on maps as well. "
             f"Received: every={every!r}"

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_xai.data.batches import progress
+from keras_xai.data.checks import check_verbose
 from keras_xai.diagnosis.blocks import block_ends, depths
 from keras_xai.diagnosis.neighborhood import check_neighbors, hits_and_influence
 from keras_xai.diagnosis.protocol import Protocol, check_protocol
@@ -16,7 +18,6 @@ from keras_xai.diagnosis.sampling import draw
 from keras_xai.diagnosis.vectors import Extractor, Vectors, normalized
 from keras_xai.features.activations import check_finite
 from keras_xai.features.tsne import principal_components
-from keras_xai.graph.inputs import check_verbose, progress
 from keras_xai.graph.trace import trace
 
 _FOLDS = 5

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_xai.data.checks import is_integer
+
 
 def neighborhood_hit(
     points: Any, labels: Any, k: int | Sequence[int] = 6, *, metric: str | Callable = "euclidean"
@@ -163,7 +165,7 @@ def class_codes(labels: Any, count: int) -> np.ndarray:
 
 def check_neighbors(k: Any, count: int) -> int:
     """A checked number of neighbors among `count` points."""
-    if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or not 1 <= k < count:
+    if not is_integer(k) or not 1 <= k < count:
         raise ValueError(f"Expected `k` to be a whole number from 1 to {count - 1}, for {count} points. Received: k={k!r}")
     return int(k)
 

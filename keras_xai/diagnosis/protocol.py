@@ -5,9 +5,9 @@ from typing import final
 
 import numpy as np
 
+from keras_xai.data.checks import check_count, check_seed
 from keras_xai.diagnosis.vectors import NORMALIZATIONS, REDUCTIONS
 from keras_xai.features.tsne import TSNE
-from keras_xai.graph.inputs import check_count
 
 
 @final
@@ -59,8 +59,7 @@ class Protocol:
                 raise ValueError(f"Expected `{name}` to be one of {allowed}. Received: {name}={getattr(self, name)!r}")
         if not isinstance(self.tsne, TSNE):
             raise ValueError(f"Expected `tsne` to be a `keras_xai.features.TSNE`. Received: tsne={self.tsne!r}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise ValueError(f"Expected `seed` to be a whole number of at least 0. Received: seed={self.seed!r}")
+        check_seed(self.seed)
 
     @property
     def starts(self) -> list[int]:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from keras_xai.data.fields import read_fields, result_of, write_fields
 from keras_xai.diagnosis.neighborhood import chance_hit
 from keras_xai.diagnosis.protocol import Protocol
 from keras_xai.features.tsne import TSNE
-from keras_xai.graph import archive
 from keras_xai.metrics.intervals import Interval, clipped, interval, share
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Diagnosis:
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         fields["layers"] = [dataclasses.asdict(layer) for layer in self.layers.values()]
         fields["protocol"] = dataclasses.asdict(self.protocol)
-        archive.write(path, fields)
+        write_fields(path, fields, "Diagnosis")
 
     @classmethod
     def load(cls, path: str | pathlib.Path) -> "Diagnosis":
@@ -176,12 +176,17 @@ class Diagnosis:
         Raises:
             ValueError: If the file is not one that `save` has written.
         """
-        fields = archive.read(path, "Diagnosis.save")
+        fields = read_fields(path, "Diagnosis")
         if not {"layers", "protocol"} <= set(fields):
             raise ValueError(f"Expected a file written by `Diagnosis.save`. Received: '{path}', which holds {list(fields)}.")
-        fields["layers"] = {layer["path"]: LayerDiagnosis(**layer) for layer in fields["layers"]}
-        fields["protocol"] = Protocol(**fields["protocol"] | {"tsne": TSNE(**fields["protocol"]["tsne"])})
-        return cls(**fields)
+        try:
+            fields["layers"] = {layer["path"]: LayerDiagnosis(**layer) for layer in fields["layers"]}
+            fields["protocol"] = Protocol(**fields["protocol"] | {"tsne": TSNE(**fields["protocol"]["tsne"])})
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"Expected a file written by `Diagnosis.save`. Received: '{path}', whose fields are others."
+            ) from error
+        return result_of(cls, path, fields)
 
     def __repr__(self):
         hits = ", ".join(f"{path} {layer.neighborhood_hit.mean:.2f}" for path, layer in self.layers.items())

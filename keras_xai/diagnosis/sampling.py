@@ -1,18 +1,19 @@
 """The samples that a network is diagnosed on: some of those given, drawn by a seed, and resized where the network asks for it."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops, tree
 
-from keras_xai import backend
+from keras_xai.data.arrays import checked, unchecked
+from keras_xai.data.batches import rows
+from keras_xai.data.streams import elements, is_stream
+from keras_xai.data.structure import packed
 from keras_xai.diagnosis.neighborhood import class_codes
-from keras_xai.graph.inputs import checked, elements, is_dataset, packed, rows
 from keras_xai.graph.steps import Graph
-from keras_xai.graph.trace import in_order
 
 _CHANNELS = (1, 3, 4)  # of images; else the last axis may be one of places
 
@@ -59,15 +60,15 @@ def draw(x: Any, y: Any, graph: Graph, count: int | None, seed: int) -> Drawn:
         ValueError: If samples or labels do not fit, or there is only one class.
     """
     generator = np.random.default_rng(seed)
-    if is_dataset(x):
+    indices = None
+    if is_stream(x):
         if y is not None:
             raise ValueError("Expected y=None with a dataset, whose batches are `(x, y, ...)`. Received: both.")
-        x, y, indices = _from_dataset(x, count, generator)
-        inputs = checked(x, _any_size(x, graph))
-    else:
-        if y is None:
-            raise ValueError("Expected labels `y`, one for each sample. Received: y=None.")
-        inputs = checked(x, _any_size(x, graph))
+        x, y, indices = _from_dataset(x, graph, count, generator)
+    elif y is None:
+        raise ValueError("Expected labels `y`, one for each sample. Received: y=None.")
+    inputs = checked(x, _any_size(x, graph))
+    if indices is None:
         total = len(inputs[0])
         class_codes(y, total)  # as many as samples
         indices = np.arange(total)
@@ -81,11 +82,10 @@ def draw(x: Any, y: Any, graph: Graph, count: int | None, seed: int) -> Drawn:
     return Drawn(inputs, codes, np.unique(y).tolist(), indices, graph)
 
 
-def _from_dataset(dataset, count, generator):
+def _from_dataset(dataset, graph, count, generator):
     """Samples of a dataset that is read once, never more of them in memory than are kept, and a batch."""
     kept: list[tuple] = []
-    for seen, (inputs, sample, label) in enumerate(_one_by_one(dataset)):
-        structure = inputs
+    for seen, (sample, label) in enumerate(_one_by_one(dataset, graph)):
         place = seen if count is None or seen < count else generator.integers(seen + 1)
         if count is not None and place >= count:
             continue
@@ -95,8 +95,6 @@ def _from_dataset(dataset, count, generator):
             kept[place] = entry
         else:
             kept.append(entry)
-    if not kept:
-        raise ValueError("Expected at least one batch. Received: a dataset without elements.")
     kept.sort(key=lambda entry: entry[0])
     indices, samples, labels = zip(*kept, strict=True)
     shapes = sorted({tuple(array.shape for array in sample) for sample in samples})
@@ -104,39 +102,33 @@ def _from_dataset(dataset, count, generator):
         raise ValueError(
             f"Expected samples of one shape. Received: samples of {shapes[0]} and {shapes[-1]}. Pad or resize them to one."
         )
-    x = tree.pack_sequence_as(structure, [np.stack(arrays) for arrays in zip(*samples, strict=True)])
-    return x, np.stack(labels), np.array(indices)
+    return packed([np.stack(arrays) for arrays in zip(*samples, strict=True)], graph), np.stack(labels), np.array(indices)
 
 
-def _one_by_one(dataset: Iterable) -> Iterator[tuple]:
-    """For each sample of a dataset the structure of its inputs, these as a list, and its label."""
-    endless = backend.is_native_dataset(dataset) and backend.is_endless(dataset)
-    if endless or getattr(dataset, "num_batches", 0) is None:
-        raise ValueError(
-            "Expected a dataset that ends, since it is read once. Received: one that does not. Use `dataset.take(n)`."
-        )
+def _one_by_one(dataset: Any, graph: Graph) -> Iterator[tuple]:
+    """For each sample of a dataset its inputs as a list, and its label."""
     for element in elements(dataset):
-        if not isinstance(element, tuple) or len(element) < 2:
+        if element.y is None:
             raise ValueError(
-                f"Expected a dataset whose elements are batches `(x, y, ...)`. Received: elements of type {type(element).__name__}."
+                f"Expected a dataset whose elements are batches `(x, y, ...)`. Received: elements of type {type(element.x).__name__}, "
+                "without labels."
             )
-        labels = tree.flatten(element[1])
+        labels = tree.flatten(element.y)
         if len(labels) != 1:
             raise ValueError(
-                f"Expected one label for each sample. Received: {len(labels)} of them, {element[1]!r}. Choose one by "
+                f"Expected one label for each sample. Received: {len(labels)} of them, {element.y!r}. Choose one by "
                 "`dataset.map(lambda x, y: (x, y[...]))`."
             )
-        inputs = [np.asarray(array) for array in tree.flatten(element[0])]
+        inputs = unchecked(element.x, graph)
         for i, label in enumerate(np.asarray(labels[0])):
-            yield element[0], [array[i] for array in inputs], label
+            yield [array[i] for array in inputs], label
 
 
 def _any_size(x, graph):
     """The graph as one that takes images in the size in which they are given."""
-    given = map(np.asarray, in_order(x, graph.input_structure, graph.input_specs))
     specs = [
         keras.KerasTensor((None, *array.shape[1:]), spec.dtype, name=spec.name) if _differs_in_size(array, spec) else spec
-        for array, spec in zip(given, graph.input_specs, strict=True)
+        for array, spec in zip(unchecked(x, graph), graph.input_specs, strict=True)
     ]
     return dataclasses.replace(graph, input_specs=tuple(specs))
 

@@ -8,9 +8,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_xai.data.arrays import typed
+from keras_xai.data.batches import progress, rows
+from keras_xai.data.reader import Samples
 from keras_xai.diagnosis.sampling import Drawn
 from keras_xai.features.activations import graph_to, program
-from keras_xai.graph.inputs import batches, progress, rows
 from keras_xai.graph.steps import Step
 from keras_xai.kinds import kind_of
 
@@ -84,9 +86,9 @@ class Extractor:
         """
         found: dict[str, np.ndarray] = {}
         parts = rows(len(drawn), batch_size)
-        _, prepared = batches(drawn.batches(batch_size), self.graph, batch_size)
+        prepared = Samples(drawn.batches(batch_size), self.graph, batch_size)
         for part, batch in progress(zip(parts, prepared, strict=True), len(parts), verbose):
-            for path, tensor in self._program(batch).items():
+            for path, tensor in self._program(typed(batch, self.graph)).items():
                 values = ops.convert_to_numpy(tensor)
                 if path not in found:
                     found[path] = np.empty((len(drawn), values.shape[1]), values.dtype)

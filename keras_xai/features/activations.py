@@ -8,7 +8,10 @@ import numpy as np
 from keras import ops
 
 from keras_xai.backend import compiled
-from keras_xai.graph.inputs import batches, check_verbose, progress
+from keras_xai.data.arrays import typed
+from keras_xai.data.batches import joined, progress
+from keras_xai.data.checks import check_verbose
+from keras_xai.data.reader import Samples
 from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import run, up_to
 from keras_xai.graph.steps import Graph
@@ -64,12 +67,12 @@ def activations(
     graph = graph_to(model, layers)
     outputs = program(graph)
     parts: dict[str, list[np.ndarray]] = {path: [] for path in graph.output_names}
-    count, samples = batches(x, graph, batch_size)
-    for batch in progress(samples, count, verbose):
-        for path, values in outputs(batch).items():
+    samples = Samples(x, graph, batch_size)
+    for batch in progress(samples, samples.num_batches, verbose):
+        for path, values in outputs(typed(batch, graph)).items():
             parts[path].append(ops.convert_to_numpy(values))
     # A layer's batches are let go once they are joined, so that only one layer is in memory twice.
-    return {path: np.concatenate(parts.pop(path)) for path in graph.output_names}
+    return {path: joined(parts.pop(path)) for path in graph.output_names}
 
 
 def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.inputs import check_count
+from keras_xai.data.checks import check_count, check_number
 from keras_xai.graph.steps import Graph
 
 _TINY = 1e-12
@@ -60,20 +60,14 @@ class Ascent:
         check_count("steps", self.steps)
         check_count("batch_size", self.batch_size)
         for name in ("smoothness", "rotation", "zoom", "total_variation", "norm"):
-            check_number(name, getattr(self, name), 0)
+            check_number(name, getattr(self, name), least=0)
         if self.jitter is not None:
-            check_number("jitter", self.jitter, 0)
+            check_number("jitter", self.jitter, least=0)
         if not self.zoom < 1:
             raise ValueError(f"Expected `zoom` to be less than 1. Received: zoom={self.zoom!r}")
         if not self.step_size > 0:
             raise ValueError(f"Expected `step_size` to be positive. Received: step_size={self.step_size!r}")
-        check_number("norm_power", self.norm_power, 1)
-
-
-def check_number(name: str, value: Any, least: float) -> None:
-    """Refuses what is not a finite number of at least `least`."""
-    if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value >= least):
-        raise ValueError(f"Expected `{name}` to be a number of at least {least}. Received: {name}={value!r}")
+        check_number("norm_power", self.norm_power, least=1)
 
 
 def real_input(graph: Graph, caller: str) -> tuple[int | None, ...]:

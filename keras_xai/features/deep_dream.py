@@ -11,8 +11,10 @@ from keras import ops
 
 from keras_xai.attribution.scores import Scores
 from keras_xai.backend import compiled, record, traced
-from keras_xai.features.ascent import check_number, checked_range, normalized, real_input
-from keras_xai.graph.inputs import check_count, check_verbose, progress
+from keras_xai.data.batches import progress
+from keras_xai.data.checks import check_count, check_number, check_verbose, is_integer
+from keras_xai.data.reader import read_unchecked
+from keras_xai.features.ascent import checked_range, normalized, real_input
 from keras_xai.kinds import kind_of
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class Dream:
     def __post_init__(self):
         for name in ("octaves", "steps", "tile_size"):
             check_count(name, getattr(self, name))
-        check_number("jitter", self.jitter, 0)
+        check_number("jitter", self.jitter, least=0)
         if not self.octave_scale > 1:
             raise ValueError(f"Expected `octave_scale` to be more than 1. Received: octave_scale={self.octave_scale!r}")
         if not self.step_size > 0:
@@ -146,7 +148,7 @@ def deep_dream(
     scores = Scores(model)
     shape = real_input(scores.graph, "deep_dream")
     objective, names = _objective(scores, layers)
-    originals = _checked_images(images, shape, scores.dtype)
+    originals = _checked_images(images, scores.graph, shape, scores.dtype)
     low, high = checked_range(value_range, originals.shape[1:], scores.dtype)
     if (originals < low).any() or (originals > high).any():
         raise ValueError(
@@ -184,7 +186,7 @@ def _objective(scores, layers) -> tuple[Callable, list[str]]:
         spec, channel = step.output_specs[0], channels[path]
         axis = kind_of(step).channel_axis(step) % len(spec.shape)
         count = spec.shape[axis]
-        if channel is not None and not (isinstance(channel, (int, np.integer)) and 0 <= channel < count):
+        if channel is not None and not (is_integer(channel) and 0 <= channel < count):
             raise ValueError(f"Expected a channel of '{path}', from 0 to {count - 1}, or None. Received: {channel!r}")
         places = [size for place, size in enumerate(spec.shape) if place not in (0, axis)]
         known = None not in places and None not in spatial
@@ -254,8 +256,8 @@ def _tiles(length, tile_size):
     return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], length], strict=True)]
 
 
-def _checked_images(images, shape, dtype):
-    x = np.asarray(images)
+def _checked_images(images, graph, shape, dtype):
+    (x,) = read_unchecked(images, graph)
     if len(shape) != 3 or x.ndim != 4 or x.shape[-1] != shape[-1] or not x.size or x.dtype.kind not in "fiub":
         raise ValueError(
             f"Expected images (n, height, width, {shape[-1]}) and a model that takes images. Received: an array of shape "

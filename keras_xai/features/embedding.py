@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, final
 import keras
 import numpy as np
 
+from keras_xai.data.arrays import checked
+from keras_xai.data.checks import check_verbose
+from keras_xai.data.streams import is_stream
 from keras_xai.features.activations import activations, check_finite, graph_to
 from keras_xai.features.tsne import TSNE, principal_components
-from keras_xai.graph.inputs import check_verbose, checked, is_dataset
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,7 +104,7 @@ def tsne_map(
     tsne = TSNE(perplexity=perplexity)
     if not isinstance(layer, str):
         raise ValueError(f"Expected `layer` to be the path of one layer. Received: layer={layer!r}")
-    if not is_dataset(x):
+    if not is_stream(x):
         tsne.check(len(checked(x, graph_to(model, [layer]))[0]))
     found = activations(model, x, [layer], batch_size=batch_size, verbose=verbose)[layer]
     vectors = found.reshape(len(found), -1).astype("float64" if found.dtype == "float64" else "float32", copy=False)

@@ -8,9 +8,13 @@ import numpy as np
 from keras import ops, tree
 
 from keras_xai.backend import compiled
+from keras_xai.data.arrays import typed
+from keras_xai.data.batches import progress
+from keras_xai.data.checks import check_count, check_verbose
+from keras_xai.data.reader import Samples
+from keras_xai.data.structure import packed
 from keras_xai.features.receptive_field import ReceptiveFields
 from keras_xai.features.responses import Responses
-from keras_xai.graph.inputs import batches, check_count, check_verbose, packed, progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -129,9 +133,10 @@ def extreme_examples(
     respond = _program(responses, chosen)
     ends = [_End(sign, len(chosen), k, len(responses.shape) - 1) for sign in (+1, -1)]
     fields: dict[tuple, ReceptiveFields] = {}
-    count, samples = batches(x, responses.graph, batch_size)
+    samples = Samples(x, responses.graph, batch_size)
     seen = 0
-    for batch in progress(samples, count, verbose):
+    for given in progress(samples, samples.num_batches, verbose):
+        batch = typed(given, responses.graph)
         inputs = responses.scores.typed(batch)
         sizes, *found = tree.map_structure(ops.convert_to_numpy, respond(inputs))
         bad = np.flatnonzero(~np.isfinite(found[0]).all(axis=1))

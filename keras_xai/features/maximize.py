@@ -9,9 +9,10 @@ import numpy as np
 from keras import ops
 
 from keras_xai.backend import compiled, record
+from keras_xai.data.batches import progress, rows
+from keras_xai.data.checks import check_verbose
 from keras_xai.features.ascent import Ascent, checked_range, moved, movements, normalized, penalty, preconditioned, real_input
 from keras_xai.features.responses import Responses
-from keras_xai.graph.inputs import check_verbose, progress, rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

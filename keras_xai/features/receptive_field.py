@@ -6,8 +6,8 @@ from typing import Any, final
 import keras
 
 from keras_xai.backend import traced
+from keras_xai.data.structure import packed
 from keras_xai.features.responses import Responses
-from keras_xai.graph.inputs import packed
 from keras_xai.kinds import kind_of
 
 

@@ -11,8 +11,10 @@ from keras import ops
 from keras_xai.attribution.backward import between
 from keras_xai.attribution.rectified import is_rectifier, pull_rectified, refuse_unrectified
 from keras_xai.backend import compiled
+from keras_xai.data.batches import progress, rows
+from keras_xai.data.checks import check_count, check_verbose, is_integer
+from keras_xai.data.reader import read_all
 from keras_xai.features.responses import Responses
-from keras_xai.graph.inputs import check_count, check_verbose, checked, progress, rows
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.view import arithmetic
@@ -98,7 +100,7 @@ def reconstruct(
 
     Args:
         model: A built Sequential or functional model of one input of real numbers; only read.
-        x: The inputs, array or tensor `(n, *input_shape)`.
+        x: The inputs: an array or tensor `(n, *input_shape)`, a table, or a dataset of batches, which are kept.
         layer: Path of a layer, such as `"backbone/conv5"`.
         top: How many maps to reconstruct from: those with the largest activations, for each input its own, the strongest first. Where
             these are equal, the mean activation decides, and then the order of channels. By default all of them, in that order.
@@ -143,7 +145,7 @@ def reconstruct(
     steps = between(leading_to(graph, last.outputs), graph.inputs)
     refuse_unrectified("`reconstruct`", steps, _INSTEAD)
     count = _checked_top(top, responses)
-    (inputs,) = responses.scores.typed(checked(x, graph))
+    (inputs,) = responses.scores.typed(read_all(x, graph))
 
     largest, mean = _sizes(responses, last, inputs, batch_size)
     # By the mean where activations have an upper end that many maps reach, as behind a `relu6`.
@@ -188,7 +190,7 @@ def _checked_top(top: int | None, responses: Responses) -> int:
     """How many maps to reconstruct from."""
     if top is None:
         return responses.num_channels
-    if not isinstance(top, (int, np.integer)) or isinstance(top, bool) or not 1 <= top <= responses.num_channels:
+    if not is_integer(top) or not 1 <= top <= responses.num_channels:
         raise ValueError(
             f"Expected `top` to be a whole number from 1 to {responses.num_channels}, the number of maps of '{responses.name}', or "
             f"None for all of them. Received: top={top!r}"

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.attribution.scores import Scores
+from keras_xai.data.checks import is_integer
 from keras_xai.graph.steps import Graph
 from keras_xai.kinds import kind_of
 
@@ -120,8 +121,7 @@ class Responses:
     def _has(self, unit):
         sizes = self.shape if len(unit) > 1 else self.shape[-1:]
         return len(unit) == len(sizes) and all(
-            isinstance(entry, (int, np.integer)) and not isinstance(entry, bool) and 0 <= entry < (size or np.inf)
-            for entry, size in zip(unit, sizes, strict=True)
+            is_integer(entry) and 0 <= entry < (size or np.inf) for entry, size in zip(unit, sizes, strict=True)
         )
 
 

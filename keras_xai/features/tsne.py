@@ -6,6 +6,8 @@ from typing import Any, final
 
 import numpy as np
 
+from keras_xai.data.checks import is_integer, is_number
+
 _ENGINES = ("openTSNE", "scikit-learn")
 _STARTS = ("pca", "random")
 _EXAGGERATED = 250  # iterations, in both libraries and in the source
@@ -73,12 +75,12 @@ class TSNE:
                 raise ValueError(f"Expected `{name}` to be {expected}. Received: {name}={value!r}")
 
         def number(value):
-            return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
+            return is_number(value) and np.isfinite(value)
 
         check("perplexity", lambda value: number(value) and value >= 1, "a number of at least 1")
         check(
             "iterations",
-            lambda value: isinstance(value, int) and value > _EXAGGERATED,
+            lambda value: is_integer(value) and value > _EXAGGERATED,
             f"a whole number of more than {_EXAGGERATED}",
         )
         check("learning_rate", lambda value: value == "auto" or (number(value) and value > 0), "'auto' or a positive number")

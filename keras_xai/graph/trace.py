@@ -10,7 +10,6 @@ import dataclasses
 import inspect
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 from keras import tree
@@ -18,6 +17,7 @@ from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
 from keras.src.ops.function import Function
 
+from keras_xai.data.structure import in_order
 from keras_xai.graph.steps import Graph, Slot, Step
 
 
@@ -194,30 +194,6 @@ def _relabeled(steps):
         label = type(step.operation).__name__.lower()
         yield dataclasses.replace(step, path=label + (f":{count[label]}" if count[label] else ""))
         count[label] += 1
-
-
-def in_order(values: Any, structure: Any, specs: Sequence[keras.KerasTensor]) -> list:
-    """What is handed to a model as a flat list in the order of its inputs; a dict is read by the inputs' names.
-
-    Args:
-        values: A value for each input, in any structure, or a dict by name.
-        structure: The inputs as the model takes them.
-        specs: The inputs as a flat list.
-
-    Raises:
-        ValueError: If the names or the number of values are not the model's.
-    """
-    if isinstance(values, dict):
-        # Keras flattens dicts in the order of their sorted keys.
-        names = sorted(structure) if isinstance(structure, dict) else [spec.name for spec in specs]
-        if set(values) != set(names):
-            raise ValueError(f"Expected the inputs {names}. Received: a dict with the keys {list(values)}.")
-        return [values[name] for name in names]
-    # A plain nested list of numbers is one array, unless the model takes several.
-    flat = tree.flatten(values) if len(specs) > 1 else [values]
-    if len(flat) != len(specs):
-        raise ValueError(f"Expected {len(specs)} inputs, {[spec.name for spec in specs]}. Received: {len(flat)} inputs.")
-    return flat
 
 
 def _function_of(model) -> Function:

@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from typing import Any, final
 
 import keras
-from keras import ops
+from keras import ops, tree
 
 from keras_xai.backend import BatchMean
+from keras_xai.data.arrays import checked
+from keras_xai.data.checks import check_number
+from keras_xai.data.streams import elements, is_stream
+from keras_xai.data.structure import packed
 from keras_xai.losses.labels import TARGETS, check_labels, check_scores, score_weights
 from keras_xai.losses.terms import terms_of
 from keras_xai.relevance import RULES, Network, Pass
@@ -31,8 +35,8 @@ def fbi_penalty(
     Args:
         model: A built Sequential or functional model of one output. A final softmax or sigmoid is left out: scores are what
             comes before it.
-        x: Inputs in the structure of the model's, tensors or arrays `(n, ...)`.
-        y: Labels, integers `(n,)` or `(n, 1)`, or rows `(n, classes)`; needed for `target="label"` only.
+        x: Inputs in the structure of the model's: tensors, arrays `(n, ...)` or tables; or a dataset of batches `(x, y)`.
+        y: Labels, integers `(n,)` or `(n, 1)`, or rows `(n, classes)`; needed for `target="label"` only. None for a dataset.
         per_layer: Whether to return the parts of the penalty.
         training: Whether layers behave as in training. Batch normalization then uses the batch's statistics, which relevance
             takes for constants.
@@ -62,10 +66,12 @@ def fbi_penalty(
     TensorShape([5])
     """
     penalty = Penalty(model, **options)
-    penalty.check(y)
-    _, run = penalty.network.forward(x, training=training)
-    per_term = penalty.of_each(run, y)
-    return per_term if per_layer else penalty.mean(per_term)
+    if not is_stream(x):
+        return penalty.of_samples(x, y, per_layer=per_layer, training=training)
+    if y is not None:
+        raise ValueError("Expected y=None with a dataset, whose batches are `(x, y)`. Received: both.")
+    parts = [penalty.of_samples(batch.x, batch.y, per_layer=per_layer, training=training) for batch in elements(x)]
+    return tree.map_structure(lambda *batches: ops.concatenate(batches), *parts)
 
 
 @final
@@ -106,6 +112,20 @@ class Penalty:
         """Refuses labels that do not fit the model."""
         if self._target == "label":
             check_labels(y, self._classes)
+
+    def of_samples(self, x: Any, y: Any, *, per_layer: bool, training: bool) -> Any:
+        """The penalty `(n,)` of samples, or its parts."""
+        self.check(y)
+        _, run = self.network.forward(self.read(x), training=training)
+        per_term = self.of_each(run, y)
+        return per_term if per_layer else self.mean(per_term)
+
+    def read(self, x: Any) -> Any:
+        """Samples, checked; tensors as they are, which may be placeholders, and need not leave their device."""
+        if any(ops.is_tensor(leaf) for leaf in tree.flatten(x)):
+            return tree.map_structure(lambda leaf: leaf.value if isinstance(leaf, keras.Variable) else leaf, x)
+        graph = self.network.graph
+        return packed(checked(x, graph), graph)
 
     def of_each(self, run: Pass, y: Any) -> dict[str, Any]:
         """The penalty of each term, tensors `(n,)`, after a forward pass."""
@@ -188,7 +208,7 @@ class FBILoss:
             self._known = model, Penalty(model, **self._options)
         penalty = self._known[1]
         penalty.check(y)
-        y_pred, run = penalty.network.forward(x, training=training)
+        y_pred, run = penalty.network.forward(penalty.read(x), training=training)
         per_sample = penalty.mean(penalty.of_each(run, y))
         fbi = self._mean(per_sample, per_sample, sample_weight)
         task = self._task(y, y_pred, sample_weight)
@@ -221,7 +241,4 @@ def check_options(*, rule: str = "z", target: str = "label", reduction: str = "m
 
 def check_weight(weight: Any) -> None:
     """Refuses what is not a share."""
-    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight <= 1:
-        raise ValueError(
-            f"Expected `weight` to be a number from 0 to 1, the share of the penalty. Received: weight={weight!r}"
-        )
+    check_number("weight", weight, least=0, most=1, what="the share of the penalty")

@@ -11,7 +11,10 @@ from keras import tree
 
 from keras_xai.attribution import Explanation, Method
 from keras_xai.attribution.scores import Scores
-from keras_xai.graph.inputs import checked, packed, progress
+from keras_xai.data.batches import progress
+from keras_xai.data.checks import is_number
+from keras_xai.data.reader import read_all
+from keras_xai.data.structure import packed
 from keras_xai.metrics.intervals import interval
 from keras_xai.metrics.metric import Metric
 from keras_xai.metrics.randomization import check_model
@@ -72,7 +75,7 @@ def compare(
 
     Args:
         model: The model that is explained.
-        x: The samples, as the model takes them.
+        x: The samples, as for every method; a dataset is read once and kept.
         methods: Attribution methods on the model by name, or a list of them.
         metrics: Metrics by name, or a list. One that needs the method, such as `MaxSensitivity`, is given as what makes it of a
             method: the class itself, or a function `lambda method: MaxSensitivity(method, radius=0.1)`.
@@ -102,7 +105,7 @@ def compare(
     [2.0, 2.0]
     """
     graph = Scores(model).graph
-    x = packed(checked(x, graph), graph)
+    x = packed(read_all(x, graph), graph)
     named_methods, named_metrics = _named(methods, "methods"), _named(metrics, "metrics")
     for name, method in named_methods.items():
         if not isinstance(method, Method):
@@ -165,7 +168,7 @@ def _first_target(target):
 
 def _first_baseline(baseline, x):
     """The baseline of the first sample, where there is one for each."""
-    if baseline is None or isinstance(baseline, (int, float)):
+    if baseline is None or is_number(baseline):
         return baseline
     several = not isinstance(x, np.ndarray)
     given = [np.asarray(each) for each in (tree.flatten(baseline) if several else [baseline])]

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_xai.attribution import Explanation
 from keras_xai.attribution.baseline import baseline_like
-from keras_xai.graph.inputs import check_count
+from keras_xai.data.checks import check_count
 from keras_xai.metrics.metric import ModelMetric
 from keras_xai.metrics.places import ranks
 from keras_xai.metrics.replacement import Replacement

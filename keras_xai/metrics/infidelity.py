@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_xai.attribution.baseline import baseline_like
-from keras_xai.graph.inputs import check_count
+from keras_xai.data.checks import check_count
 from keras_xai.metrics.metric import ModelMetric, seed_of
 from keras_xai.metrics.replacement import Replacement
 

@@ -6,7 +6,8 @@ import numpy as np
 from keras import tree
 
 from keras_xai.attribution import Method
-from keras_xai.graph.inputs import check_count, check_verbose, progress
+from keras_xai.data.batches import progress
+from keras_xai.data.checks import check_count, check_verbose
 from keras_xai.metrics.metric import Metric, check_method, explain_again, seed_of
 from keras_xai.metrics.places import Places
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_xai.attribution import Explanation, Method
 from keras_xai.attribution.scores import Scores
-from keras_xai.graph.inputs import check_count, check_verbose
+from keras_xai.data.checks import check_count, check_seed, check_verbose
 
 
 class Metric(abc.ABC):
@@ -110,6 +110,4 @@ def seed_of(seed: int | None) -> int:
     """The seed of all draws: that which was given, or a new one."""
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"Expected `seed` to be None or a whole number of at least 0. Received: seed={seed!r}")
-    return int(seed)
+    return check_seed(seed)

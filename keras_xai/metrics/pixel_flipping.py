@@ -5,7 +5,7 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from keras_xai.graph.inputs import check_count
+from keras_xai.data.checks import check_count
 from keras_xai.metrics.metric import ModelMetric, seed_of
 from keras_xai.metrics.places import ranks
 from keras_xai.metrics.replacement import Replacement

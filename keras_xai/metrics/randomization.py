@@ -8,7 +8,8 @@ import keras
 import numpy as np
 
 from keras_xai.attribution import Explanation, Method
-from keras_xai.graph.inputs import check_verbose, progress
+from keras_xai.data.batches import progress
+from keras_xai.data.checks import check_verbose
 from keras_xai.graph.split import up_to
 from keras_xai.graph.trace import trace
 from keras_xai.metrics.metric import Metric, check_method, explain_again, seed_of

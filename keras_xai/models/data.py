@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import tree
 
-from keras_xai.graph.inputs import is_dataset, labels_of
+from keras_xai.data.streams import is_stream, labels_of
 from keras_xai.losses.fbi import Penalty
 
 
@@ -19,8 +19,8 @@ def check_labels_of(arguments: Mapping[str, Any], penalty: Penalty) -> None:
     pairs = [(arguments.get("x"), arguments.get("y"))]
     validation = arguments.get("validation_data")
     if validation is not None:
-        pairs.append((validation, None) if is_dataset(validation) else tuple(validation)[:2])
+        pairs.append((validation, None) if is_stream(validation) else tuple(validation)[:2])
     for x, y in pairs:
-        labels = labels_of(x) if is_dataset(x) else tree.flatten(y)
+        labels = labels_of(x) if is_stream(x) else tree.flatten(y)
         for each in [] if labels is None else labels or [None]:
             penalty.check(each)

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import pathlib
 import threading
 from typing import Any, final
 
@@ -9,6 +10,7 @@ import keras
 from keras import ops, tree
 
 from keras_xai.backend import BatchMean, of_own_batch, scope_of
+from keras_xai.data.archive import replacing
 from keras_xai.losses.fbi import Penalty, check_weight
 from keras_xai.models.checkpoint import load_state, save_state
 from keras_xai.models.data import check_labels_of
@@ -201,8 +203,14 @@ class FBIModel(keras.Model):
                 f"Expected one file for all weights. Received: max_shard_size={max_shard_size}. Call "
                 "`plain_model.save_weights`, which saves the model without the state of training."
             )
-        self.plain_model.save_weights(filepath, overwrite=overwrite)
-        save_state(filepath, self._states, self.optimizer)
+        # Where Keras asks whether to replace a file, it has to know of it.
+        if not overwrite and pathlib.Path(filepath).exists():
+            self.plain_model.save_weights(filepath, overwrite=False)
+            save_state(filepath, self._states, getattr(self, "optimizer", None))
+            return
+        with replacing(filepath) as path:
+            self.plain_model.save_weights(path, overwrite=True)
+            save_state(path, self._states, getattr(self, "optimizer", None))
 
     def load_weights(self, filepath, skip_mismatch=False, **kwargs):
         """Loads weights that this or the plain model saved, as `keras.Model.load_weights`."""

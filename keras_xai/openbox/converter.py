@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.inputs import progress
+from keras_xai.data.batches import joined, progress
+from keras_xai.data.reader import Samples, in_float64
+from keras_xai.data.structure import packed
 from keras_xai.openbox.engine import Engine, check_finite
 from keras_xai.openbox.names import names_of
 from keras_xai.openbox.partition import Line, Plane, line, plane
@@ -74,7 +76,7 @@ class OpenBox(Engine):
 
         Args:
             x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, a list, tuple or dict of
-                them for a model of several inputs, or a `tf.data.Dataset` of batches `x` or `(x, y)`.
+                them for a model of several inputs; a table; or batches `x` or `(x, y)`, as of a `tf.data.Dataset`.
             outputs: Which of the C scores: `None` for all, class indices `(k,)` for all samples, or `(n, k)`, the
                 indices for each sample. The coefficients of one 227 x 227 x 3 image for 1000 classes are 600 MB.
             verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
@@ -88,8 +90,12 @@ class OpenBox(Engine):
         """
         samples = self._samples(x, verbose=verbose)
         choose = _choice(outputs, self.num_outputs, samples)
-        found = _joined(self._batches(samples, choose, verbose), samples.num_samples)
+        read: list[list[np.ndarray]] = []
+        found = _all_of(self._batches(samples, choose, verbose, read), samples.num_samples)
         scores, outputs, intercept, region_id, *coefficients = found
+        if read:
+            x = [joined(parts) for parts in zip(*read, strict=True)]
+            samples = Samples(packed(x, samples.inputs), samples.inputs, samples.batch_size)
         return LinearPieces(
             geometry=self._geometry,
             samples=samples,
@@ -167,10 +173,12 @@ class OpenBox(Engine):
         """
         return plane(self, corner, second, third, limits=limits, orthonormal=orthonormal, verbose=verbose)
 
-    def _batches(self, samples, choose, verbose):
-        """Yields scores, outputs, intercepts, region names and coefficients of each batch."""
+    def _batches(self, samples, choose, verbose, read):
+        """Yields scores, outputs, intercepts, region names and coefficients of each batch; samples read for it go to `read`."""
         start = 0
-        for batch in progress(samples, samples.num_batches, verbose):
+        for batch in progress(in_float64(samples), samples.num_batches, verbose):
+            if samples.num_samples is None:
+                read.append(batch)
             picked = choose(start, len(batch[0]))
             start += len(batch[0])
             with np.errstate(over="ignore"):  # told below, with the way out
@@ -183,10 +191,10 @@ class OpenBox(Engine):
             yield [scores, picked, ops.convert_to_numpy(intercept).T, names, *coefficients]
 
 
-def _joined(batches, num_samples):
+def _all_of(batches, num_samples):
     """Joins lists of arrays. Batch by batch if the number of samples is known: at the end takes twice the memory."""
     if num_samples is None:
-        return [np.concatenate(arrays) for arrays in zip(*batches, strict=True)]
+        return [joined(arrays) for arrays in zip(*batches, strict=True)]
     wholes: list[np.ndarray] = []
     start = 0
     for batch in batches:

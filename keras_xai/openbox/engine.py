@@ -7,7 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.inputs import Samples, progress
+from keras_xai.data.batches import joined, progress
+from keras_xai.data.checks import check_count
+from keras_xai.data.reader import Samples, in_float64
 from keras_xai.openbox.network import PiecewiseNetwork
 from keras_xai.openbox.pieces import LinearPieces
 from keras_xai.openbox.programs import Programs
@@ -32,8 +34,7 @@ class Engine(abc.ABC):
     ):
         if dtype not in (None, "float32", "float64"):
             raise ValueError(f"Expected `dtype` to be 'float32', 'float64' or None. Received: dtype={dtype!r}")
-        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise ValueError(f"Expected `batch_size` to be a positive integer. Received: batch_size={batch_size!r}")
+        check_count("batch_size", batch_size)
         self._arguments = {
             "model": model,
             "output": output,
@@ -82,9 +83,9 @@ class Engine(abc.ABC):
         if self._network.front is None:
             return Samples(x, self._network.graph, self._batch_size)
         given = Samples(x, self._network.front, self._batch_size)
-        batches = progress(given, given.num_batches, verbose)
+        batches = progress(in_float64(given), given.num_batches, verbose)
         features = [ops.convert_to_numpy(self._pieces.features(batch)[0]) for batch in batches]
-        return Samples(np.concatenate(features), self._network.graph, self._batch_size)
+        return Samples(joined(features), self._network.graph, self._batch_size)
 
 
 def check_finite(scores: np.ndarray, start: int, dtype: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_xai.data.checks import is_integer
 from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import run, split
 from keras_xai.graph.steps import Step
@@ -147,7 +148,7 @@ def _position(output, names):
         raise ValueError(
             f"The model has {len(names)} outputs, {list(names)}: choose one by name or index, for example `OpenBox(model, output=0)`."
         )
-    if isinstance(output, int) and 0 <= output < len(names):
+    if is_integer(output) and 0 <= output < len(names):
         return output
     if names.count(output) > 1:
         raise ValueError(f"Several outputs of the model are called {output!r}, among {list(names)}: choose one by its index.")

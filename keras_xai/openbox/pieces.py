@@ -1,11 +1,15 @@
 """`LinearPieces`: the linear piece of a network that each of some samples is on."""
 
+import functools
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.inputs import Samples, progress
+from keras_xai.data.batches import progress
+from keras_xai.data.checks import check_count, is_integer
+from keras_xai.data.reader import Samples, read_all
+from keras_xai.data.structure import packed
 from keras_xai.openbox.geometry.counterfactuals import Counterfactuals, CounterfactualSearch, checked_targets, rivals_of
 from keras_xai.openbox.geometry.nearest import DUAL, NearestFacets, check_norm, towards
 from keras_xai.openbox.geometry.polytope import Facets, Polytope, Walls, describe, labels_of
@@ -40,15 +44,16 @@ class LinearPieces:
         region_id: np.ndarray,
     ):
         self._geometry = geometry
-        self._samples = samples
-        self._x = [array.copy() for array in samples.arrays]  # the user may go on to change theirs
+        self._inputs = samples.inputs
+        self._batch_size = samples.batch_size
+        self._x = [np.array(array, "float64") for array in samples.arrays()]  # a copy: the user may go on to change theirs
         for array in self._x:
             array.setflags(write=False)
         self._fingerprint = geometry.fingerprint()
         self._coefficients = coefficients
-        self._space = Space(tuple(array.shape[1:] for array in self._x), samples.pack)
-        self.x = samples.pack(self._x)
-        self.coef = samples.pack(coefficients)
+        self._space = Space(tuple(array.shape[1:] for array in self._x), functools.partial(packed, inputs=samples.inputs))
+        self.x = self._space.pack(self._x)
+        self.coef = self._space.pack(coefficients)
         self.outputs = outputs
         self.scores = scores
         self.intercept = intercept
@@ -68,8 +73,8 @@ class LinearPieces:
         """
         others = self._check(x)
         result = self.intercept.astype("float64")
-        for start in range(0, len(self), self._samples.batch_size):
-            rows = slice(start, start + self._samples.batch_size)
+        for start in range(0, len(self), self._batch_size):
+            rows = slice(start, start + self._batch_size)
             for coef, other in zip(self._coefficients, others, strict=True):
                 # In double precision: the sum has as many terms as the input has entries.
                 flat = coef[rows].reshape(*coef[rows].shape[:2], -1).astype("float64")
@@ -148,7 +153,7 @@ class LinearPieces:
         located = [layout.locate(j) if ok else (None, None) for j, ok in zip(index, np.isfinite(distance), strict=True)]
         return Walls(
             distance=distance,
-            direction=self._samples.pack(list(directions)),
+            direction=self._space.pack(list(directions)),
             layer=tuple(None if group is None else group.step.path for group, _ in located),
             unit=tuple(unit for _, unit in located),
         )
@@ -175,13 +180,12 @@ class LinearPieces:
             ValueError: If a polytope has fewer than k such facets, the norm is another one, or the cost is above `max_passes`.
         """
         check_norm(norm)
-        if not isinstance(k, (int, np.integer)) or k < 1:
-            raise ValueError(f"Expected `k` to be a positive integer. Received: k={k!r}")
+        check_count("k", k)
         layout = self._geometry.layout(self._x)
         if k > layout.num_walls:
             raise ValueError(f"Expected `k` to be at most the number of walls, {layout.num_walls}. Received: k={k}")
         self._check_cost(layout.num_walls, max_passes)
-        search = NearestFacets(self._geometry, self._space, self._samples.batch_size, norm)
+        search = NearestFacets(self._geometry, self._space, self._batch_size, norm)
         facets: list[Facets] = []
         for found, patterns in self._run(lambda batch, rows: (search.find(batch, k), self._patterns(batch)), verbose):
             for sample, (indices, distances, normals) in enumerate(found):
@@ -208,7 +212,7 @@ class LinearPieces:
         Raises:
             ValueError: If there is no such sample, `bounds` are not a box that holds it, or the cost is above `max_passes`.
         """
-        if not isinstance(index, (int, np.integer)) or not -len(self) <= index < len(self):
+        if not is_integer(index) or not -len(self) <= index < len(self):
             raise ValueError(f"Expected the index of one of {len(self)} samples. Received: index={index!r}")
         box = Box.of(bounds, self._space)
         sample = [array[[index]] for array in self._x]
@@ -219,7 +223,7 @@ class LinearPieces:
         self._check_weights()
         normals, values = np.zeros((0, vector.shape[1])), np.zeros(0)
         if layout.num_walls:
-            values, normals = map(ops.convert_to_numpy, self._geometry.rows(sample, self._samples.batch_size))
+            values, normals = map(ops.convert_to_numpy, self._geometry.rows(sample, self._batch_size))
         label = labels_of(layout, [pattern[0] for pattern in self._patterns(sample)])
         return Polytope(x=vector[0], normals=normals, values=values, label=label, space=self._space, box=box)
 
@@ -314,7 +318,7 @@ class LinearPieces:
                 rival = self._positions(against)
             others = np.zeros((n, k))
             others[rows, rival] = 1
-        return self._samples.pack(
+        return self._space.pack(
             [coef[rows, chosen] - np.einsum("nk,nk...->n...", others.astype(coef.dtype), coef) for coef in self._coefficients]
         )
 
@@ -328,7 +332,7 @@ class LinearPieces:
         return matches.argmax(axis=1)
 
     def _check(self, x):
-        others = self._samples.check(x)
+        others = [array.astype("float64", copy=False) for array in read_all(x, self._inputs)]
         if len(others[0]) != len(self) or any(a.shape != b.shape for a, b in zip(others, self._x, strict=True)):
             raise ValueError(
                 f"Expected one input for each of the {len(self)} samples, of shape {[a.shape for a in self._x]}. "
@@ -341,7 +345,7 @@ class LinearPieces:
         if max_passes is not None and passes > max_passes:
             raise ValueError(
                 f"The normals of {num_walls:,} walls in {self._space.num_dims:,} input dimensions cost {passes:,} passes through the "
-                f"network for each of {num_batches or -(-len(self) // self._samples.batch_size)} batches, more than "
+                f"network for each of {num_batches or -(-len(self) // self._batch_size)} batches, more than "
                 f"`max_passes`={max_passes:,}. "
                 "`exit_distance(direction)` gives the exact distance along any direction for two passes. To go on all the same, "
                 "pass `max_passes=None`."
@@ -357,9 +361,9 @@ class LinearPieces:
     def _run(self, program, verbose):
         """Yields a program's results of one batch of the samples after the other."""
         self._check_weights()
-        starts = range(0, len(self), self._samples.batch_size)
+        starts = range(0, len(self), self._batch_size)
         for start in progress(starts, len(starts), verbose):
-            rows = slice(start, start + self._samples.batch_size)
+            rows = slice(start, start + self._batch_size)
             yield program([array[rows] for array in self._x], rows)
 
     def _patterns(self, batch):
@@ -369,7 +373,7 @@ class LinearPieces:
         n = len(batch[0])
         if not layout.num_walls:
             return np.full(n, np.inf), np.zeros(n, int), *(np.zeros_like(array) for array in batch)
-        width = max(1, self._samples.batch_size // n)
+        width = max(1, self._batch_size // n)
         nearest = self._geometry.nearest(batch, DUAL[norm], 1, width)
         distance, index = (ops.convert_to_numpy(each)[:, 0] for each in nearest)
         normals = self._space.vectors([ops.convert_to_numpy(a) for a in self._geometry.normals(batch, index.astype("int32"))])

@@ -5,7 +5,7 @@ from typing import final
 import keras
 from keras import ops
 
-from keras_xai.graph.inputs import check_count
+from keras_xai.data.checks import check_count
 from keras_xai.pretraining.rule import Rule
 
 

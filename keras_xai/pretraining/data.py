@@ -9,7 +9,11 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from keras_xai.graph.inputs import check_count, checked, first_batch, is_dataset, packed
+from keras_xai.data.arrays import checked
+from keras_xai.data.checks import check_count, check_number
+from keras_xai.data.reader import read_all
+from keras_xai.data.streams import check_ends, first_batch, is_once, is_stream
+from keras_xai.data.structure import packed
 from keras_xai.graph.steps import Graph
 from keras_xai.pretraining.plan import Stage
 
@@ -27,6 +31,7 @@ class Shuffled(keras.utils.PyDataset):
 
     Attributes:
         order: What the next epoch's order follows from, `(seed, epoch)`.
+        num_samples: Number of samples.
     """
 
     def __init__(self, x: Any, batch_size: int, *, shuffle: bool):
@@ -35,21 +40,21 @@ class Shuffled(keras.utils.PyDataset):
         self._x = x
         self._batch_size = batch_size
         self._shuffle = shuffle
-        self._num_samples = len(tree.flatten(x)[0])
-        self._rows: tuple[Any, np.ndarray] = (None, np.arange(self._num_samples))
+        self.num_samples = len(tree.flatten(x)[0])
+        self._rows: tuple[Any, np.ndarray] = (None, np.arange(self.num_samples))
 
     def __len__(self):
-        return math.ceil(self._num_samples / self._batch_size)
+        return math.ceil(self.num_samples / self._batch_size)
 
     def __getitem__(self, index):
         if self._shuffle and self._rows[0] != self.order:
-            self._rows = (self.order, np.random.default_rng(self.order).permutation(self._num_samples))
+            self._rows = (self.order, np.random.default_rng(self.order).permutation(self.num_samples))
         rows = self._rows[1][index * self._batch_size : (index + 1) * self._batch_size]
         return (self._take(rows),)
 
     def spread(self, count: int) -> Any:
         """At most `count` samples at even distances."""
-        return self._take(np.unique(np.linspace(0, self._num_samples - 1, count).astype(int)))
+        return self._take(np.unique(np.linspace(0, self.num_samples - 1, min(count, self.num_samples)).astype(int)))
 
     def _take(self, rows):
         return tree.map_structure(lambda array: array[rows], self._x)
@@ -74,7 +79,8 @@ def read(x: Any, graph: Graph, batch_size: int, fit_options: dict) -> tuple[Any,
     split = options.pop("validation_split", 0.0)
     validation = options.pop("validation_data", None)
     check_count("batch_size", batch_size)
-    if is_dataset(x):
+    x = _readable_again(x, graph, options.get("steps_per_epoch"))
+    if is_stream(x):
         if split:
             raise ValueError(
                 f"Expected arrays to split. Received: validation_split={split} and a dataset. Pass validation_data."
@@ -86,20 +92,20 @@ def read(x: Any, graph: Graph, batch_size: int, fit_options: dict) -> tuple[Any,
     else:
         arrays = checked(x, graph)
         if split and validation is None:
-            if not 0 < split < 1:
-                raise ValueError(f"Expected `validation_split` to be between 0 and 1. Received: validation_split={split}")
+            check_number("validation_split", split, least=0, most=1)
             kept = int(len(arrays[0]) * (1 - split))
             validation = packed([array[kept:] for array in arrays], graph)
             arrays = [array[:kept] for array in arrays]
         data = Shuffled(packed(arrays, graph), batch_size, shuffle=options.pop("shuffle", True))
         options["shuffle"] = False  # of the batches among themselves
     if validation is not None:
-        if is_dataset(validation):
+        # A tuple is data and labels, as in `fit()`.
+        validation = validation[0] if isinstance(validation, tuple) else validation
+        validation = _readable_again(validation, graph, options.get("validation_steps"))
+        if is_stream(validation):
             _check_first(validation, graph)
         else:
-            # A tuple is data and labels, as in `fit()`.
-            arrays = checked(validation[0] if isinstance(validation, tuple) else validation, graph)
-            validation = Shuffled(packed(arrays, graph), batch_size, shuffle=False)
+            validation = Shuffled(packed(checked(validation, graph), graph), batch_size, shuffle=False)
         options["validation_data"] = validation
     return data, options
 
@@ -120,6 +126,18 @@ def check_visible(data: Any, stages: Sequence[Stage], batch_size: int) -> None:
         if batch is not None and stage.first == 0:
             visible = ops.convert_to_numpy(stage.front(tree.map_structure(ops.convert_to_tensor, batch)))
             _check_range(visible, stage)
+
+
+def _readable_again(x, graph, steps):
+    """Data that can be read in every epoch: of an iterator all samples, unless it is told how many batches an epoch has.
+
+    Raises:
+        ValueError: If a dataset has no end, and an epoch neither.
+    """
+    if not is_stream(x) or steps is not None:
+        return x
+    check_ends(x)
+    return packed(read_all(x, graph), graph) if is_once(x) else x
 
 
 def _check_first(dataset, graph):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import final
 
+from keras_xai.data.checks import is_integer
 from keras_xai.pretraining.contrastive_divergence import ContrastiveDivergence
 from keras_xai.pretraining.reconstruction_error import ReconstructionError
 from keras_xai.pretraining.rule import Rule, Schedule
@@ -40,7 +41,7 @@ class Hybrid(Schedule):
             if not isinstance(rule, wanted):
                 raise TypeError(f"Expected rules, instances of `keras_xai.pretraining.{wanted.__name__}`. Received: {rule!r}")
         for rule, epochs in self._by_epochs:
-            if not (isinstance(epochs, int) and epochs >= 1):
+            if not (is_integer(epochs) and epochs >= 1):
                 raise ValueError(
                     f"Expected a whole number of epochs, at least 1, for each rule. Received: {epochs!r} for {type(rule).__name__}"
                 )

@@ -5,12 +5,12 @@ from typing import Any
 
 from keras import ops
 
-from keras_xai.graph.inputs import check_count
+from keras_xai.data.checks import check_count
+from keras_xai.data.structure import in_order
 from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.search import calls_of
 from keras_xai.graph.split import run, upstream
 from keras_xai.graph.steps import Graph
-from keras_xai.graph.trace import in_order
 from keras_xai.layers import RBMDense
 from keras_xai.pretraining.rule import Rule, Schedule
 

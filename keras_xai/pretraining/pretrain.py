@@ -9,11 +9,11 @@ import keras
 from keras import ops, tree
 
 from keras_xai.backend import scope_of
-from keras_xai.graph.inputs import check_verbose
+from keras_xai.data.checks import check_verbose
 from keras_xai.graph.trace import trace
 from keras_xai.pretraining.callbacks import KeptWeights, Progress, RaisedMomentum, Randomness, delete_backups, for_stage
 from keras_xai.pretraining.contrastive_divergence import ContrastiveDivergence
-from keras_xai.pretraining.data import check_visible, read
+from keras_xai.pretraining.data import Shuffled, check_visible, read
 from keras_xai.pretraining.monitors import Monitor
 from keras_xai.pretraining.plan import plan
 from keras_xai.pretraining.rule import Schedule
@@ -53,9 +53,10 @@ def pretrain(
 
     Args:
         model: A built Sequential or functional model, with `keras_xai.layers.RBMDense` layers, also in models nested in it.
-        x: Samples in the structure of the model's inputs, as arrays of shape `(n, ...)`; or a `tf.data.Dataset` or
-            `keras.utils.PyDataset` of batches `x`, `(x, y)` or `(x, y, sample_weight)`, of which y is not used. Datasets are
-            read batch by batch, anew in each epoch.
+        x: Samples in the structure of the model's inputs, as arrays of shape `(n, ...)` or tables; or a `tf.data.Dataset`, a
+            `keras.utils.PyDataset` or a loader of PyTorch, of batches `x`, `(x, y)` or `(x, y, sample_weight)`, of which y is not
+            used. Datasets are read batch by batch, anew in each epoch. The batches of a generator are read once and kept,
+            unless `steps_per_epoch` is given.
         rule: The learning rule, `ContrastiveDivergence()` by default; or a `Hybrid` of several.
         epochs: Passes over the data for each layer.
         batch_size: Samples in a batch; a dataset keeps its own batches.
@@ -96,6 +97,7 @@ def pretrain(
     stages = plan(graph, ContrastiveDivergence() if rule is None else rule, epochs)
     data, fit_options = read(x, graph, batch_size, fit_options)
     check_visible(data, stages, batch_size)
+    samples_in_batch = min(batch_size, data.num_samples) if isinstance(data, Shuffled) else batch_size
     compile_options = {name: fit_options.pop(name) for name in _COMPILE_OPTIONS if name in fit_options}
     verbose = fit_options.pop("verbose", "auto")
     check_verbose(verbose)
@@ -109,7 +111,7 @@ def pretrain(
     before = 0
     for number, stage in enumerate(stages):
         with scope_of(model):
-            trainer = RBMTrainer(stage, batch_size, seed + number)
+            trainer = RBMTrainer(stage, samples_in_batch, seed + number)
             trainer.compile(optimizer=_optimizer(optimizer, stage.rule), **compile_options)
             if stage.rule.fit_visible_bias and stage.first == 0:
                 fit_visible_bias(trainer, data, fit_options.get("steps_per_epoch"))

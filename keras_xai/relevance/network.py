@@ -6,10 +6,11 @@ from typing import Any, final
 import keras
 from keras import ops, tree
 
+from keras_xai.data.structure import in_order
 from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Graph, Step
-from keras_xai.graph.trace import in_order, trace
+from keras_xai.graph.trace import trace
 from keras_xai.graph.view import unchanged
 from keras_xai.kinds import Kind, Problem, UnsupportedLayerError, expand, kind_of, link_of, strip_probabilities
 from keras_xai.relevance.call import Call, backward, call, deliver, sources_of

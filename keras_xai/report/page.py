@@ -9,6 +9,8 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from keras_xai.data.archive import replacing_bytes
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -152,7 +154,7 @@ class Page:
         return "\n".join([head, "<body>", f"<h1>{self._title}</h1>", *self._parts, "</body>", "</html>", ""])
 
     def save(self, path: str | os.PathLike) -> pathlib.Path:
-        """Writes the page to a file.
+        """Writes the page to a file; one that is there is replaced once the new one is complete.
 
         Args:
             path: Name of the file; its folder must exist.
@@ -165,7 +167,8 @@ class Page:
             raise FileNotFoundError(
                 f"Expected a file name in an existing folder. Received: path={str(path)!r}. Create the folder first."
             )
-        path.write_text(self.html(), encoding="utf-8")
+        with replacing_bytes(path) as file:
+            file.write(self.html().encode("utf-8"))
         return path
 
     def _add(self, *lines):

@@ -145,7 +145,10 @@ def test_labels_and_inputs_of_all_sorts():
     for bad, message in (
         (dataset.repeat(), "a dataset that ends"),
         (dataset.map(lambda x, y: (x, (y, y))), "one label for each sample. Received: 2"),
-        (tf.data.Dataset.range(4).map(lambda i: (tf.zeros((2, i)), tf.zeros(2))), "samples of one shape"),
+        (
+            tf.data.Dataset.range(4).map(lambda i: ((tf.zeros((2, i)), tf.zeros((2, 6, 6, 3))), tf.zeros(2))),
+            "samples of one shape",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             draw(bad, None, trace(model), None, seed=0)
@@ -221,7 +224,7 @@ def test_standard_normalization_and_few_samples_of_a_class(trained):
         ({"k": 250}, "from 1 to 249, for 250 points. Received: k=250"),
         ({"protocol": Protocol(samples=30, tsne=QUICK)}, "perplexity=10 and 30 samples"),
         ({"x": IMAGES * np.nan}, "NaN or infinity in 397 of 397"),
-        ({"x": IMAGES[..., 0]}, r"Received: an array of shape \(397, 12, 12\)"),
+        ({"x": IMAGES[..., 0, 0]}, r"Received: an array of shape \(397, 12\)"),
         ({"x": np.repeat(IMAGES, 3, axis=3)}, r"Received: an array of shape \(397, 12, 12, 3\)"),
         ({"verbose": 3}, "verbose=3"),
     ],

@@ -1,6 +1,13 @@
 """The backend interface on TensorFlow."""
 
-from keras_xai.backend.tensorflow.datasets import element_spec, has_values, is_endless, is_native_dataset, num_batches
+from keras_xai.backend.tensorflow.datasets import (
+    element_spec,
+    has_values,
+    is_dense,
+    is_endless,
+    is_native_dataset,
+    num_batches,
+)
 from keras_xai.backend.tensorflow.derivatives import linearize, record
 from keras_xai.backend.tensorflow.distribution import scope_of
 from keras_xai.backend.tensorflow.layouts import lacks_layout
@@ -17,6 +24,7 @@ __all__ = [
     "folded",
     "gradients_restored",
     "has_values",
+    "is_dense",
     "is_endless",
     "is_native_dataset",
     "lacks_layout",

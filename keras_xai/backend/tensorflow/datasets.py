@@ -29,3 +29,8 @@ def element_spec(dataset: Any) -> Any:
 def has_values(x: Any) -> bool:
     """Whether the numbers in an array or tensor can be looked at, and are not only placeholders for some."""
     return hasattr(x, "numpy") if tf.is_tensor(x) else not isinstance(x, tf.TensorSpec)
+
+
+def is_dense(x: Any) -> bool:
+    """Whether `x` is no ragged and no sparse tensor."""
+    return not isinstance(x, (tf.RaggedTensor, tf.SparseTensor, tf.IndexedSlices))

@@ -3,7 +3,8 @@
 from typing import Any
 
 import numpy as np
-from keras import tree
+
+from keras_xai.data.checks import check_count
 
 
 def check_labels(y: Any, num_outputs: int, num_samples: int | None) -> np.ndarray | None:
@@ -26,25 +27,8 @@ def check_labels(y: Any, num_outputs: int, num_samples: int | None) -> np.ndarra
     return labels
 
 
-def check_count(name: str, value: Any, num_regions: int | None = None) -> None:
-    """Checks a number of groups or regions, against the number of regions if that is known."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"Expected `{name}` to be a positive integer. Received: {name}={value!r}")
-    if num_regions is not None and value > num_regions:
-        raise ValueError(
-            f"Expected `{name}` to be at most the number of regions of `x`, {num_regions}. Received: {name}={value}"
-        )
-
-
 def check_settings(ridge: Any, steps: Any, name: str) -> None:
     """Checks the options of fitting: a ridge, and the number of steps or rounds that goes by `name`."""
     if not 0 < ridge < np.inf:
         raise ValueError(f"Expected `ridge` to be a positive number. Received: ridge={ridge!r}")
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
-        raise ValueError(f"Expected `{name}` to be 0 or a positive integer. Received: {name}={steps!r}")
-
-
-def num_samples_of(x: Any) -> int | None:
-    """Number of samples, `None` where it takes reading them."""
-    shape = getattr(tree.flatten(x)[0], "shape", None)
-    return shape[0] if shape else None
+    check_count(name, steps, least=0)

@@ -4,9 +4,11 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from keras_xai.graph.inputs import progress
+from keras_xai.data.batches import progress
+from keras_xai.data.checks import check_count
+from keras_xai.data.reader import count_of
 from keras_xai.openbox.converter import OpenBox
-from keras_xai.openbox.grouping.arguments import check_count, check_labels, num_samples_of
+from keras_xai.openbox.grouping.arguments import check_labels
 from keras_xai.openbox.grouping.fidelity import compare
 from keras_xai.openbox.grouping.flatten import flattened
 from keras_xai.openbox.grouping.groups import merged, pruned
@@ -70,9 +72,9 @@ def fidelity_curve(
     sizes = None if sizes is None else sorted(set(sizes))
     for size in sizes or []:
         check_count("sizes", size)
-    labels = check_labels(y, box.num_outputs, num_samples_of(x))
+    labels = check_labels(y, box.num_outputs, count_of(x))
     x_test, y_test = _pair(test)
-    test_labels = check_labels(y_test, box.num_outputs, num_samples_of(x_test) if test else None)
+    test_labels = check_labels(y_test, box.num_outputs, count_of(x_test) if test else None)
     regions = Regions(box, x, verbose)
     labels = check_labels(labels, box.num_outputs, regions.num_samples)
     points = regions.points
@@ -81,7 +83,7 @@ def fidelity_curve(
         labels = check_labels(test_labels, box.num_outputs, len(points.scores))
     num_regions = len(regions.names)
     sizes = sizes or [*(2**i for i in range(num_regions.bit_length()) if 2**i < num_regions), num_regions]
-    check_count("sizes", sizes[-1], num_regions)
+    check_count("sizes", sizes[-1], most=num_regions, what="regions of `x`")
     rows = _measure(box, regions, points, labels, sizes, methods, verbose)
     return _frame([("network", num_regions, compare(points.probabilities, points.probabilities, labels)), *rows])
 

@@ -6,7 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_xai.openbox.grouping.arguments import check_count, check_labels, check_settings, num_samples_of
+from keras_xai.data.checks import check_count
+from keras_xai.data.reader import count_of
+from keras_xai.openbox.grouping.arguments import check_labels, check_settings
 from keras_xai.openbox.grouping.fidelity import Fidelity, compare
 from keras_xai.openbox.grouping.groups import RegionGroups
 from keras_xai.openbox.grouping.logistic import fit_hidden, fit_linear, softmax
@@ -86,7 +88,7 @@ def flatten(
     num_units = len(groups) if num_units is None else num_units
     check_count("num_units", num_units)
     check_settings(ridge, max_steps, "max_steps")
-    labels = check_labels(y, groups.box.num_outputs, num_samples_of(x))
+    labels = check_labels(y, groups.box.num_outputs, count_of(x))
     points = groups.points(x, verbose)
     labels = check_labels(labels, groups.box.num_outputs, len(points.scores))
     return flattened(groups, points, labels, num_units=num_units, max_steps=max_steps, ridge=ridge)
@@ -131,7 +133,7 @@ class Flattened:
     def fidelity(self, x: Any, y: Any = None, *, verbose: Any = 0) -> Fidelity:
         """How well the model reproduces the network on some samples, and how well it does on labels `y`, class indices."""
         num_outputs = self.groups.box.num_outputs
-        labels = check_labels(y, num_outputs, num_samples_of(x))
+        labels = check_labels(y, num_outputs, count_of(x))
         points = self.groups.points(x, verbose)
         return self.measure(points, check_labels(labels, num_outputs, len(points.scores)))
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import tree
 
+from keras_xai.data.checks import check_count
+from keras_xai.data.reader import count_of
 from keras_xai.openbox.converter import OpenBox
-from keras_xai.openbox.grouping.arguments import check_count, check_labels, check_settings, num_samples_of
+from keras_xai.openbox.grouping.arguments import check_labels, check_settings
 from keras_xai.openbox.grouping.fidelity import Fidelity, compare
 from keras_xai.openbox.grouping.logistic import softmax
 from keras_xai.openbox.grouping.merging import Points, Regions, cut, merge_order, nearest, refine, refit
@@ -85,10 +87,10 @@ def merge(
     """
     check_count("num_groups", num_groups)
     check_settings(ridge, max_rounds, "max_rounds")
-    labels = check_labels(y, box.num_outputs, num_samples_of(x))
+    labels = check_labels(y, box.num_outputs, count_of(x))
     regions = Regions(box, x, verbose)
     labels = check_labels(labels, box.num_outputs, regions.num_samples)
-    check_count("num_groups", num_groups, len(regions.names))
+    check_count("num_groups", num_groups, most=len(regions.names), what="regions of `x`")
     order = merge_order(regions, num_groups, ridge, verbose)
     return merged(box, regions, order, num_groups, y=labels, ridge=ridge, max_rounds=max_rounds)
 
@@ -124,7 +126,7 @@ def prune(box: OpenBox, x: Any, num_regions: int, *, verbose: Any = "auto") -> "
     """
     check_count("num_regions", num_regions)
     regions = Regions(box, x, verbose)
-    check_count("num_regions", num_regions, len(regions.names))
+    check_count("num_regions", num_regions, most=len(regions.names), what="regions of `x`")
     return pruned(box, regions, num_regions)
 
 
@@ -196,7 +198,7 @@ class RegionGroups:
 
     def fidelity(self, x: Any, y: Any = None, *, verbose: Any = 0) -> Fidelity:
         """How well the groups reproduce the network on some samples, and how well they do on labels `y`, class indices."""
-        labels = check_labels(y, self.box.num_outputs, num_samples_of(x))
+        labels = check_labels(y, self.box.num_outputs, count_of(x))
         points = self.points(x, verbose)
         return self.measure(points, check_labels(labels, self.box.num_outputs, len(points.scores)))
 

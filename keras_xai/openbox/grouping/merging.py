@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import tree
 
-from keras_xai.graph.inputs import progress
+from keras_xai.data.batches import progress
 from keras_xai.openbox.converter import OpenBox
 from keras_xai.openbox.grouping.logistic import centered, centered_scores, cross_entropy, fit_linear, softmax
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.inputs import progress
+from keras_xai.data.batches import progress
+from keras_xai.data.checks import is_integer
 from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.partition.decisions import crossings
 from keras_xai.openbox.partition.section import Section, read_inputs
@@ -124,7 +125,7 @@ class Line:
         num_outputs = self.slopes.shape[1]
         if target is None:
             target = int(self.breakpoint_scores[-1].argmax())
-        if not isinstance(target, (int, np.integer)) or not 0 <= target < num_outputs:
+        if not is_integer(target) or not 0 <= target < num_outputs:
             raise ValueError(
                 f"Expected `target` to be the index of a score, from 0 to {num_outputs - 1}. Received: target={target!r}"
             )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_xai.graph.inputs import progress
+from keras_xai.data.batches import progress
 from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.partition.decisions import Boundary, Cells, divide
 from keras_xai.openbox.partition.polygon import area

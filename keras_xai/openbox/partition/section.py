@@ -1,14 +1,15 @@
 """A network along a line or a plane through its input space, with coordinates of its own."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.inputs import packed
-from keras_xai.graph.trace import in_order
+from keras_xai.data.arrays import unchecked
+from keras_xai.data.structure import packed
 from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.names import names_of
 from keras_xai.openbox.programs import Programs
@@ -125,8 +126,7 @@ def read_inputs(box: Engine, values: dict[str, Any]) -> tuple[Space, np.ndarray]
     graph = box._network.front or box._network.graph
     spaces, vectors = [], []
     for name, value in values.items():
-        leaves = in_order(value, graph.input_structure, graph.input_specs)
-        arrays = [np.asarray(leaf) for leaf in leaves]
+        arrays = unchecked(value, graph)
         batches = [
             array[np.newaxis] if array.ndim == len(spec.shape) - 1 else array
             for array, spec in zip(arrays, graph.input_specs, strict=True)
@@ -134,8 +134,10 @@ def read_inputs(box: Engine, values: dict[str, Any]) -> tuple[Space, np.ndarray]
         samples = box._samples(packed(batches, graph))
         if samples.num_samples != 1:
             raise ValueError(f"Expected `{name}` to be one input. Received: {samples.num_samples} of them.")
-        spaces.append(Space(tuple(array.shape[1:] for array in samples.arrays), samples.pack))
-        vectors.append(spaces[-1].vectors(samples.arrays)[0])
+        arrays = [array.astype("float64", copy=False) for array in samples.arrays()]
+        pack = functools.partial(packed, inputs=box._network.graph)
+        spaces.append(Space(tuple(array.shape[1:] for array in arrays), pack))
+        vectors.append(spaces[-1].vectors(arrays)[0])
     if len({space.shapes for space in spaces}) > 1:
         received = ", ".join(f"{name} of {list(space.shapes)}" for name, space in zip(values, spaces, strict=True))
         raise ValueError(f"Expected inputs of one shape. Received: {received}")

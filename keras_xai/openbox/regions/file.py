@@ -11,21 +11,18 @@ Its entries:
   a leaky one; these scores can.
 """
 
-import json
-import os
-import pathlib
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from keras_xai.data import archive
 from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.regions.store import Regions
 
 FORMAT = "keras_xai regions"
 VERSION = 1
-_WRITER = "`RegionClassifier.save`"
+_WRITER = "RegionClassifier.save"
 _ARRAYS = ("names", "patterns", "lengths", "classes", "features", "probe")
 _HEADER = {"dtype": str, "fingerprint": int, "shapes": list, "object_labels": bool}
 _PROBED = 8
@@ -59,7 +56,7 @@ def save(path: Any, regions: Regions, classes: np.ndarray, features: Sequence[st
         "features": np.array(features, dtype=str),
         "probe": _probe(regions),
     }
-    write(path, header, arrays)
+    archive.write(path, {"format": FORMAT, "version": VERSION, **header}, arrays)
 
 
 def load(path: Any, box: Engine, *, num_classes: int, cache_bytes: int) -> tuple[Regions, np.ndarray, np.ndarray]:
@@ -122,69 +119,18 @@ def _check_probe(path, regions, expected):
         raise _refusal(path, "regions of another model, which has the same weights and is another function")
 
 
-def write(path: Any, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """Writes a file, so that what was at `path` is there until the new one is complete.
-
-    Args:
-        path: Where to; no suffix is added.
-        header: What JSON can hold.
-        arrays: By name, of numbers or strings.
-    """
-    path = pathlib.Path(path)
-    text = json.dumps({"format": FORMAT, "version": VERSION, **header})
-    # In the same folder, because a file can be renamed in one step within one file system only.
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with open(temporary, "xb") as file:
-            np.savez(file, allow_pickle=False, header=np.array(text), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def read(path: Any, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The header and the arrays called `names`.
 
     Raises:
         ValueError: If the file is not one of these, is incomplete or corrupted, or of a later version.
     """
-    with open(path, "rb") as file:
-        try:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise _refusal(path, "a file that is no archive")
-            header = _header(path, archive)
-            return header, {name: archive[name] for name in names}
-        except KeyError as error:
-            raise _refusal(path, f"an archive without the entry {error}") from error
-        except Exception as error:  # by what is damaged, `zipfile` and NumPy raise nine types at least
-            if _WRITER in str(error):
-                raise
-            raise _refusal(path, f"a truncated, corrupted or other file ({error})") from error
-
-
-def _header(path, archive):
-    if "header" not in archive.files:
-        raise _refusal(path, f"an archive with the entries {sorted(archive.files)} and without a header")
-    try:
-        header = json.loads(str(archive["header"]))
-    except json.JSONDecodeError as error:
-        raise _refusal(path, "an archive whose header cannot be read") from error
-    found = header.get("format") if isinstance(header, dict) else None
-    if found != FORMAT:
-        raise _refusal(path, f"a file of the format {found!r}")
-    version = header.get("version")
-    if version != VERSION:
-        later = isinstance(version, int) and version > VERSION
-        hint = "a later version of keras_xai wrote it; use that one" if later else "no version of keras_xai wrote that"
-        raise _refusal(path, f"version {version!r} of the format where {VERSION} can be read ({hint})")
+    header, arrays = archive.read(path, FORMAT, VERSION, _WRITER, names)
     wrong = [name for name, kind in _HEADER.items() if not isinstance(header.get(name), kind)]
     if wrong:
         raise _refusal(path, f"an archive whose header lacks {wrong}")
-    return header
+    return header, arrays
 
 
 def _refusal(path, received):
-    return ValueError(f"Expected a file written by {_WRITER}. Received: {received}, {os.fspath(path)!r}.")
+    return archive.refusal(path, _WRITER, received)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.inputs import packed
+from keras_xai.data.checks import check_count
+from keras_xai.data.structure import packed
 from keras_xai.openbox.engine import Engine, check_finite
 from keras_xai.openbox.names import names_of
 from keras_xai.openbox.space import Space
@@ -207,8 +208,7 @@ class Cache:
 
 def check_cache_bytes(cache_bytes: Any) -> None:
     """Raises a `ValueError` if a number of bytes is none."""
-    if not isinstance(cache_bytes, (int, np.integer)) or cache_bytes < 0:
-        raise ValueError(f"Expected `cache_bytes` to be an integer, at least 0. Received: cache_bytes={cache_bytes!r}")
+    check_count("cache_bytes", cache_bytes, least=0)
 
 
 def _size(piece):

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from keras_xai.backend import is_native_dataset
-from keras_xai.graph.inputs import packed
+from keras_xai.data.checks import check_count
+from keras_xai.data.streams import is_stream
+from keras_xai.data.structure import packed
 from keras_xai.openbox.regions.store import Regions
 from keras_xai.openbox.regions.stream import Stream, graph_of_samples
 
@@ -19,10 +20,10 @@ _QUANTILES = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "max": 1.0}
 
 def check_arguments(x: Any, max_regions: Any, norm: Any) -> None:
     """Raises a `ValueError` if what `RegionClassifier.table` was given is not what it takes."""
-    if is_native_dataset(x):
+    if is_stream(x):
         raise ValueError("Expected the samples as arrays, to be read more than once in one order. Received: a dataset.")
-    if max_regions is not None and (not isinstance(max_regions, (int, np.integer)) or max_regions < 1):
-        raise ValueError(f"Expected `max_regions` to be a positive integer or None. Received: max_regions={max_regions!r}")
+    if max_regions is not None:
+        check_count("max_regions", max_regions)
     if norm not in (None, 1, 2, np.inf):
         raise ValueError(f"Expected `radius` to be None or the norm 1, 2 or numpy.inf. Received: radius={norm!r}")
 

@@ -5,8 +5,8 @@ from typing import Any
 import sklearn.utils.validation
 from sklearn.base import BaseEstimator
 
-from keras_xai.backend import is_native_dataset
-from keras_xai.graph.trace import in_order
+from keras_xai.data.streams import is_stream
+from keras_xai.data.structure import in_order
 from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.regions.stream import graph_of_samples
 
@@ -24,7 +24,7 @@ def rows_of_features(estimator: BaseEstimator, box: Engine, x: Any) -> Any:
         ValueError: If the rows are not finite real numbers, with scikit-learn's message.
         TypeError: If they are a sparse matrix.
     """
-    if is_native_dataset(x) or not takes_vectors(box):
+    if is_stream(x) or not takes_vectors(box):
         return x
     graph = graph_of_samples(box)
     (rows,) = in_order(x, graph.input_structure, graph.input_specs)
@@ -43,7 +43,7 @@ def hold_features(estimator: BaseEstimator, box: Engine, x: Any, *, reset: bool)
     Raises:
         ValueError: If number or names are others.
     """
-    if is_native_dataset(x) or isinstance(x, dict) or not takes_vectors(box):
+    if is_stream(x) or isinstance(x, dict) or not takes_vectors(box):
         return
     if hasattr(estimator, "_check_n_features"):  # before scikit-learn 1.6
         estimator._check_feature_names(x, reset=reset)

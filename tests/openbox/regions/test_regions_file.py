@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from keras import layers
 
+from keras_xai.data.archive import write
 from keras_xai.openbox import OpenBox, RegionClassifier
-from keras_xai.openbox.regions.file import write
 from tests.tolerance import rounding
 from tests.zoo import in_dtype
 

@@ -1,0 +1,76 @@
+"""Arguments that have one value for all samples or one for each, for samples that come in batches."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+
+from keras_xai.data.arrays import unchecked, with_rank
+from keras_xai.data.checks import is_number
+from keras_xai.data.structure import Inputs, packed
+
+
+@final
+class Aligned:
+    """A target or a baseline, of which each batch of a dataset takes its part.
+
+    Args:
+        name: Of the argument.
+        value: What was given.
+        per_sample: Arrays in it that have a value for each sample; at most their length can be read.
+    """
+
+    def __init__(self, name: str, value: Any, per_sample: list[np.ndarray]):
+        self._name = name
+        self._value = value
+        self._lengths = {len(array) for array in per_sample}
+
+    def part(self, start: int, count: int) -> Any:
+        """The value for `count` samples from `start` on.
+
+        Raises:
+            ValueError: If there are fewer values than samples.
+        """
+        if any(start + count > length for length in self._lengths):
+            raise ValueError(
+                f"Expected one {self._name} per sample. Received: {min(self._lengths)} of them, and the dataset has more samples."
+            )
+        return self._of(slice(start, start + count))
+
+    def check_end(self, total: int) -> None:
+        """Raises a `ValueError` if there are more values than samples."""
+        if any(length > total for length in self._lengths):
+            raise ValueError(f"Expected one {self._name} per sample, {total} of them. Received: {max(self._lengths)}.")
+
+    def _of(self, part):
+        return self._value(part) if self._lengths else self._value(slice(None))
+
+
+def aligned_target(target: Any) -> Aligned:
+    """A target: `None`, an index or a callable for all samples, one index for each, or a dict of these."""
+    found: list[np.ndarray] = []
+
+    def opened(choice):
+        if choice is None or callable(choice) or np.ndim(choice) != 1:
+            return lambda part: choice
+        array = np.asarray(choice)
+        found.append(array)
+        return lambda part: array[part]
+
+    if isinstance(target, Mapping):
+        by_name = {name: opened(choice) for name, choice in target.items()}
+        return Aligned("target", lambda part: {name: of(part) for name, of in by_name.items()}, found)
+    return Aligned("target", opened(target), found)
+
+
+def aligned_baseline(baseline: Any, inputs: Inputs) -> Aligned:
+    """A baseline: a number or word for all entries, an array of the shape of one sample, or one for each; in the inputs' structure."""
+    if baseline is None or isinstance(baseline, str) or is_number(baseline):
+        return Aligned("baseline", lambda part: baseline, [])
+    arrays = [with_rank(array, spec) for array, spec in zip(unchecked(baseline, inputs), inputs.input_specs, strict=True)]
+    each = [array.ndim == len(spec.shape) and len(array) > 1 for array, spec in zip(arrays, inputs.input_specs, strict=True)]
+
+    def of(part):
+        return packed([array[part] if many else array for array, many in zip(arrays, each, strict=True)], inputs)
+
+    return Aligned("baseline", of, [array for array, many in zip(arrays, each, strict=True) if many])

@@ -1,0 +1,66 @@
+"""Samples to explain as they are read: all at once, or batch by batch."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import final
+
+import numpy as np
+
+from keras_xai.data.batches import joined, rows
+from keras_xai.graph.target import Target
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Chunk:
+    """Samples that are in memory together.
+
+    Attributes:
+        start: Place of the first of them among all.
+        inputs: An array for each input of the model, in the types in which it computes.
+        goal: Their target.
+        baseline: What they are compared with, an array for each input; `None` where there is nothing.
+    """
+
+    start: int
+    inputs: list[np.ndarray]
+    goal: Target
+    baseline: list[np.ndarray] | None
+
+
+@final
+class Seen:
+    """The chunks that have been explained; they are part of the result."""
+
+    def __init__(self):
+        self._chunks: list[Chunk] = []
+
+    @property
+    def latest(self) -> Chunk:
+        """The one taken in last."""
+        return self._chunks[-1]
+
+    def add(self, chunk: Chunk) -> None:
+        """Takes in a chunk, once."""
+        if not self._chunks or self.latest is not chunk:
+            self._chunks.append(chunk)
+
+    def inputs(self) -> list[np.ndarray]:
+        """All samples; those that were arrays are not copied."""
+        return _together([chunk.inputs for chunk in self._chunks])
+
+    def baseline(self, *, shared: bool) -> list[np.ndarray] | None:
+        """What all samples were compared with."""
+        given = [chunk.baseline for chunk in self._chunks if chunk.baseline is not None]
+        return _together(given[:1] if shared else given) if given else None
+
+
+def in_parts(chunks: Iterable[Chunk], batch_size: int) -> Iterator[tuple[Chunk, slice]]:
+    """Pairs of a chunk and a slice of at most `batch_size` of its samples."""
+    for chunk in chunks:
+        for part in rows(len(chunk.inputs[0]), batch_size):
+            yield chunk, part
+
+
+def _together(several):
+    return several[0] if len(several) == 1 else [joined(arrays) for arrays in zip(*several, strict=True)]

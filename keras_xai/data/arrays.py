@@ -1,0 +1,145 @@
+"""Samples that are there at once, as checked arrays."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_xai import backend
+from keras_xai.data import tables
+from keras_xai.data.batches import rows
+from keras_xai.data.structure import Inputs, in_order
+
+_ENTRIES = 2**18  # that are looked at at a time, so that the check of a large array takes no memory of its size
+
+
+def checked(x: Any, inputs: Inputs) -> list[np.ndarray]:
+    """The inputs of a model as a flat list of arrays of real, finite numbers, not copied where they are arrays already.
+
+    An array `(n,)` is taken for `(n, 1)`, as by `keras.Model.predict`. An input of strings takes strings.
+
+    Args:
+        x: One array, tensor, nested list, `Series` or `DataFrame` for each input of the model, in its structure; or one
+            `DataFrame` with a column for each.
+        inputs: Of the model.
+
+    Raises:
+        ValueError: If structure, shape or dtype are not the model's, if there are no samples, or if a value is NaN or
+            infinite.
+    """
+    arrays = [_checked_array(array, spec) for array, spec in zip(unchecked(x, inputs), inputs.input_specs, strict=True)]
+    counts = {len(array) for array in arrays}
+    if len(counts) > 1:
+        raise ValueError(f"Expected as many samples in every input. Received: {sorted(counts)} samples.")
+    return arrays
+
+
+def unchecked(x: Any, inputs: Inputs) -> list[np.ndarray]:
+    """The inputs of a model as a flat list of arrays of any shape and dtype.
+
+    Args:
+        x: As for `checked`.
+        inputs: Of the model.
+
+    Raises:
+        ValueError: If the structure is not the model's, or a value cannot be an array.
+    """
+    leaves = in_order(tables.by_columns(x, inputs) if tables.is_frame(x) else x, inputs.input_structure, inputs.input_specs)
+    return [as_array(leaf, spec) for leaf, spec in zip(leaves, inputs.input_specs, strict=True)]
+
+
+def as_array(value: Any, spec: keras.KerasTensor) -> np.ndarray:
+    """A value for one input as an array.
+
+    Args:
+        value: Array, tensor, nested list, `Series` or `DataFrame`.
+        spec: The input.
+
+    Raises:
+        ValueError: If it is ragged or sparse, or a table of other things than numbers.
+    """
+    if tables.is_frame(value) or tables.is_series(value):
+        return tables.to_array(value, strings=spec.dtype == "string")
+    if not backend.is_dense(value) or hasattr(value, "toarray"):
+        raise ValueError(
+            f"Expected a dense array as input '{spec.name}'. Received: {type(value).__name__}. Pad what is ragged "
+            "(`x.to_tensor()`), and fill what is sparse (`tf.sparse.to_dense(x)`, `x.toarray()`)."
+        )
+    if hasattr(value, "detach"):  # a tensor of PyTorch, which may be on another device or part of a gradient
+        value = value.detach().cpu()
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise ValueError(
+            f"Expected samples of one shape as input '{spec.name}'. Received: a nested list whose entries differ in length. Pad "
+            "them to one, as `keras.utils.pad_sequences` does."
+        ) from error
+
+
+def with_rank(array: Any, spec: keras.KerasTensor) -> Any:
+    """An array or tensor with the axis of length 1 that `keras.Model.predict` adds at, or takes from, its end.
+
+    Only where all sizes are known: `(28, 28, 1)` for an input of any size is a sample without a batch and not 28 samples.
+    """
+    shape, wanted = tuple(array.shape), tuple(spec.shape)
+    if None in wanted[1:] or not shape:
+        return array
+    if (*shape[1:], 1) == wanted[1:]:
+        return array[..., None]
+    return array[..., 0] if shape[1:] == (*wanted[1:], 1) else array
+
+
+def typed(arrays: list[np.ndarray], inputs: Inputs) -> list[np.ndarray]:
+    """Arrays, one for each input, in the dtypes of a model's inputs."""
+    return [_cast(array, spec.dtype) for array, spec in zip(arrays, inputs.input_specs, strict=True)]
+
+
+def _cast(array, dtype):
+    return array if dtype == "string" else array.astype(dtype, copy=False)
+
+
+def _checked_array(array, spec):
+    expected = tuple(spec.shape)
+    if spec.dtype == "string":
+        _check_strings(array, spec)
+    elif array.dtype.kind not in "fiub":
+        raise ValueError(f"Expected real numbers as input '{spec.name}'. Received: an array of dtype {array.dtype}.")
+    array = with_rank(array, spec)
+    fits = array.ndim == len(expected) and all(
+        want is None or want == got for want, got in zip(expected[1:], array.shape[1:], strict=True)
+    )
+    if not fits:
+        hint = " For a single sample, add the batch dimension: x[np.newaxis]." if array.ndim == len(expected) - 1 else ""
+        raise ValueError(
+            f"Expected an array of shape {expected} as input '{spec.name}', samples along the first axis. "
+            f"Received: an array of shape {array.shape}.{hint}"
+        )
+    if array.size == 0:
+        raise ValueError(f"Expected at least one sample. Received: an empty array of shape {array.shape}.")
+    if array.dtype.kind == "f":
+        _check_finite(array, spec)
+    return array
+
+
+def _check_finite(array, spec):
+    entries = max(1, math.prod(array.shape[1:]))
+    bad = [
+        part.start + np.flatnonzero(~np.isfinite(array[part]).reshape(part.stop - part.start, -1).all(axis=1))
+        for part in rows(len(array), max(1, _ENTRIES // entries))
+    ]
+    places = np.concatenate(bad)
+    if places.size:
+        raise ValueError(
+            f"Expected finite numbers as input '{spec.name}'. Received: NaN or infinity in {len(places)} of {len(array)} samples, "
+            f"first in sample {places[0]}."
+        )
+
+
+def _check_strings(array, spec):
+    if array.dtype.kind not in "SU" and not all(isinstance(entry, (str, bytes)) for entry in array.ravel()):
+        raise ValueError(
+            f"Expected strings as input '{spec.name}'. Received: an array of dtype {array.dtype} with entries that are none."
+        )

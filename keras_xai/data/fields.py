@@ -1,0 +1,99 @@
+"""The fields of a result as an archive: nested dicts, lists and tuples of arrays, texts and numbers."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from keras_xai.data import archive
+
+_VERSION = 1
+
+
+def write_fields(path: str | pathlib.Path, fields: Mapping[str, Any], kind: str) -> None:
+    """Writes the fields of a result to an `.npz` file.
+
+    Args:
+        path: Of the file; `.npz` is added where it is missing, as `numpy.savez` does.
+        fields: From names to arrays, texts, numbers, `None`, and lists, tuples and dicts of these. Of a function only its name is kept.
+        kind: Name of the result's class.
+
+    Raises:
+        TypeError: If an array is one of objects.
+    """
+    arrays: dict[str, np.ndarray] = {}
+
+    def stored(value):
+        if isinstance(value, np.generic):
+            value = value.item()
+        if callable(value):
+            return {"text": getattr(value, "__name__", repr(value))}
+        if value is None or isinstance(value, (str, float, int)):
+            return {"plain": value}
+        if isinstance(value, Mapping):
+            return {"dict": {str(key): stored(each) for key, each in value.items()}}
+        if isinstance(value, (list, tuple)):
+            return {"tuple" if isinstance(value, tuple) else "list": [stored(each) for each in value]}
+        name = f"array_{len(arrays)}"
+        arrays[name] = np.asarray(value)
+        if arrays[name].dtype.hasobject:
+            raise TypeError(
+                f"Expected arrays of numbers or texts to write to a file. Received: {type(value).__name__} of objects."
+            )
+        return {"array": name}
+
+    header = {"format": _format(kind), "version": _VERSION, "fields": {name: stored(value) for name, value in fields.items()}}
+    path = pathlib.Path(path)
+    if path.suffix != ".npz":
+        path = path.with_name(f"{path.name}.npz")
+    archive.write(path, header, arrays, compressed=True)
+
+
+def read_fields(path: str | pathlib.Path, kind: str) -> dict[str, Any]:
+    """The fields that `write_fields` has written.
+
+    Args:
+        path: Of the file.
+        kind: Name of the result's class.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not one that `kind.save` has written, or is incomplete or corrupted.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        path = path.with_name(f"{path.name}.npz")  # what `write_fields` adds
+    writer = f"{kind}.save"
+    header, arrays = archive.read(path, _format(kind), _VERSION, writer)
+
+    def restored(stored):
+        ((tag, value),) = stored.items()
+        if tag == "array":
+            return arrays[value]
+        if tag == "dict":
+            return {key: restored(each) for key, each in value.items()}
+        if tag in ("list", "tuple"):
+            return (tuple if tag == "tuple" else list)(restored(each) for each in value)
+        return value
+
+    try:
+        return {name: restored(stored) for name, stored in header["fields"].items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise archive.refusal(path, writer, f"an archive whose header and entries do not belong together ({error})") from error
+
+
+def result_of(cls: type, path: str | pathlib.Path, fields: Mapping[str, Any]) -> Any:
+    """A result made of the fields that were read.
+
+    Raises:
+        ValueError: If they are not those of the class.
+    """
+    try:
+        return cls(**fields)
+    except TypeError as error:
+        raise archive.refusal(path, f"{cls.__name__}.save", f"an archive with the fields {list(fields)}") from error
+
+
+def _format(kind):
+    return f"keras_xai {kind}"

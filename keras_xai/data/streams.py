@@ -1,0 +1,112 @@
+"""Samples that come in batches: `tf.data`, `keras.utils.PyDataset`, loaders of PyTorch, generators."""
+
+import operator
+import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import keras
+from keras import tree
+
+from keras_xai import backend
+
+_EMPTY = "Expected at least one batch. Received: a dataset without elements."
+
+
+class Element(NamedTuple):
+    """A batch of a stream: samples, and labels and weights where it has them."""
+
+    x: Any
+    y: Any = None
+    sample_weight: Any = None
+
+
+def is_stream(x: Any) -> bool:
+    """Whether `x` comes in batches of its own: `tf.data.Dataset`, `PyDataset`, `DataLoader` of PyTorch, or an iterator."""
+    return backend.is_native_dataset(x) or isinstance(x, (keras.utils.PyDataset, Iterator)) or _is_loader(x)
+
+
+def is_once(x: Any) -> bool:
+    """Whether `x` can be read a single time, as a generator."""
+    return isinstance(x, Iterator)
+
+
+def is_endless(x: Any) -> bool:
+    """Whether a stream is known to have no end; of a generator nothing is."""
+    if backend.is_native_dataset(x):
+        return backend.is_endless(x)
+    return isinstance(x, keras.utils.PyDataset) and x.num_batches is None
+
+
+def check_ends(x: Any) -> None:
+    """Raises a `ValueError` if a stream is known to have no end, before anything of it is read."""
+    if is_endless(x):
+        raise ValueError(
+            f"Expected a dataset that ends, since it is read to its end. Received: one that does not ({type(x).__name__}). Use "
+            "`dataset.take(n)` in place of `dataset.repeat()`; a `PyDataset` must have a length."
+        )
+
+
+def num_batches(x: Any) -> int | None:
+    """Number of batches of a stream, `None` where it does not know."""
+    if backend.is_native_dataset(x):
+        return backend.num_batches(x)
+    if isinstance(x, keras.utils.PyDataset):
+        return x.num_batches
+    try:
+        count = operator.length_hint(x, -1)
+    except TypeError:  # a loader of PyTorch that reads from a stream itself
+        return None
+    return count if count >= 0 else None
+
+
+def elements(x: Any) -> Iterator[Element]:
+    """The batches of a stream, once; one at a time is in memory.
+
+    Raises:
+        ValueError: If it has no end, or, at the end, if there are none.
+    """
+    check_ends(x)
+    empty = True
+    for element in map(x.__getitem__, range(x.num_batches)) if isinstance(x, keras.utils.PyDataset) else x:
+        empty = False
+        yield _split(element, x)
+    if empty:
+        raise ValueError(_EMPTY)
+
+
+def first_batch(x: Any) -> Any:
+    """The samples in the first batch of a stream, `None` for an iterator, which could not be wound back."""
+    if is_once(x):
+        return None
+    element = x[0] if isinstance(x, keras.utils.PyDataset) else next(iter(x), None)
+    if element is None:
+        raise ValueError(_EMPTY)
+    return _split(element, x).x
+
+
+def labels_of(x: Any) -> list | None:
+    """The labels of a stream, one for each output; `None` where reading them might change what is read next.
+
+    Of a `tf.data.Dataset` their specification, which takes no reading; of a `PyDataset` those of its first batch.
+    """
+    if backend.is_native_dataset(x):
+        labels = _split(backend.element_spec(x), x).y
+    elif isinstance(x, keras.utils.PyDataset):
+        labels = _split(x[0], x).y
+    else:
+        return None
+    return [] if labels is None else tree.flatten(labels)
+
+
+def _split(element, stream):
+    """An element `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; more than that is left out."""
+    # For these two a list is a tuple, by Keras' own contract and by the default of PyTorch's loaders.
+    if isinstance(element, list) and (isinstance(stream, keras.utils.PyDataset) or _is_loader(stream)):
+        element = tuple(element)
+    return Element(*element[:3]) if isinstance(element, tuple) and not hasattr(element, "_fields") else Element(element)
+
+
+def _is_loader(x):
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, torch.utils.data.DataLoader)

@@ -1,0 +1,52 @@
+"""The structure of a model's inputs: one value, or a list, tuple or dict of them."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import keras
+from keras import tree
+
+
+class Inputs(Protocol):
+    """What the reader has to know of a model; a `keras_xai.graph.Graph` says it."""
+
+    @property
+    def input_specs(self) -> Sequence[keras.KerasTensor]:
+        """Name, shape with the batch dimension, and dtype of each input."""
+
+    @property
+    def input_structure(self) -> Any:
+        """The inputs as the model takes them."""
+
+
+def in_order(values: Any, structure: Any, specs: Sequence[keras.KerasTensor]) -> list:
+    """What is handed to a model as a flat list in the order of its inputs; a dict is read by the inputs' names.
+
+    Args:
+        values: A value for each input, in any structure, or a dict by name.
+        structure: The inputs as the model takes them.
+        specs: The inputs as a flat list.
+
+    Raises:
+        ValueError: If the names or the number of values are not the model's.
+    """
+    if isinstance(values, dict):
+        names = names_of(structure, specs)
+        if set(values) != set(names):
+            raise ValueError(f"Expected the inputs {names}. Received: a dict with the keys {list(values)}.")
+        return [values[name] for name in names]
+    # A plain nested list of numbers is one array, unless the model takes several.
+    flat = tree.flatten(values) if len(specs) > 1 else [values]
+    if len(flat) != len(specs):
+        raise ValueError(f"Expected {len(specs)} inputs, {[spec.name for spec in specs]}. Received: {len(flat)} inputs.")
+    return flat
+
+
+def names_of(structure: Any, specs: Sequence[keras.KerasTensor]) -> list[str]:
+    """The names of a model's inputs, in their order: the keys of a dict, which Keras flattens sorted, else those of the tensors."""
+    return sorted(structure) if isinstance(structure, dict) else [spec.name for spec in specs]
+
+
+def packed(arrays: list, inputs: Inputs) -> Any:
+    """Arrays, one for each input, in the structure of a model's inputs: alone where there is one input."""
+    return arrays[0] if len(arrays) == 1 else tree.pack_sequence_as(inputs.input_structure, arrays)

@@ -2,7 +2,6 @@
 
 import functools
 
-import keras
 import numpy as np
 import pytest
 
@@ -16,15 +15,10 @@ def quickstart():
 
 def shorten(quickstart, monkeypatch):
     """Less of what takes long, and would be checked no better by more of it."""
-    for name, number in (("NUM_DIRECTIONS", 3), ("TIMED_IMAGES", 8), ("EXPLAINED_IMAGES", 10)):
+    numbers = {"NUM_DIRECTIONS": 3, "TIMED_IMAGES": 8, "EXPLAINED_IMAGES": 10, "PRETRAINING_EPOCHS": 4, "FEW_LABELS_EPOCHS": 30}
+    for name, number in numbers.items():
         monkeypatch.setattr(quickstart, name, number)
     monkeypatch.setattr(quickstart, "measure_times", functools.partial(quickstart.measure_times, repeats=1))
-
-    def at_most(function, epochs):
-        return lambda *args, **options: function(*args, **options | {"epochs": min(epochs, options["epochs"])})
-
-    monkeypatch.setattr(quickstart, "pretrain", at_most(quickstart.pretrain, 4))
-    monkeypatch.setattr(keras.Sequential, "fit", at_most(keras.Sequential.fit, 30))  # with few labels
 
 
 def test_quickstart(quickstart, monkeypatch, tmp_path, capsys):

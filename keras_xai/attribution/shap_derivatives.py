@@ -132,6 +132,9 @@ class _Entered:
         return entered
 
 
+_FEW = 512  # pairs of a sample and a background sample
+
+
 @final
 class Deep:
     """DeepSHAP: DeepLIFT's rules, averaged over a background.
@@ -158,14 +161,16 @@ class Deep:
         def explain(batch):
             indices, x, others = entered(batch)
             shapes = tuple(each.shape[1:] for each in batch.inputs)
-            if shapes not in made:
-                made[shapes] = self._made(_Score(scores, entries, target, shapes, 2 * self._pairs), x)
-            score, multipliers = made[shapes]
-            return self._explained(score, multipliers, batch, indices, x, others)
+            # Batches are filled up to one size, which is compiled once; not to one far larger than what there is.
+            pairs = min(self._pairs, max(_FEW, len(batch.numbers) * len(others[0])))
+            if (shapes, pairs) not in made:
+                made[shapes, pairs] = self._made(_Score(scores, entries, target, shapes, 2 * pairs), x, pairs)
+            score, multipliers = made[shapes, pairs]
+            return self._explained(score, multipliers, batch, indices, x, others, pairs=pairs)
 
         return explain
 
-    def _made(self, score, points):
+    def _made(self, score, points, pairs):
         """The score's layer, and shap's multipliers as a function of pairs that TensorFlow has compiled."""
         import shap
 
@@ -178,18 +183,18 @@ class Deep:
         with _told("DeepExplainer", self._entered.scores.name), isolated(), gradients_restored(), more_operations():
             # A function for a background is asked for nothing: all pairs are made here.
             explainer = shap.DeepExplainer(_model(score, points), lambda sample: sample).explainer
-            pairs = [np.zeros((2 * self._pairs, *each.shape[1:]), score.dtype) for each in points]
-            explainer.run(trace, explainer.model_inputs, pairs)
+            filled = [np.zeros((2 * pairs, *each.shape[1:]), score.dtype) for each in points]
+            explainer.run(trace, explainer.model_inputs, filled)
         return score, compiled_by_shap[0]
 
-    def _explained(self, score, multipliers, batch, indices, x, others) -> Part:
+    def _explained(self, score, multipliers, batch, indices, x, others, *, pairs) -> Part:
         count, background = len(batch.numbers), len(others[0])
         sums = [np.zeros(each.shape) for each in x]
         differences = np.zeros(count)
         # Pairs of a sample and a background sample, all in batches of one size, for which shap's multipliers are compiled.
-        for part in rows(count * background, self._pairs):
+        for part in rows(count * background, pairs):
             real = part.stop - part.start
-            sample, other = np.divmod(np.resize(np.arange(part.start, part.stop), self._pairs), background)
+            sample, other = np.divmod(np.resize(np.arange(part.start, part.stop), pairs), background)
             twice = np.concatenate([sample, sample])
             score.set([each[twice] for each in batch.inputs], [each[twice] for each in indices])
             joined = [np.concatenate([each[sample], one[other]]) for each, one in zip(x, others, strict=True)]
@@ -200,9 +205,9 @@ class Deep:
             def add(totals, shares, places=sample[first], starts=first, real=real):
                 totals[places] += np.add.reduceat(shares[:real], starts, axis=0, dtype="float64")
 
-            add(differences, found[: self._pairs] - found[self._pairs :])
+            add(differences, found[:pairs] - found[pairs:])
             for totals, slope, each in zip(sums, slopes, joined, strict=True):
-                add(totals, slope[self._pairs :] * (each[: self._pairs] - each[self._pairs :]))
+                add(totals, slope[pairs:] * (each[:pairs] - each[pairs:]))
         values = [each / background for each in sums]
         gap = differences / background - _totals(values)
         return Part(

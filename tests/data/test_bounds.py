@@ -1,5 +1,6 @@
 """Batches larger than the samples cost nothing, datasets without end are refused at once."""
 
+import contextlib
 import tracemalloc
 
 import keras
@@ -15,6 +16,16 @@ from tests.data.kinds import dataset
 images, table = entries.images, entries.table
 
 
+@contextlib.contextmanager
+def _little_memory():
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 2**27
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("rule", [None, PersistentContrastiveDivergence()])
 def test_pretraining_with_all_in_one_batch(rule):
     x = np.random.default_rng(0).uniform(size=(8, 6))
@@ -22,10 +33,8 @@ def test_pretraining_with_all_in_one_batch(rule):
     for batch_size in (8, 10**9):
         keras.utils.set_random_seed(0)
         model = keras.Sequential([keras.Input((6,)), RBMDense(3, "linear"), layers.Dense(2)])
-        tracemalloc.start()
-        pretrain(model, x, rule, epochs=1, batch_size=batch_size, verbose=0, jit_compile=False)
-        assert tracemalloc.get_traced_memory()[1] < 2**27
-        tracemalloc.stop()
+        with _little_memory():
+            pretrain(model, x, rule, epochs=1, batch_size=batch_size, verbose=0, jit_compile=False)
         found.append(model.get_weights())
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -35,10 +44,8 @@ def test_pretraining_with_all_in_one_batch(rule):
 def test_methods_with_all_in_one_batch(name, images):
     options = dict(entries.DRAWN.get(name, {}))
     method = entries.METHODS[name](images, batch_size=10**9, **options)
-    tracemalloc.start()
-    assert len(method(entries.X)) == len(entries.X)
-    assert tracemalloc.get_traced_memory()[1] < 2**27
-    tracemalloc.stop()
+    with _little_memory():
+        assert len(method(entries.X)) == len(entries.X)
 
 
 @pytest.mark.parametrize("name", entries.METHODS)

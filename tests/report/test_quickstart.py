@@ -15,7 +15,13 @@ def quickstart():
 
 def shorten(quickstart, monkeypatch):
     """Less of what takes long, and would be checked no better by more of it."""
-    numbers = {"NUM_DIRECTIONS": 3, "TIMED_IMAGES": 8, "EXPLAINED_IMAGES": 10, "PRETRAINING_EPOCHS": 4, "FEW_LABELS_EPOCHS": 30}
+    numbers = {
+        "NUM_DIRECTIONS": 3,
+        "TIMED_IMAGES": 8,
+        "EXPLAINED_IMAGES": 10,
+        "PRETRAINING_EPOCHS": 4,
+        "FEW_LABELS_EPOCHS": 30,
+    }
     for name, number in numbers.items():
         monkeypatch.setattr(quickstart, name, number)
     monkeypatch.setattr(quickstart, "measure_times", functools.partial(quickstart.measure_times, repeats=1))

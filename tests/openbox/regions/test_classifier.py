@@ -361,7 +361,7 @@ def test_wrong_rows(small):
 
 @pytest.mark.parametrize("cache_bytes", [-1, 1.5, None])
 def test_wrong_cache(cache_bytes, box, x):
-    with pytest.raises(ValueError, match="Expected `cache_bytes` to be an integer"):
+    with pytest.raises(ValueError, match="Expected `cache_bytes` to be a whole number of at least 0"):
         RegionClassifier(box, cache_bytes=cache_bytes).fit(x)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops, tree
 
 from keras_xai.data.arrays import checked
-from keras_xai.data.checks import check_count, check_number
+from keras_xai.data.checks import check_count, is_number
 from keras_xai.data.reader import read_all
 from keras_xai.data.streams import check_ends, first_batch, is_once, is_stream
 from keras_xai.data.structure import packed
@@ -92,7 +92,8 @@ def read(x: Any, graph: Graph, batch_size: int, fit_options: dict) -> tuple[Any,
     else:
         arrays = checked(x, graph)
         if split and validation is None:
-            check_number("validation_split", split, least=0, most=1)
+            if not (is_number(split) and 0 < split < 1):
+                raise ValueError(f"Expected `validation_split` to be between 0 and 1. Received: validation_split={split}")
             kept = int(len(arrays[0]) * (1 - split))
             validation = packed([array[kept:] for array in arrays], graph)
             arrays = [array[:kept] for array in arrays]

@@ -12,6 +12,7 @@ from keras_xai.layers import RBMDense
 from keras_xai.pretraining import PersistentContrastiveDivergence, pretrain
 from tests.data import test_entry_points as entries
 from tests.data.kinds import dataset
+from tests.slow import quickly
 
 images, table = entries.images, entries.table
 
@@ -40,7 +41,7 @@ def test_pretraining_with_all_in_one_batch(rule):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("name", entries.METHODS)
+@pytest.mark.parametrize("name", quickly(entries.METHODS, "IntegratedGradients", "Occlusion", "SHAP"))
 def test_methods_with_all_in_one_batch(name, images):
     options = dict(entries.DRAWN.get(name, {}))
     method = entries.METHODS[name](images, batch_size=10**9, **options)
@@ -54,7 +55,7 @@ def test_methods_refuse_what_does_not_end(name, images):
         entries.METHODS[name](images)(dataset(entries.X).repeat())
 
 
-@pytest.mark.parametrize("entry", entries.ENTRIES)
+@pytest.mark.parametrize("entry", quickly(entries.ENTRIES, "activations", "OpenBox", "fbi_penalty"))
 def test_entries_refuse_what_does_not_end(entry, images):
     with pytest.raises(ValueError, match="Expected a dataset that ends"):
         entries.ENTRIES[entry](images, dataset(entries.X).repeat())

@@ -14,6 +14,7 @@ from keras_xai.layers import RBMDense
 from keras_xai.openbox import OpenBox, RegionClassifier, fidelity_curve, flatten, merge, prune
 from keras_xai.pretraining import pretrain
 from tests.data.kinds import BATCH, COLUMNS, KINDS, STREAMS, TABLES, dataset, in_batches
+from tests.slow import quickly
 
 METHODS = {
     name: method
@@ -67,7 +68,7 @@ def _same(one, other, exact=True):
             np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", quickly(METHODS, "Saliency", "LRP", "IntegratedGradients", "GradCAM", "Occlusion", "SHAP"))
 def test_methods(name, images):
     method = _method(name, images)
     expected = method(X)
@@ -154,7 +155,7 @@ def _logged(model, x, folder=None):
         ).latest.values
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("entry", quickly(ENTRIES, "activations", "compare", "fbi_penalty", "OpenBox", "predict"))
 def test_entries(entry, images):
     run = ENTRIES[entry]
     expected = run(images, X)
@@ -168,6 +169,7 @@ def test_region_classifier_predicts(table):
         _same(classifier.predict_proba(make(TABLE)), classifier.predict_proba(TABLE))
 
 
+@pytest.mark.slow
 def test_groups(table):
     box = OpenBox(table, batch_size=BATCH)
     groups = merge(box, TABLE, 2, verbose=0)
@@ -197,7 +199,7 @@ def test_diagnosis(kind, images):
     assert 0 <= callback.hits["conv"][0] <= 1
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *TABLES])
+@pytest.mark.parametrize("kind", quickly([*KINDS, *TABLES], "tf.data", "generator", "DataFrame"))
 def test_pretraining(kind):
     found = []
     for x in (TABLE, (KINDS | TABLES)[kind](TABLE)):

@@ -94,7 +94,9 @@ def same(one, other):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", [pytest.param(name, marks=pytest.mark.slow if name.startswith(("SHAP", "LIME")) else ()) for name in METHODS]
+)
 def test_every_attribution_method_takes_a_new_layer(own_registry, method):
     register(Stencil, StencilKind(), EXAMPLE)
     case = Case("new", network, X)

@@ -27,6 +27,7 @@ def shorten(quickstart, monkeypatch):
     monkeypatch.setattr(quickstart, "measure_times", functools.partial(quickstart.measure_times, repeats=1))
 
 
+@pytest.mark.slow
 def test_quickstart(quickstart, monkeypatch, tmp_path, capsys):
     shorten(quickstart, monkeypatch)
     path = tmp_path / "page.html"

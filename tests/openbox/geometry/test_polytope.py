@@ -10,6 +10,7 @@ from scipy.optimize import linprog
 from keras_xai.openbox import OpenBox
 from keras_xai.openbox.geometry.redundancy import facets, largest_ball
 from tests import naive
+from tests.slow import quickly
 from tests.tolerance import rounding
 from tests.zoo import in_dtype
 
@@ -139,7 +140,7 @@ def test_reasons_of_pooling_name_the_candidates():
 
 
 # ReLUs and pooling, two thresholds, a maximum of two layers, three pieces.
-@pytest.mark.parametrize("name", ["cnn", "depthwise", "shared", "nested"])
+@pytest.mark.parametrize("name", quickly(["cnn", "depthwise", "shared", "nested"], "cnn", "shared"))
 def test_every_facet_has_a_reason(name, trained, digits):
     (found,) = OpenBox(trained(name))(digits[0][1510:1511], verbose=0).nearest_facets(3, verbose=0)
     assert all("stays" in reason and layer in reason for reason, layer in zip(found.reason, found.layer, strict=True))

@@ -6,6 +6,7 @@ import pytest
 
 from keras_xai.openbox import OpenBox
 from tests import naive
+from tests.slow import quickly
 from tests.tolerance import rounding
 from tests.zoo import ZOO, in_dtype
 
@@ -137,7 +138,7 @@ def test_inactive_windows_constrain_nothing_but_active_ties_do():
     np.testing.assert_allclose(local.exit_distance(direction), [np.inf, 0.0])
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", quickly(ZOO, "cnn", "concatenate", "series"))
 def test_exit_distance_is_where_the_pattern_changes(name, trained, digits):
     box = OpenBox(trained(name))
     x = digits[0][1500:1520]

@@ -13,11 +13,12 @@ from keras_xai.openbox import OpenBox
 from keras_xai.openbox.partition.decisions import crossings
 from keras_xai.openbox.partition.line import line
 from tests import naive
+from tests.slow import quickly
 from tests.zoo import in_dtype
 
 pytestmark = pytest.mark.onednn
 
-NAMES = ["mlp", "cnn", "residual", "shared", "nested"]
+NAMES = quickly(["mlp", "cnn", "residual", "shared", "nested"], "cnn", "nested")
 
 
 @pytest.fixture(scope="module")

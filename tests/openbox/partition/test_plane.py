@@ -12,6 +12,7 @@ from keras_xai.openbox import OpenBox
 from keras_xai.openbox.partition.line import line
 from keras_xai.openbox.partition.plane import plane
 from keras_xai.openbox.partition.section import Section
+from tests.slow import quickly
 from tests.zoo import ZOO, in_dtype
 
 pytestmark = pytest.mark.onednn
@@ -79,7 +80,7 @@ def _names_on_grid(box, sliced, depth):
         squares = [(i + a, j + b) for i, j in mixed for a in (0, 2**depth) for b in (0, 2**depth)]
 
 
-@pytest.mark.parametrize("name", SIDES)
+@pytest.mark.parametrize("name", quickly(SIDES, "cnn", "nested"))
 def test_polygons_tile_the_rectangle(name, slices):
     _, sliced = slices(name)
     assert len(sliced) > 30
@@ -90,7 +91,7 @@ def test_polygons_tile_the_rectangle(name, slices):
     assert (sliced.areas > 0).all()  # all of them counter-clockwise
 
 
-@pytest.mark.parametrize("name", SIDES)
+@pytest.mark.parametrize("name", quickly(SIDES, "cnn", "nested"))
 def test_every_polygon_is_its_region_and_its_scores_are_those_of_the_network(name, slices):
     box, sliced = slices(name)
     points = _interior_points(sliced.polygons)
@@ -105,7 +106,7 @@ def test_every_polygon_is_its_region_and_its_scores_are_those_of_the_network(nam
     assert (shifted.region_id == sliced.region_id).mean() < 0.2
 
 
-@pytest.mark.parametrize("name", SIDES)
+@pytest.mark.parametrize("name", quickly(SIDES, "cnn", "nested"))
 def test_regions_are_those_that_a_fine_grid_finds(name, slices):
     box, sliced = slices(name)
     found = _names_on_grid(box, sliced, depth=7)
@@ -137,7 +138,7 @@ def test_without_the_walls_of_pooling_polygons_are_too_large(digits, monkeypatch
     assert (box(broken.inputs(points), outputs=[0], verbose=0).region_id == broken.region_id).mean() < 0.9
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn", "nested"])
+@pytest.mark.parametrize("name", quickly(["mlp", "cnn", "nested"], "mlp"))
 def test_two_classes_have_the_highest_score_on_the_decision_boundary(name, slices):
     box, sliced = slices(name)
     boundary = sliced.boundary
@@ -152,7 +153,7 @@ def test_two_classes_have_the_highest_score_on_the_decision_boundary(name, slice
     assert (np.ptp(np.sort(beside, axis=1)[:, -2:], axis=1) > 1e-6).mean() > 0.9
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn", "nested"])
+@pytest.mark.parametrize("name", quickly(["mlp", "cnn", "nested"], "mlp"))
 def test_cells_are_of_one_class_and_tile_the_pieces(name, slices):
     box, sliced = slices(name)
     cells = sliced.cells

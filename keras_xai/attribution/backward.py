@@ -7,13 +7,13 @@ from typing import Any, final
 import keras
 from keras import ops
 
-from keras_xai.attribution.gradients import Entries
-from keras_xai.attribution.scores import Scores
 from keras_xai.backend import record
 from keras_xai.graph.steps import Step
 from keras_xai.graph.target import Target
 from keras_xai.graph.view import arithmetic
 from keras_xai.kinds import Problem, UnsupportedLayerError, kind_of
+from keras_xai.network.entries import Entries
+from keras_xai.network.scores import Scores
 from keras_xai.relevance.call import Call, backward, call, deliver
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from keras import ops
 
 from keras_xai.attribution.backward import Backward, indivisible, refuse
-from keras_xai.attribution.gradients import total
 from keras_xai.attribution.lrp_composites import Composite, EpsilonPlus, Place
 from keras_xai.attribution.lrp_folding import folded_into
 from keras_xai.attribution.lrp_maps import affine_maps, has_weights, real, role_of
@@ -17,6 +16,7 @@ from keras_xai.attribution.method import Method, Part
 from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Step
 from keras_xai.kinds import kind_of
+from keras_xai.network.entries import total
 from keras_xai.relevance.signs import nonnegative_tensors
 
 _ADVICE = (

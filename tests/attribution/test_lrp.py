@@ -20,9 +20,9 @@ from keras_xai.attribution.lrp_composites import (
 )
 from keras_xai.attribution.lrp_maps import AffineMap, affine_maps, real
 from keras_xai.attribution.lrp_rules import AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, ZPlus
-from keras_xai.attribution.scores import Scores
 from keras_xai.graph.view import arithmetic
 from keras_xai.kinds import UnsupportedLayerError
+from keras_xai.network.scores import Scores
 from keras_xai.relevance.call import call
 from tests.attribution import naive_lrp as naive
 from tests.zoo import in_dtype

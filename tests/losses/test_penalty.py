@@ -33,7 +33,8 @@ from keras.layers import (
 from keras_xai.kinds import Composite, Example, UnsupportedLayerError, register
 from keras_xai.losses import FBILoss, fbi_penalty
 from keras_xai.losses.terms import terms_of
-from keras_xai.relevance import RULES, Network
+from keras_xai.network.layers import LayerNetwork
+from keras_xai.rules import PROPAGATIONS as RULES
 from tests import naive
 from tests.zoo import in_dtype, in_float32
 
@@ -349,7 +350,7 @@ def test_a_compiled_step_gives_the_same(rule):
 
 def relevance_of(model, x, y, rule):
     """The relevance that each term gets, summed over its units, and the scores that it starts from."""
-    network = Network(model, RULES[rule])
+    network = LayerNetwork(model, RULES[rule])
     _, run = network.forward(x, training=False)
     weights = np.eye(run.scores.shape[1])[y]
     relevance = network.backward(run, keras.ops.convert_to_tensor(weights))
@@ -383,7 +384,7 @@ def test_biases_keep_relevance_by_the_rule_z():
 def test_zplus_gives_relevance_to_what_speaks_for_a_unit_alone():
     model = chain(Dense(1, kernel_initializer=lambda *args, **kwargs: [[2.0], [-1.0], [1.0], [-3.0]]), shape=(4,))
     x = np.array([[1.0, 1.0, -1.0, -1.0]])
-    network = Network(model, RULES["zplus"])
+    network = LayerNetwork(model, RULES["zplus"])
     _, run = network.forward(x, training=False)
     relevance = network.backward(run, np.ones((1, 1)))
     np.testing.assert_allclose(relevance[network.graph.inputs[0]], [[3 * 2 / 5, 0, 0, 3 * 3 / 5]], rtol=1e-6)
@@ -506,7 +507,7 @@ def test_a_layer_is_compared_after_its_normalization_and_its_activation():
     stack = [Dense(5, name="a"), BatchNormalization(name="n"), ReLU(name="r"), Dense(4, name="b")]
     stack += [Dense(4, "relu", name="c"), BatchNormalization(name="m"), Dense(3)]
     model = randomized(chain(*stack, shape=(6,)))
-    network = Network(model, RULES["z"])
+    network = LayerNetwork(model, RULES["z"])
     outputs = {step.path: step.outputs[0] for step in network.graph.steps}
     terms = terms_of(network)
     assert terms == {"image": network.graph.inputs[0], "a": outputs["r"], "b": outputs["b"], "c": outputs["c"]}
@@ -561,7 +562,7 @@ def test_the_forward_pass_is_the_models_own(name, training):
     before = model.get_weights()
     expected, after = model(x, training=training), model.get_weights()
     model.set_weights(before)
-    found, _ = Network(model, RULES["zplus"]).forward(x, training=training)
+    found, _ = LayerNetwork(model, RULES["zplus"]).forward(x, training=training)
     for one, other in zip(model.get_weights(), after, strict=True):
         np.testing.assert_array_equal(one, other)
     if not training or not any(isinstance(layer, Dropout) for layer in model.layers):
@@ -590,7 +591,7 @@ register(Dropping, Composite(), Example((4,), lambda x: Dropping()(x)))
 def test_a_layer_whose_parts_would_draw_other_random_numbers_is_refused(rule):
     model = chain(Dropping(), Dense(3, "softmax"), shape=(4,))
     with pytest.raises(UnsupportedLayerError, match="Dropout.*make it a layer of its own"):
-        Network(model, RULES[rule])
+        LayerNetwork(model, RULES[rule])
 
 
 # Number types.

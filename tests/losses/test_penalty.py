@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras import ops
 from keras.layers import (
     LSTM,
     Activation,
@@ -30,6 +31,7 @@ from keras.layers import (
     Softmax,
 )
 
+from keras_xai.attribution import LRP, RoleComposite, ZPlus
 from keras_xai.kinds import Composite, Example, UnsupportedLayerError, register
 from keras_xai.losses import FBILoss, fbi_penalty
 from keras_xai.losses.terms import terms_of
@@ -388,6 +390,48 @@ def test_zplus_gives_relevance_to_what_speaks_for_a_unit_alone():
     _, run = network.forward(x, training=False)
     relevance = network.backward(run, np.ones((1, 1)))
     np.testing.assert_allclose(relevance[network.graph.inputs[0]], [[3 * 2 / 5, 0, 0, 3 * 3 / 5]], rtol=1e-6)
+
+
+def flipped(sign):
+    """One function, written with positive or negative scales of the batch normalization."""
+    first, normalization, last = Conv2D(4, 3, use_bias=False), BatchNormalization(), Dense(3)
+    model = randomized(chain(first, normalization, ReLU(), Flatten(), last, shape=(6, 6, 2)))
+    first.kernel.assign(sign * first.kernel)
+    normalization.moving_mean.assign(sign * normalization.moving_mean)
+    normalization.gamma.assign(sign * normalization.gamma)
+    return model
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("rule", RULES)
+def test_a_function_has_one_penalty_whatever_the_signs_of_scales(rule, training, monkeypatch):
+    model, other = flipped(1), flipped(-1)
+    x, y = sample(model)
+    np.testing.assert_allclose(model(x), other(x), rtol=1e-9)
+    options = {"rule": rule, "training": training, "reduction": "sum"}
+    expected = fbi_penalty(model, x, y, **options)
+    np.testing.assert_allclose(fbi_penalty(other, x, y, **options), expected, rtol=1e-9)
+    monkeypatch.setattr("keras_xai.network.layers.folded_into", lambda graph, step: ())
+    same = np.allclose(fbi_penalty(other, x, y, **options), expected, rtol=1e-4)
+    assert same == (rule == "z")  # negative control: as a step of its own, a normalization tells no signs
+
+
+def test_zplus_is_the_rule_of_lrp():
+    rng = np.random.default_rng(0)
+    convolution, normalization = Conv2D(4, 3, padding="same", name="conv"), BatchNormalization()
+    inputs = keras.Input((6, 6, 2), name="image")
+    x = ReLU()(normalization(convolution(inputs)))
+    x = AveragePooling2D(2)(Add()([x, Conv2D(4, 3, padding="same", activation="relu")(x)]))
+    model = randomized(keras.Model(inputs, Dense(3)(Dense(5, "relu")(Flatten()(x)))))
+    normalization.gamma.assign(rng.choice([-1.0, 1.0], 4) * normalization.gamma)
+    x, y = sample(model)
+    network = LayerNetwork(model, RULES["zplus"])
+    _, run = network.forward(x, training=False)
+    relevance = network.backward(run, ops.one_hot(y, 3, dtype="float64"))
+    rule = ZPlus(bias=False, stabilizer=keras.config.epsilon())
+    composite = RoleComposite(dense=rule, convolution=rule, pooling=rule, merge=rule)
+    expected = LRP(model, composite=composite)(x, target=y).values
+    np.testing.assert_allclose(relevance[network.graph.inputs[0]], expected, rtol=1e-5, atol=1e-8)
 
 
 # Properties.

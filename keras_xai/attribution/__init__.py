@@ -7,15 +7,6 @@ from keras_xai.attribution.grad_cam import GradCAM, GradCAMPlusPlus
 from keras_xai.attribution.integrated_gradients import IntegratedGradients
 from keras_xai.attribution.lime import LIME
 from keras_xai.attribution.lrp import LRP
-from keras_xai.attribution.lrp_composites import (
-    Composite,
-    EpsilonAlpha2Beta1,
-    EpsilonPlus,
-    EpsilonPlusFlat,
-    Place,
-    RoleComposite,
-)
-from keras_xai.attribution.lrp_rules import AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, ZPlus
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.occlusion import Occlusion
 from keras_xai.attribution.rectified import Deconvnet, GuidedBackprop
@@ -23,6 +14,16 @@ from keras_xai.attribution.saliency import GradientTimesInput, Saliency
 from keras_xai.attribution.score_cam import ScoreCAM
 from keras_xai.attribution.shap import SHAP
 from keras_xai.attribution.smooth_grad import SmoothGrad
+from keras_xai.rules.composites import (
+    Composite,
+    EpsilonAlpha2Beta1,
+    EpsilonPlus,
+    EpsilonPlusFlat,
+    Place,
+    RoleComposite,
+)
+from keras_xai.rules.lrp import AlphaBeta, Epsilon, Flat, Gamma, Rule, ZBox, ZPlus
+from keras_xai.rules.rule import Pass
 
 __all__ = [
     "CAM",

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_xai.attribution.scores import Scores
 from keras_xai.data.arrays import unchecked, with_rank
 from keras_xai.data.checks import is_number
+from keras_xai.network.scores import Scores
 
 
 def baseline_like(inputs: list[np.ndarray], baseline: Any, scores: Scores) -> list[np.ndarray]:

@@ -5,10 +5,10 @@ from typing import Any, final
 import keras
 from keras import ops
 
-from keras_xai.attribution.gradients import total
 from keras_xai.attribution.method import Method, Part
 from keras_xai.backend import record
-from keras_xai.openbox.network import PiecewiseNetwork
+from keras_xai.network.entries import total
+from keras_xai.network.piecewise import PiecewiseNetwork
 
 
 @final

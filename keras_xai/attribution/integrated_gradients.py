@@ -8,10 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.gradients import Entries, in_steps, total
 from keras_xai.attribution.method import Method, Part
 from keras_xai.data.batches import rows
 from keras_xai.data.checks import check_count
+from keras_xai.network.entries import Entries, in_steps, total
 
 # Gradients to a panel of the path, where the steps adapt.
 _PANEL = 8

@@ -7,9 +7,9 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from keras_xai.attribution.scores import Scores
 from keras_xai.data.checks import check_count, is_integer
 from keras_xai.kinds import kind_of
+from keras_xai.network.scores import Scores
 
 _SUPERPIXELS, _STRETCHES = 50, 20
 _MOST_BLOCKS = 4096

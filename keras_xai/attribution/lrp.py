@@ -1,4 +1,4 @@
-"""Layer-wise relevance propagation."""
+"""Layer-wise relevance propagation (LRP)."""
 
 from collections.abc import Iterable
 from typing import Any, final
@@ -7,17 +7,17 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.backward import Backward, indivisible, refuse
-from keras_xai.attribution.gradients import total
-from keras_xai.attribution.lrp_composites import Composite, EpsilonPlus, Place
-from keras_xai.attribution.lrp_folding import folded_into
-from keras_xai.attribution.lrp_maps import affine_maps, has_weights, real, role_of
-from keras_xai.attribution.lrp_rules import Pass, Rule
 from keras_xai.attribution.method import Method, Part
-from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Step
-from keras_xai.kinds import kind_of
-from keras_xai.relevance.signs import nonnegative_tensors
+from keras_xai.kinds import indivisible, kind_of
+from keras_xai.network.backward import Backward, refuse
+from keras_xai.network.entries import total
+from keras_xai.network.signs import nonnegative_tensors
+from keras_xai.rules.composites import Composite, EpsilonPlus, Place
+from keras_xai.rules.folding import folded_into
+from keras_xai.rules.lrp import Rule
+from keras_xai.rules.maps import has_weights, role_of
+from keras_xai.rules.rule import Pass, Passage
 
 _ADVICE = (
     "It passes layers that are affine, choose a maximum, move entries, or act on each alone. Use a method that asks nothing of the "
@@ -84,17 +84,20 @@ class LRP(Method):
         self._absorbed = {step for steps in self._folded.values() for step in steps}
         self._rules = self._chosen(composite)
         refuse("LRP", ((step, _misfit(step, rule)) for step, rule in self._rules.items()), "Choose another rule for it.")
-        self._nonnegative = nonnegative_tensors((step, alone(step)) for step in graph.steps)
+        self._nonnegative = nonnegative_tensors(graph.steps)
+        self._passages = {step: self._passage(step) for step in self._back.steps}
 
     def _prepare(self, target):
         def relevance(inputs, indices):
-            found = self._back.pass_back(inputs, indices, target, _start, self._puller)
+            found = self._back.pass_back(inputs, indices, target, _start, self._passages)
             values = self._back.entries.folded(found.entries)
             return values, found.indices, found.score - total(values)
 
         program = self._scores.program(target, relevance)
-        weighted = [(step, rule) for step, rule in self._rules.items() if role_of(step) in _WEIGHTED]
-        products = [rule.products[0 if self._is_nonnegative(step) else 1] for step, rule in weighted]
+        weighted = [
+            (step, rule) for step, rule in self._rules.items() if role_of(step) in _WEIGHTED and isinstance(rule, Rule)
+        ]
+        products = [rule.products[0 if self._passages[step].nonnegative else 1] for step, rule in weighted]
         passes = 1 + (float(np.mean(products)) if products else 1)
 
         def explain(batch):
@@ -103,33 +106,12 @@ class LRP(Method):
 
         return explain
 
-    def _puller(self, values):
-        def pull(call, messages):
-            step = call.step
-            if step not in self._rules and step not in self._absorbed and role_of(step) != "activation":
-                return call.pull(messages)
-            (message,) = messages
-            shares: list = [None] * len(call.inputs)
-            for place, share in zip(real(call), self._shared(call, message, values), strict=True):
-                shares[place] = share
-            return shares
-
-        return pull
-
-    def _shared(self, call, message, values):
-        """The relevance of the inputs of a call that relevance can come to."""
-        step, rule = call.step, self._rules.get(call.step)
-        if rule is None or isinstance(rule, Pass):
-            return [message]
-        folded = self._folded.get(step, ())
-        output = values[folded[-1].outputs[0]] if folded else call.outputs[0]
-        shares = [message]
-        for layer in reversed(affine_maps(call, output, folded, self._is_nonnegative(step))):
-            shares = rule.share(layer, *shares)
-        return shares
-
-    def _is_nonnegative(self, step):
-        return self._nonnegative.issuperset(step.inputs)
+    def _passage(self, step):
+        """How relevance passes a step."""
+        if step in self._rules:
+            nonnegative = self._nonnegative.issuperset(step.inputs)
+            return Passage(step, self._rules[step], self._folded.get(step, ()), nonnegative)
+        return Passage(step, Pass()) if step in self._absorbed or role_of(step) == "activation" else Passage(step)
 
     def _chosen(self, composite):
         """The rule of each step that takes one."""
@@ -138,7 +120,7 @@ class LRP(Method):
         rules = {step: named[step] if step in named else composite.rule(place) for step, place in places.items()}
         rules = {step: rule for step, rule in rules.items() if step not in self._absorbed}
         for step, rule in rules.items():
-            if not isinstance(rule, Rule):
+            if not isinstance(rule, (Rule, Pass)):
                 raise ValueError(f"Expected a `Rule` for '{step.path}', such as Epsilon(). Received: {rule!r}")
         if not rules:
             raise ValueError(
@@ -179,11 +161,13 @@ def _can_fold(step: Step) -> bool:
     return role_of(step) in _WEIGHTED and has_weights(step)
 
 
-def _misfit(step: Step, rule: Rule) -> str | None:
+def _misfit(step: Step, rule: Rule | Pass) -> str | None:
     """Why a step cannot take a rule."""
     name = type(rule).__name__
-    if isinstance(rule, Pass) and role_of(step) != "scaling":
-        return "the rule Pass is for layers that act on each entry alone, and it does not"
+    if isinstance(rule, Pass):
+        return (
+            None if role_of(step) == "scaling" else "the rule Pass is for layers that act on each entry alone, and it does not"
+        )
     if rule.splits and not has_weights(step):
         return f"the rule {name} takes weights apart, and those of this layer are not known; Epsilon does not"
     return None

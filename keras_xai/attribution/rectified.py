@@ -1,23 +1,25 @@
 """Gradients that are rectified on their way back: guided backpropagation and the deconvolutional network."""
 
-import abc
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, final
+from collections.abc import Iterable
+from typing import Any, ClassVar, final
 
 import keras
-from keras import ops
 
-from keras_xai.attribution.backward import Backward, indivisible, refuse
 from keras_xai.attribution.method import Method, Part
 from keras_xai.graph.steps import Step
-from keras_xai.kinds import Gate, kind_of
-from keras_xai.relevance.call import Call
+from keras_xai.kinds import Gate, indivisible, kind_of
+from keras_xai.network.backward import Backward, refuse
+from keras_xai.rules.rectifiers import Deconvolved, Guided, is_rectifier
+from keras_xai.rules.rule import BackwardRule, Passage
 
 _INSTEAD = "Use a method that asks nothing of the layers, such as SmoothGrad or IntegratedGradients."
 
 
 class Rectified(Method):
-    """Passes the derivative of the score back, rectified at every rectifier.
+    """Base of gradients that are rectified at every rectifier.
+
+    Attributes:
+        rule: The rule of rectifiers.
 
     Args:
         model: As for every method, see `Method`.
@@ -30,6 +32,7 @@ class Rectified(Method):
     """
 
     gives_derivatives = True
+    rule: ClassVar[BackwardRule]
 
     def __init__(self, model: keras.Model, *, batch_size: int = 32, verbose: Any = 0):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
@@ -41,16 +44,11 @@ class Rectified(Method):
                 f"'{model.name}', which has none before its scores, so that the values would be the plain gradient. Use Saliency."
             )
 
-    @abc.abstractmethod
-    def _rectified(self, call: Call, message: Any) -> Any:
-        """The message that a rectifier passes on."""
-
-    def _pull(self, call, messages):
-        return pull_rectified(call, messages, self._rectified)
-
     def _prepare(self, target):
+        passages = {step: Passage(step, self.rule) for step in self._back.steps if is_rectifier(step)}
+
         def values(inputs, indices):
-            found = self._back.pass_back(inputs, indices, target, lambda output, slope: slope, lambda values: self._pull)
+            found = self._back.pass_back(inputs, indices, target, lambda output, slope: slope, passages)
             return self._back.entries.magnitudes(found.entries), found.indices
 
         program = self._scores.program(target, values)
@@ -99,9 +97,7 @@ class GuidedBackprop(Rectified):
     [[1.0, 3.0]]
     """
 
-    def _rectified(self, call, message):
-        (passed,) = call.pull([ops.relu(message)])
-        return passed
+    rule = Guided()
 
 
 @final
@@ -142,22 +138,7 @@ class Deconvnet(Rectified):
     [[5.0, 1.0]]
     """
 
-    def _rectified(self, call, message):
-        return ops.relu(message)
-
-
-def pull_rectified(call: Call, messages: Sequence, rectified: Callable[[Call, Any], Any]) -> list:
-    """Messages for the inputs of a call: by the transpose of what it does, but at a rectifier by a rule.
-
-    Args:
-        call: The call.
-        messages: Those of its outputs.
-        rectified: Maps a call of a rectifier and the message of its output to the one of its input.
-    """
-    if not is_rectifier(call.step):
-        return call.pull(messages)
-    (message,) = messages
-    return [rectified(call, message)]
+    rule = Deconvolved()
 
 
 def refuse_unrectified(method: str, steps: Iterable[Step], instead: str) -> None:
@@ -180,14 +161,3 @@ def _refusal(step: Step) -> str | None:
     if isinstance(kind, Gate) and not is_rectifier(step):
         return "it is an activation, and no rectifier"
     return kind.refusal(step) or indivisible(step)
-
-
-def is_rectifier(step: Step) -> bool:
-    """Whether a step passes what exceeds a threshold of at least zero, and nothing or less of what does not."""
-    kind = kind_of(step)
-    if not isinstance(kind, Gate) or kind.refusal(step):
-        return False
-    pieces = kind.pieces(step.operation)
-    threshold, below, above = pieces.thresholds[0], pieces.slopes[0], pieces.slopes[1]
-    learned = not isinstance(below, (int, float))  # the slopes of a PReLU
-    return threshold >= 0 and above == 1 and (learned or 0 <= below < 1)

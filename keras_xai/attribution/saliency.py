@@ -2,8 +2,8 @@
 
 from typing import final
 
-from keras_xai.attribution.gradients import Entries, total
 from keras_xai.attribution.method import Method, Part
+from keras_xai.network.entries import Entries, total
 
 
 @final

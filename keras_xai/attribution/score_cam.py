@@ -5,11 +5,11 @@ from typing import Any, final
 import keras
 from keras import ops
 
-from keras_xai.attribution.gradients import Entries
 from keras_xai.attribution.maps import LayerMethod
 from keras_xai.attribution.method import Part
 from keras_xai.attribution.patches import in_chunks
 from keras_xai.data.checks import check_count
+from keras_xai.network.entries import Entries
 
 
 @final

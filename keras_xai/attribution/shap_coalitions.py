@@ -12,8 +12,8 @@ from keras_xai.attribution.isolation import isolated, random_state
 from keras_xai.attribution.lime_hiding import Hiding, Parted
 from keras_xai.attribution.lime_segments import Segments, blocks, is_apart
 from keras_xai.attribution.method import Batch, Part
-from keras_xai.attribution.scores import Scores
 from keras_xai.graph.target import Target
+from keras_xai.network.scores import Scores
 
 
 @final

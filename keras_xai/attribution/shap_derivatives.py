@@ -8,14 +8,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.gradients import Entries
 from keras_xai.attribution.isolation import isolated, random_state
 from keras_xai.attribution.method import Batch, Part
-from keras_xai.attribution.scores import Scores
 from keras_xai.attribution.shap_operations import check_operations, more_operations
 from keras_xai.backend import as_written, compiled, gradients_restored
 from keras_xai.data.batches import rows
 from keras_xai.graph.target import Target
+from keras_xai.network.entries import Entries
+from keras_xai.network.scores import Scores
 
 
 class _Score(keras.layers.Layer):

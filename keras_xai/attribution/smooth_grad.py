@@ -6,10 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.gradients import Entries, in_steps
 from keras_xai.attribution.method import Method, Part
 from keras_xai.backend import normal
 from keras_xai.data.checks import check_count
+from keras_xai.network.entries import Entries, in_steps
 
 
 @final

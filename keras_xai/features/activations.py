@@ -12,12 +12,11 @@ from keras_xai.data.arrays import typed
 from keras_xai.data.batches import joined, progress
 from keras_xai.data.checks import check_verbose
 from keras_xai.data.reader import Samples
-from keras_xai.graph.runnable import check_runnable
-from keras_xai.graph.split import run, up_to
+from keras_xai.graph.split import up_to
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.trace import trace
-from keras_xai.graph.view import unchanged
 from keras_xai.kinds import activated, kind_of
+from keras_xai.network import Network
 
 
 def activations(
@@ -105,14 +104,12 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
     several = [path for path, step in chosen.items() if len(step.outputs) != 1]
     if several:
         raise ValueError(f"Expected layers that have one output. Received: {several}.")
-    graph = up_to(
+    return up_to(
         graph,
         [step.outputs[0] for step in chosen.values()],
         [step.output_specs[0] for step in chosen.values()],
         list(chosen),
     )
-    check_runnable(graph.steps)
-    return graph
 
 
 def program(graph: Graph, function: Callable[[str, Any], Any] = lambda path, values: values) -> Callable[[list], dict]:
@@ -126,12 +123,14 @@ def program(graph: Graph, function: Callable[[str, Any], Any] = lambda path, val
 
     Returns:
         A function that maps a list of arrays, one for each input, to a dict from each output's name to what `function` returned.
+
+    Raises:
+        ValueError: If the machine cannot compute some of the layers.
     """
+    network = Network(graph)
 
     def outputs(inputs):
-        # Without this, losses such as those of activity regularizers would stay in the layers.
-        with unchanged():
-            values = run(graph, inputs)
+        values = network.outputs(network.run(inputs))
         return [function(path, value) for path, value in zip(graph.output_names, values, strict=True)]
 
     inner = compiled(outputs, [[((None, *spec.shape[1:]), spec.dtype) for spec in graph.input_specs]])

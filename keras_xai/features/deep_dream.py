@@ -9,13 +9,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.scores import Scores
 from keras_xai.backend import compiled, record, traced
 from keras_xai.data.batches import progress
 from keras_xai.data.checks import check_count, check_number, check_verbose, is_integer
 from keras_xai.data.reader import read_unchecked
 from keras_xai.features.ascent import checked_range, normalized, real_input
 from keras_xai.kinds import kind_of
+from keras_xai.network.scores import Scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

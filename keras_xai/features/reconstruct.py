@@ -8,8 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.backward import between
-from keras_xai.attribution.rectified import is_rectifier, pull_rectified, refuse_unrectified
+from keras_xai.attribution.rectified import refuse_unrectified
 from keras_xai.backend import compiled
 from keras_xai.data.batches import progress, rows
 from keras_xai.data.checks import check_count, check_verbose, is_integer
@@ -17,9 +16,10 @@ from keras_xai.data.reader import read_all
 from keras_xai.features.responses import Responses
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
-from keras_xai.graph.view import arithmetic
 from keras_xai.kinds import activated, kind_of
-from keras_xai.relevance.call import backward, call
+from keras_xai.network.backward import backward, between
+from keras_xai.rules.rectifiers import Deconvolved, is_rectifier
+from keras_xai.rules.rule import Passage
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -228,6 +228,7 @@ def _program(responses: Responses, last: Step, steps: Sequence[Step], keep: str)
     """Compiles the reconstructions `(n, maps, *input_shape)` of inputs from channels `(n, maps)`."""
     scores = responses.scores
     (entry,) = responses.graph.inputs
+    passages = [Passage(step, Deconvolved()) if is_rectifier(step) else Passage(step) for step in steps]
 
     def send_back(inputs, channels):
         found, values = _activation(responses, last, inputs)
@@ -241,16 +242,12 @@ def _program(responses: Responses, last: Step, steps: Sequence[Step], keep: str)
         # looks at them, which is at max poolings; the compiler drops the rest.
         repeated = {identifier: ops.repeat(value, per_input, axis=0) for identifier, value in values.items()}
         messages = {last.outputs[0]: ops.moveaxis(start, -1, responses.axis)}
-        with arithmetic(scores.dtype):
-            backward([call(step, repeated) for step in steps], messages, _pull)
+        with scores.network.scope():
+            backward([passage.call(repeated) for passage in passages], messages)
         back = messages.get(entry, ops.zeros_like(repeated[entry]))
         return ops.reshape(back, (*ops.shape(channels), *ops.shape(inputs)[1:]))
 
     return compiled(send_back, [scores.signature[0], ((None, None), "int32")])
-
-
-def _pull(call, messages):
-    return pull_rectified(call, messages, lambda call, message: ops.relu(message))
 
 
 def _largest_only(found: Any) -> Any:

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.scores import Scores
 from keras_xai.data.checks import is_integer
 from keras_xai.graph.steps import Graph
 from keras_xai.kinds import kind_of
+from keras_xai.network import Network, Scores
 
 
 @final
@@ -95,7 +95,7 @@ class Responses:
             dataclasses.replace(step, operation=_Leaking(step.operation, leak)) if kind_of(step).role == "gate" else step
             for step in self.graph.steps
         ]
-        leaking.scores.graph = dataclasses.replace(self.graph, steps=tuple(steps))
+        leaking.scores.network = Network(dataclasses.replace(self.graph, steps=tuple(steps)), self.scores.dtype)
         return leaking
 
     def units(self, units: Any) -> list[tuple[int, ...]]:

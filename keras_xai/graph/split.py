@@ -98,14 +98,6 @@ def alone(step: Step) -> Graph:
     )
 
 
-def run(graph: Graph, inputs: Sequence) -> list:
-    """The outputs of a graph."""
-    values = dict(zip(graph.inputs, inputs, strict=True))
-    for step in graph.steps:
-        values.update(zip(step.outputs, step(*(values[i] for i in step.inputs)), strict=True))
-    return [values[i] for i in graph.outputs]
-
-
 def leading_to(graph: Graph, outputs: Iterable[int], known: Iterable[int] = ()) -> tuple[Step, ...]:
     """The steps that lead to tensors, in order.
 

@@ -17,7 +17,7 @@ from keras_xai.kinds.activated import activated
 from keras_xai.kinds.affine import Affine, AffineWithActivation
 from keras_xai.kinds.composite import Composite
 from keras_xai.kinds.entries import Entry, Example, register, registry
-from keras_xai.kinds.expansion import expand, kind_of, refusals
+from keras_xai.kinds.expansion import expand, indivisible, kind_of, refusals
 from keras_xai.kinds.gate import Gate, Pieces
 from keras_xai.kinds.kind import Kind, OnePiece, Problem, UnsupportedLayerError
 from keras_xai.kinds.links import link_of, strip_probabilities
@@ -49,6 +49,7 @@ __all__ = [
     "UnsupportedLayerError",
     "activated",
     "expand",
+    "indivisible",
     "kind_of",
     "link_of",
     "refusals",

@@ -45,7 +45,7 @@ def refusals(graph: Graph) -> list[Problem]:
     """Why the steps of an expanded graph have no linear pieces: one `Problem` for each step that has none."""
     problems = []
     for step in graph.steps:
-        reason = _setting_refused(step) or kind_of(step).refusal(step) or _indivisible(step) or _mixes_samples(step)
+        reason = _setting_refused(step) or kind_of(step).refusal(step) or indivisible(step) or _mixes_samples(step)
         if reason:
             problems.append(Problem(step.path, type(step.operation), reason))
     return problems
@@ -90,7 +90,8 @@ def _parts(step):
         return None
 
 
-def _indivisible(step):
+def indivisible(step: Step) -> str | None:
+    """Why it is not known what a step consists of: a clause without a full stop; `None` if it is known."""
     try:
         kind_of(step).parts(step)
     except ValueError as error:

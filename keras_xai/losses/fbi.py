@@ -13,7 +13,8 @@ from keras_xai.data.streams import elements, is_stream
 from keras_xai.data.structure import packed
 from keras_xai.losses.labels import TARGETS, check_labels, check_scores, score_weights
 from keras_xai.losses.terms import terms_of
-from keras_xai.relevance import RULES, Network, Pass
+from keras_xai.network.layers import ForwardPass, LayerNetwork
+from keras_xai.rules.fbi import PROPAGATIONS
 
 _REDUCTIONS = {"mean": ops.mean, "sum": ops.sum}
 
@@ -100,7 +101,7 @@ class Penalty:
         layers: Sequence[str] | None = None,
     ):
         check_options(rule=rule, target=target, reduction=reduction, layers=layers)
-        self.network = Network(model, RULES[rule])
+        self.network = LayerNetwork(model, PROPAGATIONS[rule])
         (spec,) = self.network.graph.output_specs
         check_scores(target, spec)
         self.terms = terms_of(self.network, layers)
@@ -127,7 +128,7 @@ class Penalty:
         graph = self.network.graph
         return packed(checked(x, graph), graph)
 
-    def of_each(self, run: Pass, y: Any) -> dict[str, Any]:
+    def of_each(self, run: ForwardPass, y: Any) -> dict[str, Any]:
         """The penalty of each term, tensors `(n,)`, after a forward pass."""
         weights = score_weights(self._target, run.scores, y, sigmoid=self.network.ends_in_sigmoid)
         relevance = self.network.backward(run, weights)
@@ -232,7 +233,11 @@ class FBILoss:
 
 def check_options(*, rule: str = "z", target: str = "label", reduction: str = "mean", layers: Any = None) -> None:
     """Refuses options that no model would allow."""
-    for name, value, known in (("rule", rule, RULES), ("target", target, TARGETS), ("reduction", reduction, _REDUCTIONS)):
+    for name, value, known in (
+        ("rule", rule, PROPAGATIONS),
+        ("target", target, TARGETS),
+        ("reduction", reduction, _REDUCTIONS),
+    ):
         if value not in known:
             raise ValueError(f"Expected `{name}` to be one of {list(known)}. Received: {name}={value!r}")
     if isinstance(layers, str) or (layers is not None and not layers):

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import keras
 
 from keras_xai.kinds import activated, kind_of
-from keras_xai.relevance import Network
+from keras_xai.network.layers import LayerNetwork
 
 
-def terms_of(network: Network, paths: Sequence[str] | None = None) -> dict[str, int]:
+def terms_of(network: LayerNetwork, paths: Sequence[str] | None = None) -> dict[str, int]:
     """The tensors that are compared, by the path of the layer, or the name of the input, that they belong to.
 
     Args:

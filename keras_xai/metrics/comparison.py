@@ -10,7 +10,6 @@ import numpy as np
 from keras import tree
 
 from keras_xai.attribution import Explanation, Method
-from keras_xai.attribution.scores import Scores
 from keras_xai.data.batches import progress
 from keras_xai.data.checks import is_number
 from keras_xai.data.reader import read_all
@@ -18,6 +17,7 @@ from keras_xai.data.structure import packed
 from keras_xai.metrics.intervals import interval
 from keras_xai.metrics.metric import Metric
 from keras_xai.metrics.randomization import check_model
+from keras_xai.network.scores import Scores
 
 if TYPE_CHECKING:
     import pandas as pd

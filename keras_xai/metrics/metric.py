@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from keras_xai.attribution import Explanation, Method
-from keras_xai.attribution.scores import Scores
 from keras_xai.data.checks import check_count, check_seed, check_verbose
+from keras_xai.network.scores import Scores
 
 
 class Metric(abc.ABC):

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 
 from keras_xai.attribution import Method
-from keras_xai.attribution.scores import Scores
 from keras_xai.metrics.metric import Metric, check_method, explain_again, seed_of
 from keras_xai.metrics.places import Places
 from keras_xai.metrics.randomization import check_model
 from keras_xai.metrics.similarity import rank_correlation
+from keras_xai.network.scores import Scores
 
 
 @final

@@ -9,12 +9,12 @@ import numpy as np
 from keras import ops
 
 from keras_xai.attribution import Explanation
-from keras_xai.attribution.scores import Scores
 from keras_xai.data.arrays import checked
 from keras_xai.data.batches import progress, rows
 from keras_xai.graph.trace import trace
 from keras_xai.kinds import expand, link_of, strip_probabilities
 from keras_xai.metrics.places import Places
+from keras_xai.network.scores import Scores
 
 
 @final

@@ -10,7 +10,7 @@ from keras import ops
 from keras_xai.data.batches import joined, progress
 from keras_xai.data.checks import check_count
 from keras_xai.data.reader import Samples, in_float64
-from keras_xai.openbox.network import PiecewiseNetwork
+from keras_xai.network.piecewise import PiecewiseNetwork
 from keras_xai.openbox.pieces import LinearPieces
 from keras_xai.openbox.programs import Programs
 

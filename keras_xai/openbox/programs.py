@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_xai.backend import compiled, linearize, stacked, traced
 from keras_xai.graph.steps import Step
-from keras_xai.openbox.network import PiecewiseNetwork
+from keras_xai.network.piecewise import PiecewiseNetwork
 from keras_xai.openbox.normals import lengths, negligible, picked, rows, size_of, split
 
 

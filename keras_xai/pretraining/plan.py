@@ -7,11 +7,11 @@ from keras import ops
 
 from keras_xai.data.checks import check_count
 from keras_xai.data.structure import in_order
-from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.search import calls_of
-from keras_xai.graph.split import run, upstream
+from keras_xai.graph.split import upstream
 from keras_xai.graph.steps import Graph
 from keras_xai.layers import RBMDense
+from keras_xai.network import Network
 from keras_xai.pretraining.rule import Rule, Schedule
 
 
@@ -25,7 +25,7 @@ class Stage:
         rule: The rule, as the user made it.
         first: First epoch, counted for the layer.
         last: The epoch after the last.
-        graph: What leads from the model's inputs to those of the layer.
+        network: What leads from the model's inputs to those of the layer.
     """
 
     path: str
@@ -33,14 +33,14 @@ class Stage:
     rule: Rule
     first: int
     last: int
-    graph: Graph
+    network: Network
 
     def front(self, x: Any) -> Any:
         """The layer's inputs, for a batch of the model's."""
-        values = in_order(x, self.graph.input_structure, self.graph.input_specs)
-        return run(
-            self.graph, [ops.cast(each, spec.dtype) for each, spec in zip(values, self.graph.input_specs, strict=True)]
-        )[0]
+        graph = self.network.graph
+        values = in_order(x, graph.input_structure, graph.input_specs)
+        inputs = [ops.cast(each, spec.dtype) for each, spec in zip(values, graph.input_specs, strict=True)]
+        return self.network.outputs(self.network.run(inputs))[0]
 
 
 def plan(graph: Graph, rule: Schedule, epochs: int) -> list[Stage]:
@@ -84,8 +84,7 @@ def _stages(step, graph, rule, epochs):
             f"Expected layers that hold their kernel as it is. Received: '{step.path}', which is quantized or trained by LoRA. "
             "Pretrain before."
         )
-    before = upstream(graph, step)
-    check_runnable(before.steps)
+    before = Network(upstream(graph, step))
     first = 0
     for each, count in rule.stages(step.path, epochs):
         yield Stage(step.path, layer, each, first, first + count, before)

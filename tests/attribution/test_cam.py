@@ -9,7 +9,7 @@ from keras_xai.attribution.cam import CAM
 from keras_xai.attribution.grad_cam import GradCAM, GradCAMPlusPlus
 from keras_xai.attribution.maps import last_maps, resized
 from keras_xai.attribution.score_cam import ScoreCAM
-from keras_xai.attribution.scores import Scores
+from keras_xai.network.scores import Scores
 from tests import channels_first
 from tests.tolerance import rounding
 from tests.zoo import in_dtype

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from keras import layers, ops
 
 from keras_xai.attribution.lrp import LRP
-from keras_xai.attribution.lrp_composites import (
+from keras_xai.graph.view import arithmetic
+from keras_xai.kinds import UnsupportedLayerError
+from keras_xai.network.scores import Scores
+from keras_xai.rules.composites import (
     Composite,
     EpsilonAlpha2Beta1,
     EpsilonPlus,
     EpsilonPlusFlat,
     RoleComposite,
 )
-from keras_xai.attribution.lrp_maps import AffineMap, affine_maps, real
-from keras_xai.attribution.lrp_rules import AlphaBeta, Epsilon, Flat, Gamma, Pass, Rule, ZBox, ZPlus
-from keras_xai.attribution.scores import Scores
-from keras_xai.graph.view import arithmetic
-from keras_xai.kinds import UnsupportedLayerError
-from keras_xai.relevance.call import call
+from keras_xai.rules.lrp import AlphaBeta, Epsilon, Flat, Gamma, Rule, ZBox, ZPlus
+from keras_xai.rules.maps import AffineMap, affine_maps
+from keras_xai.rules.rule import Pass, Passage
 from tests.attribution import naive_lrp as naive
 from tests.zoo import in_dtype
 
@@ -97,8 +97,8 @@ def by_rule(model, x, message, rule):
     """The relevance of the input of a model of one layer."""
     (step,) = Scores(model).graph.steps
     with arithmetic("float64"):
-        made = call(step, dict(zip(step.inputs, [ops.convert_to_tensor(x)], strict=True)))
-        (layer,) = affine_maps(made, made.outputs[0], (), nonnegative=bool((x >= 0).all()))
+        passage = Passage(step, nonnegative=bool((x >= 0).all()))
+        (layer,) = affine_maps(passage.call(dict(zip(step.inputs, [ops.convert_to_tensor(x)], strict=True))))
         (share,) = rule.share(layer, ops.convert_to_tensor(message))
     return np.asarray(share)
 
@@ -172,8 +172,8 @@ def test_sums_of_tensors(layer):
     (step,) = Scores(model).graph.steps
     for label, (rule, oracle) in RULES.items():
         with arithmetic("float64"):
-            made = call(step, dict(zip(step.inputs, map(ops.convert_to_tensor, (a, b)), strict=True)))
-            (one,) = affine_maps(made, made.outputs[0], (), nonnegative=False)
+            made = Passage(step).call(dict(zip(step.inputs, map(ops.convert_to_tensor, (a, b)), strict=True)))
+            (one,) = affine_maps(made)
             shares = [np.asarray(share).reshape(2, -1) for share in rule.share(one, ops.convert_to_tensor(message))]
         expected = naive.through(joined, both, message, oracle)
         np.testing.assert_allclose(np.concatenate(shares, axis=1), expected, rtol=1e-9, atol=1e-11, err_msg=label)
@@ -520,8 +520,8 @@ def test_masks_are_no_inputs():
         x = keras.Input((3, 2))
         model = keras.Model(x, layers.GlobalAveragePooling1D()(layers.Identity()(x), mask=ops.any(x > 0, axis=-1)))
     step = Scores(model).graph.steps[-1]
-    made = call(step, dict(zip(step.inputs, [ops.ones((1, 3, 2)), ops.ones((1, 3), dtype="bool")], strict=True)))
-    assert real(made) == [0]
+    made = Passage(step).call(dict(zip(step.inputs, [ops.ones((1, 3, 2)), ops.ones((1, 3), dtype="bool")], strict=True)))
+    assert made.real == [0]
 
 
 @pytest.mark.slow

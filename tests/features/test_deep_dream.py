@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_xai.attribution.scores import Scores
 from keras_xai.backend import compiled
 from keras_xai.features.deep_dream import Dream, _gradient, _objective, _tiles, deep_dream, tiled_gradient
+from keras_xai.network.scores import Scores
 
 
 @pytest.fixture(scope="module")

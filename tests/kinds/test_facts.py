@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_xai.attribution.lrp_folding import folded_into
-from keras_xai.attribution.lrp_maps import affine_maps, has_weights, role_of
 from keras_xai.graph import trace
 from keras_xai.graph.split import alone
 from keras_xai.kinds import expand, kind_of
 from keras_xai.kinds.shape import Augmentation
-from keras_xai.relevance.call import call
+from keras_xai.rules.folding import folded_into
+from keras_xai.rules.maps import affine_maps, has_weights, role_of
+from keras_xai.rules.rule import Passage
 from tests.kinds.test_registry import CASES, NAMES, SINGLE_PRECISION
 from tests.zoo import in_dtype
 
@@ -184,8 +184,8 @@ def test_a_batch_normalization_folded_into_a_layer_is_the_layer_and_the_normaliz
     assert folded_into(graph, step) == (normalization,)
     inputs = tensors(step)
     (expected,) = normalization(*step(*inputs))
-    x = {step.inputs[0]: inputs[0]}
-    maps = affine_maps(call(step, x), expected, (normalization,), nonnegative=False)
+    values = {step.inputs[0]: inputs[0], normalization.outputs[0]: expected}
+    maps = affine_maps(Passage(step, folded=(normalization,)).call(values))
     y = inputs
     for each in maps:
         y = [each.product(y, None) + each.bias()]

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras import ops
 from keras.layers import (
     LSTM,
     Activation,
@@ -30,10 +31,12 @@ from keras.layers import (
     Softmax,
 )
 
+from keras_xai.attribution import LRP, RoleComposite, ZPlus
 from keras_xai.kinds import Composite, Example, UnsupportedLayerError, register
 from keras_xai.losses import FBILoss, fbi_penalty
 from keras_xai.losses.terms import terms_of
-from keras_xai.relevance import RULES, Network
+from keras_xai.network.layers import LayerNetwork
+from keras_xai.rules import PROPAGATIONS as RULES
 from tests import naive
 from tests.zoo import in_dtype, in_float32
 
@@ -349,7 +352,7 @@ def test_a_compiled_step_gives_the_same(rule):
 
 def relevance_of(model, x, y, rule):
     """The relevance that each term gets, summed over its units, and the scores that it starts from."""
-    network = Network(model, RULES[rule])
+    network = LayerNetwork(model, RULES[rule])
     _, run = network.forward(x, training=False)
     weights = np.eye(run.scores.shape[1])[y]
     relevance = network.backward(run, keras.ops.convert_to_tensor(weights))
@@ -383,10 +386,52 @@ def test_biases_keep_relevance_by_the_rule_z():
 def test_zplus_gives_relevance_to_what_speaks_for_a_unit_alone():
     model = chain(Dense(1, kernel_initializer=lambda *args, **kwargs: [[2.0], [-1.0], [1.0], [-3.0]]), shape=(4,))
     x = np.array([[1.0, 1.0, -1.0, -1.0]])
-    network = Network(model, RULES["zplus"])
+    network = LayerNetwork(model, RULES["zplus"])
     _, run = network.forward(x, training=False)
     relevance = network.backward(run, np.ones((1, 1)))
     np.testing.assert_allclose(relevance[network.graph.inputs[0]], [[3 * 2 / 5, 0, 0, 3 * 3 / 5]], rtol=1e-6)
+
+
+def flipped(sign):
+    """One function, written with positive or negative scales of the batch normalization."""
+    first, normalization, last = Conv2D(4, 3, use_bias=False), BatchNormalization(), Dense(3)
+    model = randomized(chain(first, normalization, ReLU(), Flatten(), last, shape=(6, 6, 2)))
+    first.kernel.assign(sign * first.kernel)
+    normalization.moving_mean.assign(sign * normalization.moving_mean)
+    normalization.gamma.assign(sign * normalization.gamma)
+    return model
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("rule", RULES)
+def test_a_function_has_one_penalty_whatever_the_signs_of_scales(rule, training, monkeypatch):
+    model, other = flipped(1), flipped(-1)
+    x, y = sample(model)
+    np.testing.assert_allclose(model(x), other(x), rtol=1e-9)
+    options = {"rule": rule, "training": training, "reduction": "sum"}
+    expected = fbi_penalty(model, x, y, **options)
+    np.testing.assert_allclose(fbi_penalty(other, x, y, **options), expected, rtol=1e-9)
+    monkeypatch.setattr("keras_xai.network.layers.folded_into", lambda graph, step: ())
+    same = np.allclose(fbi_penalty(other, x, y, **options), expected, rtol=1e-4)
+    assert same == (rule == "z")  # negative control: as a step of its own, a normalization tells no signs
+
+
+def test_zplus_is_the_rule_of_lrp():
+    rng = np.random.default_rng(0)
+    convolution, normalization = Conv2D(4, 3, padding="same", name="conv"), BatchNormalization()
+    inputs = keras.Input((6, 6, 2), name="image")
+    x = ReLU()(normalization(convolution(inputs)))
+    x = AveragePooling2D(2)(Add()([x, Conv2D(4, 3, padding="same", activation="relu")(x)]))
+    model = randomized(keras.Model(inputs, Dense(3)(Dense(5, "relu")(Flatten()(x)))))
+    normalization.gamma.assign(rng.choice([-1.0, 1.0], 4) * normalization.gamma)
+    x, y = sample(model)
+    network = LayerNetwork(model, RULES["zplus"])
+    _, run = network.forward(x, training=False)
+    relevance = network.backward(run, ops.one_hot(y, 3, dtype="float64"))
+    rule = ZPlus(bias=False, stabilizer=keras.config.epsilon())
+    composite = RoleComposite(dense=rule, convolution=rule, pooling=rule, merge=rule)
+    expected = LRP(model, composite=composite)(x, target=y).values
+    np.testing.assert_allclose(relevance[network.graph.inputs[0]], expected, rtol=1e-5, atol=1e-8)
 
 
 # Properties.
@@ -506,7 +551,7 @@ def test_a_layer_is_compared_after_its_normalization_and_its_activation():
     stack = [Dense(5, name="a"), BatchNormalization(name="n"), ReLU(name="r"), Dense(4, name="b")]
     stack += [Dense(4, "relu", name="c"), BatchNormalization(name="m"), Dense(3)]
     model = randomized(chain(*stack, shape=(6,)))
-    network = Network(model, RULES["z"])
+    network = LayerNetwork(model, RULES["z"])
     outputs = {step.path: step.outputs[0] for step in network.graph.steps}
     terms = terms_of(network)
     assert terms == {"image": network.graph.inputs[0], "a": outputs["r"], "b": outputs["b"], "c": outputs["c"]}
@@ -561,7 +606,7 @@ def test_the_forward_pass_is_the_models_own(name, training):
     before = model.get_weights()
     expected, after = model(x, training=training), model.get_weights()
     model.set_weights(before)
-    found, _ = Network(model, RULES["zplus"]).forward(x, training=training)
+    found, _ = LayerNetwork(model, RULES["zplus"]).forward(x, training=training)
     for one, other in zip(model.get_weights(), after, strict=True):
         np.testing.assert_array_equal(one, other)
     if not training or not any(isinstance(layer, Dropout) for layer in model.layers):
@@ -590,7 +635,7 @@ register(Dropping, Composite(), Example((4,), lambda x: Dropping()(x)))
 def test_a_layer_whose_parts_would_draw_other_random_numbers_is_refused(rule):
     model = chain(Dropping(), Dense(3, "softmax"), shape=(4,))
     with pytest.raises(UnsupportedLayerError, match="Dropout.*make it a layer of its own"):
-        Network(model, RULES[rule])
+        LayerNetwork(model, RULES[rule])
 
 
 # Number types.

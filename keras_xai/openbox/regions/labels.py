@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from keras_xai.openbox.network import PiecewiseNetwork
+from keras_xai.network.piecewise import PiecewiseNetwork
 
 
 def num_classes_of(network: PiecewiseNetwork) -> int:

@@ -1,19 +1,20 @@
-"""Affine maps as rules of layer-wise relevance propagation take them: inputs, weights that can be modified, and a bias."""
+"""Affine maps as relevance rules take them: inputs, weights that can be modified, and a bias."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, final
 
 import keras
 from keras import ops, tree
 
-from keras_xai.attribution.lrp_folding import effective_kernel, folded_bias
 from keras_xai.graph.steps import Slot, Step
 from keras_xai.graph.view import unchanged
 from keras_xai.kinds import TimesConstant, kind_of
-from keras_xai.relevance.call import Call
+from keras_xai.rules.folding import effective_kernel, folded_bias
+from keras_xai.rules.rule import Call
 
 
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class AffineMap:
     """An affine map of one tensor, or of several.
@@ -71,35 +72,25 @@ def has_weights(step: Step) -> bool:
     return True
 
 
-def affine_maps(call: Call, output: Any, folded: Sequence[Step], nonnegative: bool) -> list[AffineMap]:
-    """The affine maps that a called step consists of, the first one first.
+def affine_maps(call: Call) -> list[AffineMap]:
+    """The affine maps that a called step consists of, with what is folded into it, the first one first.
 
     Args:
         call: The call of a step whose role is `"dense"`, `"convolution"`, `"pooling"`, `"merge"` or `"scaling"`.
-        output: Its output, or that of the last step that is folded into it.
-        folded: Steps that follow it and are folded into it.
-        nonnegative: Whether its inputs have no negative entries.
     """
     step = call.step
     if role_of(step) in ("dense", "convolution") and has_weights(step):
-        kernels = kind_of(step).kernels(step)
-        if len(kernels) > 1:
-            return _composed(call, kernels, output, folded, nonnegative)
-        return [_weighted(call, kernels, output, folded, nonnegative)]
-    return [_added(call, output, nonnegative)]
+        kernels = call.kind.kernels(step)
+        return _composed(call, kernels) if len(kernels) > 1 else [_weighted(call, kernels)]
+    return [_added(call)]
 
 
-def real(call: Call) -> list[int]:
-    """The places of the inputs of a call that relevance can come to: a mask is none."""
-    return [place for place, x in enumerate(call.inputs) if keras.backend.is_float_dtype(ops.dtype(x))]
-
-
-def _weighted(call, kernels, output, folded, nonnegative):
+def _weighted(call, kernels):
     """A layer with one kernel, or a product with a constant."""
     step = call.step
     (kernel,) = kernels or _constants(step)
-    weights = effective_kernel(step, kernel, folded)
-    bias = kind_of(step).bias(step)
+    weights = effective_kernel(call.passage, kernel)
+    bias = call.kind.bias(step)
 
     def product(inputs, modify):
         used = weights if modify is None else modify(weights)
@@ -109,31 +100,31 @@ def _weighted(call, kernels, output, folded, nonnegative):
         with unchanged([(kernel, used), *no_bias]):
             return call.again(*inputs)[0]
 
-    return AffineMap(call.inputs, output, product, lambda: folded_bias(step, folded, output.dtype), nonnegative)
+    return AffineMap(call.inputs, call.folded_output, product, lambda: folded_bias(call), call.passage.nonnegative)
 
 
-def _composed(call, kernels, output, folded, nonnegative):
+def _composed(call, kernels):
     """A layer of several kernels, as a separable convolution: maps one after the other."""
-    step, tensors = call.step, [ops.convert_to_tensor(kernel) for kernel in kernels]
-    tensors[-1] = effective_kernel(step, tensors[-1], folded)
-    *first, last = [_with_kernel(*pair) for pair in zip(kind_of(step).factors(step), tensors, strict=True)]
-    maps, inputs = [], call.inputs
+    tensors = [ops.convert_to_tensor(kernel) for kernel in kernels]
+    tensors[-1] = effective_kernel(call.passage, tensors[-1])
+    *first, last = [_with_kernel(*pair) for pair in zip(call.kind.factors(call.step), tensors, strict=True)]
+    maps, inputs, output, nonnegative = [], call.inputs, call.folded_output, call.passage.nonnegative
     for product in first:
         between = product(inputs, None)
         maps.append(AffineMap(inputs, between, product, lambda: ops.zeros((), dtype=output.dtype), nonnegative))
         inputs, nonnegative = [between], False
-    return [*maps, AffineMap(inputs, output, last, lambda: folded_bias(step, folded, output.dtype), nonnegative)]
+    return [*maps, AffineMap(inputs, output, last, lambda: folded_bias(call), nonnegative)]
 
 
 def _with_kernel(factor, weights):
     return lambda inputs, modify: factor(*inputs, weights if modify is None else modify(weights))
 
 
-def _added(call, output, nonnegative):
+def _added(call):
     """A map without weights: what each input adds to the output, each times the sign that it has there."""
-    step, places = call.step, real(call)
-    known, averaging = has_weights(step), kind_of(step).averages(step)
-    function = kind_of(step).tangent(step, call.inputs) or (lambda inputs: call.again(*inputs))
+    step, places = call.step, call.real
+    known, averaging = has_weights(step), call.kind.averages(step)
+    function = call.kind.tangent(step, call.inputs) or call.passage.again
 
     def at(tensors, rows=slice(None)):
         full = [x if place in places else x[rows] for place, x in enumerate(call.inputs)]
@@ -145,7 +136,7 @@ def _added(call, output, nonnegative):
         return at([ops.zeros_like(call.inputs[place][:1]) for place in places], slice(0, 1))
 
     def product(inputs, modify):
-        constant = at([ops.zeros_like(x) for x in inputs])
+        constant = bias()
         if modify is None:
             return at(inputs) - constant
         if not known:
@@ -157,12 +148,13 @@ def _added(call, output, nonnegative):
             if averaging:
                 sign = ops.ones((), dtype=alone.dtype)
             else:
-                ones = ops.ones_like(x)
-                sign = ops.sign(at([*zeros[:place], ones, *zeros[place + 1 :]]) - constant)
+                # Signs are the same for all samples, so that one of them will do.
+                one = [ops.ones_like(each[:1]) if i == place else ops.zeros_like(each[:1]) for i, each in enumerate(inputs)]
+                sign = ops.sign(at(one, slice(0, 1)) - constant)
             total = total + modify(sign) * sign * alone
         return total
 
-    return AffineMap([call.inputs[place] for place in places], output, product, bias, nonnegative)
+    return AffineMap([call.inputs[place] for place in places], call.folded_output, product, bias, call.passage.nonnegative)
 
 
 def _constants(step):

@@ -10,13 +10,12 @@ from keras import ops
 
 from keras_xai.backend import compiled, record
 from keras_xai.data.batches import rows
-from keras_xai.graph.runnable import check_runnable
-from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
 from keras_xai.graph.trace import trace
-from keras_xai.graph.view import arithmetic, in_dtype, widest_dtype
+from keras_xai.graph.view import widest_dtype
 from keras_xai.kinds import expand, strip_probabilities
+from keras_xai.network.network import Network
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,7 +44,7 @@ class Scores:
         model: A built Sequential or functional model.
 
     Attributes:
-        graph: The model as simple steps, fused activations split off and a final softmax or sigmoid left out.
+        network: The model as simple steps, fused activations split off and a final softmax or sigmoid left out.
         dtype: The floating-point type of all arithmetic.
         name: The model's name.
         variables: The model's variables.
@@ -59,10 +58,14 @@ class Scores:
         self._whole = trace(model)
         graph = strip_probabilities(expand(self._whole))
         self.dtype = widest_dtype(graph, model.variables)
-        self.graph: Graph = in_dtype(graph, self.dtype)
-        check_runnable(self.graph.steps, self.dtype)
+        self.network = Network(graph, self.dtype)
         self.name = model.name
         self.variables = tuple(model.variables)
+
+    @property
+    def graph(self) -> Graph:
+        """The steps of `network`."""
+        return self.network.graph
 
     @property
     def signature(self) -> list[tuple]:
@@ -110,16 +113,11 @@ class Scores:
             until: Identifiers of tensors after which nothing needs to be computed; the model's outputs by default.
             known: Tensors by identifier that are not computed but taken from here.
         """
-        values = dict(zip(self.graph.inputs, inputs, strict=True)) | dict(known or {})
-        with arithmetic(self.dtype):
-            for step in leading_to(self.graph, until or self.graph.outputs, values):
-                found = step(*(values[identifier] for identifier in step.inputs))
-                values.update((each, value) for each, value in zip(step.outputs, found, strict=True) if each not in values)
-        return values
+        return self.network.run(inputs, until=until, known=known)
 
     def outputs(self, values: Mapping[int, Any]) -> list:
         """The scores among the tensors of a forward pass, one tensor for each output of the model."""
-        return [values[identifier] for identifier in self.graph.outputs]
+        return self.network.outputs(values)
 
     def derivative(
         self,

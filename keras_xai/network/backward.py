@@ -1,20 +1,19 @@
-"""The way back from the explained scores to what a model is fed with, one step at a time."""
+"""Backward passes with a rule for each step."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, final
 
 import keras
 from keras import ops
 
-from keras_xai.attribution.gradients import Entries
-from keras_xai.attribution.scores import Scores
 from keras_xai.backend import record
 from keras_xai.graph.steps import Step
 from keras_xai.graph.target import Target
-from keras_xai.graph.view import arithmetic
-from keras_xai.kinds import Problem, UnsupportedLayerError, kind_of
-from keras_xai.relevance.call import Call, backward, call, deliver
+from keras_xai.kinds import Problem, UnsupportedLayerError
+from keras_xai.network.entries import Entries
+from keras_xai.network.scores import Scores
+from keras_xai.rules.rule import Call, Passage
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,7 +58,7 @@ class Backward:
         indices: Sequence,
         target: Target,
         start: Callable[[Any, Any], Any],
-        puller: Callable[[dict[int, Any]], Callable[[Call, list], Sequence]],
+        passages: Mapping[Step, Passage],
     ) -> Messages:
         """One forward pass, and one back; to be called within a compiled program.
 
@@ -68,20 +67,20 @@ class Backward:
             indices: The classes.
             target: What is explained.
             start: Maps an output of the model and the explained score's derivative by it to the message of the output.
-            puller: Maps the tensors of the forward pass, by identifier, to a function that maps a call and the messages of its
-                outputs to those of its inputs.
+            passages: How messages pass steps; by default by their transpose, as gradients do.
         """
-        graph, passed = self._scores.graph, set(self.steps)
-        values = dict(zip(graph.inputs, inputs, strict=True))
-        with arithmetic(self._scores.dtype):
-            calls = []
-            for step in graph.steps:
-                if step in passed:
-                    calls.append(call(step, values))
-                    outputs = calls[-1].outputs
-                else:
-                    outputs = step(*(values[identifier] for identifier in step.inputs))
-                values.update(zip(step.outputs, outputs, strict=True))
+        network = self._scores.network
+        passed = {step: passages.get(step) or Passage(step) for step in self.steps}
+        calls: list[Call] = []
+
+        def call(step, values):
+            if step not in passed:
+                return step(*(values[identifier] for identifier in step.inputs))
+            calls.append(passed[step].call(values))
+            return calls[-1].outputs
+
+        values = network.run(inputs, call=call)
+        with network.scope():
             chosen: list = []
 
             def score(outputs):
@@ -92,14 +91,36 @@ class Backward:
             recording = record(score, outputs)
             slopes = recording.pull([ops.ones_like(recording.outputs[0])])
             messages: dict[int, Any] = {}
-            for identifier, output, slope in zip(graph.outputs, outputs, slopes, strict=True):
+            for identifier, output, slope in zip(network.graph.outputs, outputs, slopes, strict=True):
                 deliver(messages, identifier, None if slope is None else start(output, slope))
-            backward(calls, messages, puller(values))
+            backward(calls, messages)
         back = [
             messages[identifier] if identifier in messages else ops.zeros_like(values[identifier])
             for identifier in self.entries.identifiers
         ]
         return Messages(recording.outputs[0], chosen, back)
+
+
+def backward(calls: Sequence[Call], messages: dict[int, Any]) -> None:
+    """Passes messages back through calls, each by its rule, adding up those that meet.
+
+    Args:
+        calls: In the order in which they were made.
+        messages: By identifier of a tensor, to start with those of the outputs; the others are added to it.
+    """
+    for each in reversed(calls):
+        arrived = [messages.get(identifier) for identifier in each.step.outputs]
+        if all(message is None for message in arrived):
+            continue
+        full = [ops.zeros_like(y) if message is None else message for message, y in zip(arrived, each.outputs, strict=True)]
+        for identifier, message in zip(each.passage.sources, each.passage.rule.pull(each, full), strict=True):
+            deliver(messages, identifier, message)
+
+
+def deliver(messages: dict[int, Any], identifier: int, message: Any) -> None:
+    """Adds a message, or none, to what has come to a tensor."""
+    if message is not None:
+        messages[identifier] = messages[identifier] + message if identifier in messages else message
 
 
 def between(steps: Iterable[Step], entries: Iterable[int]) -> tuple[Step, ...]:
@@ -120,15 +141,6 @@ def between(steps: Iterable[Step], entries: Iterable[int]) -> tuple[Step, ...]:
             reached.update(real)
             found.append(step)
     return tuple(found)
-
-
-def indivisible(step: Step) -> str | None:
-    """Why it is not known what a step does: a clause without a full stop; `None` if it is known."""
-    try:
-        kind_of(step).parts(step)
-    except ValueError as error:
-        return str(error)
-    return None
 
 
 def refuse(method: str, steps: Iterable[tuple[Step, str | None]], advice: str) -> None:

@@ -1,4 +1,4 @@
-"""The rules of layer-wise relevance propagation: how the relevance of an affine map's outputs is shared among its inputs.
+"""Rules of layer-wise relevance propagation (LRP): the relevance of an affine map's outputs is shared among its inputs.
 
 A rule is a few products of modified inputs and modified weights. Their sum z is what the relevance of an output is divided by, and
 each input gets the product of itself and the transpose of the modified map of these ratios.
@@ -6,17 +6,17 @@ each input gets the product of itself and the transpose of the modified map of t
 
 import abc
 import dataclasses
-from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, final
 
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.lrp_maps import AffineMap
-from keras_xai.backend import record
+from keras_xai.rules.maps import AffineMap, affine_maps
+from keras_xai.rules.products import Product, negative, positive, same, shared, sums
+from keras_xai.rules.rule import BackwardRule
 
 
-class Rule(abc.ABC):
+class Rule(BackwardRule):
     """Shares the relevance of an affine map's outputs among its inputs.
 
     Attributes:
@@ -26,6 +26,13 @@ class Rule(abc.ABC):
 
     splits: ClassVar[bool] = True
     products: ClassVar[tuple[int, int]]
+
+    def pull(self, call, messages):
+        """See `BackwardRule`: `share` for each of the affine maps that the call consists of."""
+        shares = list(messages)
+        for layer in reversed(affine_maps(call)):
+            shares = self.share(layer, *shares)
+        return call.at_real(shares)
 
     @abc.abstractmethod
     def share(self, layer: AffineMap, message: Any) -> list:
@@ -67,7 +74,7 @@ class Epsilon(Rule):
     def share(self, layer, message):
         """See `Rule`."""
         total = layer.output if self.bias else layer.output - layer.bias()
-        return _shared(layer, message, [_Product(_same)], total, self.epsilon)
+        return shared(layer, message, [Product(same)], total, self.epsilon)
 
 
 @final
@@ -102,7 +109,7 @@ class Gamma(Rule):
     def share(self, layer, message):
         """See `Rule`."""
         shares = []
-        for here, part, other in ((layer.output > 0, _positive, _negative), (layer.output < 0, _negative, _positive)):
+        for here, part, other in ((layer.output > 0, positive, negative), (layer.output < 0, negative, positive)):
 
             def like(weights, part=part):
                 return weights + self.gamma * part(weights)
@@ -112,9 +119,9 @@ class Gamma(Rule):
 
             message_here = ops.where(here, message, ops.zeros_like(message))
             total = like(layer.bias()) if self.bias else 0.0
-            products = [_Product(_positive, like), _Product(_negative, unlike)]
-            shares.append(_shared(layer, message_here, products, total, self.stabilizer, add=True))
-        return _sums(shares)
+            products = [Product(positive, like), Product(negative, unlike)]
+            shares.append(shared(layer, message_here, products, total, self.stabilizer, add=True))
+        return sums(shares)
 
 
 @final
@@ -151,12 +158,12 @@ class AlphaBeta(Rule):
     def share(self, layer, message):
         """See `Rule`."""
         shares = []
-        for factor, part, other in ((self.alpha, _positive, _negative), (-self.beta, _negative, _positive)):
+        for factor, part, other in ((self.alpha, positive, negative), (-self.beta, negative, positive)):
             total = part(layer.bias()) if self.bias else 0.0
-            products = [_Product(_positive, part), _Product(_negative, other)]
+            products = [Product(positive, part), Product(negative, other)]
             if factor:
-                shares.append(_shared(layer, factor * message, products, total, self.stabilizer, add=True))
-        return _sums(shares)
+                shares.append(shared(layer, factor * message, products, total, self.stabilizer, add=True))
+        return sums(shares)
 
 
 @final
@@ -214,7 +221,7 @@ class Flat(Rule):
         """See `Rule`."""
         # Ones are the same for all samples, so that one sample's product will do.
         total = layer.product([ops.ones_like(x[:1]) for x in layer.inputs], ops.ones_like)
-        return _shared(layer, message, [_Product(ops.ones_like, ops.ones_like)], total, self.stabilizer)
+        return shared(layer, message, [Product(ops.ones_like, ops.ones_like)], total, self.stabilizer)
 
 
 @final
@@ -254,82 +261,11 @@ class ZBox(Rule):
         def filled(value):
             return lambda x: ops.zeros_like(x) + ops.convert_to_tensor(value, dtype=x.dtype)
 
-        box = [_Product(filled(self.low), _positive, sign=-1.0), _Product(filled(self.high), _negative, sign=-1.0)]
+        box = [Product(filled(self.low), positive, sign=-1.0), Product(filled(self.high), negative, sign=-1.0)]
         total = layer.output - layer.bias()
         for each in box:  # the same for all samples, so that one sample's product will do
             total = total - layer.product([each.inputs(x[:1]) for x in layer.inputs], each.weights)
-        return _shared(layer, message, [_Product(_same), *box], total, self.stabilizer)
-
-
-@final
-@dataclasses.dataclass(frozen=True)
-class Pass(Rule):
-    """Each entry gets the relevance of the output entry in its place: for what acts on each entry alone."""
-
-    splits = False
-    products = (0, 0)
-
-    def share(self, layer, message):
-        """See `Rule`."""
-        return [message]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Product:
-    """Modified inputs times modified weights.
-
-    Attributes:
-        inputs: Maps an input tensor to what takes its place.
-        weights: Maps the weights to what takes their place; `None` for the weights as they are.
-        sign: What the product counts.
-    """
-
-    inputs: Callable[[Any], Any]
-    weights: Callable[[Any], Any] | None = None
-    sign: float = 1.0
-
-
-def _same(x):
-    return x
-
-
-_positive = ops.relu
-
-
-def _negative(x):
-    return -ops.relu(-x)
-
-
-def _shared(layer, message, products: Sequence[_Product], total, stabilizer, *, add=False):
-    """Relevance in proportion to products.
-
-    Args:
-        layer: The map.
-        message: The relevance of its outputs.
-        products: The products.
-        total: What the relevance is divided by; with `add`, what the products add to.
-        stabilizer: Keeps `total` from zero.
-        add: Whether the products are still to be added up.
-    """
-    # Where nothing is negative, products of what is negative are zero.
-    kept = [product for product in products if not (layer.nonnegative and product.inputs is _negative)]
-    inputs = [[product.inputs(x) for x in layer.inputs] for product in kept]
-    recordings = [record(_modified(layer, product), xs) for product, xs in zip(kept, inputs, strict=True)]
-    if add:
-        total = total + sum(product.sign * made.outputs[0] for product, made in zip(kept, recordings, strict=True))
-    epsilon = ops.convert_to_tensor(stabilizer, dtype=total.dtype)
-    ratio = message / (total + ops.where(total < 0, -epsilon, epsilon))
-    pulled = [made.pull([product.sign * ratio]) for product, made in zip(kept, recordings, strict=True)]
-    return _sums([[x * each for x, each in zip(*pair, strict=True)] for pair in zip(inputs, pulled, strict=True)])
-
-
-def _modified(layer, product):
-    """The map of a layer with modified weights, as `record` takes it."""
-    return lambda inputs: [layer.product(inputs, product.weights)]
-
-
-def _sums(shares):
-    return [sum(each[1:], each[0]) for each in zip(*shares, strict=True)]
+        return shared(layer, message, [Product(same), *box], total, self.stabilizer)
 
 
 def _check_positive(name, value):

@@ -1,21 +1,22 @@
-"""A model as a sequence of simple steps that can be held on one linear piece."""
+"""Piecewise-linear networks that can be held on one linear piece."""
 
 import dataclasses
 import math
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from functools import cached_property
+from typing import Any, final
 
 import keras
 from keras import ops
 
 from keras_xai.data.checks import is_integer
-from keras_xai.graph.runnable import check_runnable
-from keras_xai.graph.split import run, split
-from keras_xai.graph.steps import Step
+from keras_xai.graph.split import split
+from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.trace import trace
-from keras_xai.graph.view import arithmetic, in_dtype, widest_dtype
+from keras_xai.graph.view import widest_dtype
 from keras_xai.kinds import UnsupportedLayerError, expand, kind_of, link_of, refusals, strip_probabilities
+from keras_xai.network.network import Network
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class Wall:
     value: Any
 
 
+@final
 class PiecewiseNetwork:
     """A piecewise-linear model: its scores, its activation pattern, and its linear pieces.
 
@@ -50,7 +52,6 @@ class PiecewiseNetwork:
 
     Attributes:
         front: What is before the pieces, from the model's inputs to the output of `layer`, as it was traced.
-        graph: The model as simple steps, without a final softmax or sigmoid.
         dtype: Floating-point type of all arithmetic.
         num_outputs: Number of scores C; an output of rank above two is flattened.
         link: What turns the scores into the model's outputs: `"softmax"`, `"sigmoid"`, or `None` where they are the outputs.
@@ -80,10 +81,8 @@ class PiecewiseNetwork:
                 "linear, say so with `keras_xai.kinds.register`.",
             )
         self.dtype = dtype or widest_dtype(graph, model.variables)
-        self.graph = in_dtype(graph, self.dtype)
-        self.front = front and in_dtype(front, self.dtype)
-        # Layers compute channels last, as their kinds freeze them.
-        check_runnable((step for step in self.graph.steps if not isinstance(step.operation, keras.Layer)), self.dtype)
+        self.front = front
+        self._network = Network(graph, self.dtype, held=True)
         shape = self.graph.output_specs[0].shape[1:]
         if None in shape:
             raise ValueError(
@@ -93,6 +92,17 @@ class PiecewiseNetwork:
         self.num_outputs = math.prod(shape)
         self.link = link_of(whole, graph)
         self._weights = model.weights
+
+    @property
+    def graph(self) -> Graph:
+        """The model as simple steps, without a final softmax or sigmoid."""
+        return self._network.graph
+
+    @cached_property
+    def _front(self) -> Network:
+        # Not every network that is made is run: of an `OpenBox`, that in float64 is for polytopes only.
+        assert self.front is not None
+        return Network(self.front, self.dtype)
 
     def fingerprint(self) -> int:
         """A checksum of all weights, which tells whether they have changed."""
@@ -105,9 +115,7 @@ class PiecewiseNetwork:
         """What the pieces are functions of, from the model's inputs: these themselves unless there is a `front`."""
         if self.front is None:
             return list(inputs)
-        check_runnable(self.front.steps, self.dtype)
-        with arithmetic(self.dtype):
-            return run(self.front, inputs)
+        return self._front.outputs(self._front.run(inputs))
 
     def run(self, inputs: Sequence, patterns: Sequence | None = None) -> tuple:
         """Evaluates the network on `inputs`, on the linear piece of `patterns`.
@@ -120,25 +128,24 @@ class PiecewiseNetwork:
             `(scores, patterns, walls)`: scores `(n, C)`; one integer tensor for each step that has pieces; and a list of
             `Wall`, whose values are all `>= 0` where `patterns` is the pattern of `inputs`.
         """
-        values = dict(zip(self.graph.inputs, inputs, strict=True))
         given = None if patterns is None else iter(patterns)
         used: list = []
         walls: list[Wall] = []
-        with arithmetic(self.dtype):
-            for step in self.graph.steps:
-                kind = kind_of(step)
-                tensors = [values[identifier] for identifier in step.inputs]
-                # A kind that has pieces says so by the pattern it returns; the unused tensors of a compiled run are pruned.
-                pattern = kind.pattern(step, tensors)
-                if pattern is not None:
-                    pattern = pattern if given is None else next(given)
-                    constraints = kind.constraints(step, pattern, tensors)
-                    walls += [Wall(step, number, len(used), value) for number, value in enumerate(constraints)]
-                    used.append(pattern)
-                outputs = kind.freeze(step, pattern)(tensors)
-                values.update(zip(step.outputs, outputs, strict=True))
-            scores = ops.reshape(values[self.graph.outputs[0]], (-1, self.num_outputs))
-        return scores, used, walls
+
+        def held(step, values):
+            kind = kind_of(step)
+            tensors = [values[identifier] for identifier in step.inputs]
+            # A kind that has pieces says so by the pattern it returns; the unused tensors of a compiled run are pruned.
+            pattern = kind.pattern(step, tensors)
+            if pattern is not None:
+                pattern = pattern if given is None else next(given)
+                constraints = kind.constraints(step, pattern, tensors)
+                walls.extend(Wall(step, number, len(used), value) for number, value in enumerate(constraints))
+                used.append(pattern)
+            return kind.freeze(step, pattern)(tensors)
+
+        (scores,) = self._network.outputs(self._network.run(inputs, call=held))
+        return ops.reshape(scores, (-1, self.num_outputs)), used, walls
 
 
 def _position(output, names):

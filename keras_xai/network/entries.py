@@ -7,10 +7,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.scores import Derivative, Scores
 from keras_xai.backend import folded
 from keras_xai.graph.target import Target
 from keras_xai.kinds import kind_of
+from keras_xai.network.scores import Derivative, Scores
 
 
 @final

@@ -5,7 +5,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import final
 
-from keras_xai.attribution.lrp_rules import AlphaBeta, Epsilon, Flat, Pass, Rule, ZPlus
+from keras_xai.rules.lrp import AlphaBeta, Epsilon, Flat, Rule, ZPlus
+from keras_xai.rules.rule import Pass
 
 _PROPORTIONAL, _WHOLE = Epsilon(), Pass()
 
@@ -39,10 +40,10 @@ class Composite(abc.ABC):
         layers: Rules by the path of a layer, which come before all others.
     """
 
-    layers: Mapping[str, Rule] = dataclasses.field(default_factory=dict)
+    layers: Mapping[str, Rule | Pass] = dataclasses.field(default_factory=dict)
 
     @abc.abstractmethod
-    def rule(self, place: Place) -> Rule:
+    def rule(self, place: Place) -> Rule | Pass:
         """The rule of a layer that `layers` does not name."""
 
 
@@ -67,8 +68,8 @@ class RoleComposite(Composite):
 
     Example:
 
-    >>> from keras_xai.attribution.lrp_composites import RoleComposite
-    >>> from keras_xai.attribution.lrp_rules import Epsilon, Gamma, ZBox
+    >>> from keras_xai.rules.composites import RoleComposite
+    >>> from keras_xai.rules.lrp import Epsilon, Gamma, ZBox
     >>> composite = RoleComposite(dense=Epsilon(), convolution={0: Gamma(0.25), 8: Epsilon()}, first=ZBox(0.0, 1.0))
     """
 
@@ -77,7 +78,7 @@ class RoleComposite(Composite):
     first: Rule | None = None
     pooling: Rule = _PROPORTIONAL
     merge: Rule = _PROPORTIONAL
-    scaling: Rule = _WHOLE
+    scaling: Rule | Pass = _WHOLE
 
     def __post_init__(self):
         for name in ("dense", "convolution"):

@@ -1,4 +1,4 @@
-"""A classifier as relevance passes through it: forward, keeping what that takes, and back."""
+"""A classifier run by its own layers, as it is trained, with relevance passed back through them."""
 
 import dataclasses
 from typing import Any, final
@@ -7,15 +7,18 @@ import keras
 from keras import ops, tree
 
 from keras_xai.data.structure import in_order
-from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import unchanged
 from keras_xai.kinds import Kind, Problem, UnsupportedLayerError, expand, kind_of, link_of, strip_probabilities
-from keras_xai.relevance.call import Call, backward, call, deliver, sources_of
-from keras_xai.relevance.rules import Rule
-from keras_xai.relevance.signs import nonnegative_tensors
+from keras_xai.network.backward import backward, deliver
+from keras_xai.network.network import Network
+from keras_xai.network.signs import nonnegative_tensors
+from keras_xai.rules.fbi import Propagation
+from keras_xai.rules.folding import folded_into
+from keras_xai.rules.maps import has_weights, role_of
+from keras_xai.rules.rule import Call, Passage
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,7 +44,7 @@ class Unit:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Pass:
+class ForwardPass:
     """A forward pass.
 
     Attributes:
@@ -56,14 +59,14 @@ class Pass:
 
 
 @final
-class Network:
-    """A model of one output, through which relevance passes by a rule.
+class LayerNetwork:
+    """A model of one output, through which relevance passes as the FBI loss does it.
 
     The layers are the model's own and called as it calls them, so that the forward pass is one to train on.
 
     Args:
         model: A built Sequential or functional model.
-        rule: The rule.
+        propagation: The rule.
 
     Attributes:
         graph: The model's calls.
@@ -77,9 +80,8 @@ class Network:
         UnsupportedLayerError: If relevance cannot pass one of its layers.
     """
 
-    def __init__(self, model: keras.Model, rule: Rule):
-        self.graph = trace(model)
-        check_runnable(self.graph.steps)
+    def __init__(self, model: keras.Model, propagation: Propagation):
+        self.graph = Network(trace(model)).graph
         if len(self.graph.outputs) != 1:
             raise ValueError(
                 f"Expected a model of one output. Received: '{model.name}', whose outputs are {list(self.graph.output_names)}. "
@@ -87,19 +89,19 @@ class Network:
             )
         (self.score,) = self.graph.outputs
         self.ends_in_sigmoid = False
-        self._rule = rule
+        self._propagation = propagation
         self.units = [self._unit(step) for step in self.graph.steps]
         problems = [problem for unit in self.units if unit.passed for problem in self._problems(unit)]
         if problems:
             raise UnsupportedLayerError(
                 problems,
-                f"Relevance cannot be passed back through the model by the rule '{rule.name}'",
+                f"Relevance cannot be passed back through the model by the rule '{propagation.name}'",
                 "Use layers whose activations act on each unit alone; a softmax or sigmoid may end the model. What the package "
                 "knows of a layer is registered by `keras_xai.kinds.register`.",
             )
-        self._nonnegative = nonnegative_tensors((unit.step, unit.parts) for unit in self.units)
+        self._passages = self._all_passages()
 
-    def forward(self, inputs: Any, *, training: bool) -> tuple[Any, Pass]:
+    def forward(self, inputs: Any, *, training: bool) -> tuple[Any, ForwardPass]:
         """The model's output in its own structure, and what `backward` needs.
 
         Args:
@@ -115,39 +117,40 @@ class Network:
         scores = None
         for unit in self.units:
             step = unit.step.in_training(training)
-            if unit.passed and not unit.divided:
-                calls[unit] = [call(step, values)]
+            passages = [passage.in_training(training) for passage in self._passages[unit]]
+            if passages and not unit.divided:
+                calls[unit] = [passages[0].call(values)]
                 outputs = calls[unit][0].outputs
             else:
                 outputs = step(*(values[identifier] for identifier in step.inputs))
             values.update(zip(step.outputs, outputs, strict=True))
             if unit.divided:
-                within = {identifier: values[identifier] for identifier in sources_of(step)}
-                calls[unit] = list(_run(unit.parts, within, training))
+                within = {identifier: values[identifier] for identifier in step.inputs}
+                calls[unit] = _called(passages, within)
                 if self.score in step.outputs:
                     scores = within[unit.parts.outputs[0]]
         (output,) = self.graph.outputs
         packed = tree.pack_sequence_as(self.graph.output_structure, [values[output]])
-        return packed, Pass(values, values[self.score] if scores is None else scores, calls)
+        return packed, ForwardPass(values, values[self.score] if scores is None else scores, calls)
 
-    def backward(self, run: Pass, weights: Any) -> dict[int, Any]:
+    def backward(self, run: ForwardPass, weights: Any) -> dict[int, Any]:
         """The relevance of tensors for a weighted sum of scores, by identifier; none where no relevance comes.
 
         Args:
             run: From `forward`. It can be used once.
             weights: Tensor of the scores' shape.
         """
-        messages = {self.score: self._rule.start(run.scores, weights)}
+        messages = {self.score: self._propagation.start(run.scores, weights)}
         for unit in reversed(self.units):
             if unit not in run.calls:
                 continue
             ends = zip(unit.step.outputs, unit.ends, strict=True)
             within = {inner: messages[outer] for outer, inner in ends if outer in messages}
-            backward(run.calls[unit], within, lambda each, arrived: self._rule.pull(each, arrived, self._nonnegative))
-            for identifier in sources_of(unit.step):
+            backward(run.calls[unit], within)
+            for identifier in dict.fromkeys(unit.step.inputs):
                 deliver(messages, identifier, within.get(identifier))
         return {
-            identifier: self._rule.relevance(run.values[identifier], message)
+            identifier: self._propagation.relevance(run.values[identifier], message)
             for identifier, message in messages.items()
             if identifier in run.values
         }
@@ -166,26 +169,50 @@ class Network:
     def _is_divided(self, step, parts):
         if len(parts.steps) == 1 and parts.steps[0].operation is step.operation:
             return False
-        return not self._rule.by_derivative or any(_is_not_its_derivative(kind_of(part)) for part in parts.steps)
+        return not self._propagation.by_derivative or any(_is_not_its_derivative(kind_of(part)) for part in parts.steps)
 
     def _problems(self, unit):
         for part in unit.parts.steps:
             random = hasattr(part.operation, "seed_generator") and part.operation is not unit.step.operation
-            reason = _RANDOM if unit.divided and random else self._rule.refusal(part)
+            reason = _RANDOM if unit.divided and random else self._propagation.refusal(part)
             if reason:
                 yield Problem(part.path, type(part.operation), reason)
+
+    def _all_passages(self):
+        """For each unit, how relevance passes it: part by part, or as a whole; none where none does."""
+        passages: dict[Unit, list[Passage]] = {}
+        known: frozenset[int] = frozenset()
+        for unit in self.units:
+            within = nonnegative_tensors(unit.parts.steps, known.intersection(unit.step.inputs))
+            graph = unit.parts if unit.divided else self.graph
+            steps = unit.parts.steps if unit.divided else (unit.step,) if unit.passed else ()
+            passages[unit] = [self._passage(step, graph, within if unit.divided else known) for step in steps]
+            ends = zip(unit.step.outputs, unit.parts.outputs, strict=True)
+            known = known.union(outer for outer, inner in ends if inner in within)
+        return passages
+
+    def _passage(self, step, graph, nonnegative):
+        weighted = role_of(step) in ("dense", "convolution") and has_weights(step)
+        return Passage(
+            step,
+            self._propagation.rule(step),
+            folded_into(graph, step) if weighted else (),
+            nonnegative.issuperset(step.inputs),
+            unscaled=True,
+        )
 
 
 _RANDOM = "it draws random numbers in training, within a layer that relevance passes part by part; make it a layer of its own"
 
 
-def _run(graph, values, training):
-    """Calls the parts of a layer that has been called: nothing that a call changes is changed a second time."""
-    for step in graph.steps:
-        with unchanged():
-            each = call(step.in_training(training), values)
-        values.update(zip(step.outputs, each.outputs, strict=True))
-        yield each
+def _called(passages, values):
+    """Calls of the parts of a layer that has been called: nothing that a call changes is changed a second time."""
+    calls = []
+    with unchanged():
+        for passage in passages:
+            calls.append(passage.call(values))
+            values.update(zip(passage.step.outputs, calls[-1].outputs, strict=True))
+    return calls
 
 
 def _is_not_its_derivative(kind):

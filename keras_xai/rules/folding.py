@@ -1,12 +1,12 @@
 """Batch normalization, and constants that are added, as part of the affine map that they follow."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from keras import ops
 
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.kinds import kind_of
+from keras_xai.rules.rule import Call, Passage
 
 
 def folded_into(graph: Graph, step: Step) -> tuple[Step, ...]:
@@ -27,40 +27,35 @@ def folded_into(graph: Graph, step: Step) -> tuple[Step, ...]:
     return tuple(found)
 
 
-def effective_kernel(step: Step, kernel: Any, folded: Sequence[Step]) -> Any:
+def effective_kernel(passage: Passage, kernel: Any) -> Any:
     """The weights that a kernel amounts to together with what is folded into its step.
 
     Args:
-        step: The step.
+        passage: The step.
         kernel: The last of its kernels, a variable, array or tensor.
-        folded: The steps.
     """
     weights = ops.convert_to_tensor(kernel)
-    for each in folded:
+    for each in passage.folded:
         kind = kind_of(each)
         if kind.normalized_axis(each) is not None:
-            channels = kind_of(step).kernel_channels(step)
+            channels = kind_of(passage.step).kernel_channels(passage.step)
             assert channels is not None, "only a scale of the channels is folded"
             rank = len(weights.shape)
             shape = [size if axis - rank in channels else 1 for axis, size in enumerate(weights.shape)]
-            weights = weights * ops.reshape(kind.scale(each), shape)
+            scale = ops.sign(kind.scale(each)) if passage.unscaled else kind.scale(each)
+            weights = weights * ops.reshape(scale, shape)
     return weights
 
 
-def folded_bias(step: Step, folded: Sequence[Step], dtype: str) -> Any:
-    """The bias of a step together with what is folded into it; it broadcasts against the output.
-
-    Args:
-        step: The step.
-        folded: The steps.
-        dtype: The type of all arithmetic.
-    """
+def folded_bias(call: Call) -> Any:
+    """The bias of a step together with what is folded into it; it broadcasts against the output."""
+    step, dtype = call.step, call.folded_output.dtype
     spec, axis = step.output_specs[0], _channel_axis(step)
-    bias = kind_of(step).bias(step)
+    bias = call.kind.bias(step)
     total = ops.zeros((), dtype=dtype) if bias is None else ops.convert_to_tensor(bias)
     if bias is not None and len(bias.shape) == 1 and axis is not None:
         total = ops.reshape(total, _beside(axis, spec.shape))
-    for each in folded:
+    for each in call.passage.folded:
         # What the step makes of zero is what it adds. Its input must have the right rank, and as many channels.
         start = ops.zeros([1 if other != axis else size for other, size in enumerate(spec.shape)], dtype=dtype)
         (total,) = each(start + total)

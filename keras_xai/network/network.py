@@ -1,0 +1,83 @@
+"""Forward passes through a traced model: cut short or resumed at any tensor, in a floating-point type of choice."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, final
+
+import keras
+
+from keras_xai.graph.runnable import check_runnable
+from keras_xai.graph.split import leading_to
+from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.view import arithmetic, in_dtype, unchanged
+
+
+@final
+class Network:
+    """A graph that can be run. Nothing in the model is changed by a run, and its weights are read anew at each.
+
+    Args:
+        graph: The calls of a model, or of a part of it.
+        dtype: Floating-point type of all arithmetic; by default that of each layer.
+        held: Whether steps run as the affine maps that they are on a linear piece, of which only those of other operations than
+            layers leave channels first.
+
+    Attributes:
+        graph: The calls, in `dtype`.
+        dtype: As given.
+
+    Raises:
+        ValueError: If the machine cannot compute some of the steps, see `check_runnable`.
+    """
+
+    def __init__(self, graph: Graph, dtype: str | None = None, *, held: bool = False):
+        self.graph = graph if dtype is None else in_dtype(graph, dtype)
+        self.dtype = dtype
+        check_runnable((step for step in self.graph.steps if not (held and isinstance(step.operation, keras.Layer))), dtype)
+
+    def run(
+        self,
+        inputs: Sequence,
+        *,
+        until: Sequence[int] = (),
+        known: Mapping[int, Any] | None = None,
+        call: Callable[[Step, dict[int, Any]], Sequence] | None = None,
+    ) -> dict[int, Any]:
+        """The tensors of a forward pass by identifier.
+
+        Args:
+            inputs: One tensor for each input of the graph.
+            until: Identifiers of tensors after which nothing needs to be computed; the graph's outputs by default.
+            known: Tensors by identifier that are not computed but taken from here.
+            call: Maps a step and the tensors so far to its outputs; by default its operation is called.
+        """
+        values = dict(zip(self.graph.inputs, inputs, strict=True)) | dict(known or {})
+        with self.scope():
+            run_steps(leading_to(self.graph, until or self.graph.outputs, values), values, call)
+        return values
+
+    def outputs(self, values: Mapping[int, Any]) -> list:
+        """The outputs of the graph among the tensors of a forward pass."""
+        return [values[identifier] for identifier in self.graph.outputs]
+
+    def scope(self) -> AbstractContextManager:
+        """Within it, steps compute as in `run`."""
+        return unchanged() if self.dtype is None else arithmetic(self.dtype)
+
+
+def run_steps(steps: Iterable[Step], values: dict[int, Any], call: Callable | None = None) -> None:
+    """Calls steps in order.
+
+    Args:
+        steps: The steps.
+        values: Tensors by identifier, to which those that are not yet among them are added.
+        call: As in `Network.run`.
+    """
+    for step in steps:
+        found = _called(step, values) if call is None else call(step, values)
+        for identifier, value in zip(step.outputs, found, strict=True):
+            values.setdefault(identifier, value)
+
+
+def _called(step, values):
+    return step(*(values[identifier] for identifier in step.inputs))

@@ -1,0 +1,21 @@
+"""Which tensors of a network have no negative entries, whatever the input."""
+
+from collections.abc import Iterable
+
+from keras_xai.graph.steps import Step
+from keras_xai.kinds import kind_of
+
+
+def nonnegative_tensors(steps: Iterable[Step], known: Iterable[int] = ()) -> frozenset[int]:
+    """Identifiers of tensors that have no negative entries. Others may have none either.
+
+    Args:
+        steps: Simple steps, in the order of a graph.
+        known: Identifiers of tensors that have none, to start with.
+    """
+    found = set(known)
+    for step in steps:
+        kind = kind_of(step)
+        if kind.nonnegative(step) or (found.issuperset(step.inputs) and kind.keeps_sign(step)):
+            found.update(step.outputs)
+    return frozenset(found)

@@ -1,0 +1,32 @@
+"""One family of backward rules: LRP and its composites, the FBI loss, guided backpropagation and Deconvnet."""
+
+from keras_xai.rules.composites import Composite, EpsilonAlpha2Beta1, EpsilonPlus, EpsilonPlusFlat, Place, RoleComposite
+from keras_xai.rules.fbi import PROPAGATIONS, Propagation
+from keras_xai.rules.lrp import AlphaBeta, Epsilon, Flat, Gamma, Rule, ZBox, ZPlus
+from keras_xai.rules.rectifiers import Deconvolved, Guided
+from keras_xai.rules.rule import BackwardRule, Call, Pass, Passage, Transpose
+
+__all__ = [
+    "PROPAGATIONS",
+    "AlphaBeta",
+    "BackwardRule",
+    "Call",
+    "Composite",
+    "Deconvolved",
+    "Epsilon",
+    "EpsilonAlpha2Beta1",
+    "EpsilonPlus",
+    "EpsilonPlusFlat",
+    "Flat",
+    "Gamma",
+    "Guided",
+    "Pass",
+    "Passage",
+    "Place",
+    "Propagation",
+    "RoleComposite",
+    "Rule",
+    "Transpose",
+    "ZBox",
+    "ZPlus",
+]

@@ -1,0 +1,177 @@
+"""Relevance of the FBI loss: the rule of each step, and what messages stand for."""
+
+import abc
+import dataclasses
+import functools
+from typing import Any, ClassVar, final
+
+import keras
+from keras import ops
+
+from keras_xai.graph.steps import Step
+from keras_xai.kinds import kind_of
+from keras_xai.rules.lrp import Rule, ZPlus
+from keras_xai.rules.products import Product, positive, shared
+from keras_xai.rules.rule import BackwardRule, Pass, Transpose
+
+
+class Propagation(abc.ABC):
+    """Chooses the rule of each simple step.
+
+    Attributes:
+        name: What users call it.
+        by_derivative: Whether a piecewise-linear step that is made of others may be passed as a whole.
+    """
+
+    name: ClassVar[str]
+    by_derivative: ClassVar[bool]
+
+    @abc.abstractmethod
+    def refusal(self, step: Step) -> str | None:
+        """Why a simple step cannot be passed: a clause without a full stop; `None` if it can be."""
+
+    @abc.abstractmethod
+    def rule(self, step: Step) -> BackwardRule:
+        """The rule of a simple step that is not refused."""
+
+    @abc.abstractmethod
+    def start(self, scores: Any, weights: Any) -> Any:
+        """The message of the scores, of which `weights * scores` is explained; both tensors `(n, ...)`."""
+
+    @abc.abstractmethod
+    def relevance(self, activation: Any, message: Any) -> Any:
+        """The relevance of a tensor that a message has come to."""
+
+
+@final
+class Z(Propagation):
+    """LRP z rule: `R_i = sum_j x_i w_ij / z_j R_j`; what the bias adds is kept by the bias.
+
+    The message is the ratio of relevance and activation. It passes a linear map by its transpose, without a division, and
+    so a piecewise-linear network as the gradient does. A curved activation f passes it by f(z) / z.
+
+    Source: [Bach et al., 2015](https://doi.org/10.1371/journal.pone.0130140), equation 56, without a stabilizer but in curved
+    activations.
+    """
+
+    name = "z"
+    by_derivative = True
+
+    def refusal(self, step):
+        """See `Propagation`."""
+        kind = kind_of(step)
+        return None if kind.role == "curved" else kind.refusal(step)
+
+    def rule(self, step):
+        """See `Propagation`."""
+        return Quotient() if kind_of(step).role == "curved" else Transpose()
+
+    def start(self, scores, weights):
+        """See `Propagation`."""
+        return weights
+
+    def relevance(self, activation, message):
+        """See `Propagation`."""
+        return activation * message
+
+
+@final
+class ZPlusPropagation(Propagation):
+    """LRP z-plus rule: `R_i = sum_j (x_i w_ij)^+ / sum_k (x_k w_kj)^+ R_j`; biases get nothing.
+
+    The message is the relevance. What acts on each entry alone passes it as it is, batch normalization and dropout included; a batch
+    normalization that follows a layer with weights counts as part of it, so that behind a negative scale its weights have the opposite
+    signs. All relevance is passed on, but for that of outputs to which no input adds anything positive, which gets lost.
+
+    Source: [Montavon et al., 2017](https://doi.org/10.1016/j.patcog.2016.11.008), deep Taylor decomposition, rule z+. Where an
+    input can be negative, products of a negative input and a negative weight count as well, as in the alpha-beta rule with
+    beta = 0.
+    """
+
+    name = "zplus"
+    by_derivative = False
+
+    def refusal(self, step):
+        """See `Propagation`."""
+        kind = kind_of(step)
+        if kind.elementwise(step):
+            return None
+        kernels = kind.kernels(step)
+        if len(kernels) > 1 or not all(isinstance(kernel, keras.Variable) for kernel in kernels):
+            return "the rule 'zplus' takes the positive part of one kernel, and it has several; use the rule 'z'"
+        if kind.role == "affine" and len(step.inputs) > 1:
+            return "it is called with a mask, which the rule 'zplus' does not know; use the rule 'z'"
+        if kind.role == "affine" and not kernels and not isinstance(step.operation, keras.Layer):
+            return "the rule 'zplus' knows the kernels of layers only; use a layer, or the rule 'z'"
+        return kind.refusal(step)
+
+    def rule(self, step):
+        """See `Propagation`."""
+        kind = kind_of(step)
+        if kind.elementwise(step):
+            return Pass()
+        if kind.role in ("shape", "select"):
+            return Transpose()
+        return Unbiased() if kind.role == "merge" or kind.kernels(step) else UnbiasedMean()
+
+    def start(self, scores, weights):
+        """See `Propagation`."""
+        return weights * scores
+
+    def relevance(self, activation, message):
+        """See `Propagation`."""
+        return message
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Quotient(BackwardRule):
+    """Ratios of relevance and activation behind an activation f: `f(z) / z` times the ratio, z kept from zero.
+
+    Args:
+        stabilizer: Added to the absolute value of z.
+    """
+
+    stabilizer: float = 1e-3
+
+    def pull(self, call, messages):
+        """See `BackwardRule`."""
+        (z,), (activation,), (message,) = call.inputs, call.outputs, messages
+        return [message * activation / ops.where(z < 0, z - self.stabilizer, z + self.stabilizer)]
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Unbiased(BackwardRule):
+    """`ZPlus` without biases. Whether an input is negative is asked at run time; where none is, fewer products are made."""
+
+    def pull(self, call, messages):
+        """See `BackwardRule`."""
+        share = ZPlus(bias=False, stabilizer=_stabilizer(call.outputs[0]))
+        if call.passage.nonnegative:
+            return share.pull(call, messages)
+        # Most networks are fed with numbers that are not negative, though nobody could know from looking at them.
+        some = functools.reduce(ops.logical_or, [ops.any(x < 0) for x in call.inputs])
+        none = dataclasses.replace(call, passage=dataclasses.replace(call.passage, nonnegative=True))
+        return ops.cond(some, lambda: share.pull(call, messages), lambda: share.pull(none, messages))
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class UnbiasedMean(Rule):
+    """`ZPlus` of means of entries, whose weights are positive; those of bicubic interpolation that are not count as if they were."""
+
+    splits = False
+    products = (1, 1)
+
+    def share(self, layer, message):
+        """See `Rule`."""
+        return shared(layer, message, [Product(positive)], 0.0, _stabilizer(message), add=True)
+
+
+def _stabilizer(x):
+    """What keeps quotients finite: half precision has no smaller ones."""
+    return keras.config.epsilon() if ops.dtype(x) in ("float32", "float64") else 1e-3
+
+
+PROPAGATIONS: dict[str, Propagation] = {each.name: each for each in (Z(), ZPlusPropagation())}

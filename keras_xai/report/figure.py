@@ -1,15 +1,19 @@
-"""The figures of this package: they show themselves in a notebook, and are windows where pyplot has windows.
+"""The figures of this package: they show themselves in a notebook, and `plot()` opens windows where pyplot has windows.
 
 Imported when something is drawn, as it imports matplotlib.
 """
 
+import contextlib
+import contextvars
 import io
-import sys
+from collections.abc import Iterator
 from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+_WITH_WINDOWS = contextvars.ContextVar("with windows", default=False)
 
 
 class ShownFigure(Figure):
@@ -27,19 +31,31 @@ class ShownFigure(Figure):
 def new_figure(**options: Any) -> Figure:
     """A new figure.
 
-    Where pyplot is in use and its backend has windows, it is one of pyplot's, so that `matplotlib.pyplot.show()` shows it and it is
-    gone once its window is closed. Everywhere else pyplot knows nothing of it, and nothing has to be closed.
+    Within `with_windows`, and where pyplot has windows, it is one of pyplot's. Everywhere else pyplot knows nothing of it, and nothing
+    has to be closed.
 
     Args:
         **options: Of `matplotlib.figure.Figure`.
     """
-    if "matplotlib.pyplot" in sys.modules and _has_windows():
-        return sys.modules["matplotlib.pyplot"].figure(FigureClass=ShownFigure, **options)
+    if _WITH_WINDOWS.get() and _has_windows():
+        from matplotlib import pyplot
+
+        return pyplot.figure(FigureClass=ShownFigure, **options)
     figure = ShownFigure(**options)
     FigureCanvasAgg(figure)  # so that it can be drawn by its own canvas, and not only saved
     return figure
 
 
+@contextlib.contextmanager
+def with_windows() -> Iterator[None]:
+    """Within it, figures are such that `matplotlib.pyplot.show()` shows them, and are gone once their windows are closed."""
+    token = _WITH_WINDOWS.set(True)
+    try:
+        yield
+    finally:
+        _WITH_WINDOWS.reset(token)
+
+
 def _has_windows():
-    """Whether the backend that pyplot has chosen is one with windows."""
+    """Whether the backend that pyplot has chosen, or would choose, is one with windows."""
     return matplotlib.get_backend().lower().startswith(("gtk", "macosx", "qt", "tk", "wx"))

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +43,11 @@ def frame_table(frame: "pd.DataFrame", most: int = 40) -> str:
 
 
 def image(figure: "Figure") -> str:
-    """A figure as a picture inside the page."""
+    """A figure as a picture inside the page; its window is closed, if it has one."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=1.5 * _PIXELS_PER_INCH)
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close(figure)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     width = figure.get_size_inches()[0] * _PIXELS_PER_INCH
     return f'<img src="data:image/png;base64,{data}" alt="" style="width: {width:.0f}px; max-width: 100%; background: white;">'

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 
 def drawn(plot: str, *args: Any, **options: Any) -> "Figure":
-    """The figure that a function of `keras_xai.report` draws.
+    """The figure that a function of `keras_xai.report` draws, such that `matplotlib.pyplot.show()` shows it where it has windows.
 
     Args:
         plot: Name of the function.
         *args: Its arguments.
         **options: Its options.
     """
-    return getattr(importlib.import_module("keras_xai.report"), plot)(*args, **options)
+    with importlib.import_module("keras_xai.report.figure").with_windows():
+        return getattr(importlib.import_module("keras_xai.report"), plot)(*args, **options)

@@ -227,9 +227,11 @@ class RegionGroups(Shown):
         Returns:
             A matplotlib figure.
         """
+        from keras_xai.report.figure import with_windows
         from keras_xai.report.groups import groups_plot
 
-        return groups_plot(self, x, y, **options)
+        with with_windows():
+            return groups_plot(self, x, y, **options)
 
     def _summary(self) -> str:
         return f"of {counted(len(self), 'group')} of {counted(len(self.membership), 'region')}, {counted(len(self.labels), 'sample')}"

@@ -59,9 +59,11 @@ class Line(Shown):
         Returns:
             A matplotlib figure.
         """
+        from keras_xai.report.figure import with_windows
         from keras_xai.report.partition import line_plot
 
-        return line_plot(self, **options)
+        with with_windows():
+            return line_plot(self, **options)
 
     def _summary(self) -> str:
         return f"of {counted(len(self), 'linear piece')}, {counted(len(self.classes) - 1, 'change')} of the predicted class"

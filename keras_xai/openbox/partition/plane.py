@@ -68,9 +68,11 @@ class Plane(Shown):
         Returns:
             A matplotlib figure.
         """
+        from keras_xai.report.figure import with_windows
         from keras_xai.report.partition import plane_plot
 
-        return plane_plot(self, **options)
+        with with_windows():
+            return plane_plot(self, **options)
 
     def _summary(self) -> str:
         return f"of {counted(len(self), 'linear piece')}"

@@ -205,8 +205,8 @@ def take_times(network: Network, model: keras.Model, batch_size: int, seconds: f
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), "float32")]
     forward = tf.function(lambda x: model(x, training=False), input_signature=signature)
     box = OpenBox(model, batch_size=batch_size)
-    watch = Stopwatch(box._pieces.pieces)
-    box._pieces.pieces = watch
+    watch = Stopwatch(box.programs.pieces)
+    box.programs.pieces = watch
 
     def pair():
         forwards = clocked(lambda: [forward(x).numpy() for _ in range(NUM_CLASSES + 1)])

@@ -20,6 +20,7 @@ _SUBPACKAGES = (
     "openbox",
     "pretraining",
     "report",
+    "results",
 )
 
 __all__ = list(_SUBPACKAGES)

@@ -46,6 +46,28 @@ def test_only_kinds_name_layers_of_keras():
     assert {name: found for name, found in names.items() if found and not name.startswith("kinds/")}.keys() == BUILDERS.keys()
 
 
+# Where a private attribute of something else is read, and why.
+PRIVATE = {
+    ("openbox/regions/tabular.py", "_check_feature_names"): "how estimators of scikit-learn before 1.6 check theirs",
+    ("openbox/regions/tabular.py", "_check_n_features"): "the same",
+}
+
+
+def _private_attributes(path):
+    """Attributes with a leading underscore of anything but `self`, `cls` and `super()`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        private = isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
+        if private and ast.unparse(node.value) not in ("self", "cls", "super()"):
+            yield node.attr
+
+
+def test_no_private_attribute_of_another_class_is_read():
+    checked = [*(ROOT / "openbox").rglob("*.py"), *(ROOT / "report").rglob("*.py"), *(ROOT / "results").rglob("*.py")]
+    checked.append(ROOT / "attribution/decision_features.py")
+    found = {(str(path.relative_to(ROOT)), name) for path in checked for name in _private_attributes(path)}
+    assert found == PRIVATE.keys()
+
+
 def _functions(thing):
     """The functions in which a public thing takes arguments; those of a result's constructor are not the users' to write."""
     functions = [thing] if inspect.isfunction(thing) else [each for _, each in inspect.getmembers(thing, inspect.isfunction)]

@@ -2,7 +2,6 @@
 
 from keras_xai.attribution.cam import CAM
 from keras_xai.attribution.decision_features import DecisionFeatures
-from keras_xai.attribution.explanation import Explanation
 from keras_xai.attribution.grad_cam import GradCAM, GradCAMPlusPlus
 from keras_xai.attribution.integrated_gradients import IntegratedGradients
 from keras_xai.attribution.lime import LIME
@@ -14,6 +13,7 @@ from keras_xai.attribution.saliency import GradientTimesInput, Saliency
 from keras_xai.attribution.score_cam import ScoreCAM
 from keras_xai.attribution.shap import SHAP
 from keras_xai.attribution.smooth_grad import SmoothGrad
+from keras_xai.results.explanation import Explanation
 from keras_xai.rules.composites import (
     Composite,
     EpsilonAlpha2Beta1,

@@ -12,13 +12,13 @@ import numpy as np
 from keras_xai.attribution.aligned import aligned_baseline, aligned_target
 from keras_xai.attribution.baseline import baseline_like
 from keras_xai.attribution.chunks import Chunk, Seen, in_parts
-from keras_xai.attribution.explanation import Explanation
 from keras_xai.data.batches import joined, progress
 from keras_xai.data.checks import check_count, check_verbose
 from keras_xai.data.reader import Samples
 from keras_xai.data.structure import packed
 from keras_xai.graph.target import Target
 from keras_xai.network.scores import Scores
+from keras_xai.results.explanation import Explanation
 
 
 @final
@@ -151,6 +151,7 @@ class Method(abc.ABC):
             method=self.label,
             derivatives=self.gives_derivatives,
             feature_names=samples.feature_names,
+            shared_baseline=self.shares_baseline,
         )
 
     @property

@@ -101,7 +101,10 @@ class ExplanationLogger(keras.callbacks.Callback):
         if (epoch + 1) % self._every:
             return
         self.latest = self._method(self._x, self._target)
-        figure = self.latest.plot(**self._plot_options)
+        from keras_xai.report import explanations_plot
+
+        # Not by `plot`, whose figures are windows where pyplot has some.
+        figure = explanations_plot({self.latest.method: self.latest}, **self._plot_options)
         if self._folder is not None:
             with replacing(self._folder / f"{self._method.label}_epoch_{epoch + 1:04d}.png") as path:
                 figure.savefig(path)

@@ -11,12 +11,13 @@ import numpy as np
 from keras_xai.callbacks.recording import Recorder, model_with_layers
 from keras_xai.data.checks import is_integer
 from keras_xai.diagnosis.blocks import block_ends
-from keras_xai.diagnosis.neighborhood import check_neighbors, neighborhood_hit
-from keras_xai.diagnosis.protocol import Protocol, check_protocol
+from keras_xai.diagnosis.protocol import check_protocol
 from keras_xai.diagnosis.sampling import Drawn, draw
 from keras_xai.diagnosis.vectors import Extractor, normalized
-from keras_xai.features.tsne import principal_components
 from keras_xai.graph.trace import trace
+from keras_xai.results.protocol import Protocol
+from keras_xai.statistics.neighborhood import check_neighbors, neighborhood_hit
+from keras_xai.statistics.tsne import principal_components
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

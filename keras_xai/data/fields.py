@@ -16,7 +16,8 @@ def write_fields(path: str | pathlib.Path, fields: Mapping[str, Any], kind: str)
 
     Args:
         path: Of the file; `.npz` is added where it is missing, as `numpy.savez` does.
-        fields: From names to arrays, texts, numbers, `None`, and lists, tuples and dicts of these. Of a function only its name is kept.
+        fields: From names to arrays, texts, numbers, `None`, slices, and lists, tuples and dicts of these. Of a function only its
+            name is kept.
         kind: Name of the result's class.
 
     Raises:
@@ -31,6 +32,8 @@ def write_fields(path: str | pathlib.Path, fields: Mapping[str, Any], kind: str)
             return {"text": getattr(value, "__name__", repr(value))}
         if value is None or isinstance(value, (str, float, int)):
             return {"plain": value}
+        if isinstance(value, slice):
+            return {"slice": [stored(each) for each in (value.start, value.stop, value.step)]}
         if isinstance(value, Mapping):
             return {"dict": {str(key): stored(each) for key, each in value.items()}}
         if isinstance(value, (list, tuple)):
@@ -73,6 +76,8 @@ def read_fields(path: str | pathlib.Path, kind: str) -> dict[str, Any]:
             return arrays[value]
         if tag == "dict":
             return {key: restored(each) for key, each in value.items()}
+        if tag == "slice":
+            return slice(*(restored(each) for each in value))
         if tag in ("list", "tuple"):
             return (tuple if tag == "tuple" else list)(restored(each) for each in value)
         return value
@@ -81,18 +86,6 @@ def read_fields(path: str | pathlib.Path, kind: str) -> dict[str, Any]:
         return {name: restored(stored) for name, stored in header["fields"].items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise archive.refusal(path, writer, f"an archive whose header and entries do not belong together ({error})") from error
-
-
-def result_of(cls: type, path: str | pathlib.Path, fields: Mapping[str, Any]) -> Any:
-    """A result made of the fields that were read.
-
-    Raises:
-        ValueError: If they are not those of the class.
-    """
-    try:
-        return cls(**fields)
-    except TypeError as error:
-        raise archive.refusal(path, f"{cls.__name__}.save", f"an archive with the fields {list(fields)}") from error
 
 
 def _format(kind):

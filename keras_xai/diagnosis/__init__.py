@@ -1,11 +1,13 @@
 """Layer diagnosis: how far each hidden layer of a network has told the classes apart, and where another network is ahead."""
 
 from keras_xai.diagnosis.blocks import block_ends
-from keras_xai.diagnosis.comparison import LayerPair, NetworkComparison, compare
+from keras_xai.diagnosis.comparison import compare
 from keras_xai.diagnosis.diagnose import diagnose
-from keras_xai.diagnosis.neighborhood import chance_hit, neighborhood_hit
-from keras_xai.diagnosis.protocol import Protocol
-from keras_xai.diagnosis.result import Diagnosis, LayerDiagnosis
+from keras_xai.results.diagnosis import Diagnosis
+from keras_xai.results.layer_diagnosis import LayerDiagnosis
+from keras_xai.results.network_comparison import LayerPair, NetworkComparison
+from keras_xai.results.protocol import Protocol
+from keras_xai.statistics.neighborhood import chance_hit, neighborhood_hit
 
 __all__ = [
     "Diagnosis",

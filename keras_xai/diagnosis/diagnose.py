@@ -11,14 +11,16 @@ import numpy as np
 from keras_xai.data.batches import progress
 from keras_xai.data.checks import check_verbose
 from keras_xai.diagnosis.blocks import block_ends, depths
-from keras_xai.diagnosis.neighborhood import check_neighbors, hits_and_influence
-from keras_xai.diagnosis.protocol import Protocol, check_protocol
-from keras_xai.diagnosis.result import Diagnosis, LayerDiagnosis
+from keras_xai.diagnosis.protocol import check_protocol
 from keras_xai.diagnosis.sampling import draw
 from keras_xai.diagnosis.vectors import Extractor, Vectors, normalized
 from keras_xai.features.activations import check_finite
-from keras_xai.features.tsne import principal_components
 from keras_xai.graph.trace import trace
+from keras_xai.results.diagnosis import Diagnosis
+from keras_xai.results.layer_diagnosis import LayerDiagnosis
+from keras_xai.results.protocol import Protocol
+from keras_xai.statistics.neighborhood import check_neighbors, hits_and_influence
+from keras_xai.statistics.tsne import principal_components
 
 _FOLDS = 5
 

@@ -12,8 +12,8 @@ from keras_xai.data.arrays import checked, unchecked
 from keras_xai.data.batches import rows
 from keras_xai.data.streams import elements, is_stream
 from keras_xai.data.structure import packed
-from keras_xai.diagnosis.neighborhood import class_codes
 from keras_xai.graph.steps import Graph
+from keras_xai.statistics.neighborhood import class_codes
 
 _CHANNELS = (1, 3, 4)  # of images; else the last axis may be one of places
 

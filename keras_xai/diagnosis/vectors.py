@@ -16,8 +16,6 @@ from keras_xai.features.activations import graph_to, program
 from keras_xai.graph.steps import Step
 from keras_xai.kinds import kind_of
 
-REDUCTIONS = ("auto", "flat", "mean")
-NORMALIZATIONS = ("range", "standard")
 # Entries of a vector: 64 MB of float32 for 1,000 samples.
 _LONGEST = 16_384
 
@@ -56,7 +54,7 @@ class Extractor:
     Args:
         model: A built Sequential or functional model.
         layers: Paths of layers.
-        reduction: One of `REDUCTIONS`, see `Protocol`.
+        reduction: `maps` of a `Protocol`.
 
     Raises:
         TypeError: If `model` is not a Keras model.
@@ -104,7 +102,7 @@ def normalized(values: np.ndarray, kind: str) -> np.ndarray:
 
     Args:
         values: `(n, d)`.
-        kind: One of `NORMALIZATIONS`.
+        kind: `normalization` of a `Protocol`.
     """
     if not (values != values[0]).any():
         return np.zeros_like(values)

@@ -2,13 +2,18 @@
 
 from keras_xai.features.activations import activations
 from keras_xai.features.ascent import Ascent
-from keras_xai.features.deep_dream import Dream, Dreamed, deep_dream
-from keras_xai.features.embedding import EmbeddingMap, tsne_map
-from keras_xai.features.extreme_examples import Examples, ExtremeExamples, extreme_examples
-from keras_xai.features.maximize import Maximized, maximize
+from keras_xai.features.deep_dream import Dream, deep_dream
+from keras_xai.features.embedding import tsne_map
+from keras_xai.features.extreme_examples import extreme_examples
+from keras_xai.features.maximize import maximize
 from keras_xai.features.receptive_field import receptive_field
-from keras_xai.features.reconstruct import Reconstructions, reconstruct
-from keras_xai.features.tsne import TSNE
+from keras_xai.features.reconstruct import reconstruct
+from keras_xai.results.dreamed import Dreamed
+from keras_xai.results.embedding_map import EmbeddingMap
+from keras_xai.results.extreme_examples import Examples, ExtremeExamples
+from keras_xai.results.maximized import Maximized
+from keras_xai.results.reconstructions import Reconstructions
+from keras_xai.statistics.tsne import TSNE
 
 __all__ = [
     "TSNE",

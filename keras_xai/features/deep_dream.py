@@ -3,7 +3,7 @@
 import dataclasses
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import keras
 import numpy as np
@@ -16,9 +16,7 @@ from keras_xai.data.reader import read_unchecked
 from keras_xai.features.ascent import checked_range, normalized, real_input
 from keras_xai.kinds import kind_of
 from keras_xai.network.scores import Scores
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from keras_xai.results.dreamed import Dreamed
 
 
 @final
@@ -55,40 +53,6 @@ class Dream:
             raise ValueError(f"Expected `octave_scale` to be more than 1. Received: octave_scale={self.octave_scale!r}")
         if not self.step_size > 0:
             raise ValueError(f"Expected `step_size` to be positive. Received: step_size={self.step_size!r}")
-
-
-@final
-@dataclasses.dataclass(frozen=True, eq=False)
-class Dreamed:
-    """Images changed by `deep_dream`.
-
-    Attributes:
-        images: `(n, height, width, channels)`, within the range of values.
-        originals: What they were made from.
-        history: `(octaves, steps, n)`: before each step, what is raised: for each pixel of the image half the mean square of the
-            activations over it, all layers added up.
-        layers: The layers' paths.
-        value_range: The least and the largest value, arrays that broadcast to `images`.
-    """
-
-    images: np.ndarray
-    originals: np.ndarray
-    history: np.ndarray
-    layers: list[str]
-    value_range: tuple[np.ndarray, np.ndarray]
-
-    def plot(self, **options: Any) -> "Figure":
-        """Draws the images beneath the originals, see `keras_xai.report.dream_plot`.
-
-        Args:
-            **options: Of `dream_plot`.
-
-        Returns:
-            A matplotlib figure.
-        """
-        from keras_xai.report.maximized import dream_plot
-
-        return dream_plot(self, **options)
 
 
 def deep_dream(

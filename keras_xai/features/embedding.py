@@ -1,7 +1,6 @@
 """Samples as points in the plane, near each other where a layer takes them for alike."""
 
-import dataclasses
-from typing import TYPE_CHECKING, Any, final
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,46 +9,10 @@ from keras_xai.data.arrays import checked
 from keras_xai.data.checks import check_verbose
 from keras_xai.data.streams import is_stream
 from keras_xai.features.activations import activations, check_finite, graph_to
-from keras_xai.features.tsne import TSNE, principal_components
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from keras_xai.results.embedding_map import EmbeddingMap
+from keras_xai.statistics.tsne import TSNE, principal_components
 
 _WIDE = 50
-
-
-@final
-@dataclasses.dataclass(frozen=True, eq=False)
-class EmbeddingMap:
-    """A map of samples, see `tsne_map`.
-
-    Attributes:
-        points: `(n, 2)`, one for each sample. Only who is whose neighbor has a meaning: axes have no unit, and distances between
-            groups say little.
-        layer: The layer's path.
-        perplexity: About how many neighbors of each sample were to be kept.
-        explained: The part of the variance of the activations that was left after the principal component analysis; 1 without one.
-        divergence: The Kullback-Leibler divergence between the neighborhoods in the layer and on the map, which t-SNE makes small.
-    """
-
-    points: np.ndarray
-    layer: str
-    perplexity: float
-    explained: float
-    divergence: float
-
-    def plot(self, **options: Any) -> "Figure":
-        """Draws the map, see `keras_xai.report.embedding_plot`.
-
-        Args:
-            **options: Of `embedding_plot`: `images` for thumbnails, `labels` for colors.
-
-        Returns:
-            A matplotlib figure.
-        """
-        from keras_xai.report.embedding import embedding_plot
-
-        return embedding_plot(self, **options)
 
 
 def tsne_map(

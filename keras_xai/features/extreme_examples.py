@@ -1,7 +1,6 @@
 """The samples to which units respond most, and least."""
 
-import dataclasses
-from typing import TYPE_CHECKING, Any, final
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,65 +14,7 @@ from keras_xai.data.reader import Samples
 from keras_xai.data.structure import packed
 from keras_xai.features.receptive_field import ReceptiveFields
 from keras_xai.features.responses import Responses
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-@final
-@dataclasses.dataclass(frozen=True, eq=False)
-class Examples:
-    """The samples at one end of the responses of units.
-
-    Attributes:
-        values: `(units, k)`: the response of each, the most extreme first. Of equal ones the earlier sample comes first;
-            equal samples of different batches may differ in the last digit.
-        indices: Integer array `(units, k)`, the place of each sample among all, from 0.
-        positions: Integer array `(units, k, axes)`: where in the layer's output the response is; no axes for classes and dense
-            units.
-        crops: For each unit a list of `k` crops: the receptive field of the response, cut out of the sample, so that those at the
-            border are smaller; the whole sample for classes and dense units. In the structure of the model's inputs.
-        boxes: For each unit a list of `k` receptive fields: slices, one for each axis of a sample, that cut out the crop.
-    """
-
-    values: np.ndarray
-    indices: np.ndarray
-    positions: np.ndarray
-    crops: list[list[Any]]
-    boxes: list[list[Any]]
-
-
-@final
-@dataclasses.dataclass(frozen=True, eq=False)
-class ExtremeExamples:
-    """What `extreme_examples` found.
-
-    Attributes:
-        highest: The samples of the largest responses.
-        lowest: The samples of the smallest ones.
-        units: The units, each a tuple `(channel,)` or `(*position, channel)`.
-        layer: The layer's path, `"score"` for the model's scores.
-        num_samples: How many samples were looked at.
-    """
-
-    highest: Examples
-    lowest: Examples
-    units: list[tuple[int, ...]]
-    layer: str
-    num_samples: int
-
-    def plot(self, **options: Any) -> "Figure":
-        """Draws the crops, see `keras_xai.report.examples_plot`.
-
-        Args:
-            **options: Of `examples_plot`.
-
-        Returns:
-            A matplotlib figure.
-        """
-        from keras_xai.report.examples import examples_plot
-
-        return examples_plot(self, **options)
+from keras_xai.results.extreme_examples import Examples, ExtremeExamples
 
 
 def extreme_examples(

@@ -1,8 +1,7 @@
 """Inputs made to excite units."""
 
-import dataclasses
 import secrets
-from typing import TYPE_CHECKING, Any, final
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,10 +12,7 @@ from keras_xai.data.batches import progress, rows
 from keras_xai.data.checks import check_verbose
 from keras_xai.features.ascent import Ascent, checked_range, moved, movements, normalized, penalty, preconditioned, real_input
 from keras_xai.features.responses import Responses
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+from keras_xai.results.maximized import Maximized
 
 # Standard deviation of the noise that an ascent starts from, as a part of the range of values.
 _NOISE = 0.02
@@ -24,41 +20,6 @@ _NOISE = 0.02
 _LEAK = 0.1
 # The transform that moves nothing.
 _STILL = np.array([[1, 0, 0, 0, 1, 0, 0, 0]], "float32")
-
-
-@final
-@dataclasses.dataclass(frozen=True, eq=False)
-class Maximized:
-    """Inputs that excite units, see `maximize`.
-
-    Attributes:
-        images: `(units, *input_shape)`: an input for each unit, within the range of values.
-        values: `(units,)`: the response of each unit to its input.
-        history: `(steps, units)`: the responses on the way, to the input as it was moved, turned and zoomed before each step.
-        units: The units, each a tuple `(channel,)` or `(*position, channel)`.
-        layer: The layer's path, `"score"` for the model's scores.
-        value_range: The least and the largest value, arrays that broadcast to `images`.
-    """
-
-    images: np.ndarray
-    values: np.ndarray
-    history: np.ndarray
-    units: list[tuple[int, ...]]
-    layer: str
-    value_range: tuple[np.ndarray, np.ndarray]
-
-    def plot(self, **options: Any) -> "Figure":
-        """Draws the inputs, see `keras_xai.report.maximized_plot`.
-
-        Args:
-            **options: Of `maximized_plot`.
-
-        Returns:
-            A matplotlib figure.
-        """
-        from keras_xai.report.maximized import maximized_plot
-
-        return maximized_plot(self, **options)
 
 
 def maximize(

@@ -1,8 +1,7 @@
 """What single feature maps stand for in an image: the network run backward from each of them to the pixels."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, final
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,54 +17,12 @@ from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.kinds import activated, kind_of
 from keras_xai.network.backward import backward, between
+from keras_xai.results.reconstructions import Reconstructions
 from keras_xai.rules.rectifiers import Deconvolved, is_rectifier
 from keras_xai.rules.rule import Passage
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 _KEEP = ("map", "largest")
 _INSTEAD = "Choose a layer that comes before them, or see what excites the maps by `maximize` or `extreme_examples`."
-
-
-@final
-@dataclasses.dataclass(frozen=True, eq=False)
-class Reconstructions:
-    """What feature maps send back to the inputs, see `reconstruct`.
-
-    Attributes:
-        values: `(n, maps, *input_shape)`: for each input a reconstruction from each map, in the units of the input, times those
-            of the activation. Zero for a map that is zero everywhere.
-        maps: Integer array `(n, maps)`: which channel of the layer each is.
-        activations: `(n, maps)`: the largest activation in each map.
-        inputs: `(n, *input_shape)`.
-        layer: The layer's path.
-        model: The model's name.
-        num_maps: Number of maps that the layer has.
-        keep: What of a map was kept, `"map"` or `"largest"`.
-    """
-
-    values: np.ndarray
-    maps: np.ndarray
-    activations: np.ndarray
-    inputs: np.ndarray
-    layer: str
-    model: str
-    num_maps: int
-    keep: str
-
-    def plot(self, **options: Any) -> "Figure":
-        """Draws the reconstructions of one image as a sheet of tiles, see `keras_xai.report.deconvnet_plot`.
-
-        Args:
-            **options: Of `deconvnet_plot`.
-
-        Returns:
-            A matplotlib figure.
-        """
-        from keras_xai.report.reconstructions import deconvnet_plot
-
-        return deconvnet_plot(self, **options)
 
 
 def reconstruct(

@@ -1,6 +1,6 @@
 """Whether an explanation can be trusted, in numbers."""
 
-from keras_xai.metrics.comparison import Comparison, compare
+from keras_xai.metrics.comparison import compare
 from keras_xai.metrics.consistency import Consistency
 from keras_xai.metrics.curves import Deletion, Insertion
 from keras_xai.metrics.infidelity import Infidelity
@@ -11,6 +11,7 @@ from keras_xai.metrics.pixel_flipping import PixelFlipping
 from keras_xai.metrics.random_logit import RandomLogit
 from keras_xai.metrics.randomization import ParameterRandomization
 from keras_xai.metrics.sparseness import Sparseness
+from keras_xai.results.comparison import Comparison
 
 __all__ = [
     "Comparison",

@@ -1,61 +1,22 @@
 """Methods side by side: what each metric says of them, and what they cost."""
 
-import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, final
+from typing import Any
 
 import keras
 import numpy as np
 from keras import tree
 
-from keras_xai.attribution import Explanation, Method
+from keras_xai.attribution import Method
 from keras_xai.data.batches import progress
 from keras_xai.data.checks import is_number
 from keras_xai.data.reader import read_all
 from keras_xai.data.structure import packed
-from keras_xai.metrics.intervals import interval
 from keras_xai.metrics.metric import Metric
 from keras_xai.metrics.randomization import check_model
 from keras_xai.network.scores import Scores
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-
-@final
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Comparison:
-    """Several methods by several metrics.
-
-    Attributes:
-        table: A pandas data frame with a row for each method. For each metric the columns `mean`, `low` and `high`: the mean over the
-            samples and its 95 % confidence interval, by Student's t distribution; samples that a metric gives NaN are left out. Under
-            `cost` the forward passes of the model and the `seconds` for one sample.
-        explanations: The explanation by each method.
-        values: For the name of each metric and each method an array `(n,)`, one value per sample.
-        higher_is_better: For the name of each metric.
-    """
-
-    table: "pd.DataFrame"
-    explanations: dict[str, Explanation]
-    values: dict[str, dict[str, np.ndarray]]
-    higher_is_better: dict[str, bool]
-
-    def plot(self, samples: Any = 4, **options: Any) -> "Figure":
-        """Draws the explanations side by side, and beneath each method what the metrics say of it.
-
-        Args:
-            samples: Indices of the samples to draw, or how many of the first.
-            **options: Of `keras_xai.report.explanations_plot`.
-
-        Returns:
-            A matplotlib figure.
-        """
-        from keras_xai.report import comparison_plot
-
-        return comparison_plot(self.explanations, self.table, self.higher_is_better, samples=samples, **options)
+from keras_xai.results.comparison import Comparison, comparison_table
 
 
 def compare(
@@ -136,7 +97,7 @@ def compare(
             metric = metric if isinstance(metric, Metric) else metric(named_methods[name])
             values[metric_name][name] = metric(explanations[name])
             better[metric_name] = metric.higher_is_better
-    return Comparison(_table(explanations, values, seconds), explanations, values, better)
+    return Comparison(comparison_table(explanations, values, seconds), explanations, values, better)
 
 
 def _named(things, kind):
@@ -174,21 +135,3 @@ def _first_baseline(baseline, x):
     given = [np.asarray(each) for each in (tree.flatten(baseline) if several else [baseline])]
     first = [each[:1] if each.shape == whole.shape else each for each, whole in zip(given, tree.flatten(x), strict=True)]
     return tree.pack_sequence_as(baseline, first) if several else first[0]
-
-
-def _table(explanations, values, seconds):
-    import pandas as pd
-
-    columns: dict[tuple[str, str], Any] = {}
-    for metric, by_method in values.items():
-        intervals = np.array([_interval(each) for each in by_method.values()])
-        columns |= {(metric, part): intervals[:, i] for i, part in enumerate(("mean", "low", "high"))}
-    columns["cost", "passes"] = [explanation.passes for explanation in explanations.values()]
-    columns["cost", "seconds"] = list(seconds.values())
-    return pd.DataFrame(columns, index=pd.Index(list(explanations), name="method"))
-
-
-def _interval(values):
-    """Mean, and the ends of its 95 % confidence interval, of the values that are there."""
-    values = values[~np.isnan(values)]
-    return interval(values) if values.size else [np.nan] * 3

@@ -5,10 +5,15 @@ from typing import TYPE_CHECKING
 
 from keras_xai.kinds import UnsupportedLayerError
 from keras_xai.openbox.converter import OpenBox
-from keras_xai.openbox.geometry import Counterfactuals, Facets, Polytope, Walls
-from keras_xai.openbox.grouping import Fidelity, Flattened, RegionGroups, fidelity_curve, flatten, merge, prune
-from keras_xai.openbox.partition import IntegratedGradients, Line, Plane
+from keras_xai.openbox.geometry import Polytope
+from keras_xai.openbox.grouping import Flattened, RegionGroups, fidelity_curve, flatten, merge, prune
+from keras_xai.openbox.partition import Line, Plane
 from keras_xai.openbox.pieces import LinearPieces
+from keras_xai.results.counterfactuals import Counterfactuals
+from keras_xai.results.facets import Facets
+from keras_xai.results.fidelity import Fidelity
+from keras_xai.results.integrated_gradients import IntegratedGradients
+from keras_xai.results.walls import Walls
 
 if TYPE_CHECKING:
     from keras_xai.openbox.regions.classifier import RegionClassifier

@@ -88,7 +88,7 @@ class OpenBox(Engine):
             ValueError: If `x` has the wrong shape or type, is empty, or contains NaN or infinity; or if an index in
                 `outputs` is not one of the model's.
         """
-        samples = self._samples(x, verbose=verbose)
+        samples = self.samples(x, verbose=verbose)
         choose = _choice(outputs, self.num_outputs, samples)
         read: list[list[np.ndarray]] = []
         found = _all_of(self._batches(samples, choose, verbose, read), samples.num_samples)

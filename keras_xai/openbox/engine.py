@@ -10,6 +10,7 @@ from keras import ops
 from keras_xai.data.batches import joined, progress
 from keras_xai.data.checks import check_count
 from keras_xai.data.reader import Samples, in_float64
+from keras_xai.graph.steps import Graph
 from keras_xai.network.piecewise import PiecewiseNetwork
 from keras_xai.openbox.pieces import LinearPieces
 from keras_xai.openbox.programs import Programs
@@ -60,6 +61,26 @@ class Engine(abc.ABC):
         return self._batch_size
 
     @property
+    def network(self) -> PiecewiseNetwork:
+        """The network that is divided, in the type of the linear pieces."""
+        return self._network
+
+    @property
+    def programs(self) -> Programs:
+        """The compiled computations of linear pieces, in their type."""
+        return self._pieces
+
+    @property
+    def geometry(self) -> Programs:
+        """The same in float64, for polytopes."""
+        return self._geometry
+
+    @property
+    def sample_graph(self) -> Graph:
+        """The graph whose inputs are what is handed to the box: for a box of a hidden layer, that of the layers before."""
+        return self._network.graph if self._network.front is None else self._network.front
+
+    @property
     def dtype(self) -> str:
         """Floating-point type of the linear pieces."""
         return self._network.dtype
@@ -73,7 +94,14 @@ class Engine(abc.ABC):
     def __call__(self, x: Any, outputs: Any = None, *, verbose: Any = "auto") -> LinearPieces:
         """Finds the linear piece that each sample is on."""
 
-    def _samples(self, x: Any, *, verbose: Any = 0) -> Samples:
+    def features(self, batch: list[np.ndarray]) -> list[np.ndarray]:
+        """What the pieces are functions of, of a batch of samples: these or, for a box of a hidden `layer`, its output."""
+        if self._network.front is None:
+            return batch
+        features = self._pieces.features([array.astype(self.dtype) for array in batch])
+        return [ops.convert_to_numpy(each).astype("float64") for each in features]
+
+    def samples(self, x: Any, *, verbose: Any = 0) -> Samples:
         """Checks what the pieces are asked for: the samples or, for a box of a hidden `layer`, their features.
 
         Args:

@@ -1,7 +1,8 @@
 """`LinearPieces`: the linear piece of a network that each of some samples is on."""
 
+import copy
 import functools
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from keras import ops
@@ -10,18 +11,23 @@ from keras_xai.data.batches import progress
 from keras_xai.data.checks import check_count, is_integer
 from keras_xai.data.reader import Samples, read_all
 from keras_xai.data.structure import packed
-from keras_xai.openbox.geometry.counterfactuals import Counterfactuals, CounterfactualSearch, checked_targets, rivals_of
+from keras_xai.openbox.geometry.counterfactuals import CounterfactualSearch, checked_targets, rivals_of
 from keras_xai.openbox.geometry.nearest import DUAL, NearestFacets, check_norm, towards
-from keras_xai.openbox.geometry.polytope import Facets, Polytope, Walls, describe, labels_of
+from keras_xai.openbox.geometry.polytope import Polytope, describe, labels_of
 from keras_xai.openbox.programs import Programs
 from keras_xai.openbox.space import Box, Space
+from keras_xai.results.base import Shown, chosen_rows, taken
+from keras_xai.results.counterfactuals import Counterfactuals
+from keras_xai.results.facets import Facets
+from keras_xai.results.text import counted, shapes
+from keras_xai.results.walls import Walls
 
 
-class LinearPieces:
+class LinearPieces(Shown):
     """The linear pieces on which n samples are, made by calling an `OpenBox`.
 
     Row i belongs to sample i: near it the model's scores are `coef[i] x' + intercept[i]`. For a model of several inputs,
-    `x`, `coef` and directions have the structure of its inputs.
+    `x`, `coef` and directions have the structure of its inputs. `pieces[2:5]` are those of three of the samples.
 
     Attributes:
         x: The samples, `(n, *input_shape)`, in float64.
@@ -30,6 +36,7 @@ class LinearPieces:
         coef: `(n, k, *input_shape)`.
         intercept: `(n, k)`.
         region_id: `(n,)` strings, equal exactly for samples of one region.
+        space: The input space, which makes vectors of inputs in the model's structure, and back.
     """
 
     def __init__(
@@ -51,9 +58,9 @@ class LinearPieces:
             array.setflags(write=False)
         self._fingerprint = geometry.fingerprint()
         self._coefficients = coefficients
-        self._space = Space(tuple(array.shape[1:] for array in self._x), functools.partial(packed, inputs=samples.inputs))
-        self.x = self._space.pack(self._x)
-        self.coef = self._space.pack(coefficients)
+        self.space = Space(tuple(array.shape[1:] for array in self._x), functools.partial(packed, inputs=samples.inputs))
+        self.x = self.space.pack(self._x)
+        self.coef = self.space.pack(coefficients)
         self.outputs = outputs
         self.scores = scores
         self.intercept = intercept
@@ -61,6 +68,22 @@ class LinearPieces:
 
     def __len__(self) -> int:
         return len(self.outputs)
+
+    def __getitem__(self, index: Any) -> Self:
+        """The linear pieces of some samples: an index, a slice, a list of indices or an array of booleans."""
+        rows = chosen_rows(index, len(self))
+        if not len(rows):
+            raise IndexError(f"Expected at least one of {len(self)} samples. Received: {index!r}")
+        part = copy.copy(self)
+        for name in ("_x", "_coefficients", "x", "coef", "outputs", "scores", "intercept", "region_id"):
+            setattr(part, name, taken(getattr(self, name), rows))
+        return part
+
+    def _summary(self) -> str:
+        return f"of {counted(len(self), 'sample')} of shape {shapes(self._x)} on {counted(len(set(self.region_id)), 'region')}"
+
+    def _facts(self) -> dict[str, Any]:
+        return {"scores": self.scores, "coefficients": self._coefficients, "intercepts": self.intercept}
 
     def predict(self, x: Any) -> np.ndarray:
         """Evaluates each sample's own linear piece at another input.
@@ -153,7 +176,7 @@ class LinearPieces:
         located = [layout.locate(j) if ok else (None, None) for j, ok in zip(index, np.isfinite(distance), strict=True)]
         return Walls(
             distance=distance,
-            direction=self._space.pack(list(directions)),
+            direction=self.space.pack(list(directions)),
             layer=tuple(None if group is None else group.step.path for group, _ in located),
             unit=tuple(unit for _, unit in located),
         )
@@ -185,7 +208,7 @@ class LinearPieces:
         if k > layout.num_walls:
             raise ValueError(f"Expected `k` to be at most the number of walls, {layout.num_walls}. Received: k={k}")
         self._check_cost(layout.num_walls, max_passes)
-        search = NearestFacets(self._geometry, self._space, self._batch_size, norm)
+        search = NearestFacets(self._geometry, self.space, self._batch_size, norm)
         facets: list[Facets] = []
         for found, patterns in self._run(lambda batch, rows: (search.find(batch, k), self._patterns(batch)), verbose):
             for sample, (indices, distances, normals) in enumerate(found):
@@ -196,7 +219,7 @@ class LinearPieces:
                     )
                 values = distances * np.linalg.norm(normals, ord=DUAL[norm], axis=1)
                 label = labels_of(layout, [pattern[sample] for pattern in patterns])
-                facets.append(describe(normals, values, [label(int(index)) for index in indices], self._space))
+                facets.append(describe(normals, values, [label(int(index)) for index in indices], self.space))
         return tuple(facets)
 
     def polytope(self, index: int, *, bounds: Any = None, max_passes: int | None = 10_000) -> Polytope:
@@ -214,9 +237,9 @@ class LinearPieces:
         """
         if not is_integer(index) or not -len(self) <= index < len(self):
             raise ValueError(f"Expected the index of one of {len(self)} samples. Received: index={index!r}")
-        box = Box.of(bounds, self._space)
+        box = Box.of(bounds, self.space)
         sample = [array[[index]] for array in self._x]
-        vector = self._space.vectors(sample)
+        vector = self.space.vectors(sample)
         box.check_holds(vector)
         layout = self._geometry.layout(sample)
         self._check_cost(layout.num_walls, max_passes, num_batches=1)
@@ -225,7 +248,7 @@ class LinearPieces:
         if layout.num_walls:
             values, normals = map(ops.convert_to_numpy, self._geometry.rows(sample, self._batch_size))
         label = labels_of(layout, [pattern[0] for pattern in self._patterns(sample)])
-        return Polytope(x=vector[0], normals=normals, values=values, label=label, space=self._space, box=box)
+        return Polytope(x=vector[0], normals=normals, values=values, label=label, space=self.space, box=box)
 
     def counterfactuals(
         self,
@@ -263,12 +286,12 @@ class LinearPieces:
         check_norm(norm)
         if not (margin > 0 and within > 0):
             raise ValueError(f"Expected `margin` and `within` to be positive. Received: margin={margin!r}, within={within!r}")
-        box = Box.of(bounds, self._space)
-        vectors = self._space.vectors(self._x)
+        box = Box.of(bounds, self.space)
+        vectors = self.space.vectors(self._x)
         box.check_holds(vectors)
         rivals = [each for batch in self._run(self._rivals, 0) for each in batch]
         targets = checked_targets(target, rivals)
-        search = CounterfactualSearch(self._geometry, self._space, box, norm=norm, margin=margin, within=within)
+        search = CounterfactualSearch(self._geometry, self.space, box, norm=norm, margin=margin, within=within)
         found = vectors + np.nan
         labels = np.full(len(self), -1)
         verified = np.zeros(len(self), bool)
@@ -279,7 +302,7 @@ class LinearPieces:
                 verified[i] = search.winner(point, self.outputs[i]) == labels[i]
         steps = np.where(labels[:, np.newaxis] < 0, np.inf, found - vectors)
         return Counterfactuals(
-            x=self._space.packed(found),
+            x=self.space.packed(found),
             label=labels,
             distance=np.linalg.norm(steps, ord=norm, axis=1),
             plane_distance=np.array([each.distances(DUAL[norm]).min(initial=np.inf) for each in rivals]),
@@ -318,7 +341,7 @@ class LinearPieces:
                 rival = self._positions(against)
             others = np.zeros((n, k))
             others[rows, rival] = 1
-        return self._space.pack(
+        return self.space.pack(
             [coef[rows, chosen] - np.einsum("nk,nk...->n...", others.astype(coef.dtype), coef) for coef in self._coefficients]
         )
 
@@ -341,10 +364,10 @@ class LinearPieces:
         return others
 
     def _check_cost(self, num_walls, max_passes, num_batches=None):
-        passes = min(num_walls, self._space.num_dims)
+        passes = min(num_walls, self.space.num_dims)
         if max_passes is not None and passes > max_passes:
             raise ValueError(
-                f"The normals of {num_walls:,} walls in {self._space.num_dims:,} input dimensions cost {passes:,} passes through the "
+                f"The normals of {num_walls:,} walls in {self.space.num_dims:,} input dimensions cost {passes:,} passes through the "
                 f"network for each of {num_batches or -(-len(self) // self._batch_size)} batches, more than "
                 f"`max_passes`={max_passes:,}. "
                 "`exit_distance(direction)` gives the exact distance along any direction for two passes. To go on all the same, "
@@ -376,13 +399,13 @@ class LinearPieces:
         width = max(1, self._batch_size // n)
         nearest = self._geometry.nearest(batch, DUAL[norm], 1, width)
         distance, index = (ops.convert_to_numpy(each)[:, 0] for each in nearest)
-        normals = self._space.vectors([ops.convert_to_numpy(a) for a in self._geometry.normals(batch, index.astype("int32"))])
-        return distance, index, *self._space.arrays(towards(normals, norm))
+        normals = self.space.vectors([ops.convert_to_numpy(a) for a in self._geometry.normals(batch, index.astype("int32"))])
+        return distance, index, *self.space.arrays(towards(normals, norm))
 
     def _rivals(self, batch, rows):
         """For each sample of a batch the classes that could win instead, in float64 whatever the type of the pieces."""
         outputs = self.outputs[rows]
         scores, coefficients, _, _ = self._geometry.pieces(batch, outputs)
         scores = np.take_along_axis(ops.convert_to_numpy(scores), outputs, axis=1)
-        coef = np.moveaxis(self._space.vectors([ops.convert_to_numpy(each) for each in coefficients]), 0, 1)
+        coef = np.moveaxis(self.space.vectors([ops.convert_to_numpy(each) for each in coefficients]), 0, 1)
         return [rivals_of(*each) for each in zip(scores, coef, outputs, strict=True)]

@@ -67,13 +67,13 @@ def activations_plot(
     >>> [axes.get_title() for axes in figure.axes[:2]]
     ['plain', 'regularized']
     """
-    from matplotlib.figure import Figure
+    from keras_xai.report.figure import new_figure
 
     if not max_filters >= 1:
         raise ValueError(f"Expected `max_filters` to be at least 1. Received: max_filters={max_filters!r}")
     maps = _maps(named_activations, sample, layers)
     heights = [_height(blocks[0][..., :max_filters].shape) for blocks in maps.values()]
-    figure = Figure(
+    figure = new_figure(
         figsize=(_BLOCK * len(named_activations) + 2.4, sum(heights) + 0.25 * len(maps) + 0.5), layout="constrained"
     )
     rows = figure.subplots(len(maps), len(named_activations), squeeze=False, height_ratios=heights)

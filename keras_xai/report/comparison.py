@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from keras_xai.attribution import Explanation
+    from keras_xai.results import Explanation
 
 _LINE = 0.2  # inches
 

@@ -11,7 +11,7 @@ from keras_xai.report.samples import figure_of, frame
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from keras_xai.diagnosis import Diagnosis
+    from keras_xai.results import Diagnosis
 
 # Inches.
 _SIDE = 2.3
@@ -137,9 +137,9 @@ def depth_plot(named: Mapping[str, "Diagnosis"], *, title: str = "") -> "Figure"
         ("among the activations", "activation_hit", "neighborhood hit"),
         ("linear probe", "probe_accuracy", "accuracy"),
     )
-    from matplotlib.figure import Figure
+    from keras_xai.report.figure import new_figure
 
-    figure = Figure(figsize=(11.0, 3.9), layout="constrained")
+    figure = new_figure(figsize=(11.0, 3.9), layout="constrained")
     for axes, (heading, attribute, quantity) in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
         for number, (name, report) in enumerate(named.items()):
             layers = list(report.layers.values())

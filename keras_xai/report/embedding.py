@@ -11,7 +11,7 @@ from keras_xai.report.samples import shown
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from keras_xai.features.embedding import EmbeddingMap
+    from keras_xai.results import EmbeddingMap
 
 _SIDE = 7.0  # inches
 _MOST_CLASSES = 10
@@ -57,7 +57,7 @@ def embedding_plot(
     >>> [text.get_text() for text in embedding_plot(found, labels=["a", "b"] * 20).legends[0].get_texts()]
     ['a', 'b']
     """
-    from matplotlib.figure import Figure
+    from keras_xai.report.figure import new_figure
 
     for name, given in (("images", images), ("labels", labels)):
         if given is not None and len(given) != len(found.points):
@@ -68,7 +68,7 @@ def embedding_plot(
     points = found.points - found.points.min(axis=0)
     points = points / (points.max() or 1.0)
     across, up = points.max(axis=0)
-    figure = Figure(figsize=(_SIDE * max(across, 0.3), _SIDE * max(up, 0.3) + 0.5), layout="constrained")
+    figure = new_figure(figsize=(_SIDE * max(across, 0.3), _SIDE * max(up, 0.3) + 0.5), layout="constrained")
     axes = figure.add_subplot()
     if images is None:
         axes.scatter(points[:, 0], points[:, 1], c=colors, s=14, linewidths=0)

@@ -10,7 +10,7 @@ from keras_xai.report.samples import draw_sample, figure_of, unit_name
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from keras_xai.features.extreme_examples import ExtremeExamples
+    from keras_xai.results import ExtremeExamples
 
 _ENDS = ("highest", "lowest")
 

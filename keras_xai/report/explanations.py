@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from keras_xai.attribution import Explanation
+    from keras_xai.results import Explanation
 
 # Of absolute values: the limit of the color scale, so that a few pixels of a noisy gradient do not wash out all others.
 _PERCENTILE = 99.0
@@ -107,14 +107,14 @@ class Grid:
 
     def figure(self, title: str, foot: float = 0.0) -> "Figure":
         """The figure; with a row of a height of `foot` inches for each method beneath, if that is not 0, still empty."""
-        from matplotlib.figure import Figure
+        from keras_xai.report.figure import new_figure
 
         rows = [(sample, name) for sample in self._samples for name in self._inputs]
         heights = [self._height(sample, name) for sample, name in rows]
         width = max(_WIDTHS[kind] for kind in self._kinds.values())
         columns = self.first + len(self.names)
         left = 1.5 if "table" in self._kinds.values() else 0.6
-        figure = Figure(
+        figure = new_figure(
             figsize=(max(left + width * columns, 3.6), sum(heights) + foot + 0.95 + 0.3 * bool(title)), layout="constrained"
         )
         grid = figure.add_gridspec(len(rows) + bool(foot), columns, height_ratios=heights + [foot] * bool(foot))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from keras_xai.openbox import Facets
+    from keras_xai.results import Facets
 
 _SIDE = 2.1  # inches
 _COLUMNS = 5
@@ -123,9 +123,9 @@ def _arranged(count):
 
 def _grid(rows, columns, caption=0.0):
     """A figure with a grid of axes that are not drawn until they are prepared."""
-    from matplotlib.figure import Figure
+    from keras_xai.report.figure import new_figure
 
-    figure = Figure(figsize=(_SIDE * max(columns, 2), (_SIDE + caption) * rows + 0.8), layout="constrained")
+    figure = new_figure(figsize=(_SIDE * max(columns, 2), (_SIDE + caption) * rows + 0.8), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for place in axes.flat:
         place.set_axis_off()

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from keras_xai.openbox import RegionGroups
+    from keras_xai.report.protocols import Groups
 
 _NAMES = {
     "agreement": "agreement with the network",
@@ -43,14 +43,15 @@ def fidelity_plot(curve: "pd.DataFrame", measure: str = "agreement") -> "Figure"
     >>> fidelity_plot(curve).axes[0].get_xscale()
     'log'
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    from keras_xai.report.figure import new_figure
 
     if measure not in _NAMES:
         raise ValueError(f"Expected `measure` to be one of {tuple(_NAMES)}. Received: measure={measure!r}")
     if measure not in curve or curve[measure].isna().all():
         raise ValueError(f"Expected a curve with values of {measure!r}; accuracy and AUC need labels. Received: none.")
-    figure = Figure(figsize=(7.0, 3.4), layout="constrained")
+    figure = new_figure(figsize=(7.0, 3.4), layout="constrained")
     axes = figure.add_subplot()
     for method, (color, marker) in _STYLES.items():
         rows = curve[curve["method"] == method].sort_values("num_groups")
@@ -73,7 +74,7 @@ def fidelity_plot(curve: "pd.DataFrame", measure: str = "agreement") -> "Figure"
     return figure
 
 
-def groups_plot(groups: "RegionGroups", x: Any, y: Any = None, *, resolution: int = 200) -> "Figure":
+def groups_plot(groups: "Groups", x: Any, y: Any = None, *, resolution: int = 200) -> "Figure":
     """Draws the groups of a network with two inputs: areas, the classes' common boundary, and samples.
 
     Args:
@@ -101,7 +102,8 @@ def groups_plot(groups: "RegionGroups", x: Any, y: Any = None, *, resolution: in
     1
     """
     from matplotlib.colors import ListedColormap
-    from matplotlib.figure import Figure
+
+    from keras_xai.report.figure import new_figure
 
     x = np.asarray(x)
     if x.ndim != 2 or x.shape[1] != 2:
@@ -109,7 +111,7 @@ def groups_plot(groups: "RegionGroups", x: Any, y: Any = None, *, resolution: in
     if y is not None and len(y) != len(x):
         raise ValueError(f"Expected `y` to have one label for each of {len(x)} samples. Received: {len(y)} labels.")
     labels = groups.predict(x) if y is None else np.asarray(y)
-    figure = Figure(figsize=(5.4, 5.2), layout="constrained")
+    figure = new_figure(figsize=(5.4, 5.2), layout="constrained")
     axes = figure.add_subplot()
     horizontal, vertical = (_ticks(x[:, i], resolution) for i in (0, 1))
     grid = np.stack(np.meshgrid(horizontal, vertical), axis=-1)

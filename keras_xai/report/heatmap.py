@@ -108,10 +108,11 @@ def color_bar(limit: float, label: str) -> "Figure":
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
+
+    from keras_xai.report.figure import new_figure
 
     limit = _checked(limit)
-    figure = Figure(figsize=(5.5, 0.75))
+    figure = new_figure(figsize=(5.5, 0.75))
     axes = figure.add_axes((0.04, 0.68, 0.92, 0.26))
     bar = figure.colorbar(ScalarMappable(Normalize(-limit, limit), COLOR_MAP), cax=axes, orientation="horizontal")
     bar.ax.tick_params(labelsize=9)

@@ -8,8 +8,7 @@ from keras_xai.report.samples import draw_sample, figure_of, unit_name, within
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from keras_xai.features.deep_dream import Dreamed
-    from keras_xai.features.maximize import Maximized
+    from keras_xai.results import Dreamed, Maximized
 
 _COLUMNS = 6
 

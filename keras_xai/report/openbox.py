@@ -10,11 +10,12 @@ from keras_xai.report.page import Page, Panel
 from keras_xai.report.plots import histogram, picture
 
 if TYPE_CHECKING:
-    from keras_xai.openbox import LinearPieces, Walls
+    from keras_xai.report.protocols import Pieces
+    from keras_xai.results import Walls
 
 
 def openbox_page(
-    local: "LinearPieces",
+    local: "Pieces",
     walls: "Walls",
     *,
     images: np.ndarray | None = None,

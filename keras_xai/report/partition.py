@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from keras_xai import openbox
-    from keras_xai.openbox import Line, Plane
+    from keras_xai.report.protocols import Line, Plane
+    from keras_xai.results import IntegratedGradients
 
 _INK = "#1f2937"
 _NEUTRAL = "#9aa4b0"
@@ -69,7 +69,8 @@ def plane_plot(
     """
     from matplotlib import colormaps
     from matplotlib.collections import LineCollection, PolyCollection
-    from matplotlib.figure import Figure
+
+    from keras_xai.report.figure import new_figure
 
     names = checked_names(class_names, plane.coef.shape[1])
     for given, what in ((input_names, "input_names"), (images, "images")):
@@ -80,7 +81,7 @@ def plane_plot(
     frame = plane.lengths([[s_low, t_low], [s_high, t_low], [s_high, t_high], [s_low, t_high]])
     low, high = frame.min(axis=0), frame.max(axis=0)
     width, height = (high - low) / (high - low).max()
-    figure = Figure(figsize=(6.2 * width + 1.8, 6.2 * height + 0.4), layout="constrained")
+    figure = new_figure(figsize=(6.2 * width + 1.8, 6.2 * height + 0.4), layout="constrained")
     axes = figure.add_subplot()
     shades = np.array([int(name[:8], 16) / 16**8 for name in plane.region_id])
     colors = [class_shade(k, shades[i], 0.25 if by_layer else 1.0) for i, k in zip(cells.piece, cells.classes, strict=True)]
@@ -134,11 +135,11 @@ def line_plot(line: "Line", *, class_names: Sequence[str] | None = None) -> "Fig
     >>> line_plot(OpenBox(model).line(start, end, verbose=0)).axes[0].get_xlim() == (0, 1)
     True
     """
-    from matplotlib.figure import Figure
+    from keras_xai.report.figure import new_figure
 
     num_outputs = line.slopes.shape[1]
     names = checked_names(class_names, num_outputs)
-    figure = Figure(figsize=(8.0, 4.2), layout="constrained")
+    figure = new_figure(figsize=(8.0, 4.2), layout="constrained")
     axes, rug = figure.subplots(2, 1, sharex=True, height_ratios=(12, 1))
     # One score alone is compared with zero.
     scores = line.breakpoint_scores if num_outputs > 1 else np.pad(line.breakpoint_scores, ((0, 0), (1, 0)))
@@ -170,7 +171,7 @@ def line_plot(line: "Line", *, class_names: Sequence[str] | None = None) -> "Fig
 
 def gradients_plot(
     line: "Line",
-    gradients: "openbox.IntegratedGradients",
+    gradients: "IntegratedGradients",
     *,
     images: Sequence[np.ndarray] | None = None,
     class_names: Sequence[str] | None = None,
@@ -206,7 +207,7 @@ def gradients_plot(
     >>> [axes.get_title() for axes in figure.axes[:2]]
     ['start', 'end']
     """
-    from matplotlib.figure import Figure
+    from keras_xai.report.figure import new_figure
 
     names = checked_names(class_names, line.slopes.shape[1])
     shown = line.inputs([0.0, 1.0]) if images is None else images
@@ -215,7 +216,7 @@ def gradients_plot(
             "Expected a line between two images, of shape (height, width) or (height, width, channels), and two `images` if any. "
             f"Received: attributions of shape {np.shape(gradients.attribution)}."
         )
-    figure = Figure(figsize=(8.4, 3.0), layout="constrained")
+    figure = new_figure(figsize=(8.4, 3.0), layout="constrained")
     panels = figure.subplots(1, 3)
     for axes, source, title in zip(panels[:2], shown, ("start", "end"), strict=True):
         draw_picture(axes, source)

@@ -14,12 +14,12 @@ _INCHES = 1.6
 
 def bare_figure(shape: Sequence[int]) -> tuple["Figure", "Axes"]:
     """A new figure, and in it axes for an image of `(height, width)` that fill it, with a thin frame and no ticks."""
-    from matplotlib.figure import Figure
+    from keras_xai.report.figure import new_figure
 
     height, width = shape
     longest = max(height, width)
     # The larger side is fixed, so that pictures of one shape are of one size on a page.
-    figure = Figure(figsize=(_INCHES * width / longest, _INCHES * height / longest))
+    figure = new_figure(figsize=(_INCHES * width / longest, _INCHES * height / longest))
     axes = figure.add_axes((0.005, 0.005, 0.99, 0.99))
     axes.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="auto")
     for spine in axes.spines.values():
@@ -94,8 +94,9 @@ def histogram(values: np.ndarray, label: str) -> "Figure":
     >>> histogram(np.array([1e-3, 1e-2, 1e-2]), "distance").axes[0].get_xscale()
     'log'
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
+
+    from keras_xai.report.figure import new_figure
 
     values = np.asarray(values, dtype="float64").ravel()
     values = values[np.isfinite(values) & (values > 0)]
@@ -103,7 +104,7 @@ def histogram(values: np.ndarray, label: str) -> "Figure":
         raise ValueError(
             "Expected at least one positive, finite number for a histogram on a logarithmic scale. Received: none."
         )
-    figure = Figure(figsize=(7.0, 2.6), layout="constrained")
+    figure = new_figure(figsize=(7.0, 2.6), layout="constrained")
     axes = figure.add_subplot()
     low, high = np.log10(values.min()), np.log10(values.max())
     # Five bars to a factor of ten, the same width in every report; at least one bar where all values are equal.

@@ -175,10 +175,10 @@ class _Canvas:
     """A figure in which places are given in inches from its upper left corner, so that nothing overlaps at any size."""
 
     def __init__(self, width: float, height: float):
-        from matplotlib.figure import Figure
+        from keras_xai.report.figure import new_figure
 
         self.width, self.height = width, height
-        self.figure = Figure(figsize=(width, height))
+        self.figure = new_figure(figsize=(width, height))
 
     def axes(self, left, top, width, height):
         return self.figure.add_axes(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from keras_xai.features.reconstruct import Reconstructions
+    from keras_xai.results import Reconstructions
 
 # Inches.
 _SHEET = 5.6
@@ -75,7 +75,7 @@ def deconvnet_plot(
     >>> [axes.get_title().split(",")[0] for axes in figure.axes if axes.get_title()]
     ['conv1: 6 maps', 'conv2: 6 maps']
     """
-    from matplotlib.figure import Figure
+    from keras_xai.report.figure import new_figure
 
     columns = _by_network(found)
     for column in columns.values():
@@ -84,7 +84,7 @@ def deconvnet_plot(
     sheets = {name: [_Sheet(each, sample, _is_bgr(bgr, name)) for each in column] for name, column in columns.items()}
     rows = max(map(len, sheets.values()))
     heights = [_SHEET * max(column[row].aspect for column in sheets.values() if row < len(column)) for row in range(rows)]
-    figure = Figure(figsize=(_IMAGE + _SHEET * len(sheets), sum(heights) + 0.2 * rows + 0.5), layout="constrained")
+    figure = new_figure(figsize=(_IMAGE + _SHEET * len(sheets), sum(heights) + 0.2 * rows + 0.5), layout="constrained")
     grid = figure.subplots(
         rows, 1 + len(sheets), squeeze=False, width_ratios=[_IMAGE] + [_SHEET] * len(sheets), height_ratios=heights
     )

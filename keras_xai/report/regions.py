@@ -143,12 +143,12 @@ def _response_colors(response):
 
 def _empty(values, names, label) -> tuple["Figure", "Axes"]:
     """A figure with one vertical line for each feature."""
-    from matplotlib.figure import Figure
+    from keras_xai.report.figure import new_figure
 
     count, longest = len(names), max(map(len, names))
     width = float(np.clip(2.5 + 0.38 * count, 6.5, 14.0))
     turned = 0.08 * longest > 0.85 * width / count  # inches that the longest name takes, and that there are for it
-    figure = Figure(figsize=(width, 3.8 + 0.05 * longest * turned), layout="constrained")
+    figure = new_figure(figsize=(width, 3.8 + 0.05 * longest * turned), layout="constrained")
     axes = figure.add_subplot()
     axes.vlines(range(count), 0, 1, transform=axes.get_xaxis_transform(), color="#d9dde1", linewidth=0.8, zorder=0)
     axes.axhline(0, color="#1c2024", linewidth=0.9, linestyle="--", zorder=1)

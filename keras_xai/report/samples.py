@@ -72,9 +72,9 @@ def frame(axes: "Axes") -> None:
 
 def figure_of(rows: int, columns: int, *, side: float, extra: float = 0.35) -> tuple["Figure", np.ndarray]:
     """A figure with a grid of axes that are hidden until they are drawn into."""
-    from matplotlib.figure import Figure
+    from keras_xai.report.figure import new_figure
 
-    figure = Figure(figsize=(max(side * columns, 3.2), side * rows + extra), layout="constrained")
+    figure = new_figure(figsize=(max(side * columns, 3.2), side * rows + extra), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 
-from keras_xai.diagnosis.neighborhood import chance_hit, hits_and_influence, neighborhood_hit
-from keras_xai.metrics.intervals import clipped, difference, interval, share
+from keras_xai.statistics.intervals import clipped, difference, interval, share
+from keras_xai.statistics.neighborhood import chance_hit, hits_and_influence, neighborhood_hit
 
 pytestmark = pytest.mark.onednn
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from keras_xai.diagnosis.neighborhood import neighborhood_hit
-from keras_xai.features.tsne import TSNE, principal_components
+from keras_xai.statistics.neighborhood import neighborhood_hit
+from keras_xai.statistics.tsne import TSNE, principal_components
 
 IMAGES, LABELS = (array[:200] for array in load_digits(return_X_y=True))
 

@@ -295,9 +295,9 @@ def test_verbose_shows_progress(box, x, capsys):
 def test_peak_memory_does_not_hold_all_samples_in_one_pass(box, x, monkeypatch):
     """No compiled computation sees more than `batch_size` samples."""
     seen = []
-    original = box._pieces.pieces
+    original = box.programs.pieces
     monkeypatch.setattr(
-        box._pieces, "pieces", lambda inputs, outputs: seen.append(len(inputs[0])) or original(inputs, outputs)
+        box.programs, "pieces", lambda inputs, outputs: seen.append(len(inputs[0])) or original(inputs, outputs)
     )
     box(x, verbose=0)
     assert seen == [8, 8, 4]

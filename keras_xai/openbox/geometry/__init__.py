@@ -1,6 +1,5 @@
 """The polytopes of linear pieces: their facets, and the decision boundaries inside them."""
 
-from keras_xai.openbox.geometry.counterfactuals import Counterfactuals
-from keras_xai.openbox.geometry.polytope import Facets, Polytope, Walls
+from keras_xai.openbox.geometry.polytope import Polytope
 
-__all__ = ["Counterfactuals", "Facets", "Polytope", "Walls"]
+__all__ = ["Polytope"]

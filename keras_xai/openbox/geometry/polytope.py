@@ -11,6 +11,7 @@ from keras_xai.kinds import kind_of
 from keras_xai.openbox.geometry.redundancy import facets, largest_ball
 from keras_xai.openbox.programs import Layout
 from keras_xai.openbox.space import Box, Space
+from keras_xai.results.facets import Facets
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,48 +28,6 @@ class Label:
     layer: str
     unit: tuple[int, ...]
     reason: str
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Walls:
-    """The wall of its polytope that is nearest to each of n samples.
-
-    Attributes:
-        distance: `(n,)`, in the norm asked for; `inf` where the polytope is the whole space.
-        direction: Of the samples' shape. A step of length 1 in that norm; `x + distance * direction` is on the wall.
-        layer: Paths of the layers whose unit changes its piece at the wall, `None` where there is no wall.
-        unit: Index of that unit in its layer, without the batch dimension. For a choice among candidates (max pooling)
-            it is the rival's index in the array of shape `(*windows, candidates, channels)`.
-    """
-
-    distance: np.ndarray
-    direction: Any
-    layer: tuple[str | None, ...]
-    unit: tuple[tuple[int, ...] | None, ...]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Facets:
-    """Facets of the polytope of one sample: why the sample is in its region.
-
-    Attributes:
-        normal: `(k, *input_shape)`, the boundary features: the gradient of each constraint, which points into the polytope.
-        value: `(k,)`, the constraints' values at the sample. Constraint j is `normal[j] . (x' - x) + value[j] >= 0`.
-        distance: `(k,)`, the Euclidean distance from the sample to the plane of each facet, increasing.
-        layer: Paths of the layers that the facets belong to, `"input"` for the sides of an input box.
-        unit: Index of the unit in its layer, as in `Walls`.
-        reason: What each facet demands, in words.
-    """
-
-    normal: Any
-    value: np.ndarray
-    distance: np.ndarray
-    layer: tuple[str, ...]
-    unit: tuple[tuple[int, ...], ...]
-    reason: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.value)
 
 
 def labels_of(layout: Layout, patterns: Sequence[np.ndarray]) -> Callable[[int], Label]:

@@ -1,28 +1,8 @@
-"""How well a simpler model reproduces a network."""
-
-import dataclasses
+"""How well a simpler model reproduces a network, in numbers."""
 
 import numpy as np
 
-
-@dataclasses.dataclass(frozen=True)
-class Fidelity:
-    """How well a simpler model reproduces a network, measured on some samples.
-
-    Attributes:
-        agreement: Share of the samples that both put in the same class.
-        difference: Mean over samples and classes of the absolute difference of the probabilities.
-        accuracy: Of the simpler model on the labels; `None` without labels.
-        auc: Its area under the ROC curve, for more than two classes the mean of each class against the rest; `None` without labels,
-            NaN if a class is missing among them.
-        known: Share of the samples that are on a region that the model knows; `None` for a model without regions.
-    """
-
-    agreement: float
-    difference: float
-    accuracy: float | None = None
-    auc: float | None = None
-    known: float | None = None
+from keras_xai.results.fidelity import Fidelity
 
 
 def compare(probabilities: np.ndarray, network: np.ndarray, y: np.ndarray | None = None) -> Fidelity:

@@ -9,10 +9,11 @@ import numpy as np
 from keras_xai.data.checks import check_count
 from keras_xai.data.reader import count_of
 from keras_xai.openbox.grouping.arguments import check_labels, check_settings
-from keras_xai.openbox.grouping.fidelity import Fidelity, compare
+from keras_xai.openbox.grouping.fidelity import compare
 from keras_xai.openbox.grouping.groups import RegionGroups
 from keras_xai.openbox.grouping.logistic import fit_hidden, fit_linear, softmax
 from keras_xai.openbox.grouping.merging import NUM_NEIGHBORS, Points, nearest
+from keras_xai.results.fidelity import Fidelity
 
 _STEPS_WHILE_CHOOSING = 20  # enough to tell which unit is missing; the last fit is longer
 _LEAST_NORM = 1e-9

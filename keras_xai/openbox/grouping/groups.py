@@ -10,12 +10,17 @@ from keras_xai.data.checks import check_count
 from keras_xai.data.reader import count_of
 from keras_xai.openbox.converter import OpenBox
 from keras_xai.openbox.grouping.arguments import check_labels, check_settings
-from keras_xai.openbox.grouping.fidelity import Fidelity, compare
+from keras_xai.openbox.grouping.fidelity import compare
 from keras_xai.openbox.grouping.logistic import softmax
 from keras_xai.openbox.grouping.merging import Points, Regions, cut, merge_order, nearest, refine, refit
+from keras_xai.results.base import Shown
+from keras_xai.results.fidelity import Fidelity
+from keras_xai.results.html import frame_table
+from keras_xai.results.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 NUM_REPRESENTATIVES = 5
 
@@ -136,7 +141,7 @@ def pruned(box, regions, num_regions) -> "RegionGroups":
     return RegionGroups(box=box, regions=regions, known=kept, assigned=np.arange(num_regions), weights=regions.pieces[kept])
 
 
-class RegionGroups:
+class RegionGroups(Shown):
     """Few linear classifiers that stand for a network's regions, made by `merge` or `prune`.
 
     An input goes to the group of its region where that is known, and otherwise to the group of the known region whose
@@ -210,6 +215,29 @@ class RegionGroups:
         columns |= {f"class {c}": counts for c, counts in enumerate(self.class_counts.T)}
         columns["representatives"] = [row[row >= 0].tolist() for row in self.representatives]
         return pd.DataFrame(columns).rename_axis("group")
+
+    def plot(self, x: Any, y: Any = None, **options: Any) -> "Figure":
+        """Draws the groups of a network with two inputs, see `keras_xai.report.groups_plot`.
+
+        Args:
+            x: Samples `(n, 2)` to draw.
+            y: Their class indices `(n,)`.
+            **options: Of `groups_plot`.
+
+        Returns:
+            A matplotlib figure.
+        """
+        from keras_xai.report.figure import with_windows
+        from keras_xai.report.groups import groups_plot
+
+        with with_windows():
+            return groups_plot(self, x, y, **options)
+
+    def _summary(self) -> str:
+        return f"of {counted(len(self), 'group')} of {counted(len(self.membership), 'region')}, {counted(len(self.labels), 'sample')}"
+
+    def _table_html(self) -> str:
+        return frame_table(self.table())
 
     # For the other modules of this package: the same with samples whose regions were found before.
 

@@ -33,7 +33,7 @@ class Points:
     @classmethod
     def of(cls, local) -> "Points":
         """The samples of `LinearPieces`."""
-        return cls(local._space.vectors(tree.flatten(local.x)), local.region_id, centered_scores(local.scores))
+        return cls(local.space.vectors(tree.flatten(local.x)), local.region_id, centered_scores(local.scores))
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -80,7 +80,7 @@ class Regions:
         self.means = np.zeros((len(self.names), features.shape[1]))
         np.add.at(self.means, self.index, features)
         self.means /= self.counts[:, np.newaxis]
-        coef = local._space.vectors([each[first] for each in tree.flatten(local.coef)]).astype("float64")
+        coef = local.space.vectors([each[first] for each in tree.flatten(local.coef)]).astype("float64")
         intercept = local.intercept[first] + coef @ self._shift
         self.pieces = centered(np.concatenate([coef * self._scale, intercept[:, :, np.newaxis]], axis=2))
         self.single = local.scores.shape[1] == 1

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from keras import ops
@@ -13,30 +13,19 @@ from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.partition.decisions import crossings
 from keras_xai.openbox.partition.section import Section, read_inputs
 from keras_xai.openbox.scores import decisive
+from keras_xai.results.base import Shown
+from keras_xai.results.integrated_gradients import IntegratedGradients
+from keras_xai.results.text import counted, listed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Shorter parts of the line, in units of t, are rounding error.
 _SHORT = 1e-14
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class IntegratedGradients:
-    """Integrated gradients of one score along a line.
-
-    Attributes:
-        attribution: Of one input's shape, in the structure of the model's inputs.
-        target: The score.
-        difference: The score at the end of the line minus that at its start, from the network itself.
-        gap: By how much the sum of the attributions differs from `difference`; rounding error alone.
-    """
-
-    attribution: Any
-    target: int
-    difference: float
-    gap: float
-
-
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Line:
+class Line(Shown):
     """The straight line from one input to another, divided into the linear pieces of a network. Made by `line`.
 
     The point at t is `start + t (end - start)`, t from 0 to 1. The scores are linear in t between breakpoints.
@@ -58,11 +47,32 @@ class Line:
     classes: np.ndarray
     _section: Section
 
-    def __repr__(self) -> str:
-        return f"<Line of {len(self)} linear pieces>"
-
     def __len__(self) -> int:
         return len(self.region_id)
+
+    def plot(self, **options: Any) -> "Figure":
+        """Draws the scores along the line, see `keras_xai.report.line_plot`.
+
+        Args:
+            **options: Of `line_plot`.
+
+        Returns:
+            A matplotlib figure.
+        """
+        from keras_xai.report.figure import with_windows
+        from keras_xai.report.partition import line_plot
+
+        with with_windows():
+            return line_plot(self, **options)
+
+    def _summary(self) -> str:
+        return f"of {counted(len(self), 'linear piece')}, {counted(len(self.classes) - 1, 'change')} of the predicted class"
+
+    def _facts(self) -> dict[str, Any]:
+        return {"changes of the class at t": self.crossings if len(self.crossings) else None, "classes": listed(self.classes)}
+
+    def _picture(self) -> "Figure":
+        return self.plot()
 
     def inputs(self, t: Any) -> Any:
         """The inputs at points of the line.

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,11 @@ from keras_xai.openbox.partition.polygon import area
 from keras_xai.openbox.partition.section import Section, read_inputs
 from keras_xai.openbox.partition.tiling import tiles
 from keras_xai.openbox.scores import decisive
+from keras_xai.results.base import Shown
+from keras_xai.results.text import counted, listed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Share of the extent of the three inputs by which the default limits go beyond them on each side.
 _MARGIN = 0.25
@@ -22,7 +27,7 @@ _PARALLEL = 1e-8
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Plane:
+class Plane(Shown):
     """A rectangle of a plane through the input space, divided into the linear pieces of a network. Made by `plane`.
 
     Points of the plane are pairs `(s, t)`. Polygons are convex, and their vertices counter-clockwise.
@@ -51,11 +56,32 @@ class Plane:
     marks: np.ndarray
     _section: Section
 
-    def __repr__(self) -> str:
-        return f"<Plane of {len(self)} linear pieces>"
-
     def __len__(self) -> int:
         return len(self.polygons)
+
+    def plot(self, **options: Any) -> "Figure":
+        """Draws the pieces and the decision boundary, see `keras_xai.report.plane_plot`.
+
+        Args:
+            **options: Of `plane_plot`.
+
+        Returns:
+            A matplotlib figure.
+        """
+        from keras_xai.report.figure import with_windows
+        from keras_xai.report.partition import plane_plot
+
+        with with_windows():
+            return plane_plot(self, **options)
+
+    def _summary(self) -> str:
+        return f"of {counted(len(self), 'linear piece')}"
+
+    def _facts(self) -> dict[str, Any]:
+        return {"limits": self.limits, "classes": listed(np.unique(self.cells.classes)), "gap of the areas": self.gap}
+
+    def _picture(self) -> "Figure":
+        return self.plot()
 
     @property
     def gap(self) -> float:

@@ -55,8 +55,8 @@ class Section:
         self.space = space
         self.origin = origin
         self.axes = axes
-        self.batch_size = box._batch_size
-        self.geometry: Programs = box._geometry
+        self.batch_size = box.batch_size
+        self.geometry: Programs = box.geometry
         largest = np.abs(origin) + np.abs(axes).sum(axis=0)
         self.resolution = 16 * np.finfo("float64").eps * float(largest.max() / np.abs(axes).max(axis=1).min())
         if self.resolution > 1e-3:
@@ -123,7 +123,7 @@ def read_inputs(box: Engine, values: dict[str, Any]) -> tuple[Space, np.ndarray]
     Raises:
         ValueError: If one of them is no input of the model, or they differ in shape.
     """
-    graph = box._network.front or box._network.graph
+    graph = box.sample_graph
     spaces, vectors = [], []
     for name, value in values.items():
         arrays = unchecked(value, graph)
@@ -131,11 +131,11 @@ def read_inputs(box: Engine, values: dict[str, Any]) -> tuple[Space, np.ndarray]
             array[np.newaxis] if array.ndim == len(spec.shape) - 1 else array
             for array, spec in zip(arrays, graph.input_specs, strict=True)
         ]
-        samples = box._samples(packed(batches, graph))
+        samples = box.samples(packed(batches, graph))
         if samples.num_samples != 1:
             raise ValueError(f"Expected `{name}` to be one input. Received: {samples.num_samples} of them.")
         arrays = [array.astype("float64", copy=False) for array in samples.arrays()]
-        pack = functools.partial(packed, inputs=box._network.graph)
+        pack = functools.partial(packed, inputs=box.network.graph)
         spaces.append(Space(tuple(array.shape[1:] for array in arrays), pack))
         vectors.append(spaces[-1].vectors(arrays)[0])
     if len({space.shapes for space in spaces}) > 1:

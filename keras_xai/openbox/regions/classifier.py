@@ -12,7 +12,7 @@ from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.regions import file
 from keras_xai.openbox.regions.labels import classes_of, num_classes_of, places_of
 from keras_xai.openbox.regions.store import Regions, check_cache_bytes
-from keras_xai.openbox.regions.stream import Stream, graph_of_samples
+from keras_xai.openbox.regions.stream import Stream
 from keras_xai.openbox.regions.tabular import hold_features, rows_of_features, takes_vectors
 from keras_xai.openbox.scores import decisive
 
@@ -89,7 +89,7 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
 
     def _fit(self, box, x, y):
         check_cache_bytes(self.cache_bytes)
-        num_classes = num_classes_of(box._network)
+        num_classes = num_classes_of(box.network)
         stream = Stream(rows_of_features(self, box, x), box)
         classes = classes_of(y, num_classes, stream.num_samples)
         batches = iter(progress(stream, stream.num_batches, self.verbose))
@@ -265,10 +265,10 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         """
         classifier = cls(box, cache_bytes=cache_bytes, verbose=verbose)
         check_cache_bytes(cache_bytes)
-        found = file.load(path, box, num_classes=num_classes_of(box._network), cache_bytes=cache_bytes)
+        found = file.load(path, box, num_classes=num_classes_of(box.network), cache_bytes=cache_bytes)
         classifier.box_, (classifier.regions_, classifier.classes_, features) = box, found
         if takes_vectors(box):
-            (classifier.n_features_in_,) = graph_of_samples(box).input_specs[0].shape[1:]
+            (classifier.n_features_in_,) = box.sample_graph.input_specs[0].shape[1:]
         if len(features):
             classifier.feature_names_in_ = features
         return classifier

@@ -69,9 +69,9 @@ def load(path: Any, box: Engine, *, num_classes: int, cache_bytes: int) -> tuple
     names, lengths, classes = arrays["names"], arrays["lengths"], arrays["classes"]
     _check_entries(path, names, lengths, len(arrays["patterns"]))
     ends = np.cumsum(lengths)
-    if header["fingerprint"] != box._pieces.fingerprint():
+    if header["fingerprint"] != box.programs.fingerprint():
         raise _refusal(path, "regions of another model, or of this one with other weights")
-    specs = [spec.shape[1:] for spec in box._network.graph.input_specs]
+    specs = [spec.shape[1:] for spec in box.network.graph.input_specs]
     if len(classes) != num_classes or not _fit(header["shapes"], specs):
         raise _refusal(
             path, f"regions of another model, with {len(classes)} classes and inputs of the shapes {header['shapes']}"

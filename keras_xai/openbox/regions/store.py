@@ -40,7 +40,7 @@ class Regions:
         self._shapes = tuple(tuple(shape) for shape in shapes)
         self._numbers: dict[bytes, int] = {}
         self._patterns: list[bytes] = []
-        self._fingerprint = box._pieces.fingerprint()
+        self._fingerprint = box.programs.fingerprint()
         self._attach(cache_bytes)
 
     def _attach(self, cache_bytes):
@@ -48,7 +48,7 @@ class Regions:
         self._cache = Cache(cache_bytes)
         self._lock = threading.Lock()  # two threads that find one region must not add it twice
         self._origins = [np.zeros((1, *shape), self.box.dtype) for shape in self._shapes]
-        self.space = Space(self._shapes, lambda arrays: packed(arrays, self.box._network.graph))
+        self.space = Space(self._shapes, lambda arrays: packed(arrays, self.box.network.graph))
 
     def add_packed(self, names: Sequence[bytes], patterns: Sequence[bytes]) -> None:
         """Adds regions, none of them known, as `packed` gave them."""
@@ -94,7 +94,7 @@ class Regions:
 
     def check_weights(self) -> None:
         """Raises a `RuntimeError` if the model has other weights than those that the regions belong to."""
-        if self.box._pieces.fingerprint() != self._fingerprint:
+        if self.box.programs.fingerprint() != self._fingerprint:
             raise RuntimeError(
                 "The model's weights have changed since these regions were found, so that they are no longer regions of the "
                 "model. Call `fit` on the samples again."
@@ -119,7 +119,7 @@ class Regions:
             raise ValueError(f"Expected samples of the shapes {list(self._shapes)}, as in `fit`. Received: {list(shapes)}.")
         with np.errstate(over="ignore"):  # told by the check of the scores
             inputs = [array.astype(self.box.dtype) for array in batch]
-        scores, patterns = self.box._pieces.identify(inputs)
+        scores, patterns = self.box.programs.identify(inputs)
         check_finite(ops.convert_to_numpy(scores), start, self.box.dtype)
         patterns = [ops.convert_to_numpy(pattern) for pattern in patterns]
         names = [bytes.fromhex(name) for name in names_of(patterns, len(batch[0]))]
@@ -166,10 +166,10 @@ class Regions:
 
     def _solve(self, numbers):
         """The linear pieces of one batch of regions, found from their patterns."""
-        specs = self.box._pieces.layout(self._origins).patterns
+        specs = self.box.programs.layout(self._origins).patterns
         patterns = unpack([self._patterns[number] for number in numbers], specs)
         origins = [np.repeat(origin, len(numbers), axis=0) for origin in self._origins]
-        coefficients, intercepts = self.box._pieces.solve(patterns, origins)
+        coefficients, intercepts = self.box.programs.solve(patterns, origins)
         joined = self.space.vectors([ops.convert_to_numpy(each) for each in coefficients])
         intercepts = ops.convert_to_numpy(intercepts)
         # Copies, because a view would keep the whole batch in memory.

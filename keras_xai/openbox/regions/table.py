@@ -11,7 +11,7 @@ from keras_xai.data.checks import check_count
 from keras_xai.data.streams import is_stream
 from keras_xai.data.structure import packed
 from keras_xai.openbox.regions.store import Regions
-from keras_xai.openbox.regions.stream import Stream, graph_of_samples
+from keras_xai.openbox.regions.stream import Stream
 
 # Scores of all samples that are held at a time.
 _BYTES = 2**27
@@ -128,7 +128,7 @@ def _radii(regions, stream, numbers, listed, norm):
     for batch in stream.samples():
         rows = start + np.flatnonzero(np.isin(numbers[start : start + len(batch[0])], listed))
         if len(rows):
-            samples = packed([array[rows - start] for array in batch], graph_of_samples(regions.box))
+            samples = packed([array[rows - start] for array in batch], regions.box.sample_graph)
             radii[rows] = regions.box(samples, outputs=[0], verbose=0).radius(norm, verbose=0)
         start += len(batch[0])
     of_regions = [radii[numbers == region] for region in listed]

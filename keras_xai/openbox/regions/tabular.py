@@ -8,12 +8,11 @@ from sklearn.base import BaseEstimator
 from keras_xai.data.streams import is_stream
 from keras_xai.data.structure import in_order
 from keras_xai.openbox.engine import Engine
-from keras_xai.openbox.regions.stream import graph_of_samples
 
 
 def takes_vectors(box: Engine) -> bool:
     """Whether the model has one input, of shape `(n, d)`."""
-    specs = graph_of_samples(box).input_specs
+    specs = box.sample_graph.input_specs
     return len(specs) == 1 and len(specs[0].shape) == 2
 
 
@@ -26,7 +25,7 @@ def rows_of_features(estimator: BaseEstimator, box: Engine, x: Any) -> Any:
     """
     if is_stream(x) or not takes_vectors(box):
         return x
-    graph = graph_of_samples(box)
+    graph = box.sample_graph
     (rows,) = in_order(x, graph.input_structure, graph.input_specs)
     return sklearn.utils.validation.check_array(rows, estimator=estimator, input_name="X")
 

@@ -122,7 +122,7 @@ def test_without_the_walls_of_pooling_polygons_are_too_large(digits, monkeypatch
     keras.utils.set_random_seed(0)
     with in_dtype("float64"):
         box = OpenBox(ZOO["cnn"](), batch_size=128)  # untrained, so that it is the same on every processor
-    (pool,) = [group for group in box._geometry.layout([digits[0][:1]]).groups if "pool" in group.step.path]
+    (pool,) = [group for group in box.geometry.layout([digits[0][:1]]).groups if "pool" in group.step.path]
     own = Section.views
 
     def without_pooling(section, coordinates):

@@ -145,13 +145,13 @@ def test_threads_find_the_same_regions(small):
 def test_new_regions_are_solved_in_batches(box, x, monkeypatch):
     classifier = box.convert(x[:20], verbose=0)
     solved = []
-    original = box._pieces.solve
+    original = box.programs.solve
 
     def solve(patterns, origins):
         solved.append(len(origins[0]))
         return original(patterns, origins)
 
-    monkeypatch.setattr(box._pieces, "solve", solve)
+    monkeypatch.setattr(box.programs, "solve", solve)
     classifier.predict(x[:40])
     assert solved == [16, 16, 8]  # 40 images in regions of their own
     classifier.predict(x[:40])
@@ -495,8 +495,8 @@ def test_verbose_shows_progress(small, capsys):
 
 def test_no_pass_and_no_copy_holds_all_samples(box, monkeypatch):
     seen = []
-    original = box._pieces.identify
-    monkeypatch.setattr(box._pieces, "identify", lambda inputs: seen.append(len(inputs[0])) or original(inputs))
+    original = box.programs.identify
+    monkeypatch.setattr(box.programs, "identify", lambda inputs: seen.append(len(inputs[0])) or original(inputs))
     x = np.random.default_rng(0).normal(size=(40, 8, 8, 1)).astype("float32")
     box.convert(x, verbose=0)
     assert seen == [16, 16, 8]

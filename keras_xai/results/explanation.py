@@ -1,22 +1,25 @@
-"""What an attribution method returns."""
+"""`Explanation`: what an attribution method returns."""
 
 import dataclasses
-import pathlib
-from typing import TYPE_CHECKING, Any, final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
-from keras import tree
 
-from keras_xai.data.fields import read_fields, result_of, write_fields
+from keras_xai.results.base import Rows, taken
+from keras_xai.results.pictures import drawn
+from keras_xai.results.text import counted, listed, shapes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 @final
-@dataclasses.dataclass(frozen=True, eq=False)
-class Explanation:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Explanation(Rows):
     """How much each entry of each sample's input counts for a score.
+
+    `explanation[2:5]` is the explanation of three of the samples.
 
     Attributes:
         values: In the structure of the model's inputs: an array `(n, *input_shape)`, or a list, tuple or dict of them for a model
@@ -35,6 +38,7 @@ class Explanation:
         derivatives: Whether the values are derivatives by the entries, so that one times a small change of its entry is what the
             score changes by, and not what each entry adds to the score.
         feature_names: The names of the columns, where the samples were a `DataFrame` for a model of one input, else `None`.
+        shared_baseline: Whether `baseline` is a background that all samples were compared with, and not one for each.
     """
 
     values: Any
@@ -46,10 +50,13 @@ class Explanation:
     method: str
     derivatives: bool = False
     feature_names: list[str] | None = None
+    shared_baseline: bool = False
 
-    def __len__(self):
-        """The number of samples."""
-        return len(tree.flatten(self.values)[0])
+    _row_axes: ClassVar[Mapping[str, int]] = {"values": 0, "target": 0, "inputs": 0, "gap": 0}
+
+    def _taken(self, rows: np.ndarray) -> Self:
+        baseline = self.baseline if self.shared_baseline else taken(self.baseline, rows)
+        return dataclasses.replace(super()._taken(rows), baseline=baseline)
 
     def plot(self, samples: Any = 4, **options: Any) -> "Figure":
         """Draws the explanations beside the samples, see `keras_xai.report.explanations_plot`.
@@ -61,28 +68,27 @@ class Explanation:
         Returns:
             A matplotlib figure.
         """
-        from keras_xai.report import explanations_plot
+        return drawn("explanations_plot", {self.method: self}, samples=samples, **options)
 
-        return explanations_plot({self.method: self}, samples=samples, **options)
+    def _summary(self) -> str:
+        return f"by {self.method}: {counted(len(self), 'sample')} of shape {shapes(self.inputs)}"
 
-    def save(self, path: str | pathlib.Path) -> None:
-        """Writes everything to an `.npz` file of plain arrays, without pickles. A file that is there is replaced once it is complete.
+    def _facts(self) -> dict[str, Any]:
+        names = self.feature_names
+        return {
+            "target": _target(self.target),
+            "values": self.values,
+            "largest gap": None if self.gap is None or not self.gap.size else float(np.abs(self.gap).max()),
+            "passes per sample": self.passes,
+            "values are": "derivatives by the entries" if self.derivatives else None,
+            "features": None if names is None else listed(names),
+        }
 
-        A callable target cannot be written: that of the loaded explanation is its name.
+    def _picture(self) -> "Figure":
+        return self.plot()
 
-        Args:
-            path: Of the file; `.npz` is added where it is missing, as `numpy.savez` does.
-        """
-        write_fields(path, {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}, "Explanation")
 
-    @classmethod
-    def load(cls, path: str | pathlib.Path) -> "Explanation":
-        """Reads what `save` has written.
-
-        Args:
-            path: Of the file.
-
-        Raises:
-            ValueError: If the file is not one that `save` has written.
-        """
-        return result_of(cls, path, read_fields(path, "Explanation"))
+def _target(target):
+    if isinstance(target, Mapping):
+        return {name: _target(each) for name, each in target.items()}
+    return f"class {listed(target.tolist())}" if isinstance(target, np.ndarray) and target.ndim == 1 else target

@@ -1,0 +1,42 @@
+"""Results: frozen data that know no model, show themselves, are compared by content, cut, saved and loaded."""
+
+from keras_xai.results.base import Result, Rows
+from keras_xai.results.comparison import Comparison
+from keras_xai.results.counterfactuals import Counterfactuals
+from keras_xai.results.diagnosis import Diagnosis
+from keras_xai.results.dreamed import Dreamed
+from keras_xai.results.embedding_map import EmbeddingMap
+from keras_xai.results.explanation import Explanation
+from keras_xai.results.extreme_examples import Examples, ExtremeExamples
+from keras_xai.results.facets import Facets
+from keras_xai.results.fidelity import Fidelity
+from keras_xai.results.integrated_gradients import IntegratedGradients
+from keras_xai.results.layer_diagnosis import LayerDiagnosis
+from keras_xai.results.maximized import Maximized
+from keras_xai.results.network_comparison import LayerPair, NetworkComparison
+from keras_xai.results.protocol import Protocol
+from keras_xai.results.reconstructions import Reconstructions
+from keras_xai.results.walls import Walls
+
+__all__ = [
+    "Comparison",
+    "Counterfactuals",
+    "Diagnosis",
+    "Dreamed",
+    "EmbeddingMap",
+    "Examples",
+    "Explanation",
+    "ExtremeExamples",
+    "Facets",
+    "Fidelity",
+    "IntegratedGradients",
+    "LayerDiagnosis",
+    "LayerPair",
+    "Maximized",
+    "NetworkComparison",
+    "Protocol",
+    "Reconstructions",
+    "Result",
+    "Rows",
+    "Walls",
+]

@@ -1,0 +1,160 @@
+"""`Result`, `Rows`: what all results have in common."""
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from keras_xai.data import archive
+from keras_xai.data.fields import read_fields, write_fields
+from keras_xai.results.equality import same
+from keras_xai.results.html import facts_table, image
+from keras_xai.results.text import leaves, one_line
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Shown:
+    """Base class of what shows itself: one line in a shell, a table or a picture in a notebook."""
+
+    def _summary(self) -> str:
+        """What follows the class's name in the one line."""
+        return ""
+
+    def _facts(self) -> dict[str, Any]:
+        """What the table in a notebook says, by name."""
+        return {}
+
+    def _table_html(self) -> str:
+        """A table of numbers beneath the facts, as HTML; by default none."""
+        return ""
+
+    def _picture(self) -> "Figure | None":
+        """The picture beneath them, if it is drawn within about a second."""
+        return None
+
+    def __repr__(self) -> str:
+        return f"<{one_line(f'{type(self).__name__} {self._summary()}')}>"
+
+    def _repr_html_(self) -> str:
+        # A notebook hides a result whose picture fails, and what cannot be drawn (NaN, inputs of four axes) can be described.
+        parts = []
+        with contextlib.suppress(Exception):
+            parts.append(self._table_html())
+        with contextlib.suppress(Exception):
+            figure = self._picture()
+            if figure is not None:
+                parts.append(image(figure))
+        try:
+            facts = facts_table(repr(self)[1:-1], self._facts())
+        except Exception:
+            facts = facts_table(type(self).__name__, {})
+        return "\n".join(part for part in (facts, *parts) if part)
+
+
+class Result(Shown):
+    """Base class of results: frozen data that know no model, can be compared, and saved and loaded.
+
+    Two results are equal if their classes and all that they hold are, NaN being equal to NaN.
+    """
+
+    __hash__ = None  # type: ignore[assignment]  # arrays are compared by content, and have none
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return same(self.to_fields(), other.to_fields())
+
+    def to_fields(self) -> dict[str, Any]:
+        """All that the result holds, as dicts, lists and tuples of arrays, texts and numbers."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """The result of which `to_fields` has given the fields."""
+        return cls(**fields)
+
+    def save(self, path: str | pathlib.Path) -> None:
+        """Writes everything to an `.npz` file of plain arrays, without pickles. A file that is there is replaced once it is complete.
+
+        A function, such as a callable target, cannot be written: in the loaded result is its name.
+
+        Args:
+            path: Of the file; `.npz` is added where it is missing, as `numpy.savez` does.
+        """
+        write_fields(path, self.to_fields(), type(self).__name__)
+
+    @classmethod
+    def load(cls, path: str | pathlib.Path) -> Self:
+        """Reads what `save` has written.
+
+        Args:
+            path: Of the file.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is not one that `save` has written.
+        """
+        fields = read_fields(path, cls.__name__)
+        try:
+            return cls.from_fields(fields)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise archive.refusal(path, f"{cls.__name__}.save", f"an archive with the fields {list(fields)}") from error
+
+
+class Rows(Result):
+    """Base class of results with a row for each sample, unit or facet: they have a length, and part of them is a result again.
+
+    An index gives the result of one row, a slice, a list of indices or an array of booleans that of several.
+    """
+
+    # Fields that are arrays, or nests of them, with the axis along which the rows are; and fields that list something for each row.
+    _row_axes: ClassVar[Mapping[str, int]] = {}
+    _row_lists: ClassVar[tuple[str, ...]] = ()
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        name, axis = next(iter(self._row_axes.items()))
+        return leaves(getattr(self, name))[0].shape[axis]
+
+    def __getitem__(self, index: Any) -> Self:
+        """The result of some rows."""
+        return self._taken(chosen_rows(index, len(self)))
+
+    def _taken(self, rows: np.ndarray) -> Self:
+        changed = {name: taken(getattr(self, name), rows, axis) for name, axis in self._row_axes.items()}
+        for name in self._row_lists:
+            given = getattr(self, name)
+            changed[name] = type(given)(given[row] for row in rows)
+        return dataclasses.replace(self, **changed)  # type: ignore[type-var]
+
+
+def chosen_rows(index: Any, count: int) -> np.ndarray:
+    """The rows `(k,)` that an index means.
+
+    Args:
+        index: A whole number, a slice, indices, or booleans `(count,)`.
+        count: How many rows there are.
+
+    Raises:
+        IndexError: If it is none of these, or there are no such rows.
+    """
+    if isinstance(index, (list, range)) and not len(index):
+        return np.zeros(0, int)
+    rows = np.arange(count)[index]
+    if rows.ndim > 1:
+        raise IndexError(f"Expected an index, a slice, or a list of indices or booleans. Received: {index!r}")
+    return np.atleast_1d(rows)
+
+
+def taken(value: Any, rows: np.ndarray, axis: int = 0) -> Any:
+    """Some rows of the arrays of a nest; what is no array, such as `None` or a function, is left as it is."""
+    if isinstance(value, Mapping):
+        return {name: taken(each, rows, axis) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(taken(each, rows, axis) for each in value)
+    return np.take(value, rows, axis=axis) if isinstance(value, np.ndarray) else value

@@ -1,0 +1,121 @@
+"""`Comparison`: methods side by side, with what metrics say of each and what it costs."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+
+import numpy as np
+
+from keras_xai.results.base import Rows, taken
+from keras_xai.results.explanation import Explanation
+from keras_xai.results.html import frame_table
+from keras_xai.results.pictures import drawn
+from keras_xai.results.text import counted, listed
+from keras_xai.statistics.intervals import interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Rows):
+    """Several methods by several metrics.
+
+    `comparison[2:5]` is the comparison on three of the samples: its means and intervals are theirs, the costs are those of all.
+
+    Attributes:
+        table: A pandas data frame with a row for each method. For each metric the columns `mean`, `low` and `high`: the mean over the
+            samples and its 95 % confidence interval, by Student's t distribution; samples that a metric gives NaN are left out. Under
+            `cost` the forward passes of the model and the `seconds` for one sample.
+        explanations: The explanation by each method.
+        values: For the name of each metric and each method an array `(n,)`, one value per sample.
+        higher_is_better: For the name of each metric.
+    """
+
+    table: "pd.DataFrame"
+    explanations: dict[str, Explanation]
+    values: dict[str, dict[str, np.ndarray]]
+    higher_is_better: dict[str, bool]
+
+    _row_axes: ClassVar[Mapping[str, int]] = {"values": 0}
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        return len(next(iter(self.explanations.values())))
+
+    def _taken(self, rows: np.ndarray) -> Self:
+        explanations = {name: each[rows] for name, each in self.explanations.items()}
+        values = taken(self.values, rows)
+        seconds = {name: float(self.table["cost"]["seconds"][name]) for name in explanations}
+        return dataclasses.replace(
+            self, table=comparison_table(explanations, values, seconds), explanations=explanations, values=values
+        )
+
+    def to_fields(self) -> dict[str, Any]:
+        """All that it holds, as dicts, lists and tuples of arrays, texts and numbers."""
+        return {
+            "seconds": self.table["cost"]["seconds"].to_dict(),
+            "explanations": {name: each.to_fields() for name, each in self.explanations.items()},
+            "values": self.values,
+            "higher_is_better": self.higher_is_better,
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """The comparison of which `to_fields` has given the fields."""
+        explanations = {name: Explanation.from_fields(each) for name, each in fields["explanations"].items()}
+        table = comparison_table(explanations, fields["values"], fields["seconds"])
+        return cls(table, explanations, fields["values"], fields["higher_is_better"])
+
+    def plot(self, samples: Any = 4, **options: Any) -> "Figure":
+        """Draws the explanations side by side, and beneath each method what the metrics say of it.
+
+        Args:
+            samples: Indices of the samples to draw, or how many of the first.
+            **options: Of `keras_xai.report.explanations_plot`.
+
+        Returns:
+            A matplotlib figure.
+        """
+        return drawn("comparison_plot", self.explanations, self.table, self.higher_is_better, samples=samples, **options)
+
+    def _summary(self) -> str:
+        return (
+            f"of {counted(len(self.explanations), 'method')} ({listed(self.explanations, 4)}) by "
+            f"{counted(len(self.higher_is_better), 'metric')} ({listed(self.higher_is_better, 4)}) on {counted(len(self), 'sample')}"
+        )
+
+    def _table_html(self) -> str:
+        return frame_table(self.table)
+
+    def _picture(self) -> "Figure":
+        return self.plot(samples=2)
+
+
+def comparison_table(
+    explanations: Mapping[str, Explanation], values: Mapping[str, Mapping[str, np.ndarray]], seconds: Mapping[str, float]
+) -> "pd.DataFrame":
+    """The table of a `Comparison`.
+
+    Args:
+        explanations: By method.
+        values: For each metric and method an array `(n,)`.
+        seconds: For one sample, by method.
+    """
+    import pandas as pd
+
+    columns: dict[tuple[str, str], Any] = {}
+    for metric, by_method in values.items():
+        intervals = np.array([_interval(each) for each in by_method.values()])
+        columns |= {(metric, part): intervals[:, i] for i, part in enumerate(("mean", "low", "high"))}
+    columns["cost", "passes"] = [explanation.passes for explanation in explanations.values()]
+    columns["cost", "seconds"] = [seconds[name] for name in explanations]
+    return pd.DataFrame(columns, index=pd.Index(list(explanations), name="method"))
+
+
+def _interval(values):
+    """Mean, and the ends of its 95 % confidence interval, of the values that are there."""
+    values = values[~np.isnan(values)]
+    return interval(values) if values.size else [np.nan] * 3

@@ -1,0 +1,58 @@
+"""`Facets`: what keeps one sample in its region."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+import numpy as np
+
+from keras_xai.results.base import Rows
+from keras_xai.results.pictures import drawn
+from keras_xai.results.text import shapes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Facets(Rows):
+    """Facets of the polytope of one sample: why the sample is in its region.
+
+    Attributes:
+        normal: `(k, *input_shape)`, the boundary features: the gradient of each constraint, which points into the polytope.
+        value: `(k,)`, the constraints' values at the sample. Constraint j is `normal[j] . (x' - x) + value[j] >= 0`.
+        distance: `(k,)`, the Euclidean distance from the sample to the plane of each facet, increasing.
+        layer: Paths of the layers that the facets belong to, `"input"` for the sides of an input box.
+        unit: Index of the unit in its layer, as in `Walls`.
+        reason: What each facet demands, in words.
+    """
+
+    normal: Any
+    value: np.ndarray
+    distance: np.ndarray
+    layer: tuple[str, ...]
+    unit: tuple[tuple[int, ...], ...]
+    reason: tuple[str, ...]
+
+    _row_axes: ClassVar[Mapping[str, int]] = {"normal": 0, "value": 0, "distance": 0}
+    _row_lists: ClassVar[tuple[str, ...]] = ("layer", "unit", "reason")
+
+    def plot(self, image: np.ndarray) -> "Figure":
+        """Draws the facets of an image, see `keras_xai.report.boundary_plot`.
+
+        Args:
+            image: The sample, `(height, width)`, `(height, width, 1)` or `(height, width, 3)`.
+
+        Returns:
+            A matplotlib figure.
+        """
+        return drawn("boundary_plot", self, image)
+
+    def _summary(self) -> str:
+        nearest = f", the nearest at a distance of {self.distance.min():.3g}" if len(self) else ""
+        return f"of a polytope: {len(self):,} of shape {shapes(self.normal)}{nearest}"
+
+    def _facts(self) -> dict[str, Any]:
+        few = zip(self.distance[:10], self.reason, strict=False)
+        return {f"{number}, at {distance:.3g}": reason for number, (distance, reason) in enumerate(few, 1)}

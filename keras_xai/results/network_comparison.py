@@ -1,0 +1,209 @@
+"""`NetworkComparison`, `LayerPair`: which layers of two networks correspond, and where one falls behind."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self, final
+
+from keras_xai.results.base import Result
+from keras_xai.results.diagnosis import Diagnosis
+from keras_xai.results.html import frame_table
+from keras_xai.results.layer_diagnosis import LayerDiagnosis
+from keras_xai.results.pictures import drawn
+from keras_xai.results.text import counted
+from keras_xai.statistics.intervals import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class LayerPair(Result):
+    """A layer of the first network and the layer of the second that it is compared with.
+
+    Attributes:
+        a: Of the first network.
+        b: Of the second network.
+        difference: Of the neighborhood hits on the maps, the first network's minus the second's, with its 95 % confidence interval.
+        activation_difference: The same among the vectors, without t-SNE.
+    """
+
+    a: LayerDiagnosis
+    b: LayerDiagnosis
+    difference: Interval
+    activation_difference: Interval
+
+    def to_fields(self) -> dict[str, Any]:
+        """All that it holds, as dicts, lists and tuples of arrays, texts and numbers."""
+        return super().to_fields() | {"a": self.a.to_fields(), "b": self.b.to_fields()}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """The pair of which `to_fields` has given the fields."""
+        one, other = (LayerDiagnosis.from_fields(fields[name]) for name in ("a", "b"))
+        return cls(one, other, Interval(*fields["difference"]), Interval(*fields["activation_difference"]))
+
+    def _summary(self) -> str:
+        return f"of {_called(self)}: difference of the neighborhood hits {self.difference.mean:+.3f}"
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "difference on the maps": _figures(self.difference),
+            "difference in activations": _figures(self.activation_difference),
+        }
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class NetworkComparison(Result):
+    """Two networks, layer by layer, see `compare`.
+
+    Attributes:
+        a: The first network.
+        b: The second network.
+        names: What they are called.
+        pairs: The layers that are compared, in the order of their depth.
+        paired: Whether both were diagnosed on the same samples, told by their places and labels, so that what is peculiar to a sample drops
+            out of differences.
+    """
+
+    a: Diagnosis
+    b: Diagnosis
+    names: tuple[str, str]
+    pairs: tuple[LayerPair, ...]
+    paired: bool
+
+    @property
+    def table(self) -> "pd.DataFrame":
+        """A pandas data frame with a row for each pair.
+
+        Under the name of each network the layer, its depth and its neighborhood hit, under `difference` (on the maps) and
+        `difference in activations` the columns `mean`, `low` and `high`.
+        """
+        import pandas as pd
+
+        rows = []
+        for pair in self.pairs:
+            row: dict[tuple[str, str], Any] = {}
+            for name, layer in zip(self.names, (pair.a, pair.b), strict=True):
+                row |= {(name, "layer"): layer.path, (name, "depth"): layer.depth}
+                row |= {(name, "neighborhood hit"): layer.neighborhood_hit.mean}
+            for name, found in (("difference", pair.difference), ("difference in activations", pair.activation_difference)):
+                row |= {(name, part): value for part, value in found._asdict().items()}
+            rows.append(row)
+        return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(rows[0]))
+
+    @property
+    def summary(self) -> str:
+        """Which network is ahead in the end, from which layer on, and where the gap is largest, in words.
+
+        A difference counts where its 95 % confidence interval does not contain 0.
+        """
+        signs = [_sign(pair.difference) for pair in self.pairs]
+        last = signs[-1]
+        if not last:
+            return " ".join(
+                [
+                    f"In the last layers compared, {_called(self.pairs[-1])}, the networks cannot be told apart: "
+                    f"{_figures(self.pairs[-1].difference)}.",
+                    *self._ahead(self.names[0], signs, 1),
+                    *self._ahead(self.names[1], signs, -1),
+                ]
+            )
+        strong, weak = self.names if last > 0 else self.names[::-1]
+        start = len(signs) - next((i for i, sign in enumerate(reversed(signs)) if sign != last), len(signs))
+        layer = self.pairs[start].b if last > 0 else self.pairs[start].a
+        widest = max(self.pairs, key=lambda pair: last * pair.difference.mean)
+        behind = self.pairs[start:]
+        number = f" {len(behind)}" if len(behind) > 1 else ""
+        where = f"in the last{number} of {len(signs)}" if start else f"in all {len(signs)}"
+        agreeing = sum(_sign(pair.activation_difference) == last for pair in behind)
+        return " ".join(
+            [
+                f"{weak} is behind {strong} from '{layer.path}' on, at {layer.depth:.0%} of its depth, {where} pairs of layers. "
+                f"The gap is widest in {_called(widest)}: {_figures(widest.difference, last)}.",
+                *self._ahead(weak, signs, -last),
+                f"Among the activations themselves, without t-SNE, {strong} is {_agreement(agreeing, len(behind))}.",
+            ]
+        )
+
+    def _ahead(self, name, signs, sign):
+        """A sentence on where a network is ahead, if anywhere."""
+        where = [_called(pair) for pair, each in zip(self.pairs, signs, strict=True) if each == sign]
+        return [f"{name} is ahead in {', '.join(where)}."] if where else []
+
+    def plot(self, **options: Any) -> "Figure":
+        """Draws the maps of the layers that are compared, one network above the other, see `keras_xai.report.layers_plot`.
+
+        Args:
+            **options: Of `layers_plot`.
+
+        Returns:
+            A matplotlib figure.
+        """
+        columns = [(pair.a.path, pair.b.path) for pair in self.pairs]
+        return drawn("layers_plot", dict(zip(self.names, (self.a, self.b), strict=True)), columns=columns, **options)
+
+    def plot_depth(self, **options: Any) -> "Figure":
+        """Draws the neighborhood hits of both networks against the depth, see `keras_xai.report.depth_plot`.
+
+        Args:
+            **options: Of `depth_plot`.
+
+        Returns:
+            A matplotlib figure.
+        """
+        return drawn("depth_plot", dict(zip(self.names, (self.a, self.b), strict=True)), **options)
+
+    def to_fields(self) -> dict[str, Any]:
+        """All that it holds, as dicts, lists and tuples of arrays, texts and numbers."""
+        pairs = [
+            {"layers": (pair.a.path, pair.b.path), "differences": (pair.difference, pair.activation_difference)}
+            for pair in self.pairs
+        ]
+        return super().to_fields() | {"a": self.a.to_fields(), "b": self.b.to_fields(), "pairs": pairs}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """The comparison of which `to_fields` has given the fields."""
+        one, other = (Diagnosis.from_fields(fields[name]) for name in ("a", "b"))
+        pairs = tuple(
+            LayerPair(
+                one.layers[pair["layers"][0]],
+                other.layers[pair["layers"][1]],
+                *(Interval(*difference) for difference in pair["differences"]),
+            )
+            for pair in fields["pairs"]
+        )
+        return cls(one, other, tuple(fields["names"]), pairs, fields["paired"])
+
+    def _summary(self) -> str:
+        return f"of {' and '.join(map(repr, self.names))} in {counted(len(self.pairs), 'pair')} of layers: {self.summary}"
+
+    def _facts(self) -> dict[str, Any]:
+        return {"summary": self.summary, "samples": "the same" if self.paired else "others"}
+
+    def _table_html(self) -> str:
+        return frame_table(self.table)
+
+
+def _sign(found):
+    """1 or -1 for a difference whose interval does not contain 0, else 0."""
+    return int(found.low > 0) - int(found.high < 0)
+
+
+def _agreement(count, whole):
+    """Where a network that is ahead in some pairs on the maps is ahead among the activations, too."""
+    if whole == 1:
+        return "ahead there, too" if count else "not ahead there"
+    return f"ahead in {'all' if count == whole else count} of these {whole} pairs"
+
+
+def _called(pair):
+    return f"'{pair.a.path}'" if pair.a.path == pair.b.path else f"'{pair.a.path}' and '{pair.b.path}'"
+
+
+def _figures(found, sign=1):
+    low, high = sorted((sign * found.low, sign * found.high))
+    return f"{sign * found.mean:+.3f} (95 % interval {low:+.3f} to {high:+.3f})"

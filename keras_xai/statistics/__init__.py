@@ -1,0 +1,1 @@
+"""Statistics of arrays, which know no model: confidence intervals, neighborhood hits, t-SNE."""

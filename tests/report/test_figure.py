@@ -1,0 +1,41 @@
+"""Figures show themselves, and leave nothing open."""
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib import pyplot
+
+from keras_xai.report import figure as figures
+from keras_xai.report import picture
+from keras_xai.results import EmbeddingMap
+
+
+def test_pictures_show_themselves_and_are_not_pyplots():
+    before = pyplot.get_fignums()
+    shown = [picture(np.eye(4)) for _ in range(30)]
+    assert pyplot.get_fignums() == before
+    assert shown[0]._repr_png_().startswith(b"\x89PNG")
+    shown[0].canvas.draw()
+    assert np.asarray(shown[0].canvas.buffer_rgba()).ndim == 3
+
+
+@pytest.mark.parametrize(
+    "backend, windows", [("QtAgg", True), ("tkagg", True), ("macosx", True), ("agg", False), ("inline", False)]
+)
+def test_backends_with_windows(monkeypatch, backend, windows):
+    monkeypatch.setattr(matplotlib, "get_backend", lambda: backend)
+    assert figures._has_windows() == windows
+
+
+def test_where_there_are_windows_pyplot_shows_what_results_plot(monkeypatch):
+    monkeypatch.setattr(figures, "_has_windows", lambda: True)
+    before = set(pyplot.get_fignums())
+    result = EmbeddingMap(np.eye(2), "layer", 5.0, 1.0, 0.5)
+    shown = result.plot()
+    (number,) = set(pyplot.get_fignums()) - before
+    assert pyplot.figure(number) is shown
+    pyplot.close(shown)
+    # Pages and notebooks show pictures themselves, and leave no window.
+    picture(np.eye(4))
+    assert "<img" in result._repr_html_()
+    assert set(pyplot.get_fignums()) == before

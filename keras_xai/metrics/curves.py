@@ -29,7 +29,7 @@ class _Curve(ModelMetric):
         check_count("steps", steps)
         self._steps = steps
         self._baseline = baseline
-        self._replacement = Replacement(model, self._scores, batch_size, verbose, probability=probability)
+        self._replacement = Replacement(self._scores, batch_size, verbose, probability=probability)
 
     @final
     def curve(self, explanation: Explanation) -> tuple[np.ndarray, np.ndarray]:

@@ -72,7 +72,7 @@ class Infidelity(ModelMetric):
         self._baseline = baseline
         self._normalize = normalize
         self._seed = seed_of(seed)
-        self._replacement = Replacement(model, self._scores, batch_size, verbose)
+        self._replacement = Replacement(self._scores, batch_size, verbose)
 
     def _rate(self, explanation):
         places = self._replacement.checked(explanation)

@@ -74,7 +74,7 @@ class PixelFlipping(ModelMetric):
         self._region = region
         self._steps = steps
         self._seed = seed_of(seed)
-        self._replacement = Replacement(model, self._scores, batch_size, verbose, probability=probability)
+        self._replacement = Replacement(self._scores, batch_size, verbose, probability=probability)
 
     def _rate(self, explanation):
         places = self._replacement.checked(explanation)

@@ -1,18 +1,14 @@
 """The scores of samples some places of which are replaced: what most metrics of faithfulness ask for."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, final
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras_xai.attribution import Explanation
 from keras_xai.data.arrays import checked
 from keras_xai.data.batches import progress, rows
-from keras_xai.graph.trace import trace
-from keras_xai.kinds import expand, link_of, strip_probabilities
 from keras_xai.metrics.places import Places
 from keras_xai.network.scores import Scores
 
@@ -22,8 +18,7 @@ class Replacement:
     """Asks a model for the explained score of samples some places of which are replaced, many of them in a forward pass.
 
     Args:
-        model: The model.
-        scores: Its scores.
+        scores: The model's scores.
         batch_size: Changed samples in the model at a time.
         verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
         probability: Whether to ask for the probability of the explained class rather than its score, by a softmax over the scores,
@@ -31,13 +26,13 @@ class Replacement:
             always asked as it is.
     """
 
-    def __init__(self, model: keras.Model, scores: Scores, batch_size: int, verbose: Any, *, probability: bool | None = False):
+    def __init__(self, scores: Scores, batch_size: int, verbose: Any, *, probability: bool | None = False):
         if probability not in (None, True, False):
             raise ValueError(f"Expected `probability` to be None, True or False. Received: probability={probability!r}")
         self._scores = scores
         self._batch_size = batch_size
         self._verbose = verbose
-        self._links = _links(model, scores, probability)
+        self._links = _links(scores, probability)
         self._compiled: tuple[Any, Callable] | None = None
 
     def checked(self, explanation: Explanation) -> Places:
@@ -123,18 +118,13 @@ def _place_shape(shape):
     return (*shape[1:-1], 1) if len(shape) > 2 else tuple(shape[1:])
 
 
-def _links(model, scores, probability):
+def _links(scores, probability):
     """For each output what turns its scores into probabilities, or `None`."""
     if probability is False:
         return [None] * len(scores.graph.outputs)
     if probability:
         return ["sigmoid" if spec.shape[-1] == 1 else "softmax" for spec in scores.graph.output_specs]
-    whole = expand(trace(model))
-    stripped = strip_probabilities(whole)
-    return [
-        link_of(dataclasses.replace(whole, outputs=(end,)), dataclasses.replace(stripped, outputs=(start,)))
-        for end, start in zip(whole.outputs, stripped.outputs, strict=True)
-    ]
+    return scores.links
 
 
 _LINKS: dict[str | None, Callable] = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, None: lambda scores: scores}

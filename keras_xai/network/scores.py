@@ -14,7 +14,7 @@ from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import widest_dtype
-from keras_xai.kinds import expand, strip_probabilities
+from keras_xai.kinds import expand, link_of, strip_probabilities
 from keras_xai.network.network import Network
 
 
@@ -45,6 +45,7 @@ class Scores:
 
     Attributes:
         network: The model as simple steps, fused activations split off and a final softmax or sigmoid left out.
+        links: How the scores of each output become what the model returns: `"softmax"`, `"sigmoid"`, or `None` where they are that.
         dtype: The floating-point type of all arithmetic.
         name: The model's name.
         variables: The model's variables.
@@ -56,7 +57,12 @@ class Scores:
 
     def __init__(self, model: keras.Model):
         self._whole = trace(model)
-        graph = strip_probabilities(expand(self._whole))
+        expanded = expand(self._whole)
+        graph = strip_probabilities(expanded)
+        self.links = [
+            link_of(dataclasses.replace(expanded, outputs=(end,)), dataclasses.replace(graph, outputs=(start,)))
+            for end, start in zip(expanded.outputs, graph.outputs, strict=True)
+        ]
         self.dtype = widest_dtype(graph, model.variables)
         self.network = Network(graph, self.dtype)
         self.name = model.name

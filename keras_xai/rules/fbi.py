@@ -44,7 +44,7 @@ class Propagation(abc.ABC):
 
 
 @final
-class Z(Propagation):
+class ZPropagation(Propagation):
     """LRP z rule: `R_i = sum_j x_i w_ij / z_j R_j`; what the bias adds is kept by the bias.
 
     The message is the ratio of relevance and activation. It passes a linear map by its transpose, without a division, and
@@ -174,4 +174,4 @@ def _stabilizer(x):
     return keras.config.epsilon() if ops.dtype(x) in ("float32", "float64") else 1e-3
 
 
-PROPAGATIONS: dict[str, Propagation] = {each.name: each for each in (Z(), ZPlusPropagation())}
+PROPAGATIONS: dict[str, Propagation] = {each.name: each for each in (ZPropagation(), ZPlusPropagation())}

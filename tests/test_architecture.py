@@ -57,6 +57,7 @@ def _private_attributes(path):
     """Attributes with a leading underscore of anything but `self`, `cls` and `super()`."""
     for node in ast.walk(ast.parse(path.read_text())):
         private = isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
+        private = private and node.attr != "_asdict"  # of named tuples, whose public methods begin so
         if private and ast.unparse(node.value) not in ("self", "cls", "super()"):
             yield node.attr
 

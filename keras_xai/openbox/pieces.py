@@ -14,6 +14,7 @@ from keras_xai.data.structure import packed
 from keras_xai.openbox.geometry.counterfactuals import CounterfactualSearch, checked_targets, rivals_of
 from keras_xai.openbox.geometry.nearest import DUAL, NearestFacets, check_norm, towards
 from keras_xai.openbox.geometry.polytope import Polytope, describe, labels_of
+from keras_xai.openbox.preferences import preferences, preferred
 from keras_xai.openbox.programs import Programs
 from keras_xai.openbox.space import Box, Space
 from keras_xai.results.base import Shown, chosen_rows, taken
@@ -323,36 +324,8 @@ class LinearPieces(Shown):
         Raises:
             ValueError: If a class is not among the `outputs` of its sample.
         """
-        n, k = self.outputs.shape
-        rows = np.arange(n)
-        ranked = np.argsort(-np.take_along_axis(self.scores, self.outputs, axis=1), axis=1, kind="stable")
-        chosen = ranked[:, 0] if target is None else self._positions(target)
-        if isinstance(against, str) and against == "all":
-            others = np.ones((n, k)) / max(k - 1, 1)
-            others[rows, chosen] = 0
-        else:
-            if isinstance(against, str) and against == "runner-up":
-                if k < 2:
-                    raise ValueError(
-                        f"Expected at least two outputs for a runner-up. Received: outputs of shape {self.outputs.shape}."
-                    )
-                rival = np.where(ranked[:, 0] == chosen, ranked[:, 1], ranked[:, 0])
-            else:
-                rival = self._positions(against)
-            others = np.zeros((n, k))
-            others[rows, rival] = 1
-        return self.space.pack(
-            [coef[rows, chosen] - np.einsum("nk,nk...->n...", others.astype(coef.dtype), coef) for coef in self._coefficients]
-        )
-
-    def _positions(self, classes):
-        classes = np.broadcast_to(np.asarray(classes), (len(self),))
-        matches = self.outputs == classes[:, None]
-        if not matches.any(axis=1).all():
-            raise ValueError(
-                f"Expected classes among the outputs asked for, {np.unique(self.outputs)}. Received: {np.unique(classes)}"
-            )
-        return matches.argmax(axis=1)
+        weights = preferences(self.scores, self.outputs, target, against)
+        return self.space.pack([preferred(coef, *weights) for coef in self._coefficients])
 
     def _check(self, x):
         others = [array.astype("float64", copy=False) for array in read_all(x, self._inputs)]

@@ -17,6 +17,8 @@ from keras_xai.results.text import leaves, one_line
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_LONGEST_TITLE = 100
+
 
 class Shown:
     """Base class of what shows itself: one line in a shell, a table or a picture in a notebook."""
@@ -50,7 +52,8 @@ class Shown:
             if figure is not None:
                 parts.append(image(figure))
         try:
-            facts = facts_table(repr(self)[1:-1], self._facts())
+            title = repr(self)[1:-1]
+            facts = facts_table(title if len(title) <= _LONGEST_TITLE else title.split(": ")[0], self._facts())
         except Exception:
             facts = facts_table(type(self).__name__, {})
         return "\n".join(part for part in (facts, *parts) if part)

@@ -63,12 +63,12 @@ class Explanation(Rows):
 
         Args:
             samples: Indices of the samples to draw, or how many of the first.
-            **options: Of `explanations_plot`.
+            **options: Of `explanations_plot`; `features` are the names of the columns by default, where there were any.
 
         Returns:
             A matplotlib figure.
         """
-        return drawn("explanations_plot", {self.method: self}, samples=samples, **options)
+        return drawn("explanations_plot", {self.method: self}, samples=samples, **{"features": self.feature_names} | options)
 
     def _summary(self) -> str:
         return f"by {self.method}: {counted(len(self), 'sample')} of shape {shapes(self.inputs)}"
@@ -85,7 +85,7 @@ class Explanation(Rows):
         }
 
     def _picture(self) -> "Figure":
-        return self.plot()
+        return self.plot(samples=3)
 
 
 def _target(target):

@@ -55,4 +55,4 @@ class Facets(Rows):
 
     def _facts(self) -> dict[str, Any]:
         few = zip(self.distance[:10], self.reason, strict=False)
-        return {f"{number}, at {distance:.3g}": reason for number, (distance, reason) in enumerate(few, 1)}
+        return {f"{number}. at a distance of {distance:.3g}": reason for number, (distance, reason) in enumerate(few, 1)}

@@ -18,6 +18,7 @@ _CELL = "text-align: left; vertical-align: top; padding: 2px 12px 2px 0; border:
 _ROW = "background: none;"
 _LONGEST = 600
 _PIXELS_PER_INCH = 96
+_TALLEST = 640  # pixels
 
 
 def facts_table(title: str, facts: Mapping[str, Any]) -> str:
@@ -49,8 +50,10 @@ def image(figure: "Figure") -> str:
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(figure)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    width = figure.get_size_inches()[0] * _PIXELS_PER_INCH
-    return f'<img src="data:image/png;base64,{data}" alt="" style="width: {width:.0f}px; max-width: 100%; background: white;">'
+    width, height = _PIXELS_PER_INCH * figure.get_size_inches()
+    width *= min(1, _TALLEST / height)
+    style = f"display: block; margin-top: 8px; width: {width:.0f}px; max-width: 100%;"
+    return f'<img src="data:image/png;base64,{data}" alt="" style="{style}">'
 
 
 def _escaped(text):

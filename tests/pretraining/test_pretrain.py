@@ -399,7 +399,7 @@ class TestBadInput:
             ({"epochs": 0}, "`epochs` to be a whole number"),
             ({"batch_size": 0}, "`batch_size` to be a whole number"),
             ({"verbose": 3}, "`verbose`"),
-            ({"validation_split": 1.5}, "`validation_split` to be a number from 0 to 1"),
+            ({"validation_split": 1.5}, "`validation_split` to be between 0 and 1"),
             ({"x": tf.data.Dataset.from_tensor_slices(X).batch(5), "validation_split": 0.5}, "Expected arrays to split"),
             ({"optimizer": "no_such_optimizer"}, "no_such_optimizer"),
         ],

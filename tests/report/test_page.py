@@ -4,8 +4,6 @@ import base64
 import html.parser
 import io
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -95,12 +93,3 @@ def test_errors_say_what_to_do(tmp_path):
         Page("title").table([])
     with pytest.raises(FileNotFoundError, match="Create the folder first"):
         Page("title").save(tmp_path / "missing" / "page.html")
-
-
-def test_report_needs_no_pyplot():
-    code = (
-        "import sys, keras_xai.report as report; loaded = [n for n in sys.modules if n.startswith('matplotlib')]; "
-        "assert not loaded, loaded; report.Page('title').figure(report.picture([[0, 1]])).html(); "
-        "assert 'matplotlib.pyplot' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -81,7 +81,8 @@ class ZPlusPropagation(Propagation):
 
     The message is the relevance. What acts on each entry alone passes it as it is, batch normalization and dropout included; a batch
     normalization that follows a layer with weights counts as part of it, so that behind a negative scale its weights have the opposite
-    signs; one that follows a layer made of others does not. All relevance is passed on, but for that of outputs to which no input adds anything positive, which gets lost.
+    signs; one that follows a layer made of others does not. All relevance is passed on, but for that of outputs to which no input adds
+    anything positive, which gets lost.
 
     Source: [Montavon et al., 2017](https://doi.org/10.1016/j.patcog.2016.11.008), deep Taylor decomposition, rule z+. Where an
     input can be negative, products of a negative input and a negative weight count as well, as in the alpha-beta rule with

@@ -10,9 +10,9 @@ from keras_xai.openbox.grouping import Flattened, RegionGroups, fidelity_curve, 
 from keras_xai.openbox.partition import Line, Plane
 from keras_xai.openbox.pieces import LinearPieces
 from keras_xai.results.counterfactuals import Counterfactuals
+from keras_xai.results.exact_integrated_gradients import ExactIntegratedGradients
 from keras_xai.results.facets import Facets
 from keras_xai.results.fidelity import Fidelity
-from keras_xai.results.integrated_gradients import IntegratedGradients
 from keras_xai.results.walls import Walls
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Counterfactuals",
+    "ExactIntegratedGradients",
     "Facets",
     "Fidelity",
     "Flattened",
-    "IntegratedGradients",
     "Line",
     "LinearPieces",
     "OpenBox",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from keras_xai.report.protocols import Line, Plane
-    from keras_xai.results import IntegratedGradients
+    from keras_xai.results import ExactIntegratedGradients
 
 _INK = "#1f2937"
 _NEUTRAL = "#9aa4b0"
@@ -171,7 +171,7 @@ def line_plot(line: "Line", *, class_names: Sequence[str] | None = None) -> "Fig
 
 def gradients_plot(
     line: "Line",
-    gradients: "IntegratedGradients",
+    gradients: "ExactIntegratedGradients",
     *,
     images: Sequence[np.ndarray] | None = None,
     class_names: Sequence[str] | None = None,

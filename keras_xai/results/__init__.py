@@ -6,11 +6,11 @@ from keras_xai.results.counterfactuals import Counterfactuals
 from keras_xai.results.diagnosis import Diagnosis
 from keras_xai.results.dreamed import Dreamed
 from keras_xai.results.embedding_map import EmbeddingMap
+from keras_xai.results.exact_integrated_gradients import ExactIntegratedGradients
 from keras_xai.results.explanation import Explanation
 from keras_xai.results.extreme_examples import Examples, ExtremeExamples
 from keras_xai.results.facets import Facets
 from keras_xai.results.fidelity import Fidelity
-from keras_xai.results.integrated_gradients import IntegratedGradients
 from keras_xai.results.layer_diagnosis import LayerDiagnosis
 from keras_xai.results.maximized import Maximized
 from keras_xai.results.network_comparison import LayerPair, NetworkComparison
@@ -24,12 +24,12 @@ __all__ = [
     "Diagnosis",
     "Dreamed",
     "EmbeddingMap",
+    "ExactIntegratedGradients",
     "Examples",
     "Explanation",
     "ExtremeExamples",
     "Facets",
     "Fidelity",
-    "IntegratedGradients",
     "LayerDiagnosis",
     "LayerPair",
     "Maximized",

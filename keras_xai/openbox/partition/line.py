@@ -14,7 +14,7 @@ from keras_xai.openbox.partition.decisions import crossings
 from keras_xai.openbox.partition.section import Section, read_inputs
 from keras_xai.openbox.scores import decisive
 from keras_xai.results.base import Shown
-from keras_xai.results.integrated_gradients import IntegratedGradients
+from keras_xai.results.exact_integrated_gradients import ExactIntegratedGradients
 from keras_xai.results.text import counted, listed
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Line(Shown):
         segment = np.minimum(np.searchsorted(self.breakpoints, t, side="right") - 1, len(self) - 1)
         return np.where((t >= 0) & (t <= 1), segment, -1)
 
-    def integrated_gradients(self, target: int | None = None, *, verbose: Any = "auto") -> IntegratedGradients:
+    def integrated_gradients(self, target: int | None = None, *, verbose: Any = "auto") -> ExactIntegratedGradients:
         r"""Exact integrated gradients, `(end - start) * sum_i (t_{i+1} - t_i) W_i`, W_i the gradient of segment i.
 
         The integral of the gradient along the line is a finite sum, as the gradient is constant on each segment. With the start as
@@ -122,7 +122,7 @@ class Line(Shown):
             verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
 
         Returns:
-            `IntegratedGradients`.
+            `ExactIntegratedGradients`.
 
         Raises:
             ValueError: If there is no such score.
@@ -153,7 +153,7 @@ class Line(Shown):
             start += count
         attribution = mean * self._section.axes[0]
         difference = float(self.breakpoint_scores[-1, target] - self.breakpoint_scores[0, target])
-        return IntegratedGradients(
+        return ExactIntegratedGradients(
             attribution=self._section.space.packed(attribution),
             target=int(target),
             difference=difference,

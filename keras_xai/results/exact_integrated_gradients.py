@@ -1,4 +1,4 @@
-"""`IntegratedGradients`: exact integrated gradients of one score along a line."""
+"""`ExactIntegratedGradients`: exact integrated gradients of one score along a line."""
 
 import dataclasses
 from typing import Any, final
@@ -9,7 +9,7 @@ from keras_xai.results.text import shapes
 
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class IntegratedGradients(Result):
+class ExactIntegratedGradients(Result):
     """Integrated gradients of one score along a line.
 
     Attributes:

@@ -62,12 +62,6 @@ class StencilKind(Affine):
 EXAMPLE = Example((6, 6, 2), lambda x: Stencil(3)(x))
 
 
-@pytest.fixture
-def own_registry(monkeypatch):
-    """What is registered within a test is gone after it."""
-    monkeypatch.setattr(entries, "_REGISTRY", dict(entries._REGISTRY))
-
-
 def network(convolution):
     keras.utils.set_random_seed(0)
     x = keras.Input((8, 8, 2))
@@ -97,7 +91,7 @@ def same(one, other):
 @pytest.mark.parametrize(
     "method", [pytest.param(name, marks=pytest.mark.slow if name.startswith(("SHAP", "LIME")) else ()) for name in METHODS]
 )
-def test_every_attribution_method_takes_a_new_layer(own_registry, method):
+def test_every_attribution_method_takes_a_new_layer(method):
     register(Stencil, StencilKind(), EXAMPLE)
     case = Case("new", network, X)
     one, other = (METHODS[method](model, case)(X, 1).values for model in twins())
@@ -105,7 +99,7 @@ def test_every_attribution_method_takes_a_new_layer(own_registry, method):
     assert np.any(one)
 
 
-def test_default_layers_and_weights_of_rules(own_registry):
+def test_default_layers_and_weights_of_rules():
     register(Stencil, StencilKind(), EXAMPLE)
     new, known = twins()
     same(GradCAM(new)(X, 1).values, GradCAM(known)(X, 1).values)
@@ -114,7 +108,7 @@ def test_default_layers_and_weights_of_rules(own_registry):
         same(*(LRP(model, composite=composite)(X, 1).values for model in (new, known)))
 
 
-def test_openbox_the_penalty_and_features_take_a_new_layer(own_registry):
+def test_openbox_the_penalty_and_features_take_a_new_layer():
     register(Stencil, StencilKind(), EXAMPLE)
     new, known = twins()
     one, other = (OpenBox(model)(X, verbose=0) for model in (new, known))
@@ -135,7 +129,7 @@ def test_openbox_the_penalty_and_features_take_a_new_layer(own_registry):
     assert receptive_field(new, "conv1", (1, 5)) == (slice(1, 4), slice(5, 8), slice(0, 2))
 
 
-def test_the_table_of_layers_shows_a_new_layer(own_registry):
+def test_the_table_of_layers_shows_a_new_layer():
     pytest.importorskip("sphinx")
     register(Stencil, StencilKind(), EXAMPLE)
     path = pathlib.Path(__file__).parents[2] / "docs" / "_ext" / "layer_tables.py"
@@ -146,7 +140,7 @@ def test_the_table_of_layers_shows_a_new_layer(own_registry):
     assert "A convolution with windows of 3 x 3" in table.astext() and "Stencil" in table.astext()
 
 
-def test_what_a_kind_does_not_say_is_not_known(own_registry):
+def test_what_a_kind_does_not_say_is_not_known():
     """The control: the facts are the kind's, and without one the layer is refused."""
     new, _ = twins()
     with pytest.raises(UnsupportedLayerError, match="'conv1' .Stencil.: its kind is not known"):
@@ -203,7 +197,7 @@ def dense_pair(*, normalized=True):
     return pair
 
 
-def test_products_with_a_layers_own_weights(own_registry, float64):
+def test_products_with_a_layers_own_weights(float64):
     register(Projection, Composite(), Example((6,), lambda x: Projection(3)(x)))
     pair = dense_pair()
     x, y = np.random.default_rng(1).normal(size=(5, 6)), np.array([0, 1, 2, 0, 1])
@@ -225,7 +219,7 @@ def test_products_with_a_layers_own_weights(own_registry, float64):
             np.testing.assert_allclose(explained[0].gap, explained[1].gap, rtol=1e-9, atol=1e-12)
 
 
-def test_a_method_follows_weights_that_change_after_it_was_made(own_registry, float64):
+def test_a_method_follows_weights_that_change_after_it_was_made(float64):
     register(Projection, Composite(), Example((6,), lambda x: Projection(3)(x)))
     pair, x = dense_pair(), np.random.default_rng(1).normal(size=(5, 6))
     methods = [LRP(model) for model in (pair.own, pair.known)]
@@ -236,7 +230,7 @@ def test_a_method_follows_weights_that_change_after_it_was_made(own_registry, fl
     assert not np.allclose(one, before)
 
 
-def test_tensors_computed_from_weights_are_still_refused(own_registry):
+def test_tensors_computed_from_weights_are_still_refused():
     class Doubled(Projection):
         def call(self, x):
             return ops.matmul(x, 2 * self.kernel)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_xai.kinds import Affine, Composite, Example, entries, register
+from keras_xai.kinds import Affine, Composite, Example, register
 from keras_xai.openbox import OpenBox, UnsupportedLayerError
 
 
@@ -240,11 +240,7 @@ def test_settings_that_are_not_understood(function, message):
         OpenBox(keras.Model(x, function(x)))
 
 
-def test_constants_that_are_computed_from_weights(monkeypatch):
-    monkeypatch.setattr(
-        entries, "_REGISTRY", dict(entries._REGISTRY)
-    )  # so that other tests do not see what this one registers
-
+def test_constants_that_are_computed_from_weights():
     class Scaled(layers.Layer):
         def build(self, input_shape):
             self.scale = self.add_weight(shape=(input_shape[-1],))

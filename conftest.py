@@ -1,0 +1,11 @@
+"""What tests and doctests of the package, the README and the documentation have in common."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _own_registry(monkeypatch):
+    """What a test registers is known to no other: without this, the outcome would hang on their order."""
+    from keras_xai.kinds import entries
+
+    monkeypatch.setattr(entries, "_REGISTRY", dict(entries._REGISTRY))

@@ -11,6 +11,7 @@ from keras import ops
 from keras_xai.attribution.maps import channels_first
 from keras_xai.attribution.method import Method, Part
 from keras_xai.attribution.patches import Windows, in_chunks
+from keras_xai.data.structure import names_of
 
 
 @final
@@ -58,9 +59,7 @@ class Occlusion(Method):
     def __init__(self, model: keras.Model, *, window: Any = None, stride: Any = None, batch_size: int = 32, verbose: Any = 0):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         graph = self._scores.graph
-        structure = graph.input_structure
-        # Keras flattens dicts in the order of their sorted keys.
-        names = sorted(structure) if isinstance(structure, dict) else [spec.name for spec in graph.input_specs]
+        names = names_of(graph.input_structure, graph.input_specs)
         windows, strides = _by_input("window", window, names), _by_input("stride", stride, names)
         self._windows = [
             Windows(spec, windows[name], strides[name], 1 if channels_first(graph, identifier) else len(spec.shape) - 1)

@@ -59,7 +59,7 @@ class Replacement:
         target = self._scores.target(explanation.target, len(explanation))
         program = self._program(target, explanation.target)
         inputs, instead = self._scores.typed(places.inputs), self._scores.typed(instead)
-        differs = places.joined([_without_channels(x != other) for x, other in zip(inputs, instead, strict=True)])
+        differs = places.added([x != other for x, other in zip(inputs, instead, strict=True)]) > 0
 
         def score(of, masks):
             samples = slice(of[0], of[-1] + 1)
@@ -107,11 +107,6 @@ class Replacement:
             more = (self._scores.signature, ((None,), "int64"), masks)
             self._compiled = (key, self._scores.program(target, score, *more))
         return self._compiled[1]
-
-
-def _without_channels(entries):
-    """Whether an entry of any channel is true, for each place."""
-    return entries.any(axis=-1) if entries.ndim > 2 else entries
 
 
 def _place_shape(shape):

@@ -18,6 +18,7 @@ from keras_xai.kinds import Affine, Composite, Example, UnsupportedLayerError, e
 from keras_xai.losses import fbi_penalty
 from keras_xai.openbox import OpenBox
 from tests.attribution.grid import METHODS, Case
+from tests.slow import quickly
 
 X = np.random.default_rng(0).normal(size=(4, 8, 8, 2)).astype("float32")
 
@@ -88,9 +89,7 @@ def same(one, other):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    "method", [pytest.param(name, marks=pytest.mark.slow if name.startswith(("SHAP", "LIME")) else ()) for name in METHODS]
-)
+@pytest.mark.parametrize("method", quickly(METHODS, *(name for name in METHODS if not name.startswith(("SHAP", "LIME")))))
 def test_every_attribution_method_takes_a_new_layer(method):
     register(Stencil, StencilKind(), EXAMPLE)
     case = Case("new", network, X)

@@ -8,6 +8,7 @@ from keras import layers
 
 from keras_xai.openbox import OpenBox
 from tests import naive
+from tests.slow import quickly
 from tests.tolerance import rounding
 from tests.zoo import ZOO, in_dtype
 
@@ -206,9 +207,7 @@ def test_mixed_precision_models_are_computed_in_float32():
     np.testing.assert_allclose(local.predict(x), exact, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "name", ["cnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mlp", "series", "shared"))]
-)
+@pytest.mark.parametrize("name", quickly(["cnn", "mlp", "series", "shared"], "cnn"))
 def test_jit_compiled(name, trained, x):
     plain = OpenBox(trained(name))(x[:4], verbose=0)
     fast = OpenBox(trained(name), jit_compile=True)(x[:4], verbose=0)

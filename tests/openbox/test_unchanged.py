@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_xai.openbox import OpenBox
+from tests.slow import quickly
 from tests.zoo import ZOO
 
 
@@ -38,10 +39,7 @@ def _saved(model, path):
 
 
 # Statistics and dropout, a layer called twice, models within the model; the others have no more to write to.
-QUICK = ("cnn", "shared", "nested")
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ZOO])
+@pytest.mark.parametrize("name", quickly(ZOO, "cnn", "shared", "nested"))
 def test_model_is_only_read(name, tmp_path, digits):
     keras.utils.set_random_seed(0)
     model = ZOO[name]()

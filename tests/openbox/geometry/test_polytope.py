@@ -79,7 +79,7 @@ def test_polytope_is_the_region(trained, digits):
     np.testing.assert_array_equal(polytope.x, x[0])
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn", pytest.param("residual", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", quickly(["mlp", "cnn", "residual"], "mlp", "cnn"))
 def test_nearest_facets_are_facets(name, trained, digits):
     x = digits[0][1500:1503]
     local = OpenBox(trained(name))(x, verbose=0)

@@ -19,7 +19,7 @@ import photos
 from attribution_photos import methods
 from sklearn.datasets import load_sample_image
 
-from keras_xai.features import deep_dream, maximize
+from keras_xai.features import deep_dream, maximize_activation
 from keras_xai.report import explanations_plot
 
 CLASSES = {130: "flamingo", 9: "ostrich", 985: "daisy", 954: "banana"}
@@ -62,8 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
         figure.savefig(options.output / f"attribution_gallery_{number}.png", dpi=80)
         print(f"{number} of {len(ROWS)}", flush=True)
     limits = photos.prepared(np.array([[[[0.0] * 3]], [[[255.0] * 3]]])).reshape(2, 3)  # black and white
-    found = maximize(model, list(CLASSES), value_range=tuple(limits), seed=0)
-    figure = found.plot(show=photos.shown, classes=[CLASSES.get(i, "") for i in range(1000)], title="")
+    found = maximize_activation(model, list(CLASSES), value_range=tuple(limits), seed=0)
+    figure = found.plot(show=photos.shown, class_names=[CLASSES.get(i, "") for i in range(1000)], title="")
     figure.savefig(options.output / "attribution_gallery_classes.png", dpi=80)
     dream = deep_dream(model, x[1:], layers=LAYER, value_range=tuple(limits), seed=0)
     dream.plot(show=photos.shown).savefig(options.output / "attribution_gallery_dream.png", dpi=80)

@@ -165,7 +165,7 @@ def measured(model, made, work, method, metric):
     data = "photographs" if metric in PHOTOS else "objects"
     explanation = explained(model, made, work, method, data)
     if metric == "cost":
-        return {"values": [explanation.passes]}
+        return {"values": [explanation.num_forward_passes]}
     rate = photograph_metrics(model)[metric] if data == "photographs" else OBJECTS[metric](object_data(model)[2])
     return {"values": rate(explanation).tolist()}
 

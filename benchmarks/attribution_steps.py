@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
             add(name, len(places), np.abs(found / rise - 1))
         add("Gauss and Legendre", steps, part(IntegratedGradients(model, steps=steps)(x, target)))
     explanation = IntegratedGradients(model, tolerance=TOLERANCE)(x, target)
-    add(f"tolerance={TOLERANCE:g}", (explanation.passes - 2) / 2, part(explanation))
+    add(f"tolerance={TOLERANCE:g}", (explanation.num_forward_passes - 2) / 2, part(explanation))
     text = "\n".join([*lines, "", "Made by `python benchmarks/attribution_steps.py`.", ""])
     if options.output:
         options.output.write_text(text, encoding="utf-8")
@@ -85,8 +85,8 @@ def along_the_path(model, x, target):
 
 def part(explanation):
     """The gap as a part of the rise."""
-    rise = explanation.values.sum(axis=(1, 2, 3)) + explanation.gap
-    return np.abs(explanation.gap / rise)
+    rise = explanation.values.sum(axis=(1, 2, 3)) + explanation.convergence_delta
+    return np.abs(explanation.convergence_delta / rise)
 
 
 if __name__ == "__main__":

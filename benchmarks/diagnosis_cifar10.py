@@ -18,7 +18,7 @@ import numpy as np
 import photos
 import transfer
 
-from keras_xai.diagnosis import Diagnosis, Protocol, compare, diagnose
+from keras_xai.diagnosis import Diagnosis, Protocol, compare_networks, diagnose
 from keras_xai.features import reconstruct
 from keras_xai.report import deconvnet_plot, depth_plot
 
@@ -142,7 +142,7 @@ def pairs_table(found):
     mapping = dict(zip(LAYERS["MobileNet"], LAYERS["SqueezeNet"], strict=True))
     for state in transfer.STATES:
         compared = [
-            compare(one, other, mapping)
+            compare_networks(one, other, mapping)
             for one, other in zip(found["MobileNet", state], found["SqueezeNet", state], strict=True)
         ]
         for attribute, title in (("difference", "t-SNE"), ("activation_difference", "activations")):
@@ -191,8 +191,8 @@ def draw(found, options):
     """Maps, curves and Deconvnet sheets."""
     first = {key: reports[0] for key, reports in found.items()}
     mapping = dict(zip(LAYERS["SqueezeNet"], LAYERS["MobileNet"], strict=True))
-    tuned = compare(first["SqueezeNet", "fine-tuned"], first["MobileNet", "fine-tuned"], mapping)
-    tuned.plot(classes=CLASSES).savefig(options.output / "diagnosis_maps.png", dpi=90)
+    tuned = compare_networks(first["SqueezeNet", "fine-tuned"], first["MobileNet", "fine-tuned"], mapping)
+    tuned.plot(class_names=CLASSES).savefig(options.output / "diagnosis_maps.png", dpi=90)
     curves = {f"{name}, {state}": first[name, state] for state in transfer.STATES for name in transfer.NAMES}
     depth_plot(curves).savefig(options.output / "diagnosis_depth.png", dpi=90)
     sheets(options.work).savefig(options.output / "diagnosis_sheets.jpg", dpi=90)  # a quarter of the size

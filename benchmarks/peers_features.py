@@ -71,7 +71,7 @@ ROWS = {
         NO,
         "Dense with ReLU, one output",
     ),
-    "activation maximization": ("features.maximize", NO, NO, "yes", "yes"),
+    "activation maximization": ("features.maximize_activation", NO, NO, "yes", "yes"),
     "Deep Dream": ("features.deep_dream",),
     "samples of largest and smallest activation": ("features.extreme_examples",),
     "t-SNE map of a layer": ("features.tsne_map",),
@@ -86,7 +86,7 @@ ROWS = {
         "perturbation",
     ),
     "infidelity, max-sensitivity": ("metrics.Infidelity metrics.MaxSensitivity", "yes"),
-    "parameter and logit randomization": ("metrics.ParameterRandomization metrics.RandomLogit", NO, NO, "yes"),
+    "parameter and logit randomization": ("metrics.ModelParameterRandomization metrics.RandomLogit", NO, NO, "yes"),
     "localization": ("metrics.PointingGame metrics.RelevanceMass metrics.RelevanceRank",),
     "framework": (
         "Keras 3 on TensorFlow",

@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 
 from keras_xai import attribution
 from keras_xai.attribution import LRP, GradCAM, IntegratedGradients, Occlusion
-from keras_xai.metrics import Deletion, Insertion, compare
+from keras_xai.metrics import Deletion, Insertion, compare_methods
 from keras_xai.report import Page
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     }
     metrics = {"deletion": Deletion(model, steps=options.steps), "insertion": Insertion(model, steps=options.steps)}
     print(f"{right.mean():.1%} of the predictions are right. Explaining {len(x)} of the images that they are right for.")
-    comparison = compare(model, x, methods, metrics, verbose=1)
+    comparison = compare_methods(model, x, methods, metrics, verbose=1)
     table = comparison.table
 
     # What the metrics say of values that have nothing to do with the network: methods have to be better than that.
@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         f"\n{table.round(3).to_string()}\n\nRandom values: {', '.join(f'{name} {value:.3f}' for name, value in chance.items())}"
     )
     chosen = list(range(len(x))) if len(x) <= 6 else [int(np.flatnonzero(y == c)[0]) for c in np.unique(y)[:6]]
-    figure = comparison.plot(samples=chosen, show=task.show, classes=task.classes)
+    figure = comparison.plot(samples=chosen, show=task.show, class_names=task.classes)
     path = draw(figure, comparison, chance, numbers, options).save(options.report)
     print(f"\nPictures: {path}")
     return numbers

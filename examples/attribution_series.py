@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from scipy.ndimage import maximum_filter1d
 
 from keras_xai.attribution import LIME, GradCAM, IntegratedGradients, Occlusion
-from keras_xai.metrics import Deletion, Insertion, RelevanceMass, compare
+from keras_xai.metrics import Deletion, Insertion, RelevanceMass, compare_methods
 from keras_xai.report import Page, explanations_plot
 
 COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44")
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         near = maximum_filter1d(event, 2 * MARGIN + 1, axis=1)
         metrics = {"mass in event": RelevanceMass(near), **metrics}
     print(f"{accuracy:.1%} of the test series are predicted rightly. Explaining the predicted class of {len(x_test)} of them.")
-    comparison = compare(model, x_test, methods, metrics)
+    comparison = compare_methods(model, x_test, methods, metrics)
 
     numbers = {"accuracy": accuracy}
     if event is not None:
@@ -176,7 +176,7 @@ def draw(comparison, y, event, names, numbers, options):
     page.heading("Series")
     chosen = [int(i) for c in range(len(names)) for i in np.flatnonzero(y == c)[:2]]
     page.figure(
-        explanations_plot(comparison.explanations, samples=chosen, classes=names),
+        explanations_plot(comparison.explanations, samples=chosen, class_names=names),
         f"{min(2, len(chosen))} series of each class. Red speaks for the predicted class, blue against it.",
     )
     page.heading("Over all series")

@@ -25,7 +25,7 @@ from scipy.stats import rankdata
 from sklearn.model_selection import train_test_split
 
 from keras_xai.attribution import LIME, SHAP, DecisionFeatures, IntegratedGradients
-from keras_xai.metrics import Deletion, Insertion, compare
+from keras_xai.metrics import Deletion, Insertion, compare_methods
 from keras_xai.report import Page, explanations_plot
 
 COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#aa3377")
@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     }
     metrics = {"deletion": Deletion(model, baseline=usual), "insertion": Insertion(model, baseline=usual)}
     print(f"Explaining {len(x_test)} test rows, each against the mean of the training rows.")
-    comparison = compare(model, x_test, methods, metrics, baseline=usual)
+    comparison = compare_methods(model, x_test, methods, metrics, baseline=usual)
     table = comparison.table.copy()
     table["lacks", "median"] = lacking(comparison.explanations)
     print(f"\n{table.round(4).to_string()}")
@@ -149,7 +149,9 @@ def build(x):
 def lacking(explanations):
     """For each method what the values lack to add up to the rise of the score from the mean row, as a part of it; the median."""
     exact = explanations["IG"]
-    rise = exact.values.sum(axis=1) + exact.gap  # whatever the values are: the gap is measured with the scores themselves
+    rise = (
+        exact.values.sum(axis=1) + exact.convergence_delta
+    )  # whatever the values are: the gap is measured with the scores themselves
     return [float(np.median(np.abs(rise - each.values.sum(axis=1)) / np.abs(rise))) for each in explanations.values()]
 
 
@@ -198,7 +200,7 @@ def draw(explanations, table, agreement, features, classes, numbers, options):
     totals = explanations[names[0]].values.sum(axis=1)
     chosen = [int(i) for i in np.argsort(totals)[[0, len(totals) // 2, -1]]]
     page.figure(
-        explanations_plot(explanations, samples=chosen, features=features, classes=[f"score of '{classes[1]}'"]),
+        explanations_plot(explanations, samples=chosen, feature_names=features, class_names=[f"score of '{classes[1]}'"]),
         f"The row that speaks most against {classes[1]}, one in the middle, and the one that speaks most for it, by decision features.",
     )
     page.heading("Over all rows")

@@ -20,7 +20,7 @@ from keras import layers
 from matplotlib.figure import Figure
 
 from keras_xai.attribution import LIME, IntegratedGradients, Occlusion
-from keras_xai.metrics import Deletion, Insertion, compare
+from keras_xai.metrics import Deletion, Insertion, compare_methods
 from keras_xai.report import Page, explanations_plot
 
 POSITIVE = ["good", "great", "fine", "lovely", "superb", "funny", "charming", "clever", "moving", "brilliant"]
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     metrics = {"deletion": Deletion(model), "insertion": Insertion(model)}
     some = x_test[: options.samples]
     print(f"Explaining {len(some)} test sentences; {numbers['accuracy']:.1%} of all are judged rightly.")
-    comparison = compare(model, some, methods, metrics)
+    comparison = compare_methods(model, some, methods, metrics)
     table = comparison.table.copy()
     if deciding is not None:
         shares = [share_on(deciding[: options.samples], each.values) for each in comparison.explanations.values()]
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     for title, shown in (("most negative", words[:10]), ("most positive", words[:-11:-1])):
         print(f"{title}: {', '.join(word for word, _, _ in shown)}")
     chosen = choose(test_texts[: options.samples], y_test)
-    figure = explanations_plot(comparison.explanations, samples=chosen, vocabulary=vocabulary, classes=["positive"])
+    figure = explanations_plot(comparison.explanations, samples=chosen, vocabulary=vocabulary, class_names=["positive"])
     path = draw(figure, table, words, numbers, options).save(options.report)
     print(f"\nPictures: {path}")
     return numbers

@@ -27,7 +27,7 @@ from keras_xai.callbacks import FBIWarmUp
 from keras_xai.features import activations
 from keras_xai.layers import RBMDense
 from keras_xai.losses import fbi_penalty
-from keras_xai.metrics import Deletion, Insertion, compare
+from keras_xai.metrics import Deletion, Insertion, compare_methods
 from keras_xai.models import FBIModel
 from keras_xai.openbox import LinearPieces, OpenBox
 from keras_xai.pretraining import ContrastiveDivergence, pretrain
@@ -261,7 +261,7 @@ def measure_times(model, x, repeats=15):
 def explain(model, x):
     """Four methods side by side. All explain the score of the class that is predicted, before the softmax."""
     methods = [Saliency(model), IntegratedGradients(model), LRP(model), GradCAM(model)]
-    return compare(model, x, methods, [Deletion(model), Insertion(model)])
+    return compare_methods(model, x, methods, [Deletion(model), Insertion(model)])
 
 
 def pretrain_layer(x_train, x_test, y_train, y_test, seed):

@@ -20,7 +20,7 @@ from sklearn.datasets import make_circles
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
-from keras_xai.openbox import OpenBox, fidelity_curve, flatten, merge, prune
+from keras_xai.openbox import OpenBox, fidelity_curve, flatten_regions, merge_regions, prune_regions
 from keras_xai.report import fidelity_plot, groups_plot
 
 
@@ -38,14 +38,14 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     areas = []
     for split in range(options.splits):
         box, x, x_test, y, y_test = prepare(split)
-        groups = merge(box, x, options.groups, verbose=0)
+        groups = merge_regions(box, x, options.groups, verbose=0)
         models = {
             "merge": groups,
-            "merge, regions not moved": merge(box, x, options.groups, max_rounds=0, verbose=0),
-            "merge, fitted to the labels": merge(box, x, options.groups, y=y, verbose=0),
-            "flatten": flatten(groups, x, verbose=0),
-            "flatten, planes as they are": flatten(groups, x, max_steps=0, verbose=0),
-            "prune": prune(box, x, options.groups, verbose=0),
+            "merge, regions not moved": merge_regions(box, x, options.groups, max_rounds=0, verbose=0),
+            "merge, fitted to the labels": merge_regions(box, x, options.groups, y=y, verbose=0),
+            "flatten": flatten_regions(groups, x, verbose=0),
+            "flatten, planes as they are": flatten_regions(groups, x, max_steps=0, verbose=0),
+            "prune": prune_regions(box, x, options.groups, verbose=0),
         }
         measured = {name: model.fidelity(x_test, y_test) for name, model in models.items()}
         network = fidelity_curve(box, x, y, sizes=[1], test=(x_test, y_test), methods=["prune"], verbose=0).iloc[0]

@@ -28,7 +28,7 @@ import numpy as np
 from keras import layers
 from sklearn.linear_model import LogisticRegression
 
-from keras_xai.diagnosis import Diagnosis, NetworkComparison, Protocol, block_ends, compare, diagnose
+from keras_xai.diagnosis import Diagnosis, NetworkComparison, Protocol, block_ends, compare_networks, diagnose
 from keras_xai.features import TSNE, reconstruct
 from keras_xai.kinds import UnsupportedLayerError
 from keras_xai.report import Page, deconvnet_plot, depth_plot, layers_plot
@@ -126,7 +126,8 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         print(f"\n{name}\n{aligned(layer_rows(each), LAYER_HEADER)}\n{change_words(each)}")
     print(f"\n{aligned(accuracy_rows(found), ACCURACY_HEADER)}")
     comparisons = [
-        compare(*(found[name].diagnoses["after"] for name in pair), names=pair) for pair in itertools.combinations(found, 2)
+        compare_networks(*(found[name].diagnoses["after"] for name in pair), names=pair)
+        for pair in itertools.combinations(found, 2)
     ]
     for comparison in comparisons:
         print(f"\n{comparison.summary}\n{order_words(comparison, found)}")
@@ -341,7 +342,7 @@ def transfer(backbone, model, images, protocol, options):
     whole.compile(keras.optimizers.Adam(options.learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     whole.fit(x, images.y, batch_size=options.batch_size, epochs=options.epochs, verbose=VERBOSE)
     look("after")
-    change = compare(
+    change = compare_networks(
         diagnoses["after"], diagnoses["before"], {path: path for path in diagnoses["after"].layers}, names=("after", "before")
     )
     return Transferred(backbone, model, right, diagnoses, change)
@@ -505,13 +506,13 @@ def draw(found, comparisons, images, options):
     for comparison in comparisons:
         page.heading(f"{comparison.names[0]} against {comparison.names[1]}, after fine-tuning")
         page.text(comparison.summary)
-        page.figure(comparison.plot(classes=images.classes), "Maps by t-SNE. A point is an image, its color the class.")
+        page.figure(comparison.plot(class_names=images.classes), "Maps by t-SNE. A point is an image, its color the class.")
     for name, each in found.items():
         page.heading(f"{name}, before and after fine-tuning")
         page.text(change_words(each))
         page.table(layer_rows(each), header=LAYER_HEADER, caption="Neighborhood hits on the maps by t-SNE.")
         columns = [(path, path) for path in each.diagnoses["after"].layers]
-        page.figure(layers_plot(each.diagnoses, columns=columns, classes=images.classes))
+        page.figure(layers_plot(each.diagnoses, columns=columns, class_names=images.classes))
     return add_sheets(page, found, images)
 
 

@@ -69,7 +69,7 @@ class CAM(Method):
 
         def explain(batch):
             values, indices = program(batch.inputs, batch.indices)
-            return Part(values, indices, gap=None, passes=len(batch.numbers))
+            return Part(values, indices, convergence_delta=None, num_forward_passes=len(batch.numbers))
 
         return explain
 

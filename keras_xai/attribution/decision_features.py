@@ -21,8 +21,8 @@ class DecisionFeatures(Method):
     they are the whole difference between the piece's preference at the sample and at the baseline. A model of one score has
     its weights for decision features.
 
-    `gap` is the preference at the sample, less that of its piece at the baseline, which is computed by itself, less the sum of
-    the values: rounding error.
+    `convergence_delta` is the preference at the sample, less that of its piece at the baseline, which is computed by itself,
+    less the sum of the values: rounding error.
 
     3 passes: forward, backward, and through the piece at the baseline; and one more to find a predicted class.
 
@@ -145,8 +145,8 @@ class DecisionFeatures(Method):
         def explain(batch):
             indices = predicted(batch.inputs, batch.indices)
             given = [batch.baseline] if self._times_input else []
-            values, gap = program(batch.inputs, indices, *given)
+            values, delta = program(batch.inputs, indices, *given)
             passes = (3 if self._times_input else 2) * len(batch.numbers) + batch.passes_to_predict
-            return Part(values, indices, gap, passes=passes)
+            return Part(values, indices, delta, num_forward_passes=passes)
 
         return explain

@@ -131,6 +131,6 @@ def _weighted(scores, maps, target, weigh) -> Callable[[Batch], Part]:
 
     def explain(batch):
         values, indices = program(batch.inputs, batch.indices)
-        return Part(values, indices, gap=None, passes=2 * len(batch.numbers))
+        return Part(values, indices, convergence_delta=None, num_forward_passes=2 * len(batch.numbers))
 
     return explain

@@ -23,7 +23,7 @@ class IntegratedGradients(Method):
 
     $$\phi_i = (x_i - b_i) \int_0^1 \frac{\partial f}{\partial x_i}\bigl(b + t (x - b)\bigr) \, dt$$
 
-    The values of a sample add up to f(x) - f(b), but for the error of the sum that stands for the integral. That is `gap`.
+    The values of a sample add up to f(x) - f(b), but for the error of the sum that stands for the integral. That is `convergence_delta`.
     The path is sampled at the nodes of Gauss and Legendre, whose gap in real networks is smaller than that of equal steps. With a
     `tolerance` the path is divided where the gap arises, until what is left of it is small enough: the score at the ends of each
     part tells what its part of the integral has to be.
@@ -88,8 +88,8 @@ class IntegratedGradients(Method):
             else:
                 sums, used = self._adapted(path, place, ends)
             values = [np.asarray(each) for each in path.folded(sums, batch.inputs, batch.baseline)]
-            gap = ends[1] - ends[0] - np.asarray(total(values))
-            return Part(values, indices, gap, passes=float(2 * (used.sum() + count) + batch.passes_to_predict))
+            delta = ends[1] - ends[0] - np.asarray(total(values))
+            return Part(values, indices, delta, num_forward_passes=float(2 * (used.sum() + count) + batch.passes_to_predict))
 
         return explain
 
@@ -100,7 +100,7 @@ class IntegratedGradients(Method):
         known = {(i, t): ends[int(t), i] for i in range(count) for t in (0.0, 1.0)}
         edges = np.linspace(0, 1, -(-self._steps // _PANEL) + 1).tolist()
         panels = [(i, start, end) for i in range(count) for start, end in itertools.pairwise(edges)]
-        used, gap = np.zeros(count, int), np.zeros(count)
+        used, delta = np.zeros(count, int), np.zeros(count)
         sums: list[np.ndarray] = [np.zeros_like(each) for each in path.like(place.of(np.arange(count))[0])]
         while panels:
             samples = np.array([i for i, _, _ in panels])
@@ -110,10 +110,10 @@ class IntegratedGradients(Method):
             gaps = np.array([known[i, end] - known[i, start] for i, start, end in panels]) - rises
             # A kink of the score leaves a gap that shrinks with the part that it is in, whatever that part's length. What is
             # set aside is so small that it takes dozens of such parts to use up what is allowed.
-            done = np.abs(gap + np.bincount(samples, gaps, minlength=count)) <= allowed
+            done = np.abs(delta + np.bincount(samples, gaps, minlength=count)) <= allowed
             done |= used + 2 * _PANEL > self._max_steps
             divided = ~done[samples] & (np.abs(gaps) > allowed[samples] / 32)
-            gap += np.bincount(samples[~divided], gaps[~divided], minlength=count)
+            delta += np.bincount(samples[~divided], gaps[~divided], minlength=count)
             for so_far, each in zip(sums, integrals, strict=True):
                 np.add.at(so_far, samples[~divided], each[~divided])
             panels = [
@@ -122,11 +122,11 @@ class IntegratedGradients(Method):
                 for half in [(i, start, (start + end) / 2), (i, (start + end) / 2, end)]
                 if again
             ]
-        missed = np.abs(gap) > allowed
+        missed = np.abs(delta) > allowed
         if missed.any():
             warnings.warn(
                 f"Integrated gradients of {missed.sum()} samples have not come within tolerance={self._tolerance} of their sum in "
-                f"max_steps={self._max_steps} gradients; the largest gap is {np.abs(gap[missed]).max():.3g}, see `explanation.gap`.",
+                f"max_steps={self._max_steps} gradients; the largest convergence delta is {np.abs(delta[missed]).max():.3g}.",
                 stacklevel=5,
             )
         return sums, used

@@ -29,7 +29,7 @@ class LIME(Method):
 
     `num_samples` forward passes, and one to find a predicted class.
 
-    `gap` is what the linear model lacks at the sample itself to give its score: where it is large, the weights are those of a
+    `convergence_delta` is what the linear model lacks at the sample itself to give its score: where it is large, the weights are those of a
     model that is not like the network.
 
     Source: [Ribeiro et al., 2016](https://arxiv.org/abs/1602.04938). The regression and the tabular copies are made by the library
@@ -128,8 +128,8 @@ class LIME(Method):
                     chosen = [each[[i]] for each in indices]
                     found.append(explain_one([x[i] for x in batch.inputs], hidden, chosen, random_state(batch.seed, number)))
             values = [np.stack(arrays) for arrays in zip(*(each for each, _ in found), strict=True)]
-            gap = np.array([gap for _, gap in found])
-            return Part(values, indices, gap, passes=self._num_samples * len(found) + batch.passes_to_predict)
+            delta = np.array([delta for _, delta in found])
+            return Part(values, indices, delta, num_forward_passes=self._num_samples * len(found) + batch.passes_to_predict)
 
         return explain
 
@@ -146,8 +146,8 @@ class LIME(Method):
                 shown, hidden = hiding(parted, indices, np.array([[True], [False]]).repeat(parted.count, axis=1))
                 return parted.spread(np.full(parted.count, shown - hidden)), 0.0
             masks = (_words_removed if self._words else _coins)(state, self._num_samples, parted.count)
-            weights, gap = _regression(masks, hiding(parted, indices, masks), state)
-            return parted.spread(weights), gap
+            weights, delta = _regression(masks, hiding(parted, indices, masks), state)
+            return parted.spread(weights), delta
 
         return explain
 

@@ -32,7 +32,7 @@ class LRP(Method):
     """The score, shared out among the inputs of each layer in turn, from the last to the first: layer-wise relevance propagation.
 
     What a layer's outputs are given they hand on to its inputs, each layer by the rule that the composite chooses for it. All of it
-    arrives at the input, but for what biases, stabilizers and outputs for which nothing speaks keep: that is `gap`.
+    arrives at the input, but for what biases, stabilizers and outputs for which nothing speaks keep: that is `convergence_delta`.
 
     A batch normalization that follows a layer with weights is folded into it, along the graph and not by the order of layers, and so
     are constants that are added. Where none comes before, it passes relevance on as it is, unless the composite says else.
@@ -65,7 +65,7 @@ class LRP(Method):
     >>> model = keras.Sequential([keras.Input((2,)), dense])
     >>> dense.set_weights([np.array([[1.0], [2.0]]), np.array([5.0])])
     >>> explanation = LRP(model)(np.array([[3.0, 1.0]]))  # the score is 3 + 2 + 5
-    >>> explanation.values.round(4).tolist(), explanation.gap.round(4).tolist()
+    >>> explanation.values.round(4).tolist(), explanation.convergence_delta.round(4).tolist()
     ([[3.0, 2.0]], [5.0])
     """
 
@@ -101,8 +101,8 @@ class LRP(Method):
         passes = 1 + (float(np.mean(products)) if products else 1)
 
         def explain(batch):
-            values, indices, gap = program(batch.inputs, batch.indices)
-            return Part(values, indices, gap, passes=passes * len(batch.numbers))
+            values, indices, delta = program(batch.inputs, batch.indices)
+            return Part(values, indices, delta, num_forward_passes=passes * len(batch.numbers))
 
         return explain
 

@@ -55,14 +55,14 @@ class Part:
     Attributes:
         values: A tensor or array `(n, *input_shape)` for each input.
         indices: As those of the batch, with the predicted classes in place of -1.
-        gap: Tensor or array `(n,)`, or `None`.
-        passes: Forward passes that it took for all of its samples, see `Explanation.passes`.
+        convergence_delta: Tensor or array `(n,)`, or `None`.
+        num_forward_passes: Forward passes that it took for all of its samples, see `Explanation.num_forward_passes`.
     """
 
     values: list
     indices: list
-    gap: Any
-    passes: float
+    convergence_delta: Any
+    num_forward_passes: float
 
 
 class Method(abc.ABC):
@@ -145,9 +145,11 @@ class Method(abc.ABC):
             values=packed(values, graph),
             target=seen.latest.goal.described(indices),
             inputs=packed(seen.inputs(), graph),
-            gap=None if parts[0].gap is None else np.concatenate([part.gap for part in parts]),
+            convergence_delta=None
+            if parts[0].convergence_delta is None
+            else np.concatenate([part.convergence_delta for part in parts]),
             baseline=None if compared is None else packed(compared, graph),
-            passes=sum(part.passes for part in parts) / len(values[0]),
+            num_forward_passes=sum(part.num_forward_passes for part in parts) / len(values[0]),
             method=self.label,
             derivatives=self.gives_derivatives,
             feature_names=samples.feature_names,
@@ -221,5 +223,8 @@ class Method(abc.ABC):
             )
         indices = [np.asarray(index) for index in part.indices]
         return dataclasses.replace(
-            part, values=arrays, indices=indices, gap=None if part.gap is None else np.asarray(part.gap)
+            part,
+            values=arrays,
+            indices=indices,
+            convergence_delta=None if part.convergence_delta is None else np.asarray(part.convergence_delta),
         )

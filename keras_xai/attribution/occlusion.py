@@ -108,7 +108,9 @@ class Occlusion(Method):
                 for windows, x, compared, cover in zip(self._windows, batch.inputs, batch.baseline, covers, strict=True)
             ]
             values, indices = program(batch.inputs, batch.indices, batch.baseline, covers, changing)
-            return Part(values, indices, gap=None, passes=len(batch.numbers) + sum(map(len, changing)))
+            return Part(
+                values, indices, convergence_delta=None, num_forward_passes=len(batch.numbers) + sum(map(len, changing))
+            )
 
         return explain
 

@@ -55,7 +55,7 @@ class Rectified(Method):
 
         def explain(batch):
             found, indices = program(batch.inputs, batch.indices)
-            return Part(found, indices, gap=None, passes=2 * len(batch.numbers))
+            return Part(found, indices, convergence_delta=None, num_forward_passes=2 * len(batch.numbers))
 
         return explain
 

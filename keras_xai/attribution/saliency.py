@@ -43,7 +43,7 @@ class Saliency(Method):
 
         def explain(batch):
             values, indices = program(batch.inputs, batch.indices)
-            return Part(values, indices, gap=None, passes=2 * len(batch.numbers))
+            return Part(values, indices, convergence_delta=None, num_forward_passes=2 * len(batch.numbers))
 
         return explain
 
@@ -52,8 +52,8 @@ class Saliency(Method):
 class GradientTimesInput(Method):
     """The derivative of the score by each entry of the input, times the entry.
 
-    In a network of affine layers without biases, ReLUs and max poolings the values add up to the score. `gap` is what they lack
-    to do so: what biases, and activations that are no straight line through zero, add.
+    In a network of affine layers without biases, ReLUs and max poolings the values add up to the score. `convergence_delta` is what
+    they lack to do so: what biases, and activations that are no straight line through zero, add.
 
     One forward and one backward pass.
 
@@ -70,7 +70,7 @@ class GradientTimesInput(Method):
     >>> from keras_xai.attribution import GradientTimesInput
     >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, use_bias=False, kernel_initializer="ones")])
     >>> explanation = GradientTimesInput(model)(np.array([[1.0, 2.0, 3.0]]), target=1)
-    >>> explanation.values.tolist(), explanation.gap.tolist()
+    >>> explanation.values.tolist(), explanation.convergence_delta.tolist()
     ([[1.0, 2.0, 3.0]], [0.0])
     """
 
@@ -86,7 +86,7 @@ class GradientTimesInput(Method):
         program = self._scores.program(target, products)
 
         def explain(batch):
-            values, indices, gap = program(batch.inputs, batch.indices)
-            return Part(values, indices, gap, passes=2 * len(batch.numbers))
+            values, indices, delta = program(batch.inputs, batch.indices)
+            return Part(values, indices, delta, num_forward_passes=2 * len(batch.numbers))
 
         return explain

@@ -108,7 +108,7 @@ class ScoreCAM(LayerMethod):
 
         def explain(batch):
             values, indices, count = program(batch.inputs, batch.indices, batch.baseline)
-            return Part(values, indices, gap=None, passes=float(count) + len(batch.numbers))
+            return Part(values, indices, convergence_delta=None, num_forward_passes=float(count) + len(batch.numbers))
 
         return explain
 

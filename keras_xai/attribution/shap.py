@@ -20,7 +20,7 @@ class SHAP(Method):
     """Shapley values: what each part of the input adds to the score, on average over the orders in which parts are shown.
 
     A part that is not shown has the values of a background sample. The values add up to the difference of the sample's score and
-    the mean score of the background; `gap` is what they lack to do so.
+    the mean score of the background; `convergence_delta` is what they lack to do so.
 
     The library [shap](https://github.com/shap/shap) computes them, in one of four ways:
 

@@ -209,9 +209,12 @@ class Deep:
             for totals, slope, each in zip(sums, slopes, joined, strict=True):
                 add(totals, slope[pairs:] * (each[:pairs] - each[pairs:]))
         values = [each / background for each in sums]
-        gap = differences / background - _totals(values)
+        delta = differences / background - _totals(values)
         return Part(
-            self._entered.entries.folded(values), indices, gap, passes=count * 4 * background + batch.passes_to_predict
+            self._entered.entries.folded(values),
+            indices,
+            delta,
+            num_forward_passes=count * 4 * background + batch.passes_to_predict,
         )
 
 

@@ -84,7 +84,7 @@ class SmoothGrad(Method):
             )
             values = program(batch.inputs, indices, weights, batch.numbers, batch.seed)
             passes = 2 * self._num_samples * len(batch.numbers) + batch.passes_to_predict
-            return Part(values, indices, gap=None, passes=passes)
+            return Part(values, indices, convergence_delta=None, num_forward_passes=passes)
 
         return explain
 

@@ -1,7 +1,7 @@
 """Layer diagnosis: how far each hidden layer of a network has told the classes apart, and where another network is ahead."""
 
 from keras_xai.diagnosis.blocks import block_ends
-from keras_xai.diagnosis.comparison import compare
+from keras_xai.diagnosis.comparison import compare_networks
 from keras_xai.diagnosis.diagnose import diagnose
 from keras_xai.results.diagnosis import Diagnosis
 from keras_xai.results.layer_diagnosis import LayerDiagnosis
@@ -17,7 +17,7 @@ __all__ = [
     "Protocol",
     "block_ends",
     "chance_hit",
-    "compare",
+    "compare_networks",
     "diagnose",
     "neighborhood_hit",
 ]

@@ -9,7 +9,7 @@ from keras_xai.results.network_comparison import LayerPair, NetworkComparison
 from keras_xai.statistics.intervals import difference
 
 
-def compare(
+def compare_networks(
     a: Diagnosis, b: Diagnosis, mapping: Mapping[str, str] | None = None, *, names: tuple[str, str] | None = None
 ) -> NetworkComparison:
     """Compares two networks layer by layer.
@@ -38,7 +38,7 @@ def compare(
     Example:
 
     >>> import keras, numpy as np
-    >>> from keras_xai.diagnosis import Protocol, compare, diagnose
+    >>> from keras_xai.diagnosis import Protocol, compare_networks, diagnose
     >>> from keras_xai.features import TSNE
     >>> x, y = np.random.default_rng(0).normal(size=(60, 8)), np.arange(60) % 2
     >>> protocol = Protocol(tsne=TSNE(perplexity=8, iterations=260), repeats=2)
@@ -46,7 +46,7 @@ def compare(
     ...     dense = keras.layers.Dense
     ...     return keras.Sequential([keras.Input((8,)), dense(8, "relu", name=name), dense(2, "softmax")], name=f"with_{name}")
     >>> reports = [diagnose(network(name), x + 3 * y[:, None], y, protocol=protocol) for name in ("some", "other")]
-    >>> found = compare(*reports)
+    >>> found = compare_networks(*reports)
     >>> [(pair.a.path, pair.b.path) for pair in found.pairs], found.paired
     ([('some', 'other')], True)
     """

@@ -5,7 +5,7 @@ from keras_xai.features.ascent import Ascent
 from keras_xai.features.deep_dream import Dream, deep_dream
 from keras_xai.features.embedding import tsne_map
 from keras_xai.features.extreme_examples import extreme_examples
-from keras_xai.features.maximize import maximize
+from keras_xai.features.maximize_activation import maximize_activation
 from keras_xai.features.receptive_field import receptive_field
 from keras_xai.features.reconstruct import reconstruct
 from keras_xai.results.dreamed import Dreamed
@@ -28,7 +28,7 @@ __all__ = [
     "activations",
     "deep_dream",
     "extreme_examples",
-    "maximize",
+    "maximize_activation",
     "receptive_field",
     "reconstruct",
     "tsne_map",

@@ -20,7 +20,7 @@ _SIDES = 28
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ascent:
-    """How `maximize` changes an input step by step, and what it holds against it.
+    """How `maximize_activation` changes an input step by step, and what it holds against it.
 
     Attributes:
         steps: Number of steps.

@@ -22,7 +22,9 @@ from keras_xai.rules.rectifiers import Deconvolved, is_rectifier
 from keras_xai.rules.rule import Passage
 
 _KEEP = ("map", "largest")
-_INSTEAD = "Choose a layer that comes before them, or see what excites the maps by `maximize` or `extreme_examples`."
+_INSTEAD = (
+    "Choose a layer that comes before them, or see what excites the maps by `maximize_activation` or `extreme_examples`."
+)
 
 
 def reconstruct(

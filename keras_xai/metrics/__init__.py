@@ -1,32 +1,32 @@
 """Whether an explanation can be trusted, in numbers."""
 
-from keras_xai.metrics.comparison import compare
-from keras_xai.metrics.consistency import Consistency
+from keras_xai.metrics.comparison import compare_methods
 from keras_xai.metrics.curves import Deletion, Insertion
 from keras_xai.metrics.infidelity import Infidelity
 from keras_xai.metrics.localization import PointingGame, RelevanceMass, RelevanceRank
 from keras_xai.metrics.max_sensitivity import MaxSensitivity
 from keras_xai.metrics.metric import Metric
+from keras_xai.metrics.neighbor_similarity import NeighborSimilarity
 from keras_xai.metrics.pixel_flipping import PixelFlipping
 from keras_xai.metrics.random_logit import RandomLogit
-from keras_xai.metrics.randomization import ParameterRandomization
+from keras_xai.metrics.randomization import ModelParameterRandomization
 from keras_xai.metrics.sparseness import Sparseness
 from keras_xai.results.comparison import Comparison
 
 __all__ = [
     "Comparison",
-    "Consistency",
     "Deletion",
     "Infidelity",
     "Insertion",
     "MaxSensitivity",
     "Metric",
-    "ParameterRandomization",
+    "ModelParameterRandomization",
+    "NeighborSimilarity",
     "PixelFlipping",
     "PointingGame",
     "RandomLogit",
     "RelevanceMass",
     "RelevanceRank",
     "Sparseness",
-    "compare",
+    "compare_methods",
 ]

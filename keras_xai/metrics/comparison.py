@@ -19,7 +19,7 @@ from keras_xai.network.scores import Scores
 from keras_xai.results.comparison import Comparison, comparison_table
 
 
-def compare(
+def compare_methods(
     model: keras.Model,
     x: Any,
     methods: Mapping[str, Method] | Sequence[Method],
@@ -56,13 +56,13 @@ def compare(
 
     >>> import keras, numpy as np
     >>> from keras_xai.attribution import GradientTimesInput, Saliency
-    >>> from keras_xai.metrics import Deletion, MaxSensitivity, compare
+    >>> from keras_xai.metrics import Deletion, MaxSensitivity, compare_methods
     >>> model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(2, "softmax")])
     >>> x = np.random.default_rng(0).normal(size=(6, 5))
-    >>> found = compare(model, x, [Saliency(model), GradientTimesInput(model)], [Deletion(model), MaxSensitivity])
+    >>> found = compare_methods(model, x, [Saliency(model), GradientTimesInput(model)], [Deletion(model), MaxSensitivity])
     >>> found.table["Deletion"].columns.tolist(), found.table.index.tolist()
     (['mean', 'low', 'high'], ['Saliency', 'GradientTimesInput'])
-    >>> found.table["cost"]["passes"].tolist()
+    >>> found.table["cost"]["num_forward_passes"].tolist()
     [2.0, 2.0]
     """
     graph = Scores(model).graph

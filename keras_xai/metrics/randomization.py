@@ -18,7 +18,7 @@ from keras_xai.metrics.similarity import rank_correlation
 
 
 @final
-class ParameterRandomization(Metric):
+class ModelParameterRandomization(Metric):
     """The rank correlation between an explanation and that of the model with random weights, averaged over its layers.
 
     An explanation that stays what it is while the layers lose what they have learned, one after the other, shows the image and not
@@ -53,13 +53,13 @@ class ParameterRandomization(Metric):
 
     >>> import keras, numpy as np
     >>> from keras_xai.attribution import Saliency
-    >>> from keras_xai.metrics import ParameterRandomization
+    >>> from keras_xai.metrics import ModelParameterRandomization
     >>> keras.utils.set_random_seed(0)
     >>> layers = [keras.Input((30,)), keras.layers.Dense(8, "relu", name="hidden"), keras.layers.Dense(3, name="head")]
     >>> model = keras.Sequential(layers)
     >>> method = Saliency(model)
     >>> explanation = method(np.random.default_rng(0).normal(size=(20, 30)))
-    >>> metric = ParameterRandomization(model, method, seed=0)
+    >>> metric = ModelParameterRandomization(model, method, seed=0)
     >>> {path: values.shape for path, values in metric.similarities(explanation).items()}
     {'head': (20,), 'hidden': (20,)}
     >>> bool(metric(explanation).mean() < 0.9)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from keras_xai.kinds import UnsupportedLayerError
 from keras_xai.openbox.converter import OpenBox
 from keras_xai.openbox.geometry import Polytope
-from keras_xai.openbox.grouping import Flattened, RegionGroups, fidelity_curve, flatten, merge, prune
+from keras_xai.openbox.grouping import Flattened, RegionGroups, fidelity_curve, flatten_regions, merge_regions, prune_regions
 from keras_xai.openbox.partition import Line, Plane
 from keras_xai.openbox.pieces import LinearPieces
 from keras_xai.results.counterfactuals import Counterfactuals
@@ -34,9 +34,9 @@ __all__ = [
     "UnsupportedLayerError",
     "Walls",
     "fidelity_curve",
-    "flatten",
-    "merge",
-    "prune",
+    "flatten_regions",
+    "merge_regions",
+    "prune_regions",
 ]
 
 

@@ -35,7 +35,7 @@ def comparison_plot(
         higher_is_better: For the name of each metric.
         samples: Indices of the samples to draw, or how many of the first.
         title: A title.
-        **options: `show`, `classes`, `features` and `vocabulary` of `explanations_plot`.
+        **options: `show`, `class_names`, `feature_names` and `vocabulary` of `explanations_plot`.
 
     Returns:
         A matplotlib figure.
@@ -44,7 +44,7 @@ def comparison_plot(
         ValueError: As for `explanations_plot`.
     """
     metrics = list(higher_is_better)
-    options = {name: options.pop(name, None) for name in ("show", "classes", "features", "vocabulary")} | options
+    options = {name: options.pop(name, None) for name in ("show", "class_names", "feature_names", "vocabulary")} | options
     grid = Grid(named, samples, **options)
     figure = grid.figure(title, foot=_LINE * (len(metrics) + 2))
     columns = grid.first + len(grid.names)
@@ -58,7 +58,7 @@ def comparison_plot(
     for axes, name in zip(feet[grid.first :], grid.names, strict=True):
         row = table.loc[name]
         cells = [(_cell(row[metric]), name in best[metric]) for metric in metrics]
-        cells += [(f"{row['cost']['passes']:.4g}", False), (f"{row['cost']['seconds']:.2g}", False)]
+        cells += [(f"{row['cost']['num_forward_passes']:.4g}", False), (f"{row['cost']['seconds']:.2g}", False)]
         for place, (cell, bold) in zip(places, cells, strict=True):
             axes.text(0.5, place, cell, fontsize=8, ha="center", va="center", fontweight="bold" if bold else "normal")
     return figure

@@ -26,7 +26,7 @@ def layers_plot(
     named: Mapping[str, "Diagnosis"],
     *,
     columns: Sequence[Sequence[str]] | None = None,
-    classes: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
     repeat: int = 0,
     title: str = "",
 ) -> "Figure":
@@ -39,7 +39,7 @@ def layers_plot(
         named: For the name of each network its diagnosis.
         columns: The layers to draw: for each column one path of each network, as `NetworkComparison.plot` gives them. By default all
             layers of one network, five in a row.
-        classes: Names of the classes; their labels by default.
+        class_names: Names of the classes; their labels by default.
         repeat: Which of the maps of each layer.
         title: A title.
 
@@ -78,7 +78,7 @@ def layers_plot(
         raise ValueError(
             f"Expected networks that were diagnosed on the same classes. Received: {[report.classes for report in reports]}."
         )
-    names = _class_names(reports[0], classes)
+    names = _class_names(reports[0], class_names)
     colors = _colors(len(names))
     for report in reports:
         if not 0 <= repeat < report.protocol.repeats:
@@ -176,12 +176,12 @@ def depth_plot(named: Mapping[str, "Diagnosis"], *, title: str = "") -> "Figure"
     return figure
 
 
-def _class_names(report, classes):
-    if classes is None:
+def _class_names(report, class_names):
+    if class_names is None:
         return [str(label) for label in report.classes]
-    if len(classes) != len(report.classes):
-        raise ValueError(f"Expected a name for each of {len(report.classes)} classes. Received: {len(classes)} names.")
-    return [str(name) for name in classes]
+    if len(class_names) != len(report.classes):
+        raise ValueError(f"Expected a name for each of {len(report.classes)} classes. Received: {len(class_names)} names.")
+    return [str(name) for name in class_names]
 
 
 def _colors(count):

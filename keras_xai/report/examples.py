@@ -21,7 +21,7 @@ def examples_plot(
     ends: str | Sequence[str] = _ENDS,
     max_units: int = 8,
     show: Callable[[Any], Any] | None = None,
-    classes: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
     title: str = "",
 ) -> "Figure":
     """Draws the most extreme samples of each unit in a row: what the unit sees of them, and how strongly it responds.
@@ -32,7 +32,7 @@ def examples_plot(
         max_units: Number of units to draw at most: the first.
         show: Maps a crop as the model takes it to what can be drawn: an image `(height, width)` or `(height, width, 3)`, a series
             `(time, channels)`, features, or a text. By default crops are drawn as they are, each moved into the range of colors.
-        classes: Names of the classes.
+        class_names: Names of the classes.
         title: A title; the layer by default.
 
     Returns:
@@ -69,7 +69,7 @@ def examples_plot(
             axes.set_axis_on()
             draw_sample(axes, crop, show)
             axes.set_title(f"{value:.3g}  (#{index})", fontsize=7, pad=2)
-        name = unit_name(units[unit], found.layer, classes)
+        name = unit_name(units[unit], found.layer, class_names)
         row[0].set_ylabel(f"{name}\n{end}", fontsize=9, rotation=0, ha="right", va="center", labelpad=6)
     _same_scale(grid)
     note = f", the first {len(units)} of {len(found.units)} units" if len(units) < len(found.units) else ""

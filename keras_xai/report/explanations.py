@@ -31,8 +31,8 @@ def explanations_plot(
     *,
     samples: int | Sequence[int] = 4,
     show: Callable[[np.ndarray], np.ndarray] | None = None,
-    classes: Sequence[str] | None = None,
-    features: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+    feature_names: Sequence[str] | None = None,
     vocabulary: Sequence[str] | None = None,
     title: str = "",
 ) -> "Figure":
@@ -51,8 +51,8 @@ def explanations_plot(
         samples: Indices of the samples to draw, or how many of the first.
         show: Maps an image as the model takes it to one that can be seen, `(height, width)` or `(height, width, 3)`, to undo what
             preprocessing has done. By default values are moved into the range of colors.
-        classes: Names of the classes.
-        features: Names of the features.
+        class_names: Names of the classes.
+        feature_names: Names of the features.
         vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
         title: A title.
 
@@ -74,14 +74,14 @@ def explanations_plot(
     >>> [axes.get_title() for axes in figure.axes[:3]]
     ['input', 'Saliency', 'GradientTimesInput']
     """
-    grid = Grid(named, samples, show, classes, features, vocabulary)
+    grid = Grid(named, samples, show, class_names, feature_names, vocabulary)
     return grid.figure(title)
 
 
 class Grid:
     """The pictures of `explanations_plot`, and where they are; arguments are the same."""
 
-    def __init__(self, named, samples, show, classes, features, vocabulary):
+    def __init__(self, named, samples, show, class_names, feature_names, vocabulary):
         if not named:
             raise ValueError("Expected at least one explanation. Received: none.")
         self.names = list(named)
@@ -97,12 +97,12 @@ class Grid:
         self._kinds = {name: _kind(x) for name, x in self._inputs.items()}
         self._samples = _chosen(samples, len(next(iter(self._inputs.values()))))
         self._show = show or shown_image
-        self._classes = classes
+        self._class_names = class_names
         self._vocabulary = vocabulary
-        self._features = features
+        self._feature_names = feature_names
         for name, x in self._inputs.items():
-            if self._kinds[name] == "table" and features is not None and len(features) != x.shape[1]:
-                raise ValueError(f"Expected a name for each of {x.shape[1]} features. Received: {len(features)} names.")
+            if self._kinds[name] == "table" and feature_names is not None and len(feature_names) != x.shape[1]:
+                raise ValueError(f"Expected a name for each of {x.shape[1]} features. Received: {len(feature_names)} names.")
         self.first = int("image" in self._kinds.values())  # the first column of a method
 
     def figure(self, title: str, foot: float = 0.0) -> "Figure":
@@ -156,7 +156,7 @@ class Grid:
             self._draw_input(axes[0], x, kind)
         if kind == "table":
             shown = _strongest(values)
-            names = self._features or [str(i) for i in range(len(x))]
+            names = self._feature_names or [str(i) for i in range(len(x))]
             labels = [f"{names[i]} = {x[i]:.3g}" for i in shown]
             for number, (each, found) in enumerate(zip(axes[self.first :], values, strict=True)):
                 _draw_bars(each, found[shown], labels if number == 0 else None)
@@ -210,11 +210,11 @@ class Grid:
 
     def _class(self, output, classes, sample):
         index = int(classes[sample])
-        if output or self._classes is None:
+        if output or self._class_names is None:
             return f"{output} class {index}".strip()
-        if index >= len(self._classes):
-            raise ValueError(f"Expected `classes` to name class {index}. Received: {len(self._classes)} names.")
-        return str(self._classes[index])
+        if index >= len(self._class_names):
+            raise ValueError(f"Expected `class_names` to name class {index}. Received: {len(self._class_names)} names.")
+        return str(self._class_names[index])
 
 
 def _arrays(values: Any, name: str = "input") -> dict[str, np.ndarray]:

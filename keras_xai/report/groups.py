@@ -78,7 +78,7 @@ def groups_plot(groups: "Groups", x: Any, y: Any = None, *, resolution: int = 20
     """Draws the groups of a network with two inputs: areas, the classes' common boundary, and samples.
 
     Args:
-        groups: What `merge` or `prune` returned, for a model with two numbers as its input.
+        groups: What `merge_regions` or `prune_regions` returned, for a model with two numbers as its input.
         x: Samples `(n, 2)` to draw; the picture goes a little beyond them.
         y: Their class indices `(n,)`, which color them; by default the classes in which the groups put them.
         resolution: Points of the grid along each side.
@@ -93,11 +93,11 @@ def groups_plot(groups: "Groups", x: Any, y: Any = None, *, resolution: int = 20
     Example:
 
     >>> import keras, numpy as np
-    >>> from keras_xai.openbox import OpenBox, merge
+    >>> from keras_xai.openbox import OpenBox, merge_regions
     >>> from keras_xai.report.groups import groups_plot
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(4, activation="relu"), keras.layers.Dense(1)])
     >>> x = np.random.default_rng(0).normal(size=(50, 2))
-    >>> figure = groups_plot(merge(OpenBox(model), x, 2, verbose=0), x, resolution=20)
+    >>> figure = groups_plot(merge_regions(OpenBox(model), x, 2, verbose=0), x, resolution=20)
     >>> len(figure.axes)
     1
     """

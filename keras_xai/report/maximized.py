@@ -14,15 +14,15 @@ _COLUMNS = 6
 
 
 def maximized_plot(
-    found: "Maximized", *, show: Callable[[Any], Any] | None = None, classes: Sequence[str] | None = None, title: str = ""
+    found: "Maximized", *, show: Callable[[Any], Any] | None = None, class_names: Sequence[str] | None = None, title: str = ""
 ) -> "Figure":
     """Draws the inputs that excite units, and how strongly they do.
 
     Args:
-        found: What `keras_xai.features.maximize` returned.
+        found: What `keras_xai.features.maximize_activation` returned.
         show: Maps an input to an image that can be seen, `(height, width)` or `(height, width, 3)`, to undo what preprocessing has
             done, such as the order of colors. By default the range of values is mapped to that from 0 to 1.
-        classes: Names of the classes.
+        class_names: Names of the classes.
         title: A title; the layer by default.
 
     Returns:
@@ -31,10 +31,10 @@ def maximized_plot(
     Example:
 
     >>> import keras
-    >>> from keras_xai.features import Ascent, maximize
+    >>> from keras_xai.features import Ascent, maximize_activation
     >>> from keras_xai.report import maximized_plot
     >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
-    >>> figure = maximized_plot(maximize(model, [0, 2], ascent=Ascent(steps=2), seed=0))
+    >>> figure = maximized_plot(maximize_activation(model, [0, 2], ascent=Ascent(steps=2), seed=0))
     >>> [axes.get_title().splitlines()[0] for axes in figure.axes]
     ['class 0', 'class 2']
     """
@@ -44,7 +44,7 @@ def maximized_plot(
     for axes, image, unit, value in zip(grid.flat, found.images, found.units, found.values, strict=False):
         axes.set_axis_on()
         draw_sample(axes, image, show or within(found.value_range))
-        axes.set_title(f"{unit_name(unit, found.layer, classes)}\n{value:.4g}", fontsize=9)
+        axes.set_title(f"{unit_name(unit, found.layer, class_names)}\n{value:.4g}", fontsize=9)
     figure.suptitle(title or ("" if found.layer == "score" else found.layer), fontsize=11)
     return figure
 

@@ -23,7 +23,7 @@ def parallel_coordinates(
     samples: Sequence[int],
     *,
     feature_names: Sequence[str] | None = None,
-    classes: Sequence[Any] | None = None,
+    labels: Sequence[Any] | None = None,
     response: Sequence[float] | None = None,
     label: str = "coefficient",
     response_label: str = "response",
@@ -36,8 +36,8 @@ def parallel_coordinates(
         values: `(regions, features)`: coefficients of one class, or decision features.
         samples: `(regions,)`, the number of samples in each region.
         feature_names: Names of the features; their numbers by default.
-        classes: `(regions,)`, a label for each region, such as its most frequent class: one color for each, up to seven.
-        response: `(regions,)`, a number for each region, such as its mean response: a color scale. Not with `classes`.
+        labels: `(regions,)`, a label for each region, such as its most frequent class: one color for each, up to seven.
+        response: `(regions,)`, a number for each region, such as its mean response: a color scale. Not with `labels`.
         label: What the values are, with their unit.
         response_label: What the response is, with its unit.
 
@@ -46,21 +46,21 @@ def parallel_coordinates(
 
     Raises:
         ValueError: If the shapes do not belong together, a value is not finite, a number of samples is not positive, both
-            `classes` and `response` are given, or there are more than seven classes.
+            `labels` and `response` are given, or there are more than seven classes.
 
     Example:
 
     >>> import numpy as np
     >>> from keras_xai.report import parallel_coordinates
     >>> coefficients = np.array([[1.0, -2.0, 0.5], [0.0, 1.0, -1.0]])
-    >>> figure = parallel_coordinates(coefficients, [90, 10], feature_names=["age", "height", "income"], classes=["yes", "no"])
+    >>> figure = parallel_coordinates(coefficients, [90, 10], feature_names=["age", "height", "income"], labels=["yes", "no"])
     >>> [text.get_text() for text in figure.axes[0].get_xticklabels()]
     ['age', 'height', 'income']
     """
     values, samples = _checked(values, samples)
     names = _checked_names(values, feature_names)
     order = np.argsort(samples, kind="stable")  # the largest last, and so in front
-    colors, legend, scale = _colors(len(values), classes, response)
+    colors, legend, scale = _colors(len(values), labels, response)
     figure, axes = _empty(values, names, label)
     for i, share in zip(order, _shares(samples)[order], strict=True):
         axes.plot(
@@ -103,17 +103,17 @@ def _checked_names(values, names):
     return [str(name) for name in names]
 
 
-def _colors(count, classes, response):
+def _colors(count, labels, response):
     """A color for each region; what the legend says of them; and the color scale."""
-    if classes is not None and response is not None:
-        raise ValueError("Expected `classes` or `response` to be None: there is one color for each line. Received: both.")
-    for name, given in (("classes", classes), ("response", response)):
+    if labels is not None and response is not None:
+        raise ValueError("Expected `labels` or `response` to be None: there is one color for each line. Received: both.")
+    for name, given in (("labels", labels), ("response", response)):
         if given is not None and np.shape(given) != (count,):
             raise ValueError(
                 f"Expected `{name}` to have one entry for each of {count} regions. Received: shape {np.shape(given)}."
             )
-    if classes is not None:
-        return _class_colors(np.asarray(classes))
+    if labels is not None:
+        return _class_colors(np.asarray(labels))
     if response is not None:
         return _response_colors(np.asarray(response, dtype="float64"))
     return [_CLASS_COLORS[0]] * count, {}, None

@@ -81,10 +81,10 @@ def figure_of(rows: int, columns: int, *, side: float, extra: float = 0.35) -> t
     return figure, grid
 
 
-def unit_name(unit: Sequence[int], layer: str, classes: Sequence[str] | None = None) -> str:
+def unit_name(unit: Sequence[int], layer: str, class_names: Sequence[str] | None = None) -> str:
     """What a unit is called in a picture."""
     if layer == "score":
-        return classes[unit[-1]] if classes is not None else f"class {unit[-1]}"
+        return class_names[unit[-1]] if class_names is not None else f"class {unit[-1]}"
     return f"channel {unit[0]}" if len(unit) == 1 else f"unit {', '.join(map(str, unit))}"
 
 

@@ -110,7 +110,7 @@ def comparison_table(
     for metric, by_method in values.items():
         intervals = np.array([_interval(each) for each in by_method.values()])
         columns |= {(metric, part): intervals[:, i] for i, part in enumerate(("mean", "low", "high"))}
-    columns["cost", "passes"] = [explanation.passes for explanation in explanations.values()]
+    columns["cost", "num_forward_passes"] = [explanation.num_forward_passes for explanation in explanations.values()]
     columns["cost", "seconds"] = [seconds[name] for name in explanations]
     return pd.DataFrame(columns, index=pd.Index(list(explanations), name="method"))
 

@@ -16,16 +16,17 @@ class ExactIntegratedGradients(Result):
         attribution: Of one input's shape, in the structure of the model's inputs.
         target: The score.
         difference: The score at the end of the line minus that at its start, from the network itself.
-        gap: By how much the sum of the attributions differs from `difference`; rounding error alone.
+        convergence_delta: By how much the sum of the attributions differs from `difference`; rounding error alone.
     """
 
     attribution: Any
     target: int
     difference: float
-    gap: float
+    convergence_delta: float
 
     def _summary(self) -> str:
-        return f"of score {self.target}, of shape {shapes(self.attribution, skip=0)}: sum {self.difference:+.4g}, gap {self.gap:.1e}"
+        shape = shapes(self.attribution, skip=0)
+        return f"of score {self.target}, of shape {shape}: sum {self.difference:+.4g}, convergence delta {self.convergence_delta:.1e}"
 
     def _facts(self) -> dict[str, Any]:
         return {"attribution": self.attribution}

@@ -29,10 +29,10 @@ class Explanation(Rows):
         target: What is explained: the class of each sample, an integer array `(n,)`; or the callable that was given; a dict of
             these by output name for a model of several outputs.
         inputs: The samples that are explained, as the model takes them.
-        gap: `(n,)`: what the values of a sample lack to add up to what they share out, in the unit of the score; `None` for
+        convergence_delta: `(n,)`: what the values of a sample lack to add up to what they share out, in the unit of the score; `None` for
             methods that share nothing out.
         baseline: What the samples were compared with, as the method used it; `None` where it compares with nothing.
-        passes: Forward passes of the model that it took for one sample, on average. A gradient counts as one pass more than the
+        num_forward_passes: Forward passes of the model that it took for one sample, on average. A gradient counts as one pass more than the
             score that it is of.
         method: Name of the method.
         derivatives: Whether the values are derivatives by the entries, so that one times a small change of its entry is what the
@@ -44,15 +44,15 @@ class Explanation(Rows):
     values: Any
     target: Any
     inputs: Any
-    gap: np.ndarray | None
+    convergence_delta: np.ndarray | None
     baseline: Any
-    passes: float
+    num_forward_passes: float
     method: str
     derivatives: bool = False
     feature_names: list[str] | None = None
     shared_baseline: bool = False
 
-    _row_axes: ClassVar[Mapping[str, int]] = {"values": 0, "target": 0, "inputs": 0, "gap": 0}
+    _row_axes: ClassVar[Mapping[str, int]] = {"values": 0, "target": 0, "inputs": 0, "convergence_delta": 0}
 
     def _taken(self, rows: np.ndarray) -> Self:
         baseline = self.baseline if self.shared_baseline else taken(self.baseline, rows)
@@ -63,12 +63,14 @@ class Explanation(Rows):
 
         Args:
             samples: Indices of the samples to draw, or how many of the first.
-            **options: Of `explanations_plot`; `features` are the names of the columns by default, where there were any.
+            **options: Of `explanations_plot`; `feature_names` are the names of the columns by default, where there were any.
 
         Returns:
             A matplotlib figure.
         """
-        return drawn("explanations_plot", {self.method: self}, samples=samples, **{"features": self.feature_names} | options)
+        return drawn(
+            "explanations_plot", {self.method: self}, samples=samples, **{"feature_names": self.feature_names} | options
+        )
 
     def _summary(self) -> str:
         return f"by {self.method}: {counted(len(self), 'sample')} of shape {shapes(self.inputs)}"
@@ -78,10 +80,12 @@ class Explanation(Rows):
         return {
             "target": _target(self.target),
             "values": self.values,
-            "largest gap": None if self.gap is None or not self.gap.size else float(np.abs(self.gap).max()),
-            "passes per sample": self.passes,
+            "largest convergence delta": None
+            if self.convergence_delta is None or not self.convergence_delta.size
+            else float(np.abs(self.convergence_delta).max()),
+            "forward passes per sample": self.num_forward_passes,
             "values are": "derivatives by the entries" if self.derivatives else None,
-            "features": None if names is None else listed(names),
+            "feature_names": None if names is None else listed(names),
         }
 
     def _picture(self) -> "Figure":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Maximized(Rows):
-    """Inputs that excite units, see `maximize`.
+    """Inputs that excite units, see `maximize_activation`.
 
     Attributes:
         images: `(units, *input_shape)`: an input for each unit, within the range of values.

@@ -57,7 +57,7 @@ class LayerPair(Result):
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class NetworkComparison(Result):
-    """Two networks, layer by layer, see `compare`.
+    """Two networks, layer by layer, see `compare_networks`.
 
     Attributes:
         a: The first network.

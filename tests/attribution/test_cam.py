@@ -103,7 +103,7 @@ def test_grad_cam_is_that_of_tf_keras_vis(network, images, layer):
     expected = _large(np.asarray(_peer(Gradcam, network, layer, images, TARGETS)), images)
     assert explanation.values.shape == (6, 8, 8, 1) and explanation.values.max() > 0.01
     np.testing.assert_allclose(explanation.values, expected, atol=1e-5)
-    assert explanation.passes == 2 and explanation.gap is None
+    assert explanation.num_forward_passes == 2 and explanation.convergence_delta is None
 
 
 def test_grad_cam_weighs_by_means_and_by_nothing_else(network, images):
@@ -187,7 +187,7 @@ def test_cam_is_the_dense_kernel_over_the_maps(averaging, images):
     expected = np.stack([(maps * kernel[:, c]).sum(-1) for maps, c in zip(features, TARGETS, strict=True)])
     explanation = CAM(averaging)(images, target=TARGETS)
     np.testing.assert_allclose(explanation.values, _large(np.maximum(expected, 0), images), atol=1e-5)
-    assert explanation.passes == 1
+    assert explanation.num_forward_passes == 1
     averages = averaging(images).numpy()[np.arange(6), TARGETS]
     np.testing.assert_allclose(expected.mean((1, 2)), averages, atol=1e-5)  # the bias is zero
 
@@ -278,7 +278,7 @@ def test_score_cam_passes_and_batches(network, images):
     features = _output(network, "relu2", images)
     alive = sum(np.ptp(features[i, ..., k]) > 0 for i, k in np.ndindex(6, 8))
     explanation = ScoreCAM(network)(images)
-    assert explanation.passes == pytest.approx(alive / 6 + 1)
+    assert explanation.num_forward_passes == pytest.approx(alive / 6 + 1)
     for batch_size in (1, 7):
         np.testing.assert_allclose(ScoreCAM(network, batch_size=batch_size)(images).values, explanation.values, atol=1e-5)
 
@@ -288,7 +288,7 @@ def test_score_cam_of_maps_that_are_all_constant():
     convolution = layers.Conv2D(3, 3, activation="relu", bias_initializer=keras.initializers.Constant(-9))
     model = keras.Model(x, layers.Dense(2)(layers.Flatten()(convolution(x))))
     explanation = ScoreCAM(model)(np.zeros((2, 8, 8, 1)))
-    assert not explanation.values.any() and explanation.passes == 1
+    assert not explanation.values.any() and explanation.num_forward_passes == 1
 
 
 # Which layer

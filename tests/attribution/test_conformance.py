@@ -79,7 +79,7 @@ def test_cell(method, name):
         assert values.shape in (x.shape, (*x.shape[:-1], 1))
         assert np.isfinite(values).all()
     assert any(values.any() for values in leaves(explanation.values))
-    assert explanation.passes > 0
+    assert explanation.num_forward_passes > 0
 
 
 # How samples are divided into batches does not depend on what the model is made of.

@@ -53,7 +53,7 @@ def test_values_are_the_decision_features_times_the_step_and_complete(trained, d
     at_baseline = preference(pieces.predict(np.broadcast_to(baseline, images.shape)))
     total = explanation.values.sum(axis=(1, 2, 3))
     np.testing.assert_allclose(total, at_sample - at_baseline, rtol=0, atol=rounding("float64", at_sample, 1000))
-    assert np.abs(explanation.gap).max() < rounding("float64", at_sample, 1000)
+    assert np.abs(explanation.convergence_delta).max() < rounding("float64", at_sample, 1000)
     # The network itself is on another piece at the baseline: the sum is not the difference of its scores.
     elsewhere = preference(OpenBox(model)(baseline[np.newaxis], verbose=0).scores.repeat(len(images), axis=0))
     assert np.abs(total - (at_sample - elsewhere)).max() > 0.1
@@ -66,7 +66,7 @@ def test_alone_they_are_the_weights_of_chu_et_al(network, x):
     np.testing.assert_allclose(
         explanation.values, coef[:, 2] - (coef[:, 0] + coef[:, 1]) / 2, atol=rounding("float32", coef, 12)
     )
-    assert explanation.gap is None and explanation.baseline is None
+    assert explanation.convergence_delta is None and explanation.baseline is None
 
 
 def test_the_score_alone_can_be_explained(network, x):
@@ -75,7 +75,7 @@ def test_the_score_alone_can_be_explained(network, x):
     pieces = OpenBox(model)(x, verbose=0)
     total = explanation.values.sum(axis=1) + pieces.intercept[:, 1]
     np.testing.assert_allclose(total, pieces.scores[:, 1], atol=1e-5)
-    assert np.abs(explanation.gap).max() < 1e-5
+    assert np.abs(explanation.convergence_delta).max() < 1e-5
 
 
 def test_one_score_has_its_weights_for_decision_features(network, x):
@@ -89,7 +89,7 @@ def test_the_outputs_named_are_added_and_others_may_be_curved(network, x):
     both = DecisionFeatures(network)(x, target={"kind": 0, "sick": 0})
     parts = [DecisionFeatures(_alone(network, name))(x, target=0).values for name in ("kind", "sick")]
     np.testing.assert_allclose(both.values, sum(parts), atol=rounding("float32", parts, 12))
-    assert np.abs(both.gap).max() < 1e-5
+    assert np.abs(both.convergence_delta).max() < 1e-5
     with pytest.raises(UnsupportedLayerError, match="tanh"):
         DecisionFeatures(network)(x, target={"curve": 0})
 

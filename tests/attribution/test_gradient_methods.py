@@ -47,7 +47,7 @@ def test_saliency_is_the_gradient_of_the_logit(network, images):
     np.testing.assert_allclose(explanation.values, gradient(logits(network), images, predicted), rtol=1e-9, atol=1e-12)
     of_probability = gradient(network, images, predicted)
     assert np.abs(explanation.values - of_probability).max() > 1e-3
-    assert explanation.passes == 2
+    assert explanation.num_forward_passes == 2
 
 
 @pytest.mark.parametrize("target", [3, [0, 1, 2, 3, 4, 5, 6, 7, 8]])
@@ -92,9 +92,9 @@ def test_gradient_times_input_adds_up_without_biases_and_says_what_is_missing(di
     explanation = GradientTimesInput(plain)(x, target=2)
     scores = plain.predict(x, verbose=0)[:, 2]
     np.testing.assert_allclose(explanation.values.sum(axis=(1, 2, 3)), scores, atol=1e-5)
-    assert np.abs(explanation.gap).max() < 1e-5
+    assert np.abs(explanation.convergence_delta).max() < 1e-5
     biased = keras.Sequential([plain, layers.Dense(3, kernel_initializer="identity", bias_initializer="ones")])
-    np.testing.assert_allclose(GradientTimesInput(biased)(x, target=2).gap, np.ones(5), atol=1e-5)
+    np.testing.assert_allclose(GradientTimesInput(biased)(x, target=2).convergence_delta, np.ones(5), atol=1e-5)
 
 
 def test_integrated_gradients_add_up(network, images):
@@ -102,10 +102,12 @@ def test_integrated_gradients_add_up(network, images):
     scores = np.asarray(logits(network)(images))  # `predict` would make float32 of them first
     at_baseline = np.asarray(logits(network)(np.full((1, 8, 8, 1), 0.1)))[0]
     rise = scores.max(axis=1) - at_baseline[explanation.target]
-    np.testing.assert_allclose(explanation.values.sum(axis=(1, 2, 3)) + explanation.gap, rise, rtol=0, atol=1e-10)
-    assert np.abs(explanation.gap).max() < 0.03
+    np.testing.assert_allclose(
+        explanation.values.sum(axis=(1, 2, 3)) + explanation.convergence_delta, rise, rtol=0, atol=1e-10
+    )
+    assert np.abs(explanation.convergence_delta).max() < 0.03
     coarse = IntegratedGradients(network, steps=2)(images, baseline=0.1)
-    assert np.abs(coarse.gap).max() > 10 * np.abs(explanation.gap).max()
+    assert np.abs(coarse.convergence_delta).max() > 10 * np.abs(explanation.convergence_delta).max()
 
 
 def test_integrated_gradients_are_the_mean_gradient_along_the_path(network, images):
@@ -121,10 +123,10 @@ def test_integrated_gradients_are_the_mean_gradient_along_the_path(network, imag
 
 def test_adaptive_steps_close_the_gap(network, images):
     explanation = IntegratedGradients(network, steps=16, tolerance=1e-4)(images)
-    fixed = IntegratedGradients(network, steps=int(explanation.passes / 2))(images)
-    rise = np.abs(explanation.values.sum(axis=(1, 2, 3)) + explanation.gap)
-    assert np.all(np.abs(explanation.gap) <= 1e-4 * rise)
-    assert np.abs(explanation.gap).max() < np.abs(fixed.gap).max()
+    fixed = IntegratedGradients(network, steps=int(explanation.num_forward_passes / 2))(images)
+    rise = np.abs(explanation.values.sum(axis=(1, 2, 3)) + explanation.convergence_delta)
+    assert np.all(np.abs(explanation.convergence_delta) <= 1e-4 * rise)
+    assert np.abs(explanation.convergence_delta).max() < np.abs(fixed.convergence_delta).max()
     exact = IntegratedGradients(network, steps=500)(images[:2]).values
     np.testing.assert_allclose(explanation.values[:2], exact, atol=0.03 * np.abs(exact).max())
     coarse = IntegratedGradients(network, steps=2)(images[:2]).values
@@ -160,9 +162,9 @@ def test_passes_are_counted(network, images):
         (IntegratedGradients(network, steps=5), 12),
         (SmoothGrad(network, num_samples=4), 8),
     ]:
-        assert method(images[:2], target=3).passes == given
+        assert method(images[:2], target=3).num_forward_passes == given
         apart = 0 if isinstance(method, Saliency) else 1
-        assert method(images[:2]).passes == given + apart
+        assert method(images[:2]).num_forward_passes == given + apart
 
 
 def test_seeds_repeat_and_no_seed_does_not(network, images):

@@ -34,7 +34,7 @@ def table():
 
 def test_images_are_explained_as_by_lime_itself(network, images):
     found = LIME(network, num_samples=80, segments=BLOCKS, seed=5)(images, target=2, baseline="mean")
-    assert found.values.shape == (3, 12, 12, 1) and found.baseline is None and found.passes == 80
+    assert found.values.shape == (3, 12, 12, 1) and found.baseline is None and found.num_forward_passes == 80
     for number, image in enumerate(images):
         explainer = LimeImageExplainer(random_state=random_state(5, number))
         theirs = explainer.explain_instance(
@@ -49,7 +49,7 @@ def test_images_are_explained_as_by_lime_itself(network, images):
         weights = dict(theirs.local_exp[2])
         np.testing.assert_allclose(found.values[number, ..., 0], np.vectorize(weights.get)(BLOCKS), atol=1e-4)
         lacking = network.predict_on_batch(image[np.newaxis])[0, 2] - theirs.local_pred[0]
-        assert found.gap[number] == pytest.approx(lacking, abs=1e-4)
+        assert found.convergence_delta[number] == pytest.approx(lacking, abs=1e-4)
     # Other draws are other weights: that they agree is not for want of differences.
     assert (
         np.abs(
@@ -77,7 +77,7 @@ def test_the_weights_of_a_linear_model_are_found(table):
     found = LIME(table, num_samples=3000, seed=0)(x, target=0)
     np.testing.assert_allclose(found.values, x * [1.0, -2.0, 0.5], atol=0.03)
     assert found.values[1, 1] == 0  # equal to what hides it
-    assert np.abs(found.gap).max() < 0.05
+    assert np.abs(found.convergence_delta).max() < 0.05
     other = LIME(table, num_samples=3000, seed=0)(x, target=1)
     np.testing.assert_allclose(other.values, x * [0.0, 0.0, 3.0], atol=0.1)
     relative = LIME(table, num_samples=3000, seed=0)(x, target=0, baseline=np.array([1.0, 1.0, 1.0]))
@@ -129,7 +129,7 @@ def test_constant_images_have_finite_values(network, baseline):
     found = LIME(network, num_samples=20, seed=0)(np.full((1, 12, 12, 3), 0.5), baseline=baseline)
     assert np.isfinite(found.values).all()
     if baseline is not None:
-        assert np.all(found.values == 0) and found.gap[0] == 0
+        assert np.all(found.values == 0) and found.convergence_delta[0] == 0
 
 
 def test_several_inputs_are_divided_together():

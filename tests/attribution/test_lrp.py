@@ -239,7 +239,7 @@ def test_a_batch_normalization_is_folded_into_what_it_follows(float64, name, axi
     expected = naive.through(naive.composed(model), x, message, naive.alpha_beta)
     np.testing.assert_allclose(explanation.values, expected, rtol=1e-9, atol=1e-11)
     gap = message.sum(axis=1) - expected.reshape(2, -1).sum(axis=1)
-    np.testing.assert_allclose(explanation.gap, gap, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(explanation.convergence_delta, gap, rtol=1e-9, atol=1e-11)
     # The control: not folded, it would pass relevance on to a layer whose weights have other signs.
     layer = model.layers[0]
     apart = naive.through(naive.composed(layer), x, message.reshape(layer(x).shape), naive.alpha_beta)
@@ -276,7 +276,7 @@ def test_convolution_with_batch_normalization_is_the_convolution_with_folded_wei
     for composite in (EpsilonPlus(), EpsilonPlusFlat()):
         one, other = (LRP(each, composite=composite)(x, target=1) for each in (model, folded))
         np.testing.assert_allclose(one.values, other.values, rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(one.gap, other.gap, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(one.convergence_delta, other.convergence_delta, rtol=1e-9, atol=1e-12)
 
 
 def test_separable_convolutions_are_two_layers(float64):
@@ -337,7 +337,7 @@ def test_a_trained_convolutional_network(trained, digits, name):
     np.testing.assert_allclose(explanation.values, expected, rtol=1e-7, atol=1e-9 * np.abs(expected).max())
     scores = np.asarray(keras.Model(model.inputs, model.layers[-2].output)(x))[np.arange(3), target]
     np.testing.assert_allclose(
-        explanation.gap, scores - expected.reshape(3, -1).sum(axis=1), atol=1e-9 * np.abs(expected).max()
+        explanation.convergence_delta, scores - expected.reshape(3, -1).sum(axis=1), atol=1e-9 * np.abs(expected).max()
     )
     for other, (_, *others) in COMPOSITES.items():
         if other != name:
@@ -379,7 +379,7 @@ def test_without_biases_the_epsilon_rule_is_the_gradient_times_the_input(float64
 
     explanation = LRP(model, composite=Everywhere(one=Epsilon(1e-12)))(x)
     np.testing.assert_allclose(explanation.values, GradientTimesInput(model)(x).values, rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(explanation.gap, 0, atol=1e-7)
+    np.testing.assert_allclose(explanation.convergence_delta, 0, atol=1e-7)
 
 
 @pytest.fixture(scope="module")
@@ -447,16 +447,16 @@ def test_the_relevance_of_a_token_is_that_of_its_vector():
     explanation = LRP(model, composite=RoleComposite(dense=Epsilon(bias=False), convolution=ZPlus()))(x, target=1)
     assert explanation.values.shape == (2, 5)
     assert not explanation.values[x == 0].any() and explanation.values[x > 0].all()
-    np.testing.assert_allclose(explanation.gap, 0, atol=1e-3)
+    np.testing.assert_allclose(explanation.convergence_delta, 0, atol=1e-3)
 
 
 def test_batches_and_passes(small):
     x = np.random.default_rng(1).normal(size=(9, 8, 8, 1)).astype("float32")
     all_at_once, in_parts = (LRP(small, batch_size=size)(x) for size in (16, 2))
     np.testing.assert_allclose(all_at_once.values, in_parts.values, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(all_at_once.gap, in_parts.gap, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(all_at_once.convergence_delta, in_parts.convergence_delta, rtol=1e-5, atol=1e-6)
     # 4 products for the first convolution, whose input has signs, 2 for the second, 1 for each dense layer, and the forward pass.
-    assert all_at_once.passes == 3
+    assert all_at_once.num_forward_passes == 3
 
 
 @pytest.mark.parametrize(
@@ -540,10 +540,10 @@ def test_real_networks(data_folder):
     for composite in (EpsilonPlus(), EpsilonAlpha2Beta1(), EpsilonPlusFlat()):
         for model, x, target in ((squeezenet, shown, None), (mobilenet, scaled, features)):
             explanation = LRP(model, composite=composite)(x, target=target)
-            assert np.isfinite(explanation.values).all() and np.isfinite(explanation.gap).all()
+            assert np.isfinite(explanation.values).all() and np.isfinite(explanation.convergence_delta).all()
             assert (np.abs(explanation.values).max(axis=(1, 2, 3)) > 0).all()
-            score = explanation.values.sum(axis=(1, 2, 3)) + explanation.gap
-            parts[model.name, type(composite).__name__] = np.abs(explanation.gap / score).mean()
+            score = explanation.values.sum(axis=(1, 2, 3)) + explanation.convergence_delta
+            parts[model.name, type(composite).__name__] = np.abs(explanation.convergence_delta / score).mean()
     print({key: round(float(part), 4) for key, part in parts.items()})
     # What biases keep: a hundredth at most in SqueezeNet, nearly all in MobileNet, whose shifts exceed the rest.
     assert parts[squeezenet.name, "EpsilonPlus"] < 0.02 and parts[squeezenet.name, "EpsilonPlusFlat"] < 0.02

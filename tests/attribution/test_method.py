@@ -169,8 +169,8 @@ def test_explanations_are_saved_without_pickles(two_by_two, model, tmp_path, tar
     explanation = IntegratedGradients(model, steps=3)(X) if one else GradientTimesInput(two_by_two)(PAIR, target)
     explanation.save(tmp_path / "explanation.npz")
     again = Explanation.load(tmp_path / "explanation.npz")
-    assert (again.passes, again.method, len(again)) == (explanation.passes, explanation.method, 7)
-    np.testing.assert_array_equal(again.gap, explanation.gap)
+    assert (again.num_forward_passes, again.method, len(again)) == (explanation.num_forward_passes, explanation.method, 7)
+    np.testing.assert_array_equal(again.convergence_delta, explanation.convergence_delta)
     for one, other in zip(keras.tree.flatten(again.values), keras.tree.flatten(explanation.values), strict=True):
         np.testing.assert_array_equal(one, other)
     assert keras.tree.map_structure(np.shape, again.inputs) == keras.tree.map_structure(np.shape, explanation.inputs)

@@ -65,9 +65,9 @@ def test_images(network, images, baseline):
     explanation = Occlusion(network, window=(3, 4), stride=(2, 3), batch_size=7)(images, target=TARGET, baseline=baseline)
     predict = _predict(network)
     expected = _loop(predict, images, TARGET, (3, 4), (2, 3), baseline)
-    assert explanation.values.shape == (5, 8, 9, 1) and explanation.gap is None
+    assert explanation.values.shape == (5, 8, 9, 1) and explanation.convergence_delta is None
     np.testing.assert_allclose(explanation.values[..., 0], expected, atol=1e-5)
-    assert explanation.passes == 1 + 4 * 3
+    assert explanation.num_forward_passes == 1 + 4 * 3
     for broken in (
         _loop(predict, images, TARGET, (3, 4), (2, 3), baseline, mean=False),
         _loop(predict, images, TARGET, (4, 3), (2, 3), baseline),
@@ -108,7 +108,9 @@ def test_default_windows(network, images):
     np.testing.assert_allclose(explanation.values, Occlusion(network, window=1, stride=1)(images).values, atol=1e-5)
     x = keras.Input((40, 20, 1))
     model = keras.Model(x, layers.Dense(2)(layers.Flatten()(x)))
-    assert Occlusion(model)(np.ones((1, 40, 20, 1))).passes == 1 + (len(_starts(40, 5, 2)) * len(_starts(20, 2, 1)))
+    assert Occlusion(model)(np.ones((1, 40, 20, 1))).num_forward_passes == 1 + (
+        len(_starts(40, 5, 2)) * len(_starts(20, 2, 1))
+    )
 
 
 def test_series():
@@ -179,15 +181,15 @@ def test_several_inputs_are_hidden_in_turn():
         np.testing.assert_allclose(shown[i : i + 1, ..., 0], expected, atol=1e-5)
         expected = _loop(lambda a, other=alone[0]: model({"picture": other, "row": a}).numpy(), alone[1], [c], (1,), (1,))
         np.testing.assert_allclose(listed[i : i + 1], expected, atol=1e-5)
-    assert explanation.passes == 1 + 9 + 3
+    assert explanation.num_forward_passes == 1 + 9 + 3
 
 
 def test_what_is_equal_to_the_baseline_counts_nothing(network):
     same = Occlusion(network, window=3)(np.full((2, 8, 9, 2), 0.5), baseline=0.5)
-    assert not same.values.any() and same.passes == 1
+    assert not same.values.any() and same.num_forward_passes == 1
     other = Occlusion(network, window=3)(np.full((2, 8, 9, 2), 0.5))
     assert other.values.any() and np.isfinite(other.values).all()
-    assert other.passes == 1 + len(_starts(8, 3, 1)) * len(_starts(9, 3, 1))
+    assert other.num_forward_passes == 1 + len(_starts(8, 3, 1)) * len(_starts(9, 3, 1))
 
 
 def test_windows_that_change_nothing_are_not_run(network, images):
@@ -196,7 +198,7 @@ def test_windows_that_change_nothing_are_not_run(network, images):
     x[0, 0, 0, 1], x[0, -1, -1, 0], x[1] = 1, -1, images[0]
     explanation = Occlusion(network, window=(3, 4), stride=(2, 3))(x, target=[0, 1])
     windows = len(_starts(8, 3, 2)) * len(_starts(9, 4, 3))
-    assert explanation.passes == 1 + (2 + windows) / 2  # a corner is in one window
+    assert explanation.num_forward_passes == 1 + (2 + windows) / 2  # a corner is in one window
     np.testing.assert_allclose(explanation.values[..., 0], _loop(_predict(network), x, [0, 1], (3, 4), (2, 3)), atol=1e-5)
     assert not explanation.values[0, 3:5].any() and explanation.values[0, [0, -1], [0, -1]].all()
 

@@ -206,4 +206,4 @@ def test_batches_change_nothing(plain):
     model, x = plain
     one, other = GuidedBackprop(model, batch_size=2)(x).values, GuidedBackprop(model)(x).values
     np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
-    assert Deconvnet(model)(x).passes == 2
+    assert Deconvnet(model)(x).num_forward_passes == 2

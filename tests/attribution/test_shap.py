@@ -100,7 +100,7 @@ def test_kernel_values_are_shapley_values(table, scores, x, background):
     found = SHAP(table, explainer="kernel")(x, target=1, baseline=background)
     for sample, values in zip(x, found.values, strict=True):
         np.testing.assert_allclose(values, _shapley(_game(scores, sample, background, 1), 5), atol=1e-5)
-    np.testing.assert_allclose(found.gap, 0, atol=1e-9)
+    np.testing.assert_allclose(found.convergence_delta, 0, atol=1e-9)
     # With one background sample in place of four they are others.
     assert np.abs(SHAP(table, explainer="kernel")(x, target=1, baseline=background[0]).values - found.values).max() > 0.05
 
@@ -114,10 +114,10 @@ def test_partition_values_are_owen_values(table, scores, x, background):
         np.testing.assert_allclose(values, _owen(worth, tree, 5), atol=1e-5)
         shapley.append(_shapley(worth, 5))
     assert np.abs(found.values - shapley).max() > 1e-3  # the tree counts
-    np.testing.assert_allclose(found.gap, 0, atol=1e-6)
+    np.testing.assert_allclose(found.convergence_delta, 0, atol=1e-6)
     # Four samples tell which features go together: another tree, other values, the same sum.
     clustered = SHAP(table, explainer="partition", num_samples=10_000, seed=0)(x, target=2, baseline=background)
-    np.testing.assert_allclose(clustered.gap, 0, atol=1e-6)
+    np.testing.assert_allclose(clustered.convergence_delta, 0, atol=1e-6)
     np.testing.assert_allclose(
         SHAP(table, explainer="kernel")(x, target=2, baseline=background).values.sum(1), clustered.values.sum(1), atol=1e-5
     )
@@ -165,14 +165,14 @@ def test_deep_values_are_those_of_shap_and_add_up(network, images):
         :, [0, 1, 2, 0]
     ].mean(axis=0)
     np.testing.assert_allclose(found.values.sum(axis=(1, 2, 3)), difference, atol=1e-4)
-    assert np.abs(found.gap).max() < 1e-4 and found.passes == 12
+    assert np.abs(found.convergence_delta).max() < 1e-4 and found.num_forward_passes == 12
     # Half of each value has a gap: it is measured, not assumed.
     assert np.abs(found.values.sum(axis=(1, 2, 3)) / 2 - difference).max() > 0.01
 
 
 def test_deep_values_add_up_on_a_trained_network(trained, digits):
     found = SHAP(trained("cnn"))(digits[0][:6], baseline=digits[0][50:60])
-    assert np.abs(found.gap).max() < 1e-4
+    assert np.abs(found.convergence_delta).max() < 1e-4
     assert np.abs(found.values.sum(axis=(1, 2, 3))).max() > 1
 
 
@@ -186,13 +186,13 @@ def test_deep_knows_layers_that_shap_alone_fails_on():
     y = layers.Concatenate()([layers.GlobalMaxPooling2D()(y), layers.GlobalAveragePooling2D()(layers.UpSampling2D()(y))])
     model = keras.Model(image, layers.Dense(2)(y))
     x = np.random.default_rng(0).normal(size=(3, 8, 8, 2)).astype("float32")
-    assert np.abs(SHAP(model)(x, baseline=x[:2] * 0.3).gap).max() < 1e-4
+    assert np.abs(SHAP(model)(x, baseline=x[:2] * 0.3).convergence_delta).max() < 1e-4
 
 
 def test_what_a_failed_call_of_shap_leaves_behind_is_taken_back():
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2), layers.LeakyReLU()])
     x = np.eye(3, dtype="float32")
-    assert np.abs(SHAP(model)(x, baseline=-x).gap).max() < 1e-5
+    assert np.abs(SHAP(model)(x, baseline=-x).convergence_delta).max() < 1e-5
     registry = framework._gradient_registry._registry
     before, recording = {name: (entry, entry["type"]) for name, entry in registry.items()}, execute.record_gradient
     with gradients_restored():
@@ -227,7 +227,7 @@ def test_a_failure_within_shap_is_told_and_leaves_no_trace(network, images):
     with pytest.raises(ValueError, match="shap's DeepExplainer failed on the model .*shap_Cumsum.*explainer='kernel'"):
         method(images, target=lambda scores: keras.ops.cumsum(scores, axis=1)[:, 1])
     assert execute.record_gradient is recording
-    assert np.abs(method(images, target=lambda scores: scores[:, 0] - scores[:, 1]).gap).max() < 1e-4
+    assert np.abs(method(images, target=lambda scores: scores[:, 0] - scores[:, 1]).convergence_delta).max() < 1e-4
 
 
 def test_gradient_values_are_those_of_shap(network, images):
@@ -239,7 +239,7 @@ def test_gradient_values_are_those_of_shap(network, images):
         values = theirs.shap_values(image[np.newaxis], nsamples=30, rseed=seed)
         np.testing.assert_allclose(found.values[number], values[0, ..., 1], atol=1e-5)
     difference = network.predict_on_batch(images[:2])[:, 1] - network.predict_on_batch(background)[:, 1].mean()
-    np.testing.assert_allclose(found.gap, difference - found.values.sum(axis=(1, 2, 3)), atol=1e-4)
+    np.testing.assert_allclose(found.convergence_delta, difference - found.values.sum(axis=(1, 2, 3)), atol=1e-4)
 
 
 @pytest.mark.parametrize("explainer", ["deep", "gradient", "kernel", "partition"])

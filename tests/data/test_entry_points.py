@@ -11,7 +11,7 @@ from keras import layers
 
 from keras_xai import attribution, callbacks, diagnosis, features, losses, metrics
 from keras_xai.layers import RBMDense
-from keras_xai.openbox import OpenBox, RegionClassifier, fidelity_curve, flatten, merge, prune
+from keras_xai.openbox import OpenBox, RegionClassifier, fidelity_curve, flatten_regions, merge_regions, prune_regions
 from keras_xai.pretraining import pretrain
 from tests.data.kinds import BATCH, COLUMNS, KINDS, STREAMS, TABLES, dataset, in_batches
 from tests.slow import quickly
@@ -74,12 +74,12 @@ def test_methods(name, images):
     expected = method(X)
     for kind, make in KINDS.items():
         found = method(make(X))
-        for field in ("values", "target", "inputs", "gap", "baseline"):
+        for field in ("values", "target", "inputs", "convergence_delta", "baseline"):
             if getattr(expected, field) is not None:
                 _same(getattr(found, field), getattr(expected, field))
             else:
                 assert getattr(found, field) is None, kind
-        assert found.passes == pytest.approx(expected.passes), kind
+        assert found.num_forward_passes == pytest.approx(expected.num_forward_passes), kind
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -111,7 +111,7 @@ ENTRIES = {
         ).images
     ),
     "compare": lambda model, x: (
-        metrics.compare(model, x, [attribution.Saliency(model, batch_size=BATCH)], [metrics.Sparseness()])
+        metrics.compare_methods(model, x, [attribution.Saliency(model, batch_size=BATCH)], [metrics.Sparseness()])
         .explanations["Saliency"]
         .values
     ),
@@ -121,8 +121,8 @@ ENTRIES = {
     "OpenBox": lambda model, x: _pieces(OpenBox(model, batch_size=BATCH)(x, verbose=0)),
     "OpenBox of a layer": lambda model, x: _pieces(OpenBox(model, layer="conv", batch_size=BATCH)(x, verbose=0)),
     "RegionClassifier": lambda model, x: RegionClassifier(OpenBox(model, batch_size=BATCH), verbose=0).fit(x).regions_.names,
-    "merge": lambda model, x: merge(OpenBox(model, batch_size=BATCH), x, 2, verbose=0).coef,
-    "prune": lambda model, x: prune(OpenBox(model, batch_size=BATCH), x, 2, verbose=0).coef,
+    "merge": lambda model, x: merge_regions(OpenBox(model, batch_size=BATCH), x, 2, verbose=0).coef,
+    "prune": lambda model, x: prune_regions(OpenBox(model, batch_size=BATCH), x, 2, verbose=0).coef,
     "contains": lambda model, x: OpenBox(model, batch_size=BATCH)(X, verbose=0).contains(x),
     "predict": lambda model, x: OpenBox(model, batch_size=BATCH)(X, verbose=0).predict(x),
 }
@@ -172,10 +172,10 @@ def test_region_classifier_predicts(table):
 @pytest.mark.slow
 def test_groups(table):
     box = OpenBox(table, batch_size=BATCH)
-    groups = merge(box, TABLE, 2, verbose=0)
+    groups = merge_regions(box, TABLE, 2, verbose=0)
     for make in (*STREAMS.values(), TABLES["DataFrame"]):
         _same(groups.predict_proba(make(TABLE)), groups.predict_proba(TABLE))
-        one, other = (flatten(groups, x, verbose=0).fidelity(TABLE) for x in (make(TABLE), TABLE))
+        one, other = (flatten_regions(groups, x, verbose=0).fidelity(TABLE) for x in (make(TABLE), TABLE))
         assert one == other
         one, other = (fidelity_curve(box, x, sizes=[2], verbose=0) for x in (make(TABLE), TABLE))
         pd.testing.assert_frame_equal(one, other)

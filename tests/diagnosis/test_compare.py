@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_xai.diagnosis import Diagnosis, LayerDiagnosis, Protocol, compare
+from keras_xai.diagnosis import Diagnosis, LayerDiagnosis, Protocol, compare_networks
 
 COUNT = 400
 LABELS = np.arange(COUNT) % 4
@@ -39,33 +39,33 @@ def report(name, hits, depths=None, *, seed=0, **changes):
 
 
 def test_layers_of_about_the_same_depth_are_compared():
-    found = compare(report("a", [0.2] * 5), report("b", [0.2] * 3, [0.1, 0.62, 0.98]))
+    found = compare_networks(report("a", [0.2] * 5), report("b", [0.2] * 3, [0.1, 0.62, 0.98]))
     assert [(pair.a.path, pair.b.path) for pair in found.pairs] == [("a0", "b0"), ("a2", "b1"), ("a4", "b2")]
-    found = compare(report("a", [0.2] * 2), report("b", [0.2] * 2), {"a1": "b0"})
+    found = compare_networks(report("a", [0.2] * 2), report("b", [0.2] * 2), {"a1": "b0"})
     assert [(pair.a.path, pair.b.path) for pair in found.pairs] == [("a1", "b0")]
 
 
 def test_pairs_are_in_the_order_of_depth():
     """Also where layers were named in another one."""
-    found = compare(report("a", [0.2] * 2, [0.9, 0.1]), report("b", [0.2] * 2, [0.2, 0.8]))
+    found = compare_networks(report("a", [0.2] * 2, [0.9, 0.1]), report("b", [0.2] * 2, [0.2, 0.8]))
     assert [(pair.a.path, pair.b.path) for pair in found.pairs] == [("a1", "b0"), ("a0", "b1")]
-    found = compare(found.a, found.b, {"a0": "b1", "a1": "b0"})
+    found = compare_networks(found.a, found.b, {"a0": "b1", "a1": "b0"})
     assert [pair.a.path for pair in found.pairs] == ["a1", "a0"]
 
 
 def test_differences_of_the_same_samples_are_sharper():
     a, b = report("a", [0.3, 0.5]), report("b", [0.3, 0.48])
-    found = compare(a, b)
+    found = compare_networks(a, b)
     assert found.paired
     assert found.pairs[1].difference.mean == pytest.approx(0.02)
     assert found.pairs[1].difference.low > 0  # though each interval alone is ± 0.03
-    apart = compare(a, dataclasses.replace(b, samples=np.arange(COUNT) + COUNT))
+    apart = compare_networks(a, dataclasses.replace(b, samples=np.arange(COUNT) + COUNT))
     assert not apart.paired
     assert apart.pairs[1].difference.mean == pytest.approx(0.02) and apart.pairs[1].difference.low < 0
     # A control: influences that are shuffled have nothing to pair.
     layer = b.layers["b1"]
     shuffled = dataclasses.replace(layer, map_influence=np.random.default_rng(5).permutation(layer.map_influence, axis=1))
-    mixed = compare(a, dataclasses.replace(b, layers={"b0": b.layers["b0"], "b1": shuffled}))
+    mixed = compare_networks(a, dataclasses.replace(b, layers={"b0": b.layers["b0"], "b1": shuffled}))
     assert mixed.pairs[1].difference.low < 0
 
 
@@ -87,7 +87,7 @@ def test_differences_of_the_same_samples_are_sharper():
     ],
 )
 def test_words(hits, words):
-    found = compare(report("a", [0.3, 0.4, 0.5]), report("b", hits))
+    found = compare_networks(report("a", [0.3, 0.4, 0.5]), report("b", hits))
     assert words.split(".*")[0] in found.summary and words.split(".*")[-1] in found.summary
     if hits == [0.4, 0.4, 0.3]:
         assert "b is ahead in 'a0' and 'b0'." in found.summary
@@ -97,14 +97,14 @@ def test_words(hits, words):
 
 
 def test_table_and_pictures():
-    found = compare(report("same", [0.3, 0.5]), report("same", [0.3, 0.4]))
+    found = compare_networks(report("same", [0.3, 0.5]), report("same", [0.3, 0.4]))
     assert found.names == ("same (1)", "same (2)")
     assert "'same1': +0.100" in found.summary  # both layers have this name: it is said once
-    found = compare(found.a, found.b, names=("before", "after"))
+    found = compare_networks(found.a, found.b, names=("before", "after"))
     table = found.table
     assert table["before"]["layer"].tolist() == ["same0", "same1"]
     np.testing.assert_allclose(table["difference"]["mean"], [0, 0.1], atol=1e-9)
-    figure = found.plot(classes="wxyz", title="two networks")
+    figure = found.plot(class_names="wxyz", title="two networks")
     assert [axes.get_ylabel() for axes in figure.axes] == ["before", "", "after", ""]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list("wxyz")
     curves = [container.lines[0].get_ydata() for container in found.plot_depth().axes[0].containers]
@@ -113,7 +113,7 @@ def test_table_and_pictures():
 
 def test_many_classes_are_drawn():
     many = {"labels": np.arange(COUNT) % 40, "classes": list(range(40))}
-    figure = compare(report("a", [0.3], **many), report("b", [0.3], **many)).plot()
+    figure = compare_networks(report("a", [0.3], **many), report("b", [0.3], **many)).plot()
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["0", "39"]
 
 
@@ -134,6 +134,6 @@ def test_bad_input():
         (b, {"names": ("x", "x")}, r"two different ones. Received: names=\('x', 'x'\)"),
     ):
         with pytest.raises(ValueError, match=message):
-            compare(a, other, **options)
+            compare_networks(a, other, **options)
     with pytest.raises(TypeError, match="Expected `b` to be a `Diagnosis`"):
-        compare(a, b.table)
+        compare_networks(a, b.table)

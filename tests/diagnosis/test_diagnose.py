@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 from sklearn.metrics import pairwise_distances
 
-from keras_xai.diagnosis import Diagnosis, Protocol, compare, diagnose, neighborhood_hit
+from keras_xai.diagnosis import Diagnosis, Protocol, compare_networks, diagnose, neighborhood_hit
 from keras_xai.diagnosis.sampling import draw
 from keras_xai.diagnosis.vectors import Extractor
 from keras_xai.features import TSNE, activations
@@ -37,7 +37,7 @@ def test_training_tells_classes_apart_with_depth(reports):
         assert last.low > first.high, attribute
         first, last = (getattr(untrained[place], attribute) for place in (0, -1))
         assert last.mean < first.mean + 0.05, attribute
-    compared = compare(*reports)
+    compared = compare_networks(*reports)
     assert compared.paired and compared.pairs[-1].difference.low > 0.1
     assert "untrained is behind trained from" in compared.summary
 
@@ -64,13 +64,13 @@ def test_table_and_pictures(reports):
     for name in ("neighborhood hit", "in activations", "linear probe"):
         assert (table[name]["low"] < table[name]["mean"]).all() and (table[name]["mean"] < table[name]["high"]).all()
     assert table["layer"]["depth"].tolist() == [0.25, 0.5, 0.75]
-    figure = reports[0].plot(classes="abcdefghij")
+    figure = reports[0].plot(class_names="abcdefghij")
     assert [axes.get_title() for axes in figure.axes] == ["pooling1", "pooling2", "hidden"]
     assert figure.axes[0].get_xlabel().startswith(f"neighborhood hit {table['neighborhood hit']['mean']['pooling1']:.2f} ± ")
     curve = reports[0].plot_depth().axes[0].lines[0]
     np.testing.assert_allclose(curve.get_ydata(), table["neighborhood hit"]["mean"])
     for options, message in (
-        ({"classes": "abc"}, "each of 10 classes. Received: 3"),
+        ({"class_names": "abc"}, "each of 10 classes. Received: 3"),
         ({"repeat": 2}, "from 0 to 1. Received: repeat=2"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -82,7 +82,7 @@ def test_file(reports, tmp_path):
     loaded = Diagnosis.load(tmp_path / "report")
     assert loaded.protocol == reports[0].protocol and repr(loaded) == repr(reports[0])
     assert loaded.table.equals(reports[0].table)
-    assert compare(loaded, reports[1]).summary == compare(*reports).summary
+    assert compare_networks(loaded, reports[1]).summary == compare_networks(*reports).summary
     np.savez(tmp_path / "other.npz", a=1)
     (tmp_path / "text.npz").write_text("text", encoding="utf-8")
     for name in ("other.npz", "text.npz"):
@@ -106,7 +106,7 @@ def test_seeds_repeat_and_nothing_is_changed(reports, trained):
     assert {layer.name: len(layer._inbound_nodes) for layer in trained.layers} == nodes
     for weight, before in zip(trained.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(weight, before)
-    assert compare(again, reports[0]).paired  # the size of batches changes nothing
+    assert compare_networks(again, reports[0]).paired  # the size of batches changes nothing
 
 
 def test_small_images_are_resized_and_datasets_are_read_once(trained):

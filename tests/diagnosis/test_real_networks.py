@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_xai.diagnosis import Protocol, block_ends, compare, diagnose
+from keras_xai.diagnosis import Protocol, block_ends, compare_networks, diagnose
 
 
 @pytest.mark.slow
@@ -25,6 +25,6 @@ def test_pretrained_and_random_weights(data_folder):
         assert last.low > first.high
         first, last = (getattr(layer, attribute) for layer in reports[1].layers.values())
         assert last.mean < first.mean + 0.01
-    compared = compare(*reports, names=("pretrained", "random"))
+    compared = compare_networks(*reports, names=("pretrained", "random"))
     assert compared.pairs[-1].difference.low > 0.1
     assert compared.summary.startswith("random is behind pretrained")

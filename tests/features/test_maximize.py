@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from keras_xai.features.ascent import Ascent, moved, movements, preconditioned
-from keras_xai.features.maximize import maximize
+from keras_xai.features.maximize_activation import maximize_activation
 from tests.zoo import in_float32
 
 PLAIN = {"smoothness": 0.0, "jitter": 0, "rotation": 0.0, "zoom": 0.0}
@@ -24,7 +24,9 @@ def test_a_linear_score_is_largest_at_a_corner_of_the_range():
     model = linear()
     weights = model.layers[-1].kernel.numpy().reshape(6, 6, 1, 3)
     low, high = np.linspace(-2, -1, 6)[:, None, None], 3.0
-    found = maximize(model, [0, 2], value_range=(low, high), ascent=Ascent(steps=40, step_size=2.0, **PLAIN), seed=0)
+    found = maximize_activation(
+        model, [0, 2], value_range=(low, high), ascent=Ascent(steps=40, step_size=2.0, **PLAIN), seed=0
+    )
     for image, value, unit in zip(found.images, found.values, (0, 2), strict=True):
         corner = np.where(weights[..., unit] > 0, 3.0, low)
         np.testing.assert_allclose(image, corner, atol=1e-5)
@@ -39,12 +41,14 @@ def test_with_a_penalty_on_the_norm_the_optimum_is_known(power):
     model = linear()
     weights = model.layers[-1].kernel.numpy()[:, 1]
     ascent = Ascent(steps=200, step_size=0.1, norm=16.0, norm_power=power, **PLAIN)
-    found = maximize(model, 1, value_range=(-5.0, 5.0), ascent=ascent, seed=0).images[0].ravel()
+    found = maximize_activation(model, 1, value_range=(-5.0, 5.0), ascent=ascent, seed=0).images[0].ravel()
     # Where 5 w = norm * power * |u|^(power - 1) / 36, in units u of half the range.
     best = 5 * np.sign(weights) * (5 * np.abs(weights) * 36 / (16 * power)) ** (1 / (power - 1))
     assert np.abs(best).max() < 5
     np.testing.assert_allclose(found, best, atol=0.05)
-    without = maximize(model, 1, value_range=(-5.0, 5.0), ascent=Ascent(steps=100, **PLAIN), seed=0).images[0].ravel()
+    without = (
+        maximize_activation(model, 1, value_range=(-5.0, 5.0), ascent=Ascent(steps=100, **PLAIN), seed=0).images[0].ravel()
+    )
     assert not np.allclose(without, best, atol=0.5)
 
 
@@ -53,7 +57,7 @@ def test_total_variation_makes_inputs_smooth():
 
     def variation(weight):
         ascent = Ascent(steps=50, step_size=0.1, total_variation=weight, **PLAIN)
-        image = maximize(model, 0, ascent=ascent, seed=0).images[0]
+        image = maximize_activation(model, 0, ascent=ascent, seed=0).images[0]
         return sum(np.abs(np.diff(image, axis=axis)).mean() for axis in (0, 1))
 
     assert variation(20.0) < 0.3 * variation(0.0)
@@ -69,14 +73,14 @@ def test_a_trained_network_sees_the_class_more_clearly_than_in_any_digit(digits_
     logits = keras.Model(digits_network.inputs, digits_network.layers[-2].output)
     best = logits.predict(images, verbose=0).max(axis=0)
     options = {"value_range": (-0.5, 0.57), "ascent": Ascent(steps=40, step_size=0.1, **PLAIN), "seed": 3}
-    found = maximize(digits_network, list(range(10)), **options)
+    found = maximize_activation(digits_network, list(range(10)), **options)
     assert (found.values > best).all()
     assert logits.predict(found.images, verbose=0).argmax(axis=1).tolist() == list(range(10))
     np.testing.assert_allclose(found.values, np.diag(logits.predict(found.images, verbose=0)), rtol=1e-4)
     assert found.images.min() >= -0.5 and found.images.max() <= 0.57 + 1e-6
     # Seeds repeat, also in batches of other sizes; other seeds give other inputs.
     together, apart, other = (
-        maximize(digits_network, [7, 3], seed=seed, ascent=Ascent(steps=8, jitter=1, batch_size=size))
+        maximize_activation(digits_network, [7, 3], seed=seed, ascent=Ascent(steps=8, jitter=1, batch_size=size))
         for seed, size in [(5, 8), (5, 1), (6, 8)]
     )
     np.testing.assert_allclose(together.images, apart.images, atol=1e-4)
@@ -87,7 +91,7 @@ def test_a_trained_network_sees_the_class_more_clearly_than_in_any_digit(digits_
 def test_channels_and_single_units(digits_network):
     ascent = Ascent(steps=30, step_size=0.05, **PLAIN)
     path = next(layer.name for layer in digits_network.layers if isinstance(layer, layers.Conv2D))
-    found = maximize(digits_network, [2, (0, 7, 2)], layer=path, value_range=(-0.5, 0.5), ascent=ascent, seed=0)
+    found = maximize_activation(digits_network, [2, (0, 7, 2)], layer=path, value_range=(-0.5, 0.5), ascent=ascent, seed=0)
     maps = np.asarray(keras.Model(digits_network.inputs, digits_network.get_layer(path).output)(found.images))
     np.testing.assert_allclose(found.values, [maps[0, ..., 2].mean(), maps[1, 0, 7, 2]], rtol=1e-4)
     assert (found.history[-1] > found.history[0]).all()
@@ -101,7 +105,7 @@ def test_a_unit_behind_relus_that_are_off_is_found_all_the_same():
     inputs = keras.Input((4,))
     hidden = layers.Dense(3, "relu", kernel_initializer="ones", bias_initializer=keras.initializers.Constant(-2.5))(inputs)
     model = keras.Model(inputs, layers.Dense(1, kernel_initializer="ones")(hidden))
-    found = maximize(model, 0, ascent=Ascent(steps=100, step_size=0.05), seed=0)
+    found = maximize_activation(model, 0, ascent=Ascent(steps=100, step_size=0.05), seed=0)
     assert found.history[0] == 0 and found.values == pytest.approx(4.5, abs=0.01)
 
 
@@ -126,7 +130,7 @@ def test_series_tables_volumes_and_other_models():
     ):
         before = [np.array(weight) for weight in model.variables]
         state = np.random.get_state()[1].copy()  # noqa: NPY002
-        found = maximize(model, **options, ascent=Ascent(steps=12, step_size=0.05), seed=0)
+        found = maximize_activation(model, **options, ascent=Ascent(steps=12, step_size=0.05), seed=0)
         assert (found.values > found.history[0]).all() and np.isfinite(found.images).all()
         assert found.images.shape[1:] == model.input_shape[1:]
         np.testing.assert_array_equal(state, np.random.get_state()[1])  # noqa: NPY002
@@ -137,10 +141,10 @@ def test_series_tables_volumes_and_other_models():
 def test_where_it_starts():
     model = keras.Sequential([keras.Input((None, None, 1)), layers.Conv2D(2, 3, name="conv")])
     start = np.random.default_rng(1).uniform(size=(5, 7, 1))
-    found = maximize(model, [0, 1], layer="conv", ascent=Ascent(steps=1, step_size=1e-9, start=start))
+    found = maximize_activation(model, [0, 1], layer="conv", ascent=Ascent(steps=1, step_size=1e-9, start=start))
     np.testing.assert_allclose(found.images, [start, start], atol=1e-6)
     with pytest.raises(ValueError, match=r"Expected `Ascent\(start=...\)` for a model whose input has no set size"):
-        maximize(model, 0, layer="conv")
+        maximize_activation(model, 0, layer="conv")
 
 
 def test_movements():
@@ -198,7 +202,7 @@ def test_the_preconditioner_weighs_frequencies():
 )
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
-        maximize(linear(), **options)
+        maximize_activation(linear(), **options)
 
 
 @pytest.mark.parametrize(
@@ -220,19 +224,21 @@ def test_errors_of_settings(options, message):
 
 def test_models_that_it_is_not_for():
     one, two = keras.Input((2,)), keras.Input((2,))
-    with pytest.raises(ValueError, match="`maximize` changes an input, and needs a model of one input of real numbers"):
-        maximize(keras.Model([one, two], layers.Dense(2)(layers.Add()([one, two]))), 0)
+    with pytest.raises(
+        ValueError, match="`maximize_activation` changes an input, and needs a model of one input of real numbers"
+    ):
+        maximize_activation(keras.Model([one, two], layers.Dense(2)(layers.Add()([one, two]))), 0)
     tokens = keras.Sequential([keras.Input((3,), dtype="int32"), layers.Embedding(5, 2), layers.Flatten(), layers.Dense(2)])
     with pytest.raises(ValueError, match="int32.*start behind the `Embedding`"):
-        maximize(tokens, 0)
+        maximize_activation(tokens, 0)
     broken = linear()
     broken.layers[-1].bias.assign([np.nan, 0, 0])
     with pytest.raises(ValueError, match=r"unit \(0,\) of 'score' is NaN or infinite"):
-        maximize(broken, 0, ascent=Ascent(steps=2))
+        maximize_activation(broken, 0, ascent=Ascent(steps=2))
 
 
 def test_progress(capsys):
-    maximize(linear(), 0, ascent=Ascent(steps=3))
+    maximize_activation(linear(), 0, ascent=Ascent(steps=3))
     assert not capsys.readouterr().out
-    maximize(linear(), 0, ascent=Ascent(steps=3), verbose=1)
+    maximize_activation(linear(), 0, ascent=Ascent(steps=3), verbose=1)
     assert "3/3" in capsys.readouterr().out

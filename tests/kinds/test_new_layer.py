@@ -215,7 +215,7 @@ def test_products_with_a_layers_own_weights(float64):
         for composite in composites:
             explained = [LRP(model, composite=composite)(x, target=1) for model in (pair.own, pair.known)]
             np.testing.assert_allclose(explained[0].values, explained[1].values, rtol=1e-10, atol=1e-12)
-            np.testing.assert_allclose(explained[0].gap, explained[1].gap, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(explained[0].convergence_delta, explained[1].convergence_delta, rtol=1e-9, atol=1e-12)
 
 
 def test_a_method_follows_weights_that_change_after_it_was_made(float64):

@@ -47,7 +47,7 @@ class Edges(Method):
 
         def explain(batch):
             values = [np.abs(np.gradient(x, axis=1)) for x in batch.inputs]
-            return Part(values, predicted(batch.inputs, batch.indices), gap=None, passes=0)
+            return Part(values, predicted(batch.inputs, batch.indices), convergence_delta=None, num_forward_passes=0)
 
         return explain
 
@@ -66,6 +66,6 @@ class Watching(Method):
             self.seen.append([variable.numpy() for variable in self.variables])
             if len(self.seen) == self._fails_at:
                 raise self._error("on purpose")
-            return Part(list(batch.inputs), batch.indices, gap=None, passes=1)
+            return Part(list(batch.inputs), batch.indices, convergence_delta=None, num_forward_passes=1)
 
         return explain

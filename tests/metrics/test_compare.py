@@ -10,11 +10,11 @@ from keras_xai.metrics import (
     Deletion,
     MaxSensitivity,
     Metric,
-    ParameterRandomization,
+    ModelParameterRandomization,
     PointingGame,
     RelevanceMass,
     Sparseness,
-    compare,
+    compare_methods,
 )
 from tests.metrics.examples import convolutional
 
@@ -35,9 +35,9 @@ def comparison(model):
         "deletion": Deletion(model, steps=5),
         "pointing": PointingGame(MASKS),
         "sensitivity": lambda method: MaxSensitivity(method, num_samples=2, seed=0),
-        "weights": lambda method: ParameterRandomization(model, method, layers=["head"], seed=0),
+        "weights": lambda method: ModelParameterRandomization(model, method, layers=["head"], seed=0),
     }
-    return compare(model, IMAGES, methods, metrics, baseline=0.5)
+    return compare_methods(model, IMAGES, methods, metrics, baseline=0.5)
 
 
 def test_the_table(comparison):
@@ -49,8 +49,10 @@ def test_the_table(comparison):
     low, high = stats.t.interval(0.95, 6, values.mean(), stats.sem(values))
     np.testing.assert_allclose(row[["mean", "low", "high"]].astype(float), [values.mean(), low, high])
     assert comparison.higher_is_better == {"deletion": False, "pointing": True, "sensitivity": False, "weights": False}
-    assert comparison.table["cost"]["passes"].tolist() == [each.passes for each in comparison.explanations.values()]
-    assert comparison.table["cost"]["passes"].tolist() == [2.0, 11.0]
+    assert comparison.table["cost"]["num_forward_passes"].tolist() == [
+        each.num_forward_passes for each in comparison.explanations.values()
+    ]
+    assert comparison.table["cost"]["num_forward_passes"].tolist() == [2.0, 11.0]
     assert (comparison.table["cost"]["seconds"] > 0).all()
 
 
@@ -78,7 +80,7 @@ def test_the_picture(comparison):
 def test_lists_are_named_by_what_is_in_them(model, capsys):
     target = np.array([0, 1, 2, 0, 1, 2, 0])
     methods = [Saliency(model), GradientTimesInput(model)]
-    found = compare(model, IMAGES, methods, [Sparseness(), MaxSensitivity], target=target, verbose=2)
+    found = compare_methods(model, IMAGES, methods, [Sparseness(), MaxSensitivity], target=target, verbose=2)
     assert found.table.index.tolist() == ["Saliency", "GradientTimesInput"]
     assert [name for name, _ in found.table.columns][::3] == ["Sparseness", "MaxSensitivity", "cost"]
     np.testing.assert_array_equal(found.explanations["Saliency"].target, target)
@@ -99,7 +101,7 @@ class Hole(Metric):
 
 def test_samples_that_a_metric_does_not_know_are_left_out(model):
     metrics = {f"{known}": Hole(known) for known in (3, 1, 0)}
-    found = compare(model, IMAGES, [Saliency(model)], metrics)
+    found = compare_methods(model, IMAGES, [Saliency(model)], metrics)
     row = found.table.loc["Saliency"]
     np.testing.assert_allclose(row["3"].astype(float), [1, *stats.t.interval(0.95, 2, 1, 1 / np.sqrt(3))])
     assert row["1"]["mean"] == 0 and np.isnan(row["1"]["low"]) and np.isnan(row["0"]["mean"])
@@ -110,7 +112,7 @@ def test_targets_and_baselines_of_each_sample(model):
     baseline = np.random.default_rng(1).normal(size=IMAGES.shape)
     method = IntegratedGradients(model, steps=2)
     for target in (None, 2, [0, 1, 2, 0, 1, 2, 0], lambda scores: scores[:, 0]):
-        found = compare(model, IMAGES, [method], [RelevanceMass(MASKS)], target=target, baseline=baseline)
+        found = compare_methods(model, IMAGES, [method], [RelevanceMass(MASKS)], target=target, baseline=baseline)
         expected = method(IMAGES, target, baseline)
         np.testing.assert_allclose(found.explanations["IntegratedGradients"].values, expected.values, atol=1e-6)
 
@@ -118,22 +120,22 @@ def test_targets_and_baselines_of_each_sample(model):
 def test_bad_input(model):
     method, metric = Saliency(model), Sparseness()
     with pytest.raises(ValueError, match="at least one of the methods. Received: none"):
-        compare(model, IMAGES, [], [metric])
+        compare_methods(model, IMAGES, [], [metric])
     with pytest.raises(ValueError, match="at least one of the metrics. Received: none"):
-        compare(model, IMAGES, [method], {})
+        compare_methods(model, IMAGES, [method], {})
     with pytest.raises(ValueError, match="methods of different names. Received: 'Saliency' twice"):
-        compare(model, IMAGES, [method, Saliency(model)], [metric])
+        compare_methods(model, IMAGES, [method, Saliency(model)], [metric])
     with pytest.raises(TypeError, match="Expected attribution methods"):
-        compare(model, IMAGES, {"a": Saliency}, [metric])
+        compare_methods(model, IMAGES, {"a": Saliency}, [metric])
     with pytest.raises(TypeError, match="Expected metrics.*Received: 'gini'"):
-        compare(model, IMAGES, [method], ["gini"])
+        compare_methods(model, IMAGES, [method], ["gini"])
     with pytest.raises(ValueError, match="Expected a method on the model"):
-        compare(convolutional(), IMAGES, [method], [metric])
+        compare_methods(convolutional(), IMAGES, [method], [metric])
     with pytest.raises(ValueError, match=r"shape \(None, 6, 5, 2\)"):
-        compare(model, IMAGES[0], [method], [metric])
+        compare_methods(model, IMAGES[0], [method], [metric])
     with pytest.raises(ValueError, match="from 0 to 2"):
-        compare(model, IMAGES, [method], [metric], target=5)
+        compare_methods(model, IMAGES, [method], [metric], target=5)
     with pytest.raises(ValueError, match="one target per sample, 7"):
-        compare(model, IMAGES, [method], [metric], target=[0, 1])
+        compare_methods(model, IMAGES, [method], [metric], target=[0, 1])
     with pytest.raises(ValueError, match="Expected masks"):
-        compare(model, IMAGES, [method], [PointingGame(MASKS[:2])])
+        compare_methods(model, IMAGES, [method], [PointingGame(MASKS[:2])])

@@ -6,7 +6,7 @@ import pytest
 from keras import layers, ops
 
 from keras_xai.attribution import GradientTimesInput, IntegratedGradients, Saliency, SmoothGrad
-from keras_xai.metrics import MaxSensitivity, ParameterRandomization, RandomLogit
+from keras_xai.metrics import MaxSensitivity, ModelParameterRandomization, RandomLogit
 from keras_xai.metrics.similarity import cosine, rank_correlation
 from tests.metrics.examples import Edges, Watching, convolutional, explained, linear
 from tests.zoo import in_float32
@@ -122,7 +122,7 @@ def test_what_is_randomized(model, mode):
     before = [variable.numpy() for variable in model.variables]
     owner = [variable.path.split("/")[-2] for variable in model.variables]
     method = Watching(model)
-    found = ParameterRandomization(model, method, mode=mode, seed=0).similarities(explained(IMAGES, IMAGES))
+    found = ModelParameterRandomization(model, method, mode=mode, seed=0).similarities(explained(IMAGES, IMAGES))
     assert list(found) == LAYERS and len(method.seen) == 4
     for turn, arrays in enumerate(method.seen):
         touched = {name for name, now, then in zip(owner, arrays, before, strict=True) if not np.array_equal(now, then)}
@@ -138,7 +138,7 @@ def test_weights_come_back_after_a_failure(model, mode, error):
     before = weights_of(model)
     method = Watching(model, fails_at=3, error=error)
     with pytest.raises(error, match="on purpose"):
-        ParameterRandomization(model, method, mode=mode)(explained(IMAGES, IMAGES))
+        ModelParameterRandomization(model, method, mode=mode)(explained(IMAGES, IMAGES))
     assert any(seen.tobytes() != then for seen, then in zip(method.seen[-1], before, strict=True))
     assert weights_of(model) == before
 
@@ -148,13 +148,15 @@ def test_an_edge_detector_passes_as_what_it_is(digits, trained):
     network = in_float32(trained("mlp"), "mlp")
     x = digits[0][1500:1530].astype("float32")
     edges, gradient = Edges(network), Saliency(network)
-    np.testing.assert_allclose(ParameterRandomization(network, edges, seed=0)(edges(x)), 1)
-    found = ParameterRandomization(network, gradient, seed=0).similarities(gradient(x))
+    np.testing.assert_allclose(ModelParameterRandomization(network, edges, seed=0)(edges(x)), 1)
+    found = ModelParameterRandomization(network, gradient, seed=0).similarities(gradient(x))
     *_, last = found.values()
     assert abs(last.mean()) < 0.2
     mean = np.mean(list(found.values()), axis=0)
-    np.testing.assert_allclose(ParameterRandomization(network, gradient, seed=0)(gradient(x)), mean, atol=1e-3)  # of ranks
-    absolute = ParameterRandomization(network, gradient, seed=0, absolute=True).similarities(gradient(x))
+    np.testing.assert_allclose(
+        ModelParameterRandomization(network, gradient, seed=0)(gradient(x)), mean, atol=1e-3
+    )  # of ranks
+    absolute = ModelParameterRandomization(network, gradient, seed=0, absolute=True).similarities(gradient(x))
     assert not np.allclose(list(absolute.values()), list(found.values()), atol=0.01)
 
 
@@ -167,8 +169,8 @@ def test_programs_read_the_random_weights(model):
         def _prepare(self, target):
             return lambda batch: Saliency(model)._prepare(target)(batch)
 
-    found = ParameterRandomization(model, method, seed=3, layers=["conv"]).similarities(explanation)
-    expected = ParameterRandomization(model, Anew(model), seed=3, layers=["conv"]).similarities(explanation)
+    found = ModelParameterRandomization(model, method, seed=3, layers=["conv"]).similarities(explanation)
+    expected = ModelParameterRandomization(model, Anew(model), seed=3, layers=["conv"]).similarities(explanation)
     np.testing.assert_allclose(found["conv"], expected["conv"], atol=1e-3)  # two neighbors in rank may change places
     assert found["conv"].mean() < 0.99
 
@@ -183,33 +185,35 @@ def test_nested_and_shared_layers_and_what_no_score_depends_on():
     method = Saliency(model)
     samples = np.random.default_rng(1).normal(size=(4, 4)).astype("float32")
     before = weights_of(model)
-    of_a = ParameterRandomization(model, method, seed=0).similarities(method(samples, {"a": 1}))
+    of_a = ModelParameterRandomization(model, method, seed=0).similarities(method(samples, {"a": 1}))
     assert list(of_a) == ["to_a", "inner/inside"]
-    both = ParameterRandomization(model, method, seed=0).similarities(method(samples, {"a": 1, "b": 0}))
+    both = ModelParameterRandomization(model, method, seed=0).similarities(method(samples, {"a": 1, "b": 0}))
     assert set(both) == {"to_a", "to_b", "inner/inside"}
-    chosen = ParameterRandomization(model, method, seed=0, layers=["inner/inside"])
+    chosen = ModelParameterRandomization(model, method, seed=0, layers=["inner/inside"])
     assert list(chosen.similarities(method(samples, {"a": 1}))) == ["inner/inside"]
     assert weights_of(model) == before
 
 
 def test_bad_randomization(model, saliency):
     with pytest.raises(ValueError, match="mode='random'"):
-        ParameterRandomization(model, saliency, mode="random")
+        ModelParameterRandomization(model, saliency, mode="random")
     with pytest.raises(ValueError, match="No layer of the model has the path received. Received: path='cnov'.*'conv'"):
-        ParameterRandomization(model, saliency, layers=["cnov"])
+        ModelParameterRandomization(model, saliency, layers=["cnov"])
     with pytest.raises(ValueError, match="layers whose weights can be shuffled.*'flatten"):
-        ParameterRandomization(model, saliency, layers=[next(layer.name for layer in model.layers if "flatten" in layer.name)])
+        ModelParameterRandomization(
+            model, saliency, layers=[next(layer.name for layer in model.layers if "flatten" in layer.name)]
+        )
     with pytest.raises(ValueError, match="Expected a method on the model"):
-        ParameterRandomization(convolutional(), saliency)
-    with pytest.raises(TypeError, match="ParameterRandomization explains anew"):
-        ParameterRandomization(model, "saliency")
+        ModelParameterRandomization(convolutional(), saliency)
+    with pytest.raises(TypeError, match="ModelParameterRandomization explains anew"):
+        ModelParameterRandomization(model, "saliency")
     with pytest.raises(TypeError, match="keras.Model"):
-        ParameterRandomization(None, saliency)
+        ModelParameterRandomization(None, saliency)
     x = keras.Input((3,))
     bare = keras.Model(x, layers.Dense(2, kernel_initializer="ones")(x))
     method = Saliency(bare)
     with pytest.raises(ValueError, match="a model in which none leads to the score"):
-        ParameterRandomization(bare, method)(method(np.ones((2, 3))))
+        ModelParameterRandomization(bare, method)(method(np.ones((2, 3))))
 
 
 # Random logit

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from keras_xai.metrics import Consistency, PointingGame, RelevanceMass, RelevanceRank, Sparseness
+from keras_xai.metrics import NeighborSimilarity, PointingGame, RelevanceMass, RelevanceRank, Sparseness
 from tests.metrics.examples import explained
 
 X = np.zeros((1, 4, 5, 3), "float32")
@@ -123,24 +123,26 @@ def test_consistency_by_a_loop():
         distances = [np.inf if i == j else np.linalg.norm(x[i] - x[j]) for j in range(9)]
         a, b = values[i].ravel(), values[int(np.argmin(distances))].ravel()
         expected.append(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
-    np.testing.assert_allclose(Consistency()(explained(x, values)), expected)
-    assert not np.allclose(Consistency()(explained(x[::-1], values)), expected, atol=0.1)
+    np.testing.assert_allclose(NeighborSimilarity()(explained(x, values)), expected)
+    assert not np.allclose(NeighborSimilarity()(explained(x[::-1], values)), expected, atol=0.1)
 
 
 def test_like_and_unlike_neighbors():
     x = np.array([[0.0], [0.1], [5.0], [5.2]], "float32")
     values = np.array([[1.0], [2.0], [-1.0], [3.0]])
-    np.testing.assert_allclose(Consistency()(explained(x, values)), [1, 1, -1, -1])
-    np.testing.assert_allclose(Consistency()(explained(x, np.array([[0.0], [0.0], [0.0], [1.0]]))), [1, 1, 0, 0])
+    np.testing.assert_allclose(NeighborSimilarity()(explained(x, values)), [1, 1, -1, -1])
+    np.testing.assert_allclose(NeighborSimilarity()(explained(x, np.array([[0.0], [0.0], [0.0], [1.0]]))), [1, 1, 0, 0])
     # Equal samples are each other's neighbors, and not their own.
-    np.testing.assert_allclose(Consistency()(explained(np.zeros((2, 1), "float32"), np.array([[1.0], [-1.0]]))), [-1, -1])
+    np.testing.assert_allclose(
+        NeighborSimilarity()(explained(np.zeros((2, 1), "float32"), np.array([[1.0], [-1.0]]))), [-1, -1]
+    )
 
 
 def test_consistency_needs_neighbors():
     with pytest.raises(ValueError, match="at least two samples of real numbers.*Received: 1 samples"):
-        Consistency()(explained(np.zeros((1, 2), "float32"), np.ones((1, 2))))
+        NeighborSimilarity()(explained(np.zeros((1, 2), "float32"), np.ones((1, 2))))
     with pytest.raises(ValueError, match="'int32'"):
-        Consistency()(explained(np.zeros((3, 2), "int32"), np.ones((3, 2))))
+        NeighborSimilarity()(explained(np.zeros((3, 2), "int32"), np.ones((3, 2))))
 
 
 VALUES = arrays("float64", (2, 4, 5, 1), elements=st.integers(-8, 8).map(float))

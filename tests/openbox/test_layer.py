@@ -103,5 +103,5 @@ def test_lines_and_planes_between_the_features_of_inputs(trained, digits):
     features = box(x, verbose=0).x
     way = box.line(x[0], x[1], verbose=0)
     np.testing.assert_allclose(way.inputs(np.array([0.0, 1.0])), features[:2], atol=1e-12)
-    assert way.integrated_gradients(verbose=0).gap < 1e-9
+    assert way.integrated_gradients(verbose=0).convergence_delta < 1e-9
     assert box.plane(*x, limits=((0, 0.2), (0, 0.2)), verbose=0).gap < 1e-9

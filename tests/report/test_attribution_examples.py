@@ -130,7 +130,7 @@ def test_what_tables_lack_and_how_they_agree(examples):
     example, rng = examples["table"], np.random.default_rng(0)
     exact, other = rng.normal(size=(2, 5, 8))
     values = {"IG": exact, "half": exact / 2, "other": other}
-    explanations = {name: types.SimpleNamespace(values=each, gap=np.zeros(5)) for name, each in values.items()}
+    explanations = {name: types.SimpleNamespace(values=each, convergence_delta=np.zeros(5)) for name, each in values.items()}
     lacks = example.lacking(explanations)
     assert lacks[:2] == pytest.approx([0, 0.5]) and lacks[2] > 0.1
     agreement = example.agreements(explanations)

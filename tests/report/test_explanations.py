@@ -100,7 +100,7 @@ def test_a_series_is_a_line_in_the_colors_of_its_values(rng):
     x = rng.normal(size=(2, 10, 2))
     values = np.zeros((2, 10, 2))
     values[0, :5, 0], values[0, 5:, 1] = 1.0, -1.0
-    figure = explanations_plot({"a": explained(x, values)}, classes=["up", "down"])
+    figure = explanations_plot({"a": explained(x, values)}, class_names=["up", "down"])
     first, second = figure.axes[:2]
     assert [first.get_ylabel(), second.get_ylabel()] == ["up", "down"] and first.get_title() == "a"
     lines = first.collections
@@ -125,7 +125,7 @@ def test_bars_have_names_values_and_signs(rng):
     x, values = rng.normal(size=(1, 20)), np.zeros((1, 20))
     values[0, 3], values[0, 7], values[0, 11] = -4.0, 2.0, 1.0
     names = [f"f{i}" for i in range(20)]
-    figure = explanations_plot({"a": explained(x, values), "b": explained(x, values[:, ::-1])}, features=names)
+    figure = explanations_plot({"a": explained(x, values), "b": explained(x, values[:, ::-1])}, feature_names=names)
     first, second = figure.axes[:2]
     labels = [text.get_text() for text in first.get_yticklabels()]
     assert len(labels) == 12 and labels[0] == f"f3 = {x[0, 3]:.3g}"
@@ -188,10 +188,10 @@ def test_bad_input(rng):
             explanations_plot({"a": explanation}, samples=samples)
     with pytest.raises(ValueError, match=r"of the same samples.*\(1, 3, 3, 1\).*for 'b'"):
         explanations_plot({"a": explanation, "b": explained(x[:1], x[:1])})
-    with pytest.raises(ValueError, match="`classes` to name class 1. Received: 1 names"):
-        explanations_plot({"a": explanation}, classes=["only"])
+    with pytest.raises(ValueError, match="`class_names` to name class 1. Received: 1 names"):
+        explanations_plot({"a": explanation}, class_names=["only"])
     with pytest.raises(ValueError, match="for each of 3 features. Received: 2 names"):
-        explanations_plot({"a": explained(np.ones((1, 3)), np.ones((1, 3)))}, features=["a", "b"])
+        explanations_plot({"a": explained(np.ones((1, 3)), np.ones((1, 3)))}, feature_names=["a", "b"])
     with pytest.raises(ValueError, match="Received: 2 words, and the token 7"):
         explanations_plot({"a": explained(np.array([[7]]), np.ones((1, 1)))}, vocabulary=["", "a"])
     with pytest.raises(ValueError, match="NaN or infinity for sample 1"):

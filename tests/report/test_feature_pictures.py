@@ -12,7 +12,7 @@ from keras_xai.features.ascent import Ascent
 from keras_xai.features.deep_dream import Dreamed
 from keras_xai.features.embedding import EmbeddingMap
 from keras_xai.features.extreme_examples import extreme_examples
-from keras_xai.features.maximize import maximize
+from keras_xai.features.maximize_activation import maximize_activation
 from keras_xai.report.embedding import embedding_plot
 from keras_xai.report.maps import maps_plot
 
@@ -70,14 +70,14 @@ def test_errors_of_maps(activations, options, message):
 def test_maximized():
     model = keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(5, 2, name="conv"), layers.Flatten(), layers.Dense(9)])
     low = np.array([-3.0, 0.0, 1.0])
-    found = maximize(model, list(range(7)), value_range=(low, low + 2), ascent=Ascent(steps=2), seed=0)
-    figure = drawn(found.plot(classes=[f"name {i}" for i in range(9)]))
+    found = maximize_activation(model, list(range(7)), value_range=(low, low + 2), ascent=Ascent(steps=2), seed=0)
+    figure = drawn(found.plot(class_names=[f"name {i}" for i in range(9)]))
     places = [axes for axes in figure.axes if axes.images]
     assert [axes.get_title().splitlines()[0] for axes in places] == [f"name {i}" for i in range(7)]
     np.testing.assert_allclose(arrays(places[3])[0], (found.images[3] - low) / 2, atol=1e-5)
     reversed_colors = drawn(found.plot(show=lambda image: image[..., ::-1] * 0 + [0.1, 0.2, 0.3]))
     np.testing.assert_allclose(arrays(reversed_colors.axes[0])[0, 0, 0], [0.1, 0.2, 0.3])
-    unit = maximize(model, (0, 1, 4), layer="conv", ascent=Ascent(steps=2), seed=0)
+    unit = maximize_activation(model, (0, 1, 4), layer="conv", ascent=Ascent(steps=2), seed=0)
     assert unit.plot().axes[0].get_title().startswith("unit 0, 1, 4\n")
 
 

@@ -7,7 +7,7 @@ import pytest
 from keras import layers
 
 from keras_xai.openbox import OpenBox
-from keras_xai.openbox.grouping.groups import merge
+from keras_xai.openbox.grouping.groups import merge_regions
 from keras_xai.report.groups import fidelity_plot, groups_plot
 
 CURVE = pd.DataFrame(
@@ -25,7 +25,7 @@ def groups():
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((2,)), layers.Dense(8, "relu"), layers.Dense(3)])
     x = np.random.default_rng(0).normal(size=(200, 2))
-    return merge(OpenBox(model, dtype="float64", batch_size=500), x, 3, verbose=0), x
+    return merge_regions(OpenBox(model, dtype="float64", batch_size=500), x, 3, verbose=0), x
 
 
 def test_one_line_for_each_method_and_the_network():

@@ -40,7 +40,7 @@ def test_one_line_for_each_region_and_one_axis_for_each_feature(values):
 
 
 def test_colors_of_classes(values):
-    figure = parallel_coordinates(values, [4, 3, 2, 1], classes=["cat", "dog", "cat", "bird"])
+    figure = parallel_coordinates(values, [4, 3, 2, 1], labels=["cat", "dog", "cat", "bird"])
     colors = [to_rgba(line.get_color()) for line in _lines(figure)][::-1]
     assert colors[0] == colors[2] and len(set(colors)) == 3
     assert _legend(figure) == ["bird", "cat", "dog", "1 sample", "4 samples"]
@@ -86,11 +86,11 @@ def test_names_do_not_overlap_where_there_are_thirty():
         ({"samples": [1, 2]}, "4 positive numbers, one for each region"),
         ({"samples": [1, 2, 0, 1]}, "4 positive numbers"),
         ({"feature_names": ["a"]}, "a name for each of 6 features. Received: 1 names"),
-        ({"classes": [1, 2]}, r"`classes` to have one entry for each of 4 regions. Received: shape \(2,\)"),
+        ({"labels": [1, 2]}, r"`labels` to have one entry for each of 4 regions. Received: shape \(2,\)"),
         ({"response": 0.5}, r"`response` to have one entry for each of 4 regions. Received: shape \(\)"),
         ({"response": [0, 1, np.inf, 0]}, "finite response"),
-        ({"response": [0] * 4, "classes": [0] * 4}, "one color for each line"),
-        ({"values": np.ones((8, 2)), "samples": [1] * 8, "classes": range(8)}, "at most 7 different classes.*Received: 8"),
+        ({"response": [0] * 4, "labels": [0] * 4}, "one color for each line"),
+        ({"values": np.ones((8, 2)), "samples": [1] * 8, "labels": range(8)}, "at most 7 different classes.*Received: 8"),
     ],
 )
 def test_wrong_arguments(change, message, values):

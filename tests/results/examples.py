@@ -44,16 +44,16 @@ def named(target, method=NAME):
     return explanation(method=method, target=function)
 
 
-def explanation(method=NAME, target=None, gap=True, **others):
+def explanation(method=NAME, target=None, convergence_delta=True, **others):
     """Of images."""
     draw = _rng()
     fields = {
         "values": draw.normal(size=(ROWS, 8, 8, 1)).astype("float32"),
         "target": np.arange(ROWS) % 3 if target is None else target,
         "inputs": draw.uniform(size=(ROWS, 8, 8, 3)).astype("float32"),
-        "gap": draw.normal(size=ROWS) if gap else None,
+        "convergence_delta": draw.normal(size=ROWS) if convergence_delta else None,
         "baseline": draw.uniform(size=(ROWS, 8, 8, 3)),
-        "passes": 2.5,
+        "num_forward_passes": 2.5,
     }
     return Explanation(method=method, **fields | others)
 
@@ -69,7 +69,9 @@ def several_inputs():
 def columns():
     """Of a table with named columns."""
     x = _rng().normal(size=(ROWS, 3))
-    return explanation(values=x, inputs=x, baseline=None, gap=False, feature_names=[NAME, "b", "c"], derivatives=True)
+    return explanation(
+        values=x, inputs=x, baseline=None, convergence_delta=False, feature_names=[NAME, "b", "c"], derivatives=True
+    )
 
 
 def comparison():

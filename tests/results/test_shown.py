@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_xai.openbox import OpenBox, merge
+from keras_xai.openbox import OpenBox, merge_regions
 from keras_xai.report.figure import ShownFigure
 
 
@@ -30,7 +30,7 @@ def shown(box, x):
         "LinearPieces": box(x, verbose=0),
         "Line": box.line(x[0], x[1], verbose=0),
         "Plane": box.plane(*x[:3], verbose=0),
-        "RegionGroups": merge(box, x, 3, verbose=0),
+        "RegionGroups": merge_regions(box, x, 3, verbose=0),
     }
 
 

@@ -34,10 +34,10 @@ def fidelity_curve(
     """Fidelity against the number of groups, for merging, pruning and flattening.
 
     Regions are found once and merged once; each number of groups is a cut through the same sequence of merges, refitted
-    and refined as in `merge`. Groups are fitted to the network's probabilities. The labels serve only to measure.
+    and refined as in `merge_regions`. Groups are fitted to the network's probabilities. The labels serve only to measure.
 
     Args:
-        box: As for `merge`.
+        box: As for `merge_regions`.
         x: The samples whose regions are merged.
         y: Their class indices `(n,)`.
         sizes: Numbers of groups; by default powers of 2 up to the number of regions, and that number itself.

@@ -1,4 +1,4 @@
-"""`flatten`: a network of one hidden layer, made from the groups of a deeper one."""
+"""`flatten_regions`: a network of one hidden layer, made from the groups of a deeper one."""
 
 import dataclasses
 from typing import Any
@@ -19,7 +19,7 @@ _STEPS_WHILE_CHOOSING = 20  # enough to tell which unit is missing; the last fit
 _LEAST_NORM = 1e-9
 
 
-def flatten(
+def flatten_regions(
     groups: RegionGroups,
     x: Any,
     y: Any = None,
@@ -46,7 +46,7 @@ def flatten(
     deeper one in general.
 
     Args:
-        groups: What `merge` or `prune` made, of a model, or of a layer, with one input.
+        groups: What `merge_regions` or `prune_regions` made, of a model, or of a layer, with one input.
         x: Samples to fit to, as for `OpenBox`.
         y: Class indices `(n,)` to fit to, in place of the network's probabilities.
         num_units: The most hidden units; as many as groups by default.
@@ -64,7 +64,7 @@ def flatten(
     Example:
 
     >>> import keras, numpy as np
-    >>> from keras_xai.openbox import OpenBox, flatten, merge
+    >>> from keras_xai.openbox import OpenBox, flatten_regions, merge_regions
     >>> keras.utils.set_random_seed(0)
     >>> model = keras.Sequential([
     ...     keras.Input((2,)),
@@ -73,7 +73,7 @@ def flatten(
     ...     keras.layers.Dense(3, activation="softmax"),
     ... ])
     >>> x = np.random.default_rng(0).normal(size=(300, 2))
-    >>> flat = flatten(merge(OpenBox(model, dtype="float64"), x, 6, verbose=0), x, verbose=0)
+    >>> flat = flatten_regions(merge_regions(OpenBox(model, dtype="float64"), x, 6, verbose=0), x, verbose=0)
     >>> flat.model.count_params() <= 6 * (2 + 1) + 3 * (6 + 1)
     True
     >>> flat.fidelity(x).agreement > 0.9

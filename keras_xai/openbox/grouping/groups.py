@@ -1,4 +1,4 @@
-"""`merge` and `prune`: few linear classifiers in place of a network's many regions, and the clusters of samples they serve."""
+"""Surrogates of few linear classifiers in place of a network's many linear regions, by merging or pruning them."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NUM_REPRESENTATIVES = 5
 
 
-def merge(
+def merge_regions(
     box: OpenBox,
     x: Any,
     num_groups: int,
@@ -70,7 +70,7 @@ def merge(
     Example:
 
     >>> import keras, numpy as np
-    >>> from keras_xai.openbox import OpenBox, merge
+    >>> from keras_xai.openbox import OpenBox, merge_regions
     >>> keras.utils.set_random_seed(0)
     >>> model = keras.Sequential([
     ...     keras.Input((2,)),
@@ -78,7 +78,7 @@ def merge(
     ...     keras.layers.Dense(3, activation="softmax"),
     ... ])
     >>> x = np.random.default_rng(0).normal(size=(300, 2))
-    >>> groups = merge(OpenBox(model, dtype="float64"), x, 4, verbose=0)
+    >>> groups = merge_regions(OpenBox(model, dtype="float64"), x, 4, verbose=0)
     >>> groups.coef.shape, int(groups.sizes.sum())
     ((4, 3, 2), 300)
     >>> groups.fidelity(x).agreement > 0.9
@@ -112,13 +112,13 @@ def merged(box, regions, order, num_groups, *, y=None, ridge=1.0, max_rounds=20)
     )  # fmt: skip
 
 
-def prune(box: OpenBox, x: Any, num_regions: int, *, verbose: Any = "auto") -> "RegionGroups":
+def prune_regions(box: OpenBox, x: Any, num_regions: int, *, verbose: Any = "auto") -> "RegionGroups":
     """Keeps the regions that hold most samples, with their exact pieces; other samples go to the nearest of these.
 
     Nearest means by the distance, in the feature space, to the mean of the region's samples.
 
     Args:
-        box: As for `merge`.
+        box: As for `merge_regions`.
         x: The samples, as for `OpenBox`.
         num_regions: How many regions are kept. Of equally large ones, those whose `region_id` sorts first.
         verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
@@ -142,7 +142,7 @@ def pruned(box, regions, num_regions) -> "RegionGroups":
 
 
 class RegionGroups(Shown):
-    """Few linear classifiers that stand for a network's regions, made by `merge` or `prune`.
+    """Few linear classifiers that stand for a network's regions, made by `merge_regions` or `prune_regions`.
 
     An input goes to the group of its region where that is known, and otherwise to the group of the known region whose
     samples' mean is nearest in the feature space; `known` tells which is the case.

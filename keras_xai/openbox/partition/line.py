@@ -157,7 +157,7 @@ class Line(Shown):
             attribution=self._section.space.packed(attribution),
             target=int(target),
             difference=difference,
-            gap=abs(float(attribution.sum()) - difference),
+            convergence_delta=abs(float(attribution.sum()) - difference),
         )
 
 
@@ -200,7 +200,7 @@ def line(box: Engine, start: Any, end: Any, *, verbose: Any = "auto") -> Line:
     >>> np.allclose(way.scores(t), along.scores, atol=1e-12)
     True
     >>> gradients = way.integrated_gradients(verbose=0)
-    >>> gradients.attribution.shape, gradients.gap < 1e-9
+    >>> gradients.attribution.shape, gradients.convergence_delta < 1e-9
     ((5,), True)
 
     Reference:

@@ -12,8 +12,8 @@ from sklearn.model_selection import train_test_split
 
 from keras_xai.openbox import OpenBox
 from keras_xai.openbox.grouping.curve import fidelity_curve
-from keras_xai.openbox.grouping.flatten import flatten
-from keras_xai.openbox.grouping.groups import RegionGroups, merge, prune
+from keras_xai.openbox.grouping.flatten import flatten_regions
+from keras_xai.openbox.grouping.groups import RegionGroups, merge_regions, prune_regions
 from keras_xai.openbox.grouping.merging import Group, Points, Regions, compress, cut, merge_order, refit, squared_error
 from tests.zoo import in_dtype
 
@@ -55,14 +55,14 @@ def test_merging_to_the_number_of_linear_functions_loses_nothing():
     kernel, outputs = [[1, 0, 1], [0, 1, 1]], [[2, -1, 0], [0.5, 1, -3], [0, 0, 0]]
     box = network(kernel, [0, 0, -0.3], outputs, [0.1, 0, -0.2], activation="softmax")
     x = np.random.default_rng(0).uniform(-1, 1, (400, 2))
-    groups = merge(box, x, 4, verbose=0)
+    groups = merge_regions(box, x, 4, verbose=0)
     assert len(groups.membership) == 7
     fidelity = groups.fidelity(x)
     assert fidelity.agreement == 1 and fidelity.difference < 1e-12 and fidelity.known == 1
     np.testing.assert_array_equal(groups.labels == groups.labels[:, np.newaxis], _quadrant(x) == _quadrant(x)[:, np.newaxis])
     scores = box(x, verbose=0).scores
     np.testing.assert_allclose(groups.decision_function(x), scores - scores.mean(axis=1, keepdims=True), atol=1e-12)
-    assert merge(box, x, 3, verbose=0).fidelity(x).difference > 1e-3
+    assert merge_regions(box, x, 3, verbose=0).fidelity(x).difference > 1e-3
 
 
 def _quadrant(x):
@@ -73,7 +73,7 @@ def test_equal_functions_of_distant_regions_merge():
     # A bump: 0, up, down, 0.
     box = network([[1, 1, 1]], [1, 0, -1], [[1], [-2], [1]], [0])
     x = np.random.default_rng(0).uniform(-3, 3, (300, 1))
-    groups = merge(box, x, 3, verbose=0)
+    groups = merge_regions(box, x, 3, verbose=0)
     assert groups.fidelity(x).difference < 1e-12
     assert groups.apply(np.array([[-2.5]])) == groups.apply(np.array([[2.5]])) != groups.apply(np.array([[0.5]]))
 
@@ -111,7 +111,7 @@ def test_the_cheapest_pair_is_merged_first(circles):
 def test_all_regions_are_the_network(circles):
     box, x = circles[:2]
     number = len(set(box(x, verbose=0).region_id))
-    for groups in (merge(box, x, number, verbose=0), prune(box, x, number, verbose=0)):
+    for groups in (merge_regions(box, x, number, verbose=0), prune_regions(box, x, number, verbose=0)):
         fidelity = groups.fidelity(x)
         assert fidelity.agreement == 1 and fidelity.difference < 1e-12 and fidelity.known == 1
         assert (groups.num_regions == 1).all()
@@ -119,8 +119,8 @@ def test_all_regions_are_the_network(circles):
 
 def test_eight_groups_keep_the_area_under_the_curve(circles):
     box, x, _, x_test, y_test = circles
-    groups = merge(box, x, 8, verbose=0)
-    flat = flatten(groups, x, verbose=0)
+    groups = merge_regions(box, x, 8, verbose=0)
+    flat = flatten_regions(groups, x, verbose=0)
     whole = roc_auc_score(y_test, box(x_test, verbose=0).scores[:, 0])
     assert area(groups, x_test, y_test) > whole - 0.03 and area(flat, x_test, y_test) > whole - 0.03
     assert groups.fidelity(x_test).agreement > 0.9 and flat.fidelity(x_test).agreement > 0.9
@@ -128,7 +128,7 @@ def test_eight_groups_keep_the_area_under_the_curve(circles):
 
 def test_few_groups_are_nearer_to_the_network_than_as_many_regions(circles):
     box, x, _, x_test, _ = circles
-    merged, pruned = (reduce(box, x, 3, verbose=0).fidelity(x_test).difference for reduce in (merge, prune))
+    merged, pruned = (reduce(box, x, 3, verbose=0).fidelity(x_test).difference for reduce in (merge_regions, prune_regions))
     assert merged < 0.9 * pruned
 
 
@@ -139,7 +139,7 @@ def test_random_groups_do_not(circles):
     groups = RegionGroups(
         box=box, regions=regions, known=np.arange(len(assigned)), assigned=assigned, weights=refit(regions, assigned, 1.0)
     )
-    assert area(groups, x_test, y_test) < area(merge(box, x, 8, verbose=0), x_test, y_test) - 0.04
+    assert area(groups, x_test, y_test) < area(merge_regions(box, x, 8, verbose=0), x_test, y_test) - 0.04
 
 
 @pytest.mark.parametrize("num_groups", [3, 8])
@@ -149,7 +149,8 @@ def test_moving_regions_lowers_the_divergence_from_the_network(circles, num_grou
     divergences = [
         np.mean(
             np.sum(
-                network * np.log(network / merge(box, x, num_groups, max_rounds=rounds, verbose=0).predict_proba(x)), axis=1
+                network * np.log(network / merge_regions(box, x, num_groups, max_rounds=rounds, verbose=0).predict_proba(x)),
+                axis=1,
             )
         )
         for rounds in (0, 1, 20)
@@ -173,8 +174,8 @@ def test_curve_ends_at_the_network(circles):
 def test_curve_is_that_of_its_methods(circles):
     box, x, y, x_test, y_test = circles
     curve = fidelity_curve(box, x, y, sizes=[5], test=(x_test, y_test), verbose=0)
-    groups = merge(box, x, 5, verbose=0)
-    models = {"merge": groups, "prune": prune(box, x, 5, verbose=0), "flatten": flatten(groups, x, verbose=0)}
+    groups = merge_regions(box, x, 5, verbose=0)
+    models = {"merge": groups, "prune": prune_regions(box, x, 5, verbose=0), "flatten": flatten_regions(groups, x, verbose=0)}
     for method, model in models.items():
         row = curve[curve["method"] == method].iloc[0]
         for name, value in dataclasses.asdict(model.fidelity(x_test, y_test)).items():
@@ -183,7 +184,7 @@ def test_curve_is_that_of_its_methods(circles):
 
 def test_unknown_regions_go_to_the_nearest(circles):
     box, x, _, x_test, _ = circles
-    groups = merge(box, x[:300], 5, verbose=0)
+    groups = merge_regions(box, x[:300], 5, verbose=0)
     local, inputs = box(x[:300], verbose=0), box(x_test, verbose=0).region_id
     names = np.unique(local.region_id)
     means = np.stack([local.x[local.region_id == name].mean(axis=0) for name in names])
@@ -198,7 +199,7 @@ def test_unknown_regions_go_to_the_nearest(circles):
 
 def test_pruning_keeps_the_largest_exactly(circles):
     box, x = circles[:2]
-    pruned = prune(box, x, 10, verbose=0)
+    pruned = prune_regions(box, x, 10, verbose=0)
     local = box(x, verbose=0)
     names, counts = np.unique(local.region_id, return_counts=True)
     assert sorted(counts[np.isin(names, list(pruned.membership))]) == sorted(counts)[-10:]
@@ -209,7 +210,7 @@ def test_pruning_keeps_the_largest_exactly(circles):
 
 def test_groups_describe_their_samples(circles):
     box, x = circles[:2]
-    groups = merge(box, x, 6, verbose=0)
+    groups = merge_regions(box, x, 6, verbose=0)
     assert (np.diff(groups.sizes) <= 0).all() and groups.sizes.sum() == len(x) == groups.class_counts.sum()
     np.testing.assert_array_equal(groups.labels, groups.apply(x))
     np.testing.assert_array_equal(groups.class_counts.sum(axis=1), groups.sizes)
@@ -231,33 +232,33 @@ def test_one_score_is_two_classes():
     one = network(kernel, bias, outputs, [0.2])
     two = network(kernel, bias, np.c_[-outputs / 2, outputs / 2], [-0.1, 0.1], activation="softmax")
     x = rng.normal(size=(300, 2))
-    groups = [merge(box, x, 3, verbose=0) for box in (one, two)]
+    groups = [merge_regions(box, x, 3, verbose=0) for box in (one, two)]
     np.testing.assert_allclose(groups[0].predict_proba(x), groups[1].predict_proba(x), atol=1e-9)
     assert groups[0].coef.shape == (3, 1, 2) and groups[1].coef.shape == (3, 2, 2)
-    assert flatten(groups[0], x, verbose=0).model.output_shape == (None, 1)
+    assert flatten_regions(groups[0], x, verbose=0).model.output_shape == (None, 1)
 
 
 def test_many_classes(trained, digits):
     images, labels = digits
     box = OpenBox(trained("mlp"), batch_size=500)
     x, y, x_test, y_test = images[:700], labels[:700], images[1500:], labels[1500:]
-    groups = merge(box, x, 10, verbose=0)
+    groups = merge_regions(box, x, 10, verbose=0)
     fidelity = groups.fidelity(x_test, y_test)
     assert groups.coef.shape == (10, 10, 8, 8, 1)
     np.testing.assert_allclose(groups.coef.sum(axis=1), 0, atol=1e-9)
     assert fidelity.agreement > 0.9 and fidelity.auc > 0.97
-    assert fidelity.difference < prune(box, x, 10, verbose=0).fidelity(x_test).difference
-    flat = flatten(groups, x, num_units=20, verbose=0)
+    assert fidelity.difference < prune_regions(box, x, 10, verbose=0).fidelity(x_test).difference
+    flat = flatten_regions(groups, x, num_units=20, verbose=0)
     assert flat.fidelity(x_test).agreement > 0.9 and len(flat.origins) == 20
-    assert merge(box, x, 5, y=y, verbose=0).fidelity(x, y).accuracy > groups.fidelity(x, y).accuracy
+    assert merge_regions(box, x, 5, y=y, verbose=0).fidelity(x, y).accuracy > groups.fidelity(x, y).accuracy
 
 
 def test_features_of_a_layer(trained, digits):
     model, x = trained("mlp"), digits[0][:500]
     name = [layer.name for layer in model.layers if isinstance(layer, layers.Dense)][1]
-    groups = merge(OpenBox(model, layer=name), x, 4, verbose=0)
+    groups = merge_regions(OpenBox(model, layer=name), x, 4, verbose=0)
     assert groups.coef.shape == (4, 10, 24) and groups.fidelity(x).agreement > 0.9
-    flat = flatten(groups, x, verbose=0)
+    flat = flatten_regions(groups, x, verbose=0)
     assert flat.model.input_shape == (None, 24)
     flat.model(groups.box(x, verbose=0).x)
 
@@ -268,27 +269,27 @@ def test_several_inputs():
     box = OpenBox(keras.Model({"a": a, "b": b}, layers.Dense(3)(hidden)), dtype="float64")
     rng = np.random.default_rng(0)
     x = {"a": rng.normal(size=(100, 2)), "b": rng.normal(size=(100, 3))}
-    groups = merge(box, x, 4, verbose=0)
+    groups = merge_regions(box, x, 4, verbose=0)
     assert {name: coef.shape for name, coef in groups.coef.items()} == {"a": (4, 3, 2), "b": (4, 3, 3)}
     assert groups.predict(x).shape == (100,)
     with pytest.raises(ValueError, match="Expected groups of a model with one input"):
-        flatten(groups, x, verbose=0)
+        flatten_regions(groups, x, verbose=0)
 
 
 def test_runs_repeat_exactly(circles):
     box, x = circles[:2]
-    first, second = (merge(box, x[:400], 6, verbose=0) for _ in range(2))
+    first, second = (merge_regions(box, x[:400], 6, verbose=0) for _ in range(2))
     np.testing.assert_array_equal(first.coef, second.coef)
     np.testing.assert_array_equal(first.labels, second.labels)
-    flat = [flatten(groups, x[:400], verbose=0).model.get_weights() for groups in (first, second)]
+    flat = [flatten_regions(groups, x[:400], verbose=0).model.get_weights() for groups in (first, second)]
     for one, other in zip(*flat, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_flattened_is_a_keras_model_of_one_hidden_layer(circles, tmp_path):
     box, x, y, x_test, _ = circles
-    groups = merge(box, x, 8, verbose=0)
-    flat = flatten(groups, x, y, num_units=5, verbose=0)
+    groups = merge_regions(box, x, 8, verbose=0)
+    flat = flatten_regions(groups, x, y, num_units=5, verbose=0)
     assert [layer.output.shape for layer in flat.model.layers if layer.weights] == [(None, 5), (None, 1)]
     assert {kind for kind, *_ in flat.origins} <= {"wall", "decision"} and len(flat.origins) == 5
     path = tmp_path / "flat.keras"
@@ -301,8 +302,8 @@ def test_flattened_is_a_keras_model_of_one_hidden_layer(circles, tmp_path):
 
 def test_unmoved_units_bend_at_planes_of_the_groups(circles):
     box, x = circles[:2]
-    groups = merge(box, x, 6, verbose=0)
-    flat = flatten(groups, x, max_steps=0, verbose=0)
+    groups = merge_regions(box, x, 6, verbose=0)
+    flat = flatten_regions(groups, x, max_steps=0, verbose=0)
     kernel, bias = flat.model.get_layer("hidden").get_weights()
     for (kind, a, b), plane in zip(flat.origins, np.vstack([kernel, bias]).T, strict=True):
         full = np.concatenate([groups.coef[:, 0], groups.intercept], axis=1)
@@ -317,7 +318,7 @@ def test_a_network_of_one_hidden_layer_is_found_again():
     box = network(rng.normal(size=(2, 3)), 0.3 * rng.normal(size=3), 3 * rng.normal(size=(3, 1)), [0.2])
     x = rng.normal(size=(600, 2))
     number = len(set(box(x, verbose=0).region_id))
-    flat = flatten(merge(box, x, number, verbose=0), x, num_units=4, max_steps=0, ridge=1e-4, verbose=0)
+    flat = flatten_regions(merge_regions(box, x, number, verbose=0), x, num_units=4, max_steps=0, ridge=1e-4, verbose=0)
     assert flat.fidelity(x).agreement > 0.99 and flat.fidelity(x).difference < 0.01
 
 
@@ -339,16 +340,16 @@ def test_a_network_of_one_hidden_layer_is_found_again():
 def test_bad_arguments(circles, arguments, message):
     arguments = {"x": circles[1][:100], "num_groups": 2} | arguments
     with pytest.raises(ValueError, match=message):
-        merge(circles[0], arguments.pop("x"), **arguments, verbose=0)
+        merge_regions(circles[0], arguments.pop("x"), **arguments, verbose=0)
 
 
 def test_bad_arguments_elsewhere(circles):
     box, x, y, *_ = circles
-    groups = merge(box, x[:100], 2, verbose=0)
+    groups = merge_regions(box, x[:100], 2, verbose=0)
     for call, message in (
-        (lambda: prune(box, x[:100], 101), "Expected `num_regions` to be at most"),
-        (lambda: flatten(groups, x[:100], num_units=0), "Expected `num_units` to be a whole number of at least 1"),
-        (lambda: flatten(groups, x[:100], max_steps=0.5), "Expected `max_steps` to be a whole number of at least 0"),
+        (lambda: prune_regions(box, x[:100], 101), "Expected `num_regions` to be at most"),
+        (lambda: flatten_regions(groups, x[:100], num_units=0), "Expected `num_units` to be a whole number of at least 1"),
+        (lambda: flatten_regions(groups, x[:100], max_steps=0.5), "Expected `max_steps` to be a whole number of at least 0"),
         (lambda: fidelity_curve(box, x[:100], y), "Expected `y` to have one label"),
         (lambda: fidelity_curve(box, x[:100], sizes=[0]), "Expected `sizes` to be a whole number of at least 1"),
         (lambda: fidelity_curve(box, x[:100], methods=["melt"]), "Expected `methods` to be a list of some of"),
@@ -363,7 +364,7 @@ def test_groups_without_planes_are_told():
     box = network([[1.0]], [5.0], [[0.0]], [1.0])
     x = np.linspace(-1, 1, 10)[:, np.newaxis]
     with pytest.raises(ValueError, match="Expected groups whose classifiers are not all constant"):
-        flatten(merge(box, x, 1, verbose=0), x, verbose=0)
+        flatten_regions(merge_regions(box, x, 1, verbose=0), x, verbose=0)
 
 
 def test_cut_follows_the_merges():

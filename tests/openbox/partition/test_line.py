@@ -86,12 +86,12 @@ def test_integrated_gradients_are_complete(name, lines):
     _, way = lines(name)
     for target in (None, 3):
         gradients = way.integrated_gradients(target, verbose=0)
-        assert gradients.gap < 1e-9
+        assert gradients.convergence_delta < 1e-9
         assert gradients.attribution.sum() == pytest.approx(gradients.difference, abs=1e-9)
         assert gradients.attribution.shape == (8, 8, 1)
     # Segments that begin too late by a thousandth are enough to see it.
     late = dataclasses.replace(way, breakpoints=way.breakpoints**1.001)
-    assert late.integrated_gradients(3, verbose=0).gap > 1e-6
+    assert late.integrated_gradients(3, verbose=0).convergence_delta > 1e-6
 
 
 def test_integrated_gradients_equal_a_sum_of_many_steps(trained, lines):
@@ -169,7 +169,7 @@ def test_points_on_walls():
     # |x| - 1/2 alone is compared with zero.
     np.testing.assert_allclose(way.crossings, [0.25, 0.75])
     assert way.classes.tolist() == [1, 0, 1]
-    assert way.integrated_gradients(verbose=0).gap < 1e-14
+    assert way.integrated_gradients(verbose=0).convergence_delta < 1e-14
 
 
 def test_several_inputs():
@@ -184,7 +184,7 @@ def test_several_inputs():
     way = line(box, start, end, verbose=0)
     gradients = way.integrated_gradients(verbose=0)
     assert {name: array.shape for name, array in gradients.attribution.items()} == {"a": (3,), "b": (2, 2)}
-    assert gradients.gap < 1e-12
+    assert gradients.convergence_delta < 1e-12
     t = np.linspace(0, 1, 30)
     inside = box(way.inputs(t), verbose=0)
     assert (way.region_id[way.find(t)] == inside.region_id).all()
@@ -195,7 +195,7 @@ def test_compiled_with_xla(trained, digits, lines):
     _, expected = lines("mlp")
     way = line(OpenBox(trained("mlp"), jit_compile=True, batch_size=4), *digits[0][1500:1502], verbose=0)
     np.testing.assert_allclose(way.breakpoints, expected.breakpoints, rtol=0, atol=1e-10)
-    assert way.integrated_gradients(verbose=0).gap < 1e-9
+    assert way.integrated_gradients(verbose=0).convergence_delta < 1e-9
 
 
 def test_bad_arguments(trained, digits, lines):

@@ -11,7 +11,7 @@ from keras_xai.metrics.similarity import cosine
 
 
 @final
-class Consistency(Metric):
+class NeighborSimilarity(Metric):
     """The cosine between the explanation of a sample and that of its nearest neighbor among the explained samples.
 
     Nearest by the Euclidean distance of the inputs. It says nothing where neighbors are far apart, so give it many samples. Each is
@@ -30,9 +30,9 @@ class Consistency(Metric):
 
     >>> import keras, numpy as np
     >>> from keras_xai.attribution import Saliency
-    >>> from keras_xai.metrics import Consistency
+    >>> from keras_xai.metrics import NeighborSimilarity
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    >>> Consistency()(Saliency(model)(np.random.default_rng(0).normal(size=(3, 4)))).round(6).tolist()
+    >>> NeighborSimilarity()(Saliency(model)(np.random.default_rng(0).normal(size=(3, 4)))).round(6).tolist()
     [1.0, 1.0, 1.0]
     """
 

@@ -22,7 +22,7 @@ _LEAK = 0.1
 _STILL = np.array([[1, 0, 0, 0, 1, 0, 0, 0]], "float32")
 
 
-def maximize(
+def maximize_activation(
     model: keras.Model,
     units: Any,
     *,
@@ -68,16 +68,16 @@ def maximize(
     Example:
 
     >>> import keras
-    >>> from keras_xai.features import Ascent, maximize
+    >>> from keras_xai.features import Ascent, maximize_activation
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, kernel_initializer="ones")])
-    >>> found = maximize(model, 1, ascent=Ascent(steps=200), seed=0)
+    >>> found = maximize_activation(model, 1, ascent=Ascent(steps=200), seed=0)
     >>> found.images.round(2).tolist(), found.values.round(2).tolist()
     ([[1.0, 1.0, 1.0, 1.0]], [4.0])
     """
     check_verbose(verbose)
     ascent = Ascent() if ascent is None else ascent
     responses = Responses(model, layer)
-    shape = real_input(responses.graph, "maximize")
+    shape = real_input(responses.graph, "maximize_activation")
     chosen = responses.units(units)
     low, high = checked_range(value_range, shape, responses.scores.dtype)
     seed = secrets.randbits(30) if seed is None else seed

@@ -9,3 +9,11 @@ def _own_registry(monkeypatch):
     from keras_xai.kinds import entries
 
     monkeypatch.setattr(entries, "_REGISTRY", dict(entries._REGISTRY))
+
+
+@pytest.fixture(autouse=True)
+def _no_late_bars(monkeypatch):
+    """On a slow machine a bar would appear, and a doctest fail."""
+    from keras_xai.data import batches
+
+    monkeypatch.setattr(batches, "_DELAY", float("inf"))

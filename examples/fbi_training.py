@@ -174,7 +174,7 @@ def train(arm, initial, training_data, test_data, options):
     trained = model
     if arm == "FBI":
         # The sum over the units of a layer: a mean would make a weight of 0.001 do next to nothing.
-        trained = FBIModel(model, weight=options.weight, rule=options.rule, reduction="sum")
+        trained = FBIModel(model, weight=options.weight, rule=options.rule)
         callbacks.append(FBIWarmUp(monitor="val_accuracy", threshold=0.7))
     elif arm == "activations":
         trained = with_penalty_on_activations(model, options.weight)
@@ -191,7 +191,7 @@ def train(arm, initial, training_data, test_data, options):
     ).history
     x_test, y_test = test_data
     accuracy = np.mean(model.predict(x_test, batch_size=1000, verbose=0).argmax(axis=-1) == y_test)
-    penalty = fbi_penalty(model, x_test[:200], y_test[:200], rule=options.rule, reduction="sum")
+    penalty = fbi_penalty(model, x_test[:200], y_test[:200], rule=options.rule)
     last = {path: {name: values[-1] for name, values in figures.items()} for path, figures in statistics.statistics.items()}
     return {
         "model": model,

@@ -298,7 +298,7 @@ def train_with_fbi(training, test, options):
     for how, weight in (("conventional", 0.0), ("FBI", FBI_WEIGHT)):
         keras.utils.set_random_seed(options.seed)  # the same initial weights, and the same order of images
         model = build_model(x_train.shape[1:])
-        regularized = FBIModel(model, weight=weight, reduction="sum")
+        regularized = FBIModel(model, weight=weight)
         regularized.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         regularized.fit(
             x_train,
@@ -309,7 +309,7 @@ def train_with_fbi(training, test, options):
             callbacks=[FBIWarmUp(monitor="val_accuracy", threshold=0.7)],
             verbose=0,
         )
-        penalty = fbi_penalty(model, x_test[few], y_test[few], reduction="sum")
+        penalty = fbi_penalty(model, x_test[few], y_test[few])
         numbers[f"FBI penalty, {how}"] = float(keras.ops.mean(penalty))
         predicted = model.predict(x_test, verbose=0).argmax(axis=-1)
         numbers[f"accuracy, {how}"] = float(np.mean(predicted == y_test))

@@ -145,7 +145,7 @@ _CURVED = {
 _NUDGE = {"z": 1e-3, "zplus": 1e-7}  # what keeps the quotients finite that each rule needs
 
 
-def fbi_penalty(model, x, y=None, *, rule="z", target="label", reduction="mean", training=False):
+def fbi_penalty(model, x, y=None, *, rule="z", target="label", reduction="sum", training=False):
     """Equations 1 to 3 layer by layer, with the ratios as they are printed: arrays `(n,)` by the path of the layer."""
     network = LayerByLayer(model, x, rule, training)
     relevance = network.back(network.starts(target, y) * network.scores.value)

@@ -78,6 +78,9 @@ def _functions(thing):
             yield function
 
 
+MORE = {"fbi_penalty.fbi_penalty": 9}  # each an option of `FBIModel`, or of what is returned
+
+
 @pytest.mark.parametrize("package", keras_xai.__all__)
 def test_public_things_are_described_and_take_few_arguments(package):
     public = {name: getattr(getattr(keras_xai, package), name) for name in getattr(keras_xai, package).__all__}
@@ -87,7 +90,9 @@ def test_public_things_are_described_and_take_few_arguments(package):
         for name, thing in public.items()
         for function in _functions(thing)
     }
-    assert {name: count for name, count in counts.items() if count > 7} == {}
+    assert {name: count for name, count in counts.items() if count > 7} == {
+        name: count for name, count in MORE.items() if name in counts
+    }
 
 
 def test_import_loads_nothing_that_keras_does_not_and_is_not_used():

@@ -34,8 +34,8 @@ class DecisionFeatures(Method):
         times_input: Whether values are D (x - baseline), or D itself, which has no baseline and no gap.
         against: `"all"` to explain the score of the class less the mean of the others; `None` for the score alone, as other methods
             do, with the weights W_c.
-        batch_size: Samples in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         UnsupportedLayerError: If a layer is not piecewise linear; names each such layer. For a model of several outputs when it is
@@ -60,8 +60,8 @@ class DecisionFeatures(Method):
         *,
         times_input: bool = True,
         against: str | None = "all",
-        batch_size: int = 32,
-        verbose: Any = 0,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         if against not in ("all", None):

@@ -28,8 +28,8 @@ class GradCAM(LayerMethod):
         model: As for every method, see `Method`.
         layer: Path of the layer, `"backbone/conv5"`: what it returns, with the activation that is part of it. By default the last
             one that has places of an input, with the batch normalization and the activation that follow, before pooling.
-        batch_size: Samples in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         ValueError: If there is no such layer, or its output has no places of an input.
@@ -78,8 +78,8 @@ class GradCAMPlusPlus(LayerMethod):
     Args:
         model: As for every method, see `Method`.
         layer: Path of the layer, see `GradCAM`.
-        batch_size: Samples in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         ValueError: If there is no such layer, or its output has no places of an input.

@@ -37,8 +37,8 @@ class IntegratedGradients(Method):
         steps: Number of gradients; where there is a `tolerance`, that to begin with.
         tolerance: The gap that is allowed, as a part of the rise, f(x) - f(b).
         max_steps: Number of gradients for a sample at which dividing stops, with a warning where the tolerance is not met.
-        batch_size: Points in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Points in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Example:
 
@@ -62,8 +62,8 @@ class IntegratedGradients(Method):
         steps: int = 64,
         tolerance: float | None = None,
         max_steps: int = 2048,
-        batch_size: int = 32,
-        verbose: Any = 0,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("steps", steps)

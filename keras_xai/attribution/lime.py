@@ -46,8 +46,8 @@ class LIME(Method):
             function that maps a sample to one. Features and tokens are parts each.
         background: For a model of one input `(n, features)`: many samples, such as the training data, `(m, features)`.
         seed: Repeats a run exactly, whatever the size of batches; a new one for each call by default.
-        batch_size: Changed copies in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Changed copies in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     The `baseline` of a call is what hidden parts become, zero by default; `"mean"` for the mean of each part of an image or series,
     channel by channel, which is what lime does by default.
@@ -74,8 +74,8 @@ class LIME(Method):
         segments: Any = None,
         background: Any = None,
         seed: int | None = None,
-        batch_size: int = 32,
-        verbose: Any = 0,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("num_samples", num_samples)

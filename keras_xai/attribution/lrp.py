@@ -50,8 +50,8 @@ class LRP(Method):
         model: As for every method, see `Method`.
         composite: Chooses the rule of each layer, `EpsilonPlus()` by default: of the usual ones, it is the one that also tells
             the features of a table apart, where the first layer is dense.
-        batch_size: Samples in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         UnsupportedLayerError: If relevance cannot pass a layer, or a layer cannot take its rule.
@@ -69,7 +69,9 @@ class LRP(Method):
     ([[3.0, 2.0]], [5.0])
     """
 
-    def __init__(self, model: keras.Model, *, composite: Composite | None = None, batch_size: int = 32, verbose: Any = 0):
+    def __init__(
+        self, model: keras.Model, *, composite: Composite | None = None, batch_size: int | None = None, verbose: Any = "auto"
+    ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         composite = EpsilonPlus() if composite is None else composite
         if not isinstance(composite, Composite):

@@ -67,14 +67,14 @@ class LayerMethod(Method):
     Args:
         model: As for every method, see `Method`.
         layer: The layer's path, `"backbone/conv5"`; by default the last one that has places, see `last_maps`.
-        batch_size: Samples in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         ValueError: If there is no such layer, or its output has no places of an input.
     """
 
-    def __init__(self, model: keras.Model, *, layer: str | None = None, batch_size: int = 32, verbose: Any = 0):
+    def __init__(self, model: keras.Model, *, layer: str | None = None, batch_size: int | None = None, verbose: Any = "auto"):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._layer = None if layer is None else named_maps(self._scores, layer)
 

@@ -13,10 +13,11 @@ from keras_xai.attribution.aligned import aligned_baseline, aligned_target
 from keras_xai.attribution.baseline import baseline_like
 from keras_xai.attribution.chunks import Chunk, Seen, in_parts
 from keras_xai.data.batches import joined, progress
-from keras_xai.data.checks import check_count, check_verbose
+from keras_xai.data.checks import check_verbose
 from keras_xai.data.reader import Samples
 from keras_xai.data.structure import packed
 from keras_xai.graph.target import Target
+from keras_xai.network.batching import batch_size_for
 from keras_xai.network.scores import Scores
 from keras_xai.results.explanation import Explanation
 
@@ -70,8 +71,9 @@ class Method(abc.ABC):
 
     Args:
         model: A built Sequential or functional model, nested models included. It is only read, and never changed.
-        batch_size: Samples that are in the model at a time, those that the method itself makes included.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Samples that are in the model at a time, those that the method itself makes included; `None` to choose it
+            by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         TypeError: If `model` is not a Keras model.
@@ -87,11 +89,10 @@ class Method(abc.ABC):
     shares_baseline: ClassVar[bool] = False
     gives_derivatives: bool = False
 
-    def __init__(self, model: keras.Model, *, batch_size: int = 32, verbose: Any = 0):
-        check_count("batch_size", batch_size)
+    def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
         check_verbose(verbose)
         self._scores = Scores(model)
-        self._batch_size = batch_size
+        self._batch_size = batch_size_for(self._scores.graph, batch_size, dtype=self._scores.dtype)
         self._verbose = verbose
         self._seed: int | None = None  # set by methods that draw at random
         self._prepared: tuple[Any, Callable[[Batch], Part]] | None = None

@@ -38,8 +38,8 @@ class Occlusion(Method):
             in `(height, width)` for images of shape `(n, height, width)`. For several inputs a dict of these by the input's name;
             those that are not named have the default.
         stride: From one window to the next, in the same form. Half a window by default.
-        batch_size: Samples with a window hidden that are in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Samples with a window hidden that are in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         ValueError: If a window or a stride is not a whole number of at least 1, a window is larger than the input, a stride is
@@ -56,7 +56,15 @@ class Occlusion(Method):
 
     takes_baseline = True
 
-    def __init__(self, model: keras.Model, *, window: Any = None, stride: Any = None, batch_size: int = 32, verbose: Any = 0):
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        window: Any = None,
+        stride: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+    ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         graph = self._scores.graph
         names = names_of(graph.input_structure, graph.input_specs)

@@ -23,8 +23,8 @@ class Rectified(Method):
 
     Args:
         model: As for every method, see `Method`.
-        batch_size: Samples in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         ValueError: If the model has no rectifier, so that the values would be the plain gradient.
@@ -34,7 +34,7 @@ class Rectified(Method):
     gives_derivatives = True
     rule: ClassVar[BackwardRule]
 
-    def __init__(self, model: keras.Model, *, batch_size: int = 32, verbose: Any = 0):
+    def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._back = Backward(self._scores, self.label)
         refuse_unrectified(self.label, self._back.steps, _INSTEAD)
@@ -78,8 +78,8 @@ class GuidedBackprop(Rectified):
 
     Args:
         model: As for every method, see `Method`.
-        batch_size: Samples in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         ValueError: If the model has no rectifier, so that the values would be the plain gradient.
@@ -119,8 +119,8 @@ class Deconvnet(Rectified):
 
     Args:
         model: As for every method, see `Method`.
-        batch_size: Samples in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         ValueError: If the model has no rectifier, so that the values would be the plain gradient.

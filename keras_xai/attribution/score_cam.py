@@ -33,8 +33,8 @@ class ScoreCAM(LayerMethod):
         model: As for every method, see `Method`.
         layer: Path of the layer, see `GradCAM`.
         max_maps: Number of channels to use at most: for each sample those that vary most from place to place. All by default.
-        batch_size: Masked samples in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Masked samples in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         ValueError: If there is no such layer, its output has no places of an input, or `max_maps` is not a whole number of at least
@@ -62,8 +62,8 @@ class ScoreCAM(LayerMethod):
         *,
         layer: str | None = None,
         max_maps: int | None = None,
-        batch_size: int = 32,
-        verbose: Any = 0,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
     ):
         super().__init__(model, layer=layer, batch_size=batch_size, verbose=verbose)
         if max_maps is not None:

@@ -44,8 +44,9 @@ class SHAP(Method):
             number of parts and 2048) or at most so many sets (partition, 500). None for deep, which draws nothing.
         segments: For kernel, what images and series are divided into, see `LIME`.
         seed: Repeats a run exactly, whatever the size of batches; a new one for each call by default.
-        batch_size: Rows in the model at a time; a sample and a background sample are two rows for deep.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Rows in the model at a time; a sample and a background sample are two rows for deep; `None` to choose
+            it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     The `baseline` of a call is the background: samples `(m, *input_shape)`, the same for all that are explained, in the structure of
     `x` for a model of several inputs; or one sample, or a number for all entries. One sample of zeros by default.
@@ -75,8 +76,8 @@ class SHAP(Method):
         num_samples: int | None = None,
         segments: Any = None,
         seed: int | None = None,
-        batch_size: int = 32,
-        verbose: Any = 0,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         if explainer not in _EXPLAINERS:

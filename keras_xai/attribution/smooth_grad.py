@@ -28,8 +28,8 @@ class SmoothGrad(Method):
         num_samples: Number of noisy copies of each sample.
         noise: Standard deviation, as a part of the range of the sample's values. The source recommends 0.1 to 0.2.
         seed: Repeats a run exactly, whatever the size of batches; a new one for each call by default.
-        batch_size: Noisy copies in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Noisy copies in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Example:
 
@@ -49,8 +49,8 @@ class SmoothGrad(Method):
         num_samples: int = 32,
         noise: float = 0.15,
         seed: int | None = None,
-        batch_size: int = 32,
-        verbose: Any = 0,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("num_samples", num_samples)

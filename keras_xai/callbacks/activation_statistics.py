@@ -13,6 +13,7 @@ from keras_xai.data.arrays import typed
 from keras_xai.data.reader import Samples
 from keras_xai.features.activations import graph_to, program
 from keras_xai.kinds import kind_of
+from keras_xai.network.batching import batch_size_for
 
 
 def activation_statistics(values: Any) -> dict[str, float]:
@@ -85,7 +86,7 @@ class ActivationStatistics(keras.callbacks.Callback):
             activation that belongs to them.
         log_dir: Folder of the file for TensorBoard, best one of its own within that of `keras.callbacks.TensorBoard`. None is
             written by default.
-        batch_size: Samples in a batch.
+        batch_size: Samples in a batch; `None` to choose it by the size of the model's tensors.
 
     Attributes:
         statistics: From a layer's path and the name of a figure to its values, one for each epoch: of all calls of `fit()` that
@@ -120,7 +121,7 @@ class ActivationStatistics(keras.callbacks.Callback):
         layers: Sequence[str] | None = None,
         *,
         log_dir: str | pathlib.Path | None = None,
-        batch_size: int = 128,
+        batch_size: int | None = None,
     ):
         super().__init__()
         self.statistics: dict[str, dict[str, list[float]]] = {}
@@ -134,7 +135,7 @@ class ActivationStatistics(keras.callbacks.Callback):
         graph = graph_to(model_with_layers(self.model), self._layers)
         steps = {path: graph.find(path) for path in graph.output_names}
         axes = {path: kind_of(step).channel_axis(step) for path, step in steps.items()}
-        self._batches = [typed(batch, graph) for batch in Samples(self._x, graph, self._batch_size)]
+        self._batches = [typed(batch, graph) for batch in Samples(self._x, graph, batch_size_for(graph, self._batch_size))]
         self._program = program(graph, lambda path, values: _moments(values, axes[path]))
         self._recorder = Recorder(self.model, self._log_dir)
 

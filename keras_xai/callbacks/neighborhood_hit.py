@@ -150,7 +150,7 @@ class NeighborhoodHit(keras.callbacks.Callback):
         if len(self._measures) > 1:
             self._protocol.tsne.check(len(self._drawn))
         # Compiles the forward pass, so that samples of a size for which it is not defined are told now.
-        self._extract(_first(self._drawn, self._protocol.batch_size), self._protocol.batch_size)
+        self._extract(_first(self._drawn, 1))
         self._recorder = Recorder(self.model, self._log_dir)
 
     def on_epoch_end(self, epoch, logs=None):

@@ -1,5 +1,7 @@
 """Batches of samples: their rows, their progress bar, and their results as one."""
 
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -35,17 +37,61 @@ def progress(batches: Iterable, num_batches: int | None, verbose: Any, unit: str
     Args:
         batches: What to iterate over.
         num_batches: How many there are, `None` if not known.
-        verbose: 0 for silence, 1 or `"auto"` for a bar, 2 for one line at the end, as in `keras.Model.predict`.
+        verbose: See `Bar`.
         unit: What one of them is called.
     """
-    check_verbose(verbose)
-    if verbose == 0:
-        yield from batches
-        return
-    bar = keras.utils.Progbar(num_batches, verbose=1 if verbose == "auto" else verbose, unit_name=unit)
-    done = 0
-    for batch in batches:
-        yield batch
-        done += 1
-        bar.update(done, finalize=False)
-    bar.update(done, finalize=True)
+    with Bar(num_batches, verbose, unit) as bar:
+        for batch in batches:
+            yield batch
+            bar.add(1)
+
+
+_DELAY = 2.0  # seconds
+_shown = threading.local()
+
+
+class Bar:
+    """A progress bar, as a context manager around the work.
+
+    Args:
+        total: How many units of work there are, `None` if not known.
+        verbose: `"auto"` for a bar that appears when the work has taken two seconds, unless it is part of other work that has a bar;
+            1 for a bar from the beginning, 2 for one line at the end, 0 for silence.
+        unit: What a unit of work is called.
+
+    Raises:
+        ValueError: If `verbose` is none of these.
+    """
+
+    def __init__(self, total: int | None, verbose: Any, unit: str):
+        check_verbose(verbose)
+        self._verbose = verbose
+        self._done = 0
+        self._visible = False
+        self._start = time.monotonic()
+        self._bar = keras.utils.Progbar(total, verbose=1 if verbose == "auto" else verbose, unit_name=unit)
+
+    def __enter__(self) -> "Bar":
+        self._outermost = not getattr(_shown, "depth", 0)
+        _shown.depth = getattr(_shown, "depth", 0) + 1
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        _shown.depth = max(0, getattr(_shown, "depth", 0) - 1)  # an abandoned generator may be closed in another thread
+        if exception == (None, None, None) and self._is_due():
+            self._bar.update(self._done, finalize=True)
+
+    def update(self, done: int) -> None:
+        """Says that `done` units are done."""
+        self._done = done
+        if self._verbose == "auto" and self._outermost and time.monotonic() - self._start > _DELAY:
+            self._visible = True
+        if self._is_due():
+            self._bar.update(done, finalize=False)
+
+    def add(self, number: int) -> None:
+        """Says that so many more are done."""
+        self.update(self._done + number)
+
+    def _is_due(self):
+        return self._verbose in (1, 2) or self._visible

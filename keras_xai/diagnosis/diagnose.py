@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_xai.data.batches import progress
+from keras_xai.data.batches import Bar
 from keras_xai.data.checks import check_verbose
 from keras_xai.diagnosis.blocks import block_ends, depths
 from keras_xai.diagnosis.protocol import check_protocol
@@ -33,7 +33,7 @@ def diagnose(
     *,
     k: int = 6,
     protocol: Protocol | None = None,
-    verbose: Any = 0,
+    verbose: Any = "auto",
 ) -> Diagnosis:
     """Measures for each hidden layer how far it tells classes apart: the share of neighbors that have a sample's class.
 
@@ -66,7 +66,8 @@ def diagnose(
         layers: Paths of layers, such as `"backbone/conv5"`, whose own output is meant; by default `block_ends(model)`.
         k: Number of neighbors, less than the number of samples.
         protocol: The settings, see `Protocol`.
-        verbose: 0 for silence, 1 or `"auto"` for progress bars, over batches and then over maps, 2 for a line each.
+        verbose: `"auto"` for progress bars, over batches and then over maps, after two seconds, 1 for them at once, 2 for one line
+            each at the end, 0 for silence.
 
     Returns:
         A `Diagnosis`: `table`, `plot()` and `plot_depth()`.
@@ -112,12 +113,11 @@ def diagnose(
     paths = sorted(found, key=order.__getitem__)
     depth = dict(zip(paths, depths(graph, paths), strict=True))
     num_maps = len(paths) * protocol.repeats
-    work = progress(range(num_maps), num_maps, verbose, unit="map")
     layer_results = {}
-    for path in paths:
-        # A layer's activations are let go when the next one's turn comes.
-        layer_results[path] = _diagnosed(path, depth[path], found.pop(path), drawn.codes, k, protocol, work, clock)
-    next(work, None)  # ends the progress bar
+    with Bar(num_maps, verbose, "map") as bar:
+        for path in paths:
+            # A layer's activations are let go when the next one's turn comes.
+            layer_results[path] = _diagnosed(path, depth[path], found.pop(path), drawn.codes, k, protocol, bar, clock)
     return Diagnosis(model.name, layer_results, drawn.codes, drawn.classes, drawn.indices, k, protocol, seconds)
 
 
@@ -134,7 +134,7 @@ class _Clock:
         self._last = now
 
 
-def _diagnosed(path, depth, vectors: Vectors, codes, k, protocol, work, clock):
+def _diagnosed(path, depth, vectors: Vectors, codes, k, protocol, bar, clock):
     """One layer."""
     values = normalized(vectors.values, protocol.normalization)
     constant = not values.any()
@@ -151,7 +151,6 @@ def _diagnosed(path, depth, vectors: Vectors, codes, k, protocol, work, clock):
     clock.stop("measures")
     points, influence, trust, divergence = [], [], [], []
     for start in protocol.starts:
-        next(work)
         if constant:
             points.append(np.zeros((len(codes), 2)))
             divergence.append(np.nan)
@@ -162,6 +161,7 @@ def _diagnosed(path, depth, vectors: Vectors, codes, k, protocol, work, clock):
         clock.stop("t-SNE")
         influence.append(hits_and_influence(points[-1], codes, [k])[0][1])
         trust.append(np.nan if constant else _trustworthiness(squared, points[-1], k))
+        bar.add(1)
         clock.stop("measures")
     return LayerDiagnosis(
         path=path,

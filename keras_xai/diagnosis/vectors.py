@@ -15,6 +15,7 @@ from keras_xai.diagnosis.sampling import Drawn
 from keras_xai.features.activations import graph_to, program
 from keras_xai.graph.steps import Step
 from keras_xai.kinds import kind_of
+from keras_xai.network.batching import batch_size_for
 
 # Entries of a vector: 64 MB of float32 for 1,000 samples.
 _LONGEST = 16_384
@@ -74,15 +75,16 @@ class Extractor:
         self._reductions = {path: _reduction(step, reduction) for path, step in self._steps.items()}
         self._program = program(self.graph, lambda path, values: self._reductions[path].apply(values))
 
-    def __call__(self, drawn: Drawn, batch_size: int, verbose: Any = 0) -> dict[str, Vectors]:
+    def __call__(self, drawn: Drawn, batch_size: int | None = None, verbose: Any = "auto") -> dict[str, Vectors]:
         """The vectors of each layer, from one forward pass.
 
         Args:
             drawn: The samples.
-            batch_size: Samples in the model at a time.
+            batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
             verbose: As for `keras_xai.features.activations`.
         """
         found: dict[str, np.ndarray] = {}
+        batch_size = batch_size_for(self.graph, batch_size)
         parts = rows(len(drawn), batch_size)
         prepared = Samples(drawn.batches(batch_size), self.graph, batch_size)
         for part, batch in progress(zip(parts, prepared, strict=True), len(parts), verbose):

@@ -17,10 +17,11 @@ from keras_xai.graph.steps import Graph
 from keras_xai.graph.trace import trace
 from keras_xai.kinds import activated, kind_of
 from keras_xai.network import Network
+from keras_xai.network.batching import batch_size_for
 
 
 def activations(
-    model: keras.Model, x: Any, layers: Sequence[str] | None = None, *, batch_size: int = 32, verbose: Any = 0
+    model: keras.Model, x: Any, layers: Sequence[str] | None = None, *, batch_size: int | None = None, verbose: Any = "auto"
 ) -> dict[str, np.ndarray]:
     """The outputs of layers at inference, all from one forward pass.
 
@@ -34,8 +35,8 @@ def activations(
             By default all convolutional layers of the model and of models nested in it. The activations of one that has no
             activation of its own are taken behind the batch normalization and the activation layer that follow it, where they
             do and nothing else does. They are under the path of the convolution all the same.
-        batch_size: Samples in a batch; a dataset keeps its own batches.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+        batch_size: Samples in a batch; `None` to choose it by the size of the model's tensors. A dataset keeps its own batches.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Returns:
         For each path an array `(n, *output_shape)` in the dtype of the layer's output, in the order of `layers` or of the model.
@@ -66,7 +67,7 @@ def activations(
     graph = graph_to(model, layers)
     outputs = program(graph)
     parts: dict[str, list[np.ndarray]] = {path: [] for path in graph.output_names}
-    samples = Samples(x, graph, batch_size)
+    samples = Samples(x, graph, batch_size_for(graph, batch_size))
     for batch in progress(samples, samples.num_batches, verbose):
         for path, values in outputs(typed(batch, graph)).items():
             parts[path].append(ops.convert_to_numpy(values))

@@ -38,7 +38,7 @@ class Ascent:
         norm_power: The power: 2, or 6 as Mahendran & Vedaldi, 2015, have it, which acts on outliers only.
         start: An array `(*input_shape)`, or one for each unit: where the ascent starts. Faint noise around the middle of
             `value_range` by default.
-        batch_size: Units that are worked at together.
+        batch_size: Units that are worked at together; `None` to choose it by the size of the model's tensors.
 
     Raises:
         ValueError: If one of them is not what it should be.
@@ -54,11 +54,12 @@ class Ascent:
     norm: float = 0.0
     norm_power: float = 2.0
     start: np.ndarray | None = None
-    batch_size: int = 8
+    batch_size: int | None = None
 
     def __post_init__(self):
         check_count("steps", self.steps)
-        check_count("batch_size", self.batch_size)
+        if self.batch_size is not None:
+            check_count("batch_size", self.batch_size)
         for name in ("smoothness", "rotation", "zoom", "total_variation", "norm"):
             check_number(name, getattr(self, name), least=0)
         if self.jitter is not None:

@@ -63,7 +63,7 @@ def deep_dream(
     value_range: Any = (0.0, 1.0),
     dream: Dream | None = None,
     seed: int | None = None,
-    verbose: Any = 0,
+    verbose: Any = "auto",
 ) -> Dreamed:
     """Changes images so that layers respond more strongly to what is in them already.
 
@@ -85,7 +85,7 @@ def deep_dream(
         value_range: `(low, high)`, what values are between: numbers, or arrays that broadcast to an image.
         dream: Octaves, steps, jitter and tiles; `Dream()` by default.
         seed: Repeats a run exactly; another one for each call by default.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Returns:
         A `Dreamed`.

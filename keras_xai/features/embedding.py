@@ -22,8 +22,8 @@ def tsne_map(
     layer: str,
     perplexity: float = 30.0,
     seed: int | None = None,
-    batch_size: int = 32,
-    verbose: Any = 0,
+    batch_size: int | None = None,
+    verbose: Any = "auto",
 ) -> EmbeddingMap:
     """Maps samples to the plane so that those whose activations in a layer are alike are neighbors, by t-SNE.
 
@@ -43,8 +43,8 @@ def tsne_map(
         layer: Path of a layer, such as `"backbone/conv5"`. Its output with the activation that is part of it.
         perplexity: About how many neighbors of each sample are to be kept; less than a third of the number of samples.
         seed: Repeats a map exactly; another one for each call by default.
-        batch_size: Samples in a batch; a dataset keeps its own batches.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar over batches, 2 for one line.
+        batch_size: Samples in a batch; `None` to choose it by the size of the model's tensors. A dataset keeps its own batches.
+        verbose: `"auto"` for a progress bar over batches after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Returns:
         An `EmbeddingMap`.

@@ -14,6 +14,7 @@ from keras_xai.data.reader import Samples
 from keras_xai.data.structure import packed
 from keras_xai.features.receptive_field import ReceptiveFields
 from keras_xai.features.responses import Responses
+from keras_xai.network.batching import batch_size_for
 from keras_xai.results.extreme_examples import Examples, ExtremeExamples
 
 
@@ -24,8 +25,8 @@ def extreme_examples(
     layer: str | None = None,
     units: Any = None,
     k: int = 9,
-    batch_size: int = 32,
-    verbose: Any = 0,
+    batch_size: int | None = None,
+    verbose: Any = "auto",
 ) -> ExtremeExamples:
     """Finds the samples to which units of a network respond most and least, of any number of samples.
 
@@ -47,8 +48,8 @@ def extreme_examples(
         units: A channel, or a class; a tuple `(*position, channel)` for a single unit of a map; or a list of these. All channels
             by default.
         k: Number of samples at each end.
-        batch_size: Samples in a batch; a dataset keeps its own batches.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+        batch_size: Samples in a batch; `None` to choose it by the size of the model's tensors. A dataset keeps its own batches.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Returns:
         An `ExtremeExamples`.
@@ -74,7 +75,7 @@ def extreme_examples(
     respond = _program(responses, chosen)
     ends = [_End(sign, len(chosen), k, len(responses.shape) - 1) for sign in (+1, -1)]
     fields: dict[tuple, ReceptiveFields] = {}
-    samples = Samples(x, responses.graph, batch_size)
+    samples = Samples(x, responses.graph, batch_size_for(responses.graph, batch_size))
     seen = 0
     for given in progress(samples, samples.num_batches, verbose):
         batch = typed(given, responses.graph)

@@ -12,6 +12,7 @@ from keras_xai.data.batches import progress, rows
 from keras_xai.data.checks import check_verbose
 from keras_xai.features.ascent import Ascent, checked_range, moved, movements, normalized, penalty, preconditioned, real_input
 from keras_xai.features.responses import Responses
+from keras_xai.network.batching import batch_size_for
 from keras_xai.results.maximized import Maximized
 
 # Standard deviation of the noise that an ascent starts from, as a part of the range of values.
@@ -30,7 +31,7 @@ def maximize_activation(
     value_range: Any = (0.0, 1.0),
     ascent: Ascent | None = None,
     seed: int | None = None,
-    verbose: Any = 0,
+    verbose: Any = "auto",
 ) -> Maximized:
     """Makes inputs to which units of a network respond as strongly as possible, by climbing up the gradient.
 
@@ -55,7 +56,7 @@ def maximize_activation(
             value for each channel. For a network of photographs in BGR less a mean: `(-mean, 255 - mean)`.
         ascent: Number and size of steps, movements and penalties; `Ascent()` by default.
         seed: Repeats a run exactly; another one for each call by default.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Returns:
         A `Maximized`.
@@ -84,9 +85,11 @@ def maximize_activation(
     x = _start(ascent.start, shape, (low, high), len(chosen), seed)
     moves = [movements(ascent, x.shape[1:-1], seed, number) for number in range(len(chosen))]
     climbs = [_program(each, (low, high), ascent, x.shape[1:]) for each in (responses, responses.leaking(_LEAK))]
+    # Each step holds the gradient of an input and two copies that are moved.
+    batch_size = batch_size_for(responses.graph, ascent.batch_size, copies=3)
     parts = [
         _climbed(climbs, x[part], _indices(responses, chosen[part]), moves[part], ascent, verbose)
-        for part in rows(len(chosen), ascent.batch_size)
+        for part in rows(len(chosen), batch_size)
     ]
     images, values = (np.concatenate([part[i] for part in parts]) for i in range(2))
     history = np.concatenate([part[2] for part in parts], axis=1)

@@ -10,13 +10,14 @@ from keras import ops
 from keras_xai.attribution.rectified import refuse_unrectified
 from keras_xai.backend import compiled
 from keras_xai.data.batches import progress, rows
-from keras_xai.data.checks import check_count, check_verbose, is_integer
+from keras_xai.data.checks import check_verbose, is_integer
 from keras_xai.data.reader import read_all
 from keras_xai.features.responses import Responses
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.kinds import activated, kind_of
 from keras_xai.network.backward import backward, between
+from keras_xai.network.batching import batch_size_for
 from keras_xai.results.reconstructions import Reconstructions
 from keras_xai.rules.rectifiers import Deconvolved, is_rectifier
 from keras_xai.rules.rule import Passage
@@ -34,8 +35,8 @@ def reconstruct(
     layer: str,
     top: int | None = None,
     keep: str = "map",
-    batch_size: int = 32,
-    verbose: Any = 0,
+    batch_size: int | None = None,
+    verbose: Any = "auto",
 ) -> Reconstructions:
     """Reconstructs each input from single feature maps of a layer, by a Deconvnet.
 
@@ -65,8 +66,8 @@ def reconstruct(
             these are equal, the mean activation decides, and then the order of channels. By default all of them, in that order.
         keep: `"map"` to keep all of a map; `"largest"` to keep only its largest activation, which shows what the map found where it
             found it most clearly.
-        batch_size: Inputs and reconstructions in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+        batch_size: Inputs and reconstructions in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Returns:
         A `Reconstructions`.
@@ -95,10 +96,10 @@ def reconstruct(
     ((5, 3, 8, 8, 1), (5, 3), True)
     """
     check_verbose(verbose)
-    check_count("batch_size", batch_size)
     if keep not in _KEEP:
         raise ValueError(f"Expected `keep` to be 'map' or 'largest'. Received: keep={keep!r}")
     responses = Responses(model, layer)
+    batch_size = batch_size_for(responses.graph, batch_size)
     graph, last = responses.graph, _last_step(responses, layer)
     _check_input(graph)
     steps = between(leading_to(graph, last.outputs), graph.inputs)

@@ -20,7 +20,16 @@ _REDUCTIONS = {"mean": ops.mean, "sum": ops.sum}
 
 
 def fbi_penalty(
-    model: keras.Model, x: Any, y: Any = None, *, per_layer: bool = False, training: bool = False, **options
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
+    *,
+    rule: str = "z",
+    target: str = "label",
+    reduction: str = "sum",
+    layers: Sequence[str] | None = None,
+    per_layer: bool = False,
+    training: bool = False,
 ) -> Any:
     """How far the activations of a network are from their relevance to its score, for each sample.
 
@@ -38,14 +47,16 @@ def fbi_penalty(
             comes before it.
         x: Inputs in the structure of the model's: tensors, arrays `(n, ...)` or tables; or a dataset of batches `(x, y)`.
         y: Labels, integers `(n,)` or `(n, 1)`, or rows `(n, classes)`; needed for `target="label"` only. None for a dataset.
+        rule: `"z"`: in proportion to what an input adds; for piecewise-linear networks that is activation times gradient.
+            `"zplus"`: in proportion to the positive part of it.
+        target: The score that relevance starts from: of the `"label"`, of the `"predicted"` class, or `"all"`, the sum of all
+            scores. A single sigmoid unit stands for two classes.
+        reduction: `"sum"` or `"mean"` over the units of a layer.
+        layers: Paths of the layers that are compared (and names of inputs); by default all inputs and all layers with weights
+            but the last.
         per_layer: Whether to return the parts of the penalty.
         training: Whether layers behave as in training. Batch normalization then uses the batch's statistics, which relevance
             takes for constants.
-        **options: `rule` is `"z"` (default: in proportion to what an input adds; for piecewise-linear networks that is
-            activation times gradient) or `"zplus"` (in proportion to the positive part of it). `target` is `"label"`
-            (default), `"predicted"` or `"all"` scores; a single sigmoid unit stands for two classes. `reduction` is
-            `"mean"` (default) or `"sum"` over the units of a layer. `layers` are the paths of the layers that are compared
-            (and names of inputs), by default all inputs and all layers with weights but the last.
 
     Returns:
         Tensor `(n,)`, or with `per_layer` a dict of such tensors by the layer's path, of which the penalty is the mean.
@@ -63,10 +74,10 @@ def fbi_penalty(
     >>> from keras_xai.losses import fbi_penalty
     >>> layers = [keras.Input((4,)), keras.layers.Dense(3, "relu"), keras.layers.Dense(2, "softmax")]
     >>> x = np.ones((5, 4))
-    >>> fbi_penalty(keras.Sequential(layers), x, np.array([0, 1, 0, 1, 1]), reduction="sum").shape
+    >>> fbi_penalty(keras.Sequential(layers), x, np.array([0, 1, 0, 1, 1])).shape
     TensorShape([5])
     """
-    penalty = Penalty(model, **options)
+    penalty = Penalty(model, rule=rule, target=target, reduction=reduction, layers=layers)
     if not is_stream(x):
         return penalty.of_samples(x, y, per_layer=per_layer, training=training)
     if y is not None:
@@ -95,10 +106,10 @@ class Penalty:
         self,
         model: keras.Model,
         *,
-        rule: str = "z",
-        target: str = "label",
-        reduction: str = "mean",
-        layers: Sequence[str] | None = None,
+        rule: str,
+        target: str,
+        reduction: str,
+        layers: Sequence[str] | None,
     ):
         check_options(rule=rule, target=target, reduction=reduction, layers=layers)
         self.network = LayerNetwork(model, PROPAGATIONS[rule])
@@ -165,7 +176,10 @@ class FBILoss:
     Args:
         loss: The task's loss: a `keras.losses.Loss`, a function that gives one loss for each sample, or its name.
         weight: Number between 0 and 1; the paper's is 0.001.
-        **options: `rule`, `target`, `reduction` and `layers`, as for `fbi_penalty`.
+        rule: As for `fbi_penalty`.
+        target: As for `fbi_penalty`.
+        reduction: As for `fbi_penalty`.
+        layers: As for `fbi_penalty`.
 
     Raises:
         ValueError: If the weight or an option is out of range; when called, as `fbi_penalty`.
@@ -181,12 +195,21 @@ class FBILoss:
     TensorShape([])
     """
 
-    def __init__(self, loss: Any, weight: float = 1e-3, **options):
+    def __init__(
+        self,
+        loss: Any,
+        weight: float = 1e-3,
+        *,
+        rule: str = "z",
+        target: str = "label",
+        reduction: str = "sum",
+        layers: Sequence[str] | None = None,
+    ):
         check_weight(weight)
-        check_options(**options)
+        check_options(rule=rule, target=target, reduction=reduction, layers=layers)
         self.loss = keras.losses.get(loss)
         self.weight = weight
-        self._options = options
+        self._options: dict[str, Any] = {"rule": rule, "target": target, "reduction": reduction, "layers": layers}
         self._mean = BatchMean(name="mean", dtype=keras.config.floatx())
         self._known: tuple[keras.Model, Penalty] | None = None
 
@@ -231,7 +254,7 @@ class FBILoss:
         return cls(keras.losses.deserialize(config.pop("loss")), **config)
 
 
-def check_options(*, rule: str = "z", target: str = "label", reduction: str = "mean", layers: Any = None) -> None:
+def check_options(*, rule: Any, target: Any, reduction: Any, layers: Any) -> None:
     """Refuses options that no model would allow."""
     for name, value, known in (
         ("rule", rule, PROPAGATIONS),

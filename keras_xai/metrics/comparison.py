@@ -27,7 +27,7 @@ def compare_methods(
     *,
     target: Any = None,
     baseline: Any = None,
-    verbose: Any = 0,
+    verbose: Any = "auto",
 ) -> Comparison:
     """Explains samples by several methods and rates the explanations by several metrics.
 
@@ -42,7 +42,7 @@ def compare_methods(
             method: the class itself, or a function `lambda method: MaxSensitivity(method, radius=0.1)`.
         target: What is explained, as for every method. By default the predicted class of each sample.
         baseline: As for every method; for those that compare samples with one.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Returns:
         A `Comparison`.

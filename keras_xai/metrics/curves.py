@@ -22,14 +22,14 @@ class _Curve(ModelMetric):
         steps: int = 64,
         baseline: Any = 0.0,
         probability: bool | None = None,
-        batch_size: int = 32,
-        verbose: Any = 0,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("steps", steps)
         self._steps = steps
         self._baseline = baseline
-        self._replacement = Replacement(self._scores, batch_size, verbose, probability=probability)
+        self._replacement = Replacement(self._scores, self._batch_size, verbose, probability=probability)
 
     @final
     def curve(self, explanation: Explanation) -> tuple[np.ndarray, np.ndarray]:
@@ -85,8 +85,8 @@ class Deletion(_Curve):
             explanation is not used, so that all methods are measured alike.
         probability: `True` to make probabilities of scores by a softmax (a sigmoid where there is one score), `False` to take scores
             as they are, `None` to do what the model does.
-        batch_size: Changed samples in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Changed samples in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         ValueError: If an option is not one. When called: if the explanation or the baseline does not fit the model, or a score is
@@ -130,8 +130,8 @@ class Insertion(_Curve):
         steps: Number of parts in which places are put in.
         baseline: What is in the place of what is not there yet, as for `Deletion`.
         probability: As for `Deletion`.
-        batch_size: Changed samples in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Changed samples in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         ValueError: As for `Deletion`.

@@ -35,8 +35,8 @@ class Infidelity(ModelMetric):
         baseline: What replaces them, as for `Deletion`.
         normalize: Whether to fit beta for each sample. `False` sets it to 1, for methods whose values are in the unit of the score.
         seed: Of the parts; a new one for each metric by default, so that all explanations that it rates meet the same parts.
-        batch_size: Changed samples in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Changed samples in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         ValueError: If an option is not one. When called: if the explanation or the baseline does not fit the model, or a score is
@@ -63,8 +63,8 @@ class Infidelity(ModelMetric):
         baseline: Any = 0.0,
         normalize: bool = True,
         seed: int | None = None,
-        batch_size: int = 32,
-        verbose: Any = 0,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("num_perturbations", num_perturbations)
@@ -72,7 +72,7 @@ class Infidelity(ModelMetric):
         self._baseline = baseline
         self._normalize = normalize
         self._seed = seed_of(seed)
-        self._replacement = Replacement(self._scores, batch_size, verbose)
+        self._replacement = Replacement(self._scores, self._batch_size, verbose)
 
     def _rate(self, explanation):
         places = self._replacement.checked(explanation)

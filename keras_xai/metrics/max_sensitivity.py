@@ -31,7 +31,7 @@ class MaxSensitivity(Metric):
         radius: Largest change of a value, as a part of the range of the sample's values.
         num_samples: Number of random points.
         seed: Of the points; a new one for each metric by default.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         TypeError: If `method` is not an attribution method.
@@ -54,7 +54,7 @@ class MaxSensitivity(Metric):
     higher_is_better = False
 
     def __init__(
-        self, method: Method, *, radius: float = 0.02, num_samples: int = 10, seed: int | None = None, verbose: Any = 0
+        self, method: Method, *, radius: float = 0.02, num_samples: int = 10, seed: int | None = None, verbose: Any = "auto"
     ):
         check_method(method, type(self).__name__)
         check_count("num_samples", num_samples)

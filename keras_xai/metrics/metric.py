@@ -7,7 +7,8 @@ import keras
 import numpy as np
 
 from keras_xai.attribution import Explanation, Method
-from keras_xai.data.checks import check_count, check_seed, check_verbose
+from keras_xai.data.checks import check_seed, check_verbose
+from keras_xai.network.batching import batch_size_for
 from keras_xai.network.scores import Scores
 
 
@@ -56,19 +57,18 @@ class ModelMetric(Metric):
 
     Args:
         model: The model that is explained. It is only read.
-        batch_size: Changed samples in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Changed samples in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         TypeError: If `model` is not a Keras model.
         ValueError: If it is not built, or subclassed, or an option is not one.
     """
 
-    def __init__(self, model: keras.Model, *, batch_size: int, verbose: Any):
-        check_count("batch_size", batch_size)
+    def __init__(self, model: keras.Model, *, batch_size: int | None, verbose: Any):
         check_verbose(verbose)
         self._scores = Scores(model)
-        self._batch_size = batch_size
+        self._batch_size = batch_size_for(self._scores.graph, batch_size, dtype=self._scores.dtype)
         self._verbose = verbose
 
 

@@ -36,8 +36,8 @@ class PixelFlipping(ModelMetric):
         steps: Number of regions L that are replaced, one by one; at most all.
         probability: As for `Deletion`.
         seed: Of the noise; a new one for each metric by default, so that all explanations that it rates meet the same noise.
-        batch_size: Changed samples in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        batch_size: Changed samples in the model at a time; `None` to choose it by the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         ValueError: If an option is not one. When called: if the explanation does not fit the model, or a score is NaN or infinite.
@@ -64,8 +64,8 @@ class PixelFlipping(ModelMetric):
         steps: int = 100,
         probability: bool | None = None,
         seed: int | None = None,
-        batch_size: int = 32,
-        verbose: Any = 0,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("steps", steps)
@@ -74,7 +74,7 @@ class PixelFlipping(ModelMetric):
         self._region = region
         self._steps = steps
         self._seed = seed_of(seed)
-        self._replacement = Replacement(self._scores, batch_size, verbose, probability=probability)
+        self._replacement = Replacement(self._scores, self._batch_size, verbose, probability=probability)
 
     def _rate(self, explanation):
         places = self._replacement.checked(explanation)

@@ -42,7 +42,7 @@ class ModelParameterRandomization(Metric):
             weights can be shuffled, which those of a layer of equal entries cannot.
         absolute: Whether to rank absolute values, as the source does beside the signed ones.
         seed: Of the shuffling; a new one for each metric by default.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Raises:
         TypeError: If `method` is not an attribution method.
@@ -77,7 +77,7 @@ class ModelParameterRandomization(Metric):
         layers: Sequence[str] | None = None,
         absolute: bool = False,
         seed: int | None = None,
-        verbose: Any = 0,
+        verbose: Any = "auto",
     ):
         check_method(method, type(self).__name__)
         check_verbose(verbose)

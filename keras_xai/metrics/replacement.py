@@ -20,7 +20,7 @@ class Replacement:
     Args:
         scores: The model's scores.
         batch_size: Changed samples in the model at a time.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line at the end.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
         probability: Whether to ask for the probability of the explained class rather than its score, by a softmax over the scores,
             or a sigmoid of the only one. `None`: where the model itself ends in one of the two. A target that is a callable is
             always asked as it is.

@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import pathlib
 import threading
+from collections.abc import Sequence
 from typing import Any, final
 
 import keras
@@ -42,8 +43,11 @@ class FBIModel(keras.Model):
     Args:
         model: A built Sequential or functional model of one output, to be used on its own afterwards.
         weight: Share of the penalty, from 0 to 1; the paper's is 0.001.
+        rule: As for `keras_xai.losses.fbi_penalty`.
+        target: As for `keras_xai.losses.fbi_penalty`.
+        reduction: As for `keras_xai.losses.fbi_penalty`.
+        layers: As for `keras_xai.losses.fbi_penalty`.
         name: Name of the wrapping model.
-        **options: `rule`, `target`, `reduction` and `layers`, as for `keras_xai.losses.fbi_penalty`.
 
     Attributes:
         plain_model: The model that is trained.
@@ -69,12 +73,23 @@ class FBIModel(keras.Model):
     ['accuracy', 'fbi_penalty', 'loss']
     """
 
-    def __init__(self, model: keras.Model, weight: float = 1e-3, *, name: str | None = None, **options):
+    def __init__(
+        self,
+        model: keras.Model,
+        weight: float = 1e-3,
+        *,
+        rule: str = "z",
+        target: str = "label",
+        reduction: str = "sum",
+        layers: Sequence[str] | None = None,
+        name: str | None = None,
+    ):
         if isinstance(model, FBIModel):
             raise TypeError(
                 "Expected a plain model. Received: an `FBIModel`, which has the penalty already. Wrap `model.plain_model`."
             )
         check_weight(weight)
+        options: dict[str, Any] = {"rule": rule, "target": target, "reduction": reduction, "layers": layers}
         penalty = Penalty(model, **options)  # which checks everything, before anything is made
         with scope_of(model):
             super().__init__(dtype=model.dtype_policy, name=name or f"fbi_{model.name}", autocast=False)

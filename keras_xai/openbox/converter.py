@@ -39,7 +39,7 @@ class OpenBox(Engine):
         dtype: Floating-point type of the linear pieces, `"float32"` or `"float64"`, whatever the model was trained in; the
             type of the model's weights and inputs by default. In float64 the pieces are exact to about 1e-14. Polytopes are always
             computed in float64: in a large network the nearest wall is often nearer than float32 can tell.
-        batch_size: Samples in a batch. Memory follows it.
+        batch_size: Samples in a batch; `None` to choose it by the size of the model's tensors.
         jit_compile: Whether to compile with XLA.
 
     Raises:
@@ -79,7 +79,7 @@ class OpenBox(Engine):
                 them for a model of several inputs; a table; or batches `x` or `(x, y)`, as of a `tf.data.Dataset`.
             outputs: Which of the C scores: `None` for all, class indices `(k,)` for all samples, or `(n, k)`, the
                 indices for each sample. The coefficients of one 227 x 227 x 3 image for 1000 classes are 600 MB.
-            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
         Returns:
             `LinearPieces`.
@@ -112,7 +112,8 @@ class OpenBox(Engine):
         Args:
             x: The samples, as for calling the box.
             y: Labels `(n,)`, of which only the values matter; see `RegionClassifier.fit`.
-            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line; also for the classifier's own methods.
+            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence;
+                also for the classifier's own methods.
 
         Returns:
             A fitted `RegionClassifier`.
@@ -140,7 +141,7 @@ class OpenBox(Engine):
         Args:
             start: One input, in the structure of the model's inputs, with a batch dimension of one or without it.
             end: Another one.
-            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
         Returns:
             `keras_xai.openbox.Line`.
@@ -163,7 +164,7 @@ class OpenBox(Engine):
                 quarter of their extent more on each side.
             orthonormal: `False` for the coordinates of `corner + s (second - corner) + t (third - corner)`; `True` for Euclidean
                 lengths from the corner, along two directions at right angles.
-            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
         Returns:
             `keras_xai.openbox.Plane`.

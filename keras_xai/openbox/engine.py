@@ -8,9 +8,9 @@ import numpy as np
 from keras import ops
 
 from keras_xai.data.batches import joined, progress
-from keras_xai.data.checks import check_count
 from keras_xai.data.reader import Samples, in_float64
 from keras_xai.graph.steps import Graph
+from keras_xai.network.batching import batch_size_for
 from keras_xai.network.piecewise import PiecewiseNetwork
 from keras_xai.openbox.pieces import LinearPieces
 from keras_xai.openbox.programs import Programs
@@ -30,12 +30,11 @@ class Engine(abc.ABC):
         output: str | int | None = None,
         layer: str | None = None,
         dtype: str | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         jit_compile: bool = False,
     ):
         if dtype not in (None, "float32", "float64"):
             raise ValueError(f"Expected `dtype` to be 'float32', 'float64' or None. Received: dtype={dtype!r}")
-        check_count("batch_size", batch_size)
         self._arguments = {
             "model": model,
             "output": output,
@@ -45,9 +44,14 @@ class Engine(abc.ABC):
             "jit_compile": jit_compile,
         }
         self._network = PiecewiseNetwork(model, output, dtype, layer)
+        # The coefficients are as many numbers as the inputs, for each score.
+        self._batch_size = batch_size_for(
+            self._network.graph, batch_size, dtype=self._network.dtype, copies=self._network.num_outputs
+        )
+        if self._network.front is not None:
+            self._batch_size = min(self._batch_size, batch_size_for(self._network.front, batch_size))
         self._pieces = Programs(self._network, jit_compile=jit_compile)
         self._geometry = Programs(PiecewiseNetwork(model, output, "float64", layer), jit_compile=jit_compile)
-        self._batch_size = int(batch_size)
 
     def __getstate__(self) -> dict:
         return self._arguments  # compiled programs cannot be pickled, and follow from these
@@ -101,18 +105,21 @@ class Engine(abc.ABC):
         features = self._pieces.features([array.astype(self.dtype) for array in batch])
         return [ops.convert_to_numpy(each).astype("float64") for each in features]
 
-    def samples(self, x: Any, *, verbose: Any = 0) -> Samples:
+    def samples(self, x: Any, *, verbose: Any = "auto") -> Samples:
         """Checks what the pieces are asked for: the samples or, for a box of a hidden `layer`, their features.
 
         Args:
             x: The samples, as the model takes them.
-            verbose: 0 for silence, 1 or `"auto"` for a progress bar over the batches run through the layers before.
+            verbose: For the batches that are run through the layers before: `"auto"` for a progress bar after two seconds, 1 for it at
+                once, 2 for one line at the end, 0 for silence.
         """
         if self._network.front is None:
             return Samples(x, self._network.graph, self._batch_size)
         given = Samples(x, self._network.front, self._batch_size)
-        batches = progress(in_float64(given), given.num_batches, verbose)
-        features = [ops.convert_to_numpy(self._pieces.features(batch)[0]) for batch in batches]
+        features = [
+            ops.convert_to_numpy(self._pieces.features(batch)[0])
+            for batch in progress(in_float64(given), given.num_batches, verbose)
+        ]
         return Samples(joined(features), self._network.graph, self._batch_size)
 
 

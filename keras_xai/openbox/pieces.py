@@ -105,12 +105,12 @@ class LinearPieces(Shown):
                 result[rows] += np.einsum("nkd,nd->nk", flat, other[rows].reshape(len(flat), -1))
         return result.astype(self.intercept.dtype)
 
-    def contains(self, x: Any, *, verbose: Any = 0) -> np.ndarray:
+    def contains(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
         """Whether other inputs are in the samples' polytopes, for about two forward passes in float64.
 
         Args:
             x: `(n, *input_shape)`; `x[i]` is held against the closed polytope of sample i.
-            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
         Returns:
             `(n,)` booleans. Computed in float64 without a tolerance: for inputs nearer to a wall than rounding error,
@@ -120,14 +120,14 @@ class LinearPieces(Shown):
         slacks = self._run(lambda batch, rows: self._geometry.slack(batch, [other[rows] for other in others]), verbose)
         return np.concatenate([ops.convert_to_numpy(slack) for slack in slacks]) >= 0
 
-    def exit_distance(self, direction: Any, *, verbose: Any = 0) -> np.ndarray:
+    def exit_distance(self, direction: Any, *, verbose: Any = "auto") -> np.ndarray:
         """How far a straight line from each sample stays in its polytope, for about two forward passes in float64.
 
         Along a line every constraint is linear in the step, so that the first wall is found exactly, in any network.
 
         Args:
             direction: `(n, *input_shape)`; finite, of any length.
-            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
         Returns:
             `(n,)`, the largest t for which `x[i] + t * direction[i]` is in the polytope: a distance where the direction
@@ -161,7 +161,7 @@ class LinearPieces(Shown):
         Args:
             norm: 1, 2 or `numpy.inf`.
             max_passes: The most passes for one batch that may be spent; `None` for any number.
-            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
         Returns:
             `Walls`. In the 2-norm, the wall is a true facet of the polytope unless another is equally near.
@@ -195,7 +195,7 @@ class LinearPieces(Shown):
             k: How many facets of each sample.
             norm: In which they are near, 1, 2 or `numpy.inf`.
             max_passes: See `nearest_wall`.
-            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
         Returns:
             One `Facets` of k facets for each sample.
@@ -275,7 +275,7 @@ class LinearPieces(Shown):
             bounds: The input box, as for `polytope`.
             margin: By how much the other class is to win, in units of the scores.
             within: The largest distance that is of interest; inputs farther away are not looked for.
-            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
         Returns:
             `Counterfactuals`. Regions are small, and many hold inputs of one class alone: then there is none.

@@ -28,7 +28,7 @@ class Protocol:
         components: Principal components that t-SNE and the probe see.
         tsne: Settings of t-SNE.
         repeats: How often t-SNE is run, each time from another start.
-        batch_size: Samples in the model at a time.
+        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
 
     Raises:
         ValueError: If a setting is out of its range.
@@ -49,13 +49,14 @@ class Protocol:
     # From a random start, as in the source, so that repeats tell what is up to the start.
     tsne: TSNE = dataclasses.field(default_factory=lambda: TSNE(initialization="random"))
     repeats: int = 3
-    batch_size: int = dataclasses.field(default=32, compare=False)  # changes no figure
+    batch_size: int | None = dataclasses.field(default=None, compare=False)  # changes no figure
 
     def __post_init__(self):
-        for name in ("components", "repeats", "batch_size"):
+        for name in ("components", "repeats"):
             check_count(name, getattr(self, name))
-        if self.samples is not None:
-            check_count("samples", self.samples)
+        for name in ("samples", "batch_size"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
         for name, allowed in (("maps", REDUCTIONS), ("normalization", NORMALIZATIONS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"Expected `{name}` to be one of {allowed}. Received: {name}={getattr(self, name)!r}")

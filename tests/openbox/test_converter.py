@@ -285,9 +285,9 @@ def test_samples_may_be_changed_afterwards(box, x):
 def test_verbose_shows_progress(box, x, capsys):
     box(x, verbose=0)
     assert capsys.readouterr().out == ""
-    local = box(x)
+    local = box(x, verbose=1)
     assert "3/3" in capsys.readouterr().out
-    local.radius()
+    local.radius(verbose=1)
     assert "3/3" in capsys.readouterr().out
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_xai.data.batches import Bar
 from keras_xai.kinds import kind_of
 from keras_xai.openbox.geometry.redundancy import facets, largest_ball
 from keras_xai.openbox.programs import Layout
@@ -134,7 +135,7 @@ class Polytope:
         name = f"entry {unit} of the input" + (f" {number}" if len(self._space.shapes) > 1 else "")
         return Label("input", unit, f"{name} stays {'above' if lower else 'below'} {limit:g}")
 
-    def facets(self, *, verbose: Any = 0) -> Facets:
+    def facets(self, *, verbose: Any = "auto") -> Facets:
         """The minimal description: the constraints that no others imply, nearest first.
 
         Rays and nonnegative least-squares problems decide nearly all constraints; linear programs (SciPy's HiGHS) the rest, and
@@ -142,7 +143,8 @@ class Polytope:
         images: there, `LinearPieces.nearest_facets` gives some facets at once.
 
         Args:
-            verbose: 0 for silence, 1 or `"auto"` for a progress bar over the constraints.
+            verbose: `"auto"` for a progress bar over the constraints after two seconds, 1 for it at once, 2 for one
+                line at the end, 0 for silence.
 
         Returns:
             `Facets`. Of constraints that describe the same half-space the first stands for all.
@@ -150,14 +152,8 @@ class Polytope:
         Raises:
             RuntimeError: If the polytope has no interior, which happens at ties, or a linear program fails.
         """
-        bar = None
-        if verbose:
-            bar = keras.utils.Progbar(len(self), verbose=1 if verbose == "auto" else verbose, unit_name="constraint")
-        found = facets(
-            self._rows, self.values, (lambda decided: bar.update(decided, finalize=False)) if bar else lambda decided: None
-        )
-        if bar:
-            bar.update(len(self), finalize=True)
+        with Bar(len(self), verbose, "constraint") as bar:
+            found = facets(self._rows, self.values, bar.update)
         return describe(self._rows[found], self.values[found], [self.label(int(i)) for i in found], self._space)
 
     def center(self) -> tuple[Any, float]:

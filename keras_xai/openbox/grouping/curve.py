@@ -44,7 +44,7 @@ def fidelity_curve(
         test: `(x, y)` to measure on, where y may be `None`; by default the samples that the groups were made of.
         methods: Which of `"merge"`, `"prune"` and `"flatten"`, the last from the groups of the first, with as many hidden
             units as groups, up to 64.
-        verbose: 0 for silence, 1 or `"auto"` for progress bars, 2 for one line each.
+        verbose: `"auto"` for progress bars after two seconds, 1 for them at once, 2 for one line at the end, 0 for silence.
 
     Returns:
         A pandas data frame with the columns `method`, `num_groups`, `agreement`, `difference`, `accuracy`, `auc` and `known`; all

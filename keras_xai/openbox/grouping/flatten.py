@@ -52,7 +52,7 @@ def flatten_regions(
         num_units: The most hidden units; as many as groups by default.
         max_steps: The most steps of moving the planes, by L-BFGS; 0 leaves them where the groups have them.
         ridge: Penalty `ridge / 2` on the squared weights behind the hidden layer, beside the sum of the samples' cross-entropies.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Returns:
         `Flattened`.
@@ -131,7 +131,7 @@ class Flattened:
     origins: tuple[tuple[str, int, int], ...]
     groups: RegionGroups
 
-    def fidelity(self, x: Any, y: Any = None, *, verbose: Any = 0) -> Fidelity:
+    def fidelity(self, x: Any, y: Any = None, *, verbose: Any = "auto") -> Fidelity:
         """How well the model reproduces the network on some samples, and how well it does on labels `y`, class indices."""
         num_outputs = self.groups.box.num_outputs
         labels = check_labels(y, num_outputs, count_of(x))

@@ -59,7 +59,7 @@ def merge_regions(
         y: Class indices `(n,)` to fit the groups' classifiers to at the end, in place of the network's probabilities.
         ridge: Weight of the exact pieces. With 1 they count as much as one sample does.
         max_rounds: The most rounds of step 3; 0 leaves it out.
-        verbose: 0 for silence, 1 or `"auto"` for progress bars, 2 for one line.
+        verbose: `"auto"` for progress bars after two seconds, 1 for them at once, 2 for one line at the end, 0 for silence.
 
     Returns:
         `RegionGroups`, the largest group first. With as many groups as regions and without `y`, the exact pieces.
@@ -121,7 +121,7 @@ def prune_regions(box: OpenBox, x: Any, num_regions: int, *, verbose: Any = "aut
         box: As for `merge_regions`.
         x: The samples, as for `OpenBox`.
         num_regions: How many regions are kept. Of equally large ones, those whose `region_id` sorts first.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Returns:
         `RegionGroups` of one region each, the largest first.
@@ -181,27 +181,27 @@ class RegionGroups(Shown):
     def __len__(self) -> int:
         return len(self.weights)
 
-    def apply(self, x: Any, *, verbose: Any = 0) -> np.ndarray:
+    def apply(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
         """The group of each input, `(n,)`."""
         return self.assign(self.points(x, verbose))[0]
 
-    def known(self, x: Any, *, verbose: Any = 0) -> np.ndarray:
+    def known(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
         """Whether each input is on a known region, `(n,)` booleans."""
         return self.assign(self.points(x, verbose))[1]
 
-    def decision_function(self, x: Any, *, verbose: Any = 0) -> np.ndarray:
+    def decision_function(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
         """Scores of each input's group, `(n, C)`; of C > 1 scores, less their mean."""
         return self._shown(self.scores(self.points(x, verbose))[..., np.newaxis])[..., 0]
 
-    def predict_proba(self, x: Any, *, verbose: Any = 0) -> np.ndarray:
+    def predict_proba(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
         """Probabilities, `(n, max(C, 2))`."""
         return softmax(self.scores(self.points(x, verbose)))
 
-    def predict(self, x: Any, *, verbose: Any = 0) -> np.ndarray:
+    def predict(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
         """Class indices, `(n,)`; of a single score, 1 where it is positive."""
         return self.scores(self.points(x, verbose)).argmax(axis=1)
 
-    def fidelity(self, x: Any, y: Any = None, *, verbose: Any = 0) -> Fidelity:
+    def fidelity(self, x: Any, y: Any = None, *, verbose: Any = "auto") -> Fidelity:
         """How well the groups reproduce the network on some samples, and how well they do on labels `y`, class indices."""
         labels = check_labels(y, self.box.num_outputs, count_of(x))
         points = self.points(x, verbose)
@@ -241,7 +241,7 @@ class RegionGroups(Shown):
 
     # For the other modules of this package: the same with samples whose regions were found before.
 
-    def points(self, x: Any, verbose: Any = 0) -> Points:
+    def points(self, x: Any, verbose: Any = "auto") -> Points:
         """Features, regions and scores of some inputs."""
         return Points.of(self.box(x, outputs=[0], verbose=verbose))
 

@@ -119,7 +119,7 @@ class Line(Shown):
 
         Args:
             target: Which score; the highest at the end of the line by default.
-            verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
         Returns:
             `ExactIntegratedGradients`.
@@ -172,7 +172,7 @@ def line(box: Engine, start: Any, end: Any, *, verbose: Any = "auto") -> Line:
         box: Of the network.
         start: One input, in the structure of the model's inputs, with a batch dimension of one or without it.
         end: Another one.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Returns:
         `Line`.

@@ -213,7 +213,7 @@ def plane(
         orthonormal: The coordinates `(s, t)`. `False` for those of `corner + s (second - corner) + t (third - corner)`; `True`
             for Euclidean lengths from the corner along two directions at right angles, the first from the corner to the second
             input, the other on the side of the third.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Returns:
         `Plane`.

@@ -1,6 +1,5 @@
 """`RegionClassifier`: a network as a scikit-learn classifier made of its regions."""
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +35,7 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         box: The network. The model must give one score or probability for each class; or one in all, the logit or
             probability of the second of two classes.
         cache_bytes: The most bytes of coefficients to keep at hand.
-        verbose: 0 for silence, 1 or `"auto"` for a progress bar, 2 for one line.
+        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
 
     Attributes:
         classes_: `(classes,)`, the labels in the order of the model's scores.
@@ -92,12 +91,13 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         num_classes = num_classes_of(box.network)
         stream = Stream(rows_of_features(self, box, x), box)
         classes = classes_of(y, num_classes, stream.num_samples)
-        batches = iter(progress(stream, stream.num_batches, self.verbose))
-        first = next(batches)  # of a model that takes several shapes, the first samples decide
-        regions, start = Regions(box, [array.shape[1:] for array in first], cache_bytes=int(self.cache_bytes)), 0
-        for batch in itertools.chain([first], batches):
+        regions, start = None, 0
+        for batch in progress(stream, stream.num_batches, self.verbose):
+            if regions is None:  # of a model that takes several shapes, the first samples decide
+                regions = Regions(box, [array.shape[1:] for array in batch], cache_bytes=int(self.cache_bytes))
             regions.find(batch, start)
             start += len(batch[0])
+        assert regions is not None  # a stream without samples is refused
         self.box_, self.regions_, self.classes_ = box, regions, classes
         hold_features(self, box, x, reset=True)
         return self

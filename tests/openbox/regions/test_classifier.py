@@ -489,7 +489,7 @@ def test_verbose_shows_progress(small, capsys):
     classifier = OpenBox(model).convert(x, verbose=0)
     classifier.predict(x)
     assert capsys.readouterr().out == ""
-    OpenBox(model).convert(x).predict(x)
+    OpenBox(model, batch_size=32).convert(x, verbose=1).predict(x)
     assert capsys.readouterr().out.count("7/7") == 2
 
 

@@ -1,0 +1,48 @@
+"""How many samples go through a model at a time."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_xai.data.checks import check_count
+from keras_xai.graph.steps import Graph
+
+# For all tensors of a batch, as a gradient might keep them. On CPUs larger batches gain little: in a deep network one sample keeps
+# all cores busy, and in a small one calls no longer cost anything from a few hundred samples on.
+_BUDGET = 2**31
+_MOST = 256
+_UNKNOWN = 32  # for models that take inputs of several sizes
+
+
+def batch_size_for(graph: Graph, batch_size: Any = None, *, dtype: str = "float32", copies: int = 0) -> int:
+    """The number of samples in a batch: the user's own, or the largest power of two whose tensors fit into two gibibytes.
+
+    Args:
+        graph: The model as it is run.
+        batch_size: What the user gave, `None` to choose.
+        dtype: Floating-point type in which the model is run.
+        copies: Further tensors of the shapes of the inputs that are kept for each sample, such as gradients.
+
+    Returns:
+        An integer from 1 to 256, or the user's.
+
+    Raises:
+        ValueError: If `batch_size` is neither `None` nor a whole number of at least 1.
+    """
+    if batch_size is not None:
+        return check_count("batch_size", batch_size)
+    specs = [*graph.input_specs * (1 + copies), *(spec for step in graph.steps for spec in step.output_specs)]
+    if any(None in spec.shape[1:] for spec in specs):
+        return _UNKNOWN
+    bytes_per_sample = sum(math.prod(spec.shape[1:]) * _size(spec.dtype, dtype) for spec in specs)
+    fitting = max(1, min(_MOST, _BUDGET // max(1, bytes_per_sample)))
+    return 1 << (fitting.bit_length() - 1)
+
+
+def _size(dtype, floating):
+    """Bytes of a number: those of the type that is computed in, where it is a real one; texts count as 8."""
+    if keras.backend.is_float_dtype(dtype):
+        dtype = floating
+    return 8 if dtype == "string" else np.dtype(dtype).itemsize

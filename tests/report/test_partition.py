@@ -113,6 +113,15 @@ def test_gradients_beside_the_images(way, images):
     assert f"{gradients.difference:+.3f}" in attribution.get_xlabel()
 
 
+def test_gradients_of_one_score_name_no_class(images):
+    model = keras.Sequential([keras.Input((5, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
+    gradients = line(OpenBox(model), *images[:2], verbose=0).integrated_gradients(verbose=0)
+    assert gradients.plot(class_names=["no", "yes"]).axes[2].get_title() == "attribution to the score"
+    np.testing.assert_allclose([gradients.start, gradients.end], images[:2], atol=1e-12)
+    shown = gradients.plot(images=1 - images[:2]).axes
+    np.testing.assert_allclose([axes.images[0].get_array() for axes in shown[:2]], 1 - images[:2, ..., 0])
+
+
 def test_bad_arguments(sliced, way, images):
     with pytest.raises(ValueError, match="3 classes. Received: 2 names"):
         sliced.plot(class_names=["cat", "dog"])

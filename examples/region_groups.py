@@ -21,7 +21,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
 from keras_xai.openbox import OpenBox, fidelity_curve, flatten_regions, merge_regions, prune_regions
-from keras_xai.report import fidelity_plot, groups_plot
+from keras_xai.report import fidelity_plot
 
 
 def main(arguments: list[str] | None = None) -> dict[str, float]:
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
             print(curve.round(4).to_string(index=False))
             fidelity_plot(curve, "auc").savefig(folder / "region_groups_auc.png", dpi=options.dpi)
             fidelity_plot(curve, "agreement").savefig(folder / "region_groups_agreement.png", dpi=options.dpi)
-            groups_plot(groups, x_test, y_test).savefig(folder / "region_groups.png", dpi=options.dpi)
+            groups.plot(x_test, y_test).savefig(folder / "region_groups.png", dpi=options.dpi)
             print(f"\nPictures: {folder / 'region_groups'}*.png")
     if options.splits > 1:
         summarize(areas)

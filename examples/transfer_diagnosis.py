@@ -31,7 +31,7 @@ from sklearn.linear_model import LogisticRegression
 from keras_xai.diagnosis import Diagnosis, NetworkComparison, Protocol, block_ends, compare_networks, diagnose
 from keras_xai.features import TSNE, reconstruct
 from keras_xai.kinds import UnsupportedLayerError
-from keras_xai.report import Page, deconvnet_plot, depth_plot, layers_plot
+from keras_xai.report import Page, deconvnet_plot, depth_plot
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PREPARATIONS = ("caffe", "tf", "torch", "scale")
@@ -511,8 +511,7 @@ def draw(found, comparisons, images, options):
         page.heading(f"{name}, before and after fine-tuning")
         page.text(change_words(each))
         page.table(layer_rows(each), header=LAYER_HEADER, caption="Neighborhood hits on the maps by t-SNE.")
-        columns = [(path, path) for path in each.diagnoses["after"].layers]
-        page.figure(layers_plot(each.diagnoses, columns=columns, class_names=images.classes))
+        page.figure(each.change.plot(class_names=images.classes))
     return add_sheets(page, found, images)
 
 

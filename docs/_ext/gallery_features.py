@@ -5,7 +5,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from keras_xai.openbox import OpenBox
-from keras_xai.report import boundary_plot, decision_plot
+from keras_xai.report import decision_plot
 
 
 def draw_features(decision_path, boundary_path):
@@ -27,4 +27,4 @@ def draw_features(decision_path, boundary_path):
     local = OpenBox(model, dtype="float64")(x[:5], verbose=0)
     titles = [f"{label}, not {rival}" for label, rival in zip(*np.argsort(-local.scores, axis=1)[:, :2].T, strict=True)]
     decision_plot(local.decision_features(against="runner-up"), local.x, titles=titles).savefig(decision_path, dpi=150)
-    boundary_plot(local.nearest_facets(8, verbose=0)[3], local.x[3]).savefig(boundary_path, dpi=150)
+    local.nearest_facets(8, verbose=0)[3].plot(local.x[3]).savefig(boundary_path, dpi=150)

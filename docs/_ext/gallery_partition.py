@@ -8,7 +8,6 @@ from sklearn.datasets import load_digits, make_moons
 
 from keras_xai.openbox import OpenBox
 from keras_xai.report.classes import class_color
-from keras_xai.report.partition import gradients_plot, line_plot, plane_plot
 
 _DPI = 150
 
@@ -18,7 +17,7 @@ def draw_plane_moons(path):
     box, x, y = _moons()
     limits = ((-1.7, 2.7), (-1.4, 1.9))
     whole = box.plane([0.0, 0.0], [1.0, 0.0], [0.0, 1.0], limits=limits, verbose=0)
-    figure = plane_plot(whole, class_names=["upper moon", "lower moon"], by_layer=True, mark_inputs=False)
+    figure = whole.plot(class_names=["upper moon", "lower moon"], by_layer=True, mark_inputs=False)
     colors = [class_color(k) for k in y]
     figure.axes[0].scatter(*x.T, s=10, c=colors, edgecolors="white", linewidths=0.4, zorder=3)
     figure.savefig(path, dpi=_DPI)
@@ -29,18 +28,18 @@ def draw_plane_digits(path):
     box, images, labels = _digits()
     chosen = [int(np.flatnonzero(labels == digit)[40]) for digit in (0, 3, 6)]
     through = box.plane(*images[chosen], orthonormal=True, verbose=0)
-    plane_plot(through, images=images[chosen]).savefig(path, dpi=_DPI)
+    through.plot(images=images[chosen]).savefig(path, dpi=_DPI)
 
 
 def draw_line_digits(path):
     """The scores on the way from one digit to another."""
-    line_plot(_way()[0]).savefig(path, dpi=_DPI)
+    _way()[0].plot().savefig(path, dpi=_DPI)
 
 
 def draw_gradients_digits(path):
     """Exact integrated gradients of a digit, with another digit as the baseline."""
     way, target = _way()
-    gradients_plot(way, way.integrated_gradients(target, verbose=0)).savefig(path, dpi=_DPI)
+    way.integrated_gradients(target, verbose=0).plot().savefig(path, dpi=_DPI)
 
 
 def _way():

@@ -1,5 +1,6 @@
 """Methods side by side: what each metric says of them, and what they cost."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from keras import tree
 from keras_xai.attribution import Method
 from keras_xai.data.batches import progress
 from keras_xai.data.checks import is_number
-from keras_xai.data.reader import read_all
+from keras_xai.data.reader import Samples
 from keras_xai.data.structure import packed
 from keras_xai.metrics.metric import Metric
 from keras_xai.metrics.randomization import check_model
@@ -66,7 +67,8 @@ def compare_methods(
     [2.0, 2.0]
     """
     graph = Scores(model).graph
-    x = packed(read_all(x, graph), graph)
+    samples = Samples(x, graph, 1)
+    x = packed(samples.arrays(), graph)
     named_methods, named_metrics = _named(methods, "methods"), _named(metrics, "metrics")
     for name, method in named_methods.items():
         if not isinstance(method, Method):
@@ -92,6 +94,7 @@ def compare_methods(
             start = time.perf_counter()
             explanations[name] = _explained(named_methods[name], x, target, baseline)
             seconds[name] = (time.perf_counter() - start) / count
+            explanations[name] = dataclasses.replace(explanations[name], feature_names=samples.feature_names)
         else:
             metric = named_metrics[metric_name]
             metric = metric if isinstance(metric, Metric) else metric(named_methods[name])

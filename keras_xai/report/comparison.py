@@ -1,7 +1,7 @@
 """Methods side by side, and beneath each what metrics say of it."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,31 +21,16 @@ def comparison_plot(
     table: "pd.DataFrame",
     higher_is_better: Mapping[str, bool],
     *,
-    samples: int | Sequence[int] = 4,
-    title: str = "",
-    **options: Any,
+    samples: int | Sequence[int],
+    show: Callable[[np.ndarray], np.ndarray] | None,
+    class_names: Sequence[str] | None,
+    feature_names: Sequence[str] | None,
+    vocabulary: Sequence[str] | None,
+    title: str,
 ) -> "Figure":
-    """Draws explanations side by side, and beneath each method the mean of each metric and half its 95 % confidence interval.
-
-    The best mean of each metric is bold. An arrow tells whether the larger or the smaller is better.
-
-    Args:
-        named: For the name of each method its explanation.
-        table: `keras_xai.metrics.Comparison.table`.
-        higher_is_better: For the name of each metric.
-        samples: Indices of the samples to draw, or how many of the first.
-        title: A title.
-        **options: `show`, `class_names`, `feature_names` and `vocabulary` of `explanations_plot`.
-
-    Returns:
-        A matplotlib figure.
-
-    Raises:
-        ValueError: As for `explanations_plot`.
-    """
+    """Explanations, and beneath each method what metrics say of it, for `Comparison.plot`."""
     metrics = list(higher_is_better)
-    options = {name: options.pop(name, None) for name in ("show", "class_names", "feature_names", "vocabulary")} | options
-    grid = Grid(named, samples, **options)
+    grid = Grid(named, samples, show, class_names, feature_names, vocabulary)
     figure = grid.figure(title, foot=_LINE * (len(metrics) + 2))
     columns = grid.first + len(grid.names)
     feet = figure.axes[-columns:]

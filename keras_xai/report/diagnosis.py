@@ -24,56 +24,14 @@ _MOST_NAMED = 30
 
 def layers_plot(
     named: Mapping[str, "Diagnosis"],
+    columns: Sequence[Sequence[str]],
     *,
-    columns: Sequence[Sequence[str]] | None = None,
-    class_names: Sequence[str] | None = None,
-    repeat: int = 0,
-    title: str = "",
+    class_names: Sequence[str] | None,
+    repeat: int,
+    title: str,
 ) -> "Figure":
-    """Draws the map of each layer, points in the colors of their classes; networks one above the other.
-
-    Beneath each map stands the neighborhood hit on all maps of the layer with half of its 95 % confidence interval. More than thirty
-    classes are named by the first and the last, between which colors change evenly.
-
-    Args:
-        named: For the name of each network its diagnosis.
-        columns: The layers to draw: for each column one path of each network, as `NetworkComparison.plot` gives them. By default all
-            layers of one network, five in a row.
-        class_names: Names of the classes; their labels by default.
-        repeat: Which of the maps of each layer.
-        title: A title.
-
-    Returns:
-        A matplotlib figure.
-
-    Raises:
-        ValueError: If there are several networks and no `columns`, or one has not a layer of each network; if classes differ; if names
-            of classes are not as many as classes; or if there are not as many repeats.
-
-    Example:
-
-    >>> import keras, numpy as np
-    >>> from keras_xai.diagnosis import Protocol, diagnose
-    >>> from keras_xai.features import TSNE
-    >>> from keras_xai.report import layers_plot
-    >>> dense = keras.layers.Dense
-    >>> model = keras.Sequential([keras.Input((8,)), dense(8, "relu", name="hidden"), dense(2, "softmax")])
-    >>> x, y = np.random.default_rng(0).normal(size=(60, 8)), np.arange(60) % 2
-    >>> report = diagnose(model, x, y, protocol=Protocol(tsne=TSNE(perplexity=8, iterations=260), repeats=1))
-    >>> layers_plot({"network": report}).axes[0].get_title()
-    'hidden'
-    """
+    """The maps of layers, for `Diagnosis.plot` and `NetworkComparison.plot`; `columns` has one path of each network for each column."""
     reports = list(named.values())
-    if columns is None:
-        if len(reports) != 1:
-            raise ValueError(f"Expected `columns`, the layers that correspond, for several networks. Received: {list(named)}.")
-        columns = [(path,) for path in reports[0].layers]
-    for paths in columns:
-        if len(paths) != len(reports) or not all(path in report.layers for path, report in zip(paths, reports, strict=True)):
-            raise ValueError(
-                f"Expected `columns` to have one layer of each network, of {[list(report.layers) for report in reports]}. Received: "
-                f"{paths!r}"
-            )
     if any(report.classes != reports[0].classes for report in reports):
         raise ValueError(
             f"Expected networks that were diagnosed on the same classes. Received: {[report.classes for report in reports]}."

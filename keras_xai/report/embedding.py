@@ -20,43 +20,13 @@ _MOST_CLASSES = 10
 def embedding_plot(
     found: "EmbeddingMap",
     *,
-    images: Any = None,
-    labels: Sequence[Any] | None = None,
-    show: Callable[[Any], Any] | None = None,
-    cells: int = 24,
-    title: str = "",
+    images: Any,
+    labels: Sequence[Any] | None,
+    show: Callable[[Any], Any] | None,
+    cells: int,
+    title: str,
 ) -> "Figure":
-    """Draws a map of samples as points in the colors of their labels, or as thumbnails in frames of these colors.
-
-    Thumbnails do not overlap: the map is divided into square cells, and each shows the image of the sample nearest to its middle, of
-    those in it.
-
-    Args:
-        found: What `keras_xai.features.tsne_map` returned.
-        images: `(n, height, width)` or `(n, height, width, 1 or 3)`: an image of each sample; points are drawn without.
-        labels: A label for each sample, of at most ten different ones.
-        show: Maps an image as the model takes it to one that can be seen.
-        cells: Number of cells along the longer side of the map.
-        title: A title; the layer by default.
-
-    Returns:
-        A matplotlib figure.
-
-    Raises:
-        ValueError: If there are not as many images or labels as points, there are more than ten different labels, or `cells` is not
-            positive.
-
-    Example:
-
-    >>> import keras, numpy as np
-    >>> from keras_xai.features import tsne_map
-    >>> from keras_xai.report import embedding_plot
-    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="hidden")])
-    >>> x = np.random.default_rng(0).normal(size=(40, 3))
-    >>> found = tsne_map(model, x, layer="hidden", perplexity=5, seed=0)
-    >>> [text.get_text() for text in embedding_plot(found, labels=["a", "b"] * 20).legends[0].get_texts()]
-    ['a', 'b']
-    """
+    """A map of samples, for `EmbeddingMap.plot`."""
     from keras_xai.report.figure import new_figure
 
     for name, given in (("images", images), ("labels", labels)):

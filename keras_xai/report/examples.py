@@ -18,40 +18,13 @@ _ENDS = ("highest", "lowest")
 def examples_plot(
     found: "ExtremeExamples",
     *,
-    ends: str | Sequence[str] = _ENDS,
-    max_units: int = 8,
-    show: Callable[[Any], Any] | None = None,
-    class_names: Sequence[str] | None = None,
-    title: str = "",
+    ends: str | Sequence[str],
+    max_units: int,
+    show: Callable[[Any], Any] | None,
+    class_names: Sequence[str] | None,
+    title: str,
 ) -> "Figure":
-    """Draws the most extreme samples of each unit in a row: what the unit sees of them, and how strongly it responds.
-
-    Args:
-        found: What `keras_xai.features.extreme_examples` returned.
-        ends: `"highest"`, `"lowest"`, or both: a row for each.
-        max_units: Number of units to draw at most: the first.
-        show: Maps a crop as the model takes it to what can be drawn: an image `(height, width)` or `(height, width, 3)`, a series
-            `(time, channels)`, features, or a text. By default crops are drawn as they are, each moved into the range of colors.
-        class_names: Names of the classes.
-        title: A title; the layer by default.
-
-    Returns:
-        A matplotlib figure.
-
-    Raises:
-        ValueError: If `ends` names none of them, or `max_units` is not positive.
-
-    Example:
-
-    >>> import keras, numpy as np
-    >>> from keras_xai.features import extreme_examples
-    >>> from keras_xai.report import examples_plot
-    >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, name="conv")])
-    >>> x = np.random.default_rng(0).normal(size=(20, 8, 8, 1))
-    >>> figure = examples_plot(extreme_examples(model, x, layer="conv", units=[0, 3], k=5))
-    >>> len(figure.axes)
-    20
-    """
+    """The most extreme samples of each unit, for `ExtremeExamples.plot`."""
     chosen = [ends] if isinstance(ends, str) else list(ends)
     if not chosen or not set(chosen) <= set(_ENDS):
         raise ValueError(f"Expected `ends` to be 'highest', 'lowest', or both. Received: ends={ends!r}")

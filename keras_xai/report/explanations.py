@@ -52,7 +52,7 @@ def explanations_plot(
         show: Maps an image as the model takes it to one that can be seen, `(height, width)` or `(height, width, 3)`, to undo what
             preprocessing has done. By default values are moved into the range of colors.
         class_names: Names of the classes.
-        feature_names: Names of the features.
+        feature_names: Names of the features; by default the names of the columns, where the samples were a `DataFrame`.
         vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
         title: A title.
 
@@ -99,6 +99,8 @@ class Grid:
         self._show = show or shown_image
         self._class_names = class_names
         self._vocabulary = vocabulary
+        named_columns = [each.feature_names for each in self._explanations if each.feature_names is not None]
+        feature_names = next(iter(named_columns), None) if feature_names is None else feature_names
         self._feature_names = feature_names
         for name, x in self._inputs.items():
             if self._kinds[name] == "table" and feature_names is not None and len(feature_names) != x.shape[1]:
@@ -156,7 +158,7 @@ class Grid:
             self._draw_input(axes[0], x, kind)
         if kind == "table":
             shown = _strongest(values)
-            names = self._feature_names or [str(i) for i in range(len(x))]
+            names = range(len(x)) if self._feature_names is None else self._feature_names
             labels = [f"{names[i]} = {x[i]:.3g}" for i in shown]
             for number, (each, found) in enumerate(zip(axes[self.first :], values, strict=True)):
                 _draw_bars(each, found[shown], labels if number == 0 else None)

@@ -66,32 +66,7 @@ def decision_plot(features: np.ndarray, images: np.ndarray, *, titles: Sequence[
 
 
 def boundary_plot(facets: "Facets", image: np.ndarray) -> "Figure":
-    """Draws boundary features: the facets of one image's polytope, and in words what they demand.
-
-    Each heatmap is the gradient of a constraint, in units of its largest entry: brighter pixels lead away from that facet where it is
-    red, and towards it where it is blue.
-
-    Args:
-        facets: Of one sample, from `LinearPieces.nearest_facets` or `Polytope.facets`.
-        image: The sample, `(height, width)`, `(height, width, 1)` or `(height, width, 3)`.
-
-    Returns:
-        A matplotlib figure: the image, and a heatmap for each facet.
-
-    Raises:
-        ValueError: If the facets are not those of an image of this shape, or there are none.
-
-    Example:
-
-    >>> import keras, numpy as np
-    >>> from keras_xai.openbox import OpenBox
-    >>> from keras_xai.report import boundary_plot
-    >>> layers = [keras.Input((6, 6, 1)), keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.Flatten()]
-    >>> x = np.random.default_rng(0).random((1, 6, 6, 1))
-    >>> (facets,) = OpenBox(keras.Sequential(layers))(x, verbose=0).nearest_facets(3, verbose=0)
-    >>> len(boundary_plot(facets, x[0]).axes)
-    5
-    """
+    """The facets of one image's polytope, for `Facets.plot`."""
     image = np.asarray(image)
     normals = np.asarray(facets.normal)
     if not len(facets) or normals.shape[1:3] != image.shape[:2] or normals.ndim not in (3, 4):

@@ -74,33 +74,8 @@ def fidelity_plot(curve: "pd.DataFrame", measure: str = "agreement") -> "Figure"
     return figure
 
 
-def groups_plot(groups: "Groups", x: Any, y: Any = None, *, resolution: int = 200) -> "Figure":
-    """Draws the groups of a network with two inputs: areas, the classes' common boundary, and samples.
-
-    Args:
-        groups: What `merge_regions` or `prune_regions` returned, for a model with two numbers as its input.
-        x: Samples `(n, 2)` to draw; the picture goes a little beyond them.
-        y: Their class indices `(n,)`, which color them; by default the classes in which the groups put them.
-        resolution: Points of the grid along each side.
-
-    Returns:
-        A matplotlib figure. One shade for each group, numbered at the representative sample nearest to the group's center; the line is
-        where the groups change from one class to another.
-
-    Raises:
-        ValueError: If the samples are not of shape `(n, 2)`, or `y` has another length.
-
-    Example:
-
-    >>> import keras, numpy as np
-    >>> from keras_xai.openbox import OpenBox, merge_regions
-    >>> from keras_xai.report.groups import groups_plot
-    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(4, activation="relu"), keras.layers.Dense(1)])
-    >>> x = np.random.default_rng(0).normal(size=(50, 2))
-    >>> figure = groups_plot(merge_regions(OpenBox(model), x, 2, verbose=0), x, resolution=20)
-    >>> len(figure.axes)
-    1
-    """
+def groups_plot(groups: "Groups", x: Any, y: Any, *, resolution: int) -> "Figure":
+    """The groups of a network of two inputs, for `RegionGroups.plot`."""
     from matplotlib.colors import ListedColormap
 
     from keras_xai.report.figure import new_figure

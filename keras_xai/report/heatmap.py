@@ -16,25 +16,7 @@ COLOR_MAP = "RdBu_r"
 
 
 def shared_limit(values: Iterable[np.ndarray]) -> float:
-    """The limit of one color scale for several arrays: their largest absolute value.
-
-    Args:
-        values: Arrays of any shapes.
-
-    Returns:
-        A positive number, so that the scale from `-limit` to `limit` holds all values and zero is its center; 1 where all
-        values are zero.
-
-    Raises:
-        ValueError: If there is no value, or one is NaN or infinite.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from keras_xai.report import shared_limit
-    >>> shared_limit([np.array([1.0, -3.0]), np.array([2.0])])
-    3.0
-    """
+    """The limit of one color scale for several arrays: their largest absolute value, 1 where all are zero."""
     arrays = [np.asarray(each, dtype="float64") for each in values]
     if not sum(array.size for array in arrays):
         raise ValueError("Expected at least one value to find the limit of a color scale. Received: none.")
@@ -49,8 +31,8 @@ def heatmap(values: np.ndarray, limit: float | None = None, *, outline: np.ndarr
 
     Args:
         values: `(height, width)`, or `(height, width, channels)`, of which the sum over the channels is drawn.
-        limit: Value of the darkest colors, `shared_limit` of all heatmaps that are to be compared; of these values alone
-            by default.
+        limit: Value of the darkest colors; by default the largest absolute value. For heatmaps that are to be compared, the largest of
+            all of them.
         outline: `(height, width)` or `(height, width, channels)`: an image over which a thin line is drawn around the
             pixels brighter than the middle of its range.
 

@@ -14,30 +14,9 @@ _COLUMNS = 6
 
 
 def maximized_plot(
-    found: "Maximized", *, show: Callable[[Any], Any] | None = None, class_names: Sequence[str] | None = None, title: str = ""
+    found: "Maximized", *, show: Callable[[Any], Any] | None, class_names: Sequence[str] | None, title: str
 ) -> "Figure":
-    """Draws the inputs that excite units, and how strongly they do.
-
-    Args:
-        found: What `keras_xai.features.maximize_activation` returned.
-        show: Maps an input to an image that can be seen, `(height, width)` or `(height, width, 3)`, to undo what preprocessing has
-            done, such as the order of colors. By default the range of values is mapped to that from 0 to 1.
-        class_names: Names of the classes.
-        title: A title; the layer by default.
-
-    Returns:
-        A matplotlib figure.
-
-    Example:
-
-    >>> import keras
-    >>> from keras_xai.features import Ascent, maximize_activation
-    >>> from keras_xai.report import maximized_plot
-    >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
-    >>> figure = maximized_plot(maximize_activation(model, [0, 2], ascent=Ascent(steps=2), seed=0))
-    >>> [axes.get_title().splitlines()[0] for axes in figure.axes]
-    ['class 0', 'class 2']
-    """
+    """The inputs that excite units, for `Maximized.plot`."""
     columns = min(len(found.images), _COLUMNS)
     rows = -(-len(found.images) // columns)
     figure, grid = figure_of(rows, columns, side=2.0, extra=0.4 * rows + 0.2)
@@ -49,31 +28,8 @@ def maximized_plot(
     return figure
 
 
-def dream_plot(found: "Dreamed", *, samples: int = 4, show: Callable[[Any], Any] | None = None, title: str = "") -> "Figure":
-    """Draws images, and beside each what has become of it.
-
-    Args:
-        found: What `keras_xai.features.deep_dream` returned.
-        samples: How many of the first images.
-        show: As for `maximized_plot`.
-        title: A title; the layers by default.
-
-    Returns:
-        A matplotlib figure.
-
-    Raises:
-        ValueError: If `samples` is not positive.
-
-    Example:
-
-    >>> import keras, numpy as np
-    >>> from keras_xai.features import Dream, deep_dream
-    >>> from keras_xai.report import dream_plot
-    >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, activation="relu", name="conv")])
-    >>> images = np.random.default_rng(0).uniform(size=(2, 12, 16, 3))
-    >>> len(dream_plot(deep_dream(model, images, layers="conv", dream=Dream(octaves=1, steps=1))).axes)
-    4
-    """
+def dream_plot(found: "Dreamed", *, samples: int, show: Callable[[Any], Any] | None, title: str) -> "Figure":
+    """Images, and beside each what has become of it, for `Dreamed.plot`."""
     if not samples >= 1:
         raise ValueError(f"Expected `samples` to be at least 1. Received: samples={samples!r}")
     count = min(samples, len(found.images))

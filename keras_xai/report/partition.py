@@ -8,6 +8,7 @@ import numpy as np
 from keras_xai.report.classes import checked_names, class_color, class_shade, patch, stroke
 from keras_xai.report.heatmap import draw_heatmap
 from keras_xai.report.plots import draw_picture, shown_image
+from keras_xai.results.text import shapes
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -26,47 +27,13 @@ _LAYERS = "viridis"
 def plane_plot(
     plane: "Plane",
     *,
-    class_names: Sequence[str] | None = None,
-    input_names: Sequence[str] | None = None,
-    images: Sequence[np.ndarray] | None = None,
-    by_layer: bool = False,
-    mark_inputs: bool = True,
+    class_names: Sequence[str] | None,
+    input_names: Sequence[str] | None,
+    images: Sequence[np.ndarray] | None,
+    by_layer: bool,
+    mark_inputs: bool,
 ) -> "Figure":
-    """Draws a plane through the linear pieces of a network, to scale: distances are those in the input space.
-
-    Each linear piece has a shade of its own in the color of the predicted class. Walls are thin and white, the decision
-    boundary is dark, and the three inputs are marked.
-
-    Args:
-        plane: The plane.
-        class_names: Names of all classes of the model; their indices by default.
-        input_names: Names of the three inputs.
-        images: Three images, `(height, width)` or `(height, width, 1 or 3)`, to show beside the marks of the inputs.
-        by_layer: Whether to color the walls by the layer whose unit changes there, and leave the pieces pale.
-        mark_inputs: Whether to show where the three inputs are.
-
-    Returns:
-        A matplotlib figure.
-
-    Raises:
-        ValueError: If there are not as many names or images as there are classes or inputs.
-
-    Example:
-
-    >>> import keras, numpy as np
-    >>> from keras_xai.openbox import OpenBox
-    >>> from keras_xai.report.partition import plane_plot
-    >>> model = keras.Sequential([
-    ...     keras.Input((5,)),
-    ...     keras.layers.Dense(8, activation="relu"),
-    ...     keras.layers.Dense(3, activation="softmax"),
-    ... ])
-    >>> inputs = np.random.default_rng(0).normal(size=(3, 5))
-    >>> slice_ = OpenBox(model).plane(*inputs, verbose=0)
-    >>> figure = plane_plot(slice_, class_names=["cat", "dog", "bird"], input_names=["a", "b", "c"])
-    >>> len(figure.axes[0].collections[0].get_paths()) == len(slice_.cells.polygons)
-    True
-    """
+    """A plane through the linear pieces of a network, for `Plane.plot`."""
     from matplotlib import colormaps
     from matplotlib.collections import LineCollection, PolyCollection
 
@@ -108,33 +75,8 @@ def plane_plot(
     return figure
 
 
-def line_plot(line: "Line", *, class_names: Sequence[str] | None = None) -> "Figure":
-    """Draws the scores along a line, the points where it leaves a linear piece, and those where the predicted class changes.
-
-    Args:
-        line: The line.
-        class_names: Names of all classes of the model; their indices by default.
-
-    Returns:
-        A matplotlib figure. Scores that are never the highest are gray; the ticks below are the breakpoints.
-
-    Raises:
-        ValueError: If there are not as many names as classes.
-
-    Example:
-
-    >>> import keras, numpy as np
-    >>> from keras_xai.openbox import OpenBox
-    >>> from keras_xai.report.partition import line_plot
-    >>> model = keras.Sequential([
-    ...     keras.Input((5,)),
-    ...     keras.layers.Dense(8, activation="relu"),
-    ...     keras.layers.Dense(3, activation="softmax"),
-    ... ])
-    >>> start, end = np.random.default_rng(0).normal(size=(2, 5))
-    >>> line_plot(OpenBox(model).line(start, end, verbose=0)).axes[0].get_xlim() == (0, 1)
-    True
-    """
+def line_plot(line: "Line", *, class_names: Sequence[str] | None) -> "Figure":
+    """The scores along a line, for `Line.plot`."""
     from keras_xai.report.figure import new_figure
 
     num_outputs = line.slopes.shape[1]
@@ -170,51 +112,21 @@ def line_plot(line: "Line", *, class_names: Sequence[str] | None = None) -> "Fig
 
 
 def gradients_plot(
-    line: "Line",
-    gradients: "ExactIntegratedGradients",
-    *,
-    images: Sequence[np.ndarray] | None = None,
-    class_names: Sequence[str] | None = None,
+    gradients: "ExactIntegratedGradients", *, images: Sequence[np.ndarray] | None, class_names: Sequence[str] | None
 ) -> "Figure":
-    """Draws exact integrated gradients of an image as a heatmap, beside the images at both ends of the line.
-
-    Args:
-        line: A line between two images, `(height, width)` or `(height, width, channels)`.
-        gradients: `line.integrated_gradients()`. Of several channels the sum is drawn.
-        images: The two images, where the inputs themselves are not fit to be looked at.
-        class_names: Names of all classes of the model; their indices by default.
-
-    Returns:
-        A matplotlib figure.
-
-    Raises:
-        ValueError: If the inputs are not images, or the arguments do not belong together.
-
-    Example:
-
-    >>> import keras, numpy as np
-    >>> from keras_xai.openbox import OpenBox
-    >>> from keras_xai.report.partition import gradients_plot
-    >>> model = keras.Sequential([
-    ...     keras.Input((6, 6, 1)),
-    ...     keras.layers.Conv2D(4, 3, activation="relu"),
-    ...     keras.layers.Flatten(),
-    ...     keras.layers.Dense(3, activation="softmax"),
-    ... ])
-    >>> image = np.random.default_rng(0).random((6, 6, 1))
-    >>> way = OpenBox(model).line(np.zeros_like(image), image, verbose=0)
-    >>> figure = gradients_plot(way, way.integrated_gradients(verbose=0))
-    >>> [axes.get_title() for axes in figure.axes[:2]]
-    ['start', 'end']
-    """
+    """Exact integrated gradients beside the images at both ends of the line, for `ExactIntegratedGradients.plot`."""
     from keras_xai.report.figure import new_figure
 
-    names = checked_names(class_names, line.slopes.shape[1])
-    shown = line.inputs([0.0, 1.0]) if images is None else images
-    if isinstance(shown, dict) or len(shown) != 2 or np.ndim(gradients.attribution) not in (2, 3):
+    names = checked_names(class_names, gradients.num_outputs)
+    shown = (gradients.start, gradients.end) if images is None else images
+    if (
+        len(shown) != 2
+        or isinstance(gradients.attribution, (dict, list, tuple))
+        or np.ndim(gradients.attribution) not in (2, 3)
+    ):
         raise ValueError(
             "Expected a line between two images, of shape (height, width) or (height, width, channels), and two `images` if any. "
-            f"Received: attributions of shape {np.shape(gradients.attribution)}."
+            f"Received: attributions of shape {shapes(gradients.attribution, skip=0)}, and {len(shown)} images."
         )
     figure = new_figure(figsize=(8.4, 3.0), layout="constrained")
     panels = figure.subplots(1, 3)
@@ -226,7 +138,7 @@ def gradients_plot(
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color("#c4cad0")
         axes.spines[:].set_linewidth(0.8)
-    target = names[gradients.target] if line.slopes.shape[1] > 1 else ""
+    target = names[gradients.target] if gradients.num_outputs > 1 else ""
     panels[2].set_title(f"attribution to the score {target}".rstrip(), fontsize=10)
     panels[2].set_xlabel(f"sum {gradients.difference:+.3f}: score at the end minus at the start", fontsize=8)
     bar = figure.colorbar(panels[2].images[0], ax=panels[2], shrink=0.85)

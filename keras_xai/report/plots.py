@@ -75,25 +75,7 @@ def shown_image(image: np.ndarray) -> np.ndarray:
 
 
 def histogram(values: np.ndarray, label: str) -> "Figure":
-    """Draws how many of some positive numbers are of which size, on a logarithmic scale, and marks their median.
-
-    Args:
-        values: Numbers of any shape; those that are not positive and finite have no place on the scale and are left out.
-        label: What the numbers are, with their unit.
-
-    Returns:
-        A matplotlib figure.
-
-    Raises:
-        ValueError: If no value is positive and finite.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from keras_xai.report import histogram
-    >>> histogram(np.array([1e-3, 1e-2, 1e-2]), "distance").axes[0].get_xscale()
-    'log'
-    """
+    """How many of some numbers are of which size, on a logarithmic scale that has no place for others than positive and finite ones."""
     from matplotlib.ticker import MaxNLocator
 
     from keras_xai.report.figure import new_figure

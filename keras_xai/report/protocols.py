@@ -44,9 +44,6 @@ class Line(Protocol):
 
     def __len__(self) -> int: ...
 
-    def inputs(self, t: Any) -> Any:
-        """The inputs at points of the line."""
-
 
 class Plane(Protocol):
     """What is drawn of `keras_xai.openbox.Plane`."""

@@ -1,7 +1,7 @@
 """`Comparison`: methods side by side, with what metrics say of each and what it costs."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
@@ -69,17 +69,60 @@ class Comparison(Rows):
         table = comparison_table(explanations, fields["values"], fields["seconds"])
         return cls(table, explanations, fields["values"], fields["higher_is_better"])
 
-    def plot(self, samples: Any = 4, **options: Any) -> "Figure":
-        """Draws the explanations side by side, and beneath each method what the metrics say of it.
+    def plot(
+        self,
+        samples: int | Sequence[int] = 4,
+        *,
+        show: Callable[[np.ndarray], np.ndarray] | None = None,
+        class_names: Sequence[str] | None = None,
+        feature_names: Sequence[str] | None = None,
+        vocabulary: Sequence[str] | None = None,
+        title: str = "",
+    ) -> "Figure":
+        """Draws the explanations side by side, and beneath each method the mean of each metric and half its 95 % confidence interval.
+
+        Explanations are drawn as by `Explanation.plot`. The best mean of each metric is bold; an arrow tells whether the larger or the
+        smaller is better.
 
         Args:
             samples: Indices of the samples to draw, or how many of the first.
-            **options: Of `keras_xai.report.explanations_plot`.
+            show: Maps an image as the model takes it to one that can be seen, `(height, width)` or `(height, width, 3)`, to undo what
+                preprocessing has done. By default values are moved into the range of colors.
+            class_names: Names of the classes.
+            feature_names: Names of the features of a table; by default those of the columns, where the samples were a `DataFrame`.
+            vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
+            title: A title.
 
         Returns:
-            A matplotlib figure.
+            A matplotlib figure with a row for each sample and a column for each method.
+
+        Raises:
+            ValueError: As for `Explanation.plot`.
+
+        Example:
+
+        >>> import keras, numpy as np
+        >>> from keras_xai.attribution import GradientTimesInput, Saliency
+        >>> from keras_xai.metrics import Sparseness, compare_methods
+        >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        >>> methods = [Saliency(model), GradientTimesInput(model)]
+        >>> found = compare_methods(model, np.ones((5, 3)), methods, [Sparseness()], verbose=0)
+        >>> [axes.get_title() for axes in found.plot(samples=[3]).axes[:2]]
+        ['Saliency', 'GradientTimesInput']
         """
-        return drawn("comparison_plot", self.explanations, self.table, self.higher_is_better, samples=samples, **options)
+        return drawn(
+            "comparison",
+            "comparison_plot",
+            self.explanations,
+            self.table,
+            self.higher_is_better,
+            samples=samples,
+            show=show,
+            class_names=class_names,
+            feature_names=feature_names,
+            vocabulary=vocabulary,
+            title=title,
+        )
 
     def _summary(self) -> str:
         return (

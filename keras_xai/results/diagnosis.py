@@ -1,8 +1,8 @@
 """`Diagnosis`: a network layer by layer."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self, final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, final, overload
 
 import numpy as np
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 class Diagnosis(Result):
     """A network, layer by layer, see `diagnose`.
 
+    `report["conv1"]` and `report[0]` are `LayerDiagnosis` of one layer, and `report[1:3]` is the diagnosis of some layers.
+
     Attributes:
         name: The model's name.
         layers: From each path to its `LayerDiagnosis`, in the order of the model.
@@ -45,6 +47,27 @@ class Diagnosis(Result):
     k: int
     protocol: Protocol
     seconds: dict[str, float]
+
+    def __len__(self) -> int:
+        """The number of layers."""
+        return len(self.layers)
+
+    @overload
+    def __getitem__(self, index: str | int) -> LayerDiagnosis: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+
+    def __getitem__(self, index: str | int | slice) -> "LayerDiagnosis | Self":
+        """A layer by its path or its place, or the diagnosis of a slice of the layers."""
+        if isinstance(index, str):
+            return self.layers[index]
+        if not isinstance(index, slice):
+            return list(self.layers.values())[index]
+        chosen = dict(list(self.layers.items())[index])
+        if not chosen:
+            raise IndexError(f"Expected at least one of {len(self)} layers. Received: {index!r}")
+        return dataclasses.replace(self, layers=chosen)
 
     @property
     def chance(self) -> float:
@@ -79,27 +102,65 @@ class Diagnosis(Result):
             rows.append(row)
         return pd.DataFrame(rows, index=pd.Index(list(self.layers), name="layer"), columns=pd.MultiIndex.from_tuples(rows[0]))
 
-    def plot(self, **options: Any) -> "Figure":
-        """Draws the map of each layer, see `keras_xai.report.layers_plot`.
+    def plot(self, *, class_names: Sequence[str] | None = None, repeat: int = 0, title: str = "") -> "Figure":
+        """Draws the map of each layer, points in the colors of their classes.
+
+        Beneath each map stands the neighborhood hit on all maps of the layer with half of its 95 % confidence interval. More than thirty
+        classes are named by the first and the last, between which colors change evenly. `report[1:3].plot()` draws some of the layers.
 
         Args:
-            **options: Of `layers_plot`.
+            class_names: Names of the classes; their labels by default.
+            repeat: Which of the maps of each layer.
+            title: A title; the model's name by default.
 
         Returns:
-            A matplotlib figure.
-        """
-        return drawn("layers_plot", {self.name: self}, **options)
+            A matplotlib figure, five maps in a row.
 
-    def plot_depth(self, **options: Any) -> "Figure":
-        """Draws the neighborhood hit against the depth, see `keras_xai.report.depth_plot`.
+        Raises:
+            ValueError: If names of classes are not as many as classes, or there are not as many repeats.
+
+        Example:
+
+        >>> import keras, numpy as np
+        >>> from keras_xai.diagnosis import Protocol, diagnose
+        >>> from keras_xai.features import TSNE
+        >>> dense = keras.layers.Dense
+        >>> model = keras.Sequential([keras.Input((8,)), dense(8, "relu", name="hidden"), dense(2, "softmax")])
+        >>> x, y = np.random.default_rng(0).normal(size=(60, 8)), np.arange(60) % 2
+        >>> report = diagnose(model, x, y, protocol=Protocol(tsne=TSNE(perplexity=8, iterations=260), repeats=1), verbose=0)
+        >>> report.plot(class_names=["cat", "dog"]).axes[0].get_title()
+        'hidden'
+        """
+        columns = [(path,) for path in self.layers]
+        return drawn(
+            "diagnosis", "layers_plot", {self.name: self}, columns, class_names=class_names, repeat=repeat, title=title
+        )
+
+    def plot_depth(self, *, title: str = "") -> "Figure":
+        """Draws the neighborhood hit of each layer against its depth: on the maps, and among the activations, beside a linear probe.
+
+        Bars are 95 % confidence intervals. The gray line is what shuffled labels have. `keras_xai.report.depth_plot` draws any number of
+        networks.
 
         Args:
-            **options: Of `depth_plot`.
+            title: A title.
 
         Returns:
-            A matplotlib figure.
+            A matplotlib figure of three panels.
+
+        Example:
+
+        >>> import keras, numpy as np
+        >>> from keras_xai.diagnosis import Protocol, diagnose
+        >>> from keras_xai.features import TSNE
+        >>> dense = keras.layers.Dense
+        >>> model = keras.Sequential([keras.Input((8,)), dense(8, "relu", name="hidden"), dense(2, "softmax")])
+        >>> x, y = np.random.default_rng(0).normal(size=(60, 8)), np.arange(60) % 2
+        >>> report = diagnose(model, x, y, protocol=Protocol(tsne=TSNE(perplexity=8, iterations=260), repeats=1), verbose=0)
+        >>> [axes.get_title() for axes in report.plot_depth().axes]
+        ['on the maps, by t-SNE', 'among the activations', 'linear probe']
         """
-        return drawn("depth_plot", {self.name: self}, **options)
+        return drawn("diagnosis", "depth_plot", {self.name: self}, title=title)
 
     def to_fields(self) -> dict[str, Any]:
         """All that it holds, as dicts, lists and tuples of arrays, texts and numbers."""

@@ -1,7 +1,7 @@
 """`Dreamed`: images changed by deep dream."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
@@ -36,16 +36,31 @@ class Dreamed(Rows):
 
     _row_axes: ClassVar[Mapping[str, int]] = {"images": 0, "originals": 0, "history": 2}
 
-    def plot(self, **options: Any) -> "Figure":
-        """Draws the images beneath the originals, see `keras_xai.report.dream_plot`.
+    def plot(self, *, samples: int = 4, show: Callable[[Any], Any] | None = None, title: str = "") -> "Figure":
+        """Draws images, and beside each what has become of it.
 
         Args:
-            **options: Of `dream_plot`.
+            samples: How many of the first images.
+            show: Maps an image as the model takes it to an image that can be seen, `(height, width)` or `(height, width, 3)`, to undo what
+                preprocessing has done, such as the order of colors. By default the range of values is mapped to that from 0 to 1.
+            title: A title; the layers by default.
 
         Returns:
-            A matplotlib figure.
+            A matplotlib figure with a row for each image.
+
+        Raises:
+            ValueError: If `samples` is not positive.
+
+        Example:
+
+        >>> import keras, numpy as np
+        >>> from keras_xai.features import Dream, deep_dream
+        >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, activation="relu", name="conv")])
+        >>> images = np.random.default_rng(0).uniform(size=(2, 12, 16, 3))
+        >>> len(deep_dream(model, images, layers="conv", dream=Dream(octaves=1, steps=1)).plot().axes)
+        4
         """
-        return drawn("dream_plot", self, **options)
+        return drawn("maximized", "dream_plot", self, samples=samples, show=show, title=title)
 
     def _summary(self) -> str:
         return f"by {', '.join(self.layers)}: {counted(len(self), 'image')} of shape {self.images.shape[1:]}"

@@ -1,7 +1,7 @@
 """`EmbeddingMap`: samples as points in the plane."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
@@ -36,16 +36,45 @@ class EmbeddingMap(Rows):
 
     _row_axes: ClassVar[Mapping[str, int]] = {"points": 0}
 
-    def plot(self, **options: Any) -> "Figure":
-        """Draws the map, see `keras_xai.report.embedding_plot`.
+    def plot(
+        self,
+        *,
+        images: Any = None,
+        labels: Sequence[Any] | None = None,
+        show: Callable[[Any], Any] | None = None,
+        cells: int = 24,
+        title: str = "",
+    ) -> "Figure":
+        """Draws the map: points in the colors of their labels, or thumbnails in frames of these colors.
+
+        Thumbnails do not overlap: the map is divided into square cells, and each shows the image of the sample nearest to its middle, of
+        those in it.
 
         Args:
-            **options: Of `embedding_plot`: `images` for thumbnails, `labels` for colors.
+            images: `(n, height, width)` or `(n, height, width, 1 or 3)`: an image of each sample; points are drawn without.
+            labels: A label for each sample, of at most ten different ones.
+            show: Maps an image as the model takes it to one that can be seen.
+            cells: Number of cells along the longer side of the map.
+            title: A title; the layer by default.
 
         Returns:
             A matplotlib figure.
+
+        Raises:
+            ValueError: If there are not as many images or labels as points, there are more than ten different labels, or `cells` is
+                not positive.
+
+        Example:
+
+        >>> import keras, numpy as np
+        >>> from keras_xai.features import tsne_map
+        >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="hidden")])
+        >>> x = np.random.default_rng(0).normal(size=(40, 3))
+        >>> found = tsne_map(model, x, layer="hidden", perplexity=5, seed=0)
+        >>> [text.get_text() for text in found.plot(labels=["a", "b"] * 20).legends[0].get_texts()]
+        ['a', 'b']
         """
-        return drawn("embedding_plot", self, **options)
+        return drawn("embedding", "embedding_plot", self, images=images, labels=labels, show=show, cells=cells, title=title)
 
     def _summary(self) -> str:
         return f"of '{self.layer}': {counted(len(self), 'sample')}"

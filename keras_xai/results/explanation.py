@@ -1,7 +1,7 @@
 """`Explanation`: what an attribution method returns."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
@@ -58,18 +58,57 @@ class Explanation(Rows):
         baseline = self.baseline if self.shared_baseline else taken(self.baseline, rows)
         return dataclasses.replace(super()._taken(rows), baseline=baseline)
 
-    def plot(self, samples: Any = 4, **options: Any) -> "Figure":
-        """Draws the explanations beside the samples, see `keras_xai.report.explanations_plot`.
+    def plot(
+        self,
+        samples: int | Sequence[int] = 4,
+        *,
+        show: Callable[[np.ndarray], np.ndarray] | None = None,
+        class_names: Sequence[str] | None = None,
+        feature_names: Sequence[str] | None = None,
+        vocabulary: Sequence[str] | None = None,
+        title: str = "",
+    ) -> "Figure":
+        """Draws the explanation of each sample: an image, a series, a table or a text in the colors of the values.
+
+        Red speaks for the score that is explained, blue against it. An image is drawn beside its values, added up over the channels; a
+        series is a line for each channel; of a table the twelve most relevant features have a bar each; tokens are words on a colored
+        ground. A model of several inputs has a row for each. The scale of each picture ends at the 99th percentile of the absolute
+        values. `keras_xai.report.explanations_plot` draws several explanations side by side.
 
         Args:
             samples: Indices of the samples to draw, or how many of the first.
-            **options: Of `explanations_plot`; `feature_names` are the names of the columns by default, where there were any.
+            show: Maps an image as the model takes it to one that can be seen, `(height, width)` or `(height, width, 3)`, to undo what
+                preprocessing has done. By default values are moved into the range of colors.
+            class_names: Names of the classes.
+            feature_names: Names of the features of a table; by default those of the columns, where the samples were a `DataFrame`.
+            vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
+            title: A title.
 
         Returns:
-            A matplotlib figure.
+            A matplotlib figure with a row for each sample.
+
+        Raises:
+            ValueError: If there is no such sample, a value is not finite, or a number of names does not fit.
+
+        Example:
+
+        >>> import keras, numpy as np
+        >>> from keras_xai.attribution import GradientTimesInput
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> figure = GradientTimesInput(model)(np.array([[3.0, -1.0]])).plot(feature_names=["age", "income"])
+        >>> sorted(text.get_text() for text in figure.axes[0].get_yticklabels())
+        ['age = 3', 'income = -1']
         """
         return drawn(
-            "explanations_plot", {self.method: self}, samples=samples, **{"feature_names": self.feature_names} | options
+            "explanations",
+            "explanations_plot",
+            {self.method: self},
+            samples=samples,
+            show=show,
+            class_names=class_names,
+            feature_names=feature_names,
+            vocabulary=vocabulary,
+            title=title,
         )
 
     def _summary(self) -> str:

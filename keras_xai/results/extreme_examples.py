@@ -1,7 +1,7 @@
 """`ExtremeExamples`: the samples to which units respond most, and least."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
@@ -85,16 +85,44 @@ class ExtremeExamples(Rows):
         ends = {name: Examples.from_fields(fields[name]) for name in ("highest", "lowest")}
         return cls(**{**fields, **ends})
 
-    def plot(self, **options: Any) -> "Figure":
-        """Draws the crops, see `keras_xai.report.examples_plot`.
+    def plot(
+        self,
+        *,
+        ends: str | Sequence[str] = ("highest", "lowest"),
+        max_units: int = 8,
+        show: Callable[[Any], Any] | None = None,
+        class_names: Sequence[str] | None = None,
+        title: str = "",
+    ) -> "Figure":
+        """Draws the most extreme samples of each unit in a row: what the unit sees of them, and how strongly it responds.
 
         Args:
-            **options: Of `examples_plot`.
+            ends: `"highest"`, `"lowest"`, or both: a row for each.
+            max_units: Number of units to draw at most: the first.
+            show: Maps a crop as the model takes it to what can be drawn: an image `(height, width)` or `(height, width, 3)`, a series
+                `(time, channels)`, features, or a text. By default crops are drawn as they are, each moved into the range of colors.
+            class_names: Names of the classes.
+            title: A title; the layer by default.
 
         Returns:
             A matplotlib figure.
+
+        Raises:
+            ValueError: If `ends` names none of them, `max_units` is not positive, or a crop is none of what can be drawn.
+
+        Example:
+
+        >>> import keras, numpy as np
+        >>> from keras_xai.features import extreme_examples
+        >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, name="conv")])
+        >>> x = np.random.default_rng(0).normal(size=(20, 8, 8, 1))
+        >>> found = extreme_examples(model, x, layer="conv", units=[0, 3], k=5)
+        >>> len(found.plot().axes), len(found.plot(ends="highest").axes)
+        (20, 10)
         """
-        return drawn("examples_plot", self, **options)
+        return drawn(
+            "examples", "examples_plot", self, ends=ends, max_units=max_units, show=show, class_names=class_names, title=title
+        )
 
     def _summary(self) -> str:
         return (

@@ -39,15 +39,31 @@ class Facets(Rows):
     _row_lists: ClassVar[tuple[str, ...]] = ("layer", "unit", "reason")
 
     def plot(self, image: np.ndarray) -> "Figure":
-        """Draws the facets of an image, see `keras_xai.report.boundary_plot`.
+        """Draws the boundary features of an image: a heatmap for each facet, and in words what it demands.
+
+        Each heatmap is the gradient of a constraint, in units of its largest entry: brighter pixels lead away from that facet where it is
+        red, and towards it where it is blue.
 
         Args:
             image: The sample, `(height, width)`, `(height, width, 1)` or `(height, width, 3)`.
 
         Returns:
-            A matplotlib figure.
+            A matplotlib figure: the image, and a heatmap for each facet.
+
+        Raises:
+            ValueError: If the facets are not those of an image of this shape, or there are none.
+
+        Example:
+
+        >>> import keras, numpy as np
+        >>> from keras_xai.openbox import OpenBox
+        >>> layers = [keras.Input((6, 6, 1)), keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.Flatten()]
+        >>> x = np.random.default_rng(0).random((1, 6, 6, 1))
+        >>> (facets,) = OpenBox(keras.Sequential(layers))(x, verbose=0).nearest_facets(3, verbose=0)
+        >>> len(facets.plot(x[0]).axes)
+        5
         """
-        return drawn("boundary_plot", self, image)
+        return drawn("features", "boundary_plot", self, image)
 
     def _summary(self) -> str:
         nearest = f", the nearest at a distance of {self.distance.min():.3g}" if len(self) else ""

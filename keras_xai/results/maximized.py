@@ -1,7 +1,7 @@
 """`Maximized`: inputs made to excite units."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
@@ -38,16 +38,30 @@ class Maximized(Rows):
     _row_axes: ClassVar[Mapping[str, int]] = {"images": 0, "values": 0, "history": 1}
     _row_lists: ClassVar[tuple[str, ...]] = ("units",)
 
-    def plot(self, **options: Any) -> "Figure":
-        """Draws the inputs, see `keras_xai.report.maximized_plot`.
+    def plot(
+        self, *, show: Callable[[Any], Any] | None = None, class_names: Sequence[str] | None = None, title: str = ""
+    ) -> "Figure":
+        """Draws the inputs that excite units, and how strongly they do.
 
         Args:
-            **options: Of `maximized_plot`.
+            show: Maps an input as the model takes it to an image that can be seen, `(height, width)` or `(height, width, 3)`, to undo what
+                preprocessing has done, such as the order of colors. By default the range of values is mapped to that from 0 to 1.
+            class_names: Names of the classes.
+            title: A title; the layer by default.
 
         Returns:
-            A matplotlib figure.
+            A matplotlib figure, six inputs in a row.
+
+        Example:
+
+        >>> import keras
+        >>> from keras_xai.features import Ascent, maximize_activation
+        >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+        >>> figure = maximize_activation(model, [0, 2], ascent=Ascent(steps=2), seed=0).plot(class_names=["cat", "dog", "bird"])
+        >>> [axes.get_title().splitlines()[0] for axes in figure.axes]
+        ['cat', 'bird']
         """
-        return drawn("maximized_plot", self, **options)
+        return drawn("maximized", "maximized_plot", self, show=show, class_names=class_names, title=title)
 
     def _summary(self) -> str:
         return f"of '{self.layer}': {counted(len(self), 'input')} of shape {self.images.shape[1:]}"

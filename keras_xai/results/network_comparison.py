@@ -1,8 +1,8 @@
 """`NetworkComparison`, `LayerPair`: which layers of two networks correspond, and where one falls behind."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self, final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, final, overload
 
 from keras_xai.results.base import Result
 from keras_xai.results.diagnosis import Diagnosis
@@ -59,6 +59,8 @@ class LayerPair(Result):
 class NetworkComparison(Result):
     """Two networks, layer by layer, see `compare_networks`.
 
+    `comparison[0]` is the `LayerPair` of one pair of layers, and `comparison[1:3]` the comparison in some pairs.
+
     Attributes:
         a: The first network.
         b: The second network.
@@ -73,6 +75,25 @@ class NetworkComparison(Result):
     names: tuple[str, str]
     pairs: tuple[LayerPair, ...]
     paired: bool
+
+    def __len__(self) -> int:
+        """The number of pairs of layers."""
+        return len(self.pairs)
+
+    @overload
+    def __getitem__(self, index: int) -> LayerPair: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+
+    def __getitem__(self, index: int | slice) -> "LayerPair | Self":
+        """A pair of layers, or the comparison in a slice of the pairs."""
+        if not isinstance(index, slice):
+            return self.pairs[index]
+        chosen = self.pairs[index]
+        if not chosen:
+            raise IndexError(f"Expected at least one of {len(self)} pairs of layers. Received: {index!r}")
+        return dataclasses.replace(self, pairs=chosen)
 
     @property
     def table(self) -> "pd.DataFrame":
@@ -133,28 +154,66 @@ class NetworkComparison(Result):
         where = [_called(pair) for pair, each in zip(self.pairs, signs, strict=True) if each == sign]
         return [f"{name} is ahead in {', '.join(where)}."] if where else []
 
-    def plot(self, **options: Any) -> "Figure":
-        """Draws the maps of the layers that are compared, one network above the other, see `keras_xai.report.layers_plot`.
+    def plot(self, *, class_names: Sequence[str] | None = None, repeat: int = 0, title: str = "") -> "Figure":
+        """Draws the maps of the layers that are compared, one network above the other, points in the colors of their classes.
+
+        Maps are drawn as by `Diagnosis.plot`. `comparison[1:3].plot()` draws some of the pairs.
 
         Args:
-            **options: Of `layers_plot`.
+            class_names: Names of the classes; their labels by default.
+            repeat: Which of the maps of each layer.
+            title: A title.
 
         Returns:
-            A matplotlib figure.
+            A matplotlib figure with a row for each network and a column for each pair of layers.
+
+        Raises:
+            ValueError: As for `Diagnosis.plot`.
+
+        Example:
+
+        >>> import keras, numpy as np
+        >>> from keras_xai.diagnosis import Protocol, compare_networks, diagnose
+        >>> from keras_xai.features import TSNE
+        >>> dense = keras.layers.Dense
+        >>> model = keras.Sequential([keras.Input((8,)), dense(8, "relu", name="hidden"), dense(2, "softmax")])
+        >>> x, y = np.random.default_rng(0).normal(size=(60, 8)), np.arange(60) % 2
+        >>> report = diagnose(model, x, y, protocol=Protocol(tsne=TSNE(perplexity=8, iterations=260), repeats=1), verbose=0)
+        >>> figure = compare_networks(report, report, names=("before", "after")).plot()
+        >>> [axes.get_ylabel() for axes in figure.axes]
+        ['before', 'after']
         """
         columns = [(pair.a.path, pair.b.path) for pair in self.pairs]
-        return drawn("layers_plot", dict(zip(self.names, (self.a, self.b), strict=True)), columns=columns, **options)
+        return drawn("diagnosis", "layers_plot", self._named(), columns, class_names=class_names, repeat=repeat, title=title)
 
-    def plot_depth(self, **options: Any) -> "Figure":
-        """Draws the neighborhood hits of both networks against the depth, see `keras_xai.report.depth_plot`.
+    def plot_depth(self, *, title: str = "") -> "Figure":
+        """Draws the neighborhood hits of both networks against the depth, as `Diagnosis.plot_depth` does for one.
+
+        All layers are drawn, those that have no counterpart included.
 
         Args:
-            **options: Of `depth_plot`.
+            title: A title.
 
         Returns:
-            A matplotlib figure.
+            A matplotlib figure of three panels, with a curve for each network.
+
+        Example:
+
+        >>> import keras, numpy as np
+        >>> from keras_xai.diagnosis import Protocol, compare_networks, diagnose
+        >>> from keras_xai.features import TSNE
+        >>> dense = keras.layers.Dense
+        >>> model = keras.Sequential([keras.Input((8,)), dense(8, "relu", name="hidden"), dense(2, "softmax")])
+        >>> x, y = np.random.default_rng(0).normal(size=(60, 8)), np.arange(60) % 2
+        >>> report = diagnose(model, x, y, protocol=Protocol(tsne=TSNE(perplexity=8, iterations=260), repeats=1), verbose=0)
+        >>> figure = compare_networks(report, report, names=("before", "after")).plot_depth()
+        >>> [text.get_text() for text in figure.legends[0].get_texts()]
+        ['before', 'after']
         """
-        return drawn("depth_plot", dict(zip(self.names, (self.a, self.b), strict=True)), **options)
+        return drawn("diagnosis", "depth_plot", self._named(), title=title)
+
+    def _named(self):
+        return dict(zip(self.names, (self.a, self.b), strict=True))
 
     def to_fields(self) -> dict[str, Any]:
         """All that it holds, as dicts, lists and tuples of arrays, texts and numbers."""

@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def drawn(plot: str, *args: Any, **options: Any) -> "Figure":
+def drawn(module: str, function: str, *args: Any, **arguments: Any) -> "Figure":
     """The figure that a function of `keras_xai.report` draws, such that `matplotlib.pyplot.show()` shows it where it has windows.
 
     Args:
-        plot: Name of the function.
+        module: Name of the module in `keras_xai.report`.
+        function: Name of the function.
         *args: Its arguments.
-        **options: Its options.
+        **arguments: Its arguments by name.
     """
     with importlib.import_module("keras_xai.report.figure").with_windows():
-        return getattr(importlib.import_module("keras_xai.report"), plot)(*args, **options)
+        return getattr(importlib.import_module(f"keras_xai.report.{module}"), function)(*args, **arguments)

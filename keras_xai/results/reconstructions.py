@@ -1,7 +1,7 @@
 """`Reconstructions`: what feature maps send back to the inputs."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
@@ -42,16 +42,39 @@ class Reconstructions(Rows):
 
     _row_axes: ClassVar[Mapping[str, int]] = {"values": 0, "maps": 0, "activations": 0, "inputs": 0}
 
-    def plot(self, **options: Any) -> "Figure":
-        """Draws the reconstructions of one image as a sheet of tiles, see `keras_xai.report.deconvnet_plot`.
+    def plot(
+        self, *, sample: int = 0, show: Callable[[Any], Any] | None = None, bgr: bool = False, title: str = ""
+    ) -> "Figure":
+        """Draws the reconstructions of one image as a sheet of tiles, and the image beside it.
+
+        Each tile is on a scale of its own, on which gray is zero, what is brighter positive and what is darker negative; weak values are
+        raised. A map that is zero everywhere is a tile of plain gray, and counted as empty. Tiles of single activations
+        (`keep="largest"`) are cut out where they are not zero, all in the size that the largest one takes.
+        `keras_xai.report.deconvnet_plot` draws the sheets of several layers and networks.
 
         Args:
-            **options: Of `deconvnet_plot`.
+            sample: Index of the image.
+            show: Maps an image as the model takes it to one that can be seen.
+            bgr: Whether the channels of inputs are blue, green and red.
+            title: A title; the name of the model by default.
 
         Returns:
-            A matplotlib figure.
+            A matplotlib figure. Tiles that are wide enough have the numbers of their channels.
+
+        Raises:
+            ValueError: If there is no such sample, or the reconstructions are not those of images of one or three channels, or not
+                finite.
+
+        Example:
+
+        >>> import keras, numpy as np
+        >>> from keras_xai.features import reconstruct
+        >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(6, 3, activation="relu", name="conv")])
+        >>> x = np.random.default_rng(0).uniform(size=(2, 8, 8, 3))
+        >>> reconstruct(model, x, layer="conv", top=4).plot(sample=1).axes[1].get_title()
+        'conv: 4 strongest of 6 maps'
         """
-        return drawn("deconvnet_plot", self, **options)
+        return drawn("reconstructions", "deconvnet_plot", self, sample=sample, show=show, bgr=bgr, title=title)
 
     def _summary(self) -> str:
         return (

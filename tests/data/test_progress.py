@@ -52,14 +52,24 @@ def test_work_within_work_has_no_bar_of_its_own(clock, capsys):
     assert "4/4" in capsys.readouterr().out
 
 
-def test_a_failure_ends_a_bar(clock, capsys):
-    with pytest.raises(RuntimeError):
-        for _ in progress(range(2), 2, "auto"):
-            raise RuntimeError
-    with pytest.raises(RuntimeError), Bar(2, "auto", "batch") as bar:
+def fail(clock, around):
+    with around as bar:
         clock[0] += 5
         bar.update(1)
         raise RuntimeError
+
+
+def fail_in_a_loop(clock):
+    for _ in progress(range(2), 2, "auto"):
+        clock[0] += 5
+        raise RuntimeError
+
+
+def test_a_failure_ends_a_bar(clock, capsys):
+    with pytest.raises(RuntimeError):
+        fail(clock, Bar(2, "auto", "batch"))
+    with pytest.raises(RuntimeError):
+        fail_in_a_loop(clock)
     assert "2/2" not in capsys.readouterr().out
     work(clock, 5)  # is outermost again
     assert "4/4" in capsys.readouterr().out

@@ -1,9 +1,14 @@
 """Explanations as pictures: what is drawn where, and in which color."""
 
+import dataclasses
+
+import keras
 import numpy as np
+import pandas as pd
 import pytest
 
-from keras_xai.attribution import Explanation
+from keras_xai.attribution import Explanation, GradientTimesInput, Saliency
+from keras_xai.metrics import Sparseness, compare_methods
 from keras_xai.report import explanations_plot
 
 
@@ -135,6 +140,24 @@ def test_bars_have_names_values_and_signs(rng):
     other = dict(zip(widths, [bar.get_width() for bar in second.patches], strict=True))
     assert other["f16"] == -4 and other["f3"] == 0
     assert blue(first.patches[0].get_facecolor()) and first.get_xlim()[0] == -first.get_xlim()[1]
+
+
+def labels(figure, number=0):
+    return {text.get_text().split(" ")[0] for text in figure.axes[number].get_yticklabels()}
+
+
+def test_bars_have_the_names_of_the_columns(rng):
+    """From a `DataFrame` to the picture, of one explanation as of several."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    frame = pd.DataFrame(rng.normal(size=(4, 2)), columns=["age", "income"])
+    explanation = Saliency(model)(frame)
+    comparison = compare_methods(model, frame, [Saliency(model), GradientTimesInput(model)], [Sparseness()], verbose=0)
+    for result in (explanation, comparison, comparison[1:3]):
+        assert labels(result.plot(samples=1)) == {"age", "income"}
+        assert labels(result.plot(samples=1, feature_names=pd.Index(["a", "b"]))) == {"a", "b"}
+    unnamed = dataclasses.replace(explanation, feature_names=None)
+    assert labels(unnamed.plot(samples=1)) == {"0", "1"}
+    assert labels(explanations_plot({"a": unnamed, "b": explanation}, samples=1)) == {"age", "income"}
 
 
 def test_words_are_on_a_ground_of_their_color():

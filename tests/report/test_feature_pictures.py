@@ -13,7 +13,6 @@ from keras_xai.features.deep_dream import Dreamed
 from keras_xai.features.embedding import EmbeddingMap
 from keras_xai.features.extreme_examples import extreme_examples
 from keras_xai.features.maximize_activation import maximize_activation
-from keras_xai.report.embedding import embedding_plot
 from keras_xai.report.maps import maps_plot
 
 
@@ -136,19 +135,19 @@ MAP = EmbeddingMap(np.random.default_rng(1).uniform(size=(60, 2)) * [30, 20] - 7
 
 def test_points_in_the_colors_of_their_labels(rng):
     labels = np.array(["b", "a", "c"])[rng.integers(3, size=60)]
-    figure = drawn(embedding_plot(MAP, labels=labels))
+    figure = drawn(MAP.plot(labels=labels))
     (scatter,) = figure.axes[0].collections
     span = np.ptp(MAP.points, axis=0).max()
     np.testing.assert_allclose(scatter.get_offsets(), (MAP.points - MAP.points.min(axis=0)) / span)
     colors = [tuple(color) for color in scatter.get_facecolors()]
     assert len({(color, label) for color, label in zip(colors, labels, strict=True)}) == 3
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c"]
-    assert not embedding_plot(MAP).legends
+    assert not MAP.plot().legends
 
 
 def test_thumbnails_do_not_overlap_and_are_where_their_points_are(rng):
     images = rng.uniform(size=(60, 5, 8, 3))
-    axes = drawn(embedding_plot(MAP, images=images, labels=np.arange(60) % 2, cells=7)).axes[0]
+    axes = drawn(MAP.plot(images=images, labels=np.arange(60) % 2, cells=7)).axes[0]
     boxes = np.array([image.get_extent() for image in axes.images])
     assert len(boxes) == len(axes.patches) and 20 < len(boxes) <= 7 * 5
     for i, (left, right, bottom, top) in enumerate(boxes):
@@ -159,7 +158,7 @@ def test_thumbnails_do_not_overlap_and_are_where_their_points_are(rng):
         place = (MAP.points[which] - MAP.points.min(axis=0)) / np.ptp(MAP.points, axis=0).max() * 7
         assert np.abs(place - [(left + right) / 2, (bottom + top) / 2]).max() <= 0.5 + 1e-9
     assert f"{len(boxes)} of 60 images" in axes.get_xlabel()
-    gray = drawn(embedding_plot(MAP, images=images[..., :1], show=lambda image: 1 - image)).axes[0]
+    gray = drawn(MAP.plot(images=images[..., :1], show=lambda image: 1 - image)).axes[0]
     assert gray.images[0].get_array().shape == (5, 8, 3)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_xai.openbox import Facets, OpenBox
-from keras_xai.report import boundary_plot, decision_plot
+from keras_xai.report import decision_plot
 
 
 def _facets(normals):
@@ -35,7 +35,7 @@ def test_decision_features_stand_beneath_their_images_on_one_scale():
 
 def test_each_facet_is_drawn_with_its_distance_and_reason():
     normals = np.random.default_rng(0).normal(size=(6, 4, 5, 1))
-    figure = boundary_plot(_facets(normals), np.zeros((4, 5, 1)))
+    figure = _facets(normals).plot(np.zeros((4, 5, 1)))
     drawn = _drawn(figure)
     assert len(drawn) == 7
     for place, normal, number in zip(drawn[1:], normals, range(6), strict=True):
@@ -46,7 +46,7 @@ def test_each_facet_is_drawn_with_its_distance_and_reason():
 def test_real_facets(trained, digits):
     x = digits[0][1500:1501]
     (found,) = OpenBox(trained("cnn"))(x, verbose=0).nearest_facets(3, verbose=0)
-    assert len(_drawn(boundary_plot(found, x[0]))) == 4
+    assert len(_drawn(found.plot(x[0]))) == 4
 
 
 def test_what_does_not_belong_together_is_refused():
@@ -55,6 +55,6 @@ def test_what_does_not_belong_together_is_refused():
     with pytest.raises(ValueError, match="title for each of 2 images. Received: 1"):
         decision_plot(np.ones((2, 4, 4)), np.zeros((2, 4, 4)), titles=["a"])
     with pytest.raises(ValueError, match="at least one facet"):
-        boundary_plot(_facets(np.zeros((0, 4, 4, 1))), np.zeros((4, 4)))
+        _facets(np.zeros((0, 4, 4, 1))).plot(np.zeros((4, 4)))
     with pytest.raises(ValueError, match="height and width"):
-        boundary_plot(_facets(np.zeros((2, 5, 4, 1))), np.zeros((4, 4)))
+        _facets(np.zeros((2, 5, 4, 1))).plot(np.zeros((4, 4)))

@@ -8,7 +8,7 @@ from keras import layers
 
 from keras_xai.openbox import OpenBox
 from keras_xai.openbox.grouping.groups import merge_regions
-from keras_xai.report.groups import fidelity_plot, groups_plot
+from keras_xai.report.groups import fidelity_plot
 
 CURVE = pd.DataFrame(
     {
@@ -45,7 +45,7 @@ def test_measures_that_are_not_there(measure, message):
 
 def test_areas_are_the_groups(groups):
     merged, x = groups
-    (axes,) = groups_plot(merged, x, resolution=30).axes
+    (axes,) = merged.plot(x, resolution=30).axes
     (image,) = axes.images
     left, right, bottom, top = image.get_extent()
     grid = np.stack(np.meshgrid(np.linspace(left, right, 30), np.linspace(bottom, top, 30)), axis=-1)
@@ -57,6 +57,6 @@ def test_areas_are_the_groups(groups):
 def test_bad_samples(groups):
     merged, x = groups
     with pytest.raises(ValueError, match="Expected `x` to have shape"):
-        groups_plot(merged, x[:, :1])
+        merged.plot(x[:, :1])
     with pytest.raises(ValueError, match="Expected `y` to have one label for each of 200 samples. Received: 3 labels."):
-        groups_plot(merged, x, np.zeros(3))
+        merged.plot(x, np.zeros(3))

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from keras_xai.report import color_bar, heatmap, histogram, picture, shared_limit
+from keras_xai.report import color_bar, heatmap, picture
+from keras_xai.report.heatmap import shared_limit
+from keras_xai.report.plots import histogram
 
 
 def drawn(figure):

@@ -9,7 +9,6 @@ import pytest
 from keras_xai.openbox import OpenBox
 from keras_xai.openbox.partition.line import line
 from keras_xai.openbox.partition.plane import plane
-from keras_xai.report.partition import gradients_plot, line_plot, plane_plot
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,7 @@ def _saved(figure):
 
 
 def test_plane_shows_cells_walls_boundary_and_inputs_to_scale(sliced, images):
-    figure = plane_plot(sliced, class_names=["cat", "dog", "bird"], input_names="abc", images=images)
+    figure = sliced.plot(class_names=["cat", "dog", "bird"], input_names="abc", images=images)
     (axes,) = figure.axes
     cells, walls, boundary, marks = axes.collections
     assert len(cells.get_paths()) == len(sliced.cells.polygons)
@@ -65,7 +64,7 @@ def test_plane_shows_cells_walls_boundary_and_inputs_to_scale(sliced, images):
 
 
 def test_cells_of_one_class_have_shades_of_one_color(sliced):
-    colors = plane_plot(sliced).axes[0].collections[0].get_facecolor()[:, :3]
+    colors = sliced.plot().axes[0].collections[0].get_facecolor()[:, :3]
     for k in np.unique(sliced.cells.classes):
         tints = 1 - colors[sliced.cells.classes == k]
         shares = tints / tints.max(axis=1, keepdims=True)
@@ -74,14 +73,14 @@ def test_cells_of_one_class_have_shades_of_one_color(sliced):
 
 
 def test_walls_in_the_colors_of_their_layers(sliced):
-    figure = plane_plot(sliced, by_layer=True, mark_inputs=False)
+    figure = sliced.plot(by_layer=True, mark_inputs=False)
     _, walls, _ = figure.axes[0].collections
     assert len(np.unique(walls.get_colors(), axis=0)) == 2
     assert _labels(figure)[-3:] == ["one.relu", "two.relu", "decision boundary"]
 
 
 def test_line_shows_scores_breakpoints_and_crossings(way):
-    figure = line_plot(way, class_names=["cat", "dog", "bird"])
+    figure = way.plot(class_names=["cat", "dog", "bird"])
     axes, rug = figure.axes
     curves = [curve for curve in axes.get_lines() if len(curve.get_xdata()) == len(way) + 1]
     drawn = np.sort([curve.get_ydata() for curve in curves], axis=0)
@@ -98,13 +97,13 @@ def test_one_score_is_drawn_beside_zero(box):
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(1)])
     way = line(OpenBox(model), [-1.0, 0.0], [1.0, 1.0], verbose=0)
-    curves = [curve.get_ydata() for curve in line_plot(way).axes[0].get_lines() if len(curve.get_xdata()) == len(way) + 1]
+    curves = [curve.get_ydata() for curve in way.plot().axes[0].get_lines() if len(curve.get_xdata()) == len(way) + 1]
     assert len(curves) == 2 and any((curve == 0).all() for curve in curves)
 
 
 def test_gradients_beside_the_images(way, images):
     gradients = way.integrated_gradients(1, verbose=0)
-    start, end, attribution, _ = gradients_plot(way, gradients).axes
+    start, end, attribution, _ = gradients.plot().axes
     np.testing.assert_allclose(start.images[0].get_array(), images[0, ..., 0])
     np.testing.assert_allclose(end.images[0].get_array(), images[1, ..., 0])
     drawn = attribution.images[0]
@@ -114,14 +113,23 @@ def test_gradients_beside_the_images(way, images):
     assert f"{gradients.difference:+.3f}" in attribution.get_xlabel()
 
 
+def test_gradients_of_one_score_name_no_class(images):
+    model = keras.Sequential([keras.Input((5, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
+    gradients = line(OpenBox(model), *images[:2], verbose=0).integrated_gradients(verbose=0)
+    assert gradients.plot(class_names=["no", "yes"]).axes[2].get_title() == "attribution to the score"
+    np.testing.assert_allclose([gradients.start, gradients.end], images[:2], atol=1e-12)
+    shown = gradients.plot(images=1 - images[:2]).axes
+    np.testing.assert_allclose([axes.images[0].get_array() for axes in shown[:2]], 1 - images[:2, ..., 0])
+
+
 def test_bad_arguments(sliced, way, images):
     with pytest.raises(ValueError, match="3 classes. Received: 2 names"):
-        plane_plot(sliced, class_names=["cat", "dog"])
+        sliced.plot(class_names=["cat", "dog"])
     with pytest.raises(ValueError, match="`images` for the three inputs of the plane. Received: 2"):
-        plane_plot(sliced, images=images[:2])
+        sliced.plot(images=images[:2])
     with pytest.raises(ValueError, match="3 classes. Received: 4 names"):
-        line_plot(way, class_names="abcd")
+        way.plot(class_names="abcd")
     keras.utils.set_random_seed(0)
     flat = line(OpenBox(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])), np.zeros(4), np.ones(4), verbose=0)
     with pytest.raises(ValueError, match="Expected a line between two images"):
-        gradients_plot(flat, flat.integrated_gradients(verbose=0))
+        flat.integrated_gradients(verbose=0).plot()

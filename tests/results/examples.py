@@ -197,5 +197,7 @@ RESULTS = {
     "Facets": facets,
     "Counterfactuals": counterfactuals,
     "Fidelity": lambda: Fidelity(0.9, 0.01, accuracy=0.8, auc=np.nan),
-    "ExactIntegratedGradients": lambda: ExactIntegratedGradients(images(8, 8, 1), 2, 1.5, 1e-16),
+    "ExactIntegratedGradients": lambda: ExactIntegratedGradients(
+        images(8, 8, 1), 2, 1.5, 1e-16, images(8, 8, 1), 1 - images(8, 8, 1), 3
+    ),
 }

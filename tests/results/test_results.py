@@ -1,8 +1,11 @@
 """What all results have in common, over a table of all of them."""
 
+import ast
 import copy
 import dataclasses
+import importlib
 import inspect
+import pathlib
 import pickle
 import re
 import subprocess
@@ -206,6 +209,30 @@ def test_the_table_of_some_samples_is_theirs():
     assert np.isnan(whole[1].table["Deletion"]["mean"]["Saliency"])
 
 
+def test_parts_of_a_diagnosis():
+    whole = examples.diagnosis()
+    assert len(whole) == 2 and whole[:] == whole
+    assert whole[NAME] is whole[1] is whole[-1] is whole.layers[NAME] and list(whole) == list(whole.layers.values())
+    part = whole[1:]
+    assert list(part.layers) == [NAME] and part.table.equals(whole.table.iloc[1:]) and len(part.plot().axes) == 1
+    with pytest.raises(KeyError, match="another"):
+        whole["another"]
+    with pytest.raises(IndexError):
+        whole[2]
+    with pytest.raises(IndexError, match="at least one of 2 layers"):
+        whole[2:]
+
+
+def test_parts_of_a_comparison_of_networks():
+    whole = examples.networks()
+    assert len(whole) == 2 and whole[:] == whole and list(whole) == list(whole.pairs)
+    part = whole[:1]
+    assert part.pairs == whole.pairs[:1] and part.table.equals(whole.table.iloc[:1]) and len(part.plot().axes) == 2
+    assert "in all 1 pairs" in part.summary
+    with pytest.raises(IndexError, match="at least one of 2 pairs"):
+        whole[2:]
+
+
 def test_indices():
     assert chosen_rows([], 3).tolist() == [] and chosen_rows(range(0), 3).tolist() == []
     assert chosen_rows(np.array([2, -1]), 3).tolist() == [2, 2]
@@ -218,14 +245,35 @@ def test_plot(name):
     assert isinstance(figure, ShownFigure) and figure._repr_png_().startswith(b"\x89PNG")
 
 
-def test_pictures_are_there():
-    """Results name functions of the report, which no import checks."""
-    from keras_xai import report
+def _methods_that_draw():
+    """Each method of the package that calls `drawn`, with that call, as syntax trees."""
+    for path in sorted(pathlib.Path(results.__file__).parent.parent.rglob("*.py")):
+        for method in ast.walk(ast.parse(path.read_text())):
+            if isinstance(method, ast.FunctionDef):
+                for call in ast.walk(method):
+                    if isinstance(call, ast.Call) and getattr(call.func, "id", None) == "drawn":
+                        yield pytest.param(method, call, id=f"{path.stem}.{method.name}")
 
-    modules = [sys.modules[getattr(results, name).__module__] for name in results.__all__]
-    names = {name for module in modules for name in re.findall(r'drawn\("(\w+)"', inspect.getsource(module))}
-    assert len(names) >= 9
-    assert [name for name in names if not callable(getattr(report, name, None))] == []
+
+def test_all_methods_that_draw_are_found():
+    assert len(list(_methods_that_draw())) == 16
+
+
+@pytest.mark.parametrize("method, call", _methods_that_draw())
+def test_pictures_are_there(method, call):
+    """Results name functions of the report and their arguments, which no import and no type checks."""
+    module, name = (argument.value for argument in call.args[:2])
+    function = getattr(importlib.import_module(f"keras_xai.report.{module}"), name)
+    passed = {keyword.arg for keyword in call.keywords}
+    inspect.signature(function).bind(*call.args[2:], **dict.fromkeys(passed))
+    # Each option has a name, a type, a description and is passed on as it is.
+    assert method.args.kwarg is None and method.args.vararg is None
+    options = {each.arg for each in method.args.kwonlyargs}
+    assert options <= passed
+    assert all(isinstance(keyword.value, ast.Name) and keyword.value.id == keyword.arg for keyword in call.keywords)
+    given = {each.arg for each in (*method.args.args[1:], *method.args.kwonlyargs)}
+    assert set(re.findall(r"^    (\w+): ", ast.get_docstring(method), re.MULTILINE)) - {"ValueError"} == given
+    assert all(each.annotation is not None for each in (*method.args.args[1:], *method.args.kwonlyargs))
 
 
 def test_results_load_no_matplotlib():

@@ -16,6 +16,7 @@ from keras_xai.openbox.grouping.merging import Points, Regions, cut, merge_order
 from keras_xai.results.base import Shown
 from keras_xai.results.fidelity import Fidelity
 from keras_xai.results.html import frame_table
+from keras_xai.results.pictures import drawn
 from keras_xai.results.text import counted
 
 if TYPE_CHECKING:
@@ -216,22 +217,32 @@ class RegionGroups(Shown):
         columns["representatives"] = [row[row >= 0].tolist() for row in self.representatives]
         return pd.DataFrame(columns).rename_axis("group")
 
-    def plot(self, x: Any, y: Any = None, **options: Any) -> "Figure":
-        """Draws the groups of a network with two inputs, see `keras_xai.report.groups_plot`.
+    def plot(self, x: Any, y: Any = None, *, resolution: int = 200) -> "Figure":
+        """Draws the groups of a network with two inputs: areas, the classes' common boundary, and samples.
 
         Args:
-            x: Samples `(n, 2)` to draw.
-            y: Their class indices `(n,)`.
-            **options: Of `groups_plot`.
+            x: Samples `(n, 2)` to draw; the picture goes a little beyond them.
+            y: Their class indices `(n,)`, which color them; by default the classes in which the groups put them.
+            resolution: Points of the grid along each side.
 
         Returns:
-            A matplotlib figure.
-        """
-        from keras_xai.report.figure import with_windows
-        from keras_xai.report.groups import groups_plot
+            A matplotlib figure. One shade for each group, numbered at the representative sample nearest to the group's center; the line
+            is where the groups change from one class to another.
 
-        with with_windows():
-            return groups_plot(self, x, y, **options)
+        Raises:
+            ValueError: If the samples are not of shape `(n, 2)`, or `y` has another length.
+
+        Example:
+
+        >>> import keras, numpy as np
+        >>> from keras_xai.openbox import OpenBox, merge_regions
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(4, activation="relu"), keras.layers.Dense(1)])
+        >>> x = np.random.default_rng(0).normal(size=(50, 2))
+        >>> figure = merge_regions(OpenBox(model), x, 2, verbose=0).plot(x, resolution=20)
+        >>> [text.get_text() for text in figure.axes[0].texts]
+        ['0', '1']
+        """
+        return drawn("groups", "groups_plot", self, x, y, resolution=resolution)
 
     def _summary(self) -> str:
         return f"of {counted(len(self), 'group')} of {counted(len(self.membership), 'region')}, {counted(len(self.labels), 'sample')}"

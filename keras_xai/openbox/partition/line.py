@@ -1,7 +1,7 @@
 """Exact lines through the partition of a network into its linear pieces, and exact integrated gradients along them."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from keras_xai.openbox.partition.section import Section, read_inputs
 from keras_xai.openbox.scores import decisive
 from keras_xai.results.base import Shown
 from keras_xai.results.exact_integrated_gradients import ExactIntegratedGradients
+from keras_xai.results.pictures import drawn
 from keras_xai.results.text import counted, listed
 
 if TYPE_CHECKING:
@@ -50,20 +51,29 @@ class Line(Shown):
     def __len__(self) -> int:
         return len(self.region_id)
 
-    def plot(self, **options: Any) -> "Figure":
-        """Draws the scores along the line, see `keras_xai.report.line_plot`.
+    def plot(self, *, class_names: Sequence[str] | None = None) -> "Figure":
+        """Draws the scores along the line, the points where it leaves a linear piece, and those where the predicted class changes.
 
         Args:
-            **options: Of `line_plot`.
+            class_names: Names of all classes of the model; their indices by default.
 
         Returns:
-            A matplotlib figure.
-        """
-        from keras_xai.report.figure import with_windows
-        from keras_xai.report.partition import line_plot
+            A matplotlib figure. Scores that are never the highest are gray; the ticks below are the breakpoints.
 
-        with with_windows():
-            return line_plot(self, **options)
+        Raises:
+            ValueError: If there are not as many names as classes.
+
+        Example:
+
+        >>> import keras, numpy as np
+        >>> from keras_xai.openbox import OpenBox
+        >>> model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3)])
+        >>> start, end = np.random.default_rng(0).normal(size=(2, 5))
+        >>> figure = OpenBox(model).line(start, end, verbose=0).plot(class_names=["cat", "dog", "bird"])
+        >>> figure.axes[0].get_xlim() == (0, 1)
+        True
+        """
+        return drawn("partition", "line_plot", self, class_names=class_names)
 
     def _summary(self) -> str:
         return f"of {counted(len(self), 'linear piece')}, {counted(len(self.classes) - 1, 'change')} of the predicted class"
@@ -152,12 +162,16 @@ class Line(Shown):
             mean += shares[start : start + count] @ gradients
             start += count
         attribution = mean * self._section.axes[0]
+        start_end = self._section.vectors(np.array([[0.0], [1.0]]))
         difference = float(self.breakpoint_scores[-1, target] - self.breakpoint_scores[0, target])
         return ExactIntegratedGradients(
             attribution=self._section.space.packed(attribution),
             target=int(target),
             difference=difference,
             convergence_delta=abs(float(attribution.sum()) - difference),
+            start=self._section.space.packed(start_end[0]),
+            end=self._section.space.packed(start_end[1]),
+            num_outputs=num_outputs,
         )
 
 

@@ -15,6 +15,7 @@ from keras_xai.openbox.partition.section import Section, read_inputs
 from keras_xai.openbox.partition.tiling import tiles
 from keras_xai.openbox.scores import decisive
 from keras_xai.results.base import Shown
+from keras_xai.results.pictures import drawn
 from keras_xai.results.text import counted, listed
 
 if TYPE_CHECKING:
@@ -59,20 +60,53 @@ class Plane(Shown):
     def __len__(self) -> int:
         return len(self.polygons)
 
-    def plot(self, **options: Any) -> "Figure":
-        """Draws the pieces and the decision boundary, see `keras_xai.report.plane_plot`.
+    def plot(
+        self,
+        *,
+        class_names: Sequence[str] | None = None,
+        input_names: Sequence[str] | None = None,
+        images: Sequence[np.ndarray] | None = None,
+        by_layer: bool = False,
+        mark_inputs: bool = True,
+    ) -> "Figure":
+        """Draws the linear pieces and the decision boundary, to scale: distances are those in the input space.
+
+        Each linear piece has a shade of its own in the color of the predicted class. Walls are thin and white, the decision
+        boundary is dark, and the three inputs are marked.
 
         Args:
-            **options: Of `plane_plot`.
+            class_names: Names of all classes of the model; their indices by default.
+            input_names: Names of the three inputs.
+            images: Three images, `(height, width)` or `(height, width, 1 or 3)`, to show beside the marks of the inputs.
+            by_layer: Whether to color the walls by the layer whose unit changes there, and leave the pieces pale.
+            mark_inputs: Whether to show where the three inputs are.
 
         Returns:
             A matplotlib figure.
-        """
-        from keras_xai.report.figure import with_windows
-        from keras_xai.report.partition import plane_plot
 
-        with with_windows():
-            return plane_plot(self, **options)
+        Raises:
+            ValueError: If there are not as many names or images as there are classes or inputs.
+
+        Example:
+
+        >>> import keras, numpy as np
+        >>> from keras_xai.openbox import OpenBox
+        >>> model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3)])
+        >>> through = OpenBox(model).plane(*np.random.default_rng(0).normal(size=(3, 5)), verbose=0)
+        >>> figure = through.plot(class_names=["cat", "dog", "bird"], input_names=["a", "b", "c"])
+        >>> len(figure.axes[0].collections[0].get_paths()) == len(through.cells.polygons)
+        True
+        """
+        return drawn(
+            "partition",
+            "plane_plot",
+            self,
+            class_names=class_names,
+            input_names=input_names,
+            images=images,
+            by_layer=by_layer,
+            mark_inputs=mark_inputs,
+        )
 
     def _summary(self) -> str:
         return f"of {counted(len(self), 'linear piece')}"

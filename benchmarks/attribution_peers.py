@@ -9,7 +9,6 @@ documentation says; where that fails, with the workarounds of `peers_libraries.p
 compared with a naive computation in TensorFlow, of `peers_references.py`, on the same model built anew.
 """
 
-import argparse
 import importlib.metadata
 import json
 import multiprocessing
@@ -19,6 +18,8 @@ import platform
 import re
 import traceback
 import warnings
+
+import report
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
@@ -33,10 +34,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Measures, and writes the page."""
     import peers_page
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = report.parser(__doc__, output="Markdown file to write the tables to")
     parser.add_argument("--only", default="", help="regular expression of what to try, as 'xplique GradCAM, nested'")
     parser.add_argument("--cells", type=pathlib.Path, help="JSON file to go on from and to keep each outcome in")
-    parser.add_argument("--output", type=pathlib.Path, help="Markdown file to write the tables to")
     parser.add_argument("--features", action="store_true", help="make only the second table of that file anew")
     options = parser.parse_args(arguments)
     if options.features:

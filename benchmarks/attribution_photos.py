@@ -8,7 +8,6 @@ run that is cut off goes on where it was, and `--methods` divides the work among
 values, the nearness to the center, and the image's own edges.
 """
 
-import argparse
 import dataclasses
 import functools
 import os
@@ -19,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the 
 
 import numpy as np
 import photos
+import report
 import scipy.ndimage
 from runs import Runs, interval
 
@@ -115,10 +115,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def parse(arguments):
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = report.parser(__doc__, output="folder to write the table to")
     parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for what has been done")
     parser.add_argument("--methods", nargs="*", help="only these, and no table")
-    parser.add_argument("--output", type=pathlib.Path, help="folder to write the table to")
     return parser.parse_args(arguments)
 
 
@@ -218,8 +217,7 @@ def table(results):
         f"better), on {NUM_AGAIN} of the photographs. Means over samples, +- half of the 95 % confidence interval. Passes are forward "
         "passes for one photograph; [what they cost in time](#attribution-speed) was measured apart.",
         "",
-        f"| method | passes | {' | '.join(shown)} |",
-        f"|---|{'---|' * (1 + len(shown))}",
+        *report.head("method", "passes", *shown),
     ]
     for method, found in results.items():
         cells = [method, f"{found['cost']['values'][0]:.0f}"]
@@ -230,10 +228,8 @@ def table(results):
             values = np.array(found[metric]["values"], "float64")
             mean, half = interval(values[np.isfinite(values)])
             cells.append(f"{mean:.3f} +- {half:.3f}")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(
-        [*lines, "", "Made by `python benchmarks/attribution_photos.py --work DIR --output docs/benchmarks`.", ""]
-    )
+        lines.append(report.row(*cells))
+    return report.page(lines, "python benchmarks/attribution_photos.py --work DIR --output docs/benchmarks")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,7 @@ The small CNN explains 64 images of 28 x 28, SqueezeNet one or more photographs 
 has to find them. Programs are compiled before the clock starts. Each ratio is the median of those of each turn.
 """
 
-import argparse
 import os
-import pathlib
-import statistics
-import time
 import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
@@ -19,6 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the 
 import keras
 import numpy as np
 import photos
+import report
 import tensorflow as tf
 from keras import layers
 
@@ -148,23 +145,15 @@ def deep_shap_row(setting, background):
 def timed(rows, turns):
     """A line of the table for each row: seconds of ours, of the other, and their ratio."""
     for name, ours, other in rows:
-        seconds = {"ours": [], "other": []}
-        for turn in range(turns + 1):
-            for arm, function in (("ours", ours), ("other", other)):
-                start = time.perf_counter()
-                function()
-                if turn:  # the first compiles
-                    seconds[arm].append(time.perf_counter() - start)
-        ratio = statistics.median(mine / peer for mine, peer in zip(seconds["ours"], seconds["other"], strict=True))
-        first, second = (1e3 * statistics.median(seconds[arm]) for arm in ("ours", "other"))
-        yield f"{name} | {first:.1f} | {second:.1f} | {ratio:.2f}"
+        seconds = report.in_turn({"ours": ours, "other": other}, turns)
+        ratio = np.median(seconds["ours"] / seconds["other"])
+        first, second = (1e3 * np.median(seconds[arm]) for arm in ("ours", "other"))
+        yield name, f"{first:.1f}", f"{second:.1f}", f"{ratio:.2f}"
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures, and shows the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=9, help="how often each is timed (default: %(default)s)")
-    parser.add_argument("--output", type=pathlib.Path, help="Markdown file to write the table to")
+    parser = report.parser(__doc__, turns=9)
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
     rng = np.random.default_rng(0)
@@ -180,8 +169,7 @@ def main(arguments: list[str] | None = None) -> None:
         "checks of arguments and results cost, about a millisecond, shows where a gradient takes 5. The C library was told to keep "
         "memory that has been freed.",
         "",
-        "| network | method | ours, ms | other, ms | ratio |",
-        "|---|---|---|---|---|",
+        *report.head("network", "method", "ours, ms", "other, ms", "ratio"),
     ]
     for setting, layer, mask, maps in [(small, "conv2d_1", (4, 2), ("conv2d_1", 32)), (large, "", (45, 26), ("", 0))]:
         rows = [*gradient_rows(setting)]
@@ -190,12 +178,11 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             last = [each.name for each in setting.model.layers if isinstance(each, layers.Conv2D)]
             rows += [*grad_cam_row(setting, last[-1]), *mask_rows(setting, *mask, (last[-2], 256))]
-        for line in timed(rows, options.turns):
-            lines.append(f"| {setting.name} | {line} |")
+        for cells in timed(rows, options.turns):
+            lines.append(report.row(setting.name, *cells))
             print(lines[-1], flush=True)
-    text = "\n".join([*lines, "", "Made by `python benchmarks/attribution_speed.py`.", ""])
-    if options.output:
-        options.output.write_text(text, encoding="utf-8")
+    text = report.page(lines, "python benchmarks/attribution_speed.py")
+    report.publish(text, options.output)
 
 
 if __name__ == "__main__":

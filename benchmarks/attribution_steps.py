@@ -5,15 +5,14 @@
 SqueezeNet 1.1 and six photographs; the gap is given as a part of the score's rise from the baseline, zero.
 """
 
-import argparse
 import os
-import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
 
 import keras
 import numpy as np
 import photos
+import report
 import tensorflow as tf
 
 from keras_xai.attribution import IntegratedGradients
@@ -25,9 +24,7 @@ TOLERANCE = 1e-3
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures, and shows the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=pathlib.Path, help="Markdown file to write the table to")
-    options = parser.parse_args(arguments)
+    options = report.parser(__doc__).parse_args(arguments)
     model = photos.squeezenet()
     images, labels = photos.photographs()
     x, target = photos.prepared(images[:NUM_IMAGES]), labels[:NUM_IMAGES]
@@ -36,13 +33,12 @@ def main(arguments: list[str] | None = None) -> None:
         "",
         f"The gap as a part of the score's rise, SqueezeNet 1.1 and {NUM_IMAGES} photographs.",
         "",
-        "| rule | gradients | least | median | largest |",
-        "|---|---|---|---|---|",
+        *report.head("rule", "gradients", "least", "median", "largest"),
     ]
 
     def add(name, gradients, gaps):
-        numbers = " | ".join(f"{number:.2%}" for number in (gaps.min(), np.median(gaps), gaps.max()))
-        lines.append(f"| {name} | {gradients:.0f} | {numbers} |")
+        numbers = [f"{number:.2%}" for number in (gaps.min(), np.median(gaps), gaps.max())]
+        lines.append(report.row(name, f"{gradients:.0f}", *numbers))
         print(lines[-1], flush=True)
 
     slope, rise = along_the_path(model, x, target)
@@ -53,9 +49,8 @@ def main(arguments: list[str] | None = None) -> None:
         add("Gauss and Legendre", steps, part(IntegratedGradients(model, steps=steps)(x, target)))
     explanation = IntegratedGradients(model, tolerance=TOLERANCE)(x, target)
     add(f"tolerance={TOLERANCE:g}", (explanation.num_forward_passes - 2) / 2, part(explanation))
-    text = "\n".join([*lines, "", "Made by `python benchmarks/attribution_steps.py`.", ""])
-    if options.output:
-        options.output.write_text(text, encoding="utf-8")
+    text = report.page(lines, "python benchmarks/attribution_steps.py")
+    report.publish(text, options.output)
 
 
 def equal_steps(steps):

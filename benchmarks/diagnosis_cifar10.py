@@ -7,7 +7,6 @@ random weights and a fitted head, the control that the paper lacks. Finished net
 interrupted goes on; two processes, one for each `--network`, can share the work.
 """
 
-import argparse
 import itertools
 import os
 import pathlib
@@ -16,6 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the 
 
 import numpy as np
 import photos
+import report
 import transfer
 
 from keras_xai.diagnosis import Diagnosis, Protocol, compare_networks, diagnose
@@ -37,9 +37,8 @@ MEASURES = {"neighborhood_hit": "t-SNE", "activation_hit": "activations", "probe
 
 def main(arguments: list[str] | None = None) -> None:
     """Diagnoses, and writes tables and pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = report.parser(__doc__, output="folder to write the table and the pictures to")
     parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for finished networks and diagnoses")
-    parser.add_argument("--output", type=pathlib.Path, help="folder to write the table and the pictures to")
     parser.add_argument("--network", choices=transfer.NAMES, help="do the work for one network only, without tables")
     options = parser.parse_args(arguments)
     options.work.mkdir(parents=True, exist_ok=True)
@@ -50,9 +49,8 @@ def main(arguments: list[str] | None = None) -> None:
         found[name, state] = [diagnosed(model, name, state, subsample, options.work) for subsample in range(SUBSAMPLES)]
     if options.network:
         return
-    text = "\n".join(
-        [*head(accuracies), *layers_table(found, accuracies), *pairs_table(found), *order_table(found, accuracies), ""]
-    )
+    lines = [*head(accuracies), *layers_table(found, accuracies), *pairs_table(found), *order_table(found, accuracies)]
+    text = report.page(lines, "python benchmarks/diagnosis_cifar10.py")
     print(text)
     if options.output:
         (options.output / "diagnosis_cifar10.md").write_text(text, encoding="utf-8")
@@ -81,13 +79,9 @@ def head(accuracies):
         "epochs at 1e-4. "
         "Random: random weights and a fitted head.",
         "",
-        "| test accuracy | " + " | ".join(transfer.STATES) + " |",
-        "|---|" + "---|" * len(transfer.STATES),
+        *report.head("test accuracy", *transfer.STATES),
     ]
-    lines += [
-        f"| {name} | " + " | ".join(f"{accuracies[name, state]:.3f}" for state in transfer.STATES) + " |"
-        for name in transfer.NAMES
-    ]
+    lines += [report.row(name, *(f"{accuracies[name, state]:.3f}" for state in transfer.STATES)) for name in transfer.NAMES]
     paper = ", ".join(f"{name} {accuracy:.2f}" for name, (_, accuracy) in PAPER.items())
     return [*lines, "", f"In the paper, whose networks were fine-tuned on all 50,000 images: {paper}.", ""]
 
@@ -100,23 +94,22 @@ def layers_table(found, accuracies):
         "Neighborhood hits on the maps by t-SNE and among the activations, and accuracies of linear probes: means over subsamples. "
         "± is half of the 95 % confidence interval of one subsample (the mean of three).",
         "",
-        "| network | measure | 1st | 2nd | 3rd | 4th | 5th | accuracy |",
-        "|---|---|---|---|---|---|---|---|",
+        *report.head("network", "measure", "1st", "2nd", "3rd", "4th", "5th", "accuracy"),
     ]
     for name, (hits, accuracy) in PAPER.items():
-        lines.append(f"| {name}, in the paper | t-SNE | " + " | ".join(f"{hit:.2f}" for hit in hits) + f" | {accuracy:.2f} |")
+        lines.append(report.row(f"{name}, in the paper", "t-SNE", *(f"{hit:.2f}" for hit in hits), f"{accuracy:.2f}"))
     for (name, state), reports in found.items():
         for attribute, title in MEASURES.items():
             cells = []
             for path in LAYERS[name]:
-                each = [getattr(report.layers[path], attribute) for report in reports]
+                each = [getattr(diagnosis.layers[path], attribute) for diagnosis in reports]
                 half = np.mean([interval.high - interval.mean for interval in each])
                 cells.append(f"{np.mean([interval.mean for interval in each]):.2f} ± {half:.2f}")
-            lines.append(f"| {name}, {state} | {title} | " + " | ".join(cells) + f" | {accuracies[name, state]:.3f} |")
+            lines.append(report.row(f"{name}, {state}", title, *cells, f"{accuracies[name, state]:.3f}"))
     by_seed, by_subsample = [], []
     for (name, _), reports in found.items():
         for path in LAYERS[name]:
-            hits = np.array([report.layers[path].map_influence.mean(axis=1) for report in reports])
+            hits = np.array([diagnosis.layers[path].map_influence.mean(axis=1) for diagnosis in reports])
             by_seed.append(hits.std(axis=1, ddof=1).mean())
             by_subsample.append(hits.mean(axis=1).std(ddof=1))
     lines += [
@@ -136,8 +129,7 @@ def pairs_table(found):
         "Differences of neighborhood hits, MobileNet's minus SqueezeNet's, with 95 % confidence intervals (means over subsamples of the "
         "mean and the ends).",
         "",
-        "| state | measure | 1st | 2nd | 3rd | 4th | 5th |",
-        "|---|---|---|---|---|---|---|",
+        *report.head("state", "measure", "1st", "2nd", "3rd", "4th", "5th"),
     ]
     mapping = dict(zip(LAYERS["MobileNet"], LAYERS["SqueezeNet"], strict=True))
     for state in transfer.STATES:
@@ -150,7 +142,7 @@ def pairs_table(found):
             for place in range(len(mapping)):
                 mean, low, high = np.mean([getattr(each.pairs[place], attribute) for each in compared], axis=0)
                 cells.append(f"{mean:+.2f} ({low:+.2f} to {high:+.2f})")
-            lines.append(f"| {state} | {title} | " + " | ".join(cells) + " |")
+            lines.append(report.row(state, title, *cells))
         if state == "fine-tuned":
             words = compared[0].summary
     return [*lines, "", f"In words, of the fine-tuned networks and the first subsample: {words}", ""]
@@ -166,14 +158,13 @@ def order_table(found, accuracies):
         f"Of the pairs of networks whose test accuracies differ by more than {DIFFERENT:.0%}, those that a measure in a layer puts in the "
         "order of these accuracies, in the mean over subsamples. Half of them would be chance.",
         "",
-        "| pairs | measure | 1st | 2nd | 3rd | 4th | 5th |",
-        "|---|---|---|---|---|---|---|",
+        *report.head("pairs", "measure", "1st", "2nd", "3rd", "4th", "5th"),
     ]
     for name, some in (("one of them random", [pair for pair in pairs if pair not in trained]), ("both trained", trained)):
         for attribute, title in MEASURES.items():
             cells = [f"{ordered_rightly(found, accuracies, some, attribute, place):.1f}" for place in range(5)]
-            lines.append(f"| {name}, {len(some)} | {title} | " + " | ".join(cells) + " |")
-    return [*lines, "", "Made by `python benchmarks/diagnosis_cifar10.py`."]
+            lines.append(report.row(f"{name}, {len(some)}", title, *cells))
+    return lines
 
 
 def ordered_rightly(found, accuracies, pairs, attribute, place):

@@ -5,10 +5,7 @@
 SqueezeNet 1.1 with its ImageNet weights, 227 x 227, and test images of CIFAR-10.
 """
 
-import argparse
 import os
-import pathlib
-import resource
 import statistics
 import time
 
@@ -16,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the 
 
 import numpy as np
 import photos
+import report
 import transfer
 
 from keras_xai.diagnosis import diagnose, neighborhood_hit
@@ -28,45 +26,36 @@ SEEDS = 5
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures, and shows the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=pathlib.Path, help="Markdown file to write the tables to")
-    options = parser.parse_args(arguments)
+    options = report.parser(__doc__, output="Markdown file to write the tables to").parse_args(arguments)
     model = photos.squeezenet()
     _, _, x, y = transfer.cifar10()
     x = transfer.scaled("SqueezeNet", x.astype("float32"))
 
-    before = peak()
+    before = report.peak_memory() / 1024
     start = time.perf_counter()
-    report = diagnose(model, x, y, LAYERS, verbose=2)
+    diagnosis = diagnose(model, x, y, LAYERS, verbose=2)
     whole = time.perf_counter() - start
-    protocol = report.protocol
+    protocol = diagnosis.protocol
     stages = {
-        "resizing and one forward pass": report.seconds["activations"],
-        f"t-SNE, {protocol.repeats} times for each layer": report.seconds["t-SNE"],
-        "distances, principal components, hits, trustworthiness, probes": report.seconds["measures"],
+        "resizing and one forward pass": diagnosis.seconds["activations"],
+        f"t-SNE, {protocol.repeats} times for each layer": diagnosis.seconds["t-SNE"],
+        "distances, principal components, hits, trustworthiness, probes": diagnosis.seconds["measures"],
         "all": whole,
     }
     lines = [
         "# Layer diagnosis: cost",
         "",
-        f"`diagnose` with the default protocol on {len(report.labels):,} images of CIFAR-10, resized to 227 x 227, {len(LAYERS)} layers of "
-        f"SqueezeNet. The process held {before:.2f} GiB at most before, and {peak():.2f} GiB at most after it.",
+        f"`diagnose` with the default protocol on {len(diagnosis.labels):,} images of CIFAR-10, resized to 227 x 227, {len(LAYERS)} "
+        f"layers of SqueezeNet. The process held {before:.2f} GiB at most before, and "
+        f"{report.peak_memory() / 1024:.2f} GiB at most after it.",
         "",
-        "| stage | seconds |",
-        "|---|---|",
-        *(f"| {stage} | {seconds:.1f} |" for stage, seconds in stages.items()),
+        *report.head("stage", "seconds"),
+        *(report.row(stage, f"{seconds:.1f}") for stage, seconds in stages.items()),
         "",
     ]
     print("\n".join(lines), flush=True)
-    text = "\n".join([*lines, *engines_table(model, x, y), "", "Made by `python benchmarks/diagnosis_speed.py`.", ""])
-    print(text)
-    if options.output:
-        options.output.write_text(text, encoding="utf-8")
-
-
-def peak():
-    """The most memory that the process has held, in GiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    text = report.page([*lines, *engines_table(model, x, y)], "python benchmarks/diagnosis_speed.py")
+    report.publish(text, options.output)
 
 
 def engines_table(model, x, y):
@@ -77,8 +66,7 @@ def engines_table(model, x, y):
         f"Both engines of t-SNE on 50 principal components of the means of the maps of `fire9_concat`, 1,000 iterations, {SEEDS} random "
         "starts each, in turn. Seconds are those of the median run.",
         "",
-        "| points | engine | seconds | ratio | neighborhood hit, mean and standard deviation |",
-        "|---|---|---|---|---|",
+        *report.head("points", "engine", "seconds", "ratio", "neighborhood hit, mean and standard deviation"),
     ]
     for count in (1000, 2000):
         large = transfer.resized("SqueezeNet", x[:count])
@@ -96,7 +84,7 @@ def engines_table(model, x, y):
         for engine in ENGINES:
             median = statistics.median(seconds[engine])
             hit, spread = np.mean(hits[engine]), np.std(hits[engine], ddof=1)
-            lines.append(f"| {count:,} | {engine} | {median:.1f} | {median / slow:.2f} | {hit:.3f}, {spread:.3f} |")
+            lines.append(report.row(f"{count:,}", engine, f"{median:.1f}", f"{median / slow:.2f}", f"{hit:.3f}, {spread:.3f}"))
             print(lines[-1], flush=True)
     return lines
 

@@ -13,7 +13,6 @@ Finished runs are kept in `--runs`, one JSON object a line: what was interrupted
 file can each do some of the arms or seeds; with TF_NUM_INTRAOP_THREADS=1, two of them are faster on two cores than one.
 """
 
-import argparse
 import dataclasses
 import os
 import pathlib
@@ -24,6 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the 
 import fbi_figures
 import keras
 import numpy as np
+import report
 from fbi_tables import fragment
 from keras import layers, ops
 from mnist import NUM_VALIDATION, mnist_arrays
@@ -97,21 +97,19 @@ def main(arguments: list[str] | None = None) -> None:
 
 def parse(arguments):
     """The options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    quick = "one seed, two epochs, few images and arms"
+    parser = report.parser(__doc__, output="folder to write the tables to", quick=quick, runs="fbi_mnist.jsonl")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--data", nargs="+", choices=("plain", "textured"), default=["plain", "textured"])
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)))
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--images", type=int, default=12_000, help="to train on (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="one seed, two epochs, few images and arms")
-    parser.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("fbi_mnist.jsonl"), help="file of finished runs")
     parser.add_argument("--models", type=pathlib.Path, help="folder to save the networks of the first seed to")
-    parser.add_argument("--output", type=pathlib.Path, help="folder to write the tables to")
     options = parser.parse_args(arguments)
     if options.quick:
         options.seeds, options.epochs, options.images = [0], 2, 6_000
         options.arms = ["none", "z label sum", "zplus label sum", "activations L1"]
-        options.runs = options.runs.with_name("fbi_mnist_quick.jsonl")
+        options.runs = report.quick_runs(options.runs, "fbi_mnist")
     return options
 
 

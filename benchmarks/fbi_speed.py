@@ -8,17 +8,18 @@ trains one epoch, as Linux reports it. The C library is told to keep memory that
 """
 
 import argparse
+import functools
 import os
 import pathlib
 import statistics
 import subprocess
 import sys
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
 
 import keras
 import numpy as np
+import report
 from keras import layers
 
 from keras_xai.models import FBIModel
@@ -71,9 +72,7 @@ def training(network: str, arm: str):
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures, and shows the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=21, help="how often each is timed (default: %(default)s)")
-    parser.add_argument("--output", type=pathlib.Path, help="Markdown file to write the table to")
+    parser = report.parser(__doc__, turns=21)
     parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.memory_of:
@@ -87,20 +86,17 @@ def main(arguments: list[str] | None = None) -> None:
         "The C library is told to keep memory that has been freed; as it is by default, penalized steps of the CNN of five convolutions "
         "took 2.0 to 3.8 plain steps in several runs, by how often memory was handed back and asked for again.",
         "",
-        "| network | plain step, ms | before the latch | z | zplus | plain memory, MiB | z | zplus |",
-        "|---|---|---|---|---|---|---|---|",
+        *report.head("network", "plain step, ms", "before the latch", "z", "zplus", "plain memory, MiB", "z", "zplus"),
     ]
     for network in NETWORKS:
         plain, ratios = timed(network, options.turns)
         used = {arm: statistics.median(memory_in_a_process(network, arm) for _ in range(3)) for arm in ("plain", "z", "zplus")}
         cells = [network, f"{plain:.1f}", *(f"{ratios[arm]:.2f}" for arm in list(ARMS)[1:])]
         cells += [f"{used['plain']:.0f}", *(f"{used[arm] / used['plain']:.2f}" for arm in ("z", "zplus"))]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(report.row(*cells))
         print(lines[-1], flush=True)
-    text = "\n".join([*lines, "", "Made by `python benchmarks/fbi_speed.py`.", ""])
-    print(f"\n{text}")
-    if options.output:
-        options.output.write_text(text, encoding="utf-8")
+    text = report.page(lines, "python benchmarks/fbi_speed.py")
+    report.publish(text, options.output)
 
 
 def data(steps):
@@ -112,19 +108,13 @@ def data(steps):
 def timed(network, turns):
     """Milliseconds of a plain step, and what the others take in its stead."""
     x, y = data(STEPS)
-    models = {arm: training(network, arm) for arm in ARMS}
-    seconds = {arm: [] for arm in ARMS}
-    for turn in range(turns + 1):
-        for arm, model in models.items():
-            start = time.perf_counter()
-            model.fit(x, y, batch_size=BATCH_SIZE, verbose=0, shuffle=False)
-            if turn:  # the first compiles
-                seconds[arm].append((time.perf_counter() - start) / STEPS)
-    ratios = {
-        arm: statistics.median(mine / plain for mine, plain in zip(seconds[arm], seconds["plain"], strict=True))
+    epochs = {
+        arm: functools.partial(training(network, arm).fit, x, y, batch_size=BATCH_SIZE, verbose=0, shuffle=False)
         for arm in ARMS
     }
-    return 1e3 * statistics.median(seconds["plain"]), ratios
+    seconds = report.in_turn(epochs, turns)
+    ratios = {arm: np.median(seconds[arm] / seconds["plain"]) for arm in ARMS}
+    return 1e3 * np.median(seconds["plain"]) / STEPS, ratios
 
 
 def memory_in_a_process(network, arm):

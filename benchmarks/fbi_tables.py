@@ -1,8 +1,9 @@
 """The tables of the FBI benchmark, in Markdown."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
+import report
 from runs import interval
 
 # Table 1 of the paper: conventional training, training with the FBI loss.
@@ -41,20 +42,20 @@ def fragment(found: dict, options) -> str:
         lines += ["", *against_the_control(arms, textured=textured)]
         if data == "plain":
             lines += ["", *table_1(arms)]
-    return "\n".join([*lines, "", "Made by `python benchmarks/fbi_mnist.py`.", ""])
+    return report.page(lines, "python benchmarks/fbi_mnist.py")
 
 
 def training(arms) -> list[str]:
     """Accuracy, penalty and sparsity."""
     base_accuracy, base_penalty = [run["accuracy"] for run in arms["none"]], [run["penalty"]["z mean"] for run in arms["none"]]
-    rows = [
-        _header("arm", ["test accuracy, %", "difference", "penalty", "change", "Hoyer sparsity", "skewness", "dead filters"])
-    ]
+    rows = report.head(
+        "arm", "test accuracy, %", "difference", "penalty", "change", "Hoyer sparsity", "skewness", "dead filters"
+    )
     for arm, runs in arms.items():
         accuracy, penalty = [run["accuracy"] for run in runs], [run["penalty"]["z mean"] for run in runs]
         dead = [sum(figures["dead_filters"] for figures in run["activations"].values()) for run in runs]
         rows.append(
-            _row(
+            report.row(
                 arm,
                 _show(accuracy, 2),
                 "" if arm == "none" else _difference(accuracy, base_accuracy, 2),
@@ -81,15 +82,14 @@ def table_1(arms) -> list[str]:
         for name in ours:
             rows += [
                 "",
-                _header(
-                    f"{figure if name != 'inverse_variance' else 'inverse variance'}",
-                    ["paper, conventional", "paper, FBI", *shown],
+                *report.head(
+                    figure if name != "inverse_variance" else "inverse variance", "paper, conventional", "paper, FBI", *shown
                 ),
             ]
             for number, (conventional, fbi) in enumerate(PAPER[figure], start=1):
                 layer = f"conv{number}"
                 cells = [_show([run["activations"][layer][name] for run in arms[arm]], 2) for arm in shown]
-                rows.append(_row(layer, f"{conventional:.3f}", f"{fbi:.3f}", *cells))
+                rows.append(report.row(layer, f"{conventional:.3f}", f"{fbi:.3f}", *cells))
     return [
         'Table 1 of the paper beside ours, on 1,000 test images. What the paper calls skewness is "the inverse of the variance in the '
         'energy-normalized curves"; it is shown beside the third standardized moment and beside our reading of it, the inverse variance '
@@ -105,14 +105,14 @@ def explanations(arms, *, textured) -> list[str]:
         figures = {"mass": "share of the positive attribution on the digit", "rank": "share of the highest attributions on it"}
     rows = []
     for figure, title in figures.items():
-        rows += ["", _header(title, METHODS)]
+        rows += ["", *report.head(title, *METHODS)]
         before = {method: [run["explanations"][method][figure] for run in arms["none"]] for method in METHODS}
         for arm, runs in arms.items():
             cells = []
             for method in METHODS:
                 values = [run["explanations"][method][figure] for run in runs]
                 cells.append(_show(values, 3) if arm == "none" else _difference(values, before[method], 3))
-            rows.append(_row(arm, *cells))
+            rows.append(report.row(arm, *cells))
     return [
         "Of 200 test images. The row `none` gives the figures, the others the differences to it. *Random* is the control that no network "
         "can do anything about but by what it makes of incomplete images.",
@@ -133,13 +133,13 @@ def against_the_control(arms, *, textured) -> list[str]:
     for method in ("gradient x input", "integrated gradients"):
         for figure in ("mass", "rank") if textured else ("deletion", "insertion", "rank"):
             figures[f"{figure}, {method}"] = (_explanation(method, figure), 3)
-    rows = [_header("arm, less the control", list(figures))]
+    rows = report.head("arm, less the control", *figures)
     for arm in compared:
         cells = [
             _difference([column(run) for run in arms[arm]], [column(run) for run in arms["activations L1"]], digits)
             for column, digits in figures.values()
         ]
-        rows.append(_row(arm, *cells))
+        rows.append(report.row(arm, *cells))
     return [
         "The arms whose penalty acts, less the control `activations L1` of the same seed: what asking for relevance does beyond making "
         "activations small. *Rank* and *mass* are shares of the attribution that lie on the digit.",
@@ -154,14 +154,6 @@ def _over_convolutions(name):
 
 def _explanation(method, figure):
     return lambda run: run["explanations"][method][figure]
-
-
-def _header(first: str, names: Sequence[str]) -> str:
-    return f"| {first} | {' | '.join(names)} |\n|---{'|---' * len(names)}|"
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _show(values, digits) -> str:

@@ -13,7 +13,6 @@ import json
 import os
 import pathlib
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the 
 
 import keras
 import numpy as np
+import report
 import tensorflow as tf
 from keras import layers
 from mnist import mnist_arrays
@@ -57,16 +57,14 @@ def main(arguments: list[str] | None = None) -> None:
         results[path.stem] = json.loads(path.read_text(encoding="utf-8"))
         bar.update(done)
     text = fragment(results, counts, options)
-    print(f"\n{text}")
-    if options.output:
-        options.output.write_text(text, encoding="utf-8")
+    report.publish(text, options.output)
 
 
 def parse(arguments):
     """The options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="few images, two minutes on two cores")
-    parser.add_argument("--output", type=pathlib.Path, help="Markdown file to write the tables to")
+    parser = report.parser(
+        __doc__, output="Markdown file to write the tables to", quick="few images, two minutes on two cores"
+    )
     folder = pathlib.Path(tempfile.gettempdir()) / "keras_xai_openbox_classifier"
     parser.add_argument("--folder", type=pathlib.Path, default=folder, help="where results are kept; delete it to start anew")
     parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
@@ -114,9 +112,9 @@ def convert(folder: pathlib.Path, num_samples: int) -> dict:
     box = OpenBox(keras.models.load_model(folder / "model.keras"), batch_size=BATCH_SIZE)
     x = np.load(folder / "x_train.npy")[:num_samples]
     box.convert(x[:BATCH_SIZE], verbose=0).predict(x[:BATCH_SIZE])  # compiles, which is not what is measured
-    before, start, start_cpu = peak_memory(), time.perf_counter(), time.process_time()
+    before, start, start_cpu = report.peak_memory(), time.perf_counter(), time.process_time()
     classifier = box.convert(x, verbose=0)
-    seconds, cpu_seconds, peak = time.perf_counter() - start, time.process_time() - start_cpu, peak_memory() - before
+    seconds, cpu_seconds, peak = time.perf_counter() - start, time.process_time() - start_cpu, report.peak_memory() - before
     path = folder / f"regions_{num_samples}.npz"
     start = time.perf_counter()
     classifier.save(path)
@@ -200,12 +198,6 @@ def cosine(folder: pathlib.Path) -> dict:
 MEASUREMENTS = {"train": train, "convert": convert, "predict": predict, "cosine": cosine}
 
 
-def peak_memory() -> float:
-    """The largest resident size of this process so far, in MiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
-
-
 def fragment(results: dict, counts: tuple[int, ...], options: argparse.Namespace) -> str:
     """The Markdown that the documentation includes."""
     converted = [results[f"convert_{n}"] for n in counts]
@@ -267,7 +259,7 @@ def fragment(results: dict, counts: tuple[int, ...], options: argparse.Namespace
     names = ("network", "accuracy", "regions", "pairs in one region", "within 1e-12 of 1", "largest 1 - cosine")
     return f"""# Regions as a classifier
 
-Made by `{command_line(options)}` on {os.cpu_count()} CPU cores ({platform.machine()}), which others
+Made by `{report.command_line("openbox_classifier", options)}` on {os.cpu_count()} CPU cores ({platform.machine()}), which others
 used as well, with TensorFlow {tf.__version__}, Keras {keras.__version__}, NumPy {np.__version__}.
 
 The network is that of the Keras example "Simple MNIST convnet" (34,826 weights), trained on MNIST; test accuracy {accuracy:.4f}. Its
@@ -275,20 +267,20 @@ images are as they come, gray levels from 0 to 1. One call of `box.convert(x)` w
 float32. CPU time is that of all cores together, and less disturbed by what else the machine does. The peak is what the call adds
 to the peak resident size of a fresh process that holds the images already.
 
-{table(header, rows)}
+{report.table(header, rows)}
 
 {read_conversions(counts, converted)}
 
 `predict_proba` of {predicted["images"]:,} test images by the classifier of {counts[-1]:,} training images, against `model.predict`,
 which computes in float32. Goal: a difference of 1e-5 at most.
 
-{table(predictions, lines)}
+{report.table(predictions, lines)}
 
 Cosines of the coefficients (all classes together) of two samples of scikit-learn's digits, in float64, each sample's computed from
 its own gradients. Small networks, because regions have to be shared. Goal: 1 - cosine at most 1e-12 for all pairs of one region.
 The last column is the control: the least 1 - cosine of two samples of different regions.
 
-{table((*names, "least between regions"), cosines)}
+{report.table((*names, "least between regions"), cosines)}
 """
 
 
@@ -303,19 +295,6 @@ def read_conversions(counts: tuple[int, ...], converted: list[dict]) -> str:
         f"{counts[-1] * 7840 * 4 / MIB:,.0f} MiB.",
     ]
     return "\n".join(lines)
-
-
-def command_line(options: argparse.Namespace) -> str:
-    """The command that repeats this run."""
-    quick = " --quick" if options.quick else ""
-    output = f" --output {options.output.as_posix()}" if options.output and not options.output.is_absolute() else ""
-    return f"python benchmarks/openbox_classifier.py{quick}{output}"
-
-
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table, numbers to the right."""
-    lines = [header, ("---", *["---:"] * (len(header) - 1)), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

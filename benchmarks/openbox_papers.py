@@ -19,7 +19,6 @@ import io
 import os
 import pathlib
 import platform
-import time
 import warnings
 from collections.abc import Callable
 from importlib import metadata
@@ -33,6 +32,7 @@ os.environ.update(
 
 import keras
 import numpy as np
+import report
 import shap
 import tensorflow as tf
 from keras import layers
@@ -381,17 +381,15 @@ def main(arguments: list[str] | None = None) -> None:
     store = Store(options.cache)
     outcomes = [measure(name, store, options.quick) for name in NETWORKS]
     text = fragment(outcomes, options)
-    print(f"\n{text}")
-    if options.output:
-        options.output.write_text(text, encoding="utf-8")
+    report.publish(text, options.output)
 
 
 def parse(arguments):
     """The options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="few samples and epochs, a few minutes")
+    parser = report.parser(
+        __doc__, output="Markdown file to write the tables to", quick="few samples and epochs, a few minutes"
+    )
     parser.add_argument("--cache", type=pathlib.Path, help="folder for what is finished, to go on from after a stop")
-    parser.add_argument("--output", type=pathlib.Path, help="Markdown file to write the tables to")
     return parser.parse_args(arguments)
 
 
@@ -542,22 +540,18 @@ def measure_costs(subject: Subject) -> dict:
     explain = {key: method.make(subject) for key, method in methods.items()}
     batch = subject.order[:BATCH_SIZE]
     times: dict = {key: [] for key in methods}
+
+    def seconds(key, samples):
+        return np.array(report.clocked(explain[key], subject.x[samples], subject.classes[samples]))
+
     bar = keras.utils.Progbar(subject.sizes.rounds + 1, unit_name="round")
     for sample in subject.order[: subject.sizes.rounds + 1]:
         for key, method in methods.items():
-            one = clocked(explain[key], subject, sample[np.newaxis])
-            each = clocked(explain[key], subject, batch) / len(batch) if method.fast else np.full(2, np.nan)
+            one = seconds(key, sample[np.newaxis])
+            each = seconds(key, batch) / len(batch) if method.fast else np.full(2, np.nan)
             times[key].append((one, each))
         bar.add(1)
     return {key: np.array(rounds[1:]) for key, rounds in times.items()}  # the first one compiles
-
-
-def clocked(explain, subject, samples) -> np.ndarray:
-    """How long an explanation takes, by the clock and in CPU time."""
-    x, classes = subject.x[samples], subject.classes[samples]
-    start, start_cpu = time.perf_counter(), time.process_time()
-    explain(x, classes)
-    return np.array([time.perf_counter() - start, time.process_time() - start_cpu])
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -574,9 +568,10 @@ def unit(a: np.ndarray, norm: int) -> np.ndarray:
 def fragment(outcomes: list[Outcome], options: argparse.Namespace) -> str:
     """The Markdown that the documentation includes."""
     with_slow = [outcome for outcome in outcomes if outcome.costs]
+    command = report.command_line("openbox_papers", options)
     return f"""# Against other methods
 
-Made by `{command_line(options)}` on {os.cpu_count()} CPU cores ({platform.machine()}) with TensorFlow {tf.__version__},
+Made by `{command}` on {os.cpu_count()} CPU cores ({platform.machine()}) with TensorFlow {tf.__version__},
 Keras {keras.__version__}, NumPy {np.__version__}, shap {shap.__version__} and lime {metadata.version("lime")}.
 The measures are those of [Chu et al., 2018](https://doi.org/10.1145/3219819.3220063), and Muradov et al.'s data: MNIST and
 {cifar_note()}.
@@ -631,18 +626,9 @@ The measures are those of [Chu et al., 2018](https://doi.org/10.1145/3219819.322
 """
 
 
-def command_line(options: argparse.Namespace) -> str:
-    """The command that repeats this run."""
-    quick = " --quick" if options.quick else ""
-    output = f" --output {options.output.as_posix()}" if options.output and not options.output.is_absolute() else ""
-    return f"python benchmarks/openbox_papers.py{quick}{output}"
-
-
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table, numbers to the right."""
-    texts = sum(name in ("network", "method") for name in header)
-    lines = [header, (*["---"] * texts, *["---:"] * (len(header) - texts)), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """A Markdown table; network and method are texts."""
+    return report.table(header, rows, sum(name in ("network", "method") for name in header))
 
 
 def cifar_note() -> str:

@@ -9,7 +9,6 @@ program for each row over all other rows, the plain way, with the same solver (S
 Results are kept in a folder (`--cache`), so that a run that was interrupted goes on where it stopped.
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -20,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the 
 
 import keras
 import numpy as np
+import report
 import scipy
 import sklearn.datasets
 from keras import layers
@@ -217,12 +217,6 @@ def _counterfactual_row(name, within, found, seconds):
     )
 
 
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table, numbers to the right."""
-    lines = [header, ("---", *["---:"] * (len(header) - 1)), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 DESCRIPTIONS = ("d", "box", "constraints", "facets", "agree", "s", "one LP a row, s", "ratio")
 NEAREST = ("call", "ms", "quartiles, ms")
 COUNTERFACTUALS = ("d", "within", "found", "verified", "median plane distance", "median distance", "ms a sample")
@@ -232,7 +226,7 @@ def page(options, descriptions, nearest, seconds, counterfactuals) -> str:
     """The page of the documentation."""
     return f"""# Polytopes
 
-Made by `{command_line(options)}`
+Made by `{report.command_line("openbox_polytopes", options)}`
 on {os.cpu_count()} CPU cores ({platform.machine()}) with SciPy {scipy.__version__}, Keras {keras.__version__}.
 
 **All facets.** Networks d-242-242-classes, trained on moons, `make_classification`, breast cancer and dequantized digits; medians over
@@ -240,34 +234,25 @@ regions of {options.regions} samples, and in parentheses the least and largest r
 each row over all others; "agree" counts the regions in which both find the same facets. The two were timed in turn, on a machine
 that had other work to do as well.
 
-{table(DESCRIPTIONS, descriptions)}
+{report.table(DESCRIPTIONS, descriptions)}
 
 The goal was a ratio of {GOAL_RATIO:.0f} at d = 64.
 
 **One image.** A CNN with 784 inputs (filters 8 and 16, max pooling), one image at a time, batches of 32.
 
-{table(NEAREST, nearest)}
+{report.table(NEAREST, nearest)}
 
 The goal for the facets was {1000 * GOAL_NEAREST:.0f} ms: {"met" if seconds <= GOAL_NEAREST else "missed"} here.
 
 **Counterfactuals** in the 2-norm, without a box. The plane distance is that to the decision boundary if the piece went on without end;
 the distance is that to the nearest point of it inside the region.
 
-{table(COUNTERFACTUALS, counterfactuals)}
+{report.table(COUNTERFACTUALS, counterfactuals)}
 """
 
 
-def command_line(options: argparse.Namespace) -> str:
-    """The command that repeats this run."""
-    quick = " --quick" if options.quick else ""
-    output = f" --output {options.output.as_posix()}" if options.output and not options.output.is_absolute() else ""
-    return f"python benchmarks/openbox_polytopes.py{quick}{output}"
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="two regions of each network")
-    parser.add_argument("--output", type=pathlib.Path, help="where to write the page; printed otherwise")
+    parser = report.parser(__doc__, output="where to write the page", quick="two regions of each network")
     parser.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("build/openbox_polytopes"), help="finished regions")
     options = parser.parse_args()
     options.regions = 2 if options.quick else 20
@@ -276,9 +261,7 @@ def main() -> None:
     descriptions = measure_descriptions(options.regions, options.cache)
     counterfactuals = measure_counterfactuals(2 if options.quick else 10)
     text = page(options, descriptions, nearest, seconds, counterfactuals)
-    if options.output:
-        options.output.write_text(text)
-    print(text)
+    report.publish(text, options.output)
 
 
 if __name__ == "__main__":

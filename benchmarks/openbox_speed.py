@@ -16,18 +16,16 @@ Weights are random and inputs normal: what arithmetic costs does not depend on t
 import argparse
 import dataclasses
 import os
-import pathlib
 import platform
-import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
 
 import keras
 import numpy as np
+import report
 import tensorflow as tf
 from keras import layers
 
@@ -172,16 +170,16 @@ def main(arguments: list[str] | None = None) -> None:
     memories = measure_memories(options.quick)
     timings = measure_times(options.quick)
     text = fragment(timings, memories, options)
-    print(f"\n{text}")
-    if options.output:
-        options.output.write_text(text, encoding="utf-8")
+    report.publish(text, options.output)
 
 
 def parse(arguments):
     """The options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="few repeats of small batches, about a minute on two cores")
-    parser.add_argument("--output", type=pathlib.Path, help="Markdown file to write the tables to")
+    parser = report.parser(
+        __doc__,
+        output="Markdown file to write the tables to",
+        quick="few repeats of small batches, about a minute on two cores",
+    )
     parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
@@ -209,8 +207,8 @@ def take_times(network: Network, model: keras.Model, batch_size: int, seconds: f
     box.programs.pieces = watch
 
     def pair():
-        forwards = clocked(lambda: [forward(x).numpy() for _ in range(NUM_CLASSES + 1)])
-        call = clocked(lambda: box(x, verbose=0))
+        forwards = report.clocked(lambda: [forward(x).numpy() for _ in range(NUM_CLASSES + 1)])
+        call = report.clocked(lambda: box(x, verbose=0))
         return forwards, call, watch.times
 
     pair()  # compiles
@@ -223,13 +221,6 @@ def take_times(network: Network, model: keras.Model, batch_size: int, seconds: f
     return Timing(network, batch_size, *np.array(results).transpose(1, 0, 2))
 
 
-def clocked(task: Callable) -> tuple[float, float]:
-    """How long a call takes, by the clock and of all CPU cores together."""
-    start, start_cpu = time.perf_counter(), time.process_time()
-    task()
-    return time.perf_counter() - start, time.process_time() - start_cpu
-
-
 class Stopwatch:
     """A function that remembers how long its last call took."""
 
@@ -239,7 +230,7 @@ class Stopwatch:
 
     def __call__(self, *args):
         results: list = []
-        self.times = clocked(lambda: results.append(self._function(*args)))
+        self.times = report.clocked(lambda: results.append(self._function(*args)))
         return results.pop()
 
 
@@ -268,16 +259,10 @@ def take_memory(network: Network, num_samples: int, batch_size: int) -> tuple[fl
     x = normal(model, num_samples)
     box = OpenBox(model, batch_size=batch_size)
     box(x[:1], verbose=0)  # compiles, which is not what is measured
-    before = peak_memory()
+    before = report.peak_memory()
     local = box(x, verbose=0)
     results = (local.x, local.coef, local.intercept, local.scores, local.region_id, local.outputs)
-    return peak_memory() - before, sum(array.nbytes for array in results) / MIB
-
-
-def peak_memory() -> float:
-    """The largest resident size of this process so far, in MiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
+    return report.peak_memory() - before, sum(array.nbytes for array in results) / MIB
 
 
 def normal(model: keras.Model, num_samples: int) -> np.ndarray:
@@ -288,9 +273,10 @@ def normal(model: keras.Model, num_samples: int) -> np.ndarray:
 def fragment(timings: list[Timing], memories: list[Memory], options: argparse.Namespace) -> str:
     """The Markdown that the documentation includes."""
     repeats = min(len(timing.call) for timing in timings)
+    command = report.command_line("openbox_speed", options)
     return f"""# Pieces
 
-Made by `{command_line(options)}` on {os.cpu_count()} CPU cores ({platform.machine()}) with TensorFlow {tf.__version__},
+Made by `{command}` on {os.cpu_count()} CPU cores ({platform.machine()}) with TensorFlow {tf.__version__},
 Keras {keras.__version__}, NumPy {np.__version__}.
 
 F is one forward pass of the batch in a compiled function, from NumPy array to NumPy array. The call is `box(x)` on the same
@@ -299,30 +285,17 @@ each next to {NUM_CLASSES + 1} forward passes, and in parentheses the quartiles.
 program and that of the rest: checks of the input, names of regions, copies. The ratio in CPU time, of all cores together, is
 less disturbed by what else the machine does.
 
-{table(TIMING_HEADER, [timing.cells() for timing in timings])}
+{report.table(TIMING_HEADER, [timing.cells() for timing in timings])}
 
 {read_times(timings)}
 
 Peak memory is what a call adds to the peak resident size of a fresh process in which the program is already compiled. The
 results are the arrays that the call returns, which grow with the number of samples.
 
-{table(MEMORY_HEADER, [memory.cells() for memory in memories])}
+{report.table(MEMORY_HEADER, [memory.cells() for memory in memories])}
 
 {read_memories(memories)}
 """
-
-
-def command_line(options: argparse.Namespace) -> str:
-    """The command that repeats this run."""
-    quick = " --quick" if options.quick else ""
-    output = f" --output {options.output.as_posix()}" if options.output and not options.output.is_absolute() else ""
-    return f"python benchmarks/openbox_speed.py{quick}{output}"
-
-
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table, numbers to the right."""
-    lines = [header, ("---", *["---:"] * (len(header) - 1)), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def read_times(timings: list[Timing]) -> str:

@@ -5,6 +5,8 @@ keras_xai's column is not written down: a row is `yes` where the package has eve
 
 import importlib
 
+import report
+
 LIBRARIES = {
     "captum": "0.9.0",
     "zennit": "0.5.1",
@@ -117,7 +119,7 @@ def has(names: str) -> str:
 def lines() -> list[str]:
     """Of the table."""
     titles = ["", "keras_xai", *(f"{name} {version}" for name, version in LIBRARIES.items())]
-    result = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    result = report.head(*titles)
     for title, (own, *others) in ROWS.items():
         cells = [own if title == "framework" else has(own), *others]
         result.append(f"| {' | '.join([title, *cells, *[NO] * (len(titles) - 1 - len(cells))])} |")

@@ -3,6 +3,7 @@
 import re
 
 import peers_features
+import report
 
 # What was found by hand.
 NOT_RUN = [
@@ -37,7 +38,7 @@ def page(found, methods, cases, versions) -> str:
         versions: Of each package.
     """
     notes = Notes()
-    table = [f"| | {' | '.join(cases.values())} |", "|---" * (len(cases) + 1) + "|"]
+    table = report.head("", *cases.values())
     for method in methods:
         library = method.partition(" ")[0]
         outcomes = [found[f"{method}, {case}"] for case in cases]

@@ -6,14 +6,13 @@
 Finished runs are kept in `--runs`, one JSON object a line: what was interrupted goes on with the next run.
 """
 
-import argparse
 import os
-import pathlib
 import statistics
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
 
 import keras
+import report
 from rbm_runs import Checks, mnist
 from runs import Runs
 
@@ -35,23 +34,18 @@ def main(arguments: list[str] | None = None) -> None:
     runs = Runs(options.runs, lambda **settings: train(data, **settings))
     found = [runs.get(arm=arm, seed=seed, epochs=options.epochs) for seed in range(options.seeds) for arm in options.arms]
     text = fragment(found, options)
-    print(f"\n{text}")
-    if options.output:
-        options.output.write_text(text, encoding="utf-8")
+    report.publish(text, options.output)
 
 
 def parse(arguments):
     """The options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = report.parser(__doc__, quick="two epochs on few images", runs="rbm_recipe.jsonl")
     parser.add_argument("--arms", nargs="+", choices=("pretrained", "random"), default=["pretrained"])
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, 0 and up (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of backpropagation (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="two epochs on few images")
-    parser.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("rbm_recipe.jsonl"), help="file of finished runs")
-    parser.add_argument("--output", type=pathlib.Path, help="Markdown file to write the table to")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.epochs, options.runs = 2, options.runs.with_name("rbm_recipe_quick.jsonl")
+        options.epochs, options.runs = 2, report.quick_runs(options.runs, "rbm_recipe")
     return options
 
 
@@ -86,15 +80,14 @@ def fragment(found, options) -> str:
         f"{LEARNING_RATE} to 0 as a cosine. Test accuracy in percent, mean of {options.seeds} "
         f"seed{'s' if options.seeds > 1 else ''}.",
         "",
-        f"| start | after the last epoch | best of the checks every {CHECK_EVERY} epochs |",
-        "|---|---|---|",
+        *report.head("start", "after the last epoch", f"best of the checks every {CHECK_EVERY} epochs"),
     ]
     for arm in options.arms:
         runs = [run["checks"] for run in found if run["arm"] == arm]
         last = statistics.mean(run[-1]["test"] for run in runs)
         best = statistics.mean(max(check["test"] for check in run) for run in runs)
-        lines.append(f"| {arm} | {last:.2f} | {best:.2f} |")
-    return "\n".join([*lines, "", "Made by `python benchmarks/rbm_recipe.py`.", ""])
+        lines.append(report.row(arm, f"{last:.2f}", f"{best:.2f}"))
+    return report.page(lines, "python benchmarks/rbm_recipe.py")
 
 
 if __name__ == "__main__":

@@ -10,14 +10,13 @@ starts from random weights. No choice is made by test or validation images: the 
 Finished runs are kept in `--runs`, one JSON object a line: what was interrupted goes on with the next run.
 """
 
-import argparse
 import os
-import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
 
 import keras
 import numpy as np
+import report
 from rbm_runs import mnist, network
 from runs import Runs, interval
 
@@ -49,24 +48,17 @@ def main(arguments: list[str] | None = None) -> None:
         for count in counts
     }
     text = fragment(found, counts, options)
-    print(f"\n{text}")
-    if options.output:
-        options.output.write_text(text, encoding="utf-8")
+    report.publish(text, options.output)
 
 
 def parse(arguments):
     """The options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = report.parser(__doc__, quick="one seed, few images and epochs", runs="rbm_small_labels.jsonl")
     parser.add_argument("--labels", nargs="+", type=int, choices=TRAINING, default=list(TRAINING), help="numbers of labels")
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds, 0 and up (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="one seed, few images and epochs")
-    parser.add_argument(
-        "--runs", type=pathlib.Path, default=pathlib.Path("rbm_small_labels.jsonl"), help="file of finished runs"
-    )
-    parser.add_argument("--output", type=pathlib.Path, help="Markdown file to write the table to")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.seeds, options.runs = 1, options.runs.with_name("rbm_small_labels_quick.jsonl")
+        options.seeds, options.runs = 1, report.quick_runs(options.runs, "rbm_small_labels")
     return options
 
 
@@ -124,8 +116,7 @@ def fragment(found, counts, options) -> str:
         f"then trained on some with. Test accuracy in percent after the last epoch, mean of {options.seeds} seeds; in brackets, the "
         "gain over random weights of the same seed and images, with the 95 % confidence interval of its mean (Student's t).",
         "",
-        f"| labels | epochs | random weights | {' | '.join(RULES)} | greatest gain found in print |",
-        f"|---{'|---' * (len(RULES) + 3)}|",
+        *report.head("labels", "epochs", "random weights", *RULES, "greatest gain found in print"),
     ]
     for count in counts:
         base = np.array([found["random", count, seed] for seed in range(options.seeds)])
@@ -135,8 +126,8 @@ def fragment(found, counts, options) -> str:
             gain, half = interval(accuracy - base)
             shown = f"{gain:+.2f}" + (f" ± {half:.2f}" if np.isfinite(half) else "")
             cells.append(f"{accuracy.mean():.2f} ({shown})")
-        lines.append(f"| {' | '.join([*cells, PUBLISHED.get(count, '')])} |")
-    return "\n".join([*lines, "", "Made by `python benchmarks/rbm_small_labels.py`.", ""])
+        lines.append(report.row(*cells, PUBLISHED.get(count, "")))
+    return report.page(lines, "python benchmarks/rbm_small_labels.py")
 
 
 if __name__ == "__main__":

@@ -6,15 +6,14 @@ The data are MNIST images, read from `mnist.npz` in the folder that the environm
 downloads them. Times are of the epochs after the first, which compiles; the ratio is the median of those of each turn.
 """
 
-import argparse
 import os
-import pathlib
 import statistics
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
 
 import keras
+import report
 from rbm_runs import mnist
 from sklearn.neural_network import BernoulliRBM
 
@@ -47,10 +46,7 @@ class Clock(keras.callbacks.Callback):
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures, and shows the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=3, help="how often each is timed (default: %(default)s)")
-    parser.add_argument("--output", type=pathlib.Path, help="Markdown file to write the table to")
-    options = parser.parse_args(arguments)
+    options = report.parser(__doc__, turns=3).parse_args(arguments)
     x = mnist()["train"][0][:NUM_IMAGES]
     lines = [
         "# Pretraining: speed",
@@ -58,15 +54,12 @@ def main(arguments: list[str] | None = None) -> None:
         f"One epoch of {NUM_IMAGES:,} MNIST images, 784 visible units, float32: seconds, and how many times faster than scikit-learn's "
         f"`BernoulliRBM` (persistent contrastive divergence) in the same run. With `steps_per_execution={STEPS_PER_EXECUTION}`.",
         "",
-        f"| units | batch | scikit-learn | {' | '.join(RULES)} |",
-        f"|---|---|---|{'---|' * len(RULES)}",
+        *report.head("units", "batch", "scikit-learn", *RULES),
     ]
     for units, batch_size in SETTINGS:
         theirs, ours = [], {name: [] for name in RULES}
         for _ in range(options.turns):
-            start = time.perf_counter()
-            BernoulliRBM(units, batch_size=batch_size, n_iter=1, random_state=0).fit(x)
-            theirs.append(time.perf_counter() - start)
+            theirs.append(report.clocked(BernoulliRBM(units, batch_size=batch_size, n_iter=1, random_state=0).fit, x)[0])
             for name, rule in RULES.items():
                 model = keras.Sequential([keras.Input((784,)), RBMDense(units, "sigmoid")])
                 clock = Clock()
@@ -78,11 +71,9 @@ def main(arguments: list[str] | None = None) -> None:
             f"{statistics.median(seconds):.2f} ({statistics.median(a / b for a, b in zip(theirs, seconds, strict=True)):.1f})"
             for seconds in ours.values()
         ]
-        lines.append(f"| {units} | {batch_size} | {statistics.median(theirs):.2f} | {' | '.join(cells)} |")
-    text = "\n".join([*lines, "", "Made by `python benchmarks/rbm_speed.py`.", ""])
-    print(f"\n{text}")
-    if options.output:
-        options.output.write_text(text, encoding="utf-8")
+        lines.append(report.row(units, batch_size, f"{statistics.median(theirs):.2f}", *cells))
+    text = report.page(lines, "python benchmarks/rbm_speed.py")
+    report.publish(text, options.output)
 
 
 if __name__ == "__main__":

@@ -13,15 +13,14 @@ Finished runs are kept in `--runs`, one JSON object a line: what was interrupted
 can each do some of the arms; with TF_NUM_INTRAOP_THREADS=1, two of them are faster on two cores than one.
 """
 
-import argparse
 import os
-import pathlib
 import statistics
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
 
 import keras
+import report
 from mnist import NUM_VALIDATION
 from rbm_runs import Checks, mnist, network
 from runs import Runs
@@ -69,18 +68,17 @@ def main(arguments: list[str] | None = None) -> None:
 
 def parse(arguments):
     """The options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = report.parser(
+        __doc__, output="folder to write table and curves to", quick="two epochs on few images", runs="rbm_table2.jsonl"
+    )
     parser.add_argument("--architectures", nargs="+", choices=ARCHITECTURES, default=list(ARCHITECTURES))
     parser.add_argument("--activations", nargs="+", choices=ACTIVATIONS, default=list(ACTIVATIONS))
     parser.add_argument("--arms", nargs="+", choices=RULES, default=list(RULES))
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, 0 and up (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=90, help="of backpropagation (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="two epochs on few images")
-    parser.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("rbm_table2.jsonl"), help="file of finished runs")
-    parser.add_argument("--output", type=pathlib.Path, help="folder to write table and curves to")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.epochs, options.runs = 2, options.runs.with_name("rbm_table2_quick.jsonl")
+        options.epochs, options.runs = 2, report.quick_runs(options.runs, "rbm_table2")
     return options
 
 
@@ -119,8 +117,7 @@ def fragment(found, options) -> str:
         "optimistic one, as the test images choose the epoch. *Chosen* is the test accuracy at the check with the best validation "
         "accuracy, *last* that after the last epoch. With several seeds: mean and standard deviation.",
         "",
-        "| network | activation | arm | paper, best | best | chosen | last |",
-        "|---|---|---|---|---|---|---|",
+        *report.head("network", "activation", "arm", "paper, best", "best", "chosen", "last"),
     ]
     for architecture in options.architectures:
         layout = "-".join(map(str, (784, *ARCHITECTURES[architecture], 10)))
@@ -132,10 +129,10 @@ def fragment(found, options) -> str:
                     [max(run, key=lambda check: check["validation"])["test"] for run in checks],
                     [run[-1]["test"] for run in checks],
                 )
-                cells = " | ".join(map(show, figures))
-                lines.append(f"| {layout} | {activation} | {arm} | {PAPER[architecture, activation][arm]:.2f} | {cells} |")
+                paper = f"{PAPER[architecture, activation][arm]:.2f}"
+                lines.append(report.row(layout, activation, arm, paper, *map(show, figures)))
     command = f"python benchmarks/rbm_table2.py --architectures {' '.join(options.architectures)}"
-    return "\n".join([*lines, "", f"Made by `{command}{f' --seeds {options.seeds}' if options.seeds > 1 else ''}`.", ""])
+    return report.page(lines, command + (f" --seeds {options.seeds}" if options.seeds > 1 else ""))
 
 
 def show(values):

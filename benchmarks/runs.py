@@ -5,7 +5,8 @@ import pathlib
 from collections.abc import Callable
 
 import numpy as np
-import scipy.stats
+
+from keras_xai.statistics import intervals
 
 
 class Runs:
@@ -35,8 +36,5 @@ class Runs:
 
 def interval(values: np.ndarray) -> tuple[float, float]:
     """The mean, and the half-width of its 95 % confidence interval by Student's t, of independent runs: NaN if there is but one."""
-    values = np.asarray(values, "float64")
-    if len(values) < 2:
-        return float(values.mean()), float("nan")
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean()), float(scipy.stats.t.ppf(0.975, len(values) - 1) * error)
+    found = intervals.interval(values)
+    return found.mean, found.high - found.mean

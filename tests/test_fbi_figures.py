@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import scipy.stats
+import tensorflow as tf
 
 from tests.examples import load_benchmark
 
@@ -54,6 +55,13 @@ def enlarged(digits):
     return np.pad(images, ((0, 0), (2, 2), (2, 2))), labels
 
 
+def logit(model, x, labels):
+    """The logit of a class of each image, from all layers and the weights of the last one, in NumPy."""
+    kernel, bias = model.layers[-1].get_weights()
+    features = keras.Model(model.inputs, model.layers[-1].input).predict(np.asarray(x, "float32"), verbose=0)
+    return (features @ kernel + bias)[np.arange(len(labels)), labels]
+
+
 def test_textured_masks_seeds_and_range(enlarged):
     images = enlarged[0][:20]
     pasted, masks = figures.textured(images, 1)
@@ -92,14 +100,13 @@ def test_occlusion_of_a_black_image_is_zero(convolutional):
 def test_occlusion_is_the_mean_drop_over_the_patches_of_a_pixel(convolutional):
     x = np.random.default_rng(0).uniform(size=(1, 28, 28, 1)).astype("float32")
     found = figures.attributions(convolutional, x, [3])["occlusion"][0]
-    logit = figures._compiled(convolutional)[1]
     for row, column, tops, lefts in [(0, 0, [0], [0]), (11, 2, [8, 10], [0, 2]), (27, 15, [24], [12, 14])]:
         drops = []
         for top in tops:
             for left in lefts:
                 occluded = x.copy()
                 occluded[:, top : top + 4, left : left + 4] = 0
-                drops.append(float(logit(x, [3])[0] - logit(occluded, [3])[0]))
+                drops.append(float(logit(convolutional, x, [3])[0] - logit(convolutional, occluded, [3])[0]))
         assert found[row, column] == pytest.approx(np.mean(drops), abs=1e-5)
 
 
@@ -124,17 +131,48 @@ def test_integrated_gradients_complete_for_a_trained_relu_network(convolutional,
 
 def _completeness(model, x, labels):
     """By how much the logits differ from those of black, and how far the sums of the integrated gradients are from that."""
-    logit = figures._compiled(model)[1]
-    x, labels = x.astype("float32"), labels.astype("int32")
-    difference = logit(x, labels).numpy() - logit(np.zeros_like(x), labels).numpy()
+    difference = logit(model, x, labels) - logit(model, np.zeros_like(x), labels)
     sums = figures.attributions(model, x, labels, stride=4)["integrated gradients"].sum((1, 2))
     return np.abs(difference), np.abs(sums - difference)
 
 
-def test_probability_is_the_model_s(convolutional):
-    x = np.random.default_rng(0).uniform(size=(10, 28, 28, 1)).astype("float32")
-    expected = convolutional.predict(x, verbose=0)[:, 4]
-    np.testing.assert_allclose(figures._compiled(convolutional)[0](x, np.full(10, 4, "int32")), expected, rtol=1e-5)
+def test_gradients_are_those_of_a_plain_tape(convolutional):
+    x, labels = np.random.default_rng(0).uniform(size=(6, 28, 28, 1)).astype("float32"), np.arange(6)
+    kernel, bias = convolutional.layers[-1].get_weights()
+    features = keras.Model(convolutional.inputs, convolutional.layers[-1].input)
+
+    def gradient(images):
+        points = tf.convert_to_tensor(images)
+        with tf.GradientTape() as tape:
+            tape.watch(points)
+            score = tf.reduce_sum(tf.gather(features(points) @ kernel + bias, labels, batch_dims=1))
+        return tape.gradient(score, points).numpy()
+
+    found = figures.attributions(convolutional, x, labels, batch_size=4, stride=4)
+    slope = gradient(x)
+    path = np.mean([gradient(np.float32((step + 0.5) / 32) * x) for step in range(32)], axis=0)
+    expected = {"gradient": np.abs(slope), "gradient x input": slope * x, "integrated gradients": path * x}
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values[..., 0], atol=1e-5)
+    assert np.abs(found["gradient x input"] - found["integrated gradients"]).max() > 1e-3
+
+
+def test_deletion_and_insertion_are_those_of_one_image_after_the_other(convolutional):
+    rng = np.random.default_rng(0)
+    x, labels, attribution = rng.uniform(size=(3, 28, 28, 1)).astype("float32"), [2, 7, 1], rng.normal(size=(3, 28, 28))
+    found = figures.deletion_insertion(convolutional, x, labels, attribution, steps=8, batch_size=5)
+    for image, label, values, *areas in zip(x, labels, attribution, *found, strict=True):
+        order = np.argsort(-values.ravel())
+        for area, taken_away in zip(areas, (True, False), strict=True):
+            curve = []
+            for count in range(0, 785, 98):
+                chosen = np.zeros(784, bool)
+                chosen[order[:count]] = True
+                changed = np.where(chosen.reshape(28, 28, 1) == taken_away, 0, image)
+                curve.append(convolutional.predict(changed[None], verbose=0)[0, label])
+            assert area == pytest.approx(np.trapezoid(curve, dx=1 / 8), abs=1e-5)
+    other = figures.deletion_insertion(convolutional, x, labels, -attribution, steps=8)
+    assert np.abs(np.subtract(found, other)).max() > 1e-3
 
 
 def test_weights_may_change(linear, masks):
@@ -148,10 +186,16 @@ def test_weights_may_change(linear, masks):
         linear.set_weights(copy)
 
 
-def test_models_without_a_softmax_are_refused():
-    model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
-    with pytest.raises(ValueError, match="softmax"):
-        figures.attributions(model, np.zeros((1, 28, 28, 1)), [0])
+def test_a_model_without_a_softmax_is_explained_as_one_with_it(convolutional):
+    last = keras.layers.Dense(10)
+    linear = keras.Model(convolutional.inputs, last(convolutional.layers[-1].input))
+    last.set_weights(convolutional.layers[-1].get_weights())
+    x, labels = np.random.default_rng(0).uniform(size=(2, 28, 28, 1)), [4, 5]
+    found, expected = (figures.attributions(model, x, labels, stride=4) for model in (linear, convolutional))
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, atol=1e-5)
+    areas = [figures.deletion_insertion(model, x, labels, expected["gradient"]) for model in (linear, convolutional)]
+    np.testing.assert_allclose(*areas, atol=1e-5)
 
 
 def test_softmax_of_its_own():
@@ -171,7 +215,7 @@ def test_deletion_and_insertion_of_perfect_and_worst_orders(linear, masks):
     early = (full + black) / 2 * step + black * (1 - step)
     late = (full + black) / 2 * step + full * (1 - step)
     deletion, insertion = figures.deletion_insertion(model, x, labels, masks, batch_size=3)
-    assert deletion.shape == insertion.shape == (10,) and deletion.dtype == insertion.dtype == "float32"
+    assert deletion.shape == insertion.shape == (10,)
     np.testing.assert_allclose(deletion, early, atol=1e-5)
     np.testing.assert_allclose(insertion, late, atol=1e-5)
     deletion, insertion = figures.deletion_insertion(model, x, labels, -masks.astype(int))
@@ -181,22 +225,27 @@ def test_deletion_and_insertion_of_perfect_and_worst_orders(linear, masks):
     np.testing.assert_allclose(figures.deletion_insertion(model, x, labels, masks, steps=1), (full + black) / 2, atol=1e-5)
 
 
-def test_deletion_of_ties_is_not_by_position():
-    ranks = figures._ranks(np.zeros((2, 784), "float32"))
-    np.testing.assert_array_equal(ranks[0], ranks[1])
-    np.testing.assert_array_equal(np.sort(ranks[0]), np.arange(784))
-    assert abs(np.corrcoef(ranks[0], np.arange(784))[0, 1]) < 0.1
-    values = np.random.default_rng(0).normal(size=(3, 784))
-    np.testing.assert_array_equal(figures._ranks(values), scipy.stats.rankdata(-values, axis=1) - 1)
+def test_deletion_of_ties_is_not_by_position(linear):
+    """By position, the ink of the upper half of an image would all be gone before that of the lower half."""
+    x = np.zeros((2, 28, 28, 1))
+    x[0, :14], x[1, 14:] = 1, 1
+    ink = keras.models.clone_model(linear)
+    ink.layers[-1].set_weights([np.ones((784, 10)) * np.linspace(0, 0.02, 10), np.zeros(10)])
+    upper, lower = np.transpose(figures.deletion_insertion(ink, x, [9, 9], np.zeros((2, 28, 28))))
+    np.testing.assert_allclose(upper, lower, atol=0.02)
+    downward = np.broadcast_to(-np.arange(28.0)[:, None], (2, 28, 28))
+    upper, lower = np.transpose(figures.deletion_insertion(ink, x, [9, 9], downward))
+    assert np.abs(upper - lower).min() > 0.1
 
 
 def test_relevance_of_perfect_and_worst_attributions(masks):
     perfect, worst = 3.0 * masks - 1, 1 - 3.0 * masks
     for measure in (figures.relevance_mass, figures.relevance_rank):
-        np.testing.assert_array_equal(measure(perfect, masks), np.ones(10, "float32"))
-        np.testing.assert_array_equal(measure(worst, masks), np.zeros(10, "float32"))
-        assert measure(perfect, masks).dtype == "float32"
-        np.testing.assert_array_equal(measure(perfect, np.zeros_like(masks)), np.zeros(10))
+        np.testing.assert_array_equal(measure(perfect, masks), np.ones(10))
+        np.testing.assert_array_equal(measure(worst, masks), np.zeros(10))
+    with pytest.raises(ValueError, match="empty mask"):
+        figures.relevance_mass(perfect, np.zeros_like(masks))
+    np.testing.assert_array_equal(figures.relevance_rank(perfect, np.zeros_like(masks)), np.zeros(10))
     # An even attribution has the mask's share of the image in the mask.
     np.testing.assert_allclose(figures.relevance_mass(np.ones((10, 28, 28)), masks), 16 / 784, rtol=1e-5)
     np.testing.assert_allclose(figures.relevance_rank(np.ones((10, 28, 28)), masks), 16 / 784, rtol=1e-5)

@@ -8,6 +8,8 @@ import numpy as np
 from keras_xai.data.arrays import unchecked, with_rank
 from keras_xai.data.checks import is_number
 from keras_xai.data.structure import Inputs, packed
+from keras_xai.graph.score_functions import is_list_of_functions, with_samples
+from keras_xai.results.sample_scores import SampleScores
 
 
 @final
@@ -47,10 +49,14 @@ class Aligned:
 
 
 def aligned_target(target: Any) -> Aligned:
-    """A target: `None`, an index or a callable for all samples, one index for each, or a dict of these."""
+    """A target: `None`, an index or a callable for all samples, one index or score for each, or a dict or list of these."""
     found: list[np.ndarray] = []
 
     def opened(choice):
+        choice = with_samples(choice)
+        if isinstance(choice, SampleScores):
+            found.append(choice.positions)
+            return lambda part: choice[part]
         if choice is None or callable(choice) or np.ndim(choice) != 1:
             return lambda part: choice
         array = np.asarray(choice)
@@ -60,6 +66,9 @@ def aligned_target(target: Any) -> Aligned:
     if isinstance(target, Mapping):
         by_name = {name: opened(choice) for name, choice in target.items()}
         return Aligned("target", lambda part: {name: of(part) for name, of in by_name.items()}, found)
+    if is_list_of_functions(target):
+        by_position = [opened(choice) for choice in target]
+        return Aligned("target", lambda part: [of(part) for of in by_position], found)
     return Aligned("target", opened(target), found)
 
 

@@ -108,8 +108,9 @@ class Method(abc.ABC):
                 `keras.utils.PyDataset`, a `DataLoader` of PyTorch, or a generator, which is read once.
             target: What is explained, always a score before a final softmax or sigmoid: `None` for the predicted class of each
                 sample, a class index, one index per sample, or a callable that maps the scores `(n, classes)` to a tensor
-                `(n,)`. For a model of several outputs a dict of these by output name; the scores of those named are added. A
-                model that ends in one sigmoid has one score: it is explained whether it is positive or negative.
+                `(n,)` or a list of n values, such as a `Score` of tf-keras-vis. For a model of several outputs a dict of these
+                by output name, or a list of callables, one for each output; the scores of those named are added. A model that
+                ends in one sigmoid has one score: it is explained whether it is positive or negative.
             baseline: What samples are compared with, for methods that do: a number for all entries, an array of the shape of
                 one sample, or one for each sample; in the structure of `x` for a model of several inputs. Zero by default.
 
@@ -141,10 +142,12 @@ class Method(abc.ABC):
             parts.append(self._finite(explain(self._batch(chunk, part, seed)), chunk.start + part.start))
         values = [joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)]
         indices = [np.concatenate(arrays) for arrays in zip(*(part.indices for part in parts), strict=True)]
+        # A callable that scores all samples at once is bound to those of its chunk.
+        goal = seen.latest.goal if samples.num_samples is not None else self._scores.target(target, len(values[0]))
         compared = seen.baseline(shared=self.shares_baseline)
         return Explanation(
             values=packed(values, graph),
-            target=seen.latest.goal.described(indices),
+            target=goal.described(indices),
             inputs=packed(seen.inputs(), graph),
             convergence_delta=None
             if parts[0].convergence_delta is None

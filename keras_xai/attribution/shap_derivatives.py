@@ -13,6 +13,7 @@ from keras_xai.attribution.method import Batch, Part
 from keras_xai.attribution.shap_operations import check_operations, more_operations
 from keras_xai.backend import as_written, compiled, gradients_restored
 from keras_xai.data.batches import rows
+from keras_xai.graph.score_functions import PerSample, score_of
 from keras_xai.graph.target import Target
 from keras_xai.network.entries import Entries
 from keras_xai.network.scores import Scores
@@ -34,13 +35,15 @@ class _Score(keras.layers.Layer):
                 zip(scores.graph.input_specs, shapes, [i in entries.identifiers for i in scores.graph.inputs], strict=True)
             )
         ]
-        self._classes = [
-            None
-            if function is not None
-            else _variable((num_rows, scores.graph.output_specs[position].shape[-1]), scores.dtype, f"classes_{i}")
-            for i, (position, function) in enumerate(target.key)
-        ]
+        self._classes = [self._variable_of(scores, num_rows, i, *each) for i, each in enumerate(target.key)]
         self.found = _variable((num_rows,), scores.dtype, "found") if num_rows > 1 else None
+
+    @staticmethod
+    def _variable_of(scores, num_rows, i, position, function):
+        """What is known of each row: its class, the place of its sample, or nothing."""
+        if function is None:
+            return _variable((num_rows, scores.graph.output_specs[position].shape[-1]), scores.dtype, f"classes_{i}")
+        return _variable((num_rows,), "int32", f"places_{i}") if isinstance(function, PerSample) else None
 
     def set(self, inputs: Sequence[np.ndarray], indices: Sequence[np.ndarray]) -> None:
         """Sets what the rows of the next call are of, an array for each input and one for each output that counts."""
@@ -49,7 +52,7 @@ class _Score(keras.layers.Layer):
                 variable.assign(x)
         for variable, index in zip(self._classes, indices, strict=True):
             if variable is not None:
-                variable.assign(np.eye(variable.shape[1])[index])
+                variable.assign(index if len(variable.shape) == 1 else np.eye(variable.shape[1])[index])
 
     def key(self, inputs: Sequence[np.ndarray], indices: Sequence[np.ndarray]) -> tuple:
         """Equal for two samples for which `set` sets the same."""
@@ -72,9 +75,12 @@ class _Score(keras.layers.Layer):
         outputs = scores.outputs(scores.run(inputs, known=known))
         # An input that the score does not depend on has a derivative too, and shap asks for it.
         total = 0.0 * sum(ops.sum(ops.reshape(point, (count, -1)), axis=1) for point in points)
-        for (position, function), classes in zip(target.key, self._classes, strict=True):
-            part = function(outputs[position]) if classes is None else ops.sum(outputs[position] * classes, axis=-1)
-            total = total + part
+        for (position, function), known_of_rows in zip(target.key, self._classes, strict=True):
+            if function is None:
+                total = total + ops.sum(outputs[position] * known_of_rows, axis=-1)
+            else:
+                places = None if known_of_rows is None else ops.convert_to_tensor(known_of_rows)
+                total = total + score_of(function, outputs[position], places)
         if self.found is not None:
             self.found.assign(total)
         return ops.expand_dims(total, 1)

@@ -3,8 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
+import keras
 import numpy as np
 from keras import ops
+
+from keras_xai.graph.score_functions import (
+    PerSample,
+    active,
+    bound,
+    by_position,
+    is_list_of_functions,
+    score_of,
+    without_scores,
+)
+from keras_xai.results.base import taken
+from keras_xai.results.sample_scores import SampleScores
 
 
 @final
@@ -16,26 +29,40 @@ class Target:
         names: Of the model's outputs.
         shapes: Of the model's outputs, `(n, classes)` each; the first entry is not looked at.
         num_samples: How many samples there are.
+        dtype: Of the scores.
 
     Attributes:
-        indices: An integer array `(n,)` for each output that counts: a class for each sample, -1 for its highest score. That of
-            an output that is explained by a callable is not used.
+        indices: An integer array `(n,)` for each output that counts: a class for each sample, -1 for its highest score. For a callable
+            that scores all samples at once it is the place of each sample among them; that of another callable is not used.
 
     Raises:
         ValueError: If an index is out of range, the number of indices is not the number of samples, an output is not known, or
             none is chosen where there are several.
     """
 
-    def __init__(self, target: Any, names: Sequence[str], shapes: Sequence[Sequence[int | None]], num_samples: int):
+    def __init__(
+        self,
+        target: Any,
+        names: Sequence[str],
+        shapes: Sequence[Sequence[int | None]],
+        num_samples: int,
+        dtype: str = "float32",
+    ):
         self._by_name = len(names) > 1
-        choices = _by_output(target, names) if self._by_name else {names[0]: target}
+        by_name = self._by_name or is_list_of_functions(target)
+        choices = active(_by_output(target, names) if by_name else {names[0]: target})
         self._positions = [list(names).index(name) for name in choices]
         self._names = list(choices)
-        self._functions = [choice if callable(choice) else None for choice in choices.values()]
-        self.indices = [
-            _indices(choice, shapes[position], num_samples)
+        chosen = [
+            _checked(choice, shapes[position], num_samples, dtype)
             for choice, position in zip(choices.values(), self._positions, strict=True)
         ]
+        self._callables = [None if isinstance(choice, np.ndarray) else choice for choice in chosen]
+        self._functions = [
+            PerSample(choice.function, choice.num_samples) if isinstance(choice, SampleScores) else choice
+            for choice in self._callables
+        ]
+        self.indices = [_indices(choice, num_samples) for choice in chosen]
 
     @property
     def key(self) -> tuple:
@@ -56,7 +83,7 @@ class Target:
         for position, function, index in zip(self._positions, self._functions, indices, strict=True):
             scores = outputs[position]
             if function is not None:
-                total = total + _called(function, scores)
+                total = total + score_of(function, scores, index)
             else:
                 index = ops.where(index < 0, ops.cast(ops.argmax(scores, axis=-1), "int32"), ops.cast(index, "int32"))
                 picked = ops.one_hot(index, scores.shape[-1], dtype="bool")
@@ -64,14 +91,19 @@ class Target:
             found.append(index)
         return total, found
 
-    def described(self, indices: Sequence[np.ndarray]) -> Any:
+    def described(self, indices: Sequence[np.ndarray | None]) -> Any:
         """What has been explained: an integer array `(n,)` or a callable; a dict of these by output's name where there are several.
 
         Args:
             indices: As `choose` returns them, of all samples.
         """
-        chosen = [index if function is None else function for function, index in zip(self._functions, indices, strict=True)]
+        chosen = [index if choice is None else choice for choice, index in zip(self._callables, indices, strict=True)]
         return dict(zip(self._names, chosen, strict=True)) if self._by_name else chosen[0]
+
+    def first(self) -> Any:
+        """The target of the first sample alone."""
+        alone = [None if index[0] < 0 else index for index in self.indices]
+        return taken(self.described(alone), np.array([0]))
 
 
 def resolve_target(target: Any, scores: Any) -> Any:
@@ -79,8 +111,9 @@ def resolve_target(target: Any, scores: Any) -> Any:
 
     Args:
         target: `None` for the highest score of each sample, a class index for all samples, an array of one index per
-            sample, or a callable that maps `scores` to a tensor of shape `(n,)`. For a model of several outputs, a dict
-            of these by output name: their scores are added, outputs that are not named count nothing.
+            sample, or a callable that maps `scores` to a tensor of shape `(n,)` or a list of n values, such as a `Score` of
+            tf-keras-vis. For a model of several outputs, a dict of these by output name: their scores are added, outputs that
+            are not named count nothing. Or a list of callables, one for each output.
         scores: Tensor `(n, classes)`, or a dict of such tensors by output name.
 
     Returns:
@@ -107,24 +140,16 @@ def resolve_target(target: Any, scores: Any) -> Any:
         list(named),
         [output.shape for output in outputs],
         outputs[0].shape[0],
+        keras.backend.standardize_dtype(outputs[0].dtype),
     )
     return resolved.choose(outputs, resolved.indices)[0]
 
 
-def _called(function, scores):
-    value = function(scores)
-    if len(value.shape) != 1:
-        raise ValueError(
-            "A callable `target` must map the scores to one value per sample, a tensor of shape (n,). "
-            f"Received a result of shape {tuple(value.shape)} for scores of shape {tuple(scores.shape)}."
-        )
-    return value
-
-
-def _indices(choice, shape, num_samples):
-    """A class for each sample, -1 where the highest score decides."""
+def _checked(choice, shape, num_samples, dtype):
+    """A class for each sample, -1 where the highest score decides; or a callable, bound to its samples where it scores all at once."""
+    choice = without_scores(choice, len(shape))
     if callable(choice):
-        return np.zeros(num_samples, "int32")
+        return bound(choice, shape, num_samples, dtype)
     if len(shape) != 2:
         raise ValueError(
             "Expected a callable `target`, which maps the scores to one value per sample, for an output that has not the shape "
@@ -145,8 +170,15 @@ def _indices(choice, shape, num_samples):
     return np.array(np.broadcast_to(indices, (num_samples,)), "int32")
 
 
+def _indices(choice, num_samples):
+    if isinstance(choice, SampleScores):
+        return choice.positions
+    return choice if isinstance(choice, np.ndarray) else np.zeros(num_samples, "int32")
+
+
 def _by_output(target, names):
     """A target by output, of a model of several."""
+    target = by_position(target, names)
     if not isinstance(target, Mapping):
         raise ValueError(
             f"The model has the outputs {list(names)}: choose by a dict from output name to target. Received: target={target!r}"

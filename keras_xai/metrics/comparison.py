@@ -66,7 +66,8 @@ def compare_methods(
     >>> found.table["cost"]["num_forward_passes"].tolist()
     [2.0, 2.0]
     """
-    graph = Scores(model).graph
+    scores = Scores(model)
+    graph = scores.graph
     samples = Samples(x, graph, 1)
     x = packed(samples.arrays(), graph)
     named_methods, named_metrics = _named(methods, "methods"), _named(metrics, "metrics")
@@ -81,7 +82,7 @@ def compare_methods(
                 f"as '{name}'."
             )
     count = len(tree.flatten(x)[0])
-    warm_up = tree.map_structure(lambda each: each[:1], x), _first_target(target), _first_baseline(baseline, x)
+    warm_up = tree.map_structure(lambda each: each[:1], x), scores.target(target, count).first(), _first_baseline(baseline, x)
     for method in named_methods.values():
         _explained(method, *warm_up)
 
@@ -121,13 +122,6 @@ def _named(things, kind):
 
 def _explained(method, x, target, baseline):
     return method(x, target, baseline if method.takes_baseline else None)
-
-
-def _first_target(target):
-    """The target of the first sample, where there is one for each."""
-    if isinstance(target, Mapping):
-        return {name: _first_target(each) for name, each in target.items()}
-    return target if target is None or callable(target) or np.ndim(target) == 0 else np.asarray(target)[:1]
 
 
 def _first_baseline(baseline, x):

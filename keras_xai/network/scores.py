@@ -92,7 +92,7 @@ class Scores:
     def target(self, target: Any, num_samples: int) -> Target:
         """A checked target, see `keras_xai.graph.resolve_target`."""
         shapes = [spec.shape for spec in self._whole.output_specs]
-        return Target(target, self.graph.output_names, shapes, num_samples)
+        return Target(target, self.graph.output_names, shapes, num_samples, self.dtype)
 
     def find(self, path: str) -> Step:
         """The step at which the output of a layer is there, its fused activation included.

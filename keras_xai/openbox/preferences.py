@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_xai.graph.score_functions import without_scores
+
 
 def preferences(scores: np.ndarray, outputs: np.ndarray, target: Any, against: Any) -> tuple[np.ndarray, np.ndarray]:
     """Which coefficients are compared with which, see `LinearPieces.decision_features`.
@@ -45,7 +47,7 @@ def preferred(coef: np.ndarray, chosen: np.ndarray, others: np.ndarray) -> np.nd
 
 
 def _places(outputs, classes):
-    classes = np.broadcast_to(np.asarray(classes), (len(outputs),))
+    classes = np.broadcast_to(np.asarray(without_scores(classes, 2)), (len(outputs),))
     matches = outputs == classes[:, None]
     if not matches.any(axis=1).all():
         raise ValueError(f"Expected classes among the outputs asked for, {np.unique(outputs)}. Received: {np.unique(classes)}")

@@ -12,6 +12,7 @@ from keras_xai.data import archive
 from keras_xai.data.fields import read_fields, write_fields
 from keras_xai.results.equality import same
 from keras_xai.results.html import facts_table, image
+from keras_xai.results.sample_scores import SampleScores
 from keras_xai.results.text import leaves, one_line
 
 if TYPE_CHECKING:
@@ -160,4 +161,6 @@ def taken(value: Any, rows: np.ndarray, axis: int = 0) -> Any:
         return {name: taken(each, rows, axis) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(taken(each, rows, axis) for each in value)
+    if isinstance(value, SampleScores):
+        return value[rows]
     return np.take(value, rows, axis=axis) if isinstance(value, np.ndarray) else value

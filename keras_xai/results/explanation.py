@@ -26,8 +26,8 @@ class Explanation(Rows):
             of several inputs. The axis of channels has length 1 where the method does not tell channels apart, as those that
             rate places of an image do. Positive values speak for the score, negative ones against it, where the method knows
             signs. The unit is the score's for methods that share it out, and the method's own for others; its page says which.
-        target: What is explained: the class of each sample, an integer array `(n,)`; or the callable that was given; a dict of
-            these by output name for a model of several outputs.
+        target: What is explained: the class of each sample, an integer array `(n,)`; or the callable that was given, as
+            `SampleScores` where it scores all samples at once; a dict of these by output name for a model of several outputs.
         inputs: The samples that are explained, as the model takes them.
         convergence_delta: `(n,)`: what the values of a sample lack to add up to what they share out, in the unit of the score; `None` for
             methods that share nothing out.

@@ -4,8 +4,10 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from tf_keras_vis.utils.scores import BinaryScore, CategoricalScore, InactiveScore
 
 from keras_xai.graph import resolve_target, trace
+from keras_xai.graph.target import Target
 from keras_xai.kinds import expand, strip_probabilities
 
 SCORES = np.array([[1.0, 5.0, 2.0], [7.0, 3.0, 4.0]])
@@ -71,3 +73,83 @@ def test_steps_that_other_outputs_need_are_dropped():
         type(graph)(**{**vars(graph), "outputs": graph.outputs[:1], "output_specs": graph.output_specs[:1]})
     )
     assert [step.path for step in only.steps] == ["a"]
+
+
+def per_sample(scores):
+    return [scores[0][2], scores[1][1]]
+
+
+@pytest.mark.parametrize(
+    "target, expected",
+    [
+        (lambda scores: (scores[0][2], scores[1][1]), [2.0, 3.0]),
+        (lambda scores: ops.stack([scores[0, 2], scores[1, 1]]), [2.0, 3.0]),
+        (lambda scores: scores[:, 0] * np.array([1.0, -1.0]), [1.0, -7.0]),
+        (lambda scores: [row[1] for row in scores], [5.0, 3.0]),
+        (CategoricalScore([2, 1]), [2.0, 3.0]),
+        (CategoricalScore(0), [1.0, 7.0]),
+        ([CategoricalScore(0)], [1.0, 7.0]),
+    ],
+)
+def test_callables_of_all_samples_at_once(target, expected):
+    np.testing.assert_allclose(resolve_target(target, ops.convert_to_tensor(SCORES)), expected)
+
+
+@pytest.mark.parametrize("target", [per_sample, CategoricalScore([2, 1]), BinaryScore([True, False])])
+def test_a_score_follows_its_sample(target):
+    """Rows of a batch are samples in any order and number: each gets the value that it has among all samples."""
+    scores = SCORES[:, :1] if isinstance(target, BinaryScore) else SCORES
+    found = Target(target, ["output"], [scores.shape], 2, "float64")
+    samples = np.array([1, 0, 1, 1])
+    rows = scores[samples] + np.arange(4.0)[:, np.newaxis]
+    expected = [
+        np.asarray(target(np.where(np.arange(2)[:, None] == i, row, 0.0)))[i] for row, i in zip(rows, samples, strict=True)
+    ]
+    chosen, _ = found.choose([ops.convert_to_tensor(rows)], [index[samples] for index in found.indices])
+    np.testing.assert_allclose(chosen, expected)
+    swapped, _ = found.choose([ops.convert_to_tensor(rows)], [index[1 - samples] for index in found.indices])
+    assert not np.allclose(swapped, expected)
+
+
+def test_only_callables_of_all_samples_are_called_for_one_at_a_time():
+    def row_wise(scores):
+        return scores[:, 0] - scores[:, 1]
+
+    assert Target(row_wise, ["output"], [(None, 3)], 2).key == ((0, row_wise),)
+    bound = [Target(per_sample, ["output"], [(None, 3)], 2).key for _ in range(2)]
+    assert bound[0] == bound[1] != ((0, per_sample),)
+
+
+def test_scores_of_places_are_averaged_as_in_tf_keras_vis():
+    maps = np.random.default_rng(0).normal(size=(2, 4, 5, 3))
+    found = resolve_target(CategoricalScore([2, 0]), ops.convert_to_tensor(maps))
+    np.testing.assert_allclose(found, [maps[0, ..., 2].mean(), maps[1, ..., 0].mean()])
+
+
+def test_scores_of_several_outputs():
+    scores = {"a": SCORES, "b": 10 * SCORES}
+    np.testing.assert_allclose(resolve_target([CategoricalScore([0, 1]), CategoricalScore(2)], scores), [21.0, 43.0])
+    np.testing.assert_allclose(resolve_target([InactiveScore(), CategoricalScore([0, 1])], scores), [10.0, 30.0])
+    np.testing.assert_allclose(resolve_target({"a": InactiveScore(), "b": CategoricalScore([0, 1])}, scores), [10.0, 30.0])
+    np.testing.assert_allclose(resolve_target([lambda scores: scores[:, 0], InactiveScore()], scores), [1.0, 7.0])
+
+
+@pytest.mark.parametrize(
+    "target, scores, message",
+    [
+        (CategoricalScore([0, 1, 2]), SCORES, "one target per sample, 2"),
+        (CategoricalScore(3), SCORES, "from 0 to 2"),
+        (BinaryScore(True), SCORES, r"\(batch_size, 1\)"),
+        (BinaryScore([True, False, True]), SCORES[:, :1], "which failed on them"),
+        (InactiveScore(), SCORES, "InactiveScore"),
+        ([InactiveScore(), InactiveScore()], {"a": SCORES, "b": SCORES}, "InactiveScore"),
+        ([CategoricalScore(0)], {"a": SCORES, "b": SCORES}, "list of 1"),
+        (lambda scores: [scores[0], scores[1]], SCORES, "one value per sample"),
+        (lambda scores: [scores[0][0]], SCORES, "one value per sample"),
+        (lambda scores: [scores[0][0], scores[1]], SCORES, "one value per sample"),
+        (lambda scores: None, SCORES, "one value per sample"),
+    ],
+)
+def test_malformed_scores(target, scores, message):
+    with pytest.raises(ValueError, match=message):
+        resolve_target(target, scores)

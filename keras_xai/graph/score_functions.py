@@ -1,0 +1,185 @@
+"""Callable targets: functions of the scores of one sample, or of all samples at once, as those of tf-keras-vis are."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+from keras import ops
+
+from keras_xai.results.sample_scores import SampleScores
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class PerSample:
+    """A function of the scores of all samples at once, asked for the value of one sample at a time.
+
+    Compiled programs see batches of any size, in which a sample stands anywhere, often several times with changed inputs. The
+    function is called on as many copies of a sample's scores as it takes samples, and the value at the sample's place counts.
+
+    Args:
+        function: Maps the scores `(num_samples, ...)` to a value for each sample.
+        num_samples: How many samples it takes.
+    """
+
+    function: Callable
+    num_samples: int
+
+    def __call__(self, scores: Any, positions: Any) -> Any:
+        """The value of each row.
+
+        Args:
+            scores: Tensor `(b, ...)`.
+            positions: Integer tensor `(b,)`, or `(1,)`: of which sample each row is.
+
+        Returns:
+            Tensor `(b,)`.
+        """
+
+        def value(row_and_position):
+            row, position = row_and_position
+            copies = ops.broadcast_to(row, (self.num_samples, *scores.shape[1:]))
+            return ops.take(values_of(self.function, copies), position)
+
+        try:
+            return ops.map(value, (scores, ops.broadcast_to(positions, ops.shape(scores)[:1])))
+        except TypeError as error:  # TensorFlow's errors of graphs are some
+            raise ValueError(
+                f"Expected a callable `target` that can be compiled. Received: {self.function!r} ({str(error).splitlines()[0]}). Take "
+                "scores by index, `[scores[i][k] for i, k in enumerate(classes)]`, not in a loop over them, and compute by `keras.ops`."
+            ) from error
+
+
+def score_of(function: Callable, scores: Any, indices: Any) -> Any:
+    """The value `(n,)` of a callable target for scores `(n, ...)`; `indices` are places of samples for a `PerSample`."""
+    return function(scores, indices) if isinstance(function, PerSample) else values_of(function, scores)
+
+
+def values_of(function: Callable, scores: Any) -> Any:
+    """What a function returns for scores `(n, ...)`, checked and as a tensor `(n,)`.
+
+    As in tf-keras-vis, a list or tuple counts as the tensor of its entries, and what a `Score` returns for a sample is averaged.
+    """
+    value = function(scores)
+    try:
+        value = _stacked(value) if isinstance(value, (list, tuple)) else ops.convert_to_tensor(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"A callable `target` must map the scores to one value per sample. Received: {value!r} from {function!r}."
+        ) from error
+    value = ops.cast(value, scores.dtype)
+    if _is_score(function) and len(value.shape) > 1:
+        value = ops.mean(value, axis=tuple(range(1, len(value.shape))))
+    if len(value.shape) != 1 or (None not in (value.shape[0], scores.shape[0]) and value.shape[0] != scores.shape[0]):
+        raise ValueError(
+            "A callable `target` must map the scores to one value per sample, a tensor of shape (n,) or a list of n values. "
+            f"Received: a result of shape {tuple(value.shape)} for scores of shape {tuple(scores.shape)}."
+        )
+    return value
+
+
+def bound(function: Callable, shape: Sequence[int | None], num_samples: int | None, dtype: str) -> Callable | SampleScores:
+    """A callable target as it is, or as `SampleScores` where it does not take any number of samples.
+
+    Args:
+        function: Maps scores to values.
+        shape: Of the scores.
+        num_samples: How many samples there are.
+        dtype: Of the scores.
+    """
+    if isinstance(function, SampleScores):
+        if len(function) != num_samples:
+            raise ValueError(f"Expected one target per sample, {num_samples} of them. Received: {len(function)} targets.")
+        return function
+    if num_samples is None or None in shape[1:]:
+        return function
+    try:
+        values_of(function, ops.zeros((num_samples, *shape[1:]), dtype))
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"Expected a callable `target` that maps scores of shape {(num_samples, *shape[1:])} to one value per sample. "
+            f"Received: {function!r}, which failed on them ({type(error).__name__}: {error})."
+        ) from error
+    if not _is_score(function) and _takes_any_number(function, ops.zeros((num_samples + 1, *shape[1:]), dtype)):
+        return function
+    return SampleScores(function, num_samples, np.arange(num_samples, dtype="int32"))
+
+
+def without_scores(choice: Any, rank: int) -> Any:
+    """The class indices that a `Score` of tf-keras-vis asks for, where it asks for scores `(n, classes)`; all else as it is."""
+    scores = _of_tf_keras_vis()
+    function: Any = choice.function if isinstance(choice, SampleScores) else choice
+    if scores is None or rank != 2 or type(function) is not scores.CategoricalScore:
+        return choice
+    if len(function.indices) == 1:
+        return function.indices[0]
+    return np.asarray(function.indices)[choice.positions] if isinstance(choice, SampleScores) else function.indices
+
+
+def by_position(target: Any, names: Sequence[str]) -> Any:
+    """A list of callables, one for each output as in tf-keras-vis, as a dict by output's name; all else as it is."""
+    if not is_list_of_functions(target):
+        return target
+    if len(target) != len(names):
+        raise ValueError(
+            f"Expected one score function for each of the outputs {list(names)}. Received: a list of {len(target)}. A callable may "
+            "return a list, of one value for each sample."
+        )
+    return dict(zip(names, target, strict=True))
+
+
+def is_list_of_functions(target: Any) -> bool:
+    """Whether a target is a list of callables, one for each output."""
+    return isinstance(target, (list, tuple)) and bool(target) and all(map(callable, target))
+
+
+def active(choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Choices by output's name, without those by tf-keras-vis' `InactiveScore`.
+
+    Raises:
+        ValueError: If none is left.
+    """
+    scores = _of_tf_keras_vis()
+    left = {name: choice for name, choice in choices.items() if scores is None or type(choice) is not scores.InactiveScore}
+    if choices and not left:
+        raise ValueError(f"Expected a score to explain. Received: an InactiveScore for each of the outputs {list(choices)}.")
+    return left
+
+
+def with_samples(choice: Any) -> Any:
+    """A `Score` of tf-keras-vis that holds an entry for each of several samples as `SampleScores`; all else as it is."""
+    scores = _of_tf_keras_vis()
+    if scores is None or type(choice) not in (scores.CategoricalScore, scores.BinaryScore):
+        return choice
+    count = len(choice.indices if type(choice) is scores.CategoricalScore else choice.target_values)
+    return SampleScores(choice, count, np.arange(count, dtype="int32")) if count > 1 else choice
+
+
+def _stacked(values):
+    tensors = [ops.convert_to_tensor(value) for value in values]
+    if len({tuple(tensor.shape) for tensor in tensors}) != 1:
+        raise ValueError(f"entries of the shapes {[tuple(tensor.shape) for tensor in tensors]}")
+    return ops.stack(tensors)
+
+
+def _takes_any_number(function, scores):
+    """Whether a function that takes all samples takes one more as well."""
+    try:
+        value = function(scores)
+        return not isinstance(value, (list, tuple)) and value.shape[0] == scores.shape[0]
+    except Exception:  # whatever it raises: it does take the right number of samples
+        return False
+
+
+def _is_score(function):
+    scores = _of_tf_keras_vis()
+    return scores is not None and isinstance(function, scores.Score)
+
+
+def _of_tf_keras_vis():
+    """The module of the scores, which is there if a user has made one; nothing here imports it."""
+    return sys.modules.get("tf_keras_vis.utils.scores")

@@ -1,4 +1,4 @@
-"""Networks that can be read: train them, divide them into exact linear pieces, explain and measure them."""
+"""Interpretable Keras models: attribution, exact linear regions, layer diagnosis, interpretable training."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""Attribution: how much each part of an input counts for a score."""
+"""Attribution methods: the contribution of each part of an input to a score."""
 
 from keras_xai.attribution.cam import CAM
 from keras_xai.attribution.decision_features import DecisionFeatures

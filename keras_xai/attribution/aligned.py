@@ -1,4 +1,4 @@
-"""Arguments that have one value for all samples or one for each, for samples that come in batches."""
+"""Targets and baselines aligned with the batches of a dataset: one value for all samples, or one per sample."""
 
 from collections.abc import Mapping
 from typing import Any, final
@@ -14,7 +14,7 @@ from keras_xai.results.sample_scores import SampleScores
 
 @final
 class Aligned:
-    """A target or a baseline, of which each batch of a dataset takes its part.
+    """A target or baseline that is sliced along with the batches of a dataset.
 
     Args:
         name: Of the argument.
@@ -73,7 +73,7 @@ def aligned_target(target: Any) -> Aligned:
 
 
 def aligned_baseline(baseline: Any, inputs: Inputs) -> Aligned:
-    """A baseline: a number or word for all entries, an array of the shape of one sample, or one for each; in the inputs' structure."""
+    """Wraps a baseline: a number or word for all entries, an array of the shape of one sample, or one per sample."""
     if baseline is None or isinstance(baseline, str) or is_number(baseline):
         return Aligned("baseline", lambda part: baseline, [])
     arrays = [with_rank(array, spec) for array, spec in zip(unchecked(baseline, inputs), inputs.input_specs, strict=True)]

@@ -1,4 +1,4 @@
-"""What samples are compared with, or what takes the place of a part of them."""
+"""Baselines: reference inputs that samples are compared with, or replacements for hidden parts."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from keras_xai.network.scores import Scores
 
 
 def baseline_like(inputs: list[np.ndarray], baseline: Any, scores: Scores) -> list[np.ndarray]:
-    """A baseline as arrays of the shapes of samples.
+    """Broadcasts a baseline to the shapes of samples.
 
     Args:
         inputs: The samples, an array `(n, *input_shape)` for each input.

@@ -1,4 +1,4 @@
-"""Class activation maps of models that end in global average pooling."""
+"""Class activation maps (CAM) of models that end in global average pooling."""
 
 from typing import final
 
@@ -11,7 +11,7 @@ from keras_xai.kinds import kind_of
 
 @final
 class CAM(Method):
-    r"""The maps before the global average pooling that a model ends in, weighted as the score weights their averages.
+    r"""CAM: the feature maps before the final global average pooling, weighted by the classifier's weights.
 
     $$L(p) = \mathrm{ReLU}\Bigl(\sum_k w_k A_k(p)\Bigr)$$
 

@@ -1,4 +1,4 @@
-"""Samples to explain as they are read: all at once, or batch by batch."""
+"""Chunks of samples in memory: all samples of an array, or one batch of a dataset at a time."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from keras_xai.graph.target import Target
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Chunk:
-    """Samples that are in memory together.
+    """Samples that are in memory together, with their target and baseline.
 
     Attributes:
         start: Place of the first of them among all.
@@ -30,7 +30,7 @@ class Chunk:
 
 @final
 class Seen:
-    """The chunks that have been explained; they are part of the result."""
+    """Collects the inputs and baselines of explained chunks for the result."""
 
     def __init__(self):
         self._chunks: list[Chunk] = []
@@ -56,7 +56,7 @@ class Seen:
 
 
 def in_parts(chunks: Iterable[Chunk], batch_size: int) -> Iterator[tuple[Chunk, slice]]:
-    """Pairs of a chunk and a slice of at most `batch_size` of its samples."""
+    """Yields pairs of a chunk and a slice of at most `batch_size` of its samples."""
     for chunk in chunks:
         for part in rows(len(chunk.inputs[0]), batch_size):
             yield chunk, part

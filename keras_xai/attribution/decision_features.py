@@ -1,4 +1,4 @@
-"""The exact decision features of a piecewise-linear network, as an attribution."""
+"""OpenBox decision features as an attribution method."""
 
 from typing import Any, final
 
@@ -13,7 +13,7 @@ from keras_xai.network.piecewise import PiecewiseNetwork
 
 @final
 class DecisionFeatures(Method):
-    """The weights by which the linear piece that a sample is on prefers a class, times the sample.
+    """Decision features: the preference weights of a sample's linear piece times the difference from a baseline.
 
     Near a sample, a network of ReLUs, max poolings and affine layers is an affine map: the scores are W x + b, up to rounding
     error. `keras_xai.openbox.OpenBox` gives W, b and how far they hold. The decision features of class c are how W prefers c

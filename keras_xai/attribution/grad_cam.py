@@ -1,4 +1,4 @@
-"""The maps of a layer, weighted by gradients: Grad-CAM and Grad-CAM++."""
+"""Grad-CAM and Grad-CAM++: feature maps weighted by gradients."""
 
 from collections.abc import Callable
 from typing import final
@@ -11,7 +11,7 @@ from keras_xai.attribution.method import Batch, Part
 
 @final
 class GradCAM(LayerMethod):
-    r"""The maps of a layer, each weighted by the mean of the score's derivatives by it.
+    r"""Grad-CAM: feature maps weighted by the spatial mean of the score's gradient.
 
     $$w_k = \frac{1}{Z} \sum_p \frac{\partial f}{\partial A_k(p)}, \quad L(p) = \mathrm{ReLU}\Bigl(\sum_k w_k A_k(p)\Bigr)$$
 
@@ -57,7 +57,7 @@ class GradCAM(LayerMethod):
 
 @final
 class GradCAMPlusPlus(LayerMethod):
-    r"""The maps of a layer, each weighted by a weighted mean of the score's positive derivatives by it.
+    r"""Grad-CAM++: feature maps weighted by a weighted mean of the score's positive gradients.
 
     $$\alpha_k(p) = \frac{g_k(p)^2}{2 g_k(p)^2 + g_k(p)^3 \sum_q A_k(q)}, \quad
     w_k = \frac{\sum_p \alpha_k(p) \, \mathrm{ReLU}(g_k(p))}{\sum_{p:\, g_k(p) > 0} \alpha_k(p)}, \quad

@@ -1,4 +1,4 @@
-"""Integrated gradients, with as many steps as their gap asks for."""
+"""Integrated gradients with a fixed or adaptive number of steps."""
 
 import itertools
 import warnings
@@ -19,7 +19,7 @@ _PANEL = 8
 
 @final
 class IntegratedGradients(Method):
-    r"""The gradients along the straight path from a baseline, averaged, times the way.
+    r"""Integrated gradients: `(x - b)` times the mean gradient along the straight path from a baseline b.
 
     $$\phi_i = (x_i - b_i) \int_0^1 \frac{\partial f}{\partial x_i}\bigl(b + t (x - b)\bigr) \, dt$$
 

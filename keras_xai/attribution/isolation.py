@@ -1,4 +1,4 @@
-"""Keeps what other libraries do to the process to themselves."""
+"""Isolate global state from third-party calls: warnings and random generators."""
 
 import contextlib
 import random
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def random_state(seed: int, number: int) -> np.random.RandomState:
-    """A generator for one sample, of the kind that lime and scikit-learn take.
+    """A `numpy.random.RandomState` for one sample, as lime and scikit-learn take it.
 
     Args:
         seed: Of the whole explanation.
@@ -20,7 +20,7 @@ def random_state(seed: int, number: int) -> np.random.RandomState:
 
 @contextlib.contextmanager
 def isolated(state: np.random.RandomState | None = None) -> Iterator[None]:
-    """Within it, warnings are not shown and random numbers come from elsewhere; afterwards all is as it was before.
+    """Context manager that silences warnings and restores the global random state afterwards.
 
     shap draws from NumPy's global generator, and warns of what its caller has seen to.
 

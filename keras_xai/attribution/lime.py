@@ -1,4 +1,4 @@
-"""LIME: a linear model of the score, around one sample."""
+"""LIME: local linear surrogate models."""
 
 from typing import Any, final
 
@@ -17,7 +17,7 @@ _KERNEL_WIDTH = 0.25  # lime's, of images; that of text is 25 for distances time
 
 @final
 class LIME(Method):
-    """The weights of a linear model that is fitted to the scores of many changed copies of a sample.
+    """LIME: weights of a linear surrogate fitted to the scores of perturbed copies of a sample.
 
     Parts of the sample are hidden at random: superpixels of an image, stretches of a series, words of a text, features of a
     table. A ridge regression on what is hidden, in which copies that are more like the sample count more, gives each part

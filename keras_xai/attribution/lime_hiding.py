@@ -1,4 +1,4 @@
-"""The score of a sample of which parts are hidden."""
+"""Scores of samples with hidden segments, for LIME and SHAP."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from keras_xai.network.scores import Scores
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Parted:
-    """A sample, what its parts become where they are hidden, and its parts.
+    """A sample, its segments, and the replacement for hidden segments.
 
     Attributes:
         sample: An array `(1, *input_shape)` for each input.
@@ -64,7 +64,7 @@ class Parted:
 
 @final
 class Hiding:
-    """Evaluates the explained score where parts of samples are hidden, in the model and on its device.
+    """Evaluates the explained score of samples with hidden segments, in one compiled program.
 
     Args:
         scores: The model's scores.

@@ -1,4 +1,4 @@
-"""The parts of a sample that are hidden or shown as wholes."""
+"""Segmentation of samples into parts that are hidden as a whole: superpixels, blocks, features, tokens."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _MOST_BLOCKS = 4096
 
 
 def is_apart(scores: Scores) -> list[bool]:
-    """Of each input, whether each of its entries is a part: features of a table, and tokens."""
+    """For each input, whether every entry is a segment of its own: table features and tokens."""
     found = []
     for identifier, spec in zip(scores.graph.inputs, scores.graph.input_specs, strict=True):
         embedded = any(identifier in step.inputs and kind_of(step).embeds for step in scores.graph.steps)
@@ -25,7 +25,7 @@ def is_apart(scores: Scores) -> list[bool]:
 
 
 def holds_tokens(scores: Scores) -> bool:
-    """Whether all inputs are whole numbers, or go into an `Embedding`, as words do that are told by numbers."""
+    """Whether all inputs are integers or go into an `Embedding`, as token indices do."""
     embedded = [step.inputs[0] for step in scores.graph.steps if kind_of(step).embeds]
     return all(
         identifier in embedded or not keras.backend.is_float_dtype(spec.dtype)
@@ -35,7 +35,7 @@ def holds_tokens(scores: Scores) -> bool:
 
 @final
 class Segments:
-    """Divides samples into parts.
+    """Divides samples into segments.
 
     Args:
         scores: The model's scores.
@@ -114,7 +114,7 @@ def _superpixels(x, number):
 
 
 def blocks(sample: Sequence[np.ndarray], apart: Sequence[bool]) -> list[np.ndarray]:
-    """The finest parts that are of use: single places, or square blocks of them where there are many, as `Segments.of`."""
+    """The finest useful segments: single places, or square blocks of them where there are many; see `Segments.of`."""
     found, start = [], 0
     for x, single in zip(sample, apart, strict=True):
         places = x.shape if single else x.shape[:-1]
@@ -129,7 +129,7 @@ def blocks(sample: Sequence[np.ndarray], apart: Sequence[bool]) -> list[np.ndarr
 
 
 def means(x: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """The mean of each part of a sample at each of its places, channel by channel.
+    """The per-channel mean of each segment, at each of its places.
 
     Args:
         x: `(*places, channels)`.

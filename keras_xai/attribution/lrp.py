@@ -29,7 +29,7 @@ _RULED = (*_WEIGHTED, "pooling", "merge", "scaling")
 
 @final
 class LRP(Method):
-    """The score, shared out among the inputs of each layer in turn, from the last to the first: layer-wise relevance propagation.
+    """Layer-wise relevance propagation (LRP): redistributes the score backward through the layers by rules.
 
     What a layer's outputs are given they hand on to its inputs, each layer by the rule that the composite chooses for it. All of it
     arrives at the input, but for what biases, stabilizers and outputs for which nothing speaks keep: that is `convergence_delta`.

@@ -1,4 +1,4 @@
-"""The maps that a layer makes of an image or a series: which layer, and how its maps become values of the input."""
+"""Feature maps of a layer: which layer to use, and how to resize its maps to the input."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from keras_xai.network.scores import Scores
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Maps:
-    """The output of a layer as maps: for each channel, how strong its feature is at each place.
+    """The output of a layer as feature maps.
 
     Attributes:
         path: Where the layer is in the model.
@@ -62,7 +62,7 @@ class Maps:
 
 
 class LayerMethod(Method):
-    """A method that explains by the maps of one layer.
+    """Base class of the CAM family, which explains by the feature maps of one layer.
 
     Args:
         model: As for every method, see `Method`.
@@ -92,7 +92,7 @@ class LayerMethod(Method):
 
 
 def named_maps(scores: Scores, path: str) -> Maps:
-    """The maps of a layer.
+    """Finds the feature maps of the named layer.
 
     Args:
         scores: The model's scores.
@@ -117,7 +117,7 @@ def named_maps(scores: Scores, path: str) -> Maps:
 
 
 def last_maps(scores: Scores, target: Target) -> Maps:
-    """The maps after which there are none: what follows has no axes of places.
+    """Finds the last feature maps of a model: later tensors have no spatial axes.
 
     Poolings, dropout, and layers that only move entries count for none of their own: what is taken is the activation before them.
 
@@ -151,7 +151,7 @@ def last_maps(scores: Scores, target: Target) -> Maps:
 
 
 def resized(maps: Any, sizes: Sequence) -> Any:
-    """Maps `(n, *places)` in other sizes by linear interpolation along each axis, as `keras.ops.image.resize` does for images.
+    """Resizes maps `(n, *places)` by linear interpolation along each axis, as `keras.ops.image.resize` does for images.
 
     Args:
         maps: The maps.
@@ -170,7 +170,7 @@ def resized(maps: Any, sizes: Sequence) -> Any:
 
 
 def maps_before(graph: Graph, step: Step) -> Maps | None:
-    """The maps that go into a step, `None` where what goes in has no places of an input.
+    """The feature maps that a step takes, `None` if its input has no spatial axes of the model's input.
 
     Args:
         graph: The graph.
@@ -183,7 +183,7 @@ def maps_before(graph: Graph, step: Step) -> Maps | None:
 
 
 def explained_outputs(graph: Graph, target: Target) -> list[int]:
-    """Identifiers of the outputs of a graph that count for a target."""
+    """Identifiers of the graph outputs that a target uses."""
     return [graph.outputs[position] for position, _ in target.key]
 
 

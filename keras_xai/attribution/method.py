@@ -1,4 +1,4 @@
-"""What all attribution methods have in common: the call, its checks, and its batches."""
+"""Base class of attribution methods: the call, its checks, and batching."""
 
 import abc
 import dataclasses
@@ -25,7 +25,7 @@ from keras_xai.results.explanation import Explanation
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Batch:
-    """Some of the samples to explain.
+    """A batch of samples to explain.
 
     Attributes:
         inputs: An array `(n, *input_shape)` for each input of the model.

@@ -1,4 +1,4 @@
-"""What the score loses when a part of the input is hidden."""
+"""Occlusion: the drop of the score when a window of the input is hidden."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from keras_xai.data.structure import names_of
 
 @final
 class Occlusion(Method):
-    """What the score loses when a window of the input is hidden, averaged over the windows that hide an entry.
+    """Occlusion: the mean drop of the score over all windows that hide an entry.
 
     A window goes over an image, with all channels of a place at once; over the time of a series; over the features of a table and
     the tokens of a text one by one. What it hides is replaced by the baseline: 0 by default, which for tokens is the padding.

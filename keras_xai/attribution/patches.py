@@ -1,4 +1,4 @@
-"""Windows of an input that are hidden one at a time, and scores of many altered samples."""
+"""Sliding windows over an input, and batched evaluation inside compiled programs."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, final
@@ -15,7 +15,7 @@ _PART = 8
 
 
 def in_chunks(function: Callable, count: Any, batch_size: int, dtype: str) -> Any:
-    """The values of a function at 0, ..., `count - 1`, few of them at a time; to be called within a compiled program.
+    """Evaluates a function at 0, ..., `count - 1` in batches, inside a compiled program.
 
     Args:
         function: Maps an integer tensor `(rows,)` to a tensor `(rows,)`.
@@ -39,7 +39,7 @@ def in_chunks(function: Callable, count: Any, batch_size: int, dtype: str) -> An
 
 @final
 class Windows:
-    """Windows of one input, all of one size, a `stride` apart, which together cover every entry.
+    """Sliding windows of one size, `stride` apart, that cover every entry of an input.
 
     The first begins at the first entry. The last one is moved inward where it would reach past the edge.
 

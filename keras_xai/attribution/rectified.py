@@ -1,4 +1,4 @@
-"""Gradients that are rectified on their way back: guided backpropagation and the deconvolutional network."""
+"""Guided backpropagation and Deconvnet: gradients with modified ReLU rules."""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar, final
@@ -16,7 +16,7 @@ _INSTEAD = "Use a method that asks nothing of the layers, such as SmoothGrad or 
 
 
 class Rectified(Method):
-    """Base of gradients that are rectified at every rectifier.
+    """Base class of methods that modify the gradient at every rectifier.
 
     Attributes:
         rule: The rule of rectifiers.
@@ -62,7 +62,7 @@ class Rectified(Method):
 
 @final
 class GuidedBackprop(Rectified):
-    """The gradient without what would lower any unit on the way: each rectifier passes on the positive part of what comes back.
+    """Guided backpropagation: rectifiers pass the positive part of the gradient, where they are active.
 
     A unit passes a message only where it is active itself, as in the gradient, and where the message is positive, as in
     `Deconvnet`. What remains are fine drawings of the parts of the input that excite the units behind a score. The forward pass
@@ -102,7 +102,7 @@ class GuidedBackprop(Rectified):
 
 @final
 class Deconvnet(Rectified):
-    """The network run backward from a score, as if it were one that makes images of what its units stand for.
+    """Deconvnet: rectifiers pass the positive part of the gradient, whether they are active or not.
 
     What comes back is rectified at each rectifier, whether its unit is active or not, convolved with the transposed filters, and
     put where the maximum of each pooling window was. A `ReLU` therefore only lets positive messages pass, and does not look
@@ -142,7 +142,7 @@ class Deconvnet(Rectified):
 
 
 def refuse_unrectified(method: str, steps: Iterable[Step], instead: str) -> None:
-    """Raises an error if there are activations that are no rectifiers, or layers that are not piecewise linear.
+    """Refuses activations that are no rectifiers, and layers that are not piecewise linear.
 
     Args:
         method: Name of the method.

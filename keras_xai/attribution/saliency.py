@@ -1,4 +1,4 @@
-"""The gradient, and the gradient times the input."""
+"""Saliency (plain gradients) and gradient times input."""
 
 from typing import final
 
@@ -8,7 +8,7 @@ from keras_xai.network.entries import Entries, total
 
 @final
 class Saliency(Method):
-    """The derivative of the score by each entry of the input: where a small change would move the score, and which way.
+    """Saliency: the gradient of the score with respect to the input.
 
     One forward and one backward pass. The sign is kept; its absolute value, or the largest of a pixel's channels, is what the
     source draws. The gradient of an `Embedding` is that by the token's vector, of which the length is given.
@@ -50,7 +50,7 @@ class Saliency(Method):
 
 @final
 class GradientTimesInput(Method):
-    """The derivative of the score by each entry of the input, times the entry.
+    """Gradient times input: the gradient of the score multiplied by the input, entry by entry.
 
     In a network of affine layers without biases, ReLUs and max poolings the values add up to the score. `convergence_delta` is what
     they lack to do so: what biases, and activations that are no straight line through zero, add.

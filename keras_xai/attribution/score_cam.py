@@ -1,4 +1,4 @@
-"""The maps of a layer, weighted by the scores of what they leave of the input."""
+"""Score-CAM: feature maps weighted by masked-input scores."""
 
 from typing import Any, final
 
@@ -14,7 +14,7 @@ from keras_xai.network.entries import Entries
 
 @final
 class ScoreCAM(LayerMethod):
-    r"""The maps of a layer, each weighted by the score of the input where the map is strong.
+    r"""Score-CAM: feature maps weighted by the scores of the input masked by each map.
 
     $$w_k = \mathrm{softmax}_k \, f\bigl(b + H_k \odot (x - b)\bigr), \quad L(p) = \mathrm{ReLU}\Bigl(\sum_k w_k A_k(p)\Bigr)$$
 

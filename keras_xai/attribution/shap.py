@@ -1,4 +1,4 @@
-"""SHAP values, by the explainers of the library shap."""
+"""SHAP values by the explainers of the shap library."""
 
 from typing import Any, final
 
@@ -17,7 +17,7 @@ _EXPLAINERS = ("deep", "gradient", "kernel", "partition")
 
 @final
 class SHAP(Method):
-    """Shapley values: what each part of the input adds to the score, on average over the orders in which parts are shown.
+    """SHAP: Shapley values of input parts, by deep, gradient, kernel or partition explainers.
 
     A part that is not shown has the values of a background sample. The values add up to the difference of the sample's score and
     the mean score of the background; `convergence_delta` is what they lack to do so.

@@ -1,4 +1,4 @@
-"""SHAP values by hiding parts of samples: shap's `KernelExplainer` and `PartitionExplainer`."""
+"""SHAP by coalitions: shap's `KernelExplainer` and `PartitionExplainer`."""
 
 import abc
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from keras_xai.network.scores import Scores
 
 @final
 class Game:
-    """The mean score of a sample over the background, by which of its parts are shown.
+    """The coalition game: the mean score over the background for each set of shown parts.
 
     Args:
         hiding: Evaluates the model.
@@ -46,7 +46,7 @@ class Game:
 
 
 class Coalitions(abc.ABC):
-    """What both explainers share: shap is handed the numbers of the parts that are shown, and no sample.
+    """Base class of both explainers: shap sees indices of shown parts, never samples.
 
     So all that is in the model comes in batches, however large a sample and however many there are in the background.
 
@@ -93,7 +93,7 @@ class Coalitions(abc.ABC):
 
 @final
 class Kernel(Coalitions):
-    """Shapley values by a weighted regression on random sets of parts.
+    """Kernel SHAP: Shapley values by weighted regression on random coalitions.
 
     Args:
         scores: The model's scores.
@@ -127,7 +127,7 @@ class Kernel(Coalitions):
 
 @final
 class Partition(Coalitions):
-    """Owen values: Shapley values along a tree of parts, whose branches are hidden as wholes.
+    """Partition SHAP: Owen values along a hierarchy of parts.
 
     Args:
         scores: The model's scores.
@@ -175,7 +175,7 @@ class _Masker:
 
 
 def halved(places: np.ndarray) -> np.ndarray:
-    """A tree of places, each branch cut in half along its longest side, as shap's masker of images makes it.
+    """A binary partition tree that halves the longest side at each node, as shap's image masker builds it.
 
     Args:
         places: Different integer coordinates, `(count, axes)`.

@@ -1,4 +1,4 @@
-"""SHAP values by derivatives: shap's `DeepExplainer` and `GradientExplainer`."""
+"""SHAP by gradients: shap's `DeepExplainer` and `GradientExplainer`."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -143,7 +143,7 @@ _FEW = 512  # pairs of a sample and a background sample
 
 @final
 class Deep:
-    """DeepSHAP: DeepLIFT's rules, averaged over a background.
+    """DeepSHAP: DeepLIFT's rescale rule, averaged over background samples.
 
     Args:
         scores: The model's scores.
@@ -226,7 +226,7 @@ class Deep:
 
 @final
 class Gradient:
-    """Expected gradients: integrated gradients with random points and a random background sample for each.
+    """Expected gradients (GradientSHAP): gradients at random points between samples and random background samples.
 
     Args:
         scores: The model's scores.

@@ -1,4 +1,4 @@
-"""What shap's `DeepExplainer` needs to know of the operations that a model consists of."""
+"""Extra operation handlers for shap's `DeepExplainer`, and its support check."""
 
 import contextlib
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ _ONE_VARIES = ("MatMul", "BatchMatMulV2", "Einsum", "Pow")
 
 @contextlib.contextmanager
 def more_operations() -> Iterator[dict]:
-    """Within it, shap's `DeepExplainer` knows more operations: LeakyReLU, ReLU6, depthwise convolution and others.
+    """Context manager that adds operations to shap's `DeepExplainer`: LeakyReLU, ReLU6, depthwise convolution and others.
 
     Yields:
         All that it knows, by name.

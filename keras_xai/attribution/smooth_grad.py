@@ -1,4 +1,4 @@
-"""The gradient, averaged over noise."""
+"""SmoothGrad: gradients averaged over noisy copies."""
 
 from typing import Any, final
 
@@ -14,7 +14,7 @@ from keras_xai.network.entries import Entries, in_steps
 
 @final
 class SmoothGrad(Method):
-    """The mean of the gradients at many noisy copies of a sample.
+    """SmoothGrad: the mean gradient over noisy copies of a sample.
 
     Gradients of deep networks change from point to point; what many points around the sample agree on stays. The noise is
     Gaussian. Its standard deviation is a part of the range from a sample's least to its greatest value, as in the source.

@@ -1,4 +1,4 @@
-"""Backend interface: all that `keras.ops` does not offer, on the backend that Keras runs on.
+"""Backend interface: what `keras.ops` lacks, implemented for the backend that Keras runs on.
 
 One package a backend, TensorFlow the first; nothing outside them imports a backend. Each provides:
 

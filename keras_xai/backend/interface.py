@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Linearization:
-    """A function's outputs at a point and its derivative there, as two maps that can be applied many times.
+    """A function's outputs at a point, with reusable Jacobian-vector and vector-Jacobian products.
 
     Attributes:
         outputs: Tensors, the function's outputs.
@@ -24,7 +24,7 @@ class Linearization:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Recording:
-    """What a function returned, and its derivative there.
+    """A function's outputs, with its vector-Jacobian product.
 
     Attributes:
         outputs: Tensors, the function's outputs.

@@ -1,4 +1,4 @@
-"""Mean losses over the batches of several devices, as Keras' own trainers take them."""
+"""Mean losses under data parallelism, as Keras' trainers reduce them."""
 
 from typing import Any, final
 
@@ -8,7 +8,7 @@ from keras.src.losses.loss import unscale_loss_for_distribution
 
 @final
 class BatchMean(keras.losses.Loss):
-    """The mean of losses that are there already; Keras' own class knows about weights and about several devices.
+    """A `keras.losses.Loss` that averages precomputed losses, with sample weights and several devices.
 
     Called as `mean(losses, losses, sample_weight)`. Like every loss of Keras it gives a device its share of the mean over
     the batches of all.
@@ -19,5 +19,5 @@ class BatchMean(keras.losses.Loss):
 
 
 def of_own_batch(loss: Any) -> Any:
-    """A device's share of a loss as the mean over its own batch, which is what metrics are updated with."""
+    """Rescales a replica's share of a loss to the mean over its own batch, for metrics."""
     return unscale_loss_for_distribution(loss)

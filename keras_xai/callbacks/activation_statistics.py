@@ -1,4 +1,4 @@
-"""How the activations of layers are distributed, epoch by epoch."""
+"""Activation statistics per layer and epoch."""
 
 import pathlib
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from keras_xai.network.batching import batch_size_for
 
 
 def activation_statistics(values: Any) -> dict[str, float]:
-    """Five figures that tell how the activations of a layer are distributed.
+    """Five statistics of a layer's activations: maximum, skewness, inverse variance, Hoyer sparseness, dead filters.
 
     `maximum`
         The largest value.
@@ -70,7 +70,7 @@ def activation_statistics(values: Any) -> dict[str, float]:
 
 @final
 class ActivationStatistics(keras.callbacks.Callback):
-    """Watches how the activations of layers are distributed while a network is trained.
+    """Records activation statistics of layers during training.
 
     At the end of each epoch, the `activation_statistics` of each layer are computed on the same samples, at inference. They
     come into the history that `fit()` returns as `"conv1/maximum"`, `"conv1/skewness"` and so on, but not into the line that

@@ -1,4 +1,4 @@
-"""Explanations of the same samples, epoch by epoch."""
+"""Explanations of fixed samples at the end of epochs."""
 
 import pathlib
 from typing import Any, final
@@ -14,7 +14,7 @@ from keras_xai.data.streams import is_once
 
 @final
 class ExplanationLogger(keras.callbacks.Callback):
-    """Draws how a network explains the same samples while it is trained.
+    """Saves explanations of fixed samples during training, to a folder and TensorBoard.
 
     After each `every`-th epoch the method explains the samples as the network is then, and a picture of it is written: to a
     folder as `GradCAM_epoch_0003.png`, to TensorBoard's "Images" under the tag `explanations/GradCAM` with the epoch as step, or

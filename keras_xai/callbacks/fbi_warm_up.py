@@ -1,4 +1,4 @@
-"""Turns the FBI penalty on when the network has learned enough."""
+"""Warm-up of the FBI penalty by a metric threshold."""
 
 from typing import Any, final
 
@@ -13,7 +13,7 @@ _SMALLER_IS_BETTER = ("loss", "error", "crossentropy", "fbi_penalty")
 
 @final
 class FBIWarmUp(keras.callbacks.Callback):
-    """Leaves the penalty of an `FBIModel` off until a figure of the training first passes a threshold; then it stays on.
+    """Turns the penalty of an `FBIModel` on once a monitored metric has passed a threshold.
 
     The penalty is on from the epoch after the one in which the threshold was passed, whatever the figure does later, in later
     calls of `fit()` as well, and in training that `keras.callbacks.BackupAndRestore` resumes.

@@ -1,4 +1,4 @@
-"""How far hidden layers tell the classes apart, epoch by epoch."""
+"""Neighborhood hit of hidden layers per epoch."""
 
 import dataclasses
 import pathlib
@@ -41,7 +41,7 @@ class _Measure:
 
 @final
 class NeighborhoodHit(keras.callbacks.Callback):
-    """Watches how far hidden layers tell the classes apart while a network is trained.
+    """Records how well hidden layers separate the classes during training, by the neighborhood hit.
 
     At the end of every `every`-th epoch, the neighborhood hit of each layer is measured on the same samples, at inference: the share of a
     sample's `k` nearest neighbors that have its label, as a mean over samples. By default these are neighbors among the activations

@@ -1,4 +1,4 @@
-"""What callbacks that look at layers share: which model the layers are in, and where the figures go."""
+"""Shared by callbacks that inspect layers: the model to inspect, and logging of values."""
 
 import pathlib
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from keras_xai.backend import SummaryWriter
 
 
 def model_with_layers(model: keras.Model) -> keras.Model:
-    """The model whose layers can be looked at.
+    """The model whose layers can be inspected.
 
     A model that regularizes another, such as an `FBIModel`, has no graph itself; the other one has.
 
@@ -22,7 +22,7 @@ def model_with_layers(model: keras.Model) -> keras.Model:
 
 
 class Recorder:
-    """Takes figures of each epoch into the history of one call of `fit()`, and into a file for TensorBoard.
+    """Records values of each epoch in the history of a `fit()` call and in a TensorBoard file.
 
     To be made when training begins, once all arguments have been checked, since it makes the file.
 

@@ -1,1 +1,1 @@
-"""Samples in, files out: the reader of samples, the checks of arguments, and the format of files."""
+"""Input and output: the reader of samples, argument checks, and the archive format."""

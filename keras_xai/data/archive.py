@@ -19,7 +19,7 @@ import numpy as np
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Gives the path of a new file in the folder of `path`, which takes its place once all is written.
+    """Context manager that gives a temporary path, which replaces `path` once all is written.
 
     A kill, a full disk or an error within leaves the file that was there, and an error no other. A link is followed, and the new
     file has the permissions of the old one.
@@ -118,7 +118,7 @@ def read(
 
 
 def refusal(path: str | os.PathLike, writer: str, received: str) -> ValueError:
-    """The error for a file that a method has not written."""
+    """The error for a file of another origin."""
     return ValueError(f"Expected a file written by `{writer}`. Received: {received}, {os.fspath(path)!r}.")
 
 

@@ -1,4 +1,4 @@
-"""Samples that are there at once, as checked arrays."""
+"""Checks and conversion of in-memory samples to arrays."""
 
 import math
 from typing import Any

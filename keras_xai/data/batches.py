@@ -1,4 +1,4 @@
-"""Batches of samples: their rows, their progress bar, and their results as one."""
+"""Batches: slices of rows, concatenation, and progress bars."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def progress(batches: Iterable, num_batches: int | None, verbose: Any, unit: str = "batch") -> Iterator:
-    """Passes `batches` on under a progress bar.
+    """Iterates over `batches` with a progress bar.
 
     Args:
         batches: What to iterate over.

@@ -12,7 +12,7 @@ def is_integer(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a real number, NumPy's included; `True` is none."""
+    """Whether a value is a real number, NumPy's included; `True` is not."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 

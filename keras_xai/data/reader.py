@@ -1,4 +1,4 @@
-"""The reader of samples: whatever they come as, checked arrays batch by batch."""
+"""The reader of samples: any supported form in, checked arrays out, batch by batch."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, final
@@ -15,7 +15,7 @@ from keras_xai.data.structure import Inputs
 
 @final
 class Samples:
-    """The inputs of a model, checked, to be read batch by batch.
+    """The inputs of a model, checked and read batch by batch.
 
     Samples that are there at once are checked at once, whole and before any work. Those that come in batches of their own (a
     `tf.data.Dataset`, a `keras.utils.PyDataset`, a `DataLoader` of PyTorch, a generator) keep them, are checked as they are read, and
@@ -91,7 +91,7 @@ def read_unchecked(x: Any, inputs: Inputs) -> list[np.ndarray]:
 
 
 def count_of(x: Any) -> int | None:
-    """Number of samples where it takes no reading and no check, else `None`."""
+    """Number of samples if known without reading, else `None`."""
     if streams.is_stream(x):
         return None
     shape = getattr((tree.flatten(x) or [x])[0], "shape", None)

@@ -1,4 +1,4 @@
-"""Samples that come in batches: `tf.data`, `keras.utils.PyDataset`, loaders of PyTorch, generators."""
+"""Streams of batches: `tf.data`, `keras.utils.PyDataset`, PyTorch loaders, generators."""
 
 import operator
 import sys
@@ -22,7 +22,7 @@ class Element(NamedTuple):
 
 
 def is_stream(x: Any) -> bool:
-    """Whether `x` comes in batches of its own: `tf.data.Dataset`, `PyDataset`, `DataLoader` of PyTorch, or an iterator."""
+    """Whether `x` is batched already: a `tf.data.Dataset`, `PyDataset`, PyTorch `DataLoader` or iterator."""
     return backend.is_native_dataset(x) or isinstance(x, (keras.utils.PyDataset, Iterator)) or _is_loader(x)
 
 

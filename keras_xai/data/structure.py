@@ -8,7 +8,7 @@ from keras import tree
 
 
 class Inputs(Protocol):
-    """What the reader has to know of a model; a `keras_xai.graph.Graph` says it."""
+    """Protocol of what the reader needs to know of a model; `keras_xai.graph.Graph` satisfies it."""
 
     @property
     def input_specs(self) -> Sequence[keras.KerasTensor]:
@@ -20,7 +20,7 @@ class Inputs(Protocol):
 
 
 def in_order(values: Any, structure: Any, specs: Sequence[keras.KerasTensor]) -> list:
-    """What is handed to a model as a flat list in the order of its inputs; a dict is read by the inputs' names.
+    """Flattens a model's argument into the order of its inputs; dicts are read by input name.
 
     Args:
         values: A value for each input, in any structure, or a dict by name.

@@ -1,4 +1,4 @@
-"""Layer diagnosis: how far each hidden layer of a network has told the classes apart, and where another network is ahead."""
+"""Layer diagnosis: class separation in hidden layers, and comparison of networks layer by layer."""
 
 from keras_xai.diagnosis.blocks import block_ends
 from keras_xai.diagnosis.comparison import compare_networks

@@ -1,4 +1,4 @@
-"""Where in a network to look: the ends of its blocks, and how deep a layer is."""
+"""Layers to diagnose: the ends of blocks, and relative depth."""
 
 import dataclasses
 import math
@@ -35,7 +35,7 @@ class _Block:
 
 
 def block_ends(model: keras.Model) -> list[str]:
-    """The hidden layers that one would look at: each convolutional block's and each dense layer's output.
+    """Paths of the layers worth diagnosing: the output of each convolutional block and dense layer.
 
     A block ends where all that the network computes passes through one tensor, just before the next layer with weights: after the
     activation function, pooling or merging that follows a convolution, and after the branches of a residual or inception block
@@ -82,7 +82,7 @@ def block_ends(model: keras.Model) -> list[str]:
 
 
 def depths(graph: Graph, paths: Sequence[str]) -> list[float]:
-    """How deep layers are: the layers with weights up to each, as a part of those of the whole network.
+    """Relative depth of layers: the share of weighted layers up to each.
 
     Counted along the longest way.
 

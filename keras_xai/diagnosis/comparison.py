@@ -1,4 +1,4 @@
-"""Two networks side by side."""
+"""Comparison of two diagnosed networks."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""A figure for each hidden layer: how far it has told the classes apart."""
+"""Layer diagnosis by neighborhood hit, linear probe and t-SNE."""
 
 import time
 import warnings
@@ -35,7 +35,7 @@ def diagnose(
     protocol: Protocol | None = None,
     verbose: Any = "auto",
 ) -> Diagnosis:
-    """Measures for each hidden layer how far it tells classes apart: the share of neighbors that have a sample's class.
+    """Measures class separation in each hidden layer: neighborhood hit, on t-SNE maps and in activations, and a linear probe.
 
     Samples are drawn, resized where the model takes larger images, and run through the model once. The activations of each layer
     become vectors, which are normalized, reduced to their principal components and put into the plane by t-SNE several times. The

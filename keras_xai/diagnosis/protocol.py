@@ -1,10 +1,10 @@
-"""The protocol that a diagnosis was given."""
+"""Checks of the diagnosis protocol."""
 
 from keras_xai.results.protocol import Protocol
 
 
 def check_protocol(protocol: Protocol | None) -> Protocol:
-    """A protocol that was given, or the default one.
+    """The given protocol, or the default one.
 
     Raises:
         TypeError: If it is none.

@@ -1,4 +1,4 @@
-"""The samples that a network is diagnosed on: some of those given, drawn by a seed, and resized where the network asks for it."""
+"""Random subset of samples for a diagnosis, resized to the network's input."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ class Drawn:
 
 
 def draw(x: Any, y: Any, graph: Graph, count: int | None, seed: int) -> Drawn:
-    """Draws samples, each with the same chance.
+    """Draws a uniform random subset of samples.
 
     Args:
         x: The samples, as the model takes them, but images may have another height and width; or a dataset of batches `(x, y, ...)`.

@@ -1,4 +1,4 @@
-"""The activations of layers as vectors: one for each sample, no longer than memory allows."""
+"""Layer activations as vectors of bounded length."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -50,7 +50,7 @@ class Vectors:
 
 
 class Extractor:
-    """Runs samples through a model once and keeps what layers return.
+    """Extracts activation vectors of several layers in one pass.
 
     Args:
         model: A built Sequential or functional model.
@@ -100,7 +100,7 @@ class Extractor:
 
 
 def normalized(values: np.ndarray, kind: str) -> np.ndarray:
-    """Vectors, brought to a range as `Protocol` says; zero where they are all the same. Those given are overwritten.
+    """Normalizes vectors in place, as `Protocol` says; zero if they are all the same.
 
     Args:
         values: `(n, d)`.

@@ -1,4 +1,4 @@
-"""What the units of a network respond to."""
+"""Feature visualization: activations, maximization, Deep Dream, extreme examples, reconstructions, t-SNE maps."""
 
 from keras_xai.features.activations import activations
 from keras_xai.features.ascent import Ascent

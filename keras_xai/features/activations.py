@@ -1,4 +1,4 @@
-"""The outputs of layers, for samples."""
+"""Activations of layers."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ from keras_xai.network.batching import batch_size_for
 def activations(
     model: keras.Model, x: Any, layers: Sequence[str] | None = None, *, batch_size: int | None = None, verbose: Any = "auto"
 ) -> dict[str, np.ndarray]:
-    """The outputs of layers at inference, all from one forward pass.
+    """Computes activations of layers at inference, in one forward pass.
 
     Args:
         model: A built Sequential or functional model; only read.
@@ -76,7 +76,7 @@ def activations(
 
 
 def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
-    """The part of a model that computes the activations of layers.
+    """The subgraph that computes the activations of layers.
 
     Args:
         model: A built Sequential or functional model.

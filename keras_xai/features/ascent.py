@@ -1,4 +1,4 @@
-"""Steps uphill in the input: what maximization and dreams have in common."""
+"""Gradient ascent in the input, shared by activation maximization and Deep Dream."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ _SIDES = 28
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ascent:
-    """How `maximize_activation` changes an input step by step, and what it holds against it.
+    """Settings of the gradient ascent and its regularization in `maximize_activation`.
 
     Attributes:
         steps: Number of steps.
@@ -84,7 +84,7 @@ def real_input(graph: Graph, caller: str) -> tuple[int | None, ...]:
 
 
 def checked_range(value_range: Any, shape: Sequence[int | None], dtype: str) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the largest value that inputs have.
+    """Checks and broadcasts the value range of inputs.
 
     Args:
         value_range: `(low, high)`: numbers, or arrays that broadcast to the input, such as one value for each channel.
@@ -115,7 +115,7 @@ def checked_range(value_range: Any, shape: Sequence[int | None], dtype: str) -> 
 
 
 def preconditioned(gradient: Any, power: float) -> Any:
-    """The gradient with its spatial frequencies f weighted by 1 / f^power, as if the input were given by its spectrum.
+    """Preconditions a gradient by 1 / f^power over spatial frequencies f.
 
     The cosine transform is used, which does not take the left border for a neighbor of the right one.
 
@@ -152,7 +152,7 @@ def _along(x, matrix, axis):
 
 
 def normalized(gradient: Any) -> Any:
-    """The gradient of each sample over the root of its mean square."""
+    """Normalizes the gradient of each sample by its root mean square."""
     axes = tuple(range(1, len(gradient.shape)))
     largest = ops.max(ops.abs(gradient), axis=axes, keepdims=True)
     scaled = gradient / (largest + _TINY)  # so that the squares of tiny gradients are not zero
@@ -160,7 +160,7 @@ def normalized(gradient: Any) -> Any:
 
 
 def penalty(x: Any, ascent: Ascent) -> Any:
-    """What is held against inputs in units of half their range, tensor `(n,)`."""
+    """The regularization penalty of inputs, tensor `(n,)`."""
     axes = tuple(range(1, len(x.shape)))
     total = ops.zeros_like(x[(slice(None), *[0] * len(axes))])
     if ascent.norm:
@@ -174,7 +174,7 @@ def penalty(x: Any, ascent: Ascent) -> Any:
 
 
 def movements(ascent: Ascent, lengths: Sequence[int], seed: int, number: int) -> np.ndarray | None:
-    """How an input is moved in each step.
+    """Random shifts, rotations and scales for each step.
 
     Args:
         ascent: How far.
@@ -205,7 +205,7 @@ def movements(ascent: Ascent, lengths: Sequence[int], seed: int, number: int) ->
 
 
 def moved(x: Any, movement: Any) -> Any:
-    """Inputs moved, turned and zoomed; what comes in from beyond the border mirrors what is inside.
+    """Shifts, rotates and scales inputs, with reflection at the border.
 
     Args:
         x: Tensor `(n, *spatial, channels)`, of one or two spatial axes.

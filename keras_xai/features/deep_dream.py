@@ -1,4 +1,4 @@
-"""Images in which a network is shown more of what it sees in them."""
+"""Deep Dream."""
 
 import dataclasses
 import secrets
@@ -22,7 +22,7 @@ from keras_xai.results.dreamed import Dreamed
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dream:
-    """How `deep_dream` changes images.
+    """Settings of `deep_dream`.
 
     Attributes:
         octaves: Number of sizes at which the image is worked at, the smallest first; the largest is its own.
@@ -65,7 +65,7 @@ def deep_dream(
     seed: int | None = None,
     verbose: Any = "auto",
 ) -> Dreamed:
-    """Changes images so that layers respond more strongly to what is in them already.
+    """Deep Dream: changes images to amplify the activations of layers.
 
     Half the squares of a layer's activations, of which the gradient is the activations themselves, are raised by gradient ascent, at
     several sizes of the image one after the other, each time from the original at that size and what has been added to it so far.
@@ -196,7 +196,7 @@ def _dreamed(gradient, x, value_range, dream, random):
 
 
 def tiled_gradient(gradient: Callable, x: np.ndarray, tile_size: int) -> tuple[float, np.ndarray]:
-    """The sum of what is raised over tiles of an image, and the gradients of all tiles put together.
+    """The objective summed over image tiles, and the tiles' gradients put together.
 
     Away from the borders of tiles it is the gradient of the whole image, where tiles begin at multiples of the layer's stride.
 

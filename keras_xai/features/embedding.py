@@ -1,4 +1,4 @@
-"""Samples as points in the plane, near each other where a layer takes them for alike."""
+"""Low-dimensional embeddings of layer activations."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def tsne_map(
     batch_size: int | None = None,
     verbose: Any = "auto",
 ) -> EmbeddingMap:
-    """Maps samples to the plane so that those whose activations in a layer are alike are neighbors, by t-SNE.
+    """Embeds the activations of a layer in two dimensions by t-SNE.
 
     The activations of a sample are one vector, maps are flattened. Where it has more than 50 entries, t-SNE works on its first 50
     principal components, as in the source. t-SNE is that of openTSNE, the components are scikit-learn's.

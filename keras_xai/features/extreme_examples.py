@@ -1,4 +1,4 @@
-"""The samples to which units respond most, and least."""
+"""Extreme examples: the samples with the highest and lowest responses of units."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def extreme_examples(
     batch_size: int | None = None,
     verbose: Any = "auto",
 ) -> ExtremeExamples:
-    """Finds the samples to which units of a network respond most and least, of any number of samples.
+    """Finds the samples with the highest and lowest responses of units, in a dataset of any size.
 
     The response of a class is its score before a final softmax or sigmoid. The response of a channel to a sample is its largest one
     at any position, and at the other end its smallest. It is taken before the activation function that is part of a layer, so

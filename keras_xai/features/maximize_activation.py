@@ -1,4 +1,4 @@
-"""Inputs made to excite units."""
+"""Activation maximization."""
 
 import secrets
 from typing import Any
@@ -33,7 +33,7 @@ def maximize_activation(
     seed: int | None = None,
     verbose: Any = "auto",
 ) -> Maximized:
-    """Makes inputs to which units of a network respond as strongly as possible, by climbing up the gradient.
+    """Activation maximization: finds inputs with the highest response of units, by gradient ascent.
 
     The response of a class is its score before a final softmax or sigmoid, that of a channel the mean of its map, and that of a
     single unit its own, all before the activation function that is part of the layer. Each step moves, turns and zooms the input a

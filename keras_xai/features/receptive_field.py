@@ -1,4 +1,4 @@
-"""What part of the input a unit sees."""
+"""Receptive fields."""
 
 from collections.abc import Sequence
 from typing import Any, final
@@ -12,7 +12,7 @@ from keras_xai.kinds import kind_of
 
 
 def receptive_field(model: keras.Model, layer: str, position: Sequence[int]) -> Any:
-    """The part of the input that a unit of a layer depends on, as slices, cut off at the input's border.
+    """The receptive field of a unit, as slices clipped to the input.
 
     It is followed back through the layers: exact through convolutions, poolings, upsampling by repetition, padding, cropping and all
     that acts on single entries or adds tensors up; of other layers, such as attention, every entry is taken to depend on the whole

@@ -1,4 +1,4 @@
-"""What single feature maps stand for in an image: the network run backward from each of them to the pixels."""
+"""Deconvnet reconstructions of single feature maps."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -38,7 +38,7 @@ def reconstruct(
     batch_size: int | None = None,
     verbose: Any = "auto",
 ) -> Reconstructions:
-    """Reconstructs each input from single feature maps of a layer, by a Deconvnet.
+    """Reconstructs inputs from single feature maps of a layer by a Deconvnet.
 
     Of the layer's activation one map is kept and all others are set to zero. The network is then run backward to the pixels: at each
     rectifier what comes back is rectified, whether its units were active or not; it passes convolutions by their transposed filters,

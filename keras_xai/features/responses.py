@@ -1,4 +1,4 @@
-"""What units answer: the output of a layer, before the activation function that is part of it."""
+"""Pre-activation responses of the units of a layer."""
 
 import copy
 import dataclasses

@@ -1,4 +1,4 @@
-"""A Keras model as a graph of operation calls, and the scores of it that are explained.
+"""Traced Keras models: a graph of operation calls, and target resolution.
 
 Nothing outside this package and `keras_xai.backend` imports Keras internals.
 """

@@ -1,4 +1,4 @@
-"""Layers that the machine at hand cannot compute: channels-first convolutions on most CPUs."""
+"""Check for data formats that the current device does not support, such as channels-first on most CPUs."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ _OPEN_SIZE = 32
 
 
 def check_runnable(steps: Iterable[Step], dtype: str | None = None) -> None:
-    """Refuses steps whose layout of channels this machine cannot compute, before any work is done.
+    """Refuses steps whose data format the current device does not support.
 
     What runs depends on the processor, on how TensorFlow was built and started, and on the type: without oneDNN, a CPU has no
     channels-first convolution; with it, one in float32 and bfloat16. So each channels-first step is tried, on one sample of

@@ -1,4 +1,4 @@
-"""Parts of graphs."""
+"""Subgraphs: splits, prefixes and single steps."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence

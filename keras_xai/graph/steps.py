@@ -1,4 +1,4 @@
-"""What a traced model is: operation calls in order."""
+"""Traced models: operation calls in execution order."""
 
 import dataclasses
 import difflib
@@ -11,7 +11,7 @@ from keras import tree
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
-    """Stands for the `position`-th tensor input of a step in its recorded call arguments."""
+    """Placeholder for the `position`-th tensor input in a step's recorded call arguments."""
 
     position: int
 

@@ -1,4 +1,4 @@
-"""The explained score of each sample, chosen by a target."""
+"""Targets: selection of the explained score of each sample."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, final
@@ -22,7 +22,7 @@ from keras_xai.results.sample_scores import SampleScores
 
 @final
 class Target:
-    """Which score of each sample is explained: checked, and ready for a compiled program.
+    """A checked target, usable in a compiled program.
 
     Args:
         target: As in `resolve_target`.
@@ -107,7 +107,7 @@ class Target:
 
 
 def resolve_target(target: Any, scores: Any) -> Any:
-    """The one score of each sample that is explained.
+    """Selects the explained score of each sample.
 
     Args:
         target: `None` for the highest score of each sample, a class index for all samples, an array of one index per

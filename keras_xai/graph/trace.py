@@ -1,4 +1,4 @@
-"""Turns a Keras model into a flat list of operation calls.
+"""Tracing of Keras models into a flat list of operation calls.
 
 This is the only module that reads Keras' symbolic graph. Nested models are flattened, a shared layer appears once per
 call, and every call has a path such as ``"backbone/conv5"``.
@@ -22,7 +22,7 @@ from keras_xai.graph.steps import Graph, Slot, Step
 
 
 def trace(model: keras.Model) -> Graph:
-    """Lists the operation calls of a model, nested models flattened.
+    """Traces a model into a graph of operation calls, with nested models flattened.
 
     Args:
         model: A built `keras.Sequential` or functional `keras.Model`. It is only read.
@@ -57,7 +57,7 @@ def trace(model: keras.Model) -> Graph:
 def trace_function(
     function: Callable, specs: Sequence[keras.KerasTensor], *, name: str = "", owner: keras.Layer | None = None
 ) -> Graph:
-    """Lists the operation calls of a function that is written with Keras layers and `keras.ops`.
+    """Traces a function written with Keras layers and `keras.ops`.
 
     Args:
         function: Maps tensors to one tensor. It is called once, with symbolic tensors, of which no trace stays in the

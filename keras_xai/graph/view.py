@@ -1,4 +1,4 @@
-"""Layers borrowed from a user's model: the same weights, another activation or arithmetic."""
+"""Views of a user's layers: the same weights, another activation, dtype or data format."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,7 +43,7 @@ def borrow(
 
 
 def unchanged(values: Sequence[tuple] = ()) -> AbstractContextManager:
-    """Within it, no variable, loss or random seed of any layer is changed by calls.
+    """Context manager in which calls change no variable, loss or random seed of any layer.
 
     Args:
         values: Pairs of a variable and the tensor that is read in its place.
@@ -53,7 +53,7 @@ def unchanged(values: Sequence[tuple] = ()) -> AbstractContextManager:
 
 @contextmanager
 def arithmetic(dtype: str) -> Iterator[None]:
-    """Within it, variables are read in `dtype` and no variable, loss or random seed of any layer is changed."""
+    """Context manager in which variables are read in `dtype`, and none is changed."""
     with unchanged(), AutocastScope(dtype):
         yield
 

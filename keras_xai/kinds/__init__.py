@@ -1,4 +1,4 @@
-"""What each Keras layer means, and all facts about it. A new layer is one kind and one `register` call; nothing else changes."""
+"""Kinds of layers: all facts about each Keras layer. A new layer is one kind and one `register` call."""
 
 from keras_xai.kinds import (  # noqa: F401  they fill the registry
     affine,

@@ -1,4 +1,4 @@
-"""What is called the activation of a layer."""
+"""Where the activation of a layer is taken."""
 
 from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Graph, Step
@@ -6,7 +6,7 @@ from keras_xai.kinds.expansion import expand, kind_of
 
 
 def activated(graph: Graph, step: Step) -> Step:
-    """The step after which the output of a layer is its activation.
+    """The step whose output is the activation of a layer.
 
     That is the layer itself if an activation function is part of it or none follows it, else the batch normalization and the
     activation function that follow it, as long as nothing else takes what is in between.

@@ -1,4 +1,4 @@
-"""Activation functions as the operations that they consist of."""
+"""Decomposition of activation functions into operations."""
 
 from collections.abc import Callable, Sequence
 

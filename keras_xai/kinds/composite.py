@@ -1,4 +1,4 @@
-"""Layers that mean what the layers and operations in their `call()` mean, and layers that wrap another one."""
+"""Composite layers, divided into the layers and operations in their `call()`, and wrappers."""
 
 import dataclasses
 

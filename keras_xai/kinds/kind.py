@@ -1,4 +1,4 @@
-"""What every kind of layer declares."""
+"""Base class of kinds of layers."""
 
 import abc
 import dataclasses
@@ -46,7 +46,7 @@ class Problem:
 
 
 class Kind(abc.ABC):
-    """What a layer means: its role, which linear piece is active, and what it is on that piece.
+    """A kind of layer: its role, its linear pieces, and the facts that methods need.
 
     Kinds hold no state; every method is handed the `Step`, whose `operation` is the layer.
 
@@ -199,7 +199,7 @@ class Kind(abc.ABC):
 
 
 class OnePiece(Kind):
-    """Base of the kinds that are one affine map everywhere: nothing to choose, nothing to freeze."""
+    """Base class of kinds that are one affine map everywhere."""
 
     def refusal(self, step):
         return None

@@ -1,4 +1,4 @@
-"""The softmax or sigmoid that turns the scores at the end of a model into probabilities."""
+"""Link functions: the final softmax or sigmoid that turns scores into probabilities."""
 
 from keras_xai.graph.split import up_to
 from keras_xai.graph.steps import Graph

@@ -1,4 +1,4 @@
-"""Layers that add tensors up."""
+"""Layers that add or subtract tensors."""
 
 import numpy as np
 from keras import layers, ops

@@ -1,4 +1,4 @@
-"""Layers that pass the largest or smallest of several candidates on."""
+"""Max and min layers, which select the largest or smallest of several candidates."""
 
 import abc
 import math

@@ -1,4 +1,4 @@
-"""Layers that move, repeat or drop entries, and layers that do nothing at inference."""
+"""Layers that move, repeat or drop entries, and layers that are the identity at inference."""
 
 from keras import KerasTensor, layers, ops
 

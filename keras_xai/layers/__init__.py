@@ -1,4 +1,4 @@
-"""Layers that take the place of a Keras layer and can do more."""
+"""Drop-in layers: `RBMDense`."""
 
 from keras_xai.layers.machine import Machine
 from keras_xai.layers.rbm_dense import RBMDense, to_dense

@@ -1,4 +1,4 @@
-"""A Dense layer that is a restricted Boltzmann machine as well."""
+"""`RBMDense`: a Dense layer that can be pretrained as a restricted Boltzmann machine."""
 
 from collections.abc import Callable
 from typing import Any, final

@@ -1,4 +1,4 @@
-"""What a unit of a restricted Boltzmann machine is: how it responds to its weighted sum, and how it is sampled."""
+"""Unit types of restricted Boltzmann machines: mean activation and sampling."""
 
 import abc
 import math
@@ -11,7 +11,7 @@ from keras import ops
 
 
 class Unit(abc.ABC):
-    """A kind of unit, on the visible or on the hidden side.
+    """A unit type, on the visible or hidden side.
 
     Given the other side, a unit with the weighted sum `s` has the distribution proportional to `exp(s * value - energy(value))`.
     All methods work elementwise on tensors of any shape.
@@ -140,7 +140,7 @@ _UNITS = {unit.activation: unit for unit in (Bernoulli(), Gaussian(), Rectified(
 
 
 def unit_of(activation: Callable) -> Unit:
-    """The kind of unit that has an activation.
+    """The unit type of an activation function.
 
     Args:
         activation: A function, as `keras.activations.get` returns it.

@@ -1,4 +1,4 @@
-"""Losses that ask for more than right answers."""
+"""Interpretability regularizers."""
 
 from keras_xai.losses.fbi import FBILoss, fbi_penalty
 

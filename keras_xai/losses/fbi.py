@@ -31,7 +31,7 @@ def fbi_penalty(
     per_layer: bool = False,
     training: bool = False,
 ) -> Any:
-    """How far the activations of a network are from their relevance to its score, for each sample.
+    """The FBI penalty: the distance between activations and their relevance to the score, per sample.
 
     With a_0 the input, a_i the activation of the i-th layer with weights and K the number of these, relevance starts at the
     score, R_K, and is passed back layer by layer, `R_(i-1) = a_(i-1) * f_i^T(R_i / a_i)`, with `f_i^T` the transpose of the
@@ -165,7 +165,7 @@ class Penalty:
 @final
 @keras.saving.register_keras_serializable(package="keras_xai")
 class FBILoss:
-    """A task loss and the FBI penalty, `(1 - weight) * L_task + weight * L_FBI`, for training loops of one's own.
+    """A task loss plus the FBI penalty, `(1 - weight) * L_task + weight * L_FBI`, for custom training loops.
 
     For `model.fit`, wrap the model in `keras_xai.models.FBIModel` instead: a Keras loss is given labels and predictions, and
     the penalty needs the model and its inputs. Both come out of one forward pass.
@@ -255,7 +255,7 @@ class FBILoss:
 
 
 def check_options(*, rule: Any, target: Any, reduction: Any, layers: Any) -> None:
-    """Refuses options that no model would allow."""
+    """Checks options that do not depend on the model."""
     for name, value, known in (
         ("rule", rule, PROPAGATIONS),
         ("target", target, TARGETS),
@@ -268,5 +268,5 @@ def check_options(*, rule: Any, target: Any, reduction: Any, layers: Any) -> Non
 
 
 def check_weight(weight: Any) -> None:
-    """Refuses what is not a share."""
+    """Checks that a weight is between 0 and 1."""
     check_number("weight", weight, least=0, most=1, what="the share of the penalty")

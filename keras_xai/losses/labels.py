@@ -1,4 +1,4 @@
-"""Which scores of a sample relevance starts from."""
+"""The scores that relevance starts from, and label checks."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ TARGETS = ("label", "predicted", "all")
 
 
 def score_weights(target: str, scores: Any, y: Any, *, sigmoid: bool) -> Any:
-    """By how much each score counts: a tensor of the scores' shape.
+    """The weight of each score, a tensor of the scores' shape.
 
     Args:
         target: `"label"` for the score of the true class, `"predicted"` for the highest, `"all"` for all of them.
@@ -39,7 +39,7 @@ def score_weights(target: str, scores: Any, y: Any, *, sigmoid: bool) -> Any:
 
 
 def check_scores(target: str, spec: keras.KerasTensor) -> None:
-    """Refuses a model that does not give one score a class where classes are asked for."""
+    """Refuses a model without one score per class, where the target needs classes."""
     if target != "all" and (len(spec.shape) != 2 or spec.shape[-1] is None):
         raise ValueError(
             f"With target={target!r}, expected a model that gives one score per class, of shape (n, classes). Received: a model "

@@ -1,4 +1,4 @@
-"""Which activations of a network are compared with their relevance."""
+"""The activations that the FBI penalty compares with their relevance."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Whether an explanation can be trusted, in numbers."""
+"""Metrics of explanations: faithfulness, robustness, localization, complexity, randomization."""
 
 from keras_xai.metrics.comparison import compare_methods
 from keras_xai.metrics.curves import Deletion, Insertion

@@ -1,4 +1,4 @@
-"""Methods side by side: what each metric says of them, and what they cost."""
+"""Comparison of methods by metrics and cost."""
 
 import dataclasses
 import time

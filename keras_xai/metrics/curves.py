@@ -1,4 +1,4 @@
-"""What the score does while the most relevant places are taken away, or put in."""
+"""Deletion and insertion curves."""
 
 import abc
 from typing import Any, final
@@ -67,7 +67,7 @@ class _Curve(ModelMetric):
 
 @final
 class Deletion(_Curve):
-    """The area under the probability as the most relevant places are taken away first.
+    """Deletion: the area under the probability curve as the most relevant places are removed first.
 
     If the explanation is right, the probability falls at once, and the area is small. Places are pixels (the values of the channels
     added up), time steps, features or tokens; of several inputs all are in one order. A place that is taken away gets the baseline.
@@ -114,7 +114,7 @@ class Deletion(_Curve):
 
 @final
 class Insertion(_Curve):
-    """The area under the probability as the most relevant places are put in first.
+    """Insertion: the area under the probability curve as the most relevant places are inserted first.
 
     The sample begins as the baseline. If the explanation is right, the probability rises at once, and the area is large. All else
     is as in `Deletion`.

@@ -1,4 +1,4 @@
-"""How far an explanation is from what the score does when parts of a sample are taken away."""
+"""Infidelity of an explanation under perturbations."""
 
 from typing import Any, final
 
@@ -13,7 +13,7 @@ from keras_xai.metrics.replacement import Replacement
 
 @final
 class Infidelity(ModelMetric):
-    r"""The mean squared difference between what an explanation says that parts of a sample count, and what they count.
+    r"""Infidelity: the mean squared difference between predicted and actual score changes under perturbations.
 
     $$\mathrm{INFD}(\phi) = \mathbb{E}_I \Bigl[ \bigl( \beta \, I^T \phi - (f(x) - f(x - I)) \bigr)^2 \Bigr]$$
 

@@ -1,4 +1,4 @@
-"""Whether an explanation points at the object."""
+"""Localization metrics: pointing game, relevance mass and relevance rank."""
 
 from typing import Any, final
 
@@ -10,7 +10,7 @@ from keras_xai.metrics.places import Places, checked_masks, ranks
 
 @final
 class PointingGame(Metric):
-    """1 where the place of the largest value is on the object, 0 where it is not.
+    """Pointing game: 1 if the place of the largest value is on the object, else 0.
 
     Where several places share the largest value, it is the part of them that is on the object: what pointing at one of them at
     random would score. So a constant map has the part of the picture that the object fills, which is also what chance would score.
@@ -67,7 +67,7 @@ class PointingGame(Metric):
 
 @final
 class RelevanceMass(Metric):
-    """The part of the positive values that is on the object, from 0 to 1.
+    """Relevance mass accuracy: the share of positive values that is on the object, from 0 to 1.
 
     Values of a pixel's channels are added up first. Chance scores the part of the picture that the object fills. A sample without
     positive values has no mass to place: NaN.
@@ -109,7 +109,7 @@ class RelevanceMass(Metric):
 
 @final
 class RelevanceRank(Metric):
-    """The part of the K most relevant places that is on the object, which has K places: from 0 to 1.
+    """Relevance rank accuracy: the share of the K most relevant places on an object of K places, from 0 to 1.
 
     Values of a pixel's channels are added up first. Places of equal value follow in an order that was drawn once, so that a constant
     map scores about what chance would: the part of the picture that the object fills.

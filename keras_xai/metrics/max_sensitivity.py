@@ -1,4 +1,4 @@
-"""How much an explanation changes where the sample hardly does."""
+"""Max-sensitivity of an explanation to small input changes."""
 
 from typing import Any, final
 
@@ -14,7 +14,7 @@ from keras_xai.metrics.places import Places
 
 @final
 class MaxSensitivity(Metric):
-    r"""The largest relative change of an explanation within a small box around the sample.
+    r"""Max-sensitivity: the largest relative change of an explanation in a small box around the sample.
 
     $$\mathrm{SENS}(x) = \max_{\|y - x\|_\infty \le r} \frac{\|\phi(y) - \phi(x)\|_2}{\|\phi(x)\|_2}$$
 

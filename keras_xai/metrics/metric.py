@@ -1,4 +1,4 @@
-"""What all metrics have in common: the call and its checks."""
+"""Base classes of metrics: the call and its checks."""
 
 import abc
 from typing import Any, ClassVar, final
@@ -13,7 +13,7 @@ from keras_xai.network.scores import Scores
 
 
 class Metric(abc.ABC):
-    """A figure for explanations: `Metric(...)(explanation)` returns one value for each sample.
+    """A metric of explanations: `Metric(...)(explanation)` returns one value for each sample.
 
     Attributes:
         higher_is_better: Whether larger values speak for an explanation. What they say, and what not, is on each metric's page.
@@ -53,7 +53,7 @@ class Metric(abc.ABC):
 
 
 class ModelMetric(Metric):
-    """A metric that asks a model for the scores of samples that it changes.
+    """A metric that evaluates a model on perturbed samples.
 
     Args:
         model: The model that is explained. It is only read.
@@ -81,7 +81,7 @@ def check_method(method: Any, name: str) -> None:
 
 
 def explain_again(method: Method, explanation: Explanation, *, inputs: Any = None, target: Any = None) -> Explanation:
-    """What a method says of the samples of an explanation, of the same score and with the same baseline.
+    """Explains the samples of an explanation again, for the same target and baseline.
 
     Args:
         method: The method.

@@ -1,4 +1,4 @@
-"""Whether like samples have like explanations."""
+"""Cosine similarity of nearest-neighbor explanations."""
 
 from typing import final
 
@@ -12,7 +12,7 @@ from keras_xai.metrics.similarity import cosine
 
 @final
 class NeighborSimilarity(Metric):
-    """The cosine between the explanation of a sample and that of its nearest neighbor among the explained samples.
+    """Cosine similarity between the explanations of each sample and its nearest neighbor.
 
     Nearest by the Euclidean distance of the inputs. It says nothing where neighbors are far apart, so give it many samples. Each is
     compared as it was explained: where the predicted class is explained and neighbors differ in it, so may their explanations. Two

@@ -1,4 +1,4 @@
-"""What the score loses while the most relevant regions become noise."""
+"""Pixel flipping: the area over the perturbation curve."""
 
 from typing import Any, final
 
@@ -16,7 +16,7 @@ _REGIONS = 25
 
 @final
 class PixelFlipping(ModelMetric):
-    r"""The area over the perturbation curve (AOPC): what the probability loses while the most relevant regions become noise.
+    r"""Pixel flipping: the area over the perturbation curve (AOPC) as the most relevant regions become noise.
 
     $$\mathrm{AOPC} = \frac{1}{L + 1} \sum_{k=0}^{L} f(x^{(0)}) - f(x^{(k)})$$
 

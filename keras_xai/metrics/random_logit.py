@@ -1,4 +1,4 @@
-"""Whether an explanation depends on the class that is explained."""
+"""Random logit test: does an explanation depend on the explained class?"""
 
 from typing import Any, final
 
@@ -15,7 +15,7 @@ from keras_xai.network.scores import Scores
 
 @final
 class RandomLogit(Metric):
-    """The rank correlation between the explanation of a class and that of another class, drawn at random.
+    """Random logit test: rank correlation between the explanations of a class and of a random other class.
 
     An explanation that is the same for all classes does not say why it is this one.
 

@@ -1,4 +1,4 @@
-"""Whether an explanation depends on what the model has learned."""
+"""Model parameter randomization test: does an explanation depend on the learned weights?"""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from keras_xai.metrics.similarity import rank_correlation
 
 @final
 class ModelParameterRandomization(Metric):
-    """The rank correlation between an explanation and that of the model with random weights, averaged over its layers.
+    """Model parameter randomization test: rank correlation with explanations of the model with randomized layers.
 
     An explanation that stays what it is while the layers lose what they have learned, one after the other, shows the image and not
     the model. Two modes: `"cascading"` randomizes the layers from the output down, each on top of those before it;

@@ -1,4 +1,4 @@
-"""The scores of samples some places of which are replaced: what most metrics of faithfulness ask for."""
+"""Scores of samples with replaced places, shared by faithfulness metrics."""
 
 from collections.abc import Callable
 from typing import Any, final
@@ -15,7 +15,7 @@ from keras_xai.network.scores import Scores
 
 @final
 class Replacement:
-    """Asks a model for the explained score of samples some places of which are replaced, many of them in a forward pass.
+    """Evaluates the explained score of samples with replaced places, in batches.
 
     Args:
         scores: The model's scores.

@@ -1,4 +1,4 @@
-"""How alike two explanations are."""
+"""Similarity of explanations: rank correlation and cosine."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""On how few places an explanation rests."""
+"""Sparseness (Gini index)."""
 
 from typing import final
 
@@ -10,7 +10,7 @@ from keras_xai.metrics.places import Places
 
 @final
 class Sparseness(Metric):
-    r"""The Gini index of the absolute values of the places: 0 if all are equal, 1 - 1/d if one of d has it all.
+    r"""Sparseness: the Gini index of absolute values, 0 if all are equal, 1 - 1/d if one of d places has it all.
 
     $$G(v) = 1 - 2 \sum_{k=1}^d \frac{v_{(k)}}{\|v\|_1} \cdot \frac{d - k + 1/2}{d}$$
 

@@ -1,4 +1,4 @@
-"""Models that train other models."""
+"""Models that wrap another model for training."""
 
 from keras_xai.models.fbi import FBIModel
 

@@ -1,4 +1,4 @@
-"""Checks of what `fit()` is handed."""
+"""Checks of the arguments of `fit()`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from keras_xai.losses.fbi import Penalty
 
 
 def check_labels_of(arguments: Mapping[str, Any], penalty: Penalty) -> None:
-    """Refuses labels that a penalty cannot start from.
+    """Refuses labels that do not fit the penalty.
 
     Args:
         arguments: Of `keras.Model.fit`. Of datasets, what can be known without reading from them is checked.

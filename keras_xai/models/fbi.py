@@ -1,4 +1,4 @@
-"""Trains a classifier with the FBI penalty by the stock `fit()`."""
+"""`FBIModel`: training with the FBI penalty by `fit()`."""
 
 import contextlib
 import inspect
@@ -22,7 +22,7 @@ from keras_xai.models.terms import Terms
 @final
 @keras.saving.register_keras_serializable(package="keras_xai")
 class FBIModel(keras.Model):
-    """A classifier that is trained by `(1 - weight) * L_task + weight * L_FBI`.
+    """A classifier trained with the FBI penalty, `(1 - weight) * L_task + weight * L_FBI`.
 
     The model that it wraps is the user's own, trained in place; `predict` and `evaluate` are the same on both. `L_task` is all
     that the model would minimize without: the compiled loss, and the weight penalties and other losses of its layers. `L_FBI`

@@ -1,4 +1,4 @@
-"""What training with a penalty does itself at the beginning and end of epochs and batches."""
+"""Internal callback of `FBIModel`: switching the penalty, and stopping at non-finite values."""
 
 import warnings
 from typing import final

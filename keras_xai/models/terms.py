@@ -1,4 +1,4 @@
-"""The penalty of each layer, averaged over batches."""
+"""Running means of the penalty of each layer."""
 
 from collections.abc import Sequence
 from typing import Any, final

@@ -1,4 +1,4 @@
-"""A model as something that runs: forward passes to any tensor, scores and their derivatives, linear pieces, messages passed back."""
+"""Runnable models: forward passes to any tensor, scores and gradients, linear pieces, backward passes by rules."""
 
 from keras_xai.network.network import Network
 from keras_xai.network.piecewise import PiecewiseNetwork

@@ -1,4 +1,4 @@
-"""Backward passes with a rule for each step."""
+"""Backward pass from scores to inputs with per-layer rules."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from keras_xai.rules.rule import Call, Passage
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Messages:
-    """What has come back to the entries of a model.
+    """The messages that have arrived at the entries of a model.
 
     Attributes:
         score: The explained scores, a tensor `(n,)`.

@@ -1,4 +1,4 @@
-"""How many samples go through a model at a time."""
+"""Automatic batch sizes."""
 
 import math
 from typing import Any

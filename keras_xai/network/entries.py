@@ -1,4 +1,4 @@
-"""Derivatives of scores by what a model is fed with, or by the vectors that its tokens become."""
+"""Entries of a model: real inputs, or the embedding vectors of tokens, by which scores are differentiated."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, final

@@ -1,4 +1,4 @@
-"""A classifier run by its own layers, as it is trained, with relevance passed back through them."""
+"""A classifier run layer by layer in training, with relevance passed back through its layers."""
 
 import dataclasses
 from typing import Any, final
@@ -23,7 +23,7 @@ from keras_xai.rules.rule import Call, Passage
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Unit:
-    """A layer of the model.
+    """A layer of the model, as relevance passes it.
 
     Attributes:
         step: Its call.
@@ -45,7 +45,7 @@ class Unit:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ForwardPass:
-    """A forward pass.
+    """The tensors of a forward pass.
 
     Attributes:
         values: Tensors by identifier.

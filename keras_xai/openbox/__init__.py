@@ -1,4 +1,4 @@
-"""Networks as the exact linear pieces that they consist of."""
+"""OpenBox: exact linear pieces of piecewise-linear networks."""
 
 import importlib
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""`OpenBox`: a trained network as the linear pieces that it consists of."""
+"""`OpenBox`: conversion of trained networks into exact linear pieces."""
 
 from typing import TYPE_CHECKING, Any
 

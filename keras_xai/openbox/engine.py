@@ -1,4 +1,4 @@
-"""What lines, planes and regions are computed with: a piecewise-linear network, its compiled programs and its checked samples."""
+"""The engine behind `OpenBox`, lines, planes and regions: a piecewise-linear network and its compiled programs."""
 
 import abc
 from typing import Any

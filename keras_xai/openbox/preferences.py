@@ -1,4 +1,4 @@
-"""How linear pieces prefer one class to others: weights of their coefficients."""
+"""Decision features: which coefficients are compared with which."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What scores decide."""
+"""Convert single-logit scores to two-class scores."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Trains dense layers on data without labels, as restricted Boltzmann machines, before the network is trained on labels."""
+"""Unsupervised pretraining of dense layers as restricted Boltzmann machines."""
 
 from keras_xai.pretraining.contrastive_divergence import ContrastiveDivergence
 from keras_xai.pretraining.hybrid import Hybrid

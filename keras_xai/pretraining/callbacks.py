@@ -1,4 +1,4 @@
-"""What pretraining itself does at the beginning and at the end of epochs and batches."""
+"""Internal callbacks of pretraining: seeds, momentum, safe weights, progress."""
 
 import copy
 import os

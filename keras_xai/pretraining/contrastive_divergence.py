@@ -12,7 +12,7 @@ from keras_xai.pretraining.rule import Rule
 @keras.saving.register_keras_serializable(package="keras_xai")
 @final
 class ContrastiveDivergence(Rule):
-    """Contrastive divergence: the data become more probable, what `k` steps of reconstruction make of them less.
+    """Contrastive divergence (CD-k).
 
     With the data x0 and the reconstructions xk, y the means of the hidden units, the mean over a batch of
     `outer(x0, y0) - outer(xk, yk)` is added to the kernel, `y0 - yk` to the bias and `x0 - xk` to the visible bias, times

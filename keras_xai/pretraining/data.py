@@ -1,4 +1,4 @@
-"""What the data of a pretraining have to be, and the order in which they are seen."""
+"""Checks and shuffling of pretraining data."""
 
 import math
 import warnings

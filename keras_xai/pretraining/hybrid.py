@@ -1,4 +1,4 @@
-"""Several rules, one after the other or by layer."""
+"""Schedules of several rules."""
 
 from collections.abc import Mapping, Sequence
 from typing import final

@@ -1,4 +1,4 @@
-"""Callbacks that tell how a machine is doing."""
+"""Callbacks that monitor a machine: free-energy gap and pseudo-likelihood."""
 
 import abc
 from typing import Any, final
@@ -25,7 +25,7 @@ class Monitor(keras.callbacks.Callback, abc.ABC):
 
 @final
 class FreeEnergyGap(Monitor):
-    """How much more probable the training data are than data that were held out: a sign of overfitting while it grows.
+    """The free-energy gap between training and held-out data, a sign of overfitting if it grows.
 
     The mean free energy of the held-out samples minus that of the training samples, as `free_energy_gap` in the history. The
     unknown constant of the free energy drops out.

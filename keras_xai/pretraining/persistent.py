@@ -12,7 +12,7 @@ from keras_xai.pretraining.rule import Rule
 @keras.saving.register_keras_serializable(package="keras_xai")
 @final
 class PersistentContrastiveDivergence(Rule):
-    """Persistent contrastive divergence: what is made less probable are samples of chains that go on from step to step.
+    """Persistent contrastive divergence (PCD): negative samples come from persistent Markov chains.
 
     The chains are not started anew from the data, so they come to sample the machine's own distribution, and the rule
     approaches the gradient of the likelihood, where contrastive divergence does not. Use small learning rates, so that the

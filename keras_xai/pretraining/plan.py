@@ -1,4 +1,4 @@
-"""What is going to be trained, by which rule, in which epochs."""
+"""The plan of a pretraining: layers, rules and epochs."""
 
 import dataclasses
 from typing import Any

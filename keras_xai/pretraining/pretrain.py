@@ -33,7 +33,7 @@ def pretrain(
     optimizer: Any = None,
     **fit_options,
 ) -> dict[str, keras.callbacks.History]:
-    """Trains the `RBMDense` layers of a model on data without labels, one after the other, as machines.
+    """Pretrains the `RBMDense` layers of a model greedily, layer by layer, on unlabeled data.
 
     The input of each machine is the data passed through all that comes before its layer, as in `model.predict`, so through
     the layers that were pretrained before it. Nothing else of the model changes, and it need not be compiled. Layers that

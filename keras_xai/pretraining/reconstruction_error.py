@@ -1,4 +1,4 @@
-"""The rule of Kroshchanka and Golovko."""
+"""Reconstruction-error rule of Kroshchanka and Golovko."""
 
 from typing import final
 
@@ -11,7 +11,7 @@ from keras_xai.pretraining.rule import Rule
 @keras.saving.register_keras_serializable(package="keras_xai")
 @final
 class ReconstructionError(Rule):
-    """The squared error of reconstructing the visible and the hidden units, which takes the activation's slope into account.
+    """Squared reconstruction error of visible and hidden units, with the activation's derivative.
 
     With the data x0, hidden means y0, reconstructions x1 and their hidden means y1, it goes down the gradient of half the
     mean over a batch of `sum(square(x1 - x0)) + sum(square(y1 - y0))`, in which y0 is held fixed wherever it occurs, and x1 in

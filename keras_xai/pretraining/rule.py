@@ -1,4 +1,4 @@
-"""What a learning rule of a restricted Boltzmann machine has to say."""
+"""Base classes of learning rules of restricted Boltzmann machines."""
 
 import abc
 from typing import Any

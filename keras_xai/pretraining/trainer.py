@@ -1,4 +1,4 @@
-"""The model by which one layer is trained: the data pass through what comes before, and a rule is the loss."""
+"""`RBMTrainer`: trains one layer through `fit()`, with a rule as the loss."""
 
 from typing import final
 

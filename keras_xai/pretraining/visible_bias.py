@@ -1,4 +1,4 @@
-"""The visible bias that fits the data before any connection is learned."""
+"""Initialization of the visible bias from the data."""
 
 from typing import Any, final
 

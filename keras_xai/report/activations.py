@@ -1,4 +1,4 @@
-"""Activations of filters as pictures, of several trainings beside each other."""
+"""Activations of filters for several trainings side by side."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ def activations_plot(
     max_filters: int = 64,
     title: str = "",
 ) -> "Figure":
-    """Draws what the filters of several trainings of a network make of one sample: a row for each layer, a block for each training.
+    """Draws filter activations of one sample for several trainings: a row for each layer, a block for each training.
 
     All maps of a layer are on one color scale, those of all trainings, so that a training whose activations are weak looks pale.
     Filters are in their order, row by row. Those of two trainings at one place have to do with each other only if both trainings

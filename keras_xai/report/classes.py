@@ -1,4 +1,4 @@
-"""Colors and names of classes, and what stands for them in a legend."""
+"""Colors, names and legend handles of classes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Methods side by side, and beneath each what metrics say of it."""
+"""Explanations by several methods, with their metrics."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Networks layer by layer: maps of samples, and how far classes are apart against depth."""
+"""Layer diagnosis as pictures: t-SNE maps, and neighborhood hit against depth."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING

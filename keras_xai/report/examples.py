@@ -1,4 +1,4 @@
-"""The samples to which units respond most, and least."""
+"""Extreme examples: the samples with the highest and lowest responses of units."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Decision features and boundary features as pictures: what a linear piece looks at, and what keeps a sample on it."""
+"""Pictures of decision features and boundary features."""
 
 import textwrap
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The figures of this package: they show themselves in a notebook, and `plot()` opens windows where pyplot has windows.
+"""Matplotlib figures that show themselves in notebooks and under pyplot.
 
 Imported when something is drawn, as it imports matplotlib.
 """

@@ -1,4 +1,4 @@
-"""All maps of layers for one sample, beside it."""
+"""Feature maps of layers for one sample."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any

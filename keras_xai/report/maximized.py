@@ -1,4 +1,4 @@
-"""Inputs that were made: to excite units, and by deep dream."""
+"""Synthesized inputs: activation maximization and Deep Dream."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any

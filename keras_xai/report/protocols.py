@@ -1,4 +1,4 @@
-"""What pictures read of results that hold a network, and that this package therefore does not import."""
+"""Protocols of the results that pictures read without importing their classes."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol

@@ -1,4 +1,4 @@
-"""Restricted Boltzmann machines as pictures: what their units respond to, and what they make of samples."""
+"""Restricted Boltzmann machines as pictures: filters and reconstructions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Results: frozen data that know no model, show themselves, are compared by content, cut, saved and loaded."""
+"""Results: frozen data without a model, with repr, slicing, equality, plotting, saving and loading."""
 
 from keras_xai.results.base import Result, Rows
 from keras_xai.results.comparison import Comparison

@@ -1,4 +1,4 @@
-"""`Result`, `Rows`: what all results have in common."""
+"""Base classes of results."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""`Comparison`: methods side by side, with what metrics say of each and what it costs."""
+"""`Comparison`: several methods rated by several metrics."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`Explanation`: what an attribution method returns."""
+"""`Explanation`: the result of an attribution method."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Explanation(Rows):
-    """How much each entry of each sample's input counts for a score.
+    """Attributions: the contribution of each input entry of each sample to a score.
 
     `explanation[2:5]` is the explanation of three of the samples.
 

@@ -1,4 +1,4 @@
-"""`Facets`: what keeps one sample in its region."""
+"""`Facets`: the facets of a sample's polytope."""
 
 import dataclasses
 from collections.abc import Mapping

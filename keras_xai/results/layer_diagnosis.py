@@ -1,4 +1,4 @@
-"""`LayerDiagnosis`: how far one layer has told the classes apart."""
+"""`LayerDiagnosis`: class separation in one layer."""
 
 import dataclasses
 from typing import Any, final

@@ -1,4 +1,4 @@
-"""`Reconstructions`: what feature maps send back to the inputs."""
+"""`Reconstructions`: inputs reconstructed from feature maps."""
 
 import dataclasses
 from collections.abc import Callable, Mapping

@@ -14,7 +14,7 @@ _PROPORTIONAL, _WHOLE = Epsilon(), Pass()
 @final
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where a layer is in a network.
+    """The position of a layer in a network, from which a composite chooses its rule.
 
     Attributes:
         path: The layer's path.
@@ -31,7 +31,7 @@ class Place:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Composite(abc.ABC):
-    """Chooses the rule of each layer that takes one.
+    """Base class of composites: chooses the rule of each layer.
 
     Activations, which act on each entry alone, pass relevance on as it is; poolings that choose a maximum give all of it to the
     winner; what moves, joins or repeats entries passes it back along with them. None of these takes a rule.

@@ -1,4 +1,4 @@
-"""Rules of layer-wise relevance propagation (LRP): the relevance of an affine map's outputs is shared among its inputs.
+"""Rules of layer-wise relevance propagation (LRP).
 
 A rule is a few products of modified inputs and modified weights. Their sum z is what the relevance of an output is divided by, and
 each input gets the product of itself and the transpose of the modified map of these ratios.
@@ -17,7 +17,7 @@ from keras_xai.rules.rule import BackwardRule
 
 
 class Rule(BackwardRule):
-    """Shares the relevance of an affine map's outputs among its inputs.
+    """Base class of LRP rules: redistributes the relevance of an affine map's outputs to its inputs.
 
     Attributes:
         splits: Whether it modifies weights, which it then has to know.
@@ -50,7 +50,7 @@ class Rule(BackwardRule):
 @final
 @dataclasses.dataclass(frozen=True)
 class Epsilon(Rule):
-    r"""In proportion to what each input adds to the output, damped where that is little in all.
+    r"""LRP epsilon rule: `R_i = sum_j x_i w_ij / (z_j + epsilon sign(z_j)) R_j`.
 
     $$R_i = \sum_j \frac{x_i w_{ij}}{z_j + \epsilon \, \mathrm{sign}(z_j)} R_j, \qquad z_j = \sum_i x_i w_{ij} + b_j$$
 
@@ -80,7 +80,7 @@ class Epsilon(Rule):
 @final
 @dataclasses.dataclass(frozen=True)
 class Gamma(Rule):
-    r"""As `Epsilon`, with the addends that have the output's sign counting 1 + gamma times.
+    r"""LRP gamma rule: the epsilon rule, with addends of the output's sign weighted by 1 + gamma.
 
     $$R_i = \sum_j \frac{a_{ij}}{\sum_k a_{kj}} R_j, \qquad a_{ij} = x_i w_{ij} + \gamma \max(0, x_i w_{ij}) \quad (z_j > 0)$$
 
@@ -127,7 +127,7 @@ class Gamma(Rule):
 @final
 @dataclasses.dataclass(frozen=True)
 class AlphaBeta(Rule):
-    r"""What speaks for the output alpha times, what speaks against it beta times, with the opposite sign.
+    r"""LRP alpha-beta rule: positive contributions weighted by alpha, negative ones by beta.
 
     $$R_i = \sum_j \left( \alpha \frac{(x_i w_{ij})^+}{\sum_k (x_k w_{kj})^+ + b_j^+}
     - \beta \frac{(x_i w_{ij})^-}{\sum_k (x_k w_{kj})^- + b_j^-} \right) R_j, \qquad \alpha - \beta = 1$$
@@ -169,7 +169,7 @@ class AlphaBeta(Rule):
 @final
 @dataclasses.dataclass(frozen=True)
 class ZPlus(Rule):
-    r"""In proportion to what speaks for the output; nothing is ever negative where the output's relevance is not.
+    r"""LRP z-plus rule: `R_i = sum_j (x_i w_ij)^+ / sum_k (x_k w_kj)^+ R_j`.
 
     $$R_i = \sum_j \frac{(x_i w_{ij})^+}{\sum_k (x_k w_{kj})^+ + b_j^+} R_j$$
 
@@ -198,7 +198,7 @@ class ZPlus(Rule):
 @final
 @dataclasses.dataclass(frozen=True)
 class Flat(Rule):
-    r"""The same to every input that is connected with the output, whatever it is.
+    r"""LRP flat rule: equal shares for all inputs that are connected to an output.
 
     $$R_i = \sum_j \frac{1}{\sum_k 1} R_j$$
 
@@ -227,7 +227,7 @@ class Flat(Rule):
 @final
 @dataclasses.dataclass(frozen=True)
 class ZBox(Rule):
-    r"""For inputs that lie within a box, as pixels do: in proportion to what each adds beyond the least that it could add.
+    r"""LRP z-box rule for bounded inputs such as pixels: shares relative to the box's lowest contributions.
 
     $$R_i = \sum_j \frac{a_{ij}}{\sum_k a_{kj}} R_j, \qquad a_{ij} = x_i w_{ij} - l_i w_{ij}^+ - h_i w_{ij}^-$$
 

@@ -1,4 +1,4 @@
-"""Backward rules: how the messages of a step's outputs become those of its inputs."""
+"""Base class of backward rules: messages of a step's outputs become messages of its inputs."""
 
 import abc
 import dataclasses
@@ -36,7 +36,7 @@ class BackwardRule(abc.ABC):
 @final
 @dataclasses.dataclass(frozen=True)
 class Transpose(BackwardRule):
-    """The transpose of the linear map that a step is at its inputs, as gradients pass it."""
+    """Gradient rule: the transpose of the step's Jacobian."""
 
     def pull(self, call, messages):
         """See `BackwardRule`."""
@@ -46,7 +46,7 @@ class Transpose(BackwardRule):
 @final
 @dataclasses.dataclass(frozen=True)
 class Pass(BackwardRule):
-    """Each entry gets the relevance of the output entry in its place: for what acts on each entry alone."""
+    """LRP pass rule: entrywise steps pass relevance on unchanged."""
 
     def pull(self, call, messages):
         """See `BackwardRule`."""

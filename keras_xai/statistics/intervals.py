@@ -1,4 +1,4 @@
-"""Means with what is known of their error."""
+"""Means with confidence intervals."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ class Interval(NamedTuple):
 
 
 def interval(influence: np.ndarray) -> Interval:
-    """The mean of what samples contribute in several repeats.
+    """Mean and confidence interval over samples and repeats.
 
     Two things could have been otherwise: which samples were drawn, and where each repeat started. Their variances, that of the samples'
     means over repeats and that of the repeats' means over samples, are added up, and Student's t has the degrees of freedom of the sum by

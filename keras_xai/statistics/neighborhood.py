@@ -1,4 +1,4 @@
-"""How many of a point's nearest neighbors have its label."""
+"""Neighborhood hit."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from keras_xai.data.checks import is_integer
 def neighborhood_hit(
     points: Any, labels: Any, k: int | Sequence[int] = 6, *, metric: str | Callable = "euclidean"
 ) -> float | np.ndarray:
-    """The mean share of each point's k nearest neighbors that have its label.
+    """Neighborhood hit: the mean share of each point's k nearest neighbors with the same label.
 
     A point is not its own neighbor, but another one in the same place is. Where several are equally far, so that it is open which
     of them are among the k nearest, each counts with the part that is left for them: the value does not depend on the order of
@@ -56,7 +56,7 @@ def neighborhood_hit(
 
 
 def chance_hit(labels: Any) -> float:
-    """The neighborhood hit that labels have in the mean when they are shuffled: that of points that know nothing of classes.
+    """The expected neighborhood hit of shuffled labels.
 
     Args:
         labels: `(n,)` or `(n, 1)`, numbers or strings of at least two classes.

@@ -31,7 +31,7 @@ class Embedding:
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TSNE:
-    """Settings of t-SNE, which puts vectors into the plane so that neighbors stay neighbors.
+    """Settings of t-SNE.
 
     Source: [van der Maaten & Hinton, 2008](https://www.jmlr.org/papers/v9/vandermaaten08a.html), computed by Barnes and Hut's
     approximation ([van der Maaten, 2014](https://www.jmlr.org/papers/v15/vandermaaten14a.html)), or by interpolation where openTSNE has

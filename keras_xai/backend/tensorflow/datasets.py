@@ -1,4 +1,4 @@
-"""`tf.data` datasets, and placeholders in the place of tensors."""
+"""`tf.data` datasets: size, element specs and symbolic values."""
 
 from typing import Any
 
@@ -22,15 +22,15 @@ def is_endless(dataset: Any) -> bool:
 
 
 def element_spec(dataset: Any) -> Any:
-    """The structure of an element of a `tf.data.Dataset`, a `tf.TensorSpec` for each tensor; nothing is read."""
+    """The element spec of a `tf.data.Dataset`, a nest of `tf.TensorSpec`; nothing is read."""
     return dataset.element_spec
 
 
 def has_values(x: Any) -> bool:
-    """Whether the numbers in an array or tensor can be looked at, and are not only placeholders for some."""
+    """Whether an array or tensor has concrete values, rather than being symbolic."""
     return hasattr(x, "numpy") if tf.is_tensor(x) else not isinstance(x, tf.TensorSpec)
 
 
 def is_dense(x: Any) -> bool:
-    """Whether `x` is no ragged and no sparse tensor."""
+    """Whether `x` is a dense tensor, neither ragged nor sparse."""
     return not isinstance(x, (tf.RaggedTensor, tf.SparseTensor, tf.IndexedSlices))

@@ -40,7 +40,7 @@ def linearize(function: Callable[[list], tuple[list, Any]], inputs: Sequence) ->
 
 
 def record(function: Callable[[list], Sequence], inputs: Sequence, *, push: Callable | None = None) -> Recording:
-    """Evaluates `function` at `inputs` and keeps what its derivative takes.
+    """Evaluates `function` at `inputs` and records its vector-Jacobian product.
 
     Unlike `linearize`, it may be called within the training of the function's own variables, which it does not watch.
 

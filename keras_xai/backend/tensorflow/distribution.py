@@ -6,5 +6,5 @@ import keras
 
 
 def scope_of(model: keras.Model) -> AbstractContextManager:
-    """A context in which variables are made for the devices that the model's own variables are on."""
+    """A strategy scope in which new variables are placed as the model's own variables are."""
     return model.distribute_strategy.scope()

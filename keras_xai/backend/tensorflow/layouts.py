@@ -1,4 +1,4 @@
-"""Layouts of channels that TensorFlow has on the device at hand."""
+"""Data formats that TensorFlow supports on the current device."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Random numbers that depend on a seed and on what they are for, and on nothing that was drawn before."""
+"""Stateless random numbers, a function of the seed, the sample and the draw."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def normal(like: Any, places: Any, numbers: Any, seed: Any) -> Any:
-    """Standard normal numbers for each of several draws of each sample, the same however samples and draws are batched.
+    """Standard normal numbers per sample and draw, independent of batching.
 
     Args:
         like: Tensor `(n, ...)`.

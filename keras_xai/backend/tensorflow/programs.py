@@ -23,7 +23,7 @@ def compiled(function: Callable, signature: Sequence, *, jit_compile: bool = Fal
 
 
 def traced(function: Callable, signature: Sequence) -> None:
-    """Calls a function of tensors with placeholders, so that it can look at their shapes; nothing is computed.
+    """Calls a function with symbolic tensors, to inspect shapes; nothing is computed.
 
     Args:
         function: Its result is dropped.

@@ -1,4 +1,4 @@
-"""TensorFlow's table of gradients, which shap writes to, and the operations that a function consists of."""
+"""TensorFlow's gradient registry, which shap patches, and the primitive operations of a function."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ _BLIND = {"Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike"}
 
 @contextlib.contextmanager
 def gradients_restored() -> Iterator[None]:
-    """Takes back, at its end, all that is written to TensorFlow's table of gradients and its recording of operations within.
+    """Context manager that restores TensorFlow's gradient registry and recording hooks afterwards.
 
     A failed call of shap's `DeepExplainer` leaves them changed, so that the next gradient of the process fails.
     """
@@ -59,5 +59,5 @@ def primitives(function: Callable, specs: Sequence[tuple]) -> list[Primitive]:
 
 
 def as_written(function: Callable) -> Any:
-    """The function marked so that TensorFlow runs it as it is, and does not rewrite it, where a library traces it."""
+    """Marks a function to be exempt from AutoGraph."""
     return tf.autograph.experimental.do_not_convert(function)

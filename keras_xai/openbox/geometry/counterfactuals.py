@@ -1,4 +1,4 @@
-"""Decision boundaries inside linear pieces, and the nearest inputs behind them."""
+"""Counterfactuals: the nearest input of another class within a linear region."""
 
 import dataclasses
 from typing import Any
@@ -16,7 +16,7 @@ _WORST = 32  # violated constraints added at a time
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Rivals:
-    """The classes that could win instead, in one linear piece.
+    """The competing classes of one linear piece, and their margins.
 
     Attributes:
         labels: `(r,)` class indices.
@@ -35,7 +35,7 @@ class Rivals:
 
 
 def rivals_of(scores: np.ndarray, coef: np.ndarray, outputs: np.ndarray) -> Rivals:
-    """The rivals of the winner.
+    """The competing classes of the predicted one.
 
     Args:
         scores: `(k,)`; a single score stands for two classes, the second of which wins where it is positive.

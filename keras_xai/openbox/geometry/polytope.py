@@ -1,4 +1,4 @@
-"""What bounds the region of a sample: its nearest wall, its facets, and all its half-spaces."""
+"""The polytope of a sample: its half-spaces, facets and nearest wall."""
 
 import dataclasses
 from collections.abc import Callable, Sequence

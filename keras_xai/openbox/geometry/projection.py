@@ -1,4 +1,4 @@
-"""The nearest point that satisfies linear constraints, of which only those that matter are ever looked at."""
+"""Projection onto a polytope with lazily generated constraints."""
 
 from collections.abc import Callable
 

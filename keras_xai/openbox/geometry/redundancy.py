@@ -1,4 +1,4 @@
-"""Which half-spaces describe a polytope: its facets, by ray shooting and linear programs."""
+"""Facets of a polytope, by ray shooting and linear programs."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Groups of regions that share one linear classifier, and what they keep of the network."""
+"""Groups of regions that share one linear classifier, and their fidelity to the network."""
 
 from keras_xai.openbox.grouping.curve import fidelity_curve
 from keras_xai.openbox.grouping.flatten import Flattened, flatten_regions

@@ -1,4 +1,4 @@
-"""`fidelity_curve`: how well a network can be told by few linear pieces, against their number."""
+"""`fidelity_curve`: fidelity to the network against the number of linear classifiers."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""How well a simpler model reproduces a network, in numbers."""
+"""Fidelity of a surrogate to a network."""
 
 import numpy as np
 

@@ -29,7 +29,7 @@ def flatten_regions(
     ridge: float = 1.0,
     verbose: Any = "auto",
 ) -> "Flattened":
-    """Builds a network of one hidden layer of ReLUs that does what the groups, and so the network, do.
+    """Builds a network of one hidden ReLU layer that reproduces the groups.
 
     A sum of ReLUs bends at one plane each. There are two sorts of planes that the groups suggest:
 
@@ -118,7 +118,7 @@ def flattened(groups, points, labels=None, *, num_units, max_steps=200, ridge=1.
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Flattened:
-    """A network of one hidden layer that stands for a deeper one.
+    """A surrogate network of one hidden layer.
 
     Attributes:
         model: `keras.Model`, uncompiled, with a softmax or sigmoid behind. It takes `box(x).x`: the samples, or the features of the

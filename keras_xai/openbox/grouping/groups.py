@@ -114,7 +114,7 @@ def merged(box, regions, order, num_groups, *, y=None, ridge=1.0, max_rounds=20)
 
 
 def prune_regions(box: OpenBox, x: Any, num_regions: int, *, verbose: Any = "auto") -> "RegionGroups":
-    """Keeps the regions that hold most samples, with their exact pieces; other samples go to the nearest of these.
+    """Keeps the largest regions with their exact pieces; other samples go to the nearest of these.
 
     Nearest means by the distance, in the feature space, to the mean of the region's samples.
 
@@ -143,7 +143,7 @@ def pruned(box, regions, num_regions) -> "RegionGroups":
 
 
 class RegionGroups(Shown):
-    """Few linear classifiers that stand for a network's regions, made by `merge_regions` or `prune_regions`.
+    """A surrogate of few linear classifiers, made by `merge_regions` or `prune_regions`.
 
     An input goes to the group of its region where that is known, and otherwise to the group of the known region whose
     samples' mean is nearest in the feature space; `known` tells which is the case.

@@ -1,4 +1,4 @@
-"""Where the highest of several piecewise-linear scores is another one: points on a line, segments in a plane."""
+"""Decision boundaries of piecewise-linear scores: points on a line, segments in a plane."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""The inputs of the pieces of a box, read batch by batch from samples."""
+"""Streaming reader of a box's inputs."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -161,11 +161,16 @@ def _made(method, **fixed):
     return make
 
 
-METHODS: dict[str, Callable] = {
-    label: _made(method, **options)
-    for name, method in concrete(attribution, attribution.Method).items()
-    for label, options in VARIANTS.get(name, {name: {}}).items()
-}
+def rows() -> dict[str, Callable]:
+    """What makes each exported method for a model and its case, by the title of its row."""
+    return {
+        label: _made(method, **options)
+        for name, method in concrete(attribution, attribution.Method).items()
+        for label, options in VARIANTS.get(name, {name: {}}).items()
+    }
+
+
+METHODS = rows()
 
 # What is refused, by method and sort of model: a part of the error's message.
 REFUSED = {("CAM", "several inputs"): "CAM needs a model that ends in global average pooling"}

@@ -57,6 +57,7 @@ def test_it_is_saved(rule):
     check_saving(rule)
 
 
+@pytest.mark.slow
 @of_every_rule
 def test_it_learns(rule):
     check_learning(rule)

@@ -25,6 +25,7 @@ extensions = [
     "figures",
     "layer_tables",
     "mathml",
+    "metric_table",
 ]
 exclude_patterns = ["_build", "_ext", "benchmarks"]
 default_role = "code"  # docstrings mark code with single backticks

@@ -6,7 +6,7 @@ from keras_xai.attribution.grad_cam import GradCAM, GradCAMPlusPlus
 from keras_xai.attribution.integrated_gradients import IntegratedGradients
 from keras_xai.attribution.lime import LIME
 from keras_xai.attribution.lrp import LRP
-from keras_xai.attribution.method import Method
+from keras_xai.attribution.method import Batch, Method, Part
 from keras_xai.attribution.occlusion import Occlusion
 from keras_xai.attribution.rectified import Deconvnet, GuidedBackprop
 from keras_xai.attribution.saliency import GradientTimesInput, Saliency
@@ -23,6 +23,8 @@ from keras_xai.rules.composites import (
     RoleComposite,
 )
 from keras_xai.rules.lrp import AlphaBeta, Epsilon, Flat, Gamma, Rule, ZBox, ZPlus
+from keras_xai.rules.maps import AffineMap
+from keras_xai.rules.products import Product, shared
 from keras_xai.rules.rule import Pass
 
 __all__ = [
@@ -30,7 +32,9 @@ __all__ = [
     "LIME",
     "LRP",
     "SHAP",
+    "AffineMap",
     "AlphaBeta",
+    "Batch",
     "Composite",
     "DecisionFeatures",
     "Deconvnet",
@@ -48,8 +52,10 @@ __all__ = [
     "IntegratedGradients",
     "Method",
     "Occlusion",
+    "Part",
     "Pass",
     "Place",
+    "Product",
     "RoleComposite",
     "Rule",
     "Saliency",
@@ -57,4 +63,5 @@ __all__ = [
     "SmoothGrad",
     "ZBox",
     "ZPlus",
+    "shared",
 ]

@@ -69,6 +69,8 @@ class Part:
 class Method(abc.ABC):
     """An attribution method: `Method(model, **options)(x, target=None, baseline=None)` returns an `Explanation`.
 
+    A subclass implements `_prepare`, and sets the attributes below where their defaults do not hold.
+
     Args:
         model: A built Sequential or functional model, nested models included. It is only read, and never changed.
         batch_size: Samples that are in the model at a time, those that the method itself makes included; `None` to choose it
@@ -161,6 +163,16 @@ class Method(abc.ABC):
         )
 
     @property
+    def scores(self) -> Scores:
+        """The scores of the model as functions to compile, for subclasses."""
+        return self._scores
+
+    @property
+    def batch_size(self) -> int:
+        """Samples that are in the model at a time."""
+        return self._batch_size
+
+    @property
     def variables(self) -> tuple:
         """The variables of the model."""
         return self._scores.variables
@@ -172,7 +184,14 @@ class Method(abc.ABC):
 
     @abc.abstractmethod
     def _prepare(self, target: Target) -> Callable[[Batch], Part]:
-        """Compiles what explains batches for a target; it is used again for all targets of the same `key`."""
+        """Compiles what explains batches for a target; it is used again for all targets of the same `key`.
+
+        Args:
+            target: What is explained, to be handed on to `scores`.
+
+        Returns:
+            A function that maps a `Batch` to a `Part`. It must not change the arrays of the batch.
+        """
 
     def _baseline(self, baseline: Any, inputs: list[np.ndarray]) -> list[np.ndarray] | None:
         """A checked baseline: arrays of the shapes of `inputs`; `None` where the method makes one of each sample."""

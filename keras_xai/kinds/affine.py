@@ -130,6 +130,7 @@ register(
     layers.EinsumDense,
     EinsumDense(),
     Example((3, 4), lambda x: layers.EinsumDense("abc,cd->abd", (3, 5), activation="relu", bias_axes="d")(x)),
+    Example((3, 4), lambda x: layers.EinsumDense("abc,cd->adb", (4, 3))(x)),  # channels are not the last axis
 )
 register(layers.BatchNormalization, BatchNormalization(), Example(_IMAGE, lambda x: _batch_normalization()(x)))
 register(layers.Normalization, Scaling(), Example((4, 2), lambda x: _normalization()(x)))

@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import inspect
 import pathlib
 import tempfile
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 from keras import layers
 
 from keras_xai import attribution
+from tests.public import concrete
 
 NUM_SAMPLES = 9
 _RNG = np.random.default_rng(0)
@@ -135,36 +137,40 @@ CASES = {
 }
 
 
-def _with_layer(method):
-    return lambda model, case, **options: method(model, layer=case.layer, **options)
-
-
-METHODS: dict[str, Callable] = {
-    "Saliency": lambda model, case, **options: attribution.Saliency(model, **options),
-    "GradientTimesInput": lambda model, case, **options: attribution.GradientTimesInput(model, **options),
-    "SmoothGrad": lambda model, case, **options: attribution.SmoothGrad(model, num_samples=3, seed=0, **options),
-    "IntegratedGradients": lambda model, case, **options: attribution.IntegratedGradients(model, steps=4, **options),
-    "GuidedBackprop": lambda model, case, **options: attribution.GuidedBackprop(model, **options),
-    "Deconvnet": lambda model, case, **options: attribution.Deconvnet(model, **options),
-    "LRP": lambda model, case, **options: attribution.LRP(model, **options),
-    "DecisionFeatures": lambda model, case, **options: attribution.DecisionFeatures(model, **options),
-    "CAM": lambda model, case, **options: attribution.CAM(model, **options),
-    "GradCAM": _with_layer(attribution.GradCAM),
-    "GradCAMPlusPlus": _with_layer(attribution.GradCAMPlusPlus),
-    "ScoreCAM": _with_layer(attribution.ScoreCAM),
-    "Occlusion": lambda model, case, **options: attribution.Occlusion(model, **options),
-    "LIME": lambda model, case, **options: attribution.LIME(model, num_samples=60, seed=0, **options),
-    "SHAP deep": lambda model, case, **options: attribution.SHAP(model, explainer="deep", **options),
-    "SHAP gradient": lambda model, case, **options: attribution.SHAP(
-        model, explainer="gradient", num_samples=8, seed=0, **options
-    ),
-    "SHAP kernel": lambda model, case, **options: attribution.SHAP(
-        model, explainer="kernel", num_samples=140, seed=0, **options
-    ),
-    "SHAP partition": lambda model, case, **options: attribution.SHAP(
-        model, explainer="partition", num_samples=60, seed=0, **options
-    ),
+# Variants of a method that are rows of their own, and options with which it takes less time.
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "SmoothGrad": {"SmoothGrad": {"num_samples": 3, "seed": 0}},
+    "IntegratedGradients": {"IntegratedGradients": {"steps": 4}},
+    "LIME": {"LIME": {"num_samples": 60, "seed": 0}},
+    "SHAP": {
+        "SHAP deep": {"explainer": "deep"},
+        "SHAP gradient": {"explainer": "gradient", "num_samples": 8, "seed": 0},
+        "SHAP kernel": {"explainer": "kernel", "num_samples": 140, "seed": 0},
+        "SHAP partition": {"explainer": "partition", "num_samples": 60, "seed": 0},
+    },
 }
+
+
+def _made(method, **fixed):
+    """A function that makes a method for a case: one that takes a layer gets that of the case."""
+    takes_layer = "layer" in inspect.signature(method).parameters
+
+    def make(model, case, **options):
+        return method(model, **({"layer": case.layer} if takes_layer else {}), **fixed, **options)
+
+    return make
+
+
+def rows() -> dict[str, Callable]:
+    """What makes each exported method for a model and its case, by the title of its row."""
+    return {
+        label: _made(method, **options)
+        for name, method in concrete(attribution, attribution.Method).items()
+        for label, options in VARIANTS.get(name, {name: {}}).items()
+    }
+
+
+METHODS = rows()
 
 # What is refused, by method and sort of model: a part of the error's message.
 REFUSED = {("CAM", "several inputs"): "CAM needs a model that ends in global average pooling"}

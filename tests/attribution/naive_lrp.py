@@ -1,7 +1,11 @@
 """Layer-wise relevance propagation as slowly and plainly as it can be written: every affine map as one dense matrix, NumPy only."""
 
+import functools
+
 import keras
 import numpy as np
+
+from keras_xai.attribution import AlphaBeta, Epsilon, Flat, Gamma, ZBox, ZPlus
 
 
 def matrix(function, shape):
@@ -75,6 +79,19 @@ def flat(x, weights, bias, message, *, eps=1e-6):
 def zbox(x, weights, bias, message, *, low=-3.0, high=3.0, eps=1e-6):
     addends = x[:, None] * weights - low * np.maximum(weights, 0) - high * np.minimum(weights, 0)
     return addends @ (message / stabilized(addends.sum(axis=0), eps))
+
+
+# Every public rule, with options, and its replica above.
+RULES = {
+    "epsilon": (Epsilon(), epsilon),
+    "large epsilon": (Epsilon(0.3), functools.partial(epsilon, eps=0.3)),
+    "gamma": (Gamma(), gamma),
+    "zplus": (ZPlus(), zplus),
+    "alpha beta": (AlphaBeta(), alpha_beta),
+    "alpha beta 3": (AlphaBeta(3.0, 2.0), functools.partial(alpha_beta, alpha=3.0, beta=2.0)),
+    "flat": (Flat(1e-12), functools.partial(flat, eps=1e-12)),
+    "zbox": (ZBox(-3.0, 3.0), zbox),
+}
 
 
 def through(function, x, message, rule):

@@ -1,16 +1,16 @@
 """The conformance grid: every method on every sort of model works, or says why it does not."""
 
 import functools
-import random
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras.src.backend.common import global_state
-from tensorflow.python.framework import ops
 
+from keras_xai import attribution
 from tests.attribution.grid import CASES, METHODS, REFUSED, model_of
+from tests.public import DOCS, concrete, snake_case, unexported
+from tests.state import state
 
 CELLS = [(method, case) for method in METHODS for case in CASES]
 
@@ -18,32 +18,6 @@ CELLS = [(method, case) for method in METHODS for case in CASES]
 @functools.cache
 def model(name):
     return model_of(CASES[name])
-
-
-def state(model):
-    """What must not change: the model, bit by bit, and everything global that a method might touch."""
-    weights = [keras.ops.convert_to_numpy(variable).tobytes() for variable in model.variables]
-    nodes = [(len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in model._flatten_layers()]
-    return {
-        "weights": weights,
-        "nodes": nodes,
-        "config": model.to_json(),
-        "trainable": [layer.trainable for layer in model._flatten_layers()],
-        "numpy": [np.asarray(part).tobytes() for part in np.random.get_state()[1:2]],  # noqa: NPY002  the global state is meant
-        "random": random.getstate(),
-        "keras": str(global_state.get_global_attribute("global_seed_generator")),
-        "names": dict(global_state.get_global_attribute("object_name_uids") or {}),
-        "policy": keras.config.dtype_policy().name,
-        "floatx": keras.config.floatx(),
-        "losses": len(model.losses),
-        "registry": gradient_registry(),
-        "eager": tf.config.functions_run_eagerly(),
-    }
-
-
-def gradient_registry():
-    """The derivatives that TensorFlow knows. It adds one of its own for each custom gradient that it compiles."""
-    return {name: ops.gradient_registry.lookup(name) for name in ops.gradient_registry.list() if "Custom" not in name}
 
 
 def leaves(values):
@@ -64,14 +38,19 @@ SLOW = {"final softmax": pytest.mark.slow}
     [pytest.param(method, name, marks=SLOW.get(name, ()), id=f"{method}-{name}") for method, name in CELLS],
 )
 def test_cell(method, name):
+    check_cell(METHODS[method], name, REFUSED.get((method, name)))
+
+
+def check_cell(make, name, refused=None):
+    """A method on one sort of model: it works, or says why it does not, and changes nothing."""
     case = CASES[name]
     before = state(model(name))
-    if (method, name) in REFUSED:
-        with pytest.raises(ValueError, match=REFUSED[method, name]):
-            METHODS[method](model(name), case)(few(case.x), case.target)
+    if refused:
+        with pytest.raises(ValueError, match=refused):
+            make(model(name), case)(few(case.x), case.target)
         assert state(model(name)) == before
         return
-    explanation = METHODS[method](model(name), case)(few(case.x), case.target)
+    explanation = make(model(name), case)(few(case.x), case.target)
     assert state(model(name)) == before
     assert len(explanation) == 2
     assert type(explanation.values) is type(case.x)
@@ -117,14 +96,29 @@ def test_nothing_changes_after_a_failure(method):
     assert np.isfinite(tape.gradient(score, point)).all()
 
 
-def test_every_public_method_is_in_the_grid():
-    from keras_xai import attribution
+def documentation(name):
+    """What the documentation of a method lacks."""
+    page = DOCS / "methods" / f"{snake_case(name)}.md"
+    if not page.is_file():
+        return [f"there is no page docs/methods/{page.name}"]
+    missing = [
+        part for part in ("**What it answers.**", "**Source.**", "**When it misleads.**") if part not in page.read_text()
+    ]
+    if f"]({page.name})" not in (page.parent / "index.md").read_text():
+        missing.append("a row of the table in docs/methods/index.md")
+    return missing
 
-    methods = {
-        name
-        for name in attribution.__all__
-        if isinstance(getattr(attribution, name), type)
-        and issubclass(getattr(attribution, name), attribution.Method)
-        and name != "Method"
-    }
-    assert methods == {name.split(" ")[0] for name in METHODS}
+
+@pytest.mark.parametrize("name", concrete(attribution, attribution.Method))
+def test_every_method_has_a_page(name):
+    assert documentation(name) == []
+
+
+def test_a_method_without_a_page_is_noticed():
+    assert documentation("SaliencyTwo") == ["there is no page docs/methods/saliency_two.md"]
+
+
+def test_every_method_is_exported_and_so_in_the_grid(monkeypatch):
+    assert unexported(attribution, attribution.Method, "keras_xai.attribution") == []
+    monkeypatch.setattr(attribution, "__all__", [name for name in attribution.__all__ if name != "LIME"])
+    assert unexported(attribution, attribution.Method, "keras_xai.attribution") == ["LIME"]

@@ -29,17 +29,6 @@ from tests.zoo import in_dtype
 
 pytestmark = pytest.mark.onednn
 
-RULES = {
-    "epsilon": (Epsilon(), naive.epsilon),
-    "large epsilon": (Epsilon(0.3), lambda *args: naive.epsilon(*args, eps=0.3)),
-    "gamma": (Gamma(), naive.gamma),
-    "zplus": (ZPlus(), naive.zplus),
-    "alpha beta": (AlphaBeta(), naive.alpha_beta),
-    "alpha beta 3": (AlphaBeta(3.0, 2.0), lambda *args: naive.alpha_beta(*args, alpha=3.0, beta=2.0)),
-    "flat": (Flat(1e-12), lambda *args: naive.flat(*args, eps=1e-12)),
-    "zbox": (ZBox(-3.0, 3.0), naive.zbox),
-}
-
 _SERIES, _IMAGE = (7, 2), (6, 5, 2)
 LAYERS = {
     "dense": ((4,), lambda: layers.Dense(3)),
@@ -122,7 +111,7 @@ def test_rules_are_those_of_the_dense_matrix(single, name, sign):
     x = x if sign == "signed" else np.abs(x)
     y = np.asarray(model(x))
     message = np.random.default_rng(2).normal(size=y.shape)
-    for label, (rule, oracle) in RULES.items():
+    for label, (rule, oracle) in naive.RULES.items():
         expected = naive.through(naive.composed(model), x, message, oracle)
         np.testing.assert_allclose(by_rule(model, x, message, rule), expected, rtol=1e-9, atol=1e-11, err_msg=label)
 
@@ -130,10 +119,12 @@ def test_rules_are_those_of_the_dense_matrix(single, name, sign):
 def test_each_rule_is_told_from_the_others(single):
     model, x = single("strided convolution")
     message = np.random.default_rng(2).normal(size=model(x).shape)
-    found = {label: by_rule(model, x, message, rule) for label, (rule, _) in RULES.items()}
+    found = {label: by_rule(model, x, message, rule) for label, (rule, _) in naive.RULES.items()}
     for label, values in found.items():
         near = [
-            other for other, (_, oracle) in RULES.items() if np.allclose(values, _oracle(model, x, message, oracle), rtol=1e-3)
+            other
+            for other, (_, oracle) in naive.RULES.items()
+            if np.allclose(values, _oracle(model, x, message, oracle), rtol=1e-3)
         ]
         assert near == [label]
 
@@ -170,7 +161,7 @@ def test_sums_of_tensors(layer):
 
     both = np.concatenate([a.reshape(2, -1), b.reshape(2, -1)], axis=1)
     (step,) = Scores(model).graph.steps
-    for label, (rule, oracle) in RULES.items():
+    for label, (rule, oracle) in naive.RULES.items():
         with arithmetic("float64"):
             made = Passage(step).call(dict(zip(step.inputs, map(ops.convert_to_tensor, (a, b)), strict=True)))
             (one,) = affine_maps(made)
@@ -310,6 +301,12 @@ COMPOSITES = {
     "EpsilonPlus": (EpsilonPlus(), naive.epsilon, naive.zplus, naive.zplus),
     "EpsilonAlpha2Beta1": (EpsilonAlpha2Beta1(), naive.epsilon, naive.alpha_beta, naive.alpha_beta),
     "EpsilonPlusFlat": (EpsilonPlusFlat(), naive.epsilon, naive.zplus, naive.flat),
+    "RoleComposite": (
+        RoleComposite(dense=Gamma(), convolution=AlphaBeta(), first=ZBox(-3.0, 3.0)),
+        naive.gamma,
+        naive.alpha_beta,
+        naive.zbox,
+    ),
 }
 
 

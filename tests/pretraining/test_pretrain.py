@@ -198,17 +198,6 @@ class TestData:
 
 
 class TestRepeating:
-    @pytest.mark.parametrize("rule", [ContrastiveDivergence(sampling=True), PersistentContrastiveDivergence()])
-    def test_a_seed_repeats_a_run_exactly(self, rule):
-        weights = []
-        for seed in (1, 1, 2):
-            model = single()
-            keras.utils.set_random_seed(seed)
-            run(model, rule=rule)
-            weights.append(model.get_weights())
-        assert_same(weights[0], weights[1], rtol=0, atol=0)
-        assert not np.array_equal(weights[0][0], weights[2][0])
-
     @pytest.mark.parametrize("killed_in, rule", [("first", PersistentContrastiveDivergence()), ("second", "hybrid")])
     def test_a_run_that_was_killed_is_resumed_and_ends_with_the_same_weights(self, killed_in, rule, tmp_path):
         rule = Hybrid([(ContrastiveDivergence(sampling=True), 2), (ReconstructionError(), 2)]) if rule == "hybrid" else rule

@@ -3,8 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from keras_xai.layers import RBMDense
 from keras_xai.pretraining import (
@@ -17,41 +15,13 @@ from keras_xai.pretraining import (
 )
 from tests.layers.test_rbm_dense import build
 from tests.naive import all_states, log_likelihood
+from tests.pretraining.contract import gradients
+from tests.pretraining.naive import ACTIVATIONS, contrastive_divergence, reconstruction_error
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-ACTIVATIONS = {
-    "sigmoid": (lambda s: 1 / (1 + np.exp(-s)), lambda s: 1 / (2 + np.exp(s) + np.exp(-s))),
-    "relu": (lambda s: np.maximum(s, 0), lambda s: (s > 0).astype(float)),
-    "tanh": (np.tanh, lambda s: 1 - np.tanh(s) ** 2),
-    "linear": (lambda s: s, np.ones_like),
-}
 BATCH = 8
 LEARNING_RATE = 0.3
-
-
-def contrastive_divergence(x0, weights, activation, k=1):
-    """What one step adds to kernel, bias and visible bias, for a learning rate of 1, as printed in the paper."""
-    kernel, bias, visible_bias = weights
-    f, _ = ACTIVATIONS[activation]
-    y0 = y = f(x0 @ kernel + bias)
-    for _ in range(k):
-        x = f(y @ kernel.T + visible_bias)
-        y = f(x @ kernel + bias)
-    return (x0.T @ y0 - x.T @ y) / len(x0), (y0 - y).mean(axis=0), (x0 - x).mean(axis=0)
-
-
-def reconstruction_error(x0, weights, activation):
-    """The same for the paper's own rule."""
-    kernel, bias, visible_bias = weights
-    f, slope = ACTIVATIONS[activation]
-    y0 = f(x0 @ kernel + bias)
-    visible_sums = y0 @ kernel.T + visible_bias
-    x1 = f(visible_sums)
-    hidden_sums = x1 @ kernel + bias
-    of_y = (f(hidden_sums) - y0) * slope(hidden_sums)
-    of_x = (x1 - x0) * slope(visible_sums)
-    return -(x1.T @ of_y + of_x.T @ y0) / len(x0), -of_y.mean(axis=0), -of_x.mean(axis=0)
 
 
 BY_HAND = {
@@ -118,29 +88,6 @@ def test_a_rule_of_the_wrong_sign_is_noticed(x):
     expected = by_hand(contrastive_divergence, before, x, "sigmoid")
     assert np.abs(after[0] - expected[0]).max() > 0.01
     assert np.corrcoef((after[0] - before[0]).ravel(), (before[0] - expected[0]).ravel())[0, 1] > 0.9
-
-
-@settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**31), activation=st.sampled_from(["relu", "sigmoid", "tanh", "linear"]))
-def test_gradients_agree_with_the_equations_for_any_weights(seed, activation):
-    layer = build(seed=seed % 1000, activation=activation)
-    x = np.random.default_rng(seed).uniform(size=(5, 6))
-    variables = [layer.kernel, layer.bias, layer.visible_bias]
-    for rule, update in BY_HAND.values():
-        rule = type(rule).from_config(rule.get_config())
-        rule.prepare(layer, 5, 0)
-        found = gradients(lambda rule=rule: keras.ops.mean(rule.loss(layer.machine(), x, training=True)), variables)
-        for gradient, step in zip(found, update(x, layer.get_weights(), activation), strict=True):
-            np.testing.assert_allclose(gradient, -step, rtol=1e-6, atol=1e-9)
-
-
-def gradients(function, variables):
-    import tensorflow as tf
-
-    with tf.GradientTape() as tape:
-        tape.watch([variable.value for variable in variables])
-        value = function()
-    return tape.gradient(value, [variable.value for variable in variables])
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
@@ -340,20 +287,6 @@ def test_wrong_values_are_refused(make, message):
 def test_a_class_is_no_rule():
     with pytest.raises(TypeError, match="Expected rules, instances of"):
         Hybrid([(ContrastiveDivergence, 7)])
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [
-        ContrastiveDivergence(2, True, weight_cost=0.1),
-        PersistentContrastiveDivergence(2, 7),
-        ReconstructionError(sparsity_target=0.1),
-    ],
-)
-def test_rules_are_copied_by_their_config(rule):
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(rule))
-    assert type(again) is type(rule) and again.get_config() == rule.get_config()
-    assert isinstance(again, Rule)
 
 
 def steps(rule, x, *, compiled):

@@ -1,0 +1,77 @@
+"""One contract over every public metric: a new one that breaks it, or has no oracle or no page, fails here."""
+
+import numpy as np
+import pytest
+
+from keras_xai import metrics
+from tests.metrics.contract import CASES, check_cell, check_comparison, check_documentation, check_oracle
+from tests.public import concrete, unexported
+from tests.slow import quickly
+
+pytestmark = pytest.mark.onednn
+
+METRICS = list(concrete(metrics, metrics.Metric).values())
+
+of_every_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.__name__)
+
+
+def test_every_metric_is_exported():
+    assert len(METRICS) >= 12
+    assert unexported(metrics, metrics.Metric, "keras_xai.metrics") == []
+
+
+@of_every_metric
+# The several inputs are an image and a table.
+@pytest.mark.parametrize("name", quickly(CASES, "several inputs"))
+def test_every_sort_of_data(metric, name):
+    check_cell(metric, name)
+
+
+@of_every_metric
+def test_the_naive_replica_finds_the_same(metric):
+    check_oracle(metric)
+
+
+@of_every_metric
+def test_it_has_a_section(metric):
+    check_documentation(metric)
+
+
+@pytest.mark.slow
+def test_methods_are_compared_by_all():
+    check_comparison(METRICS)
+
+
+class Bad(metrics.Metric):
+    """Breaks the contract in several ways: the seed does not count, the explanation changes, there is no page and no oracle."""
+
+    higher_is_better = True
+
+    harm = "none"
+
+    def _rate(self, explanation):
+        if self.harm == "change":
+            explanation.values[:] = 0
+        return {
+            "shape": lambda: np.zeros(2),
+            "nan": lambda: np.full(len(explanation), np.nan),
+            "seed": lambda: np.random.default_rng().normal(size=len(explanation)),
+            "global": lambda: np.random.normal(size=len(explanation)),  # noqa: NPY002  the global state is meant
+        }.get(self.harm, lambda: np.zeros(len(explanation)))()
+
+
+@pytest.mark.parametrize("harm", ["change", "shape", "nan", "seed", "global"])
+def test_a_bad_metric_is_noticed(harm):
+    with pytest.raises(AssertionError):
+        check_cell(type("Bad", (Bad,), {"harm": harm}), "table")
+
+
+def test_a_good_one_is_not():
+    check_cell(Bad, "table")
+
+
+def test_a_metric_without_a_page_or_an_oracle_is_noticed():
+    with pytest.raises(AssertionError, match="has no section Bad"):
+        check_documentation(Bad)
+    with pytest.raises(AssertionError, match="no oracle of Bad"):
+        check_oracle(Bad)

@@ -19,7 +19,6 @@ from keras_xai.rules.composites import (
     EpsilonAlpha2Beta1,
     EpsilonPlus,
     EpsilonPlusFlat,
-    Place,
     RoleComposite,
 )
 from keras_xai.rules.lrp import AlphaBeta, Epsilon, Flat, Gamma, Rule, ZBox, ZPlus
@@ -49,7 +48,6 @@ __all__ = [
     "Method",
     "Occlusion",
     "Pass",
-    "Place",
     "RoleComposite",
     "Rule",
     "Saliency",

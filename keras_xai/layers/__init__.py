@@ -1,7 +1,5 @@
 """Layers that take the place of a Keras layer and can do more."""
 
-from keras_xai.layers.machine import Machine
 from keras_xai.layers.rbm_dense import RBMDense, to_dense
-from keras_xai.layers.units import Unit
 
-__all__ = ["Machine", "RBMDense", "Unit", "to_dense"]
+__all__ = ["RBMDense", "to_dense"]

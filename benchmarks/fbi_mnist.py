@@ -29,7 +29,8 @@ from keras import layers, ops
 from mnist import NUM_VALIDATION, mnist_arrays
 from runs import Runs
 
-from keras_xai.callbacks import FBIWarmUp, activation_statistics
+from keras_xai.callbacks import FBIWarmUp
+from keras_xai.callbacks.activation_statistics import activation_statistics
 from keras_xai.features import activations
 from keras_xai.losses import fbi_penalty
 from keras_xai.models import FBIModel

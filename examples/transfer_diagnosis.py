@@ -30,7 +30,7 @@ from sklearn.linear_model import LogisticRegression
 
 from keras_xai.diagnosis import Diagnosis, NetworkComparison, Protocol, block_ends, compare_networks, diagnose
 from keras_xai.features import TSNE, reconstruct
-from keras_xai.kinds import UnsupportedLayerError
+from keras_xai.openbox import UnsupportedLayerError
 from keras_xai.report import Page, deconvnet_plot, depth_plot
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

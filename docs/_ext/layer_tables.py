@@ -14,7 +14,9 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from keras_xai.graph import trace
-from keras_xai.kinds import Pieces, expand, refusals, registry
+from keras_xai.kinds import Pieces
+from keras_xai.kinds.entries import registry
+from keras_xai.kinds.expansion import expand, refusals
 from keras_xai.kinds.gate import Fixed
 
 _ROLES = ("affine", "merge", "shape", "composite", "gate", "select", "curved", "smooth")

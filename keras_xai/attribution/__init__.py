@@ -19,7 +19,6 @@ from keras_xai.rules.composites import (
     EpsilonAlpha2Beta1,
     EpsilonPlus,
     EpsilonPlusFlat,
-    Place,
     RoleComposite,
 )
 from keras_xai.rules.lrp import AlphaBeta, Epsilon, Flat, Gamma, Rule, ZBox, ZPlus
@@ -54,7 +53,6 @@ __all__ = [
     "Occlusion",
     "Part",
     "Pass",
-    "Place",
     "Product",
     "RoleComposite",
     "Rule",

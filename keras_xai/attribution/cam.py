@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_xai.attribution.maps import explained_outputs, maps_before
 from keras_xai.attribution.method import Method, Part
-from keras_xai.kinds import kind_of
+from keras_xai.kinds.expansion import kind_of
 
 
 @final

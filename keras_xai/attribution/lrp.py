@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_xai.attribution.method import Method, Part
 from keras_xai.graph.steps import Step
-from keras_xai.kinds import indivisible, kind_of
+from keras_xai.kinds.expansion import indivisible, kind_of
 from keras_xai.network.backward import Backward, refuse
 from keras_xai.network.entries import total
 from keras_xai.network.signs import nonnegative_tensors

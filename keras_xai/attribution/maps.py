@@ -11,7 +11,7 @@ from keras_xai.attribution.method import Method
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
-from keras_xai.kinds import kind_of
+from keras_xai.kinds.expansion import kind_of
 from keras_xai.network.scores import Scores
 
 

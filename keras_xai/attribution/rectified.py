@@ -7,7 +7,8 @@ import keras
 
 from keras_xai.attribution.method import Method, Part
 from keras_xai.graph.steps import Step
-from keras_xai.kinds import Gate, indivisible, kind_of
+from keras_xai.kinds.expansion import indivisible, kind_of
+from keras_xai.kinds.gate import Gate
 from keras_xai.network.backward import Backward, refuse
 from keras_xai.rules.rectifiers import Deconvolved, Guided, is_rectifier
 from keras_xai.rules.rule import BackwardRule, Passage

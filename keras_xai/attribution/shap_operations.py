@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_xai.backend import Primitive, primitives
 from keras_xai.graph.view import arithmetic
-from keras_xai.kinds import Problem, UnsupportedLayerError
+from keras_xai.kinds.kind import Problem, UnsupportedLayerError
 from keras_xai.network.scores import Scores
 
 # Linear in the input of this number, all others constant.

@@ -1,6 +1,6 @@
 """Callbacks for `keras.Model.fit` and `keras_xai.pretraining.pretrain`."""
 
-from keras_xai.callbacks.activation_statistics import ActivationStatistics, activation_statistics
+from keras_xai.callbacks.activation_statistics import ActivationStatistics
 from keras_xai.callbacks.explanation_logger import ExplanationLogger
 from keras_xai.callbacks.fbi_warm_up import FBIWarmUp
 from keras_xai.callbacks.neighborhood_hit import NeighborhoodHit
@@ -13,5 +13,4 @@ __all__ = [
     "FreeEnergyGap",
     "NeighborhoodHit",
     "PseudoLikelihood",
-    "activation_statistics",
 ]

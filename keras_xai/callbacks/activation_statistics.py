@@ -12,7 +12,7 @@ from keras_xai.callbacks.recording import Recorder, model_with_layers
 from keras_xai.data.arrays import typed
 from keras_xai.data.reader import Samples
 from keras_xai.features.activations import graph_to, program
-from keras_xai.kinds import kind_of
+from keras_xai.kinds.expansion import kind_of
 from keras_xai.network.batching import batch_size_for
 
 
@@ -55,7 +55,7 @@ def activation_statistics(values: Any) -> dict[str, float]:
     Example:
 
     >>> import numpy as np
-    >>> from keras_xai.callbacks import activation_statistics
+    >>> from keras_xai.callbacks.activation_statistics import activation_statistics
     >>> values = np.zeros((10, 4, 4, 3))
     >>> values[:, 1, 2, 0] = 2.0  # one unit in each sample
     >>> found = activation_statistics(values)

@@ -65,6 +65,13 @@ def check_number(name: str, value: Any, *, least: float = -np.inf, most: float =
     return float(value)
 
 
+def check_positive(name: str, value: Any) -> float:
+    """Refuses what is not a finite number above 0; returns it as a `float`."""
+    if not (is_number(value) and 0 < value < np.inf):
+        raise ValueError(f"Expected `{name}` to be a positive number. Received: {name}={value!r}")
+    return float(value)
+
+
 def check_seed(seed: Any) -> int:
     """Refuses what is not a whole number of at least 0; returns it as an `int`."""
     return check_count("seed", seed, least=0)

@@ -9,8 +9,9 @@ import keras
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.trace import trace
-from keras_xai.kinds import expand, kind_of, strip_probabilities
 from keras_xai.kinds.activated import has_kernels
+from keras_xai.kinds.expansion import expand, kind_of
+from keras_xai.kinds.links import strip_probabilities
 
 # More than this are too many to look at side by side.
 _MOST = 12

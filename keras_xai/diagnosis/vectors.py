@@ -14,7 +14,7 @@ from keras_xai.data.reader import Samples
 from keras_xai.diagnosis.sampling import Drawn
 from keras_xai.features.activations import graph_to, program
 from keras_xai.graph.steps import Step
-from keras_xai.kinds import kind_of
+from keras_xai.kinds.expansion import kind_of
 from keras_xai.network.batching import batch_size_for
 
 # Entries of a vector: 64 MB of float32 for 1,000 samples.

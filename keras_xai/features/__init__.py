@@ -10,7 +10,7 @@ from keras_xai.features.receptive_field import receptive_field
 from keras_xai.features.reconstruct import reconstruct
 from keras_xai.results.dreamed import Dreamed
 from keras_xai.results.embedding_map import EmbeddingMap
-from keras_xai.results.extreme_examples import Examples, ExtremeExamples
+from keras_xai.results.extreme_examples import ExtremeExamples
 from keras_xai.results.maximized import Maximized
 from keras_xai.results.reconstructions import Reconstructions
 from keras_xai.statistics.tsne import TSNE
@@ -21,7 +21,6 @@ __all__ = [
     "Dream",
     "Dreamed",
     "EmbeddingMap",
-    "Examples",
     "ExtremeExamples",
     "Maximized",
     "Reconstructions",

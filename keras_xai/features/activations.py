@@ -15,7 +15,8 @@ from keras_xai.data.reader import Samples
 from keras_xai.graph.split import up_to
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.trace import trace
-from keras_xai.kinds import activated, kind_of
+from keras_xai.kinds.activated import activated
+from keras_xai.kinds.expansion import kind_of
 from keras_xai.network import Network
 from keras_xai.network.batching import batch_size_for
 

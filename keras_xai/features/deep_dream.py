@@ -14,7 +14,7 @@ from keras_xai.data.batches import progress
 from keras_xai.data.checks import check_count, check_number, check_verbose, is_integer
 from keras_xai.data.reader import read_unchecked
 from keras_xai.features.ascent import checked_range, normalized, real_input
-from keras_xai.kinds import kind_of
+from keras_xai.kinds.expansion import kind_of
 from keras_xai.network.scores import Scores
 from keras_xai.results.dreamed import Dreamed
 

@@ -8,7 +8,7 @@ import keras
 from keras_xai.backend import traced
 from keras_xai.data.structure import packed
 from keras_xai.features.responses import Responses
-from keras_xai.kinds import kind_of
+from keras_xai.kinds.expansion import kind_of
 
 
 def receptive_field(model: keras.Model, layer: str, position: Sequence[int]) -> Any:

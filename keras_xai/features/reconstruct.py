@@ -15,7 +15,8 @@ from keras_xai.data.reader import read_all
 from keras_xai.features.responses import Responses
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
-from keras_xai.kinds import activated, kind_of
+from keras_xai.kinds.activated import activated
+from keras_xai.kinds.expansion import kind_of
 from keras_xai.network.backward import backward, between
 from keras_xai.network.batching import batch_size_for
 from keras_xai.results.reconstructions import Reconstructions

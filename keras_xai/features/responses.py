@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_xai.data.checks import is_integer
 from keras_xai.graph.steps import Graph
-from keras_xai.kinds import kind_of
+from keras_xai.kinds.expansion import kind_of
 from keras_xai.network import Network, Scores
 
 

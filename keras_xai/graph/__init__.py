@@ -3,9 +3,7 @@
 Nothing outside this package and `keras_xai.backend` imports Keras internals.
 """
 
-from keras_xai.graph.split import split
 from keras_xai.graph.steps import Graph, Step
-from keras_xai.graph.target import resolve_target
 from keras_xai.graph.trace import trace
 
-__all__ = ["Graph", "Step", "resolve_target", "split", "trace"]
+__all__ = ["Graph", "Step", "trace"]

@@ -126,7 +126,7 @@ def resolve_target(target: Any, scores: Any) -> Any:
     Example:
 
     >>> import numpy as np
-    >>> from keras_xai.graph import resolve_target
+    >>> from keras_xai.graph.target import resolve_target
     >>> scores = np.array([[1.0, 2.0], [4.0, 3.0]])
     >>> np.array(resolve_target([0, 1], scores)).tolist()
     [1.0, 3.0]

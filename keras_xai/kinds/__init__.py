@@ -13,16 +13,12 @@ from keras_xai.kinds import (  # noqa: F401  they fill the registry
     shape,
     smooth,
 )
-from keras_xai.kinds.activated import activated
 from keras_xai.kinds.affine import Affine, AffineWithActivation
 from keras_xai.kinds.composite import Composite
-from keras_xai.kinds.entries import Entry, Example, register, registry
-from keras_xai.kinds.expansion import expand, indivisible, kind_of, refusals
+from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.gate import Gate, Pieces
-from keras_xai.kinds.kind import Kind, OnePiece, Problem, UnsupportedLayerError
-from keras_xai.kinds.links import link_of, strip_probabilities
+from keras_xai.kinds.kind import Kind, OnePiece
 from keras_xai.kinds.merge import Merge
-from keras_xai.kinds.product import TimesConstant
 from keras_xai.kinds.select import Select
 from keras_xai.kinds.shape import Augmentation, Noise, Shape
 from keras_xai.kinds.smooth import Curved, Smooth
@@ -33,7 +29,6 @@ __all__ = [
     "Augmentation",
     "Composite",
     "Curved",
-    "Entry",
     "Example",
     "Gate",
     "Kind",
@@ -41,19 +36,8 @@ __all__ = [
     "Noise",
     "OnePiece",
     "Pieces",
-    "Problem",
     "Select",
     "Shape",
     "Smooth",
-    "TimesConstant",
-    "UnsupportedLayerError",
-    "activated",
-    "expand",
-    "indivisible",
-    "kind_of",
-    "link_of",
-    "refusals",
     "register",
-    "registry",
-    "strip_probabilities",
 ]

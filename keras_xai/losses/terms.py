@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import keras
 
-from keras_xai.kinds import activated, kind_of
+from keras_xai.kinds.activated import activated
+from keras_xai.kinds.expansion import kind_of
 from keras_xai.network.layers import LayerNetwork
 
 

@@ -7,7 +7,7 @@ from keras import tree
 
 from keras_xai.attribution import Method
 from keras_xai.data.batches import progress
-from keras_xai.data.checks import check_count, check_verbose
+from keras_xai.data.checks import check_count, check_positive, check_verbose
 from keras_xai.metrics.metric import Metric, check_method, explain_again, seed_of
 from keras_xai.metrics.places import Places
 
@@ -59,8 +59,7 @@ class MaxSensitivity(Metric):
         check_method(method, type(self).__name__)
         check_count("num_samples", num_samples)
         check_verbose(verbose)
-        if not (np.isfinite(radius) and radius > 0):
-            raise ValueError(f"Expected `radius` to be a positive number. Received: radius={radius!r}")
+        check_positive("radius", radius)
         self._method = method
         self._radius = radius
         self._num_samples = num_samples

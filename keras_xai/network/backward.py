@@ -10,7 +10,7 @@ from keras import ops
 from keras_xai.backend import record
 from keras_xai.graph.steps import Step
 from keras_xai.graph.target import Target
-from keras_xai.kinds import Problem, UnsupportedLayerError
+from keras_xai.kinds.kind import Problem, UnsupportedLayerError
 from keras_xai.network.entries import Entries
 from keras_xai.network.scores import Scores
 from keras_xai.rules.rule import Call, Passage

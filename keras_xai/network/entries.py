@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_xai.backend import folded
 from keras_xai.graph.target import Target
-from keras_xai.kinds import kind_of
+from keras_xai.kinds.expansion import kind_of
 from keras_xai.network.scores import Derivative, Scores
 
 

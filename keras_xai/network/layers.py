@@ -11,7 +11,9 @@ from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import unchanged
-from keras_xai.kinds import Kind, Problem, UnsupportedLayerError, expand, kind_of, link_of, strip_probabilities
+from keras_xai.kinds.expansion import expand, kind_of
+from keras_xai.kinds.kind import Kind, Problem, UnsupportedLayerError
+from keras_xai.kinds.links import link_of, strip_probabilities
 from keras_xai.network.backward import backward, deliver
 from keras_xai.network.network import Network
 from keras_xai.network.signs import nonnegative_tensors

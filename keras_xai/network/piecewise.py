@@ -15,7 +15,9 @@ from keras_xai.graph.split import split
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import widest_dtype
-from keras_xai.kinds import UnsupportedLayerError, expand, kind_of, link_of, refusals, strip_probabilities
+from keras_xai.kinds.expansion import expand, kind_of, refusals
+from keras_xai.kinds.kind import UnsupportedLayerError
+from keras_xai.kinds.links import link_of, strip_probabilities
 from keras_xai.network.network import Network
 
 

@@ -14,7 +14,8 @@ from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import widest_dtype
-from keras_xai.kinds import expand, link_of, strip_probabilities
+from keras_xai.kinds.expansion import expand
+from keras_xai.kinds.links import link_of, strip_probabilities
 from keras_xai.network.network import Network
 
 
@@ -90,7 +91,7 @@ class Scores:
         ]
 
     def target(self, target: Any, num_samples: int) -> Target:
-        """A checked target, see `keras_xai.graph.resolve_target`."""
+        """A checked target, see `keras_xai.graph.target.resolve_target`."""
         shapes = [spec.shape for spec in self._whole.output_specs]
         return Target(target, self.graph.output_names, shapes, num_samples, self.dtype)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from keras_xai.graph.steps import Step
-from keras_xai.kinds import kind_of
+from keras_xai.kinds.expansion import kind_of
 
 
 def nonnegative_tensors(steps: Iterable[Step], known: Iterable[int] = ()) -> frozenset[int]:

@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from keras_xai.kinds import UnsupportedLayerError
+from keras_xai.kinds.kind import UnsupportedLayerError
 from keras_xai.openbox.converter import OpenBox
 from keras_xai.openbox.geometry import Polytope
 from keras_xai.openbox.grouping import Flattened, RegionGroups, fidelity_curve, flatten_regions, merge_regions, prune_regions

@@ -5,16 +5,13 @@ from keras_xai.pretraining.hybrid import Hybrid
 from keras_xai.pretraining.persistent import PersistentContrastiveDivergence
 from keras_xai.pretraining.pretrain import pretrain
 from keras_xai.pretraining.reconstruction_error import ReconstructionError
-from keras_xai.pretraining.rule import Rule, Schedule
-from keras_xai.pretraining.trainer import RBMTrainer
+from keras_xai.pretraining.rule import Rule
 
 __all__ = [
     "ContrastiveDivergence",
     "Hybrid",
     "PersistentContrastiveDivergence",
-    "RBMTrainer",
     "ReconstructionError",
     "Rule",
-    "Schedule",
     "pretrain",
 ]

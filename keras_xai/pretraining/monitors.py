@@ -16,7 +16,7 @@ class Monitor(keras.callbacks.Callback, abc.ABC):
 
     @abc.abstractmethod
     def measure(self) -> dict[str, float]:
-        """The quantities, by name. `self.model` is the `keras_xai.pretraining.RBMTrainer`."""
+        """The quantities, by name. `self.model` is the `keras_xai.pretraining.trainer.RBMTrainer`."""
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:

@@ -42,7 +42,7 @@ def pretrain(
     Each layer is trained by Keras' own `fit()`. A `keras.callbacks.BackupAndRestore` among the callbacks resumes at the layer
     and epoch in which an earlier call with the same arguments was interrupted, and ends with the same weights. It and
     `keras.callbacks.TensorBoard` use a folder within theirs for each layer. Callbacks get the training of one layer as their
-    `model`, a `keras_xai.pretraining.RBMTrainer`, and count its epochs from 0. Should the weights become infinite, the
+    `model`, a `keras_xai.pretraining.trainer.RBMTrainer`, and count its epochs from 0. Should the weights become infinite, the
     layer gets those back that it had before that epoch, a warning tells which one it was, and no further layer is trained.
 
     The model is left on the devices that it was made for by a `tf.distribute` strategy. Call

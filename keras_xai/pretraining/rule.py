@@ -7,7 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.layers import Machine, RBMDense
+from keras_xai.layers.machine import Machine
+from keras_xai.layers.rbm_dense import RBMDense
 
 
 class Schedule(abc.ABC):

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from keras_xai.graph.steps import Step
-from keras_xai.kinds import kind_of
+from keras_xai.kinds.expansion import kind_of
 from keras_xai.rules.lrp import Rule, ZPlus
 from keras_xai.rules.products import Product, positive, shared
 from keras_xai.rules.rule import BackwardRule, Pass, Transpose

@@ -5,7 +5,7 @@ from typing import Any
 from keras import ops
 
 from keras_xai.graph.steps import Graph, Step
-from keras_xai.kinds import kind_of
+from keras_xai.kinds.expansion import kind_of
 from keras_xai.rules.rule import Call, Passage
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from keras import ops
 
+from keras_xai.data.checks import check_number, check_positive
 from keras_xai.rules.maps import AffineMap, affine_maps
 from keras_xai.rules.products import Product, negative, positive, same, shared, sums
 from keras_xai.rules.rule import BackwardRule
@@ -69,7 +70,7 @@ class Epsilon(Rule):
     products = (1, 1)
 
     def __post_init__(self):
-        _check_positive("epsilon", self.epsilon)
+        check_positive("epsilon", self.epsilon)
 
     def share(self, layer, message):
         """See `Rule`."""
@@ -102,9 +103,8 @@ class Gamma(Rule):
     products = (4, 8)
 
     def __post_init__(self):
-        _check_positive("stabilizer", self.stabilizer)
-        if not (np.isfinite(self.gamma) and self.gamma >= 0):
-            raise ValueError(f"Expected `gamma` to be a number of at least 0. Received: gamma={self.gamma!r}")
+        check_positive("stabilizer", self.stabilizer)
+        check_number("gamma", self.gamma, least=0)
 
     def share(self, layer, message):
         """See `Rule`."""
@@ -148,7 +148,7 @@ class AlphaBeta(Rule):
     products = (4, 8)
 
     def __post_init__(self):
-        _check_positive("stabilizer", self.stabilizer)
+        check_positive("stabilizer", self.stabilizer)
         if not (self.beta >= 0 and np.isclose(self.alpha - self.beta, 1)):
             raise ValueError(
                 "Expected `alpha` and `beta` to be numbers of at least 0 whose difference is 1, so that relevance is neither made nor "
@@ -188,7 +188,7 @@ class ZPlus(Rule):
     products = (2, 4)
 
     def __post_init__(self):
-        _check_positive("stabilizer", self.stabilizer)
+        check_positive("stabilizer", self.stabilizer)
 
     def share(self, layer, message):
         """See `Rule`."""
@@ -215,7 +215,7 @@ class Flat(Rule):
     products = (1, 1)
 
     def __post_init__(self):
-        _check_positive("stabilizer", self.stabilizer)
+        check_positive("stabilizer", self.stabilizer)
 
     def share(self, layer, message):
         """See `Rule`."""
@@ -248,7 +248,7 @@ class ZBox(Rule):
     products = (3, 3)
 
     def __post_init__(self):
-        _check_positive("stabilizer", self.stabilizer)
+        check_positive("stabilizer", self.stabilizer)
         if not (np.all(np.isfinite(self.low)) and np.all(np.isfinite(self.high)) and np.all(np.less(self.low, self.high))):
             raise ValueError(
                 "Expected `low` and `high` to be finite, and `low` to be less everywhere. "
@@ -266,8 +266,3 @@ class ZBox(Rule):
         for each in box:  # the same for all samples, so that one sample's product will do
             total = total - layer.product([each.inputs(x[:1]) for x in layer.inputs], each.weights)
         return shared(layer, message, [Product(same), *box], total, self.stabilizer)
-
-
-def _check_positive(name, value):
-    if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"Expected `{name}` to be a positive number. Received: {name}={value!r}")

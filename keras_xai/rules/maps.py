@@ -9,7 +9,8 @@ from keras import ops, tree
 
 from keras_xai.graph.steps import Slot, Step
 from keras_xai.graph.view import unchanged
-from keras_xai.kinds import TimesConstant, kind_of
+from keras_xai.kinds.expansion import kind_of
+from keras_xai.kinds.product import TimesConstant
 from keras_xai.rules.folding import effective_kernel, folded_bias
 from keras_xai.rules.rule import Call
 

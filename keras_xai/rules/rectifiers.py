@@ -6,7 +6,8 @@ from typing import final
 from keras import ops
 
 from keras_xai.graph.steps import Step
-from keras_xai.kinds import Gate, kind_of
+from keras_xai.kinds.expansion import kind_of
+from keras_xai.kinds.gate import Gate
 from keras_xai.rules.rule import BackwardRule
 
 

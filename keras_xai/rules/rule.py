@@ -11,7 +11,8 @@ from keras import ops
 
 from keras_xai.backend import Recording, record
 from keras_xai.graph.steps import Step
-from keras_xai.kinds import Kind, kind_of
+from keras_xai.kinds.expansion import kind_of
+from keras_xai.kinds.kind import Kind
 
 
 class BackwardRule(abc.ABC):

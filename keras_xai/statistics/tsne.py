@@ -1,16 +1,14 @@
-"""t-SNE with the settings that its papers name, by one of two libraries."""
+"""t-SNE by openTSNE, with the settings that its papers name."""
 
 import dataclasses
-import inspect
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
 from keras_xai.data.checks import is_integer, is_number
 
-_ENGINES = ("openTSNE", "scikit-learn")
 _STARTS = ("pca", "random")
-_EXAGGERATED = 250  # iterations, in both libraries and in the source
+_EXAGGERATED = 250  # iterations, as in the source
 # Fewer points than this are slower in several threads: these wait for each other at each step, much longer where other processes run.
 _MANY = 2000
 
@@ -34,23 +32,21 @@ class TSNE:
     """Settings of t-SNE.
 
     Source: [van der Maaten & Hinton, 2008](https://www.jmlr.org/papers/v9/vandermaaten08a.html), computed by Barnes and Hut's
-    approximation ([van der Maaten, 2014](https://www.jmlr.org/papers/v15/vandermaaten14a.html)), or by interpolation where openTSNE has
+    approximation ([van der Maaten, 2014](https://www.jmlr.org/papers/v15/vandermaaten14a.html)), or by interpolation for
     10,000 points and more ([Linderman et al., 2019](https://doi.org/10.1038/s41592-018-0308-4)).
 
     Args:
         perplexity: About how many neighbors of each vector are to be kept; less than a third of the number of vectors.
-        iterations: Steps of gradient descent; in the first 250 the attraction is exaggerated. scikit-learn stops earlier if 300 steps
-            have gained nothing.
-        learning_rate: Of gradient descent, as the source defines it, four times that of scikit-learn's definition; `"auto"` leaves it to
-            the library, which takes it from the number of vectors ([Belkina et al., 2019](https://doi.org/10.1038/s41467-019-13055-y)).
-        momentum: Of gradient descent in the first 250 steps and after them. scikit-learn has the default only.
+        iterations: Steps of gradient descent; in the first 250 the attraction is exaggerated.
+        learning_rate: Of gradient descent, as the source defines it, four times that of scikit-learn's definition; `"auto"` takes it
+            from the number of vectors ([Belkina et al., 2019](https://doi.org/10.1038/s41467-019-13055-y)).
+        momentum: Of gradient descent in the first 250 steps and after them.
         initialization: `"pca"`: points start at the first two principal components, which keeps the large-scale arrangement
             ([Kobak & Berens, 2019](https://doi.org/10.1038/s41467-019-13056-x)) and hardly depends on a seed. `"random"`: close to the
             origin, as in the source.
-        engine: `"openTSNE"`, or `"scikit-learn"`, which takes longer.
 
     Raises:
-        ValueError: If a setting is out of its range, or the library does not have it.
+        ValueError: If a setting is out of its range.
 
     Example:
 
@@ -66,7 +62,6 @@ class TSNE:
     learning_rate: float | str = "auto"
     momentum: tuple[float, float] = (0.5, 0.8)
     initialization: str = "pca"
-    engine: str = "openTSNE"
 
     def __post_init__(self):
         def check(name, fits, expected):
@@ -92,11 +87,6 @@ class TSNE:
             "a tuple of two numbers from 0 to below 1",
         )
         check("initialization", _STARTS.__contains__, f"one of {_STARTS}")
-        check("engine", _ENGINES.__contains__, f"one of {_ENGINES}")
-        if self.engine == "scikit-learn" and self.momentum != (0.5, 0.8):
-            raise ValueError(
-                f"scikit-learn's t-SNE has a fixed momentum of (0.5, 0.8). Received: momentum={self.momentum!r}. Use engine='openTSNE'."
-            )
 
     def check(self, num_samples: int) -> None:
         """Refuses a perplexity that is too large for a number of vectors."""
@@ -119,43 +109,21 @@ class TSNE:
         self.check(len(vectors))
         if not (vectors != vectors[0]).any():
             raise ValueError(f"Expected vectors that differ. Received: {len(vectors)} that are all the same.")
-        fit = _with_open_tsne if self.engine == "openTSNE" else _with_scikit_learn
-        # One unit has no second component.
-        start = self.initialization if vectors.shape[1] > 1 else "random"
-        points, divergence = fit(self, vectors, start, seed)
-        return Embedding(np.asarray(points, "float64"), float(divergence))
+        import openTSNE
 
-
-def _with_open_tsne(settings, vectors, start, seed):
-    import openTSNE
-
-    tsne = openTSNE.TSNE(
-        perplexity=settings.perplexity,
-        learning_rate=settings.learning_rate,
-        early_exaggeration_iter=_EXAGGERATED,
-        n_iter=settings.iterations - _EXAGGERATED,
-        initialization=start,
-        initial_momentum=settings.momentum[0],
-        final_momentum=settings.momentum[1],
-        n_jobs=1 if len(vectors) < _MANY else -1,
-        neighbors="exact" if len(vectors) < 10 * _MANY else "auto",  # approximate ones depend on more than the seed
-        random_state=seed,
-    )
-    found = tsne.fit(vectors)
-    return found, found.kl_divergence
-
-
-def _with_scikit_learn(settings, vectors, start, seed):
-    from sklearn import manifold
-    from threadpoolctl import threadpool_limits
-
-    # Called so from version 1.5 on.
-    name = "max_iter" if "max_iter" in inspect.signature(manifold.TSNE).parameters else "n_iter"
-    rate = settings.learning_rate if settings.learning_rate == "auto" else settings.learning_rate / 4
-    options: dict[str, Any] = {name: settings.iterations, "learning_rate": rate}
-    tsne = manifold.TSNE(perplexity=settings.perplexity, init=start, random_state=seed, **options)
-    with threadpool_limits(1 if len(vectors) < _MANY else None):
-        return tsne.fit_transform(vectors), tsne.kl_divergence_
+        found = openTSNE.TSNE(
+            perplexity=self.perplexity,
+            learning_rate=self.learning_rate,
+            early_exaggeration_iter=_EXAGGERATED,
+            n_iter=self.iterations - _EXAGGERATED,
+            initialization=self.initialization if vectors.shape[1] > 1 else "random",  # one unit has no second component
+            initial_momentum=self.momentum[0],
+            final_momentum=self.momentum[1],
+            n_jobs=1 if len(vectors) < _MANY else -1,
+            neighbors="exact" if len(vectors) < 10 * _MANY else "auto",  # approximate ones depend on more than the seed
+            random_state=seed,
+        ).fit(vectors)
+        return Embedding(np.asarray(found, "float64"), float(found.kl_divergence))
 
 
 def principal_components(vectors: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, float]:

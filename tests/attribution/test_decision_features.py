@@ -6,8 +6,7 @@ import pytest
 from keras import layers
 
 from keras_xai.attribution.decision_features import DecisionFeatures
-from keras_xai.kinds import UnsupportedLayerError
-from keras_xai.openbox import OpenBox
+from keras_xai.openbox import OpenBox, UnsupportedLayerError
 from tests.tolerance import rounding
 
 pytestmark = [pytest.mark.onednn, pytest.mark.filterwarnings("ignore:The structure of")]

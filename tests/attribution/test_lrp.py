@@ -12,8 +12,8 @@ from keras import layers, ops
 
 from keras_xai.attribution.lrp import LRP
 from keras_xai.graph.view import arithmetic
-from keras_xai.kinds import UnsupportedLayerError
 from keras_xai.network.scores import Scores
+from keras_xai.openbox import UnsupportedLayerError
 from keras_xai.rules.composites import (
     Composite,
     EpsilonAlpha2Beta1,

@@ -15,7 +15,7 @@ from keras_xai.attribution.isolation import random_state
 from keras_xai.attribution.shap import SHAP
 from keras_xai.attribution.shap_coalitions import halved
 from keras_xai.backend import gradients_restored
-from keras_xai.kinds import UnsupportedLayerError
+from keras_xai.openbox import UnsupportedLayerError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what shap and Keras say of each other, where shap is called directly
 

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 from keras import layers
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_xai.callbacks import ActivationStatistics, activation_statistics
+from keras_xai.callbacks.activation_statistics import ActivationStatistics, activation_statistics
 from keras_xai.features import activations
 from tests import channels_first
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 from sklearn.metrics import pairwise_distances
 
+from keras_xai.data.fields import write_fields
 from keras_xai.diagnosis import Diagnosis, Protocol, compare_networks, diagnose, neighborhood_hit
 from keras_xai.diagnosis.sampling import draw
 from keras_xai.diagnosis.vectors import Extractor
@@ -90,6 +91,12 @@ def test_file(reports, tmp_path):
             Diagnosis.load(tmp_path / name)
     with pytest.raises(FileNotFoundError):
         Diagnosis.load(tmp_path / "missing")
+    fields = reports[0].to_fields()
+    fields["protocol"]["tsne"]["engine"] = "openTSNE"  # a setting of before the first release
+    write_fields(tmp_path / "old.npz", fields, "Diagnosis")
+    with pytest.raises(ValueError, match="written by `Diagnosis.save`. Received: .*old.npz") as caught:
+        Diagnosis.load(tmp_path / "old.npz")
+    assert "unexpected keyword argument 'engine'" in str(caught.value.__cause__)
 
 
 def test_seeds_repeat_and_nothing_is_changed(reports, trained):

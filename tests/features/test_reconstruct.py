@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from keras_xai.attribution import Deconvnet
 from keras_xai.features.reconstruct import Reconstructions, reconstruct
-from keras_xai.kinds import UnsupportedLayerError
+from keras_xai.openbox import UnsupportedLayerError
 from keras_xai.report.reconstructions import deconvnet_plot
 from tests.zoo import in_dtype
 

@@ -6,9 +6,10 @@ import pytest
 from keras import layers, ops
 from tf_keras_vis.utils.scores import BinaryScore, CategoricalScore, InactiveScore
 
-from keras_xai.graph import resolve_target, trace
-from keras_xai.graph.target import Target
-from keras_xai.kinds import expand, strip_probabilities
+from keras_xai.graph import trace
+from keras_xai.graph.target import Target, resolve_target
+from keras_xai.kinds.expansion import expand
+from keras_xai.kinds.links import strip_probabilities
 
 SCORES = np.array([[1.0, 5.0, 2.0], [7.0, 3.0, 4.0]])
 

@@ -9,7 +9,7 @@ import pytest
 from keras import layers, ops
 
 from keras_xai.graph.trace import inlined, trace, trace_function
-from keras_xai.kinds import expand
+from keras_xai.kinds.expansion import expand
 from keras_xai.openbox import OpenBox
 from tests.zoo import ZOO
 

@@ -14,7 +14,7 @@ from keras import layers, ops
 
 from keras_xai.graph import trace
 from keras_xai.graph.split import alone
-from keras_xai.kinds import expand, kind_of
+from keras_xai.kinds.expansion import expand, kind_of
 from keras_xai.kinds.shape import Augmentation
 from keras_xai.rules.folding import folded_into
 from keras_xai.rules.maps import affine_maps, has_weights, role_of

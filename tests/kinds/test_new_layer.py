@@ -14,9 +14,10 @@ from keras import layers, ops
 from keras_xai.attribution import LRP, AlphaBeta, Epsilon, EpsilonPlus, EpsilonPlusFlat, Flat, Gamma, GradCAM, RoleComposite
 from keras_xai.features import activations, receptive_field
 from keras_xai.graph import trace
-from keras_xai.kinds import Affine, Composite, Example, UnsupportedLayerError, entries, kind_of, register
+from keras_xai.kinds import Affine, Composite, Example, entries, register
+from keras_xai.kinds.expansion import kind_of
 from keras_xai.losses import fbi_penalty
-from keras_xai.openbox import OpenBox
+from keras_xai.openbox import OpenBox, UnsupportedLayerError
 from tests.attribution.grid import METHODS, Case
 from tests.slow import quickly
 

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from keras import layers, ops
 
 from keras_xai.graph import trace
-from keras_xai.kinds import expand, kind_of
+from keras_xai.kinds.expansion import expand, kind_of
 from tests.zoo import in_dtype
 
 pytestmark = pytest.mark.onednn

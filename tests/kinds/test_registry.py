@@ -6,7 +6,8 @@ import pytest
 from keras import ops
 
 from keras_xai.graph import trace
-from keras_xai.kinds import expand, kind_of, refusals, registry
+from keras_xai.kinds.entries import registry
+from keras_xai.kinds.expansion import expand, kind_of, refusals
 from keras_xai.openbox import OpenBox, UnsupportedLayerError
 from tests.zoo import in_dtype
 

@@ -32,10 +32,11 @@ from keras.layers import (
 )
 
 from keras_xai.attribution import LRP, RoleComposite, ZPlus
-from keras_xai.kinds import Composite, Example, UnsupportedLayerError, register
+from keras_xai.kinds import Composite, Example, register
 from keras_xai.losses import FBILoss, fbi_penalty
 from keras_xai.losses.terms import terms_of
 from keras_xai.network.layers import LayerNetwork
+from keras_xai.openbox import UnsupportedLayerError
 from keras_xai.rules import PROPAGATIONS as RULES
 from tests import naive
 from tests.zoo import in_dtype, in_float32

@@ -10,9 +10,9 @@ import tensorflow as tf
 from keras import layers
 
 from keras_xai.callbacks import FBIWarmUp
-from keras_xai.kinds import UnsupportedLayerError
 from keras_xai.losses import FBILoss, fbi_penalty
 from keras_xai.models import FBIModel
+from keras_xai.openbox import UnsupportedLayerError
 
 WEIGHT = 0.3
 

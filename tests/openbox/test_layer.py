@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_xai.graph import split, trace
+from keras_xai.graph import trace
+from keras_xai.graph.split import split
 from keras_xai.openbox import OpenBox
 from tests.tolerance import rounding
 from tests.zoo import in_dtype

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_xai.data.batches import Bar
-from keras_xai.kinds import kind_of
+from keras_xai.kinds.expansion import kind_of
 from keras_xai.openbox.geometry.redundancy import facets, largest_ball
 from keras_xai.openbox.programs import Layout
 from keras_xai.openbox.space import Box, Space

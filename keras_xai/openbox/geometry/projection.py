@@ -8,6 +8,7 @@ from keras_xai.openbox.geometry.redundancy import InfeasibleError, solve_program
 
 _TOLERANCE = 1e-10  # of a constraint's distance
 _MAX_ROUNDS = 10_000
+_NONE_LEFT = 1e-9  # a distance of 1 / sqrt(1 + |step|^2) is taken for 0, in units in which the step is about 1 long
 _NO_END = f"The nearest point was not found within {_MAX_ROUNDS} rounds of adding constraints."
 
 
@@ -26,16 +27,17 @@ class Constraints:
         self._more = more
         self._add(rows, values)
 
-    def violated(self, step: np.ndarray) -> int | None:
-        """The constraint that a step violates most, `None` if it violates none."""
+    def violated(self, step: np.ndarray) -> np.ndarray:
+        """The constraints that a step violates, the worst first: of those known, or where it violates none of them, of all."""
         for known in (True, False):
             if not known:
                 self._add(*self._more(step))
             slack = self.rows @ step + self.values
-            worst = int(slack.argmin())
-            if slack[worst] < -_TOLERANCE * max(np.linalg.norm(step), abs(self.values[worst])):
-                return worst
-        return None
+            order = np.argsort(slack)
+            violated = order[slack[order] < -_TOLERANCE * np.maximum(np.linalg.norm(step), abs(self.values[order]))]
+            if len(violated):
+                break
+        return violated
 
     def _add(self, rows, values):
         lengths = np.linalg.norm(rows, axis=1)
@@ -66,79 +68,37 @@ def nearest_step(constraints: Constraints, norm: float, within: float = np.inf) 
         step = _SHORTEST[norm](constraints.rows, constraints.values)
         if step is None or np.linalg.norm(step, ord=norm) > within:
             return None
-        if constraints.violated(step) is None:
+        if not len(constraints.violated(step)):
             return step
     raise RuntimeError(_NO_END)
 
 
 def _nearest_euclidean(constraints, within):
-    """By the dual method of Goldfarb and Idnani (1983): constraints become active one by one as they are violated."""
+    """As least distance programming, solved by nonnegative least squares (Lawson and Hanson, 1974, chapter 23)."""
+    from scipy.optimize import nnls
+
     step = np.zeros(constraints.rows.shape[1])
-    active = _ActiveSet(len(step))
+    active = np.zeros(0, int)
     for _ in range(_MAX_ROUNDS):
-        if np.linalg.norm(step) > within:
+        length = np.linalg.norm(step)
+        if length > within:
             return None
-        worst = constraints.violated(step)
-        if worst is None:
+        violated = constraints.violated(step)
+        if not len(violated):
             return step
-        row, value = constraints.rows[worst], constraints.values[worst]
-        weight = 0.0
-        while True:
-            along, exchange = active.decomposed(row)
-            drop, to_drop = active.first_to_drop(exchange)
-            length = along @ along
-            to_reach = -(row @ step + value) / length if length > 1e-18 else np.inf
-            move = min(to_drop, to_reach)
-            if np.isinf(move):
-                return None  # a nonnegative combination of the constraints cannot be satisfied
-            if np.isfinite(to_reach):
-                step = step + move * along
-            active.weights -= move * exchange
-            weight += move
-            if to_reach <= to_drop:
-                active.add(row, weight)
-                break
-            active.drop(drop)
+        # A step is the shortest under its active constraints alone, so that with each round the shortest becomes longer.
+        known = np.union1d(active, violated)
+        rows, values = constraints.rows[known], constraints.values[known]
+        scale = max(length, -values.min())  # in these units the next step is at least 1 long, and seldom much longer
+        system = np.vstack([rows.T, -values / scale])
+        target = np.append(np.zeros(len(step)), 1.0)
+        weights, distance = nnls(system, target, maxiter=30 * len(target))
+        if distance < _NONE_LEFT:
+            return None  # a nonnegative combination of the constraints cannot be satisfied
+        residual = target - system @ weights
+        step = -scale * residual[:-1] / residual[-1]
+        active = known[weights > 0]
     raise RuntimeError(_NO_END)
-
-
-class _ActiveSet:
-    """The constraints that hold with equality, with their weights and the QR decomposition of their rows."""
-
-    def __init__(self, num_dims):
-        self._q, self._r = np.zeros((num_dims, 0)), np.zeros((0, 0))
-        self.weights = np.zeros(0)
-
-    def decomposed(self, row):
-        """The part of a row that the active rows do not span, and the combination of them that is the rest of it."""
-        from scipy.linalg import solve_triangular
-
-        products = self._q.T @ row
-        along = row - self._q @ products
-        correction = self._q.T @ along  # a second time, against rounding
-        along, products = along - self._q @ correction, products + correction
-        return along, solve_triangular(self._r, products) if len(products) else products
-
-    def first_to_drop(self, exchange):
-        """Which active constraint loses its weight first, and when."""
-        ratios = np.divide(self.weights, exchange, out=np.full(len(exchange), np.inf), where=exchange > 1e-13)
-        return (int(ratios.argmin()), ratios.min()) if len(ratios) else (-1, np.inf)
-
-    def add(self, row, weight):
-        from scipy.linalg import qr, qr_insert
-
-        if len(self.weights):
-            self._q, self._r = qr_insert(self._q, self._r, row, len(self.weights), which="col")
-        else:
-            self._q, self._r = qr(row[:, np.newaxis], mode="economic")
-        self.weights = np.append(self.weights, weight)
-
-    def drop(self, place):
-        from scipy.linalg import qr_delete
-
-        self._q, self._r = qr_delete(self._q, self._r, place, which="col")
-        self._q, self._r = self._q[:, : self._r.shape[1]], self._r[: self._r.shape[1]]
-        self.weights = np.delete(self.weights, place)
 
 
 def _shortest_largest_entry(rows, values):

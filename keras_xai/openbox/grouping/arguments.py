@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import check_count, check_positive
 
 
 def check_labels(y: Any, num_outputs: int, num_samples: int | None) -> np.ndarray | None:
@@ -29,6 +29,5 @@ def check_labels(y: Any, num_outputs: int, num_samples: int | None) -> np.ndarra
 
 def check_settings(ridge: Any, steps: Any, name: str) -> None:
     """Checks the options of fitting: a ridge, and the number of steps or rounds that goes by `name`."""
-    if not 0 < ridge < np.inf:
-        raise ValueError(f"Expected `ridge` to be a positive number. Received: ridge={ridge!r}")
+    check_positive("ridge", ridge)
     check_count(name, steps, least=0)

@@ -1,11 +1,12 @@
 """`Regions`: the regions of a network by name, their patterns packed, and their linear pieces, found when they are needed."""
 
-import collections
+import contextlib
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import cachetools
 import numpy as np
 from keras import ops
 
@@ -45,8 +46,10 @@ class Regions:
 
     def _attach(self, cache_bytes):
         """What is not saved but made anew."""
-        self._cache = Cache(cache_bytes)
-        self._lock = threading.Lock()  # two threads that find one region must not add it twice
+        self._cache: cachetools.LRUCache = cachetools.LRUCache(cache_bytes, getsizeof=_size)
+        self._lock = (
+            threading.Lock()
+        )  # two threads that find one region must not add it twice; the cache is not safe for threads
         self._origins = [np.zeros((1, *shape), self.box.dtype) for shape in self._shapes]
         self.space = Space(self._shapes, lambda arrays: packed(arrays, self.box.network.graph))
 
@@ -62,7 +65,7 @@ class Regions:
 
     def __getstate__(self) -> dict:
         kept = {name: value for name, value in vars(self).items() if name not in ("_cache", "_lock", "_origins", "space")}
-        return {**kept, "cache_bytes": self._cache.limit}
+        return {**kept, "cache_bytes": self._cache.maxsize}
 
     def __setstate__(self, state: dict) -> None:
         cache_bytes = state.pop("cache_bytes")
@@ -141,7 +144,8 @@ class Regions:
         """
         missing = []
         for place, number in enumerate(numbers):
-            piece = self._cache.get(number)
+            with self._lock:
+                piece = self._cache.get(number)
             if piece is None:
                 missing.append(place)
             else:
@@ -149,7 +153,8 @@ class Regions:
         size = self.box.batch_size
         for places in (missing[start : start + size] for start in range(0, len(missing), size)):
             for place, piece in zip(places, self._solve([numbers[place] for place in places]), strict=True):
-                self._cache.put(numbers[place], piece)
+                with self._lock, contextlib.suppress(ValueError):  # of a piece that is larger than the cache
+                    self._cache[numbers[place]] = piece
                 yield place, *piece
 
     def evaluate(self, batch: Sequence[np.ndarray], start: int = 0) -> np.ndarray:
@@ -174,36 +179,6 @@ class Regions:
         intercepts = ops.convert_to_numpy(intercepts)
         # Copies, because a view would keep the whole batch in memory.
         return [(joined[:, i].copy(), intercepts[:, i].copy()) for i in range(len(numbers))]
-
-
-class Cache:
-    """Linear pieces by number, the least recently used dropped where they would take more than `limit` bytes."""
-
-    def __init__(self, limit: int):
-        self.limit = limit
-        self.num_bytes = 0
-        self._pieces: collections.OrderedDict[int, tuple[np.ndarray, np.ndarray]] = collections.OrderedDict()
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._pieces)
-
-    def get(self, number: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """The piece, if it is at hand."""
-        with self._lock:
-            if number in self._pieces:
-                self._pieces.move_to_end(number)
-            return self._pieces.get(number)
-
-    def put(self, number: int, piece: tuple[np.ndarray, np.ndarray]) -> None:
-        """Keeps a piece, unless it is at hand already."""
-        with self._lock:
-            if number in self._pieces:
-                return
-            self._pieces[number] = piece
-            self.num_bytes += _size(piece)
-            while self.num_bytes > self.limit:
-                self.num_bytes -= _size(self._pieces.popitem(last=False)[1])
 
 
 def check_cache_bytes(cache_bytes: Any) -> None:

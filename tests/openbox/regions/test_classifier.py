@@ -18,7 +18,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 
 from keras_xai.openbox import OpenBox, RegionClassifier
-from keras_xai.openbox.regions.store import Cache, pack, unpack
+from keras_xai.openbox.regions.store import pack, unpack
 from keras_xai.openbox.regions.stream import Stream
 from keras_xai.openbox.regions.table import log_odds
 from tests import naive
@@ -80,7 +80,7 @@ def test_it_is_the_pieces_that_predict(small):
     first = classifier.apply(x[:1])[0]
     own, other = cache.get(first), cache.get(1 - first)
     for wrong in (other, (own[0] + 0.1, own[1])):
-        cache._pieces[first] = wrong
+        cache[first] = wrong
         changed = np.abs(classifier.decision_function(x) - expected).max(axis=1) > 1e-6
         np.testing.assert_array_equal(changed, classifier.apply(x) == first)
 
@@ -167,19 +167,27 @@ def test_a_small_cache_changes_nothing_but_the_time(cache_bytes, box, x):
     classifier = RegionClassifier(box, cache_bytes=cache_bytes, verbose=0).fit(x)
     for _ in range(2):
         np.testing.assert_allclose(classifier.predict_proba(x), expected, atol=1e-14)
-        assert classifier.regions_._cache.num_bytes <= cache_bytes
+        assert classifier.regions_._cache.currsize <= cache_bytes
 
 
-def test_the_cache_drops_what_was_used_least_recently():
-    cache = Cache(3 * 16)
-    piece = (np.zeros(1), np.zeros(1))
-    for number in range(3):
-        cache.put(number, piece)
-    assert cache.get(0) is piece
-    cache.put(3, piece)
-    assert cache.get(1) is None
-    assert all(cache.get(number) is piece for number in (0, 2, 3))
-    assert len(cache) == 3 and cache.num_bytes == 48
+def test_the_pieces_used_last_are_kept(box, x, monkeypatch):
+    every = box.convert(x[:4], verbose=0)
+    assert len(every.regions_) == 4
+    size = sum(array.nbytes for array in next(every.regions_.pieces([0]))[1:])
+    classifier = RegionClassifier(box, cache_bytes=3 * size, verbose=0).fit(x[:4])
+    for number in (0, 1, 2, 0, 3):  # 3 takes the place of 1
+        classifier.pieces([number])
+    assert classifier.regions_._cache.currsize == 3 * size
+    solved = []
+    original = box.programs.solve
+    monkeypatch.setattr(
+        box.programs, "solve", lambda patterns, origins: solved.append(len(origins[0])) or original(patterns, origins)
+    )
+    for number in (0, 2, 3):
+        classifier.pieces([number])
+    assert solved == []
+    classifier.pieces([1])
+    assert solved == [1]
 
 
 @given(

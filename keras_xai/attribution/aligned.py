@@ -17,9 +17,9 @@ class Aligned:
     """A target or baseline that is sliced along with the batches of a dataset.
 
     Args:
-        name: Of the argument.
-        value: What was given.
-        per_sample: Arrays in it that have a value for each sample; at most their length can be read.
+        name: Name of the argument.
+        value: The argument's value.
+        per_sample: Arrays within the value that hold one entry per sample; the shortest limits how many samples can be read.
     """
 
     def __init__(self, name: str, value: Any, per_sample: list[np.ndarray]):
@@ -28,14 +28,14 @@ class Aligned:
         self._lengths = {len(array) for array in per_sample}
 
     def part(self, start: int, count: int) -> Any:
-        """The value for `count` samples from `start` on.
+        """Returns the value for `count` samples from `start` on.
 
         Raises:
             ValueError: If there are fewer values than samples.
         """
         if any(start + count > length for length in self._lengths):
             raise ValueError(
-                f"Expected one {self._name} per sample. Received: {min(self._lengths)} of them, and the dataset has more samples."
+                f"Expected one {self._name} per sample. Received: {min(self._lengths)} for a dataset with more samples."
             )
         return self._of(slice(start, start + count))
 
@@ -73,7 +73,7 @@ def aligned_target(target: Any) -> Aligned:
 
 
 def aligned_baseline(baseline: Any, inputs: Inputs) -> Aligned:
-    """Wraps a baseline: a number or word for all entries, an array of the shape of one sample, or one per sample."""
+    """Wraps a baseline: a number or keyword for all entries, an array of the shape of one sample, or one baseline per sample."""
     if baseline is None or isinstance(baseline, str) or is_number(baseline):
         return Aligned("baseline", lambda part: baseline, [])
     arrays = [with_rank(array, spec) for array, spec in zip(unchecked(baseline, inputs), inputs.input_specs, strict=True)]

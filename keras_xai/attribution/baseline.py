@@ -14,25 +14,28 @@ def baseline_like(inputs: list[np.ndarray], baseline: Any, scores: Scores) -> li
 
     Args:
         inputs: The samples, an array `(n, *input_shape)` for each input.
-        baseline: A number; or an array of the shape of one sample, or one for each; in the structure of the inputs of several.
-        scores: Those of the model.
+        baseline: A number, an array of the shape of one sample, or an array with one baseline per sample. For a model of several inputs,
+            these in the structure of the inputs.
+        scores: The scores of the model.
 
     Returns:
-        An array of the shape of each of `inputs`, in the type in which it is computed with.
+        An array of the shape of each of `inputs`, in the model's compute dtype.
 
     Raises:
-        ValueError: If an array has another shape, or is not of finite numbers.
+        ValueError: If an array has the wrong shape or contains non-finite values.
     """
     graph = scores.graph
     arrays = [np.asarray(baseline)] * len(inputs) if is_number(baseline) else unchecked(baseline, graph)
-    # A column of a table, where samples are `(n, 1)`.
+    # Samples of shape `(n, 1)` accept a one-dimensional baseline, a single column of a table.
     arrays = [with_rank(each, spec) if each.ndim else each for each, spec in zip(arrays, graph.input_specs, strict=True)]
     for array, x, spec in zip(arrays, inputs, graph.input_specs, strict=True):
         if array.shape not in ((), x.shape[1:], (1, *x.shape[1:]), x.shape):
             raise ValueError(
-                f"Expected `baseline` to be a number, or of the shape of one sample, {x.shape[1:]}, or of all, {x.shape}, for input "
-                f"'{spec.name}'. Received: an array of shape {array.shape}."
+                f"Expected `baseline` to be a number, or an array of the shape of one sample, {x.shape[1:]}, or of all samples, {x.shape},"
+                f" for input '{spec.name}'. Received: an array of shape {array.shape}."
             )
         if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
-            raise ValueError(f"Expected `baseline` to be of finite numbers for input '{spec.name}'. Received: others.")
+            raise ValueError(
+                f"Expected a finite `baseline` for input '{spec.name}'. Received: NaN, infinity or values that are not numbers."
+            )
     return [np.broadcast_to(array, x.shape) for array, x in zip(scores.typed(arrays), inputs, strict=True)]

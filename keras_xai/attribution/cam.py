@@ -15,21 +15,20 @@ class CAM(Method):
 
     $$L(p) = \mathrm{ReLU}\Bigl(\sum_k w_k A_k(p)\Bigr)$$
 
-    A_k(p) is channel k of what goes into the pooling, at place p, and w_k its weight in the score: that of the `Dense` layer, or of
-    several affine layers at once, or one for the class's own channel where no layer follows. Values are not scaled: before the
-    ReLU, the average of a map is the score without its bias.
+    A_k(p) is channel k of the input of the pooling at position p, and w_k its weight in the score: the weight of the `Dense` layer, the
+    combined weight of several affine layers, or one for the class's own channel if no layer follows. Values are not scaled: before the
+    ReLU, the mean of the map is the score without its bias.
 
     One forward pass.
 
-    Source: [Zhou et al., 2016](https://arxiv.org/abs/1512.04150), section 2. Negative values, which the source keeps, are cut off
-    as in `GradCAM`, which gives the same map divided by its number of places. The map is brought to the size of the input by linear
-    interpolation.
+    Source: [Zhou et al., 2016](https://arxiv.org/abs/1512.04150), section 2. Negative values, which the source keeps, are clipped as in
+    `GradCAM`, which gives the same map divided by its number of positions. The map is resized to the input by linear interpolation.
 
     Args:
-        model: As for every method, see `Method`. It must end in global average pooling of maps and, after it, at most affine layers
+        model: The model to explain, see `Method`. It must end in global average pooling of feature maps, followed by affine layers only,
             such as one `Dense`.
-        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Example:
 
@@ -51,14 +50,14 @@ class CAM(Method):
         maps = maps_before(graph, pooling)
         if maps is None:
             raise ValueError(
-                f"Expected maps of an input to be averaged. Received: '{pooling.path}', which averages a tensor of shape "
-                f"{pooling.input_specs[0].shape}, in a model of inputs {[spec.shape for spec in graph.input_specs]}."
+                f"Expected a model that averages the feature maps of an input. Received: '{pooling.path}', which averages a tensor of "
+                f"shape {pooling.input_specs[0].shape}, in a model of inputs {[spec.shape for spec in graph.input_specs]}."
             )
 
         def activation(inputs, indices):
             values = scores.run(inputs, until=pooling.outputs)
             averages = {identifier: values[identifier] for identifier in pooling.outputs}
-            # What follows the pooling is affine, so that its derivative is its weights.
+            # The layers after the pooling are affine, so their derivative is their weight matrix.
             found = scores.derivative(averages, inputs, indices, target, known=values)
             (weights,) = found.gradients
             features = maps.channels_last(values[maps.identifier])
@@ -74,7 +73,7 @@ class CAM(Method):
         return explain
 
     def _pooling(self, outputs):
-        """The global average pooling from which outputs are affine."""
+        """The global average pooling after which the outputs are affine."""
         producers = {identifier: step for step in self._scores.graph.steps for identifier in step.outputs}
         found = {}
         for identifier in outputs:
@@ -93,14 +92,14 @@ class CAM(Method):
                 self._refuse(last)
         if len(found) != 1:
             raise ValueError(
-                f"CAM needs one global average pooling for all outputs that are explained. Received: {list(found)}. Explain the "
-                "outputs one by one, or use `GradCAM` with the layer to look at."
+                f"CAM needs one global average pooling shared by all explained outputs. Received: {list(found)}. Explain the "
+                "outputs one by one, or use `GradCAM` with a `layer`."
             )
         return next(iter(found.values()))
 
     def _refuse(self, last):
         raise ValueError(
-            "CAM needs a model that ends in global average pooling and, after it, at most affine layers such as one `Dense`. "
-            f"Received: '{self._scores.name}', whose scores come from {' after '.join(last[:3])}. Use `GradCAM`, which takes any "
-            "layer that has maps."
+            "CAM needs a model that ends in global average pooling, followed by affine layers only, such as one `Dense`. Received: "
+            f"'{self._scores.name}', whose scores come from {' after '.join(last[:3])}. Use `GradCAM`, which supports any layer with "
+            "feature maps."
         )

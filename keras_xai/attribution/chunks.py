@@ -13,13 +13,13 @@ from keras_xai.graph.target import Target
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Chunk:
-    """Samples that are in memory together, with their target and baseline.
+    """Samples held in memory together, with their target and baseline.
 
     Attributes:
-        start: Place of the first of them among all.
-        inputs: An array for each input of the model, in the types in which it computes.
-        goal: Their target.
-        baseline: What they are compared with, an array for each input; `None` where there is nothing.
+        start: Index of the first sample within the whole dataset.
+        inputs: An array for each input of the model, in its compute dtype.
+        goal: The target of the samples.
+        baseline: The baseline, an array for each input; `None` if the method takes none.
     """
 
     start: int
@@ -37,20 +37,20 @@ class Seen:
 
     @property
     def latest(self) -> Chunk:
-        """The one taken in last."""
+        """The most recent chunk."""
         return self._chunks[-1]
 
     def add(self, chunk: Chunk) -> None:
-        """Takes in a chunk, once."""
+        """Adds a chunk, unless it was added before."""
         if not self._chunks or self.latest is not chunk:
             self._chunks.append(chunk)
 
     def inputs(self) -> list[np.ndarray]:
-        """All samples; those that were arrays are not copied."""
+        """All samples; arrays are not copied."""
         return _together([chunk.inputs for chunk in self._chunks])
 
     def baseline(self, *, shared: bool) -> list[np.ndarray] | None:
-        """What all samples were compared with."""
+        """The baseline of all samples."""
         given = [chunk.baseline for chunk in self._chunks if chunk.baseline is not None]
         return _together(given[:1] if shared else given) if given else None
 

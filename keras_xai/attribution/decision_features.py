@@ -15,32 +15,32 @@ from keras_xai.network.piecewise import PiecewiseNetwork
 class DecisionFeatures(Method):
     """Decision features: the preference weights of a sample's linear piece times the difference from a baseline.
 
-    Near a sample, a network of ReLUs, max poolings and affine layers is an affine map: the scores are W x + b, up to rounding
-    error. `keras_xai.openbox.OpenBox` gives W, b and how far they hold. The decision features of class c are how W prefers c
-    to the C - 1 other classes on average, D = 1/(C-1) sum (W_c - W_c'). The value of an entry is D (x - baseline): together
-    they are the whole difference between the piece's preference at the sample and at the baseline. A model of one score has
-    its weights for decision features.
+    Near a sample, a network of ReLUs, max poolings and affine layers is an affine map: its scores are W x + b, up to rounding error.
+    `keras_xai.openbox.OpenBox` gives W, b and the region where they hold. The decision features of class c are the mean preference of W for
+    c over the C - 1 other classes, D = 1/(C-1) sum (W_c - W_c'). The value of an entry is D (x - baseline): the values add up to the
+    difference of the piece's preference between the sample and the baseline. For a model with one score, the decision features are its
+    weights.
 
-    `convergence_delta` is the preference at the sample, less that of its piece at the baseline, which is computed by itself,
-    less the sum of the values: rounding error.
+    `convergence_delta` is the preference at the sample, minus the preference of its piece at the baseline, computed separately, minus the
+    sum of the values: rounding error.
 
-    3 passes: forward, backward, and through the piece at the baseline; and one more to find a predicted class.
+    Three passes: forward, backward, and through the piece at the baseline; one more to find a predicted class.
 
-    Source: [Chu et al., 2018](https://doi.org/10.1145/3219819.3220063), whose decision features are the weights alone, for fully
-    connected networks; here for all networks that `OpenBox` divides, and times the input unless `times_input=False`.
+    Source: [Chu et al., 2018](https://doi.org/10.1145/3219819.3220063), whose decision features are the weights alone, for fully connected
+    networks. Deviations: any network that `OpenBox` supports, and multiplication by the input unless `times_input=False`.
 
     Args:
-        model: As for every method, see `Method`; piecewise linear up to a final softmax or sigmoid.
-        times_input: Whether values are D (x - baseline), or D itself, which has no baseline and no gap.
-        against: `"all"` to explain the score of the class less the mean of the others; `None` for the score alone, as other methods
-            do, with the weights W_c.
-        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The model to explain, see `Method`; piecewise linear up to a final softmax or sigmoid.
+        times_input: Whether values are D (x - baseline), or D itself, which has neither baseline nor convergence delta.
+        against: `"all"` to explain the score of the class minus the mean of the others; `None` for the score alone with the weights W_c, as
+            in other methods.
+        batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
-        UnsupportedLayerError: If a layer is not piecewise linear; names each such layer. For a model of several outputs when it is
-            called: only what leads to the explained outputs counts.
-        ValueError: If an option is not one; when called, if the target is a callable, which need not be linear in the scores.
+        UnsupportedLayerError: If a layer is not piecewise linear; names each such layer. For a model of several outputs it is raised by the
+            call, since only layers before the explained outputs count.
+        ValueError: If an option is invalid; when called, if the target is a callable, which need not be linear in the scores.
 
     Example:
 
@@ -69,7 +69,7 @@ class DecisionFeatures(Method):
         open_sizes = [spec.name for spec in self._scores.graph.input_specs if None in spec.shape[1:]]
         if open_sizes:
             raise ValueError(
-                f"Expected a model whose inputs have known sizes. Received: '{model.name}', of whose inputs {open_sizes} have open ones. "
+                f"Expected a model whose inputs have known sizes. Received: '{model.name}', whose inputs {open_sizes} have unknown sizes. "
                 "Give `keras.Input` a fixed shape."
             )
         self.gives_derivatives = not times_input
@@ -89,26 +89,26 @@ class DecisionFeatures(Method):
         if self._times_input:
             return super()._baseline(baseline, inputs)
         if baseline is not None:
-            raise ValueError("Expected no baseline where `times_input=False`: the weights are the same at all of them.")
+            raise ValueError("Expected no `baseline` with `times_input=False`: the weights do not depend on it.")
         return None
 
     def _prepare(self, target):
         if any(function is not None for _, function in target.key):
             raise ValueError(
-                "DecisionFeatures explains scores of classes, which are linear on the piece of a sample. Received: a callable "
+                "DecisionFeatures explains class scores, which are linear on the piece of a sample. Received: a callable "
                 "`target`. Give class indices."
             )
         networks = [self._network(position) for position, _ in target.key]
 
         def weighed(network, scores, index):
-            """The preference for a class `(n,)`, of scores `(n, C)`."""
+            """The preference for a class `(n,)`, given scores `(n, C)`."""
             chosen = ops.one_hot(index, network.num_outputs, dtype=scores.dtype)
             if self._against == "all" and network.num_outputs > 1:
                 chosen = chosen - (1 - chosen) / (network.num_outputs - 1)
             return ops.sum(scores * chosen, axis=-1)
 
         def explained(inputs, indices, patterns=None):
-            """The sum over the outputs that count, and the patterns of the pieces."""
+            """The sum over the explained outputs, and the activation patterns of the pieces."""
             runs = [network.run(inputs, None if patterns is None else patterns[i])[:2] for i, network in enumerate(networks)]
             parts = [weighed(network, run[0], index) for network, run, index in zip(networks, runs, indices, strict=True)]
             return sum(parts), [run[1] for run in runs]

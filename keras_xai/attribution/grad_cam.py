@@ -15,24 +15,23 @@ class GradCAM(LayerMethod):
 
     $$w_k = \frac{1}{Z} \sum_p \frac{\partial f}{\partial A_k(p)}, \quad L(p) = \mathrm{ReLU}\Bigl(\sum_k w_k A_k(p)\Bigr)$$
 
-    A_k(p) is channel k of the layer at place p, and Z the number of places. Values are not scaled: those of two samples can be
-    compared, and a picture scales its own. Of several inputs, the map is given to those that the layer depends on and whose places
-    it has; the values of others are zero.
+    A_k(p) is channel k of the layer at position p, and Z the number of positions. Values are not scaled, so that those of two samples can
+    be compared; a plot scales each map. In a model of several inputs, the map is given to the inputs that the layer depends on and whose
+    positions it shares; the values of other inputs are zero.
 
-    One forward pass, and one backward pass as far as the layer.
+    One forward pass, and one backward pass to the layer.
 
-    Source: [Selvaraju et al., 2017](https://arxiv.org/abs/1610.02391), section 3. The map is brought to the size of the input by
-    linear interpolation.
+    Source: [Selvaraju et al., 2017](https://arxiv.org/abs/1610.02391), section 3. The map is resized to the input by linear interpolation.
 
     Args:
-        model: As for every method, see `Method`.
-        layer: Path of the layer, `"backbone/conv5"`: what it returns, with the activation that is part of it. By default the last
-            one that has places of an input, with the batch normalization and the activation that follow, before pooling.
-        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The model to explain, see `Method`.
+        layer: Path of the layer, such as `"backbone/conv5"`; its output includes a fused activation. By default the last layer before
+            pooling with positions of an input, including the batch normalization and the activation that follow it.
+        batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
-        ValueError: If there is no such layer, or its output has no places of an input.
+        ValueError: If there is no such layer, or its output has no positions of an input.
 
     Example:
 
@@ -63,26 +62,25 @@ class GradCAMPlusPlus(LayerMethod):
     w_k = \frac{\sum_p \alpha_k(p) \, \mathrm{ReLU}(g_k(p))}{\sum_{p:\, g_k(p) > 0} \alpha_k(p)}, \quad
     L(p) = \mathrm{ReLU}\Bigl(\sum_k w_k A_k(p)\Bigr)$$
 
-    g is the derivative of the score f by A, the layer's output. Its powers stand for the higher derivatives of exp(f), as the
-    source has it for networks of ReLUs. That finds objects that are there several times, whose places a mean of all derivatives
-    would outvote.
+    g is the derivative of the score f with respect to the layer's output A. Powers of g stand for the higher derivatives of exp(f), as in
+    the source for ReLU networks. The weighting finds objects that occur several times, whose positions would lose against the others in a
+    plain mean.
 
-    One forward pass, and one backward pass as far as the layer.
+    One forward pass, and one backward pass to the layer.
 
-    Source: [Chattopadhay et al., 2018](https://arxiv.org/abs/1710.11063), section 3. The coefficients of a channel are divided by
-    their sum over the places of positive derivative, as in
-    [the authors' program](https://github.com/adityac94/Grad_CAM_plus_plus) and not in print. The factor exp(f), common to all values
-    of a sample, is left out: it overflows for large scores, and changes no picture. The map is brought to the size of the input by
-    linear interpolation.
+    Source: [Chattopadhay et al., 2018](https://arxiv.org/abs/1710.11063), section 3. The coefficients of a channel are divided by their sum
+    over the positions with a positive derivative, as in [the authors' program](https://github.com/adityac94/Grad_CAM_plus_plus) but not in
+    the paper. The factor exp(f), common to all values of a sample, is left out: it overflows for large scores and does not change the
+    picture. The map is resized to the input by linear interpolation.
 
     Args:
-        model: As for every method, see `Method`.
+        model: The model to explain, see `Method`.
         layer: Path of the layer, see `GradCAM`.
-        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
-        ValueError: If there is no such layer, or its output has no places of an input.
+        ValueError: If there is no such layer, or its output has no positions of an input.
 
     Example:
 
@@ -101,7 +99,7 @@ class GradCAMPlusPlus(LayerMethod):
     def _prepare(self, target):
         def mean(features, gradients):
             places = _places(gradients)
-            # One g squared is in both parts of the fraction; without it, small derivatives do not vanish.
+            # g squared is canceled from the fraction; otherwise small derivatives would not vanish.
             below = 2 + gradients * ops.sum(features, axis=places, keepdims=True)
             positive = ops.logical_and(gradients > 0, below != 0)
             coefficients = ops.where(positive, 1 / ops.where(positive, below, 1), 0)
@@ -113,12 +111,12 @@ class GradCAMPlusPlus(LayerMethod):
 
 
 def _places(tensor):
-    """The axes of places of a tensor `(n, *places, channels)`."""
+    """The spatial axes of a tensor `(n, *places, channels)`."""
     return tuple(range(1, len(tensor.shape) - 1))
 
 
 def _weighted(scores, maps, target, weigh) -> Callable[[Batch], Part]:
-    """Explains batches by maps, weighted by what `weigh` makes of them and the derivatives by them."""
+    """Explains batches by feature maps with the weights that `weigh` computes from the maps and their derivatives."""
 
     def activation(inputs, indices):
         values = scores.run(inputs, until=[maps.identifier])

@@ -13,7 +13,7 @@ from keras_xai.data.batches import rows
 from keras_xai.data.checks import check_count
 from keras_xai.network.entries import Entries, in_steps, total
 
-# Gradients to a panel of the path, where the steps adapt.
+# Gradients per panel of the path in adaptive integration.
 _PANEL = 8
 
 
@@ -23,22 +23,21 @@ class IntegratedGradients(Method):
 
     $$\phi_i = (x_i - b_i) \int_0^1 \frac{\partial f}{\partial x_i}\bigl(b + t (x - b)\bigr) \, dt$$
 
-    The values of a sample add up to f(x) - f(b), but for the error of the sum that stands for the integral. That is `convergence_delta`.
-    The path is sampled at the nodes of Gauss and Legendre, whose gap in real networks is smaller than that of equal steps. With a
-    `tolerance` the path is divided where the gap arises, until what is left of it is small enough: the score at the ends of each
-    part tells what its part of the integral has to be.
+    The values of a sample add up to f(x) - f(b), except for the quadrature error, which is `convergence_delta`. The path is sampled at
+    Gauss-Legendre nodes, whose delta in real networks is smaller than that of equal steps. With a `tolerance`, the path is split where the
+    delta arises until the rest is small enough: the score difference between the ends of each part tells what the integral over it must be.
 
-    `steps` forward and backward passes, and two or three forward passes; with a `tolerance` as many as that takes.
+    `steps` forward and backward passes, and two or three forward passes; with a `tolerance`, as many as needed.
 
     Source: [Sundararajan et al., 2017](https://arxiv.org/abs/1703.01365).
 
     Args:
-        model: As for every method, see `Method`.
-        steps: Number of gradients; where there is a `tolerance`, that to begin with.
-        tolerance: The gap that is allowed, as a part of the rise, f(x) - f(b).
-        max_steps: Number of gradients for a sample at which dividing stops, with a warning where the tolerance is not met.
-        batch_size: Points in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The model to explain, see `Method`.
+        steps: Number of gradients; with a `tolerance`, the initial number.
+        tolerance: Allowed convergence delta relative to the score difference f(x) - f(b).
+        max_steps: Maximum number of gradients per sample with a `tolerance`. A warning tells if the tolerance is not reached.
+        batch_size: Points per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Example:
 
@@ -94,7 +93,7 @@ class IntegratedGradients(Method):
         return explain
 
     def _adapted(self, path, place, ends):
-        """The integral of each sample from parts of its path, divided in halves where their gap is too large."""
+        """The integral of each sample over parts of its path, which are halved where their delta is too large."""
         count = ends.shape[1]
         allowed = self._tolerance * np.abs(ends[1] - ends[0])
         known = {(i, t): ends[int(t), i] for i in range(count) for t in (0.0, 1.0)}
@@ -108,8 +107,8 @@ class IntegratedGradients(Method):
             path.look_up(place, known, {(i, t) for i, *span in panels for t in span})
             integrals, rises = path.over(place, samples, np.array([span for _, *span in panels]))
             gaps = np.array([known[i, end] - known[i, start] for i, start, end in panels]) - rises
-            # A kink of the score leaves a gap that shrinks with the part that it is in, whatever that part's length. What is
-            # set aside is so small that it takes dozens of such parts to use up what is allowed.
+            # A kink of the score leaves a delta proportional to the length of the part that contains it. The set-aside delta is so small
+            # that it takes dozens of such parts to use up the tolerance.
             done = np.abs(delta + np.bincount(samples, gaps, minlength=count)) <= allowed
             done |= used + 2 * _PANEL > self._max_steps
             divided = ~done[samples] & (np.abs(gaps) > allowed[samples] / 32)
@@ -125,7 +124,7 @@ class IntegratedGradients(Method):
         missed = np.abs(delta) > allowed
         if missed.any():
             warnings.warn(
-                f"Integrated gradients of {missed.sum()} samples have not come within tolerance={self._tolerance} of their sum in "
+                f"Integrated gradients of {missed.sum()} samples did not reach tolerance={self._tolerance} with "
                 f"max_steps={self._max_steps} gradients; the largest convergence delta is {np.abs(delta[missed]).max():.3g}.",
                 stacklevel=5,
             )
@@ -133,7 +132,7 @@ class IntegratedGradients(Method):
 
 
 class _Place:
-    """A batch of samples, their baselines, and what is explained of them."""
+    """A batch of samples with their baselines and classes."""
 
     def __init__(self, inputs, baseline, indices):
         self._arrays = (inputs, baseline, indices)
@@ -144,7 +143,7 @@ class _Place:
 
 
 class _Path:
-    """The straight path from baseline to sample, and what a score does along it."""
+    """The straight path from baseline to sample, and the score along it."""
 
     def __init__(self, scores, target, method, batch_size):
         entries = Entries(scores, method)
@@ -153,7 +152,7 @@ class _Path:
         self.predicted = scores.predictor(target)
 
         def between(inputs, baseline, t):
-            """The entries at `t`, of the shape `(..., n)`."""
+            """The points on the path at `t` of shape `(..., n)`."""
             starts, stops = entries.points(baseline), entries.points(inputs)
             return [
                 start + ops.reshape(t, (*ops.shape(t), *[1] * (len(stop.shape) - 1))) * (stop - start)
@@ -183,7 +182,7 @@ class _Path:
         self.like = entries.points
 
     def scores(self, place, samples, t):
-        """The score of samples at places on their paths."""
+        """The score of samples at points on their paths."""
         found = []
         for part in rows(len(samples), self._batch_size):
             inputs, baseline, indices = place.of(samples[part])
@@ -191,14 +190,14 @@ class _Path:
         return np.concatenate(found)
 
     def look_up(self, place, known, wanted):
-        """Adds scores to those that are known, by sample and place on its path."""
+        """Adds scores to the known ones, by sample and point on its path."""
         new = sorted(wanted - known.keys())
         if new:
             found = self.scores(place, np.array([i for i, _ in new]), np.array([t for _, t in new]))
             known.update(zip(new, found, strict=True))
 
     def integrals(self, place, samples, panels, num_nodes):
-        """The integral of the gradient over a part of the path of each of some samples: an array for each entry."""
+        """The integral of the gradient over one part of the path of each given sample: an array per input."""
         nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
         weights = in_steps(weights.astype(self._dtype) / 2, len(samples), self._batch_size)
         nodes = np.pad((nodes + 1) / 2, (0, weights.size - num_nodes)).astype(self._dtype)
@@ -207,11 +206,11 @@ class _Path:
         return [np.asarray(each) for each in found]
 
     def over(self, place, samples, panels):
-        """The integrals over parts of paths, and by how much the score rises there if they are right."""
-        integrals, rises = [], []
+        """The integrals over parts of paths, and the score differences that they imply."""
+        integrals, differences = [], []
         for part in rows(len(samples), self._batch_size):
             found = self.integrals(place, samples[part], panels[part], _PANEL)
             inputs, baseline, _ = place.of(samples[part])
             integrals.append(found)
-            rises.append(np.asarray(total(self.folded(found, inputs, baseline))))
-        return [np.concatenate(parts) for parts in zip(*integrals, strict=True)], np.concatenate(rises)
+            differences.append(np.asarray(total(self.folded(found, inputs, baseline))))
+        return [np.concatenate(parts) for parts in zip(*integrals, strict=True)], np.concatenate(differences)

@@ -9,11 +9,11 @@ import numpy as np
 
 
 def random_state(seed: int, number: int) -> np.random.RandomState:
-    """A `numpy.random.RandomState` for one sample, as lime and scikit-learn take it.
+    """Returns the `numpy.random.RandomState` of one sample, in the form that lime and scikit-learn take.
 
     Args:
-        seed: Of the whole explanation.
-        number: The place of the sample among all, so that what is drawn does not depend on the size of batches.
+        seed: Seed of the whole explanation.
+        number: Index of the sample within the whole dataset, so that random draws do not depend on the batch size.
     """
     return np.random.RandomState(np.random.SeedSequence([seed, number]).generate_state(8))
 
@@ -22,10 +22,10 @@ def random_state(seed: int, number: int) -> np.random.RandomState:
 def isolated(state: np.random.RandomState | None = None) -> Iterator[None]:
     """Context manager that silences warnings and restores the global random state afterwards.
 
-    shap draws from NumPy's global generator, and warns of what its caller has seen to.
+    shap draws from NumPy's global generator, and emits warnings that the caller has already handled.
 
     Args:
-        state: What NumPy's global generator is to draw within; whatever it would draw by default.
+        state: The state of NumPy's global generator within the context; unchanged by default.
     """
     before, plain = np.random.get_state(), random.getstate()  # noqa: NPY002, what is to be kept is the global state
     with warnings.catch_warnings():

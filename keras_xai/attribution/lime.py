@@ -12,48 +12,47 @@ from keras_xai.attribution.method import Method, Part
 from keras_xai.data.checks import check_count
 from keras_xai.data.reader import read_unchecked
 
-_KERNEL_WIDTH = 0.25  # lime's, of images; that of text is 25 for distances times 100
+_KERNEL_WIDTH = 0.25  # lime's width for images; its text width is 25 for distances times 100
 
 
 @final
 class LIME(Method):
     """LIME: weights of a linear surrogate fitted to the scores of perturbed copies of a sample.
 
-    Parts of the sample are hidden at random: superpixels of an image, stretches of a series, words of a text, features of a
-    table. A ridge regression on what is hidden, in which copies that are more like the sample count more, gives each part
-    a weight: by how much the score is higher with the part than without it, in units of the score. All places of a part
-    have its weight.
+    Parts of the sample are hidden at random: superpixels of an image, segments of a time series, tokens of a text, features of a table. A
+    ridge regression on the indicators of hidden parts, with larger sample weights for copies closer to the sample, gives each part a
+    weight: the score difference with and without the part, in units of the score. All entries of a part share its weight.
 
-    With a `background` for tabular data, features are not hidden but drawn from the background, quartile by quartile; the weight
-    is that of a value in the quartile of the sample's against one in another.
+    With a `background` for tabular data, features are not hidden but drawn from the background, quartile by quartile; a weight compares a
+    value in the sample's quartile with a value in another quartile.
 
-    `num_samples` forward passes, and one to find a predicted class.
+    `num_samples` forward passes, and one more to find a predicted class.
 
-    `convergence_delta` is what the linear model lacks at the sample itself to give its score: where it is large, the weights are those of a
-    model that is not like the network.
+    `convergence_delta` is the score of the sample minus the prediction of the linear model there. If it is large, the weights describe a
+    surrogate that is not faithful to the network.
 
-    Source: [Ribeiro et al., 2016](https://arxiv.org/abs/1602.04938). The regression and the tabular copies are made by the library
-    [lime](https://github.com/marcotcr/lime) with its kernels and settings. Copies of images, series and tokens are made here, with
-    the same draws, so that they are in batches in the model. Deviations: scores are explained and not probabilities; all parts get a
-    weight, without a choice of the few that matter most; hidden parts become zero where lime takes their mean; one word of a text
-    is always left; parts that are equal to what hides them have weight 0, and one part alone has all of the difference.
+    Source: [Ribeiro et al., 2016](https://arxiv.org/abs/1602.04938). The library [lime](https://github.com/marcotcr/lime) does the
+    regression and draws the tabular copies, with its kernels and settings. Copies of images, series and tokens are made here with the same
+    draws, so that they run through the model in batches. Deviations: scores are explained instead of probabilities; all parts get a weight,
+    without feature selection; hidden parts become zero instead of their mean; one token of a text is always kept; parts equal to their
+    replacement have weight 0, and a single part gets the whole score difference.
 
     Args:
-        model: As for every method, see `Method`.
-        num_samples: Changed copies of each sample.
-        segments: How many superpixels an image (50 by default) or stretches of equal length a series (20) is divided into; or the
-            number of the part of each place, an integer array of the shape of a sample without the axis of channels; or a
-            function that maps a sample to one. Features and tokens are parts each.
-        background: For a model of one input `(n, features)`: many samples, such as the training data, `(m, features)`.
-        seed: Repeats a run exactly, whatever the size of batches; a new one for each call by default.
-        batch_size: Changed copies in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The model to explain, see `Method`.
+        num_samples: Number of perturbed copies of each sample.
+        segments: Number of superpixels of an image (default 50) or of equally long segments of a series (default 20); or an integer array
+            of the shape of a sample without the channel axis, with the segment number of each position; or a function that maps a sample to
+            such an array. Each feature of a table and each token is a segment.
+        background: For a model with one input `(n, features)`: samples such as the training data, of shape `(m, features)`.
+        seed: Random seed; results do not depend on the batch size. By default, each call draws a new seed.
+        batch_size: Perturbed copies per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
-    The `baseline` of a call is what hidden parts become, zero by default; `"mean"` for the mean of each part of an image or series,
-    channel by channel, which is what lime does by default.
+    The `baseline` of a call is the replacement for hidden parts, zero by default; `"mean"` for the per-channel mean of each part of an
+    image or series, which is lime's default.
 
     Raises:
-        ValueError: If `segments` or `background` are not as described, or a baseline is given beside a background.
+        ValueError: If `segments` or `background` is invalid, or a baseline is given together with a background.
 
     Example:
 
@@ -91,28 +90,29 @@ class LIME(Method):
         specs = self._scores.graph.input_specs
         if len(specs) != 1 or len(specs[0].shape) != 2 or self._words:
             raise ValueError(
-                "Expected no `background` for a model that does not take one table of features, (n, features): what hidden parts of "
-                f"other samples become is the `baseline` of a call. Received: a background of type {type(background).__name__}."
+                "Expected no `background` for a model that does not take one table of features, (n, features). Give the replacement for "
+                f"hidden parts as the `baseline` of the call. Received: a background of type {type(background).__name__}."
             )
         (array,) = read_unchecked(background, self._scores.graph)
         fits = array.ndim == 2 and len(array) > 1 and array.shape[1] == specs[0].shape[1] and array.dtype.kind in "fiub"
         if not fits or not np.isfinite(array).all():
             raise ValueError(
-                f"Expected `background` to be finite numbers of shape (m, {specs[0].shape[1]}), of at least 2 samples. Received: an "
-                f"array of shape {array.shape}."
+                f"Expected a finite `background` of shape (m, {specs[0].shape[1]}) with at least 2 samples. Received: an array of shape "
+                f"{array.shape}."
             )
         return array.astype("float64")
 
     def _baseline(self, baseline, inputs):
         if baseline is not None and self._background is not None:
-            raise ValueError("Expected no baseline beside a `background`, from which features are drawn. Received: both.")
+            raise ValueError(
+                "Expected no `baseline` together with a `background`, from which features are drawn. Received: both."
+            )
         if isinstance(baseline, str):
             if baseline != "mean" or any(self._segments.apart):
                 raise ValueError(
-                    "Expected a baseline of numbers, or 'mean' for images and series, of whose parts the mean is taken. Received: "
-                    f"baseline={baseline!r}"
+                    f"Expected `baseline` to be numbers, or 'mean' for images and series. Received: baseline={baseline!r}"
                 )
-            return None  # each sample makes its own
+            return None  # computed per sample
         return None if self._background is not None else super()._baseline(baseline, inputs)
 
     def _prepare(self, target):
@@ -140,9 +140,7 @@ class LIME(Method):
             numbers = self._segments.of(sample)
             others = hidden or [means(x, each)[np.newaxis] for x, each in zip(sample, numbers, strict=True)]
             parted = Parted.of(sample, others, numbers)
-            if (
-                parted.count < 2
-            ):  # of one part there is nothing to estimate, and lime's kernel hardly counts a sample without it
+            if parted.count < 2:  # a single part needs no regression, and lime's kernel nearly ignores the sample without it
                 shown, hidden = hiding(parted, indices, np.array([[True], [False]]).repeat(parted.count, axis=1))
                 return parted.spread(np.full(parted.count, shown - hidden)), 0.0
             masks = (_words_removed if self._words else _coins)(state, self._num_samples, parted.count)
@@ -174,16 +172,16 @@ class LIME(Method):
 
 
 def _coins(state, num_samples, count):
-    """Which parts are shown `(num_samples, count)`, drawn as `lime_image` does; the first row is the sample itself."""
+    """Indicators of shown parts `(num_samples, count)`, drawn as in `lime_image`; the first row is the sample itself."""
     shown = state.randint(0, 2, num_samples * count).reshape(num_samples, count)
     shown[0] = 1
     return shown
 
 
 def _words_removed(state, num_samples, count):
-    """The same as `lime_text` draws it, each number of removed words as often, but that one word is left.
+    """Indicators of shown tokens, drawn as in `lime_text` with a uniform number of removed tokens; at least one token is kept.
 
-    Of none, models that average over words have no score.
+    Models that average over tokens have no score for none.
     """
     shown = np.ones((num_samples, count), int)
     for row, size in zip(shown[1:], state.randint(1, count, num_samples - 1), strict=True):
@@ -192,7 +190,7 @@ def _words_removed(state, num_samples, count):
 
 
 def _regression(shown, scores, state):
-    """The weights of the parts, and what the linear model lacks at the sample."""
+    """The weights of the parts, and the error of the linear model at the sample."""
     from lime.lime_base import LimeBase
     from sklearn.metrics import pairwise_distances
 

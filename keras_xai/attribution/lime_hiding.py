@@ -20,9 +20,9 @@ class Parted:
 
     Attributes:
         sample: An array `(1, *input_shape)` for each input.
-        hidden: An array `(m, *input_shape)` for each input: m samples that the hidden parts are taken from.
-        numbers: For each input, an array of its places: the number of the part, `count` where hiding would change nothing.
-        count: How many parts there are that hiding changes.
+        hidden: An array `(m, *input_shape)` for each input: the m samples that replace hidden segments.
+        numbers: For each input, an array with the segment number of each position, `count` where hiding changes nothing.
+        count: Number of segments that hiding changes.
     """
 
     sample: list[np.ndarray]
@@ -32,12 +32,12 @@ class Parted:
 
     @classmethod
     def of(cls, sample: Sequence[np.ndarray], hidden: Sequence[np.ndarray], numbers: Sequence[np.ndarray]) -> "Parted":
-        """Leaves out the parts that are equal in the sample and in all that they may become.
+        """Drops the segments that are equal in the sample and in all replacements.
 
         Args:
             sample: An array `input_shape` for each input.
-            hidden: As the attribute.
-            numbers: The number of the part of each place, from 0.
+            hidden: As in the attribute.
+            numbers: The segment number of each position, from 0.
         """
         changed = np.zeros(1 + max(int(each.max()) for each in numbers), bool)
         for x, others, each in zip(sample, hidden, numbers, strict=True):
@@ -49,7 +49,7 @@ class Parted:
         return cls([x[np.newaxis] for x in sample], list(hidden), [renumbered[each] for each in numbers], count)
 
     def spread(self, weights: np.ndarray) -> list[np.ndarray]:
-        """Values of the parts `(count,)` at each of their places; an axis of channels of length 1 where a sample has channels."""
+        """Values of the segments `(count,)` at each of their positions, with a channel axis of length 1 if samples have channels."""
         padded = np.append(weights, 0)
         return [
             padded[each].reshape(each.shape + (1,) * (x.ndim - 1 - each.ndim))
@@ -57,7 +57,7 @@ class Parted:
         ]
 
     def shared(self, values: np.ndarray) -> list[np.ndarray]:
-        """As `spread`, the value of each part divided among its places."""
+        """As `spread`, with the value of each segment divided among its positions."""
         sizes = np.bincount(np.concatenate([each.ravel() for each in self.numbers]), minlength=self.count + 1)[: self.count]
         return self.spread(values / sizes)
 
@@ -67,15 +67,15 @@ class Hiding:
     """Evaluates the explained score of samples with hidden segments, in one compiled program.
 
     Args:
-        scores: The model's scores.
-        target: What is explained.
-        batch_size: Rows in the model at a time.
+        scores: The scores of the model.
+        target: The target to explain.
+        batch_size: Rows per forward pass.
     """
 
     def __init__(self, scores: Scores, target: Target, batch_size: int):
         def mixed(x, others, numbers, shown):
             kept = ops.take(shown, numbers, axis=1)
-            extra = len(x.shape) - len(kept.shape)  # the axis of channels, where there is one
+            extra = len(x.shape) - len(kept.shape)  # the channel axis, if there is one
             kept = ops.reshape(kept, (ops.shape(kept)[0], 1, *ops.shape(kept)[1:], *[1] * extra))
             return ops.reshape(ops.where(kept, x[np.newaxis], others[np.newaxis]), (-1, *ops.shape(x)[1:]))
 
@@ -91,19 +91,19 @@ class Hiding:
 
     @staticmethod
     def places(scores: Scores) -> list[tuple]:
-        """The shape of the places of each input: without the axis of channels, where it has one."""
+        """The spatial shape of each input: its shape without the channel axis."""
         return [
             spec.shape[1:] if apart else spec.shape[1:-1]
             for spec, apart in zip(scores.graph.input_specs, is_apart(scores), strict=True)
         ]
 
     def __call__(self, parted: Parted, indices: Sequence[np.ndarray], shown: np.ndarray) -> np.ndarray:
-        """The mean score over all that the hidden parts may become.
+        """The mean score over all replacements of the hidden segments.
 
         Args:
             parted: The sample.
             indices: The classes, arrays `(1,)`.
-            shown: Booleans `(k, parts)`: which parts are not hidden.
+            shown: Booleans `(k, parts)`: which segments are not hidden.
 
         Returns:
             `(k,)`, in float64.
@@ -122,8 +122,8 @@ class Hiding:
                 means[some] += ops.convert_to_numpy(found) / count
             if not np.isfinite(means[some]).all():
                 raise ValueError(
-                    f"The scores of the model '{self._name}' are NaN or infinite where parts of a sample are hidden. A model that averages "
-                    "over what is not padding has nothing left where all is: give a `baseline` that is not padding, such as the token "
-                    "of unknown words. Else check the model's weights: `model.predict(x)` should be finite."
+                    f"The scores of the model '{self._name}' are NaN or infinite when parts of a sample are hidden. A model that averages "
+                    "over non-padding tokens has nothing to average if all of them are hidden: give a `baseline` that is not padding, "
+                    "such as the token of unknown words. Otherwise check the model's weights: `model.predict(x)` should be finite."
                 )
         return means

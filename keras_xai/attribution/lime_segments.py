@@ -16,7 +16,7 @@ _MOST_BLOCKS = 4096
 
 
 def is_apart(scores: Scores) -> list[bool]:
-    """For each input, whether every entry is a segment of its own: table features and tokens."""
+    """For each input, whether every entry is its own segment: table features and tokens."""
     found = []
     for identifier, spec in zip(scores.graph.inputs, scores.graph.input_specs, strict=True):
         embedded = any(identifier in step.inputs and kind_of(step).embeds for step in scores.graph.steps)
@@ -25,7 +25,7 @@ def is_apart(scores: Scores) -> list[bool]:
 
 
 def holds_tokens(scores: Scores) -> bool:
-    """Whether all inputs are integers or go into an `Embedding`, as token indices do."""
+    """Whether all inputs are token indices: integers, or inputs of an `Embedding`."""
     embedded = [step.inputs[0] for step in scores.graph.steps if kind_of(step).embeds]
     return all(
         identifier in embedded or not keras.backend.is_float_dtype(spec.dtype)
@@ -38,16 +38,16 @@ class Segments:
     """Divides samples into segments.
 
     Args:
-        scores: The model's scores.
-        segments: How many superpixels an image, or stretches of equal length a series, is divided into; an integer array of the
-            shape of a sample without the axis of channels, the number of the part of each place; or a function that returns one
-            for a sample. By default 50 superpixels and 20 stretches; the features of a table, and tokens, are parts each.
+        scores: The scores of the model.
+        segments: Number of superpixels of an image, or of equally long segments of a series; an integer array of the shape of a sample
+            without the channel axis, with the segment number of each position; or a function that maps a sample to such an array. Defaults
+            to 50 superpixels and 20 series segments; each feature of a table and each token is a segment.
 
     Raises:
-        ValueError: If `segments` is something else, or an array or function for a model of several inputs.
+        ValueError: If `segments` is none of these, or an array or function for a model of several inputs.
 
     Attributes:
-        apart: Of each input, whether each of its entries is a part by default.
+        apart: For each input, whether each of its entries is a segment by default.
     """
 
     def __init__(self, scores: Scores, segments: Any):
@@ -59,23 +59,22 @@ class Segments:
             return
         if not callable(segments) and np.asarray(segments).dtype.kind not in "iu":
             raise ValueError(
-                "Expected `segments` to be a number of segments, an integer array, the number of the segment of each place, or a "
-                f"function that maps a sample to one. Received: segments={segments!r}"
+                "Expected `segments` to be a number of segments, an integer array with the segment number of each position, or a function"
+                f" that maps a sample to such an array. Received: segments={segments!r}"
             )
         if len(self.apart) > 1:
             raise ValueError(
-                f"Expected `segments` to be a number for a model of several inputs, {len(self.apart)} of them. "
-                f"Received: segments={segments!r}"
+                f"Expected `segments` to be a number for a model of {len(self.apart)} inputs. Received: segments={segments!r}"
             )
 
     def of(self, sample: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The number of the part of each place, an array for each input, counted on from one input to the next.
+        """The segment number of each position, an array for each input, numbered consecutively across inputs.
 
         Args:
             sample: An array `input_shape` for each input.
 
         Raises:
-            ValueError: If an array of segments, or what a function returned, has not the shape of the sample's places.
+            ValueError: If a segment array, given or returned by the function, does not have the spatial shape of the sample.
         """
         found, start = [], 0
         for x, apart in zip(sample, self.apart, strict=True):
@@ -94,8 +93,8 @@ class Segments:
         numbers = np.asarray(given(x) if callable(given) else given)
         if numbers.shape != places or numbers.dtype.kind not in "iu":
             raise ValueError(
-                f"Expected `segments` to be an integer array of shape {places}, the number of the segment of each place. Received: "
-                f"an array of shape {numbers.shape} and dtype {numbers.dtype}."
+                f"Expected `segments` to be an integer array of shape {places}, the segment number of each position. Received: an array of"
+                f" shape {numbers.shape} and dtype {numbers.dtype}."
             )
         return numbers
 
@@ -109,12 +108,12 @@ def _superpixels(x, number):
 
     low, high = x.min(), x.max()
     scaled = (x.astype("float64") - low) / ((high - low) or 1)
-    # With scikit-image's own compactness, superpixels run along the stripes of a zebra, and a third of them are left.
+    # With scikit-image's default compactness, superpixels follow the stripes of a zebra, and only a third of them remain.
     return slic(scaled, n_segments=number, compactness=30, sigma=1, start_label=0, channel_axis=-1)
 
 
 def blocks(sample: Sequence[np.ndarray], apart: Sequence[bool]) -> list[np.ndarray]:
-    """The finest useful segments: single places, or square blocks of them where there are many; see `Segments.of`."""
+    """The finest useful segments: single positions, or square blocks if there are many positions; see `Segments.of`."""
     found, start = [], 0
     for x, single in zip(sample, apart, strict=True):
         places = x.shape if single else x.shape[:-1]
@@ -129,7 +128,7 @@ def blocks(sample: Sequence[np.ndarray], apart: Sequence[bool]) -> list[np.ndarr
 
 
 def means(x: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """The per-channel mean of each segment, at each of its places.
+    """The per-channel mean of each segment, at each of its positions.
 
     Args:
         x: `(*places, channels)`.

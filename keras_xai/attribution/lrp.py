@@ -20,8 +20,8 @@ from keras_xai.rules.maps import has_weights, role_of
 from keras_xai.rules.rule import Pass, Passage
 
 _ADVICE = (
-    "It passes layers that are affine, choose a maximum, move entries, or act on each alone. Use a method that asks nothing of the "
-    "layers, such as IntegratedGradients."
+    "LRP supports layers that are affine, choose a maximum, move entries, or act on each entry alone. Use a method that works with any "
+    "layer, such as IntegratedGradients."
 )
 _WEIGHTED = ("dense", "convolution")
 _RULED = (*_WEIGHTED, "pooling", "merge", "scaling")
@@ -31,31 +31,31 @@ _RULED = (*_WEIGHTED, "pooling", "merge", "scaling")
 class LRP(Method):
     """Layer-wise relevance propagation (LRP): redistributes the score backward through the layers by rules.
 
-    What a layer's outputs are given they hand on to its inputs, each layer by the rule that the composite chooses for it. All of it
-    arrives at the input, but for what biases, stabilizers and outputs for which nothing speaks keep: that is `convergence_delta`.
+    Each layer redistributes the relevance of its outputs to its inputs by the rule that the composite chooses for it. All relevance arrives
+    at the input, except for the part absorbed by biases, stabilizers and outputs without positive contributions: that part is
+    `convergence_delta`.
 
-    A batch normalization that follows a layer with weights is folded into it, along the graph and not by the order of layers, and so
-    are constants that are added. Where none comes before, it passes relevance on as it is, unless the composite says else.
-    An activation passes relevance on whatever its shape, curved ones as well: each of its outputs depends on one input alone. Of
-    tokens, the relevance of the vector that an `Embedding` makes of each is added up.
+    A batch normalization that follows a layer with weights in the graph is folded into it, and so are added constants. A batch
+    normalization without such a layer passes relevance on unchanged, unless the composite chooses otherwise. Activations pass relevance on
+    unchanged, whatever their shape: each output depends on one input alone. For tokens, the relevance of each `Embedding` vector is summed.
 
-    One forward pass, and as many products forward and back as the rules take: `EpsilonPlus` costs about as much as three passes,
+    One forward pass, and the forward and backward products that the rules take: `EpsilonPlus` costs about as much as three passes,
     `EpsilonAlpha2Beta1` about five.
 
     Source: [Bach et al., 2015](https://doi.org/10.1371/journal.pone.0130140). Rules and composites are those of
-    [zennit](https://arxiv.org/abs/2106.13200), written anew for Keras. The relevance to start with is the explained score; of a
-    callable `target` it is, for each of the model's outputs, the output times the derivative by it.
+    [zennit](https://arxiv.org/abs/2106.13200), reimplemented for Keras. The initial relevance is the explained score; for a callable
+    `target` it is, for each of the model's outputs, the output times the derivative with respect to it.
 
     Args:
-        model: As for every method, see `Method`.
-        composite: Chooses the rule of each layer, `EpsilonPlus()` by default: of the usual ones, it is the one that also tells
-            the features of a table apart, where the first layer is dense.
-        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The model to explain, see `Method`.
+        composite: Chooses the rule of each layer, `EpsilonPlus()` by default. Among the common composites, only `EpsilonPlus` also
+            discriminates between the features of a table, where the first layer is dense.
+        batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
-        UnsupportedLayerError: If relevance cannot pass a layer, or a layer cannot take its rule.
-        ValueError: If the composite names a layer that there is not or that takes no rule, or no layer takes one.
+        UnsupportedLayerError: If relevance cannot pass a layer, or a layer does not support its rule.
+        ValueError: If the composite names a layer that does not exist or takes no rule, or if no layer takes one.
 
     Example:
 
@@ -109,7 +109,7 @@ class LRP(Method):
         return explain
 
     def _passage(self, step):
-        """How relevance passes a step."""
+        """How relevance passes through a step."""
         if step in self._rules:
             nonnegative = self._nonnegative.issuperset(step.inputs)
             return Passage(step, self._rules[step], self._folded.get(step, ()), nonnegative)
@@ -126,8 +126,8 @@ class LRP(Method):
                 raise ValueError(f"Expected a `Rule` for '{step.path}', such as Epsilon(). Received: {rule!r}")
         if not rules:
             raise ValueError(
-                f"LRP shares the score out by the rules of layers. Received: the model '{self._scores.name}', in which no layer takes "
-                "one: it has none with weights, nor averages or sums."
+                f"LRP redistributes the score by the rules of layers. Received: the model '{self._scores.name}', in which no layer takes a"
+                " rule: it has no layers with weights, averages or sums."
             )
         return rules
 
@@ -138,9 +138,9 @@ class LRP(Method):
         taking = [step for step in steps if step not in self._absorbed]
         if not taking:
             why = (
-                "is folded into the layer before it; name that one"
+                "is folded into the layer before it; name that layer"
                 if steps
-                else "takes no rule, as it acts on each entry alone, moves entries or chooses a maximum; or no score depends on it"
+                else "takes no rule, because it acts on each entry alone, moves entries or chooses a maximum, or no score depends on it"
             )
             raise ValueError(
                 f"Expected `layers` of the composite to name layers that take a rule. Received: '{path}' "
@@ -150,7 +150,7 @@ class LRP(Method):
 
 
 def _start(output, slope):
-    """The relevance of the scores. Scores that do not count may be infinite, as those of classes that are masked."""
+    """The relevance of the scores. Scores of other classes may be infinite, for example those of masked classes."""
     return ops.where(slope == 0, ops.zeros_like(output), output * slope)
 
 
@@ -168,15 +168,17 @@ def _misfit(step: Step, rule: Rule | Pass) -> str | None:
     name = type(rule).__name__
     if isinstance(rule, Pass):
         return (
-            None if role_of(step) == "scaling" else "the rule Pass is for layers that act on each entry alone, and it does not"
+            None
+            if role_of(step) == "scaling"
+            else "the rule Pass is for layers that act on each entry alone, which this layer does not"
         )
     if rule.splits and not has_weights(step):
-        return f"the rule {name} takes weights apart, and those of this layer are not known; Epsilon does not"
+        return f"the rule {name} splits weights by sign, and the weights of this layer are not known; Epsilon needs no weights"
     return None
 
 
 def _places(steps: Iterable[Step], entries: Iterable[int]) -> dict[Step, Place]:
-    """The steps that take a rule, and where they are."""
+    """The steps that take a rule, with their positions."""
     depths = dict.fromkeys(entries, 0)
     places = {}
     for step in steps:

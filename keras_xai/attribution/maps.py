@@ -21,11 +21,11 @@ class Maps:
     """The output of a layer as feature maps.
 
     Attributes:
-        path: Where the layer is in the model.
-        identifier: Of the layer's output.
-        channel_axis: Of that output.
-        inputs: The inputs of the model whose places those of the layer are: for the position of each, its axis of channels, or
-            `None` where it has none.
+        path: Path of the layer in the model.
+        identifier: Identifier of the layer's output.
+        channel_axis: Channel axis of that output.
+        inputs: Positions of the model's inputs that share the layer's spatial positions, each mapped to its channel axis, or to `None` if
+            it has none.
     """
 
     path: str
@@ -38,15 +38,15 @@ class Maps:
         return ops.moveaxis(tensor, self.channel_axis, -1)
 
     def over(self, position: int, x: Any, heat: Any) -> Any:
-        """One map for each sample as values of an input, by linear interpolation.
+        """Resizes one map per sample to an input by linear interpolation.
 
         Args:
-            position: Of the input, one of `inputs`.
+            position: Position of the input, one of `inputs`.
             x: The input, `(n, *input_shape)`.
             heat: Tensor `(n, *places)`.
 
         Returns:
-            A tensor `(n, *input_shape)`, the axis of channels of length 1.
+            A tensor `(n, *input_shape)` with a channel axis of length 1.
         """
         axis = self.inputs[position]
         sizes = [ops.shape(x)[i] for i in range(1, len(x.shape)) if i != axis]
@@ -54,7 +54,7 @@ class Maps:
         return heat if axis is None else ops.expand_dims(heat, axis)
 
     def values(self, heat: Any, inputs: Sequence) -> list:
-        """One map for each sample as values of all inputs, zeros for those that are not in `inputs`."""
+        """Resizes one map per sample to all inputs, with zeros for those that are not in `inputs`."""
         return [
             self.over(position, x, heat) if position in self.inputs else ops.zeros_like(x, dtype=heat.dtype)
             for position, x in enumerate(inputs)
@@ -62,16 +62,16 @@ class Maps:
 
 
 class LayerMethod(Method):
-    """Base class of the CAM family, which explains by the feature maps of one layer.
+    """Base class of the CAM family: explanations by the feature maps of one layer.
 
     Args:
-        model: As for every method, see `Method`.
-        layer: The layer's path, `"backbone/conv5"`; by default the last one that has places, see `last_maps`.
-        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The model to explain, see `Method`.
+        layer: Path of the layer, such as `"backbone/conv5"`; by default the last layer with spatial positions, see `last_maps`.
+        batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
-        ValueError: If there is no such layer, or its output has no places of an input.
+        ValueError: If there is no such layer, or its output has no positions of an input.
     """
 
     def __init__(self, model: keras.Model, *, layer: str | None = None, batch_size: int | None = None, verbose: Any = "auto"):
@@ -79,14 +79,14 @@ class LayerMethod(Method):
         self._layer = None if layer is None else named_maps(self._scores, layer)
 
     def _maps(self, target: Target) -> Maps:
-        """The maps of the layer; an error where the target does not depend on them."""
+        """The maps of the layer; raises if the target does not depend on them."""
         if self._layer is None:
             return last_maps(self._scores, target)
         outputs = explained_outputs(self._scores.graph, target)
         if all(self._layer.identifier not in (*step.inputs, *outputs) for step in leading_to(self._scores.graph, outputs)):
             raise ValueError(
-                f"Expected `layer` to be one that the explained score depends on. Received: layer={self._layer.path!r}, whose "
-                "output goes elsewhere."
+                f"Expected `layer` to be one that the explained score depends on. Received: layer={self._layer.path!r}, on which it does "
+                "not depend."
             )
         return self._layer
 
@@ -95,11 +95,11 @@ def named_maps(scores: Scores, path: str) -> Maps:
     """Finds the feature maps of the named layer.
 
     Args:
-        scores: The model's scores.
-        path: The layer's path, `"backbone/conv5"`.
+        scores: The scores of the model.
+        path: Path of the layer, such as `"backbone/conv5"`.
 
     Raises:
-        ValueError: If there is no such layer, or its output has no places of an input.
+        ValueError: If there is no such layer, or its output has no positions of an input.
     """
     if not isinstance(path, str):
         raise ValueError(f"Expected `layer` to be the path of a layer, such as 'backbone/conv5'. Received: layer={path!r}")
@@ -108,10 +108,10 @@ def named_maps(scores: Scores, path: str) -> Maps:
     if maps is None:
         near = [_layer(scores.graph, each.path) for each in _candidates(scores.graph, scores.graph.outputs).values()][-3:]
         raise ValueError(
-            "Expected `layer` to have maps of an input: an output (n, height, width, channels) where an input is an image, or "
-            f"(n, time, channels) where one is a series, with more than one place. Received: layer={path!r}, whose output has the "
-            f"shape {step.output_specs[0].shape}, in a model of inputs {[spec.shape for spec in scores.graph.input_specs]}. "
-            + (f"The last layers that have maps are {near}." if near else "No layer of the model has maps.")
+            "Expected `layer` to have feature maps of an input: an output (n, height, width, channels) for an image input, or (n, time, "
+            f"channels) for a series input, with more than one position. Received: layer={path!r} with an output of shape "
+            f"{step.output_specs[0].shape}, in a model of inputs {[spec.shape for spec in scores.graph.input_specs]}. "
+            + (f"The last layers with feature maps are {near}." if near else "No layer of the model has feature maps.")
         )
     return maps
 
@@ -119,14 +119,14 @@ def named_maps(scores: Scores, path: str) -> Maps:
 def last_maps(scores: Scores, target: Target) -> Maps:
     """Finds the last feature maps of a model: later tensors have no spatial axes.
 
-    Poolings, dropout, and layers that only move entries count for none of their own: what is taken is the activation before them.
+    Poolings, dropout, and layers that only move entries have no maps of their own: the activation before them is used.
 
     Args:
-        scores: The model's scores.
-        target: What is explained.
+        scores: The scores of the model.
+        target: The target to explain.
 
     Raises:
-        ValueError: If there are none, or those of several branches of the model.
+        ValueError: If there are no feature maps, or several branches of the model have them.
     """
     graph = scores.graph
     outputs = explained_outputs(graph, target)
@@ -135,18 +135,18 @@ def last_maps(scores: Scores, target: Target) -> Maps:
     ends = {_before_pooling(identifier, candidates) for identifier in candidates.keys() - followed}
     if not ends:
         raise ValueError(
-            "Expected a model with a layer that has maps of an input, as a convolution of an image or a series has. Received: "
-            f"'{scores.name}', of inputs {[spec.shape for spec in graph.input_specs]}, without one. Use a method that needs none, "
-            "such as `Occlusion` or `Saliency`."
+            "Expected a model with a layer that has feature maps of an input, such as a convolution of an image or a series. Received: "
+            f"'{scores.name}', of inputs {[spec.shape for spec in graph.input_specs]}, without such a layer. Use a method that needs no "
+            "feature maps, such as `Occlusion` or `Saliency`."
         )
     if len(ends) > 1:
         raise ValueError(
-            f"Expected a model with one last layer that has maps. Received: '{scores.name}', which has one in each of several "
+            f"Expected a model with one last layer with feature maps. Received: '{scores.name}', which has one in each of several "
             f"branches, {[_layer(graph, candidates[end].path) for end in sorted(ends)]}. Choose one of them: layer=..."
         )
     (end,) = ends
     maps = _maps_of(graph, candidates[end], end, _origins(graph))
-    assert maps is not None  # as it is a candidate
+    assert maps is not None  # it is a candidate
     return maps
 
 
@@ -155,9 +155,9 @@ def resized(maps: Any, sizes: Sequence) -> Any:
 
     Args:
         maps: The maps.
-        sizes: The new size of each axis of places.
+        sizes: The new size of each spatial axis.
     """
-    # A product with a matrix for each axis, unlike an image operation, serves any number of axes and computes in float64 too.
+    # A matrix product per axis, unlike an image operation, supports any number of axes and float64.
     for axis, size in enumerate(sizes, start=1):
         old = ops.shape(maps)[axis]
         places = ops.arange(old, dtype="int32")
@@ -170,11 +170,11 @@ def resized(maps: Any, sizes: Sequence) -> Any:
 
 
 def maps_before(graph: Graph, step: Step) -> Maps | None:
-    """The feature maps that a step takes, `None` if its input has no spatial axes of the model's input.
+    """The input of a step as feature maps, `None` if it has no spatial axes of the model's input.
 
     Args:
         graph: The graph.
-        step: One of its steps; the first input counts.
+        step: One of its steps; only its first input is considered.
     """
     for producer in graph.steps:
         if step.inputs[0] in producer.outputs:
@@ -188,11 +188,11 @@ def explained_outputs(graph: Graph, target: Target) -> list[int]:
 
 
 def channels_first(graph: Graph, identifier: int) -> bool:
-    """Whether channels are the first axis of a tensor, as the nearest layer that has a `data_format` says.
+    """Whether channels are the first axis of a tensor, by the nearest layer with a `data_format`.
 
     Args:
         graph: The graph.
-        identifier: Of the tensor.
+        identifier: Identifier of the tensor.
     """
     before, after = {identifier}, {identifier}
     for step in reversed(graph.steps):
@@ -209,7 +209,7 @@ def channels_first(graph: Graph, identifier: int) -> bool:
 
 
 def _maps_of(graph: Graph, step: Step, identifier: int, origins: Mapping[int, set]) -> Maps | None:
-    """A step's output as maps of the inputs that it depends on, `None` where it has not the places of one."""
+    """A step's output as feature maps of the inputs that it depends on, `None` if it has the positions of none."""
     spec = step.output_specs[step.outputs.index(identifier)]
     rank = len(spec.shape)
     channel_axis = 1 if channels_first(graph, identifier) else rank - 1
@@ -222,14 +222,14 @@ def _maps_of(graph: Graph, step: Step, identifier: int, origins: Mapping[int, se
         for position, its_rank in ranks.items()
         if its_rank == rank
     }
-    # Tokens, and gray images without an axis of channels, get one within the model.
+    # Tokens, and gray images without a channel axis, get one within the model.
     without = {position: None for position, its_rank in ranks.items() if its_rank == rank - 1}
     inputs: Mapping[int, int | None] = with_channels or without
     return Maps(_layer(graph, step.path), identifier, channel_axis, inputs) if inputs else None
 
 
 def _origins(graph):
-    """For each tensor the positions of the inputs that it depends on."""
+    """For each tensor, the positions of the inputs that it depends on."""
     origins = {identifier: {position} for position, identifier in enumerate(graph.inputs)}
     for step in graph.steps:
         behind = set().union(*(origins[identifier] for identifier in step.inputs))
@@ -238,11 +238,11 @@ def _origins(graph):
 
 
 def _candidates(graph, outputs):
-    """The tensors on the way to `outputs` that are maps of features, and the step that each comes from."""
+    """The tensors leading to `outputs` that are feature maps, and the step that computes each."""
     origins, found = _origins(graph), {}
     learned: set[int] = set()
     for step in leading_to(graph, outputs):
-        # An input that is only moved about or rescaled is no feature.
+        # An input that is only moved or rescaled is not a feature.
         if not (_moves(step) or kind_of(step).elementwise(step)) or learned & set(step.inputs):
             learned.update(step.outputs)
             found.update({each: step for each in step.outputs if _maps_of(graph, step, each, origins)})
@@ -250,7 +250,7 @@ def _candidates(graph, outputs):
 
 
 def _before_pooling(identifier, candidates):
-    """What the entries of a tensor are chosen from."""
+    """The tensor that the entries of a tensor are selected from."""
     while (
         _moves(candidates[identifier])
         and len(before := set(candidates[identifier].inputs)) == 1
@@ -261,12 +261,12 @@ def _before_pooling(identifier, candidates):
 
 
 def _moves(step):
-    """Whether a step only thins, moves or joins entries."""
+    """Whether a step only subsamples, moves or joins entries."""
     kind = kind_of(step)
     return kind.pools is not None or kind.role == "shape"
 
 
 def _layer(graph, path):
-    """Path of the layer that a step is, or whose fused activation."""
+    """Path of the layer that a step belongs to, as the layer itself or its fused activation."""
     whole = path.rpartition(".")[0]
     return whole if any(step.path == whole for step in graph.steps) else path

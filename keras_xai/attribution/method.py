@@ -29,11 +29,11 @@ class Batch:
 
     Attributes:
         inputs: An array `(n, *input_shape)` for each input of the model.
-        indices: An integer array `(n,)` for each output that counts: classes, -1 for the predicted one.
-        baseline: An array for each input, `(n, *input_shape)` unless the method takes others; `None` where it takes none.
-        numbers: Integer array `(n,)`, the place of each sample among all. Random draws are seeded by it, so that they do not
-            depend on the size of batches.
-        seed: For random draws: the one that the user gave, or one that is new in this call.
+        indices: An integer array `(n,)` for each explained output: class indices, -1 for the predicted class.
+        baseline: An array for each input, `(n, *input_shape)` unless the method takes another shape; `None` if it takes none.
+        numbers: Integer array `(n,)`, the index of each sample in the whole dataset. It seeds random draws, so that they do not depend on
+            the batch size.
+        seed: Seed for random draws: the user's, or one drawn for this call.
     """
 
     inputs: list[np.ndarray]
@@ -44,7 +44,7 @@ class Batch:
 
     @property
     def passes_to_predict(self) -> int:
-        """Forward passes that it takes to find the predicted classes, where a method does so apart: none where all are given."""
+        """Number of separate forward passes to find the predicted classes: zero if all classes are given."""
         return len(self.numbers) if any((index < 0).any() for index in self.indices) else 0
 
 
@@ -55,9 +55,9 @@ class Part:
 
     Attributes:
         values: A tensor or array `(n, *input_shape)` for each input.
-        indices: As those of the batch, with the predicted classes in place of -1.
+        indices: As in the batch, with the predicted classes in place of -1.
         convergence_delta: Tensor or array `(n,)`, or `None`.
-        num_forward_passes: Forward passes that it took for all of its samples, see `Explanation.num_forward_passes`.
+        num_forward_passes: Number of forward passes for all samples of the batch, see `Explanation.num_forward_passes`.
     """
 
     values: list
@@ -72,19 +72,19 @@ class Method(abc.ABC):
     A subclass implements `_prepare`, and sets the attributes below where their defaults do not hold.
 
     Args:
-        model: A built Sequential or functional model, nested models included. It is only read, and never changed.
-        batch_size: Samples that are in the model at a time, those that the method itself makes included; `None` to choose it
+        model: A built Sequential or functional model, possibly with nested models. It is only read, never changed.
+        batch_size: Samples per forward pass, including those that the method generates; `None` to choose it
             by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If the model is not built, or subclassed, or an option is not one.
+        ValueError: If the model is not built, is subclassed, or an option is invalid.
 
     Attributes:
         takes_baseline: Whether the method compares samples with a baseline.
-        shares_baseline: Whether all samples are compared with the same ones, which are not one for each.
-        gives_derivatives: Whether values are derivatives by the entries of the input, and not what each adds to the score.
+        shares_baseline: Whether all samples share the same baselines, instead of one per sample.
+        gives_derivatives: Whether values are derivatives with respect to the input's entries instead of contributions to the score.
     """
 
     takes_baseline: ClassVar[bool] = False
@@ -104,38 +104,38 @@ class Method(abc.ABC):
         """Explains samples.
 
         Args:
-            x: The samples, as the model takes them: an array, tensor or nested list `(n, *input_shape)`, or a list, tuple or dict of
-                them; a pandas `DataFrame`, whose columns are the entries of one input or, by name, several inputs; or batches
-                of these, alone or as `(x, y)` or `(x, y, sample_weight)`, of which only x is used: a `tf.data.Dataset`, a
-                `keras.utils.PyDataset`, a `DataLoader` of PyTorch, or a generator, which is read once.
-            target: What is explained, always a score before a final softmax or sigmoid: `None` for the predicted class of each
-                sample, a class index, one index per sample, or a callable that maps the scores `(n, classes)` to a tensor
-                `(n,)` or a list of n values, such as a `Score` of tf-keras-vis. For a model of several outputs a dict of these
-                by output name, or a list of callables, one for each output; the scores of those named are added. A model that
-                ends in one sigmoid has one score: it is explained whether it is positive or negative.
-            baseline: What samples are compared with, for methods that do: a number for all entries, an array of the shape of
-                one sample, or one for each sample; in the structure of `x` for a model of several inputs. Zero by default.
+            x: The samples in the form that the model takes: an array, tensor or nested list `(n, *input_shape)`, or a list, tuple or dict
+                of them; a pandas `DataFrame`, whose columns are the entries of one input or, by name, several inputs; or batches of these,
+                alone or as `(x, y)` or `(x, y, sample_weight)`, of which only x is used: a `tf.data.Dataset`, a `keras.utils.PyDataset`, a
+                PyTorch `DataLoader`, or a generator, which is read once.
+            target: The score to explain, always before a final softmax or sigmoid: `None` for the predicted class of each sample, a class
+                index, one index per sample, or a callable that maps the scores `(n, classes)` to a tensor `(n,)` or a list of n values,
+                such as a `Score` of tf-keras-vis. For a model of several outputs, a dict of these by output name, or a list of callables,
+                one per output; the named scores are added. A model with a single sigmoid output has one score, which is explained for
+                positive and negative predictions alike.
+            baseline: Reference to compare samples with, for methods that take one: a number for all entries, an array of the shape of one
+                sample, or one per sample; in the structure of `x` for a model of several inputs. Zero by default.
 
         Returns:
             An `Explanation`.
 
         Raises:
-            ValueError: If samples, target or baseline do not fit the model, if a baseline is given to a method that takes none,
-                or if the model's scores or derivatives are NaN or infinite for a sample.
+            ValueError: If samples, target or baseline do not fit the model, if the method does not take the given baseline, or if the
+                model's scores or derivatives are NaN or infinite for a sample.
         """
         if baseline is not None and not self.takes_baseline:
-            raise ValueError(f"{type(self).__name__} compares samples with nothing. Received: a baseline. Leave it out.")
+            raise ValueError(f"`{type(self).__name__}` does not take a `baseline`. Received: baseline={baseline!r}")
         graph = self._scores.graph
         texts = [spec.name for spec in graph.input_specs if spec.dtype == "string"]
         if texts:
             raise ValueError(
-                f"Expected a model whose inputs are numbers. Received: '{self._scores.name}', whose inputs {texts} are texts. "
-                "Explain the part of it behind the layers that look texts up, on what these return."
+                f"Expected a model with numeric inputs. Received: '{self._scores.name}', whose inputs {texts} are strings. Explain the "
+                "part of the model after the text lookup layers, on the outputs of these layers."
             )
         samples = Samples(x, graph, self._batch_size)
         seed = secrets.randbits(30) if self._seed is None else self._seed
         chunks = self._chunks(samples, target, baseline)
-        # Batches of a dataset may be larger than those that the model takes, so that their number says nothing.
+        # Batches of a dataset may be larger than the model's batches, so their count does not tell the progress.
         num_batches = None if samples.num_samples is None else samples.num_batches
         parts, seen = [], Seen()
         for chunk, part in progress(in_parts(chunks, self._batch_size), num_batches, self._verbose):
@@ -144,7 +144,7 @@ class Method(abc.ABC):
             parts.append(self._finite(explain(self._batch(chunk, part, seed)), chunk.start + part.start))
         values = [joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)]
         indices = [np.concatenate(arrays) for arrays in zip(*(part.indices for part in parts), strict=True)]
-        # A callable that scores all samples at once is bound to those of its chunk.
+        # A callable that scores all samples at once is bound to the samples of its chunk.
         goal = seen.latest.goal if samples.num_samples is not None else self._scores.target(target, len(values[0]))
         compared = seen.baseline(shared=self.shares_baseline)
         return Explanation(
@@ -179,32 +179,32 @@ class Method(abc.ABC):
 
     @property
     def label(self) -> str:
-        """What explanations say that they are made by."""
+        """Name of the method in explanations."""
         return type(self).__name__
 
     @abc.abstractmethod
     def _prepare(self, target: Target) -> Callable[[Batch], Part]:
-        """Compiles what explains batches for a target; it is used again for all targets of the same `key`.
+        """Compiles the function that explains batches for a target; it is reused for all targets of the same `key`.
 
         Args:
-            target: What is explained, to be handed on to `scores`.
+            target: The target, to be passed on to `scores`.
 
         Returns:
             A function that maps a `Batch` to a `Part`. It must not change the arrays of the batch.
         """
 
     def _baseline(self, baseline: Any, inputs: list[np.ndarray]) -> list[np.ndarray] | None:
-        """A checked baseline: arrays of the shapes of `inputs`; `None` where the method makes one of each sample."""
+        """The checked baseline: arrays of the shapes of `inputs`; `None` if the method derives it from each sample."""
         return baseline_like(inputs, 0 if baseline is None else baseline, self._scores)
 
     def _chunks(self, samples, target, baseline) -> Iterator[Chunk]:
-        """The samples with what they are explained for: all at once where they are arrays, else batch by batch."""
+        """The samples with their targets: all at once for arrays, batch by batch otherwise."""
         graph = self._scores.graph
         if samples.num_samples is not None:
             yield self._chunk(0, samples.arrays(), target, baseline)
             return
         targets = aligned_target(target)
-        # What all samples share is not taken apart.
+        # A baseline shared by all samples is not sliced.
         baselines = aligned_baseline(None if self.shares_baseline else baseline, graph)
         start = 0
         for arrays in samples:
@@ -240,9 +240,9 @@ class Method(abc.ABC):
         bad = np.flatnonzero(~np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays], axis=0))
         if bad.size:
             raise ValueError(
-                f"The scores of the model '{self._scores.name}', or derivatives of them, are NaN or infinite around sample "
-                f"{start + bad[0]}, so that {type(self).__name__} cannot explain it. Check the model's weights and the range of "
-                "its inputs: `model.predict(x)` should be finite."
+                f"The scores of the model '{self._scores.name}', or their derivatives, are NaN or infinite around sample {start + bad[0]},"
+                f" so {type(self).__name__} cannot explain it. Check the model's weights and the range of its inputs: `model.predict(x)` "
+                "should be finite."
             )
         indices = [np.asarray(index) for index in part.indices]
         return dataclasses.replace(

@@ -18,32 +18,32 @@ from keras_xai.data.structure import names_of
 class Occlusion(Method):
     """Occlusion: the mean drop of the score over all windows that hide an entry.
 
-    A window goes over an image, with all channels of a place at once; over the time of a series; over the features of a table and
-    the tokens of a text one by one. What it hides is replaced by the baseline: 0 by default, which for tokens is the padding.
-    Positive values are those of entries without which the score is lower.
+    The window slides over the positions of an image, hiding all channels at once; over the time steps of a series; and over single features
+    of a table and tokens of a text. Hidden entries are replaced by the baseline: 0 by default, which for tokens is the padding. Entries
+    with positive values raise the score.
 
-    All windows have the same size. They are `stride` apart; the last one along an axis is moved inward where it would reach past
-    the edge. So each entry is hidden at least once, and its value is a mean, however often that is. Several inputs are hidden one
-    after the other, each while the others are there.
+    All windows have the same size. They are `stride` apart; the last one along an axis is moved inward if it would extend past the edge.
+    Each entry is hidden at least once, and its value is the mean over the windows that hide it. In a model of several inputs, one input is
+    occluded at a time.
 
-    As many forward passes as there are windows, and one more. Windows that change nothing of a sample are left out.
+    One forward pass per window, and one more. Windows that do not change a sample are skipped.
 
-    Source: [Zeiler and Fergus, 2014](https://arxiv.org/abs/1311.2901), section 4.2, which draws the score itself at the center of
-    each window.
+    Source: [Zeiler and Fergus, 2014](https://arxiv.org/abs/1311.2901), section 4.2, which draws the score itself at the center of each
+    window.
 
     Args:
-        model: As for every method, see `Method`.
-        window: Size of the windows in entries: a number for all axes of places, or one for each, `(height, width)`. By default
-            an eighth of an axis, and 1 for features and tokens. As many sizes as a sample has axes leave no axis for channels, as
-            in `(height, width)` for images of shape `(n, height, width)`. For several inputs a dict of these by the input's name;
-            those that are not named have the default.
-        stride: From one window to the next, in the same form. Half a window by default.
-        batch_size: Samples with a window hidden that are in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The model to explain, see `Method`.
+        window: Size of the windows in entries: a number for all spatial axes, or one per axis, `(height, width)`. By default an eighth of
+            an axis, and 1 for features and tokens. If there is a size for every axis of a sample, none is taken as the channel axis, as
+            with `(height, width)` for images of shape `(n, height, width)`. For several inputs, a dict of these by input name; other inputs
+            use the default.
+        stride: Distance between windows, in the same form. Half a window by default.
+        batch_size: Samples with a window hidden per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
-        ValueError: If a window or a stride is not a whole number of at least 1, a window is larger than the input, a stride is
-            larger than the window, or there is not one for each axis.
+        ValueError: If a window or a stride is not an integer of at least 1, a window is larger than the input, a stride is larger than the
+            window, or their number does not match the axes.
 
     Example:
 
@@ -109,8 +109,7 @@ class Occlusion(Method):
 
         def explain(batch):
             covers = [windows.covers(x.shape) for windows, x in zip(self._windows, batch.inputs, strict=True)]
-            # A window that changes nothing is not run. Its value is 0 then, and not what rounding makes of the same sample in another
-            # batch.
+            # A window that changes nothing is skipped, so that its value is exactly 0 instead of the rounding difference between batches.
             changing = [
                 np.flatnonzero(windows.any(x != compared, cover)).astype("int32")
                 for windows, x, compared, cover in zip(self._windows, batch.inputs, batch.baseline, covers, strict=True)
@@ -124,7 +123,7 @@ class Occlusion(Method):
 
 
 def _by_input(name, given, inputs):
-    """What is given for each input, by its name."""
+    """The option's value for each input, by name."""
     if not isinstance(given, Mapping):
         return dict.fromkeys(inputs, given)
     unknown = [key for key in given if key not in inputs]

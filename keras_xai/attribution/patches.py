@@ -10,7 +10,7 @@ from keras import ops
 from keras_xai.backend import folded
 from keras_xai.data.checks import check_count
 
-# Windows to an axis, side by side, where no size is given.
+# Windows per axis by default.
 _PART = 8
 
 
@@ -21,13 +21,13 @@ def in_chunks(function: Callable, count: Any, batch_size: int, dtype: str) -> An
         function: Maps an integer tensor `(rows,)` to a tensor `(rows,)`.
         count: Integer or integer scalar tensor.
         batch_size: Rows at a time.
-        dtype: Of the values.
+        dtype: Dtype of the values.
 
     Returns:
         A tensor `(count,)`.
     """
     steps = (count + batch_size - 1) // batch_size
-    # No more rows than needed, so that hardly any is there for nothing.
+    # No more rows than needed, so that little work is wasted on padding.
     per = (count + steps - 1) // ops.maximum(steps, 1)
 
     def add(step, found):
@@ -41,21 +41,21 @@ def in_chunks(function: Callable, count: Any, batch_size: int, dtype: str) -> An
 class Windows:
     """Sliding windows of one size, `stride` apart, that cover every entry of an input.
 
-    The first begins at the first entry. The last one is moved inward where it would reach past the edge.
+    The first window begins at the first entry. The last one is moved inward if it would extend past the edge.
 
     Args:
-        spec: Of the input.
-        window: Size along each axis of places: one number for all, one for each, or `None`. As many as the input has axes leave
-            no axis for channels.
-        stride: From one window to the next along each axis: one number for all, one for each, or `None`.
-        channel_axis: Of the input, where it has more than one axis.
+        spec: Spec of the input.
+        window: Size along each spatial axis: one number for all, one per axis, or `None`. If there is one for every axis of the input, none
+            is taken as the channel axis.
+        stride: Distance between windows along each axis: one number for all, one per axis, or `None`.
+        channel_axis: Channel axis of the input, if it has more than one axis.
 
     Raises:
-        ValueError: If a size is not a whole number of at least 1 or too large, or there are too many or too few.
+        ValueError: If a size is not an integer of at least 1, is too large, or their number does not match the axes.
 
     Attributes:
-        axes: The axes of places.
-        channel_axis: The axis that has no places, `None` where there is none.
+        axes: The spatial axes.
+        channel_axis: The channel axis, `None` if there is none.
     """
 
     def __init__(self, spec: keras.KerasTensor, window: Any, stride: Any, channel_axis: int):
@@ -73,13 +73,13 @@ class Windows:
                 self._along(position, spec.shape[axis])
 
     def covers(self, shape: Sequence[int]) -> list[np.ndarray]:
-        """Which entries each window hides, along each axis of places: a boolean array `(windows, size)`.
+        """The entries that each window hides, along each spatial axis: a boolean array `(windows, size)`.
 
         Args:
-            shape: Of the input, samples first.
+            shape: Shape of the input, samples first.
 
         Raises:
-            ValueError: If a window is larger than an input whose size was open.
+            ValueError: If a window is larger than an input whose size was unknown at construction.
         """
         found = []
         for position, size in enumerate(shape[axis] for axis in self.axes):
@@ -94,10 +94,10 @@ class Windows:
 
         Args:
             entries: Boolean array `(n, *input_shape)`.
-            covers: As `covers` returns them.
+            covers: The return value of `covers`.
 
         Returns:
-            A boolean array `(n, *windows)`, those along each axis of places.
+            A boolean array `(n, *windows)`, with the windows along each spatial axis.
         """
         counts = entries.astype("float32")
         if self.channel_axis is not None:
@@ -107,11 +107,11 @@ class Windows:
         return counts > 0
 
     def hidden(self, numbers: Any, covers: Sequence) -> Any:
-        """What windows hide; to be called, as `means`, within a compiled program.
+        """The entries that windows hide; call it, like `means`, within a compiled program.
 
         Args:
-            numbers: Integer tensor `(rows,)`: which windows, counted along the last axis first.
-            covers: As `covers` returns them.
+            numbers: Integer tensor `(rows,)`: window numbers, with the last axis varying fastest.
+            covers: The return value of `covers`.
 
         Returns:
             A boolean tensor `(rows, ...)` that broadcasts with inputs.
@@ -128,11 +128,11 @@ class Windows:
         """The mean over the windows that hide an entry, for each entry.
 
         Args:
-            values: Tensor `(n, *windows)`, those along each axis of places.
-            covers: As `covers` returns them.
+            values: Tensor `(n, *windows)`, with the windows along each spatial axis.
+            covers: The return value of `covers`.
 
         Returns:
-            A tensor `(n, *input_shape)`, the axis of channels of length 1.
+            A tensor `(n, *input_shape)` with a channel axis of length 1.
         """
         for axis, cover in enumerate(covers, start=1):
             weights = ops.cast(cover, values.dtype)
@@ -141,13 +141,13 @@ class Windows:
         return values if self.channel_axis is None else ops.expand_dims(values, self.channel_axis)
 
     def _along(self, position, size):
-        """Window and stride along an axis of places."""
+        """Window and stride along a spatial axis."""
         window, stride = self._windows[position], self._strides[position]
         if window is None:
             window = 1 if self._single else max(1, size // _PART)
         if window > size:
             raise ValueError(
-                f"Expected windows no larger than input '{self._name}', which has {size} places along axis {self.axes[position]}. "
+                f"Expected windows no larger than input '{self._name}', which has {size} positions along axis {self.axes[position]}. "
                 f"Received: a window of {window}. For a model of several inputs, give a dict of windows by input name."
             )
         stride = max(1, window // 2) if stride is None else stride
@@ -159,12 +159,12 @@ class Windows:
         return window, stride
 
     def _numbers(self, name, given):
-        """One number, or `None`, for each axis of places."""
+        """One number, or `None`, for each spatial axis."""
         numbers = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given] * len(self.axes)
         if len(numbers) != len(self.axes):
             raise ValueError(
-                f"Expected `{name}` to be one whole number, or one for each of the {len(self.axes)} axes of places of input "
-                f"'{self._name}'. Received: {name}={given!r}. For a model of several inputs, give a dict by input name."
+                f"Expected `{name}` to be one integer, or one for each of the {len(self.axes)} spatial axes of input '{self._name}'. "
+                f"Received: {name}={given!r}. For a model of several inputs, give a dict by input name."
             )
         for number in numbers:
             if number is not None:

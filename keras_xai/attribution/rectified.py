@@ -13,23 +13,23 @@ from keras_xai.network.backward import Backward, refuse
 from keras_xai.rules.rectifiers import Deconvolved, Guided, is_rectifier
 from keras_xai.rules.rule import BackwardRule, Passage
 
-_INSTEAD = "Use a method that asks nothing of the layers, such as SmoothGrad or IntegratedGradients."
+_INSTEAD = "Use a method that works with any layer, such as SmoothGrad or IntegratedGradients."
 
 
 class Rectified(Method):
     """Base class of methods that modify the gradient at every rectifier.
 
     Attributes:
-        rule: The rule of rectifiers.
+        rule: The rule for rectifiers.
 
     Args:
-        model: As for every method, see `Method`.
-        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The model to explain, see `Method`.
+        batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
         ValueError: If the model has no rectifier, so that the values would be the plain gradient.
-        UnsupportedLayerError: If it has an activation that is no rectifier, or a layer that is not piecewise linear.
+        UnsupportedLayerError: If it has an activation other than a rectifier, or a layer that is not piecewise linear.
     """
 
     gives_derivatives = True
@@ -65,26 +65,25 @@ class Rectified(Method):
 class GuidedBackprop(Rectified):
     """Guided backpropagation: rectifiers pass the positive part of the gradient, where they are active.
 
-    A unit passes a message only where it is active itself, as in the gradient, and where the message is positive, as in
-    `Deconvnet`. What remains are fine drawings of the parts of the input that excite the units behind a score. The forward pass
-    is the model's own.
+    A unit passes the gradient only where the unit is active, as in plain backpropagation, and where the gradient is positive, as in
+    `Deconvnet`. The result highlights fine details of the input that excite the units behind a score. The forward pass is unchanged.
 
-    Rectifiers are the ReLU and its relatives: with a threshold, a largest value (`relu6`) or a slope below zero (`LeakyReLU`,
-    `PReLU`), which passes the positive part of the message times that slope. The source knows the plain ReLU only. The values of an
-    `Embedding` are the lengths of what comes back to the token's vector.
+    Rectifiers are ReLU and its variants with a threshold, a maximum (`relu6`) or a negative slope (`LeakyReLU`, `PReLU`), which pass the
+    positive part of the gradient times that slope. The source defines the plain ReLU only. The values of an `Embedding` are the norms of
+    the gradient with respect to the token's vector.
 
     One forward and one backward pass.
 
     Source: [Springenberg et al., 2014](https://arxiv.org/abs/1412.6806), section 3.4.
 
     Args:
-        model: As for every method, see `Method`.
-        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The model to explain, see `Method`.
+        batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
         ValueError: If the model has no rectifier, so that the values would be the plain gradient.
-        UnsupportedLayerError: If it has an activation that is no rectifier, or a layer that is not piecewise linear.
+        UnsupportedLayerError: If it has an activation other than a rectifier, or a layer that is not piecewise linear.
 
     Example:
 
@@ -105,27 +104,27 @@ class GuidedBackprop(Rectified):
 class Deconvnet(Rectified):
     """Deconvnet: rectifiers pass the positive part of the gradient, whether they are active or not.
 
-    What comes back is rectified at each rectifier, whether its unit is active or not, convolved with the transposed filters, and
-    put where the maximum of each pooling window was. A `ReLU` therefore only lets positive messages pass, and does not look
-    at the forward pass; the switches of the max poolings do.
+    The backward signal is rectified at each rectifier, whether its unit is active or not, convolved with the transposed filters, and placed
+    at the maximum of each pooling window. A `ReLU` passes positive signals only and ignores the forward pass, which enters through the
+    switches of the max poolings.
 
-    In the source a network starts from one unit's activation; here it is a score, and the message starts as 1, that is as the
-    score's derivative. A rectifier with a slope below zero or a largest value is taken as a plain ReLU on the way back, and batch
-    normalization, average pooling and whatever else is affine as its transpose, of which the source says nothing. The values of
-    an `Embedding` are the lengths of what comes back to the token's vector.
+    The source starts from one unit's activation; here the signal starts at the score with 1, its own derivative. Rectifiers with a negative
+    slope or a maximum count as plain ReLU in the backward pass; batch normalization, average pooling and other affine layers, which the
+    source does not cover, pass the signal by their transpose. The values of an `Embedding` are the norms of the signal at the token's
+    vector.
 
     One forward and one backward pass.
 
     Source: [Zeiler and Fergus, 2014](https://arxiv.org/abs/1311.2901), section 2.1.
 
     Args:
-        model: As for every method, see `Method`.
-        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The model to explain, see `Method`.
+        batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
         ValueError: If the model has no rectifier, so that the values would be the plain gradient.
-        UnsupportedLayerError: If it has an activation that is no rectifier, or a layer that is not piecewise linear.
+        UnsupportedLayerError: If it has an activation other than a rectifier, or a layer that is not piecewise linear.
 
     Example:
 
@@ -143,22 +142,22 @@ class Deconvnet(Rectified):
 
 
 def refuse_unrectified(method: str, steps: Iterable[Step], instead: str) -> None:
-    """Refuses activations that are no rectifiers, and layers that are not piecewise linear.
+    """Rejects activations other than rectifiers, and layers that are not piecewise linear.
 
     Args:
         method: Name of the method.
-        steps: Those that messages pass through.
-        instead: What else can be done.
+        steps: The steps that the backward pass goes through.
+        instead: Advice on alternatives.
 
     Raises:
-        UnsupportedLayerError: If there are any; names each of them.
+        UnsupportedLayerError: If there are such layers; names each of them.
     """
-    advice = f"It is defined for networks of rectifiers, poolings and layers that are affine. {instead}"
+    advice = f"It is defined for networks of rectifiers, poolings and affine layers. {instead}"
     refuse(method, ((step, _refusal(step)) for step in steps), advice)
 
 
 def _refusal(step: Step) -> str | None:
     kind = kind_of(step)
     if isinstance(kind, Gate) and not is_rectifier(step):
-        return "it is an activation, and no rectifier"
+        return "it is an activation other than a rectifier"
     return kind.refusal(step) or indivisible(step)

@@ -10,15 +10,15 @@ from keras_xai.network.entries import Entries, total
 class Saliency(Method):
     """Saliency: the gradient of the score with respect to the input.
 
-    One forward and one backward pass. The sign is kept; its absolute value, or the largest of a pixel's channels, is what the
-    source draws. The gradient of an `Embedding` is that by the token's vector, of which the length is given.
+    One forward and one backward pass. The sign is kept; the source draws the absolute value, or its maximum over a pixel's channels. For an
+    `Embedding`, values are the norms of the gradient with respect to the token's vector.
 
     Source: [Simonyan et al., 2013](https://arxiv.org/abs/1312.6034), section 3.
 
     Args:
-        model: As for every method, see `Method`.
-        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The model to explain, see `Method`.
+        batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Example:
 
@@ -52,17 +52,17 @@ class Saliency(Method):
 class GradientTimesInput(Method):
     """Gradient times input: the gradient of the score multiplied by the input, entry by entry.
 
-    In a network of affine layers without biases, ReLUs and max poolings the values add up to the score. `convergence_delta` is what
-    they lack to do so: what biases, and activations that are no straight line through zero, add.
+    In a network of affine layers without biases, ReLUs and max poolings the values add up to the score. `convergence_delta` is the
+    difference otherwise, due to biases and to activations that are not linear through zero.
 
     One forward and one backward pass.
 
     Source: [Shrikumar et al., 2016](https://arxiv.org/abs/1605.01713).
 
     Args:
-        model: As for every method, see `Method`.
-        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The model to explain, see `Method`.
+        batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Example:
 

@@ -18,27 +18,25 @@ class ScoreCAM(LayerMethod):
 
     $$w_k = \mathrm{softmax}_k \, f\bigl(b + H_k \odot (x - b)\bigr), \quad L(p) = \mathrm{ReLU}\Bigl(\sum_k w_k A_k(p)\Bigr)$$
 
-    A_k is channel k of the layer, and H_k the same in the size of the input, moved into the range from 0 to 1. The baseline b is
-    what is seen where the mask is 0. The method takes no gradient, which may vanish or be noise. Maps that are the same everywhere,
-    such as those of channels that are off, have the weight 0.
+    A_k is channel k of the layer, and H_k is A_k resized to the input and scaled to the range from 0 to 1. The baseline b shows where the
+    mask is 0. The method uses no gradients, which may vanish or be noisy. Constant maps, such as those of inactive channels, have weight 0.
 
-    As many forward passes as there are other maps, at most `max_maps`, and one more.
+    One forward pass per non-constant map, at most `max_maps`, and one more.
 
-    Source: [Wang et al., 2020](https://arxiv.org/abs/1910.01279), algorithm 1, with b = 0. What it subtracts from all scores, that
-    of b, makes no difference to a softmax. `max_maps` is from
-    [Faster Score-CAM](https://github.com/tabayashi0117/Score-CAM). The map is brought to the size of the input by linear
-    interpolation.
+    Source: [Wang et al., 2020](https://arxiv.org/abs/1910.01279), algorithm 1, with b = 0. The score of b, which the source subtracts from
+    all scores, does not change the softmax. `max_maps` is from [Faster Score-CAM](https://github.com/tabayashi0117/Score-CAM). The map is
+    resized to the input by linear interpolation.
 
     Args:
-        model: As for every method, see `Method`.
+        model: The model to explain, see `Method`.
         layer: Path of the layer, see `GradCAM`.
-        max_maps: Number of channels to use at most: for each sample those that vary most from place to place. All by default.
-        batch_size: Masked samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        max_maps: Maximum number of channels to use: for each sample those with the largest spatial variation. All by default.
+        batch_size: Masked samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
-        ValueError: If there is no such layer, its output has no places of an input, or `max_maps` is not a whole number of at least
-            1. When it is called, if an input of whole numbers is not tokens that go into one `Embedding`.
+        ValueError: If there is no such layer, its output has no positions of an input, or `max_maps` is not an integer of at least 1. When
+            called, if an integer input is not tokens of one `Embedding`.
 
     Example:
 
@@ -91,7 +89,7 @@ class ScoreCAM(LayerMethod):
                 for position in maps.inputs:
                     mask = _normalized(maps.over(position, given[position], heat))
                     if len(mask.shape) < len(masked[position].shape):
-                        mask = mask[..., None]  # of tokens, for all entries of their vectors
+                        mask = mask[..., None]  # for tokens: all entries of their vectors
                     start = ops.take(empty[position], sample, axis=0)
                     masked[position] = start + mask * (masked[position] - start)
                 return entries.score(masked, given, [ops.take(index, sample) for index in chosen], target)[0]
@@ -114,9 +112,9 @@ class ScoreCAM(LayerMethod):
 
 
 def _varying(features, max_maps):
-    """Which channels of features `(n, channels, *places)` are used, `(n, channels)`: the `max_maps` that vary most."""
+    """Boolean mask `(n, channels)` of the `max_maps` channels of features `(n, channels, *places)` that vary most."""
     flat = ops.reshape(features, (*ops.shape(features)[:2], -1))
-    varying = ops.max(flat, axis=-1) != ops.min(flat, axis=-1)  # NaN is unequal to itself, and comes to light
+    varying = ops.max(flat, axis=-1) != ops.min(flat, axis=-1)  # NaN is unequal to itself and is reported
     if max_maps is None or max_maps >= features.shape[1]:
         return varying
     _, most = ops.top_k(ops.var(flat, axis=-1), max_maps)
@@ -124,7 +122,7 @@ def _varying(features, max_maps):
 
 
 def _normalized(masks):
-    """Masks `(rows, ...)` moved into the range from 0 to 1, each by itself."""
+    """Masks `(rows, ...)`, each scaled to the range from 0 to 1."""
     axes = tuple(range(1, len(masks.shape)))
     low, high = ops.min(masks, axis=axes, keepdims=True), ops.max(masks, axis=axes, keepdims=True)
     return (masks - low) / ops.where(high > low, high - low, 1)

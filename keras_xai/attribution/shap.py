@@ -19,41 +19,41 @@ _EXPLAINERS = ("deep", "gradient", "kernel", "partition")
 class SHAP(Method):
     """SHAP: Shapley values of input parts, by deep, gradient, kernel or partition explainers.
 
-    A part that is not shown has the values of a background sample. The values add up to the difference of the sample's score and
-    the mean score of the background; `convergence_delta` is what they lack to do so.
+    A hidden part takes the values of a background sample. The values add up to the difference between the sample's score and the mean score
+    of the background; `convergence_delta` is the error.
 
-    The library [shap](https://github.com/shap/shap) computes them, in one of four ways:
+    The library [shap](https://github.com/shap/shap) computes the values with one of four explainers:
 
-    - `"deep"`, DeepSHAP: the rules of DeepLIFT, averaged over the background; 4 passes for each background sample. Its values
-      add up for ReLU, LeakyReLU, ReLU6, ELU, sigmoid, tanh, GELU and max pooling. A layer that shap has no rule for is refused.
-    - `"gradient"`, expected gradients: integrated gradients to a random background sample each. Any differentiable model.
-    - `"kernel"`, Kernel SHAP: a regression on sets of shown parts, exact where there are samples enough for all sets. Features,
-      tokens, superpixels of images and stretches of series.
-    - `"partition"`, Owen values: Shapley values along a tree of parts that are hidden as wholes. Halves of images and series,
-      their halves and so on; features by their correlation in a background of at least three samples.
+    - `"deep"`, DeepSHAP: the rules of DeepLIFT, averaged over the background; 4 passes per background sample. Its values add up for ReLU,
+      LeakyReLU, ReLU6, ELU, sigmoid, tanh, GELU and max pooling. Layers without a rule in shap are rejected.
+    - `"gradient"`, expected gradients: integrated gradients from random background samples. Any differentiable model.
+    - `"kernel"`, Kernel SHAP: a regression on coalitions of shown parts, exact if `num_samples` covers all of them. Features, tokens,
+      superpixels of images and segments of series.
+    - `"partition"`, Owen values: Shapley values along a hierarchy of parts. Images and series are halved recursively; features are joined
+      by their correlation in a background of at least three samples.
 
-    Source: [Lundberg and Lee, 2017](https://arxiv.org/abs/1705.07874) for Kernel and Deep SHAP;
-    [Shrikumar et al., 2017](https://arxiv.org/abs/1704.02685), the rescale rule, for DeepLIFT;
-    [Erion et al., 2021](https://arxiv.org/abs/1906.10670) for expected gradients. Deviations: scores are explained and not
-    probabilities; Kernel SHAP gives all parts a value, where shap chooses ten of them by default.
+    Source: [Lundberg and Lee, 2017](https://arxiv.org/abs/1705.07874) for Kernel and Deep SHAP; [Shrikumar et al.,
+    2017](https://arxiv.org/abs/1704.02685), the rescale rule, for DeepLIFT; [Erion et al., 2021](https://arxiv.org/abs/1906.10670) for
+    expected gradients. Deviations: scores are explained instead of probabilities; Kernel SHAP gives all parts a value, while shap selects
+    ten of them by default.
 
     Args:
-        model: As for every method, see `Method`.
+        model: The model to explain, see `Method`.
         explainer: `"deep"`, `"gradient"`, `"kernel"` or `"partition"`.
-        num_samples: For a sample, how many random points (gradient, 200 by default), sets of shown parts (kernel, twice the
-            number of parts and 2048) or at most so many sets (partition, 500). None for deep, which draws nothing.
-        segments: For kernel, what images and series are divided into, see `LIME`.
-        seed: Repeats a run exactly, whatever the size of batches; a new one for each call by default.
-        batch_size: Rows in the model at a time; a sample and a background sample are two rows for deep; `None` to choose
+        num_samples: Per sample, the number of random points (gradient, 200 by default), the number of coalitions (kernel, by default twice
+            the number of parts plus 2048) or the maximum number of coalitions (partition, 500). None for deep, which draws nothing.
+        segments: For kernel, the segmentation of images and series, see `LIME`.
+        seed: Random seed; results do not depend on the batch size. By default, each call draws a new seed.
+        batch_size: Rows per forward pass; a sample and a background sample are two rows for deep; `None` to choose
             it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
-    The `baseline` of a call is the background: samples `(m, *input_shape)`, the same for all that are explained, in the structure of
-    `x` for a model of several inputs; or one sample, or a number for all entries. One sample of zeros by default.
+    The `baseline` of a call is the background: samples `(m, *input_shape)`, shared by all explained samples, in the structure of `x` for a
+    model of several inputs; or one sample, or a number for all entries. One sample of zeros by default.
 
     Raises:
         UnsupportedLayerError: For deep, if shap has no rule for a layer; names each such layer.
-        ValueError: If an option is not one, or not one of the explainer's; or if shap fails.
+        ValueError: If an option is invalid or not supported by the explainer, or if shap fails.
 
     Example:
 
@@ -89,7 +89,9 @@ class SHAP(Method):
                     f"Expected no `num_samples` for `explainer='deep'`, which draws nothing. Received: {num_samples}"
                 )
         if segments is not None and explainer != "kernel":
-            raise ValueError(f"Expected no `segments` but for `explainer='kernel'`. Received: {segments!r} for '{explainer}'.")
+            raise ValueError(
+                f"Expected no `segments` with `explainer='{explainer}'`, which only 'kernel' takes. Received: segments={segments!r}"
+            )
         self._explainer_name = explainer
         self._seed = seed
         self._values = self._made(explainer, num_samples, Segments(self._scores, segments))
@@ -106,7 +108,7 @@ class SHAP(Method):
 
     @property
     def label(self) -> str:
-        """What explanations say that they are made by."""
+        """Name of the method in explanations."""
         return f"SHAP ({self._explainer_name})"
 
     def _prepare(self, target):

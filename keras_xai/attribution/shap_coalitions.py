@@ -27,9 +27,9 @@ class Game:
 
     Attributes:
         parted: The sample.
-        none: The score where nothing is shown.
-        all: The score where all is.
-        played: How often the mean has been asked for.
+        none: The score with all parts hidden.
+        all: The score with all parts shown.
+        played: Number of evaluations of the mean.
     """
 
     def __init__(self, hiding: Hiding, parted: Parted, indices: Sequence[np.ndarray]):
@@ -40,7 +40,7 @@ class Game:
         self.none, self.all = self(np.repeat([[False], [True]], parted.count, axis=1))
 
     def __call__(self, shown: np.ndarray) -> np.ndarray:
-        """The means `(k,)` for sets of parts `(k, parts)`, 1 or true for one that is shown."""
+        """The means `(k,)` for coalitions `(k, parts)`, 1 or true for each shown part."""
         self.played += len(shown)
         return self._hiding(self.parted, self._indices, np.asarray(shown) > 0)
 
@@ -48,11 +48,11 @@ class Game:
 class Coalitions(abc.ABC):
     """Base class of both explainers: shap sees indices of shown parts, never samples.
 
-    So all that is in the model comes in batches, however large a sample and however many there are in the background.
+    The model runs in batches, whatever the size of the samples and of the background.
 
     Args:
         scores: The model's scores.
-        batch_size: Rows in the model at a time.
+        batch_size: Rows per forward pass.
     """
 
     def __init__(self, scores: Scores, batch_size: int):
@@ -61,7 +61,7 @@ class Coalitions(abc.ABC):
 
     @final
     def prepare(self, target: Target) -> Callable[[Batch], Part]:
-        """Compiles what explains batches for a target."""
+        """Compiles the function that explains batches for a target."""
         predicted = self._scores.predictor(target)
         hiding = Hiding(self._scores, target, self._batch_size)
 
@@ -84,7 +84,7 @@ class Coalitions(abc.ABC):
 
     @abc.abstractmethod
     def _parts(self, sample: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The number of the part of each place."""
+        """The part number of each position."""
 
     @abc.abstractmethod
     def _values(self, game: Game) -> np.ndarray:
@@ -98,8 +98,8 @@ class Kernel(Coalitions):
     Args:
         scores: The model's scores.
         segments: Divides samples into parts.
-        num_samples: Sets of shown parts; twice the number of parts and 2048 by default, as in shap.
-        batch_size: Rows in the model at a time.
+        num_samples: Number of coalitions; by default twice the number of parts plus 2048, as in shap.
+        batch_size: Rows per forward pass.
     """
 
     def __init__(self, scores: Scores, segments: Segments, num_samples: int | None, batch_size: int):
@@ -118,10 +118,10 @@ class Kernel(Coalitions):
         if number < min(2 * count, 2**count - 2):
             raise ValueError(
                 f"Expected `num_samples` to be at least {min(2 * count, 2**count - 2)} for the {count} parts of a sample, so that the "
-                f"regression has one solution. Received: num_samples={number}. Fewer `segments` take fewer samples."
+                f"regression has one solution. Received: num_samples={number}. With fewer `segments`, fewer samples suffice."
             )
         explainer = KernelExplainer(game, np.zeros((1, count)))
-        # All parts get a value: shap's default would choose ten of them first.
+        # All parts get a value: shap's default would select ten of them first.
         return explainer.shap_values(np.ones((1, count)), nsamples=number, l1_reg=False, silent=True)[0]
 
 
@@ -131,8 +131,8 @@ class Partition(Coalitions):
 
     Args:
         scores: The model's scores.
-        num_samples: The most sets of shown parts that are tried; 500 by default, as in shap.
-        batch_size: Rows in the model at a time.
+        num_samples: Maximum number of coalitions; 500 by default, as in shap.
+        batch_size: Rows per forward pass.
     """
 
     def __init__(self, scores: Scores, num_samples: int | None, batch_size: int):
@@ -149,7 +149,7 @@ class Partition(Coalitions):
 
         explainer = PartitionExplainer(game, _Masker(self._tree(game.parted)))
         shown = np.ones((1, game.parted.count))
-        # Not this method's batch size: by the size of its own batches shap decides what to look at next.
+        # Not this method's batch size: the size of shap's batches determines which nodes it visits next.
         return explainer(shown, max_evals=self._num_samples, batch_size=10, silent=True).values[0]
 
     def _tree(self, parted):
@@ -158,13 +158,13 @@ class Partition(Coalitions):
             return _correlated(columns)
         key = b"".join(np.asarray(numbers.shape).tobytes() + numbers.tobytes() for numbers in parted.numbers)
         if key not in self._trees:
-            self._trees = {key: halved(_coordinates(parted))}  # images of one size have one tree
+            self._trees = {key: halved(_coordinates(parted))}  # images of the same size share a tree
         return self._trees[key]
 
 
 @final
 class _Masker:
-    """What shap asks for the rows that a set of shown parts stands for: the set itself."""
+    """The masker that shap asks for the rows of a coalition: returns the coalition itself."""
 
     def __init__(self, clustering):
         self.clustering = clustering
@@ -178,10 +178,10 @@ def halved(places: np.ndarray) -> np.ndarray:
     """A binary partition tree that halves the longest side at each node, as shap's image masker builds it.
 
     Args:
-        places: Different integer coordinates, `(count, axes)`.
+        places: Distinct integer coordinates, `(count, axes)`.
 
     Returns:
-        `(count - 1, 4)`, as `scipy.cluster.hierarchy` writes trees, without distances; the root comes last.
+        `(count - 1, 4)`, in the format of `scipy.cluster.hierarchy` without distances; the root comes last.
     """
     count = len(places)
     tree = np.zeros((max(count - 1, 0), 4))
@@ -204,7 +204,7 @@ def halved(places: np.ndarray) -> np.ndarray:
 
 
 def _coordinates(parted):
-    """Where each part begins; inputs of a model are far from each other."""
+    """Coordinates of the start of each part; different inputs of a model are far apart."""
     rank = max(numbers.ndim for numbers in parted.numbers)
     places = np.zeros((parted.count, 1 + rank), int)
     for i, numbers in enumerate(parted.numbers):
@@ -217,7 +217,7 @@ def _coordinates(parted):
 
 
 def _columns(parted, apart):
-    """The background of the features of a table, if it is large enough to tell which go together."""
+    """The background of table features, if it is large enough to estimate their correlation."""
     (numbers, *more), (background, *_) = parted.numbers, parted.hidden
     if more or not apart[0] or background.ndim != 2 or background.dtype.kind != "f" or len(background) < 3:
         return None
@@ -225,8 +225,8 @@ def _columns(parted, apart):
 
 
 def _correlated(columns):
-    """A tree of features that joins those first that are correlated most, as shap's masker of tables makes it."""
+    """A tree of features that joins the most correlated ones first, as in shap's tabular masker."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        distances = 1 - np.nan_to_num(np.corrcoef(columns, rowvar=False))  # a constant is correlated with nothing
+        distances = 1 - np.nan_to_num(np.corrcoef(columns, rowvar=False))  # constants have no correlation
     np.fill_diagonal(distances, 0)
     return complete(squareform(distances.clip(min=0), checks=False))

@@ -22,8 +22,8 @@ from keras_xai.network.scores import Scores
 class _Score(keras.layers.Layer):
     """The explained score as a layer of the model that shap is handed.
 
-    What is not to be attributed to, the classes and the tokens that tell padding, is in variables: so it is the same for all of
-    shap's rows, or set before each of its calls.
+    The rest of the input, the classes and the tokens that mark padding, is kept in variables: it is constant over shap's rows, or set
+    before each of its calls.
     """
 
     def __init__(self, scores: Scores, entries: Entries, target: Target, shapes: Sequence[tuple], num_rows: int):
@@ -40,13 +40,13 @@ class _Score(keras.layers.Layer):
 
     @staticmethod
     def _variable_of(scores, num_rows, i, position, function):
-        """What is known of each row: its class, the place of its sample, or nothing."""
+        """The metadata of each row: its class, the index of its sample, or nothing."""
         if function is None:
             return _variable((num_rows, scores.graph.output_specs[position].shape[-1]), scores.dtype, f"classes_{i}")
         return _variable((num_rows,), "int32", f"places_{i}") if isinstance(function, PerSample) else None
 
     def set(self, inputs: Sequence[np.ndarray], indices: Sequence[np.ndarray]) -> None:
-        """Sets what the rows of the next call are of, an array for each input and one for each output that counts."""
+        """Sets the metadata of the next call's rows, an array for each input and one for each explained output."""
         for variable, x in zip(self._tokens, inputs, strict=True):
             if variable is not None:
                 variable.assign(x)
@@ -73,7 +73,7 @@ class _Score(keras.layers.Layer):
         ]
         known = dict(zip(entries.identifiers, points, strict=True))
         outputs = scores.outputs(scores.run(inputs, known=known))
-        # An input that the score does not depend on has a derivative too, and shap asks for it.
+        # An input that the score does not depend on also needs a derivative, because shap asks for it.
         total = 0.0 * sum(ops.sum(ops.reshape(point, (count, -1)), axis=1) for point in points)
         for (position, function), known_of_rows in zip(target.key, self._classes, strict=True):
             if function is None:
@@ -91,7 +91,7 @@ def _variable(shape, dtype, name):
 
 
 def _model(score, points):
-    """A Keras model of the score, as shap wants one; all of it has names, so that no automatic ones are used up."""
+    """A Keras model of the score for shap; explicit names leave the counter of automatic names untouched."""
     inputs = [keras.Input(each.shape[1:], dtype=score.dtype, name=f"entry_{i}") for i, each in enumerate(points)]
     return keras.Model(inputs, score(inputs), name="explained_by_shap")
 
@@ -102,20 +102,20 @@ def _arrays(tensors):
 
 @contextlib.contextmanager
 def _told(name, model):
-    """Errors of shap are told as ours."""
+    """Reraises shap's errors as errors of this package."""
     try:
         yield
     except Exception as error:
         message = (str(error).strip().splitlines() or [""])[-1].strip()
         raise ValueError(
             f"shap's {name} failed on the model '{model}' ({type(error).__name__}: {message}). Use `explainer='kernel'` or "
-            "'partition', which only ask the model for scores."
+            "'partition', which only need the model's scores."
         ) from error
 
 
 @final
 class _Entered:
-    """Samples and background at the entries of a model: the inputs themselves, or the vectors of tokens."""
+    """Samples and background at the entries of a model: the inputs themselves, or the token vectors."""
 
     def __init__(self, scores: Scores, batch_size: int):
         self.scores = scores
@@ -123,7 +123,7 @@ class _Entered:
         self.batch_size = batch_size
 
     def prepare(self, target: Target) -> Callable[[Batch], tuple[list, list, list]]:
-        """Compiles what maps a batch to its classes, and to points of its samples and of its background."""
+        """Compiles the function that maps a batch to its classes, and to the points of its samples and background."""
         predicted = self.scores.predictor(target)
         points = compiled(self.entries.points, [self.scores.signature])
 
@@ -147,7 +147,7 @@ class Deep:
 
     Args:
         scores: The model's scores.
-        batch_size: Rows in the model at a time; a sample and a background sample are two.
+        batch_size: Rows per forward pass; a sample and a background sample are two.
 
     Raises:
         UnsupportedLayerError: If shap has no rule for a layer.
@@ -159,7 +159,7 @@ class Deep:
         check_operations(scores, self._entered.entries.identifiers)
 
     def prepare(self, target: Target) -> Callable[[Batch], Part]:
-        """Compiles what explains batches for a target."""
+        """Compiles the function that explains batches for a target."""
         scores, entries = self._entered.scores, self._entered.entries
         entered = self._entered.prepare(target)
         made: dict[tuple, tuple] = {}
@@ -167,7 +167,7 @@ class Deep:
         def explain(batch):
             indices, x, others = entered(batch)
             shapes = tuple(each.shape[1:] for each in batch.inputs)
-            # Batches are filled up to one size, which is compiled once; not to one far larger than what there is.
+            # Batches are padded to one size, which is compiled once, but not far beyond the number of pairs.
             pairs = min(self._pairs, max(_FEW, len(batch.numbers) * len(others[0])))
             if (shapes, pairs) not in made:
                 made[shapes, pairs] = self._made(_Score(scores, entries, target, shapes, 2 * pairs), x, pairs)
@@ -177,7 +177,7 @@ class Deep:
         return explain
 
     def _made(self, score, points, pairs):
-        """The score's layer, and shap's multipliers as a function of pairs that TensorFlow has compiled."""
+        """The score's layer, and shap's multipliers as a compiled function of pairs."""
         import shap
 
         compiled_by_shap = []
@@ -187,7 +187,7 @@ class Deep:
             return tensors
 
         with _told("DeepExplainer", self._entered.scores.name), isolated(), gradients_restored(), more_operations():
-            # A function for a background is asked for nothing: all pairs are made here.
+            # A background function is never called: all pairs are built here.
             explainer = shap.DeepExplainer(_model(score, points), lambda sample: sample).explainer
             filled = [np.zeros((2 * pairs, *each.shape[1:]), score.dtype) for each in points]
             explainer.run(trace, explainer.model_inputs, filled)
@@ -197,7 +197,7 @@ class Deep:
         count, background = len(batch.numbers), len(others[0])
         sums = [np.zeros(each.shape) for each in x]
         differences = np.zeros(count)
-        # Pairs of a sample and a background sample, all in batches of one size, for which shap's multipliers are compiled.
+        # Pairs of a sample and a background sample, in batches of one size, for which shap's multipliers are compiled.
         for part in rows(count * background, pairs):
             real = part.stop - part.start
             sample, other = np.divmod(np.resize(np.arange(part.start, part.stop), pairs), background)
@@ -206,7 +206,7 @@ class Deep:
             joined = [np.concatenate([each[sample], one[other]]) for each, one in zip(x, others, strict=True)]
             slopes = _arrays(multipliers([ops.convert_to_tensor(each) for each in joined]))
             found = ops.convert_to_numpy(score.found).astype("float64")
-            first = np.flatnonzero(np.diff(sample[:real], prepend=-1))  # of the pairs of each sample, which are side by side
+            first = np.flatnonzero(np.diff(sample[:real], prepend=-1))  # first pair of each sample; its pairs are contiguous
 
             def add(totals, shares, places=sample[first], starts=first, real=real):
                 totals[places] += np.add.reduceat(shares[:real], starts, axis=0, dtype="float64")
@@ -231,7 +231,7 @@ class Gradient:
     Args:
         scores: The model's scores.
         num_samples: Random points for each sample; 200 by default, as in shap.
-        batch_size: Rows in the model at a time.
+        batch_size: Rows per forward pass.
     """
 
     def __init__(self, scores: Scores, num_samples: int | None, batch_size: int):
@@ -239,7 +239,7 @@ class Gradient:
         self._num_samples = 200 if num_samples is None else num_samples
 
     def prepare(self, target: Target) -> Callable[[Batch], Part]:
-        """Compiles what explains batches for a target."""
+        """Compiles the function that explains batches for a target."""
         scores, entries = self._entered.scores, self._entered.entries
         entered = self._entered.prepare(target)
         made: dict[tuple, tuple] = {}

@@ -11,7 +11,7 @@ from keras_xai.graph.view import arithmetic
 from keras_xai.kinds.kind import Problem, UnsupportedLayerError
 from keras_xai.network.scores import Scores
 
-# Linear in the input of this number, all others constant.
+# Linear in the input of this index, with all others constant.
 _LINEAR = {
     "BatchToSpaceND": 0,
     "BroadcastTo": 0,
@@ -30,9 +30,9 @@ _LINEAR = {
     "Slice": 0,
     "SpaceToBatchND": 0,
 }
-# Each output depends on the one entry of the input that is in its place.
+# Elementwise: each output depends on the input entry at its position.
 _SINGLE = ("Abs", "Erf", "Erfc", "LeakyRelu", "Log", "Log1p", "Relu6", "Softsign", "Sqrt")
-# shap multiplies matrices that both vary as if they were numbers.
+# shap multiplies two varying matrices as if they were scalars.
 _ONE_VARIES = ("MatMul", "BatchMatMulV2", "Einsum", "Pow")
 
 
@@ -41,7 +41,7 @@ def more_operations() -> Iterator[dict]:
     """Context manager that adds operations to shap's `DeepExplainer`: LeakyReLU, ReLU6, depthwise convolution and others.
 
     Yields:
-        All that it knows, by name.
+        All operations that it knows, by name.
     """
     from shap.explainers._deep import deep_tf
 
@@ -58,7 +58,7 @@ def more_operations() -> Iterator[dict]:
 
 
 def check_operations(scores: Scores, entries: list[int]) -> None:
-    """Refuses a model with a layer that `DeepExplainer` has no rule for.
+    """Rejects a model with a layer that `DeepExplainer` has no rule for.
 
     Args:
         scores: The model's scores.
@@ -85,7 +85,7 @@ def check_operations(scores: Scores, entries: list[int]) -> None:
         raise UnsupportedLayerError(
             problems,
             "The model cannot be explained by SHAP with `explainer='deep'`",
-            "Use `explainer='gradient'`, 'kernel' or 'partition', which take every model.",
+            "Use `explainer='gradient'`, 'kernel' or 'partition', which support every model.",
         )
 
 
@@ -106,10 +106,10 @@ def _is_known(primitive, known):
 
 
 def _highest(explainer, op, *grads):
-    """The rule of max pooling for the maximum over whole axes, which shap takes for a function of single entries.
+    """The max pooling rule for the maximum over whole axes, which shap treats as an elementwise function.
 
-    shap's own rule for poolings: the sample's maximum gets what it is above the greater of the two, and the reference's what the
-    greater is above it.
+    As in shap's rule for poolings, the sample's maximum gets its excess over the greater of the two maxima, and the reference's maximum
+    gets the excess of the greater over it.
     """
     x, reference = ops.split(op.inputs[0], 2)
     top, other = ops.split(op.outputs[0], 2)

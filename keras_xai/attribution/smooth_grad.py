@@ -16,20 +16,20 @@ from keras_xai.network.entries import Entries, in_steps
 class SmoothGrad(Method):
     """SmoothGrad: the mean gradient over noisy copies of a sample.
 
-    Gradients of deep networks change from point to point; what many points around the sample agree on stays. The noise is
-    Gaussian. Its standard deviation is a part of the range from a sample's least to its greatest value, as in the source.
+    Gradients of deep networks fluctuate from point to point; averaging over many points around the sample keeps their common part. The
+    noise is Gaussian. Its standard deviation is a fraction of the range between the sample's minimum and maximum, as in the source.
 
-    `num_samples` forward and backward passes, and a forward pass to find a predicted class.
+    `num_samples` forward and backward passes, and one forward pass to find a predicted class.
 
     Source: [Smilkov et al., 2017](https://arxiv.org/abs/1706.03825).
 
     Args:
-        model: As for every method, see `Method`.
+        model: The model to explain, see `Method`.
         num_samples: Number of noisy copies of each sample.
-        noise: Standard deviation, as a part of the range of the sample's values. The source recommends 0.1 to 0.2.
-        seed: Repeats a run exactly, whatever the size of batches; a new one for each call by default.
-        batch_size: Noisy copies in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        noise: Standard deviation, as a fraction of the range of the sample's values. The source recommends 0.1 to 0.2.
+        seed: Random seed; results do not depend on the batch size. By default, each call draws a new seed.
+        batch_size: Noisy copies per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Example:
 

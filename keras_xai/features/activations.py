@@ -28,24 +28,24 @@ def activations(
 
     Args:
         model: A built Sequential or functional model; only read.
-        x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a
-            model of several inputs, or a dataset of batches `x` or `(x, y, ...)`, such as a `tf.data.Dataset`.
-        layers: Paths of layers, such as `"backbone/conv5"` for one in a nested model, or `"conv5:1"` for the second call of a
-            shared layer. What is returned is what the layer itself returns, with the activation that is part of it.
+        x: The samples in the form that the model takes: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a model
+            of several inputs, or a dataset of batches `x` or `(x, y, ...)`, such as a `tf.data.Dataset`.
+        layers: Paths of layers, such as `"backbone/conv5"` for a layer in a nested model, or `"conv5:1"` for the second call of a shared
+            layer. The result is the layer's output, including its fused activation.
 
-            By default all convolutional layers of the model and of models nested in it. The activations of one that has no
-            activation of its own are taken behind the batch normalization and the activation layer that follow it, where they
-            do and nothing else does. They are under the path of the convolution all the same.
-        batch_size: Samples in a batch; `None` to choose it by the size of the model's tensors. A dataset keeps its own batches.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+            By default all convolutional layers of the model and its nested models. If a convolution has no fused activation, its
+            activations are taken after the batch normalization and activation layers that directly follow it, provided that no other layer
+            uses the tensors in between. They are returned under the path of the convolution.
+        batch_size: Samples per batch; `None` to derive it from the size of the model's tensors. A dataset keeps its own batches.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Returns:
-        For each path an array `(n, *output_shape)` in the dtype of the layer's output, in the order of `layers` or of the model.
+        For each path, an array `(n, *output_shape)` in the dtype of the layer's output, in the order of `layers` or of the model.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If the model has no such layer, or none that is convolutional, or one has several outputs; if the model is
-            subclassed, so that its layers cannot be found; or if `x` does not fit it, is empty, or contains NaN or infinity.
+        ValueError: If the model has no such layer or no convolutional layer, if a layer has several outputs, if the model is subclassed, so
+            that its layers cannot be found, or if `x` does not fit it, is empty, or contains NaN or infinity.
 
     Example:
 
@@ -72,7 +72,7 @@ def activations(
     for batch in progress(samples, samples.num_batches, verbose):
         for path, values in outputs(typed(batch, graph)).items():
             parts[path].append(ops.convert_to_numpy(values))
-    # A layer's batches are let go once they are joined, so that only one layer is in memory twice.
+    # Each layer's batches are released after concatenation, so that only one layer is in memory twice.
     return {path: joined(parts.pop(path)) for path in graph.output_names}
 
 
@@ -81,14 +81,14 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
 
     Args:
         model: A built Sequential or functional model.
-        layers: Paths; the convolutional layers by default, with the activations that belong to them.
+        layers: Paths; by default the convolutional layers, with their activations.
 
     Returns:
-        A graph with an output for each layer, named by its path.
+        A graph with one output per layer, named by its path.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If the model is subclassed, or there are no such layers.
+        ValueError: If the model is subclassed, or the layers do not exist.
     """
     graph = trace(model)
     if layers is None:
@@ -96,8 +96,8 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
         if not chosen:
             classes = sorted({type(step.operation).__name__ for step in graph.steps})
             raise ValueError(
-                f"Expected a model with convolutional layers. Received: '{model.name}', which is made of {', '.join(classes)}. "
-                f"Name the layers to look at: layers={[step.path for step in graph.steps][:3]}"
+                f"Expected a model with convolutional layers. Received: '{model.name}', which consists of {', '.join(classes)}. "
+                f"Give the paths of layers: layers={[step.path for step in graph.steps][:3]}"
             )
     else:
         if isinstance(layers, str) or not layers:
@@ -105,7 +105,7 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
         chosen = {path: graph.find(path) for path in layers}
     several = [path for path, step in chosen.items() if len(step.outputs) != 1]
     if several:
-        raise ValueError(f"Expected layers that have one output. Received: {several}.")
+        raise ValueError(f"Expected layers with one output. Received: {several}.")
     return up_to(
         graph,
         [step.outputs[0] for step in chosen.values()],
@@ -117,17 +117,17 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
 def program(graph: Graph, function: Callable[[str, Any], Any] = lambda path, values: values) -> Callable[[list], dict]:
     """The outputs of a graph as a compiled function of a batch.
 
-    Weights are read anew at each call, and nothing in the model is changed by one.
+    Weights are read at each call, and the model is not changed.
 
     Args:
-        graph: As `graph_to` returns it.
+        graph: The return value of `graph_to`.
         function: Maps the name of an output and its tensor to a nest of tensors, within the compiled program.
 
     Returns:
-        A function that maps a list of arrays, one for each input, to a dict from each output's name to what `function` returned.
+        A function that maps a list of arrays, one for each input, to a dict from each output's name to the result of `function`.
 
     Raises:
-        ValueError: If the machine cannot compute some of the layers.
+        ValueError: If the device cannot compute some of the layers.
     """
     network = Network(graph)
 
@@ -140,12 +140,12 @@ def program(graph: Graph, function: Callable[[str, Any], Any] = lambda path, val
 
 
 def check_finite(path: str, vectors: np.ndarray, samples: np.ndarray | None = None) -> None:
-    """Refuses activations that are NaN or infinite.
+    """Rejects activations that are NaN or infinite.
 
     Args:
         path: The layer's path.
-        vectors: `(n, d)`, its activations.
-        samples: `(n,)`, what each sample is called in the error; its place by default.
+        vectors: `(n, d)`, the layer's activations.
+        samples: `(n,)`, names of the samples for the error message; their indices by default.
     """
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if bad.size:
@@ -156,5 +156,5 @@ def check_finite(path: str, vectors: np.ndarray, samples: np.ndarray | None = No
 
 
 def _is_convolution(step):
-    """Whether a step is a convolutional layer, or one that wraps one."""
+    """Whether a step is a convolutional layer or a wrapper of one."""
     return isinstance(step.operation, keras.Layer) and kind_of(step).convolves(step)

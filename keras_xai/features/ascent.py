@@ -13,7 +13,7 @@ from keras_xai.data.checks import check_count, check_number
 from keras_xai.graph.steps import Graph
 
 _TINY = 1e-12
-# How many times as long as the usual movement a side is.
+# Factor from the usual shift to the side length.
 _SIDES = 28
 
 
@@ -24,24 +24,24 @@ class Ascent:
 
     Attributes:
         steps: Number of steps.
-        step_size: Root mean square of the change of the first step, as a part of the width of `value_range`. Later steps are
-            smaller, down to none in a straight line.
-        smoothness: How much more a step follows low spatial frequencies than high ones: the gradient's cosine transform is divided by
-            the frequency to this power. 0 is the plain gradient, whose pictures are dominated by fine patterns.
-        jitter: Images and series are moved by up to so many pixels or time steps before each step, another way each time, so that
-            what is found does not depend on exact places. A twenty-eighth of each side by default: 8 pixels of 224, none of 8.
-        rotation: Images are turned by up to so many degrees.
-        zoom: Images and series are enlarged or shrunk by up to this part.
-        total_variation: Weight of the mean absolute difference of neighbors, taken off the response. The input counts in units of
-            half the width of `value_range`, from -1 to 1.
-        norm: Weight of the mean of the absolute value of all entries to the power `norm_power`, in the same units, taken off as well.
-        norm_power: The power: 2, or 6 as Mahendran & Vedaldi, 2015, have it, which acts on outliers only.
-        start: An array `(*input_shape)`, or one for each unit: where the ascent starts. Faint noise around the middle of
-            `value_range` by default.
-        batch_size: Units that are worked at together; `None` to choose it by the size of the model's tensors.
+        step_size: Root mean square of the first step's change, as a fraction of the width of `value_range`. Step sizes decrease linearly to
+            zero.
+        smoothness: Preference for low spatial frequencies: the cosine transform of the gradient is divided by the frequency to this power.
+            0 is the plain gradient, whose images are dominated by high-frequency patterns.
+        jitter: Maximum random shift of images and series before each step, in pixels or time steps, so that the result does not depend on
+            exact positions. By default a twenty-eighth of each side: 8 pixels of 224, none of 8.
+        rotation: Maximum random rotation of images in degrees.
+        zoom: Maximum relative scaling of images and series.
+        total_variation: Weight of the mean absolute difference of neighbors, subtracted from the response. The input is measured in units
+            of half the width of `value_range`, from -1 to 1.
+        norm: Weight of the mean absolute value of all entries to the power `norm_power`, in the same units, also subtracted.
+        norm_power: The power: 2, or 6 as in Mahendran & Vedaldi, 2015, which affects outliers only.
+        start: Starting point of the ascent: an array `(*input_shape)`, or one per unit. By default weak noise around the middle of
+            `value_range`.
+        batch_size: Units processed together; `None` to derive it from the size of the model's tensors.
 
     Raises:
-        ValueError: If one of them is not what it should be.
+        ValueError: If an option is invalid.
     """
 
     steps: int = 128
@@ -72,13 +72,13 @@ class Ascent:
 
 
 def real_input(graph: Graph, caller: str) -> tuple[int | None, ...]:
-    """The shape of a sample of the model's one input of real numbers, or an error that says that it has none."""
+    """The shape of a sample of the model's single real-valued input; raises if there is none."""
     specs = graph.input_specs
     if len(specs) != 1 or not keras.backend.is_float_dtype(specs[0].dtype):
         raise ValueError(
-            f"`{caller}` changes an input, and needs a model of one input of real numbers. Received: a model with the inputs "
-            f"{[(spec.name, tuple(spec.shape), spec.dtype) for spec in specs]}. Fix the others, for example by "
-            "`keras.Model(x, model([x, constant]))`, or start behind the `Embedding`."
+            f"`{caller}` changes an input and needs a model with one real-valued input. Received: a model with the inputs "
+            f"{[(spec.name, tuple(spec.shape), spec.dtype) for spec in specs]}. Fix the others, for example by `keras.Model(x, model([x, "
+            "constant]))`, or start after the `Embedding`."
         )
     return tuple(specs[0].shape[1:])
 
@@ -88,14 +88,14 @@ def checked_range(value_range: Any, shape: Sequence[int | None], dtype: str) -> 
 
     Args:
         value_range: `(low, high)`: numbers, or arrays that broadcast to the input, such as one value for each channel.
-        shape: Of one sample; `None` for an axis of open length.
-        dtype: Of the input.
+        shape: Shape of one sample; `None` for an axis of unknown length.
+        dtype: Dtype of the input.
 
     Returns:
-        Two arrays of as many axes as a batch of samples, each of length 1 where the range is the same along the axis.
+        Two arrays with as many axes as a batch of samples, each of length 1 if the range is constant along the axis.
 
     Raises:
-        ValueError: If there are not two, they do not fit the shape, or `low` is not less than `high` everywhere.
+        ValueError: If there are not two values, they do not fit the shape, or `low` is not less than `high` everywhere.
     """
     try:
         low, high = (np.asarray(end, dtype) for end in value_range)
@@ -117,7 +117,7 @@ def checked_range(value_range: Any, shape: Sequence[int | None], dtype: str) -> 
 def preconditioned(gradient: Any, power: float) -> Any:
     """Preconditions a gradient by 1 / f^power over spatial frequencies f.
 
-    The cosine transform is used, which does not take the left border for a neighbor of the right one.
+    The cosine transform is not periodic: it does not treat opposite borders as neighbors.
 
     Args:
         gradient: Tensor `(n, *spatial, channels)`.
@@ -140,7 +140,7 @@ def preconditioned(gradient: Any, power: float) -> Any:
 
 
 def _cosines(length):
-    """The orthonormal cosine transform, one frequency a row."""
+    """The orthonormal cosine transform, one frequency per row."""
     rows, places = np.mgrid[:length, :length]
     basis = np.sqrt(2 / length) * np.cos(np.pi * (2 * places + 1) * rows / (2 * length))
     basis[0] /= math.sqrt(2)
@@ -155,7 +155,7 @@ def normalized(gradient: Any) -> Any:
     """Normalizes the gradient of each sample by its root mean square."""
     axes = tuple(range(1, len(gradient.shape)))
     largest = ops.max(ops.abs(gradient), axis=axes, keepdims=True)
-    scaled = gradient / (largest + _TINY)  # so that the squares of tiny gradients are not zero
+    scaled = gradient / (largest + _TINY)  # so that squares of tiny gradients do not underflow
     return scaled / (ops.sqrt(ops.mean(ops.square(scaled), axis=axes, keepdims=True)) + _TINY)
 
 
@@ -177,19 +177,19 @@ def movements(ascent: Ascent, lengths: Sequence[int], seed: int, number: int) ->
     """Random shifts, rotations and scales for each step.
 
     Args:
-        ascent: How far.
+        ascent: The ranges.
         lengths: The input's spatial sizes.
-        seed: For the draws.
-        number: The place of the input among all.
+        seed: Seed of the draws.
+        number: The index of the input.
 
     Returns:
-        `(steps, 8)`, for each step a projective transform of the plane; `None` where inputs are not moved.
+        `(steps, 8)`, a projective transform of the plane for each step; `None` if inputs are not transformed.
     """
     reach = [length // _SIDES if ascent.jitter is None else min(int(ascent.jitter), length - 1) for length in lengths]
     if len(lengths) not in (1, 2) or not (any(reach) or ascent.rotation or ascent.zoom):
         return None
     random = np.random.default_rng([seed, number, 1])
-    height, width = (1, *lengths)[-2:]  # a series is an image of one row
+    height, width = (1, *lengths)[-2:]  # a series is an image with one row
     across, down = (0, *reach)[-1], (0, *reach)[-2]
     shifts = random.integers([-across, -down], [across + 1, down + 1], size=(ascent.steps, 2))
     turns = np.deg2rad(random.uniform(-ascent.rotation, ascent.rotation, size=ascent.steps)) * (height > 1)
@@ -208,7 +208,7 @@ def moved(x: Any, movement: Any) -> Any:
     """Shifts, rotates and scales inputs, with reflection at the border.
 
     Args:
-        x: Tensor `(n, *spatial, channels)`, of one or two spatial axes.
+        x: Tensor `(n, *spatial, channels)` with one or two spatial axes.
         movement: Tensor `(n, 8)`, see `movements`.
     """
     options = {"fill_mode": "reflect", "data_format": "channels_last"}

@@ -25,17 +25,16 @@ class Dream:
     """Settings of `deep_dream`.
 
     Attributes:
-        octaves: Number of sizes at which the image is worked at, the smallest first; the largest is its own.
-        octave_scale: How many times larger each is than the one before.
+        octaves: Number of image sizes, the smallest first; the largest is the original size.
+        octave_scale: Size ratio of successive octaves.
         steps: Number of steps at each size.
-        step_size: Root mean square of the change of a step, as a part of the width of `value_range`.
-        jitter: Before each step the image is moved around its borders by up to so many pixels, another way each time, so that no
-            seams of tiles, strides or borders show.
-        tile_size: The gradient is computed for one tile of about so many pixels a side after the other, so that memory does not grow
-            with the image. Sides of tiles are between a half and one and a half times as long.
+        step_size: Root mean square of a step's change, as a fraction of the width of `value_range`.
+        jitter: Maximum random cyclic shift of the image before each step, in pixels, which hides the seams of tiles, strides and borders.
+        tile_size: Approximate tile side in pixels. The gradient is computed tile by tile, so that memory does not grow with the image.
+            Sides of tiles are between half and one and a half times as long.
 
     Raises:
-        ValueError: If one of them is not what it should be.
+        ValueError: If an option is invalid.
     """
 
     octaves: int = 4
@@ -67,34 +66,34 @@ def deep_dream(
 ) -> Dreamed:
     """Deep Dream: changes images to amplify the activations of layers.
 
-    Half the squares of a layer's activations, of which the gradient is the activations themselves, are raised by gradient ascent, at
-    several sizes of the image one after the other, each time from the original at that size and what has been added to it so far.
+    Gradient ascent maximizes half the squared activations of a layer, whose gradient is the activations themselves, at several image sizes
+    in sequence. Each size starts from the original at that size plus the changes so far.
 
-    Images may have any size that the model can be run at up to the layers, whatever size its input says: any at all where these
-    layers are convolutions, poolings and the like. One image and tile is in the model at a time. `octaves * steps` forward and
-    backward passes for each image, at its sizes.
+    Images may have any size on which the layers can run, whatever the model's input size: any size if these layers are convolutions,
+    poolings and the like. One tile of one image runs through the model at a time. `octaves * steps` forward and backward passes per image,
+    at its sizes.
 
     Source: [Mordvintsev, Olah & Tyka, 2015](https://research.google/blog/inceptionism-going-deeper-into-neural-networks), and their
-    notebook. Unlike there, the step's root mean square has a set length in place of its mean absolute value.
+    notebook. Deviation: steps are normalized by their root mean square instead of their mean absolute value.
 
     Args:
-        model: A built Sequential or functional model of one image input; only read.
+        model: A built Sequential or functional model with one image input; only read.
         images: `(n, height, width, channels)`.
-        layers: A layer's path, such as `"backbone/conv5"`; a list of several; or a dict from paths to the one channel that counts in
-            each, `None` for all. Each layer counts by the mean over its channels, of a layer in half the resolution four times.
-        value_range: `(low, high)`, what values are between: numbers, or arrays that broadcast to an image.
+        layers: A layer's path, such as `"backbone/conv5"`; a list of paths; or a dict from paths to one channel each, `None` for all
+            channels. Each layer counts by the mean over its channels; a layer at half the resolution counts four times.
+        value_range: `(low, high)`, the range of values: numbers, or arrays that broadcast to an image.
         dream: Octaves, steps, jitter and tiles; `Dream()` by default.
-        seed: Repeats a run exactly; another one for each call by default.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        seed: Random seed. By default, each call draws a new one.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Returns:
         A `Dreamed`.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If the model has no such layer or the layer no such channel, the model does not take one image, or cannot be
-            run at this size; if the images have another shape, values beyond the range, or NaN; if an argument is not
-            what it should be; or if activations or derivatives are NaN or infinite.
+        ValueError: If the model has no such layer or the layer no such channel, the model does not take one image or cannot run at this
+            size; if the images have another shape, values outside the range, or NaN; if an argument is invalid; or if activations or
+            derivatives are NaN or infinite.
 
     Example:
 
@@ -138,7 +137,7 @@ def deep_dream(
 
 
 def _objective(scores, layers) -> tuple[Callable, list[str]]:
-    """What is raised, as a function of a batch of images, and the layers' paths."""
+    """The objective as a function of a batch of images, and the layers' paths."""
     paths = [layers] if isinstance(layers, str) else layers
     channels = dict(paths) if isinstance(paths, Mapping) else dict.fromkeys(paths)
     if not channels:
@@ -154,7 +153,7 @@ def _objective(scores, layers) -> tuple[Callable, list[str]]:
             raise ValueError(f"Expected a channel of '{path}', from 0 to {count - 1}, or None. Received: {channel!r}")
         places = [size for place, size in enumerate(spec.shape) if place not in (0, axis)]
         known = None not in places and None not in spatial
-        # So that a coarse map weighs as much as a fine one. The same at all sizes and tiles, unlike a mean over the map.
+        # A coarse map weighs as much as a fine one. The weight is the same at all sizes and tiles, unlike a mean over the map.
         density = np.prod(spatial) / np.prod(places) if known else 1.0
         terms.append((step.outputs[0], axis, channel, float(density)))
 
@@ -178,7 +177,7 @@ def _gradient(objective, x):
 
 
 def _dreamed(gradient, x, value_range, dream, random):
-    """An image after all steps at its size, and what was raised before each."""
+    """An image after all steps at its size, and the objective before each step."""
     low, high = value_range
     history = []
     for _ in range(dream.steps):
@@ -187,7 +186,7 @@ def _dreamed(gradient, x, value_range, dream, random):
         if not np.isfinite(value) or not np.isfinite(slope).all():
             raise ValueError(
                 "The activations of the layers, or their derivatives, are NaN or infinite. Check the model's weights, and that "
-                "`value_range` is that of its inputs."
+                "`value_range` is the range of its inputs."
             )
         history.append(value / (x.shape[0] * x.shape[1]))
         uphill = ops.convert_to_numpy(normalized((np.roll(slope, -shift, axis=(0, 1)) * (high - low))[None]))[0]
@@ -196,14 +195,14 @@ def _dreamed(gradient, x, value_range, dream, random):
 
 
 def tiled_gradient(gradient: Callable, x: np.ndarray, tile_size: int) -> tuple[float, np.ndarray]:
-    """The objective summed over image tiles, and the tiles' gradients put together.
+    """The objective summed over image tiles, and the assembled gradients.
 
-    Away from the borders of tiles it is the gradient of the whole image, where tiles begin at multiples of the layer's stride.
+    Away from tile borders it equals the gradient of the whole image if tiles begin at multiples of the layer's stride.
 
     Args:
         gradient: Maps a batch of one image to a value and its gradient.
         x: `(height, width, channels)`.
-        tile_size: About the side of a tile.
+        tile_size: Approximate side of a tile.
     """
     total, whole = 0.0, np.empty_like(x)
     for down in _tiles(x.shape[0], tile_size):
@@ -215,7 +214,7 @@ def tiled_gradient(gradient: Callable, x: np.ndarray, tile_size: int) -> tuple[f
 
 
 def _tiles(length, tile_size):
-    """Slices of about `tile_size`; a rest of less than half a tile goes to the last one."""
+    """Slices of about `tile_size`; a remainder of less than half a tile is merged into the last one."""
     starts = list(range(0, max(length - tile_size // 2, 1), tile_size))
     return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], length], strict=True)]
 
@@ -239,7 +238,7 @@ def _sizes(size: Sequence[int], dream) -> list[tuple[int, int]]:
 
 
 def _check_sizes(scores, objective, sizes, dream, channels):
-    """Refuses, before anything is computed, sizes at which the model cannot be run."""
+    """Rejects sizes at which the model cannot run, before any computation."""
     tiles = {
         (tile.stop - tile.start, other.stop - other.start)
         for height, width in sizes
@@ -252,9 +251,9 @@ def _check_sizes(scores, objective, sizes, dream, channels):
             traced(objective, [((1, height, width, channels), scores.dtype)])
         except Exception as error:
             raise ValueError(
-                f"The model '{scores.name}' cannot be run on {height} x {width} pixels up to these layers "
-                f"({type(error).__name__}: {(str(error).splitlines() or [''])[0]}). Choose layers before dense ones, images of the "
-                f"size of its input {own} with `Dream(octaves=1, tile_size={max([size or 0 for size in own])})`, or fewer octaves."
+                f"The model '{scores.name}' cannot run on {height} x {width} pixels up to these layers ({type(error).__name__}: "
+                f"{(str(error).splitlines() or [''])[0]}). Choose layers before dense ones, images of the size of its input {own} with "
+                f"`Dream(octaves=1, tile_size={max([size or 0 for size in own])})`, or fewer octaves."
             ) from error
 
 

@@ -27,32 +27,32 @@ def tsne_map(
 ) -> EmbeddingMap:
     """Embeds the activations of a layer in two dimensions by t-SNE.
 
-    The activations of a sample are one vector, maps are flattened. Where it has more than 50 entries, t-SNE works on its first 50
-    principal components, as in the source. t-SNE is that of openTSNE, the components are scikit-learn's.
+    The activations of a sample are flattened to one vector. If it has more than 50 entries, t-SNE works on its first 50 principal
+    components, as in the source. openTSNE computes the t-SNE, and scikit-learn the components.
 
-    One forward pass over the samples; all activations of the layer are in memory.
+    One forward pass over the samples; all activations of the layer are held in memory.
 
-    Source: [van der Maaten & Hinton, 2008](https://www.jmlr.org/papers/v9/vandermaaten08a.html). Unlike there, points start at the
-    first two principal components and not at random, which keeps the large-scale arrangement
-    ([Kobak & Berens, 2019](https://doi.org/10.1038/s41467-019-13056-x)).
+    Source: [van der Maaten & Hinton, 2008](https://www.jmlr.org/papers/v9/vandermaaten08a.html). Deviation: points are initialized with the
+    first two principal components instead of randomly, which preserves the large-scale structure ([Kobak & Berens,
+    2019](https://doi.org/10.1038/s41467-019-13056-x)).
 
     Args:
         model: A built Sequential or functional model; only read.
-        x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a
-            model of several inputs, or a dataset of batches `x` or `(x, y, ...)`.
-        layer: Path of a layer, such as `"backbone/conv5"`. Its output with the activation that is part of it.
-        perplexity: About how many neighbors of each sample are to be kept; less than a third of the number of samples.
-        seed: Repeats a map exactly; another one for each call by default.
-        batch_size: Samples in a batch; `None` to choose it by the size of the model's tensors. A dataset keeps its own batches.
-        verbose: `"auto"` for a progress bar over batches after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        x: The samples in the form that the model takes: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a model
+            of several inputs, or a dataset of batches `x` or `(x, y, ...)`.
+        layer: Path of a layer, such as `"backbone/conv5"`; its output includes a fused activation.
+        perplexity: Effective number of neighbors of each sample; less than a third of the number of samples.
+        seed: Random seed. By default, each call draws a new one.
+        batch_size: Samples per batch; `None` to derive it from the size of the model's tensors. A dataset keeps its own batches.
+        verbose: `"auto"` for a progress bar over batches after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Returns:
         An `EmbeddingMap`.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If the model has no such layer, the samples do not fit it or contain NaN, there are not more of
-            them than three times `perplexity`, or activations are NaN or infinite.
+        ValueError: If the model has no such layer, the samples do not fit it or contain NaN, their number does not exceed three times
+            `perplexity`, or activations are NaN or infinite.
 
     Example:
 
@@ -74,7 +74,7 @@ def tsne_map(
     check_finite(layer, vectors)
     if not (vectors != vectors[0]).any():
         raise ValueError(
-            f"Expected samples that differ in '{layer}'. Received: {len(vectors)} whose activations are all the same."
+            f"Expected samples that differ in '{layer}'. Received: {len(vectors)} samples with equal activations."
         )
     tsne.check(len(vectors))
     state = int(np.random.default_rng(seed).integers(2**31))

@@ -30,34 +30,33 @@ def extreme_examples(
 ) -> ExtremeExamples:
     """Finds the samples with the highest and lowest responses of units, in a dataset of any size.
 
-    The response of a class is its score before a final softmax or sigmoid. The response of a channel to a sample is its largest one
-    at any position, and at the other end its smallest. It is taken before the activation function that is part of a layer, so
-    that the lower end of a layer with a ReLU is not all zeros; above zero, a ReLU changes nothing.
+    The response of a class is its score before a final softmax or sigmoid. The response of a channel to a sample is its maximum over
+    positions at the upper end, and its minimum at the lower end. It is taken before a fused activation function, so that the lower end of a
+    layer with a ReLU is not all zeros; above zero, a ReLU changes nothing.
 
-    One forward pass over the samples. They are read batch by batch; what stays in memory is at most `2 * units * k` crops.
+    One forward pass over the samples. They are read batch by batch; at most `2 * units * k` crops stay in memory.
 
     Source: [Zeiler & Fergus, 2014](https://arxiv.org/abs/1311.2901), figure 2, and, for the lower end,
     [Olah, Mordvintsev & Schubert, 2017](https://distill.pub/2017/feature-visualization).
 
     Args:
         model: A built Sequential or functional model; only read.
-        x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a
-            model of several inputs, or a dataset of batches `x` or `(x, y, ...)`, such as a `tf.data.Dataset`, which may be
-            larger than the memory.
+        x: The samples in the form that the model takes: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a model
+            of several inputs, or a dataset of batches `x` or `(x, y, ...)`, such as a `tf.data.Dataset`, which may exceed the memory.
         layer: Path of a layer, such as `"backbone/conv5"`; the model's scores by default.
         units: A channel, or a class; a tuple `(*position, channel)` for a single unit of a map; or a list of these. All channels
             by default.
         k: Number of samples at each end.
-        batch_size: Samples in a batch; `None` to choose it by the size of the model's tensors. A dataset keeps its own batches.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        batch_size: Samples per batch; `None` to derive it from the size of the model's tensors. A dataset keeps its own batches.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Returns:
         An `ExtremeExamples`.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If the model has no such layer or the layer no such unit, if there are fewer than `k` samples, if they do not fit
-            the model or contain NaN, or if a response is NaN or infinite.
+        ValueError: If the model has no such layer or the layer no such unit, if there are fewer than `k` samples, if they do not fit the
+            model or contain NaN, or if a response is NaN or infinite.
 
     Example:
 
@@ -99,12 +98,12 @@ def extreme_examples(
 
 
 def _positions(places, sizes):
-    """Flat places `(n, units)` in a map as indices `(n, units, axes)`."""
+    """Flat positions `(n, units)` in a map as indices `(n, units, axes)`."""
     return np.stack(np.unravel_index(places, sizes), axis=-1) if len(sizes) else np.zeros((*places.shape, 0), "int64")
 
 
 def _program(responses, units):
-    """Compiles, for a batch, the sizes of the map, and of each unit the largest and the smallest response and where they are."""
+    """Compiles the function from a batch to the map sizes, and the extreme responses of each unit with their positions."""
     channels = [i for i, unit in enumerate(units) if len(unit) == 1]
     singles = [i for i, unit in enumerate(units) if len(unit) > 1]
     order = np.argsort([*channels, *singles])
@@ -142,13 +141,13 @@ class _End:
         self._indices = np.full((num_units, k), -1)
         self._positions = np.zeros((num_units, k, num_axes), "int64")
         self._keys: list[list] = [[None] * k for _ in range(num_units)]
-        # Units that chose the same part of the same sample share it.
+        # Units that selected the same part of the same sample share it.
         self._crops: dict[tuple, tuple] = {}
 
     def add(self, values, positions, first, batch, fields):
-        """Takes in a batch: responses `(n, units)` and positions `(n, units, axes)`."""
+        """Adds a batch: responses `(n, units)` and positions `(n, units, axes)`."""
         together = np.concatenate([self._values, values.T], axis=1)
-        # A stable order, so that the earlier of equal ones stays in front.
+        # A stable sort keeps the earlier of equal responses in front.
         order = np.argsort(-self._sign * together, axis=1, kind="stable")[:, : self._k]
         self._values = np.take_along_axis(together, order, axis=1)
         for unit in np.flatnonzero((order >= self._k).any(axis=1)):

@@ -15,11 +15,11 @@ from keras_xai.features.responses import Responses
 from keras_xai.network.batching import batch_size_for
 from keras_xai.results.maximized import Maximized
 
-# Standard deviation of the noise that an ascent starts from, as a part of the range of values.
+# Standard deviation of the initial noise, as a fraction of the value range.
 _NOISE = 0.02
-# Of the derivative through ReLUs that are off, where nothing else leads to a unit.
+# Leak of inactive ReLUs, used if no other path leads to a unit.
 _LEAK = 0.1
-# The transform that moves nothing.
+# The identity transform.
 _STILL = np.array([[1, 0, 0, 0, 1, 0, 0, 0]], "float32")
 
 
@@ -35,36 +35,35 @@ def maximize_activation(
 ) -> Maximized:
     """Activation maximization: finds inputs with the highest response of units, by gradient ascent.
 
-    The response of a class is its score before a final softmax or sigmoid, that of a channel the mean of its map, and that of a
-    single unit its own, all before the activation function that is part of the layer. Each step moves, turns and zooms the input a
-    little, takes the gradient of the response there, weighs it by spatial frequency, gives it the length that the step has, and cuts
-    values off at the ends of their range. Where a response has no gradient, because ReLUs on the way to it are off, the step
-    follows a derivative that leaks through them.
+    The response of a class is its score before a final softmax or sigmoid, that of a channel the mean of its map, and that of a single unit
+    its own value, all before a fused activation function. Each step slightly shifts, rotates and zooms the input, computes the gradient of
+    the response, weights it by spatial frequency, normalizes it to the step size, and clips values to their range. If a response has no
+    gradient because ReLUs before it are inactive, the step follows a leaky derivative through them.
 
-    `steps` forward and backward passes for each unit, and one forward pass.
+    `steps` forward and backward passes per unit, and one forward pass.
 
-    Source: [Erhan et al., 2009](https://www.iro.umontreal.ca/~lisa/publications2/index.php/publications/show/247);
-    [Olah, Mordvintsev & Schubert, 2017](https://distill.pub/2017/feature-visualization) for movements and frequencies;
-    [Mahendran & Vedaldi, 2015](https://arxiv.org/abs/1412.0035) for the penalties. Unlike Olah et al., colors are not decorrelated,
-    as that takes the statistics of photographs, and steps have a set length in place of Adam's.
+    Source: [Erhan et al., 2009](https://www.iro.umontreal.ca/~lisa/publications2/index.php/publications/show/247); [Olah, Mordvintsev &
+    Schubert, 2017](https://distill.pub/2017/feature-visualization) for transformations and frequencies; [Mahendran & Vedaldi,
+    2015](https://arxiv.org/abs/1412.0035) for the penalties. Deviations from Olah et al.: colors are not decorrelated, which would require
+    statistics of photographs, and steps have a fixed length instead of Adam's.
 
     Args:
-        model: A built Sequential or functional model of one input of real numbers; only read.
+        model: A built Sequential or functional model with one real-valued input; only read.
         units: A channel, or a class; a tuple `(*position, channel)` for a single unit of a map; or a list of these.
         layer: Path of a layer, such as `"backbone/conv5"`; the model's scores by default.
-        value_range: `(low, high)`, what the values of inputs are between: numbers, or arrays that broadcast to an input, such as one
-            value for each channel. For a network of photographs in BGR less a mean: `(-mean, 255 - mean)`.
-        ascent: Number and size of steps, movements and penalties; `Ascent()` by default.
-        seed: Repeats a run exactly; another one for each call by default.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        value_range: `(low, high)`, the range of input values: numbers, or arrays that broadcast to an input, such as one value per channel.
+            For a network of BGR photographs minus a mean: `(-mean, 255 - mean)`.
+        ascent: Number and size of steps, transformations and penalties; `Ascent()` by default.
+        seed: Random seed. By default, each call draws a new one.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Returns:
         A `Maximized`.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If the model has no such layer or the layer no such unit, if the model has several inputs or one of tokens, or an
-            argument is not what it should be; or if a response is NaN or infinite.
+        ValueError: If the model has no such layer or the layer no such unit, if the model has several inputs or a token input, if an
+            argument is invalid, or if a response is NaN or infinite.
 
     Example:
 
@@ -85,7 +84,7 @@ def maximize_activation(
     x = _start(ascent.start, shape, (low, high), len(chosen), seed)
     moves = [movements(ascent, x.shape[1:-1], seed, number) for number in range(len(chosen))]
     climbs = [_program(each, (low, high), ascent, x.shape[1:]) for each in (responses, responses.leaking(_LEAK))]
-    # Each step holds the gradient of an input and two copies that are moved.
+    # Each step holds the gradient of an input and two transformed copies.
     batch_size = batch_size_for(responses.graph, ascent.batch_size, copies=3)
     parts = [
         _climbed(climbs, x[part], _indices(responses, chosen[part]), moves[part], ascent, verbose)
@@ -97,18 +96,18 @@ def maximize_activation(
     if bad.size:
         raise ValueError(
             f"The response of unit {chosen[bad[0]]} of '{responses.name}' is NaN or infinite. Check the model's weights, and that "
-            "`value_range` is that of its inputs."
+            "`value_range` is the range of its inputs."
         )
     return Maximized(images, values, history, chosen, responses.name, (low, high))
 
 
 def _start(start, shape, value_range, count, seed):
-    """What the ascent starts from, array `(count, *input_shape)`."""
+    """The starting points of the ascent, an array `(count, *input_shape)`."""
     low, high = value_range
     if start is None:
         if None in shape:
             raise ValueError(
-                f"Expected `Ascent(start=...)` for a model whose input has no set size. Received: start=None and an input of "
+                f"Expected `Ascent(start=...)` for a model whose input size is unknown. Received: start=None and an input of "
                 f"shape {shape}."
             )
         noise = np.stack([np.random.default_rng([seed, number, 0]).normal(size=shape) for number in range(count)])
@@ -125,14 +124,14 @@ def _start(start, shape, value_range, count, seed):
 
 
 def _indices(responses, units):
-    """Channels `(n,)` and positions `(n, axes)`, -1 where the whole map is meant."""
+    """Channels `(n,)` and positions `(n, axes)`, -1 for the whole map."""
     axes = len(responses.shape) - 1
     positions = [unit[:-1] if len(unit) > 1 else (-1,) * axes for unit in units]
     return np.array([unit[-1] for unit in units], "int32"), np.array(positions, "int32").reshape(len(units), axes)
 
 
 def _program(responses, value_range, ascent, shape):
-    """Compiles a step: maps inputs to the next ones, the responses to the old ones, and the largest entries of their gradients."""
+    """Compiles a step: inputs to the next inputs, the responses before the step, and the largest gradient entries."""
     low, high = value_range
     dtype = responses.scores.dtype
     steady = movements(ascent, shape[:-1], 0, 0) is None
@@ -145,13 +144,13 @@ def _program(responses, value_range, ascent, shape):
 
         climbing = record(response, [x])
         (value,) = climbing.outputs
-        slope = ops.reshape(climbing.pull([ops.ones_like(value)])[0], (-1, *shape))  # moving forgets sizes
+        slope = ops.reshape(climbing.pull([ops.ones_like(value)])[0], (-1, *shape))  # the transform loses static sizes
         if ascent.norm or ascent.total_variation:
             held = record(lambda inputs: [penalty((inputs[0] - (low + high) / 2) / ((high - low) / 2), ascent)], [x])
             gradient = slope - held.pull([ops.ones_like(value)])[0]
         else:
             gradient = slope
-        # In units of the range, in which all channels are alike.
+        # In units of the range, so that all channels are alike.
         uphill = normalized(preconditioned(gradient * (high - low), ascent.smoothness))
         following = ops.clip(x + ops.cast(size, dtype) * (high - low) * uphill, low, high)
         return following, value, ops.max(ops.abs(slope), axis=axes)
@@ -162,7 +161,7 @@ def _program(responses, value_range, ascent, shape):
 
 
 def _response(maps, channels, positions):
-    """The response `(n,)` of the unit that is meant in each sample."""
+    """The response `(n,)` of the unit of each sample."""
     sizes = ops.shape(maps)[1:-1]
     flat = ops.reshape(maps, (ops.shape(maps)[0], -1, maps.shape[-1]))
     rows = ops.sum(flat * ops.expand_dims(ops.one_hot(channels, maps.shape[-1], dtype=maps.dtype), 1), axis=-1)
@@ -177,7 +176,7 @@ def _response(maps, channels, positions):
 
 
 def _climbed(climbs, x, indices, moves, ascent, verbose):
-    """The inputs after all steps, their responses, and those on the way."""
+    """The inputs after all steps, their responses, and the responses before each step."""
     climb, climb_leaking = climbs
     history = []
     still = np.tile(_STILL, (len(x), 1))

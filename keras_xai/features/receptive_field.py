@@ -14,25 +14,25 @@ from keras_xai.kinds.expansion import kind_of
 def receptive_field(model: keras.Model, layer: str, position: Sequence[int]) -> Any:
     """The receptive field of a unit, as slices clipped to the input.
 
-    It is followed back through the layers: exact through convolutions, poolings, upsampling by repetition, padding, cropping and all
-    that acts on single entries or adds tensors up; of other layers, such as attention, every entry is taken to depend on the whole
-    input. Where branches meet, it is the smallest box around what each of them sees.
+    The field is traced back through the layers. It is exact for convolutions, poolings, upsampling by repetition, padding, cropping,
+    elementwise layers and sums of tensors; in other layers, such as attention, every entry depends on the whole input. Where branches
+    merge, it is the bounding box of their fields.
 
-    Source: [Araujo, Norris & Sim, 2019](https://distill.pub/2019/computing-receptive-fields), here from one position backwards, so
-    that padding and borders are exact.
+    Source: [Araujo, Norris & Sim, 2019](https://distill.pub/2019/computing-receptive-fields), computed backward from one position, so that
+    padding and borders are exact.
 
     Args:
-        model: A built Sequential or functional model, whose inputs have known sizes.
+        model: A built Sequential or functional model whose inputs have known sizes.
         layer: The layer's path.
-        position: Where the unit is in the layer's output, without its channel: `(row, column)` for maps.
+        position: Position of the unit in the layer's output, without its channel: `(row, column)` for maps.
 
     Returns:
-        A tuple of slices for each input, in the structure of the model's inputs: one for each axis of a sample, the whole axis of
-        channels included.
+        A tuple of slices for each input, in the structure of the model's inputs: one slice per axis of a sample, including the whole
+        channel axis.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If the model has no such layer or the layer no such position, or if a size of the input is not known.
+        ValueError: If the model has no such layer or the layer no such position, or if an input size is unknown.
 
     Example:
 
@@ -55,7 +55,7 @@ def receptive_field(model: keras.Model, layer: str, position: Sequence[int]) -> 
     shapes = [tuple(spec.shape[1:]) for spec in responses.graph.input_specs]
     if any(size is None for shape in shapes for size in shape):
         raise ValueError(
-            f"Expected a model whose inputs have known sizes, on which borders depend. Received: inputs of shape {shapes}."
+            f"Expected a model whose inputs have known sizes, since borders depend on them. Received: inputs of shape {shapes}."
         )
     return packed(list(ReceptiveFields(responses, shapes)(place)), responses.graph)
 
@@ -66,23 +66,23 @@ class ReceptiveFields:
 
     Args:
         responses: The layer.
-        shapes: Of a sample of each input.
+        shapes: Shape of a sample of each input.
     """
 
     def __init__(self, responses: Responses, shapes: Sequence[Sequence[int]]):
         self._responses = responses
         self._known: dict[tuple[int, ...], tuple] = {}
-        if len(responses.shape) == 1:  # a unit without a place sees all
+        if len(responses.shape) == 1:  # a unit without a position sees everything
             self._known[()] = tuple(tuple(slice(0, size) for size in shape) for shape in shapes)
             return
         self._shapes = _shapes(responses, shapes)
         self._steps = [step for step in responses.graph.steps if all(each in self._shapes for each in step.outputs)]
 
     def __call__(self, position: Sequence[int]) -> tuple:
-        """For each input a tuple of slices, one for each axis of a sample.
+        """For each input, a tuple of slices, one for each axis of a sample.
 
         Args:
-            position: Of the unit, without its channel.
+            position: Position of the unit, without its channel.
         """
         place = tuple(int(each) for each in position)
         if place not in self._known:
@@ -100,7 +100,7 @@ class ReceptiveFields:
                     self._pass_back(step, output, needed)
         graph = self._responses.graph
         return tuple(
-            # What the unit does not depend on at all is an empty box.
+            # An input that the unit does not depend on has an empty box.
             tuple(slice(*ends) for ends in needed.get(identifier, [(0, 0) for _ in self._shapes[identifier]]))
             for identifier in graph.inputs
         )
@@ -113,7 +113,7 @@ class ReceptiveFields:
             found = kind.receptive_range(step, needed[output], size, to)
             inside = [(max(start, 0), min(stop, each)) for (start, stop), each in zip(found, size, strict=True)]
             if any(start >= stop for start, stop in inside):
-                continue  # only padding is seen
+                continue  # the field contains padding only
             if identifier in needed:
                 pairs = zip(needed[identifier], inside, strict=True)
                 inside = [(min(a, b), max(c, d)) for (a, c), (b, d) in pairs]

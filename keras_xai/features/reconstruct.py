@@ -24,9 +24,7 @@ from keras_xai.rules.rectifiers import Deconvolved, is_rectifier
 from keras_xai.rules.rule import Passage
 
 _KEEP = ("map", "largest")
-_INSTEAD = (
-    "Choose a layer that comes before them, or see what excites the maps by `maximize_activation` or `extreme_examples`."
-)
+_INSTEAD = "Choose a layer before them, or use `maximize_activation` or `extreme_examples`."
 
 
 def reconstruct(
@@ -41,45 +39,45 @@ def reconstruct(
 ) -> Reconstructions:
     """Reconstructs inputs from single feature maps of a layer by a Deconvnet.
 
-    Of the layer's activation one map is kept and all others are set to zero. The network is then run backward to the pixels: at each
-    rectifier what comes back is rectified, whether its units were active or not; it passes convolutions by their transposed filters,
-    and max poolings to the places of the maxima in the forward pass. Whatever else is affine, such as batch normalization, dense
-    layers and average pooling, is passed by its transpose. What follows the layer is not computed and may be anything.
+    All maps of the layer's activation except one are set to zero. The network is then run backward to the pixels: the signal is rectified
+    at each rectifier, whether its units are active or not; it passes convolutions by their transposed filters, and max poolings to the
+    positions of the maxima in the forward pass. Other affine layers, such as batch normalization, dense layers and average pooling, pass it
+    by their transpose. Layers after the given layer are not computed and may be of any type.
 
-    The activation of a layer is what it returns, with the activation function that is part of it. Where it has none, it is taken
-    behind the batch normalization and the rectifier that follow it, if they do and nothing else takes what is between. A final
-    softmax or sigmoid is left out. A layer may also be a pooling or a `Concatenate`; of a dense layer, each unit is a map of one entry.
+    The activation of a layer is its output, including a fused activation function. A layer without one is taken after the batch
+    normalization and the rectifier that directly follow it, provided that no other layer uses the tensors in between. A final softmax or
+    sigmoid is left out. The layer may also be a pooling or a `Concatenate`; for a dense layer, each unit is a map with one entry.
 
-    For each reconstruction one backward pass, `batch_size` of them at a time; for each input a forward pass up to the layer, and
-    one more for every `batch_size` of its maps. The result holds `n * maps` arrays of the shape of an input: in float32, the 512
-    maps of one image of 227 x 227 x 3 take 317 MB, those that `top=64` leaves 40 MB.
+    One backward pass per reconstruction, `batch_size` at a time; for each input, one forward pass to the layer, and one more for every
+    `batch_size` of its maps. The result holds `n * maps` arrays of the shape of an input: in float32, the 512 maps of one image of 227 x
+    227 x 3 take 317 MB, and 40 MB with `top=64`.
 
     Source: [Zeiler & Fergus, 2014](https://arxiv.org/abs/1311.2901), section 2.1, which keeps a single activation of a map
-    (`keep="largest"`); Wang & Liu, "Refining Deep Neural Networks via Interpretability Using Transfer Learning", figure 3, shows
-    a picture of every map of a layer for one image. The sources know ReLUs, convolutions and max poolings; a rectifier with a slope below
-    zero or a largest value counts as a plain ReLU on the way back, as in `keras_xai.attribution.Deconvnet`.
+    (`keep="largest"`); Wang & Liu, "Refining Deep Neural Networks via Interpretability Using Transfer Learning", figure 3, shows an image
+    of every map of a layer for one input. The sources cover ReLUs, convolutions and max poolings; a rectifier with a negative slope or a
+    maximum counts as a plain ReLU in the backward pass, as in `keras_xai.attribution.Deconvnet`.
 
     Args:
-        model: A built Sequential or functional model of one input of real numbers; only read.
+        model: A built Sequential or functional model with one real-valued input; only read.
         x: The inputs: an array or tensor `(n, *input_shape)`, a table, or a dataset of batches, which are kept.
         layer: Path of a layer, such as `"backbone/conv5"`.
-        top: How many maps to reconstruct from: those with the largest activations, for each input its own, the strongest first. Where
-            these are equal, the mean activation decides, and then the order of channels. By default all of them, in that order.
-        keep: `"map"` to keep all of a map; `"largest"` to keep only its largest activation, which shows what the map found where it
-            found it most clearly.
-        batch_size: Inputs and reconstructions in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        top: Number of maps to reconstruct from: for each input those with the largest activations, in descending order. Ties are broken by
+            the mean activation, then by channel order. By default all maps, in that order.
+        keep: `"map"` to keep the whole map; `"largest"` to keep only its largest activation, which shows the clearest occurrence of its
+            feature.
+        batch_size: Inputs and reconstructions per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Returns:
         A `Reconstructions`.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If the model has no such layer, its output is not real numbers, the model has several inputs or one of whole
-            numbers, `top` is not a number of maps that the layer has, another option is not one, or `x` does not fit the model or
-            contains NaN; or if an activation is NaN or infinite.
-        UnsupportedLayerError: If between the input and the layer's output there is an activation that is no rectifier, or a layer that
-            is not piecewise linear.
+        ValueError: If the model has no such layer, its output is not real-valued, the model has several inputs or an integer input, `top`
+            is not a number of maps that the layer has, another option is invalid, or `x` does not fit the model or contains NaN; or if an
+            activation is NaN or infinite.
+        UnsupportedLayerError: If there is an activation other than a rectifier, or a layer that is not piecewise linear, between the input
+            and the layer's output.
 
     Example:
 
@@ -109,7 +107,7 @@ def reconstruct(
     (inputs,) = responses.scores.typed(read_all(x, graph))
 
     largest, mean = _sizes(responses, last, inputs, batch_size)
-    # By the mean where activations have an upper end that many maps reach, as behind a `relu6`.
+    # The mean breaks ties between maps that reach an upper bound, as after a `relu6`.
     ranked = np.lexsort((-mean, -largest), axis=1)[:, :count]
     maps = np.tile(np.arange(count), (len(inputs), 1)) if top is None else ranked
     send_back = _program(responses, last, steps, keep)
@@ -133,7 +131,7 @@ def _last_step(responses: Responses, layer: str) -> Step:
     """The step whose output is the layer's activation."""
     step = responses.scores.find(layer)
     behind = activated(responses.graph, step)
-    # Behind an activation of another kind nothing could be sent back, though the layer itself may be fine.
+    # No signal could pass back through an activation of another kind, even if the layer itself is supported.
     return step if kind_of(behind).role in ("gate", "curved") and not is_rectifier(behind) else behind
 
 
@@ -141,26 +139,26 @@ def _check_input(graph: Graph) -> None:
     specs = graph.input_specs
     if len(specs) != 1 or not keras.backend.is_float_dtype(specs[0].dtype):
         raise ValueError(
-            "Expected a model of one input of real numbers, to which maps are sent back. Received: a model with the inputs "
-            f"{[(spec.name, tuple(spec.shape), spec.dtype) for spec in specs]}. Fix the others, for example by "
-            "`keras.Model(x, model([x, constant]))`, or start behind the `Embedding`."
+            "Expected a model with one real-valued input to reconstruct. Received: a model with the inputs "
+            f"{[(spec.name, tuple(spec.shape), spec.dtype) for spec in specs]}. Fix the others, for example by `keras.Model(x, model([x, "
+            "constant]))`, or start after the `Embedding`."
         )
 
 
 def _checked_top(top: int | None, responses: Responses) -> int:
-    """How many maps to reconstruct from."""
+    """Number of maps to reconstruct from."""
     if top is None:
         return responses.num_channels
     if not is_integer(top) or not 1 <= top <= responses.num_channels:
         raise ValueError(
-            f"Expected `top` to be a whole number from 1 to {responses.num_channels}, the number of maps of '{responses.name}', or "
-            f"None for all of them. Received: top={top!r}"
+            f"Expected `top` to be an integer from 1 to {responses.num_channels}, the number of maps of '{responses.name}', or None for "
+            f"all of them. Received: top={top!r}"
         )
     return int(top)
 
 
 def _activation(responses: Responses, last: Step, inputs: Any) -> tuple[Any, dict[int, Any]]:
-    """The layer's activation `(n, *positions, channels)`, and the tensors on the way to it by identifier."""
+    """The layer's activation `(n, *positions, channels)`, and the tensors leading to it by identifier."""
     values = responses.scores.run([inputs], until=last.outputs)
     return ops.moveaxis(values[last.outputs[0]], responses.axis, -1), values
 
@@ -199,8 +197,8 @@ def _program(responses: Responses, last: Step, steps: Sequence[Step], keep: str)
         shape = (*ops.shape(channels), *[1] * (len(found.shape) - 2), found.shape[-1])
         alone = ops.expand_dims(found, 1) * ops.reshape(ops.one_hot(channels, found.shape[-1], dtype=found.dtype), shape)
         start = ops.reshape(alone, (-1, *ops.shape(found)[1:]))
-        # The forward pass is made once for each input. Of its tensors, one for each reconstruction is made only where the way back
-        # looks at them, which is at max poolings; the compiler drops the rest.
+        # The forward pass runs once per input. The backward pass only needs its tensors at max poolings, where they are repeated for each
+        # reconstruction; the compiler drops the rest.
         repeated = {identifier: ops.repeat(value, per_input, axis=0) for identifier, value in values.items()}
         messages = {last.outputs[0]: ops.moveaxis(start, -1, responses.axis)}
         with scores.network.scope():
@@ -212,7 +210,7 @@ def _program(responses: Responses, last: Step, steps: Sequence[Step], keep: str)
 
 
 def _largest_only(found: Any) -> Any:
-    """Activations `(n, *positions, channels)`, of which all but the largest of each map are zero."""
+    """Activations `(n, *positions, channels)` with all entries but the largest of each map set to zero."""
     flat = ops.reshape(found, (ops.shape(found)[0], -1, found.shape[-1]))
     places = ops.cast(ops.arange(ops.shape(flat)[1]), "int32")
     chosen = ops.equal(ops.expand_dims(ops.cast(ops.argmax(flat, axis=1), "int32"), 1), ops.reshape(places, (1, -1, 1)))

@@ -19,26 +19,25 @@ from keras_xai.network import Network, Scores
 class Responses:
     """The units of a layer, or the scores of a model, as a tensor of positions and channels.
 
-    A unit's response is taken before the activation function that is part of the layer, as a class's score is before a final
-    softmax: a ReLU makes all that is below zero equal, and has no derivative there. The response of a layer that is nothing but
-    an activation function is its output.
+    A unit's response is taken before a fused activation function, like a class's score before a final softmax: a ReLU makes all negative
+    responses equal and has no derivative there. The response of a pure activation layer is its output.
 
     Args:
         model: A built Sequential or functional model.
         layer: Path of a layer; the model's scores by default.
 
     Attributes:
-        scores: The model's scores.
-        identifier: Of the layer's output among the tensors of a forward pass.
-        axis: Of the channels, in the output as the layer returns it.
-        shape: Of the output of one sample, `(*positions, channels)`; `None` for what is known only when the model runs.
-        num_channels: Number of channels, classes where the scores are meant.
-        name: What the output is called in errors and pictures.
+        scores: The scores of the model.
+        identifier: Identifier of the layer's output among the tensors of a forward pass.
+        axis: Channel axis in the layer's output.
+        shape: Output shape of one sample, `(*positions, channels)`; `None` for sizes known only when the model runs.
+        num_channels: Number of channels, or of classes for the model's scores.
+        name: Name of the output in errors and plots.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If the model has no such layer, the layer has not one output of real numbers, or none is given and the model
-            has several outputs.
+        ValueError: If the model has no such layer, the layer does not have one real-valued output, or no layer is given and the model has
+            several outputs.
     """
 
     def __init__(self, model: keras.Model, layer: str | None = None):
@@ -57,7 +56,7 @@ class Responses:
             axis = kind_of(step).channel_axis(step)
         if len(spec.shape) < 2 or not keras.backend.is_float_dtype(spec.dtype):
             raise ValueError(
-                f"Expected a layer whose output is real numbers of shape (n, ..., channels). Received: '{self.name}', of shape "
+                f"Expected a layer with a real-valued output of shape (n, ..., channels). Received: '{self.name}', of shape "
                 f"{tuple(spec.shape)} and dtype {spec.dtype}."
             )
         self.axis = axis % len(spec.shape)
@@ -66,7 +65,7 @@ class Responses:
         self.shape: tuple[int | None, ...] = (*rest, self.num_channels)
 
     def _linear(self, layer):
-        """The step of a layer without the activation function that is part of it."""
+        """The step of a layer without its fused activation function."""
         last = self.scores.find(layer)
         for step in self.scores.graph.steps:
             if step.path == layer and hasattr(step.operation, "activation") and len(step.outputs) == 1:
@@ -79,15 +78,15 @@ class Responses:
         return self.scores.graph
 
     def of(self, inputs: Sequence) -> Any:
-        """The responses to a batch, tensor `(n, *positions, channels)`; to be called within a compiled program."""
+        """The responses to a batch, tensor `(n, *positions, channels)`; call it within a compiled program."""
         values = self.scores.run(inputs, until=[self.identifier])
         return ops.moveaxis(values[self.identifier], self.axis, -1)
 
     def leaking(self, leak: float) -> "Responses":
-        """The same responses, whose derivatives pass through ReLUs and their like also where these are off.
+        """The same responses, with derivatives that also pass through inactive ReLUs and similar activations.
 
         Args:
-            leak: What is added to the derivative of each, everywhere.
+            leak: Constant added to the derivative of each of them.
         """
         leaking = copy.copy(self)
         leaking.scores = copy.copy(self.scores)
@@ -99,19 +98,19 @@ class Responses:
         return leaking
 
     def units(self, units: Any) -> list[tuple[int, ...]]:
-        """Checked units: for each of one or several a tuple `(channel,)` or `(*position, channel)`.
+        """Checks units and returns a tuple `(channel,)` or `(*position, channel)` for each.
 
         Args:
-            units: A channel, which is a class where the scores are meant; a tuple `(*position, channel)` for a single unit of a
-                map; or a list of these.
+            units: A channel, or a class for the model's scores; a tuple `(*position, channel)` for a single unit of a map; or a list of
+                these.
 
         Raises:
-            ValueError: If there is none, or one that the layer does not have.
+            ValueError: If there are no units, or the layer does not have one of them.
         """
         given = list(units) if isinstance(units, (list, np.ndarray, range)) else [units]
         found = [tuple(each) if isinstance(each, (tuple, np.ndarray, list)) else (each,) for each in given]
         if not found or not all(map(self._has, found)):
-            positions = f", or tuples of {len(self.shape)} whole numbers for single units" if len(self.shape) > 1 else ""
+            positions = f", or tuples of {len(self.shape)} integers for single units" if len(self.shape) > 1 else ""
             raise ValueError(
                 f"Expected `units` to be channels of '{self.name}', from 0 to {self.num_channels - 1}{positions}; its output has the "
                 f"shape {self.shape}. Received: units={units!r}"
@@ -126,7 +125,7 @@ class Responses:
 
 
 class _Leaking(keras.Operation):
-    """An activation function with another derivative."""
+    """An activation function with a custom derivative."""
 
     def __init__(self, operation, leak):
         super().__init__()

@@ -32,26 +32,25 @@ def compare_methods(
 ) -> Comparison:
     """Explains samples by several methods and rates the explanations by several metrics.
 
-    Each method explains the first sample before anything is timed: what is wrong is told before work is done, and seconds are not
-    those of compiling.
+    Each method explains the first sample before the timing starts, so that errors appear early and the times exclude compilation.
 
     Args:
-        model: The model that is explained.
-        x: The samples, as for every method; a dataset is read once and kept.
-        methods: Attribution methods on the model by name, or a list of them.
-        metrics: Metrics by name, or a list. One that needs the method, such as `MaxSensitivity`, is given as what makes it of a
-            method: the class itself, or a function `lambda method: MaxSensitivity(method, radius=0.1)`.
-        target: What is explained, as for every method. By default the predicted class of each sample.
-        baseline: As for every method; for those that compare samples with one.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The model to explain.
+        x: The samples, as for every attribution method; a dataset is read once and kept.
+        methods: Attribution methods of the model: a dict by name, or a list.
+        metrics: Metrics: a dict by name, or a list. A metric that needs the method, such as `MaxSensitivity`, is given as a factory: the
+            class itself, or a function `lambda method: MaxSensitivity(method, radius=0.1)`.
+        target: The target, as for every attribution method. By default the predicted class of each sample.
+        baseline: The baseline for the methods that take one.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Returns:
         A `Comparison`.
 
     Raises:
-        TypeError: If a method or a metric is not one.
-        ValueError: If a method is on another model, two have the same name, there are none, or samples, target or baseline do not
-            fit. Errors of methods and metrics are passed on.
+        TypeError: If a method or a metric has the wrong type.
+        ValueError: If a method is of another model, a name occurs twice, there are no methods or metrics, or samples, target or baseline do
+            not fit. Errors of methods and metrics are passed on.
 
     Example:
 
@@ -78,7 +77,7 @@ def compare_methods(
     for name, metric in named_metrics.items():
         if not (isinstance(metric, Metric) or callable(metric)):
             raise TypeError(
-                f"Expected metrics, or functions that make one of a method. Received: {metric!r} (of type {type(metric).__name__}) "
+                f"Expected metrics, or functions that map a method to a metric. Received: {metric!r} (of type {type(metric).__name__}) "
                 f"as '{name}'."
             )
     count = len(tree.flatten(x)[0])
@@ -112,11 +111,11 @@ def _named(things, kind):
             name = name if isinstance(name, str) else getattr(thing, "__name__", repr(thing))
             if name in named:
                 raise ValueError(
-                    f"Expected {kind} of different names. Received: '{name}' twice. Pass a dict of names of your own."
+                    f"Expected {kind} with distinct names. Received: '{name}' twice. Pass a dict with custom names."
                 )
             named[name] = thing
     if not named:
-        raise ValueError(f"Expected at least one of the {kind}. Received: none.")
+        raise ValueError(f"Expected at least one of the {kind}. Received: 0.")
     return named
 
 
@@ -125,7 +124,7 @@ def _explained(method, x, target, baseline):
 
 
 def _first_baseline(baseline, x):
-    """The baseline of the first sample, where there is one for each."""
+    """The baseline of the first sample, if there is one per sample."""
     if baseline is None or is_number(baseline):
         return baseline
     several = not isinstance(x, np.ndarray)

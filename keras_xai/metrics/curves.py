@@ -36,11 +36,11 @@ class _Curve(ModelMetric):
         """The curve whose area is the metric's value.
 
         Args:
-            explanation: What an attribution method has returned.
+            explanation: The explanation that an attribution method returned.
 
         Returns:
-            `(shares, scores)`: the shares of the places that are taken away or put in, `(k,)` from 0 to 1, and the probabilities or
-            scores there, `(n, k)`.
+            `(shares, scores)`: the shares of removed or inserted positions, `(k,)` from 0 to 1, and the probabilities or scores there, `(n,
+            k)`.
         """
         places = self._replacement.checked(explanation)
         instead = baseline_like(places.inputs, self._baseline, self._scores)
@@ -62,35 +62,35 @@ class _Curve(ModelMetric):
 
     @abc.abstractmethod
     def _replaced(self, first: np.ndarray) -> np.ndarray:
-        """Which places are replaced where the first so many have had their turn."""
+        """The positions replaced after the given number of first positions."""
 
 
 @final
 class Deletion(_Curve):
     """Deletion: the area under the probability curve as the most relevant places are removed first.
 
-    If the explanation is right, the probability falls at once, and the area is small. Places are pixels (the values of the channels
-    added up), time steps, features or tokens; of several inputs all are in one order. A place that is taken away gets the baseline.
-    Places of equal value follow in an order that was drawn once.
+    A faithful explanation makes the probability fall early, so that the area is small. Positions are pixels (summed over channels), time
+    steps, features or tokens; those of several inputs are ranked together. A removed position takes the value of the baseline. Ties are
+    broken in a random order drawn once.
 
-    `steps + 1` forward passes. Places are removed in `steps` equal parts; where there are fewer, one by one.
+    `steps + 1` forward passes. Positions are removed in `steps` equal groups, or one by one if there are fewer positions.
 
-    Source: [Petsiuk et al., 2018](https://arxiv.org/abs/1806.07421), section 4.1. Like there, it is the probability, wherever the
-    model itself ends in a softmax or sigmoid; the scores of other models are taken as they are, so that the area has their unit.
+    Source: [Petsiuk et al., 2018](https://arxiv.org/abs/1806.07421), section 4.1. As there, the curve is of the probability if the model
+    ends in a softmax or sigmoid; the scores of other models are used directly, so that the area has their unit.
 
     Args:
-        model: The model that is explained.
-        steps: Number of parts in which places are taken away.
-        baseline: What is in the place of what is taken away: a number, or an array of the shape of a sample or of all. That of the
-            explanation is not used, so that all methods are measured alike.
-        probability: `True` to make probabilities of scores by a softmax (a sigmoid where there is one score), `False` to take scores
-            as they are, `None` to do what the model does.
-        batch_size: Changed samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The explained model.
+        steps: Number of groups in which positions are removed.
+        baseline: Value of removed positions: a number, or an array of the shape of one sample or of all. The explanation's own baseline is
+            not used, so that all methods are measured alike.
+        probability: `True` to convert scores to probabilities by a softmax (a sigmoid for a single score), `False` to use the scores,
+            `None` to follow the model.
+        batch_size: Perturbed samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
-        ValueError: If an option is not one. When called: if the explanation or the baseline does not fit the model, or a score is
-            NaN or infinite.
+        ValueError: If an option is invalid. When called: if the explanation or the baseline does not fit the model, or a score is NaN or
+            infinite.
 
     Example:
 
@@ -116,25 +116,25 @@ class Deletion(_Curve):
 class Insertion(_Curve):
     """Insertion: the area under the probability curve as the most relevant places are inserted first.
 
-    The sample begins as the baseline. If the explanation is right, the probability rises at once, and the area is large. All else
-    is as in `Deletion`.
+    The sample begins as the baseline. A faithful explanation makes the probability rise early, so that the area is large. Otherwise as in
+    `Deletion`.
 
     `steps + 1` forward passes.
 
-    Source: [Petsiuk et al., 2018](https://arxiv.org/abs/1806.07421), section 4.1. They begin with a blurred image, which is less
-    unlike a photograph than one without content: pass it as `baseline`, made for example by `scipy.ndimage.gaussian_filter`. The
-    default is zero, as that fits all kinds of data.
+    Source: [Petsiuk et al., 2018](https://arxiv.org/abs/1806.07421), section 4.1. The source begins with a blurred image, which is closer
+    to a photograph than a blank one: pass it as `baseline`, for example from `scipy.ndimage.gaussian_filter`. The default is zero, which
+    suits all kinds of data.
 
     Args:
-        model: The model that is explained.
-        steps: Number of parts in which places are put in.
-        baseline: What is in the place of what is not there yet, as for `Deletion`.
-        probability: As for `Deletion`.
-        batch_size: Changed samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The explained model.
+        steps: Number of groups in which positions are inserted.
+        baseline: Value of positions before their insertion, as in `Deletion`.
+        probability: As in `Deletion`.
+        batch_size: Perturbed samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
-        ValueError: As for `Deletion`.
+        ValueError: As in `Deletion`.
 
     Example:
 

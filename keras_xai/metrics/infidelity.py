@@ -17,30 +17,30 @@ class Infidelity(ModelMetric):
 
     $$\mathrm{INFD}(\phi) = \mathbb{E}_I \Bigl[ \bigl( \beta \, I^T \phi - (f(x) - f(x - I)) \bigr)^2 \Bigr]$$
 
-    x - I is the sample with a random part of it replaced by the baseline: a box of random size of an image, a piece of a series, a
-    random subset of features or tokens. f is the score before a softmax or sigmoid. For values that are derivatives, as
-    `explanation.derivatives` says (Saliency, SmoothGrad, GuidedBackprop, Deconvnet), I is the change of the input. All others share
-    out the score, so that I is 1 where something is replaced and 0 elsewhere: what the values of the part add up to. Values at
-    tokens are always taken as shares, as tokens have no change.
+    x - I is the sample with a random part replaced by the baseline: a box of random size in an image, a segment of a series, a random
+    subset of features or tokens. f is the score before a softmax or sigmoid. For values that are derivatives, as told by
+    `explanation.derivatives` (Saliency, SmoothGrad, GuidedBackprop, Deconvnet), I is the change of the input. All other methods distribute
+    the score, so I is 1 at replaced entries and 0 elsewhere: the prediction is the sum of the part's values. Values at tokens always count
+    as contributions, since tokens have no numeric change.
 
     `num_perturbations + 1` forward passes.
 
-    Source: [Yeh et al., 2019](https://arxiv.org/abs/1901.09392), definition 2.1 with square removal. There, beta is the number that
-    makes the infidelity least, as the units of methods differ; here it is the least one that is not negative, or a method that says
-    the opposite of the truth would score as well as the truth. Boxes have all sizes instead of one.
+    Source: [Yeh et al., 2019](https://arxiv.org/abs/1901.09392), definition 2.1 with square removal. There, beta minimizes the infidelity,
+    since methods have different units; here it is the minimizer among nonnegative numbers, because otherwise an explanation of the opposite
+    sign would score as well as the true one. Boxes have random sizes instead of one size.
 
     Args:
-        model: The model that is explained.
-        num_perturbations: Number of random parts of each sample.
-        baseline: What replaces them, as for `Deletion`.
+        model: The explained model.
+        num_perturbations: Number of random parts per sample.
+        baseline: Replacement for the parts, as in `Deletion`.
         normalize: Whether to fit beta for each sample. `False` sets it to 1, for methods whose values are in the unit of the score.
-        seed: Of the parts; a new one for each metric by default, so that all explanations that it rates meet the same parts.
-        batch_size: Changed samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        seed: Seed of the random parts; by default drawn once per metric, so that all its explanations are rated on the same parts.
+        batch_size: Perturbed samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
-        ValueError: If an option is not one. When called: if the explanation or the baseline does not fit the model, or a score is
-            NaN or infinite.
+        ValueError: If an option is invalid. When called: if the explanation or the baseline does not fit the model, or a score is NaN or
+            infinite.
 
     Example:
 
@@ -99,7 +99,7 @@ class Infidelity(ModelMetric):
         return ((said - change) ** 2).mean(axis=1)
 
     def _part(self, places, sample, number):
-        """Which places of a sample are replaced in one draw; none of them in number -1, the sample itself."""
+        """The positions of a sample that one draw replaces; none for number -1, the sample itself."""
         if number < 0:
             return np.zeros(sum(int(np.prod(shape)) for shape in places.shapes), bool)
         draw = np.random.default_rng((self._seed, sample, number))

@@ -10,20 +10,20 @@ from keras_xai.metrics.places import Places, checked_masks, ranks
 
 @final
 class PointingGame(Metric):
-    """Pointing game: 1 if the place of the largest value is on the object, else 0.
+    """Pointing game: 1 if the position of the largest value is on the object, else 0.
 
-    Where several places share the largest value, it is the part of them that is on the object: what pointing at one of them at
-    random would score. So a constant map has the part of the picture that the object fills, which is also what chance would score.
+    If several positions share the largest value, the score is the share of them on the object, the expected score of a random choice among
+    them. A constant map scores the share of the image that the object covers, the chance level.
 
     No forward pass.
 
-    Source: [Zhang et al., 2018](https://arxiv.org/abs/1608.00507), section 4.2. There, a point within 15 pixels of the object counts
-    as on it: `tolerance=15`.
+    Source: [Zhang et al., 2018](https://arxiv.org/abs/1608.00507), section 4.2. The source counts a point within 15 pixels of the object as
+    a hit: `tolerance=15`.
 
     Args:
-        masks: Which places belong to the object: booleans `(n, height, width)` for images, `(n, time)` for series, `(n, features)`;
-            in the structure of the inputs of several. One for each sample of the explanation.
-        tolerance: Largest distance from the object at which a point still is on it, in places.
+        masks: Object masks: booleans `(n, height, width)` for images, `(n, time)` for series, `(n, features)` for tables; for several
+            inputs in their structure. One per sample of the explanation.
+        tolerance: Maximum distance from the object, in positions, that counts as a hit.
 
     Raises:
         ValueError: If `tolerance` is negative. When called: if the masks do not fit the samples, or one is empty.
@@ -69,8 +69,8 @@ class PointingGame(Metric):
 class RelevanceMass(Metric):
     """Relevance mass accuracy: the share of positive values that is on the object, from 0 to 1.
 
-    Values of a pixel's channels are added up first. Chance scores the part of the picture that the object fills. A sample without
-    positive values has no mass to place: NaN.
+    Values of a pixel's channels are summed first. The chance level is the share of the image that the object covers. A sample without
+    positive values has no mass and scores NaN.
 
     No forward pass.
 
@@ -78,7 +78,7 @@ class RelevanceMass(Metric):
     channels.
 
     Args:
-        masks: As for `PointingGame`.
+        masks: As in `PointingGame`.
 
     Raises:
         ValueError: When called, if the masks do not fit the samples, or one is empty.
@@ -109,17 +109,17 @@ class RelevanceMass(Metric):
 
 @final
 class RelevanceRank(Metric):
-    """Relevance rank accuracy: the share of the K most relevant places on an object of K places, from 0 to 1.
+    """Relevance rank accuracy: the share of the K most relevant positions on an object of K positions, from 0 to 1.
 
-    Values of a pixel's channels are added up first. Places of equal value follow in an order that was drawn once, so that a constant
-    map scores about what chance would: the part of the picture that the object fills.
+    Values of a pixel's channels are summed first. Ties are broken in a random order drawn once, so that a constant map scores about the
+    chance level: the share of the image that the object covers.
 
     No forward pass.
 
     Source: [Arras et al., 2022](https://arxiv.org/abs/2003.07258), section 3.1, "relevance rank accuracy".
 
     Args:
-        masks: As for `PointingGame`.
+        masks: As in `PointingGame`.
 
     Raises:
         ValueError: When called, if the masks do not fit the samples, or one is empty.

@@ -18,27 +18,27 @@ class MaxSensitivity(Metric):
 
     $$\mathrm{SENS}(x) = \max_{\|y - x\|_\infty \le r} \frac{\|\phi(y) - \phi(x)\|_2}{\|\phi(x)\|_2}$$
 
-    The maximum is over random points, so that it is a lower bound of the true one. r is a part of the range of the sample's
-    values, so that a constant sample is not moved. The score that is explained stays that of the class of the sample.
+    The maximum is taken over random points, so it is a lower bound of the true one. r is a fraction of the range of the sample's values, so
+    a constant sample is not perturbed. The explained class stays that of the sample.
 
-    `num_samples` explanations. A method that draws at random needs a seed, or its own noise counts as well.
+    `num_samples` explanations. A method with random draws needs a seed, or its own noise counts as well.
 
-    Source: [Yeh et al., 2019](https://arxiv.org/abs/1901.09392), definition 4.1, with the norm in the denominator that their
-    experiments and captum divide by, as the units of methods differ.
+    Source: [Yeh et al., 2019](https://arxiv.org/abs/1901.09392), definition 4.1, with the norm in the denominator as in the source's
+    experiments and captum, because methods have different units.
 
     Args:
         method: The method that made the explanations.
-        radius: Largest change of a value, as a part of the range of the sample's values.
+        radius: Maximum change of a value, as a fraction of the range of the sample's values.
         num_samples: Number of random points.
-        seed: Of the points; a new one for each metric by default.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        seed: Seed of the points; by default drawn once per metric.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
         TypeError: If `method` is not an attribution method.
-        ValueError: If an option is not one. When called: if the method did not make the explanation, or the model takes whole
-            numbers only, which cannot be changed a little.
+        ValueError: If an option is invalid. When called: if the method did not make the explanation, or the model takes integers only,
+            which have no small perturbations.
 
-    Returns for a sample whose values are all zero 0 if they stay so, and NaN if they do not.
+    For a sample whose values are all zero, returns 0 if they stay zero, and NaN otherwise.
 
     Example:
 
@@ -70,7 +70,7 @@ class MaxSensitivity(Metric):
         inputs = tree.flatten(explanation.inputs)
         if all(x.dtype.kind != "f" for x in inputs):
             raise ValueError(
-                "Expected samples of real numbers, which can be changed a little. Received: inputs of dtype "
+                "Expected samples of real numbers, which can be perturbed slightly. Received: inputs of dtype "
                 f"{[x.dtype.name for x in inputs]}."
             )
         values = Places(explanation).values
@@ -80,7 +80,7 @@ class MaxSensitivity(Metric):
             moved = tree.pack_sequence_as(explanation.inputs, moved)
             again = Places(explain_again(self._method, explanation, inputs=moved)).values
             largest = np.maximum(largest, np.linalg.norm(again - values, axis=1))
-        largest = np.where(np.any([_ranges(x) > 0 for x in inputs], axis=0), largest, 0)  # else nothing was moved
+        largest = np.where(np.any([_ranges(x) > 0 for x in inputs], axis=0), largest, 0)  # otherwise nothing was perturbed
         return np.where(norm > 0, largest / np.where(norm > 0, norm, 1), np.where(largest > 0, np.nan, 0))
 
     def _moved(self, x, i, number):
@@ -92,5 +92,5 @@ class MaxSensitivity(Metric):
 
 
 def _ranges(x):
-    """The range of each sample's values; 0 for whole numbers, which are not moved."""
+    """The range of each sample's values; 0 for integers, which are not perturbed."""
     return np.ptp(x.reshape(len(x), -1), axis=1) if x.dtype.kind == "f" else np.zeros(len(x))

@@ -16,7 +16,7 @@ class Metric(abc.ABC):
     """A metric of explanations: `Metric(...)(explanation)` returns one value for each sample.
 
     Attributes:
-        higher_is_better: Whether larger values speak for an explanation. What they say, and what not, is on each metric's page.
+        higher_is_better: Whether larger values indicate a better explanation. The page of each metric explains its meaning and limits.
     """
 
     higher_is_better: ClassVar[bool]
@@ -26,14 +26,14 @@ class Metric(abc.ABC):
         """Rates an explanation.
 
         Args:
-            explanation: What an attribution method has returned.
+            explanation: The explanation that an attribution method returned.
 
         Returns:
             An array `(n,)` in float64, one value for each sample.
 
         Raises:
             TypeError: If it is not an `Explanation`.
-            ValueError: If it does not fit what the metric was made with: the model, the method, or the masks.
+            ValueError: If it does not fit the metric's model, method or masks.
         """
         if not isinstance(explanation, Explanation):
             raise TypeError(
@@ -44,7 +44,7 @@ class Metric(abc.ABC):
 
     @property
     def label(self) -> str:
-        """What tables call it."""
+        """Name of the metric in tables."""
         return type(self).__name__
 
     @abc.abstractmethod
@@ -56,13 +56,13 @@ class ModelMetric(Metric):
     """A metric that evaluates a model on perturbed samples.
 
     Args:
-        model: The model that is explained. It is only read.
-        batch_size: Changed samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The explained model; only read.
+        batch_size: Perturbed samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If it is not built, or subclassed, or an option is not one.
+        ValueError: If it is not built, is subclassed, or an option is invalid.
     """
 
     def __init__(self, model: keras.Model, *, batch_size: int | None, verbose: Any):
@@ -73,10 +73,10 @@ class ModelMetric(Metric):
 
 
 def check_method(method: Any, name: str) -> None:
-    """Refuses what is not an attribution method; `name` is that of the metric."""
+    """Rejects objects other than attribution methods; `name` is the metric's name."""
     if not isinstance(method, Method):
         raise TypeError(
-            f"{name} explains anew and needs an attribution method, such as `Saliency(model)`. Received: method={method!r}"
+            f"{name} recomputes explanations and needs an attribution method, such as `Saliency(model)`. Received: method={method!r}"
         )
 
 
@@ -86,11 +86,11 @@ def explain_again(method: Method, explanation: Explanation, *, inputs: Any = Non
     Args:
         method: The method.
         explanation: The explanation.
-        inputs: Other samples in place of its own, as many.
-        target: Another target in place of its own.
+        inputs: Other samples in place of the explanation's own, as many.
+        target: Another target in place of the explanation's own.
 
     Raises:
-        ValueError: If the method returns values of other shapes, so that it is not the one that made the explanation.
+        ValueError: If the method returns values of other shapes, so it did not make the explanation.
     """
     again = method(
         explanation.inputs if inputs is None else inputs,
@@ -100,14 +100,14 @@ def explain_again(method: Method, explanation: Explanation, *, inputs: Any = Non
     shapes = [[values.shape for values in keras.tree.flatten(each.values)] for each in (explanation, again)]
     if shapes[0] != shapes[1]:
         raise ValueError(
-            f"Expected an explanation that was made by {method.label}, the method of the metric, with values of the shapes "
-            f"{shapes[1]}. Received: one by {explanation.method} with {shapes[0]}."
+            f"Expected an explanation made by {method.label}, the method of the metric, with values of the shapes {shapes[1]}. Received: "
+            f"an explanation made by {explanation.method} with {shapes[0]}."
         )
     return again
 
 
 def seed_of(seed: int | None) -> int:
-    """The seed of all draws: that which was given, or a new one."""
+    """The seed of all draws: the given one, or a new one."""
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     return check_seed(seed)

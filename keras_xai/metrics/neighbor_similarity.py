@@ -14,17 +14,16 @@ from keras_xai.metrics.similarity import cosine
 class NeighborSimilarity(Metric):
     """Cosine similarity between the explanations of each sample and its nearest neighbor.
 
-    Nearest by the Euclidean distance of the inputs. It says nothing where neighbors are far apart, so give it many samples. Each is
-    compared as it was explained: where the predicted class is explained and neighbors differ in it, so may their explanations. Two
-    explanations that are all zero count as 1, one of them as 0.
+    Neighbors are nearest by the Euclidean distance of the inputs. The metric is meaningless if neighbors are far apart, so provide many
+    samples. Each sample keeps its explained class: if predicted classes are explained and neighbors differ in them, their explanations may
+    differ as well. Two explanations that are all zero count as 1, one of them as 0.
 
-    No forward pass; the search for neighbors is scikit-learn's.
+    No forward pass; scikit-learn searches the neighbors.
 
     Source: [Chu et al., 2018](https://arxiv.org/abs/1802.06259), section 4.3, cosine similarity (CS).
 
     Raises:
-        ValueError: When called, if there is one sample only, or if an input takes whole numbers, such as tokens, between which there
-            is no distance.
+        ValueError: When called, if there is only one sample, or if an input takes integers, such as tokens, which have no distance.
 
     Example:
 
@@ -42,8 +41,8 @@ class NeighborSimilarity(Metric):
         inputs = [np.asarray(x) for x in tree.flatten(explanation.inputs)]
         if any(x.dtype.kind != "f" for x in inputs) or len(explanation) < 2:
             raise ValueError(
-                "Expected at least two samples of real numbers, of which each has a nearest neighbor. Received: "
-                f"{len(explanation)} samples of dtype {[x.dtype.name for x in inputs]}."
+                f"Expected at least two samples of real numbers, so that each has a nearest neighbor. Received: {len(explanation)} samples"
+                f" of dtype {[x.dtype.name for x in inputs]}."
             )
         from sklearn.neighbors import NearestNeighbors
 

@@ -10,7 +10,7 @@ from keras_xai.metrics.metric import ModelMetric, seed_of
 from keras_xai.metrics.places import ranks
 from keras_xai.metrics.replacement import Replacement
 
-# Regions along an axis: 9 pixels are a 25th of the side of the images in the source.
+# Regions per axis: the source's regions of 9 pixels are a 25th of the image side.
 _REGIONS = 25
 
 
@@ -20,27 +20,27 @@ class PixelFlipping(ModelMetric):
 
     $$\mathrm{AOPC} = \frac{1}{L + 1} \sum_{k=0}^{L} f(x^{(0)}) - f(x^{(k)})$$
 
-    x^(k) is the sample with its k most relevant regions replaced. Regions are squares of pixels or pieces of a series; features and
-    tokens are regions of their own. The relevance of a region is the sum of its values. Noise is uniform between the least and the
-    largest value of each channel of the sample, so that of a constant image nothing is replaced, and the value is 0.
+    x^(k) is the sample with its k most relevant regions replaced. Regions are squares of pixels or segments of a series; each feature and
+    token is a region. The relevance of a region is the sum of its values. Replacements are uniform noise between the minimum and maximum of
+    each channel of the sample, so that a constant image does not change and scores 0.
 
     `steps + 1` forward passes.
 
-    Source: [Samek et al., 2017](https://arxiv.org/abs/1509.06321), section III, for order "most relevant first". The
-    pixel-by-pixel form is that of [Bach et al., 2015](https://doi.org/10.1371/journal.pone.0130140). The noise there is uniform over
-    the range of all images; here it is over that of the sample, which needs no knowledge of others.
+    Source: [Samek et al., 2017](https://arxiv.org/abs/1509.06321), section III, order "most relevant first". The pixel-by-pixel form is
+    that of [Bach et al., 2015](https://doi.org/10.1371/journal.pone.0130140). The source draws noise from the range of all images; here it
+    is the range of the sample, which requires no other samples.
 
     Args:
-        model: The model that is explained.
-        region: Side of a region, in pixels or time steps; by default a 25th of the longest side, as 9 pixels in the source.
-        steps: Number of regions L that are replaced, one by one; at most all.
-        probability: As for `Deletion`.
-        seed: Of the noise; a new one for each metric by default, so that all explanations that it rates meet the same noise.
-        batch_size: Changed samples in the model at a time; `None` to choose it by the size of the model's tensors.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        model: The explained model.
+        region: Side of a region, in pixels or time steps; by default a 25th of the longest side, like the source's 9 pixels.
+        steps: Number of regions L to replace, one by one; at most all.
+        probability: As in `Deletion`.
+        seed: Seed of the noise; by default drawn once per metric, so that all its explanations are rated with the same noise.
+        batch_size: Perturbed samples per forward pass; `None` to derive it from the size of the model's tensors.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
-        ValueError: If an option is not one. When called: if the explanation does not fit the model, or a score is NaN or infinite.
+        ValueError: If an option is invalid. When called: if the explanation does not fit the model, or a score is NaN or infinite.
 
     Example:
 
@@ -92,7 +92,7 @@ class PixelFlipping(ModelMetric):
         return (scores[:, :1] - scores).mean(axis=1)
 
     def _regions(self, places):
-        """The number of each place's region."""
+        """The region number of each position."""
         found, count = [], 0
         for x, shape in zip(places.inputs, places.shapes, strict=True):
             side = 1 if x.ndim == 2 else self._region or max(1, round(max(shape) / _REGIONS))

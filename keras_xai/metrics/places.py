@@ -12,17 +12,17 @@ from keras_xai.attribution import Explanation
 
 @final
 class Places:
-    """The places of the inputs of a model, in one row.
+    """The positions of the inputs of a model, in one row.
 
-    An input `(n, ..., channels)` of three or more axes has a place for each entry of the axes between: a pixel, a time step. One
-    of the shape `(n, features)` has a place for each entry. The places of several inputs follow each other.
+    An input `(n, ..., channels)` with three or more axes has a position for each entry of the axes in between: a pixel, a time step. An
+    input `(n, features)` has a position for each entry. The positions of several inputs are concatenated.
 
     Args:
-        explanation: Its values and inputs.
+        explanation: The explanation, with its values and inputs.
 
     Attributes:
         inputs: The samples, an array for each input.
-        shapes: The shape of each input's places: `(height, width)`, `(time,)`, `(features,)`.
+        shapes: The spatial shape of each input: `(height, width)`, `(time,)`, `(features,)`.
 
     Raises:
         ValueError: If the values do not belong to the inputs, or are NaN or infinite.
@@ -34,7 +34,7 @@ class Places:
         shapes = [x.shape for x in self.inputs]
         if [_without_channels(values.shape) for values in self._values] != [_without_channels(shape) for shape in shapes]:
             raise ValueError(
-                "Expected an explanation whose values have the shapes of its inputs, but for channels. Received: values of shape "
+                "Expected an explanation whose values have the shapes of its inputs, up to the channels. Received: values of shape "
                 f"{[values.shape for values in self._values]} for inputs of shape {shapes}."
             )
         if not all(np.isfinite(values).all() for values in self._values):
@@ -43,20 +43,20 @@ class Places:
 
     @property
     def relevance(self) -> np.ndarray:
-        """The value of each place `(n, places)`, that of its channels added up."""
+        """The value of each position `(n, places)`, summed over its channels."""
         return self.added(self._values)
 
     @property
     def values(self) -> np.ndarray:
-        """All values `(n, entries)`, those of each channel for themselves."""
+        """All values `(n, entries)`, with each channel separate."""
         return np.concatenate([values.reshape(len(values), -1) for values in self._values], axis=1)
 
     def times(self, changes: Sequence[np.ndarray]) -> np.ndarray:
-        """The values times changes `(n, *input_shape)`, an array for each input, added up over channels: `(n, places)`."""
+        """The values times changes `(n, *input_shape)`, an array for each input, summed over channels: `(n, places)`."""
         return self.added([values * change for values, change in zip(self._values, changes, strict=True)])
 
     def added(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
-        """Arrays `(n, *input_shape)`, one for each input, as one row of places `(n, places)`, channels added up."""
+        """Arrays `(n, *input_shape)`, one for each input, as one row of positions `(n, places)`, summed over channels."""
         return self.joined([array.sum(axis=-1) if array.ndim > 2 else array for array in arrays])
 
     def joined(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -73,10 +73,9 @@ class Places:
 
 
 def ranks(relevance: np.ndarray) -> np.ndarray:
-    """The rank of each place of each sample, 0 for that of the largest value; both `(n, places)`.
+    """The rank of each position of each sample, 0 for the largest value; both `(n, places)`.
 
-    Places of one value are in an order that was drawn once for all samples: in the order of their numbers, an empty map would
-    take an image apart from the top.
+    Ties are broken in a random order drawn once for all samples: in index order, a constant map would remove an image from the top down.
     """
     shuffled = np.broadcast_to(np.random.default_rng(0).permutation(relevance.shape[1]), relevance.shape)
     order = np.lexsort((shuffled, -relevance), axis=-1)
@@ -86,11 +85,11 @@ def ranks(relevance: np.ndarray) -> np.ndarray:
 
 
 def checked_masks(masks: Any, places: Places) -> np.ndarray:
-    """Masks of objects as rows `(n, places)`, or an error that says why they do not fit the samples.
+    """Object masks as rows `(n, places)`; raises if they do not fit the samples.
 
     Args:
-        masks: Booleans `(n, *place_shape)`, a trailing axis of length 1 allowed; in the structure of several inputs.
-        places: Of the samples.
+        masks: Booleans `(n, *place_shape)`, optionally with a trailing axis of length 1; for several inputs in their structure.
+        places: The positions of the samples.
     """
     given = tree.flatten(masks) if len(places.shapes) > 1 else [masks]
     expected = [(len(x), *shape) for x, shape in zip(places.inputs, places.shapes, strict=True)]
@@ -98,11 +97,11 @@ def checked_masks(masks: Any, places: Places) -> np.ndarray:
     arrays = [array[..., 0] if array.shape[-1:] == (1,) and array.ndim > 2 else array for array in arrays]
     if [array.shape for array in arrays] != expected or any(array.dtype != bool for array in arrays):
         received = [(np.shape(mask), np.asarray(mask).dtype.name) for mask in given]
-        raise ValueError(f"Expected masks of booleans of the shapes {expected}. Received: {received} as shapes and types.")
+        raise ValueError(f"Expected boolean masks of the shapes {expected}. Received: shapes and dtypes {received}.")
     row = places.joined(arrays)
     empty = np.flatnonzero(~row.any(axis=1))
     if empty.size:
-        raise ValueError(f"Expected masks that mark at least one place each. Received: an empty mask for sample {empty[0]}.")
+        raise ValueError(f"Expected each mask to mark at least one position. Received: an empty mask for sample {empty[0]}.")
     return row
 
 

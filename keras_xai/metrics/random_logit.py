@@ -17,23 +17,23 @@ from keras_xai.network.scores import Scores
 class RandomLogit(Metric):
     """Random logit test: rank correlation between the explanations of a class and of a random other class.
 
-    An explanation that is the same for all classes does not say why it is this one.
+    An explanation that is the same for all classes does not explain why the model predicts this one.
 
     One explanation.
 
-    Source: [Sixt et al., 2020](https://arxiv.org/abs/1912.09818), section 4, which compares pictures by their structural similarity
-    (SSIM). Here it is Spearman's rank correlation, which does for data of any kind.
+    Source: [Sixt et al., 2020](https://arxiv.org/abs/1912.09818), section 4, which compares images by their structural similarity (SSIM).
+    Here it is Spearman's rank correlation, which suits data of any kind.
 
     Args:
-        model: The model that is explained.
+        model: The explained model.
         method: The method that made the explanations, on this model. If it draws at random, give it a seed.
         absolute: Whether to rank absolute values.
-        seed: Of the classes; a new one for each metric by default.
+        seed: Seed of the random classes; by default drawn once per metric.
 
     Raises:
         TypeError: If `method` is not an attribution method.
-        ValueError: If it is on another model. When called: if the explanation is not one of classes, if there is no other class, or
-            if the method did not make it.
+        ValueError: If the method is of another model. When called: if the explanation is not of classes, there is no other class, or the
+            method did not make it.
 
     Example:
 
@@ -70,8 +70,8 @@ class RandomLogit(Metric):
         count = self._classes[name]
         if callable(classes) or not np.issubdtype(np.asarray(classes).dtype, np.integer) or count < 2:
             raise ValueError(
-                "Expected an explanation of one of several classes, so that there is another one to compare it with. Received: one "
-                f"of {'a callable' if callable(classes) else 'a class'} of the output '{name}', which has {count} "
+                "Expected an explanation of one of several classes, to compare with an explanation of another one. Received: an "
+                f"explanation of {'a callable' if callable(classes) else 'a class'} of the output '{name}', which has {count} "
                 f"score{'s' * (count != 1)}."
             )
         steps = [np.random.default_rng((self._seed, i)).integers(1, count) for i in range(len(classes))]

@@ -21,32 +21,32 @@ from keras_xai.metrics.similarity import rank_correlation
 class ModelParameterRandomization(Metric):
     """Model parameter randomization test: rank correlation with explanations of the model with randomized layers.
 
-    An explanation that stays what it is while the layers lose what they have learned, one after the other, shows the image and not
-    the model. Two modes: `"cascading"` randomizes the layers from the output down, each on top of those before it;
-    `"independent"` randomizes exactly one layer at a time, and all others are as trained. `similarities` gives each layer's figure.
+    An explanation that stays the same while the layers are randomized shows the image and not the model. Two modes: `"cascading"`
+    randomizes the layers successively from the output down; `"independent"` randomizes one layer at a time and keeps all others as trained.
+    `similarities` gives the correlation for each layer.
 
-    One explanation for each layer that has weights.
+    One explanation per layer with weights.
 
-    The weights of the model are put back bit by bit, also after an error or an interrupt. Meanwhile the model is another one: do
-    not train or use it in a thread beside.
+    The weights of the model are restored bit by bit, also after an error or an interrupt. Meanwhile the model is changed: do not train or
+    use it in another thread.
 
     Source: [Adebayo et al., 2018](https://arxiv.org/abs/1810.03292), sections 3 and 4, with Spearman's rank correlation. A layer is
-    randomized by shuffling the entries of each of its arrays, where the source draws them from its initializer: models from
-    elsewhere do not tell how they were initialized, and variances stay positive.
+    randomized by shuffling the entries of each of its arrays, while the source draws them from its initializer: third-party models do not
+    record their initializers, and shuffled variances stay positive.
 
     Args:
-        model: The model that is explained.
+        model: The explained model.
         method: The method that made the explanations, on this model. If it draws at random, give it a seed.
         mode: `"cascading"` or `"independent"`.
-        layers: Paths of the layers to randomize, such as `"backbone/conv5"`; by default all on the way to the score whose
-            weights can be shuffled, which those of a layer of equal entries cannot.
-        absolute: Whether to rank absolute values, as the source does beside the signed ones.
-        seed: Of the shuffling; a new one for each metric by default.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        layers: Paths of the layers to randomize, such as `"backbone/conv5"`; by default all layers leading to the score whose weights can
+            be shuffled; a layer with equal entries cannot.
+        absolute: Whether to rank absolute values, as the source does in addition to signed ones.
+        seed: Seed of the shuffling; by default drawn once per metric.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
         TypeError: If `method` is not an attribution method.
-        ValueError: If it is on another model, the mode is unknown, or a layer is not there or has no weights to shuffle. When
+        ValueError: If the method is of another model, the mode is unknown, or a layer does not exist or has no weights to shuffle. When
             called: if the method did not make the explanation, or the randomized model's scores are NaN or infinite.
 
     Example:
@@ -91,7 +91,7 @@ class ModelParameterRandomization(Metric):
             if fixed or not paths or isinstance(layers, str):
                 raise ValueError(
                     f"Expected `layers` to be a list of paths of layers whose weights can be shuffled. Received: {layers!r}, where "
-                    f"{fixed} have none, or only equal ones."
+                    f"{fixed} have no weights, or only equal ones."
                 )
         self._method = method
         self._mode = mode
@@ -104,11 +104,11 @@ class ModelParameterRandomization(Metric):
         """The rank correlation for each layer.
 
         Args:
-            explanation: What the method has returned.
+            explanation: The explanation that the method returned.
 
         Returns:
-            For the path of each layer, from the output down, an array `(n,)`: the correlation with the explanation of the model in
-            which this layer is random; in `"cascading"` mode those before it as well.
+            For the path of each layer, from the output down, an array `(n,)`: the correlation with the explanation of the model in which
+            this layer is randomized, in `"cascading"` mode together with those before it.
         """
         layers = self._randomized(explanation.target)
         values = self._compared(explanation)
@@ -135,7 +135,7 @@ class ModelParameterRandomization(Metric):
     def _randomized(self, target):
         """The variables to shuffle of each layer, from the output down."""
         graph = self._graph
-        if isinstance(target, dict):  # what other outputs alone depend on changes nothing
+        if isinstance(target, dict):  # skip layers that only other outputs depend on
             kept = [i for i, name in enumerate(graph.output_names) if name in target]
             outputs, specs = [graph.outputs[i] for i in kept], [graph.output_specs[i] for i in kept]
             graph = up_to(graph, outputs, specs, list(target))
@@ -148,19 +148,19 @@ class ModelParameterRandomization(Metric):
                 seen |= {id(weight) for weight in weights}
         if not layers:
             raise ValueError(
-                "Expected a layer whose weights can be shuffled. Received: a model in which none leads to the score."
+                "Expected a layer whose weights can be shuffled. Received: a model in which no such layer leads to the score."
             )
         return dict(reversed(layers.items()))
 
 
 def check_model(model: Any, method: Method) -> None:
-    """Refuses a method on another model than the metric's."""
+    """Rejects a method of another model than the metric's."""
     if not isinstance(model, keras.Model):
         raise TypeError(f"Expected a `keras.Model`. Received: model={model!r} (of type {type(model).__name__})")
     known = {id(variable) for variable in model.variables}
     if {id(variable) for variable in method.variables} - known or not method.variables:
         raise ValueError(
-            f"Expected a method on the model '{model.name}'. Received: {method.label} on another one. Pass {method.label}(model)."
+            f"Expected a method of the model '{model.name}'. Received: {method.label} of another model. Pass {method.label}(model)."
         )
 
 
@@ -176,13 +176,13 @@ def _weights(operation):
 
 
 def _array(variable):
-    # A copy: what the backend hands out may be the memory of the variable itself.
+    # A copy, because the backend may return the memory of the variable itself.
     return np.array(keras.ops.convert_to_numpy(variable.value))
 
 
 @contextlib.contextmanager
 def _restored(variables: Sequence) -> Iterator[None]:
-    """Puts variables back to what they were, whatever happens within."""
+    """Context manager that restores variables on exit."""
     arrays = [_array(variable) for variable in variables]
 
     def restore():
@@ -194,6 +194,6 @@ def _restored(variables: Sequence) -> Iterator[None]:
     finally:
         try:
             restore()
-        except BaseException:  # an interrupt in the midst of it
+        except BaseException:  # includes interrupts
             restore()
             raise

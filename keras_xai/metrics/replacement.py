@@ -18,12 +18,12 @@ class Replacement:
     """Evaluates the explained score of samples with replaced places, in batches.
 
     Args:
-        scores: The model's scores.
-        batch_size: Changed samples in the model at a time.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
-        probability: Whether to ask for the probability of the explained class rather than its score, by a softmax over the scores,
-            or a sigmoid of the only one. `None`: where the model itself ends in one of the two. A target that is a callable is
-            always asked as it is.
+        scores: The scores of the model.
+        batch_size: Perturbed samples per forward pass.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
+        probability: Whether to evaluate the probability of the explained class instead of its score, by a softmax over the scores, or a
+            sigmoid for a single score. `None`: if the model itself ends in one of the two. A callable target is always evaluated on the
+            scores.
     """
 
     def __init__(self, scores: Scores, batch_size: int, verbose: Any, *, probability: bool | None = False):
@@ -36,18 +36,18 @@ class Replacement:
         self._compiled: tuple[Any, Callable] | None = None
 
     def checked(self, explanation: Explanation) -> Places:
-        """The places of an explanation, whose samples fit the model."""
+        """The positions of an explanation after a check that its samples fit the model."""
         checked(explanation.inputs, self._scores.graph)
         return Places(explanation)
 
     def scores(self, explanation: Explanation, instead: list[np.ndarray], owners: np.ndarray, masks: Callable) -> np.ndarray:
-        """The score of changed samples; that of the sample itself, to the last digit, where what is put in its place is equal to it.
+        """The score of perturbed samples, bitwise equal to the sample's score where the replacements equal the sample.
 
         Args:
-            explanation: Its samples and its target.
-            instead: What places are replaced by, an array `(n, *input_shape)` for each input.
-            owners: Integer array `(rows,)`: of which sample each is a changed one, in rising order.
-            masks: Maps a slice of the rows to booleans `(b, places)`: which places are replaced.
+            explanation: The explanation, with its samples and its target.
+            instead: Replacements, an array `(n, *input_shape)` for each input.
+            owners: Integer array `(rows,)`, ascending: the index of the sample that each row perturbs.
+            masks: Maps a slice of the rows to booleans `(b, places)`: the replaced positions.
 
         Returns:
             An array `(rows,)`.
@@ -68,7 +68,7 @@ class Replacement:
 
         everyone = np.arange(len(explanation))
         own = [score(everyone[part], np.zeros_like(differs[part])) for part in rows(len(everyone), self._batch_size)]
-        # Rows of a batch are not equal to the same rows of another one on every processor.
+        # Equal rows in different batches do not give bitwise equal scores on every processor.
         found = np.concatenate(own).astype("float64")[owners]
         parts = rows(len(owners), self._batch_size)
         for part in progress(parts, len(parts), self._verbose):
@@ -79,8 +79,8 @@ class Replacement:
         bad = owners[~np.isfinite(found)]
         if bad.size:
             raise ValueError(
-                f"The scores of the model '{self._scores.name}' are NaN or infinite for sample {bad[0]} with some of its places "
-                "replaced. Check the model's weights, and that what is put in their place is in the range of its inputs."
+                f"The scores of the model '{self._scores.name}' are NaN or infinite for sample {bad[0]} with some positions replaced. "
+                "Check the model's weights, and that the replacements are in the range of its inputs."
             )
         return found
 
@@ -114,7 +114,7 @@ def _place_shape(shape):
 
 
 def _links(scores, probability):
-    """For each output what turns its scores into probabilities, or `None`."""
+    """For each output, the function that converts its scores to probabilities, or `None`."""
     if probability is False:
         return [None] * len(scores.graph.outputs)
     if probability:

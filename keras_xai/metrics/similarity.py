@@ -4,9 +4,9 @@ import numpy as np
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Spearman's correlation of each row of two arrays `(n, entries)`, equal entries sharing their mean rank.
+    """Spearman's correlation of each row of two arrays `(n, entries)`; tied entries share their mean rank.
 
-    A row whose entries are all equal has no order: it counts as 0, and as 1 where that of the other array is so, too.
+    A constant row has no ranks: it counts as 0, or as 1 if the row of the other array is constant as well.
     """
     from scipy.stats import rankdata
 
@@ -19,6 +19,6 @@ def cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The cosine between each row of two arrays `(n, entries)`; 0 where one is all zero, and 1 where both are."""
     lengths = np.stack([np.linalg.norm(rows, axis=1) for rows in (first, second)])
     empty = (lengths == 0).any(axis=0)
-    # Divided first, so that products of tiny entries are not lost.
+    # Normalize first, so that products of tiny entries do not underflow.
     one, two = (rows / np.where(length > 0, length, 1)[:, None] for rows, length in zip((first, second), lengths, strict=True))
     return np.where(empty, (lengths == 0).all(axis=0), np.clip((one * two).sum(axis=1), -1, 1))

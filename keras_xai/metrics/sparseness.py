@@ -10,16 +10,16 @@ from keras_xai.metrics.places import Places
 
 @final
 class Sparseness(Metric):
-    r"""Sparseness: the Gini index of absolute values, 0 if all are equal, 1 - 1/d if one of d places has it all.
+    r"""Sparseness: the Gini index of absolute values, 0 if all are equal, 1 - 1/d if only one of d positions is nonzero.
 
     $$G(v) = 1 - 2 \sum_{k=1}^d \frac{v_{(k)}}{\|v\|_1} \cdot \frac{d - k + 1/2}{d}$$
 
-    v_(1) is the smallest. Places are pixels (the values of the channels added up), time steps, features or tokens. Places that are
-    all zero are all equal: 0.
+    v_(1) is the smallest. Positions are pixels (summed over channels), time steps, features or tokens. Values that are all zero are equal
+    and score 0.
 
     No forward pass.
 
-    Source: [Chalasani et al., 2020](https://arxiv.org/abs/1810.06583), section 2.1, where each channel counts for itself.
+    Source: [Chalasani et al., 2020](https://arxiv.org/abs/1810.06583), section 2.1, which counts each channel separately.
 
     Example:
 

@@ -41,7 +41,7 @@ __all__ = [
 
 
 def __getattr__(name):
-    # Needs scikit-learn, which takes seconds to load and of which pieces and polytopes have no use.
+    # Imported lazily: this needs scikit-learn, which takes seconds to load and which pieces and polytopes do not use.
     if name == "RegionClassifier":
         return importlib.import_module("keras_xai.openbox.regions.classifier").RegionClassifier
     raise AttributeError(f"module 'keras_xai.openbox' has no attribute {name!r}")

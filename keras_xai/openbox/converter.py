@@ -20,32 +20,31 @@ if TYPE_CHECKING:
 class OpenBox(Engine):
     """Divides a trained piecewise-linear network into exact linear classifiers.
 
-    At an input `x` every ReLU of a network is on one of its linear pieces, and every max-pooling window passes on one of
-    its entries. Where that pattern stays the same, a convex polytope around `x`, the network is an affine map
-    `f(x') = W x' + b`, up to rounding error. `OpenBox` finds `W`, `b` and the polytope, in closed form and without
-    sampling, from one forward pass and one vector-Jacobian product for each output. A final softmax or sigmoid is left
-    out, so that `f` are logits.
+    At an input `x`, every ReLU of a network is on one of its linear pieces, and every max-pooling window selects one of its entries. Where
+    this activation pattern is constant, a convex polytope around `x`, the network is an affine map `f(x') = W x' + b`, up to rounding
+    error. `OpenBox` computes `W`, `b` and the polytope in closed form, without sampling, from one forward pass and one vector-Jacobian
+    product per output. A final softmax or sigmoid is left out, so that `f` are logits.
 
-    The layers that are understood are listed in the documentation; the model is only read, never changed. After further
-    training, call the box again: it computes with the model's current weights. After
-    changing the layers themselves (`adapt`, `enable_lora`, another activation), make a new box.
+    The documentation lists the supported layers; the model is only read, never changed. After further training, call the box again: it
+    computes with the model's current weights. After changing the layers themselves (`adapt`, `enable_lora`, another activation), create a
+    new box.
 
     Args:
         model: A built `keras.Sequential` or functional `keras.Model`.
-        output: Name or index of the output to divide, for a model that has several.
-        layer: Path of a hidden layer, such as `"flatten"` or `"backbone/conv5"`. The pieces are then functions of that layer's
-            output, its features, and so is everything that has the samples' shape. From later layers, regions are larger and
-            hold more samples. Layers before it need not be piecewise linear. The model's inputs by default.
-        dtype: Floating-point type of the linear pieces, `"float32"` or `"float64"`, whatever the model was trained in; the
-            type of the model's weights and inputs by default. In float64 the pieces are exact to about 1e-14. Polytopes are always
-            computed in float64: in a large network the nearest wall is often nearer than float32 can tell.
-        batch_size: Samples in a batch; `None` to choose it by the size of the model's tensors.
+        output: Name or index of the output to use, for a model with several outputs.
+        layer: Path of a hidden layer, such as `"flatten"` or `"backbone/conv5"`. The pieces are then functions of that layer's output, its
+            features, as is everything else with the samples' shape. From later layers, regions are larger and contain more samples. Layers
+            before it need not be piecewise linear. By default the model's inputs.
+        dtype: Floating-point type of the linear pieces, `"float32"` or `"float64"`, independent of the model's training; by default the
+            type of the model's weights and inputs. In float64 the pieces are exact to about 1e-14. Polytopes are always computed in
+            float64: in a large network the nearest wall is often closer than float32 resolves.
+        batch_size: Samples per batch; `None` to derive it from the size of the model's tensors.
         jit_compile: Whether to compile with XLA.
 
     Raises:
         UnsupportedLayerError: If a layer is not piecewise linear; names each such layer, its class and the reason.
-        ValueError: If the model is not built, has no graph, or has several outputs and none is chosen; or if part of the
-            output does not pass through `layer`.
+        ValueError: If the model is not built, has no graph, or has several outputs and none is selected; or if part of the output does not
+            pass through `layer`.
 
     Example:
 
@@ -67,26 +66,26 @@ class OpenBox(Engine):
     Reference:
 
     - [Chu et al., 2018](https://doi.org/10.1145/3219819.3220063), for fully connected networks.
-    - Muradov et al., Selection of interpretable convolutional deep learning models, for convolutional ones. They replace
-      each layer by an equivalent linear one; here the whole piece is found at once, by vector-Jacobian products.
+    - Muradov et al., Selection of interpretable convolutional deep learning models, for convolutional networks. They replace each layer by
+      an equivalent linear one; here vector-Jacobian products give the whole piece at once.
     """
 
     def __call__(self, x: Any, outputs: Any = None, *, verbose: Any = "auto") -> LinearPieces:
-        """Finds the linear piece that each sample is on.
+        """Computes the linear piece of each sample.
 
         Args:
-            x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, a list, tuple or dict of
-                them for a model of several inputs; a table; or batches `x` or `(x, y)`, as of a `tf.data.Dataset`.
-            outputs: Which of the C scores: `None` for all, class indices `(k,)` for all samples, or `(n, k)`, the
-                indices for each sample. The coefficients of one 227 x 227 x 3 image for 1000 classes are 600 MB.
-            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+            x: The samples in the form that the model takes: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a
+                model of several inputs; a table; or batches `x` or `(x, y)`, for example of a `tf.data.Dataset`.
+            outputs: Which of the C scores: `None` for all, class indices `(k,)` for all samples, or `(n, k)`, class indices for each
+                sample. The coefficients of one 227 x 227 x 3 image for 1000 classes take 600 MB.
+            verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
         Returns:
             `LinearPieces`.
 
         Raises:
-            ValueError: If `x` has the wrong shape or type, is empty, or contains NaN or infinity; or if an index in
-                `outputs` is not one of the model's.
+            ValueError: If `x` has the wrong shape or type, is empty, or contains NaN or infinity; or if an index in `outputs` does not
+                exist in the model.
         """
         samples = self.samples(x, verbose=verbose)
         choose = _choice(outputs, self.num_outputs, samples)
@@ -107,19 +106,19 @@ class OpenBox(Engine):
         )
 
     def convert(self, x: Any, y: Any = None, *, verbose: Any = "auto") -> "RegionClassifier":
-        """The network as a scikit-learn classifier that is made of the regions of some samples.
+        """Returns the network as a scikit-learn classifier built from the regions of the given samples.
 
         Args:
-            x: The samples, as for calling the box.
+            x: The samples, as in calling the box.
             y: Labels `(n,)`, of which only the values matter; see `RegionClassifier.fit`.
-            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence;
-                also for the classifier's own methods.
+            verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none; also
+                applies to the classifier's own methods.
 
         Returns:
             A fitted `RegionClassifier`.
 
         Raises:
-            ValueError: If the model is no classifier of one label per sample, or `x` or `y` are not as described.
+            ValueError: If the model is not a classifier with one label per sample, or `x` or `y` is invalid.
 
         Example:
 
@@ -131,58 +130,58 @@ class OpenBox(Engine):
         >>> bool((classifier.predict(x) == model.predict(x, verbose=0).argmax(axis=1)).all())
         True
         """
-        from keras_xai.openbox.regions.classifier import RegionClassifier  # needs scikit-learn, which a box alone does not
+        from keras_xai.openbox.regions.classifier import RegionClassifier  # needs scikit-learn, unlike the box itself
 
         return RegionClassifier(self, verbose=verbose).fit(x, y)
 
     def line(self, start: Any, end: Any, *, verbose: Any = "auto") -> Line:
-        """All linear pieces on the straight line between two inputs, and exact integrated gradients.
+        """Computes all linear pieces on the straight line between two inputs, and exact integrated gradients.
 
         Args:
-            start: One input, in the structure of the model's inputs, with a batch dimension of one or without it.
-            end: Another one.
-            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+            start: One input, in the structure of the model's inputs, with or without a batch dimension of one.
+            end: Another input.
+            verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
         Returns:
             `keras_xai.openbox.Line`.
 
         Raises:
-            ValueError: If the inputs are not the model's, or are equal.
+            ValueError: If the inputs do not fit the model, or are equal.
         """
         return line(self, start, end, verbose=verbose)
 
     def plane(
         self, corner: Any, second: Any, third: Any, *, limits: Any = None, orthonormal: bool = False, verbose: Any = "auto"
     ) -> Plane:
-        """All linear pieces in a rectangle of the plane through three inputs, and the exact decision boundary.
+        """Computes all linear pieces in a rectangle of the plane through three inputs, and the exact decision boundary.
 
         Args:
-            corner: One input, in the structure of the model's inputs, with a batch dimension of one or without it.
-            second: Another one.
-            third: A third one, not on the line through the first two.
-            limits: `((lowest s, highest s), (lowest t, highest t))` of the rectangle; by default it holds the three inputs and a
-                quarter of their extent more on each side.
-            orthonormal: `False` for the coordinates of `corner + s (second - corner) + t (third - corner)`; `True` for Euclidean
-                lengths from the corner, along two directions at right angles.
-            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+            corner: One input, in the structure of the model's inputs, with or without a batch dimension of one.
+            second: Another input.
+            third: A third input, not on the line through the first two.
+            limits: `((lowest s, highest s), (lowest t, highest t))` of the rectangle; by default it contains the three inputs with a margin
+                of a quarter of their extent on each side.
+            orthonormal: `False` for the coordinates of `corner + s (second - corner) + t (third - corner)`; `True` for Euclidean lengths
+                from the corner along two orthogonal directions.
+            verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
         Returns:
             `keras_xai.openbox.Plane`.
 
         Raises:
-            ValueError: If the inputs are not the model's, or they are on one line; or if the limits are not as described.
+            ValueError: If the inputs do not fit the model or lie on one line, or if the limits are invalid.
         """
         return plane(self, corner, second, third, limits=limits, orthonormal=orthonormal, verbose=verbose)
 
     def _batches(self, samples, choose, verbose, read):
-        """Yields scores, outputs, intercepts, region names and coefficients of each batch; samples read for it go to `read`."""
+        """Yields scores, outputs, intercepts, region names and coefficients of each batch; appends the samples to `read`."""
         start = 0
         for batch in progress(in_float64(samples), samples.num_batches, verbose):
             if samples.num_samples is None:
                 read.append(batch)
             picked = choose(start, len(batch[0]))
             start += len(batch[0])
-            with np.errstate(over="ignore"):  # told below, with the way out
+            with np.errstate(over="ignore"):  # reported below, with advice
                 inputs = [array.astype(self.dtype) for array in batch]
             f, coef, intercept, patterns = self._pieces.pieces(inputs, picked)
             coefficients = [np.moveaxis(ops.convert_to_numpy(gradient), 0, 1) for gradient in coef]
@@ -193,7 +192,7 @@ class OpenBox(Engine):
 
 
 def _all_of(batches, num_samples):
-    """Joins lists of arrays. Batch by batch if the number of samples is known: at the end takes twice the memory."""
+    """Joins lists of arrays, batch by batch if the number of samples is known: joining at the end takes twice the memory."""
     if num_samples is None:
         return [joined(arrays) for arrays in zip(*batches, strict=True)]
     wholes: list[np.ndarray] = []
@@ -207,7 +206,7 @@ def _all_of(batches, num_samples):
 
 
 def _choice(outputs, num_outputs, samples):
-    """A function of (start, count) that gives the output indices `(count, k)` of a batch."""
+    """A function of (start, count) that returns the output indices `(count, k)` of a batch."""
     indices = np.arange(num_outputs) if outputs is None else np.asarray(outputs)
     if indices.dtype.kind not in "iu" or indices.ndim not in (1, 2) or indices.size == 0:
         raise ValueError(
@@ -218,7 +217,7 @@ def _choice(outputs, num_outputs, samples):
         raise ValueError(f"Expected output indices from 0 to {num_outputs - 1}. Received: outputs={outputs!r}")
     indices = indices.astype("int32")
     if (np.diff(np.sort(indices, axis=-1), axis=-1) == 0).any():
-        raise ValueError(f"Expected different `outputs`. Received some twice: outputs={outputs!r}")
+        raise ValueError(f"Expected distinct `outputs`. Received duplicates: outputs={outputs!r}")
     if indices.ndim == 1:
         return lambda start, count: np.broadcast_to(indices, (count, len(indices)))
     if samples.num_samples is not None and len(indices) != samples.num_samples:
@@ -227,7 +226,7 @@ def _choice(outputs, num_outputs, samples):
     def of_batch(start, count):
         if start + count > len(indices):
             raise ValueError(
-                f"Expected `outputs` for every sample. Received: {len(indices)} rows, and the dataset has more samples."
+                f"Expected `outputs` for every sample. Received: {len(indices)} rows for a dataset with more samples."
             )
         return indices[start : start + count]
 

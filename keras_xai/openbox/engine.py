@@ -19,8 +19,8 @@ from keras_xai.openbox.programs import Programs
 class Engine(abc.ABC):
     """Base class of `OpenBox`, which documents the arguments.
 
-    Partitions and regions are made by a box and compute with a box. This class is what they know of it, so that no import goes
-    both ways.
+    A box creates partitions and regions, which in turn compute with a box. They depend on this base class only, which avoids circular
+    imports.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Engine(abc.ABC):
             "jit_compile": jit_compile,
         }
         self._network = PiecewiseNetwork(model, output, dtype, layer)
-        # The coefficients are as many numbers as the inputs, for each score.
+        # For each score there are as many coefficients as input entries.
         self._batch_size = batch_size_for(
             self._network.graph, batch_size, dtype=self._network.dtype, copies=self._network.num_outputs
         )
@@ -54,34 +54,34 @@ class Engine(abc.ABC):
         self._geometry = Programs(PiecewiseNetwork(model, output, "float64", layer), jit_compile=jit_compile)
 
     def __getstate__(self) -> dict:
-        return self._arguments  # compiled programs cannot be pickled, and follow from these
+        return self._arguments  # compiled programs cannot be pickled and are rebuilt from these
 
     def __setstate__(self, state: dict) -> None:
         self.__init__(**state)  # type: ignore[misc]
 
     @property
     def batch_size(self) -> int:
-        """Samples in a batch."""
+        """Samples per batch."""
         return self._batch_size
 
     @property
     def network(self) -> PiecewiseNetwork:
-        """The network that is divided, in the type of the linear pieces."""
+        """The network, in the dtype of the linear pieces."""
         return self._network
 
     @property
     def programs(self) -> Programs:
-        """The compiled computations of linear pieces, in their type."""
+        """The compiled computations of linear pieces, in their dtype."""
         return self._pieces
 
     @property
     def geometry(self) -> Programs:
-        """The same in float64, for polytopes."""
+        """The compiled computations in float64, for polytopes."""
         return self._geometry
 
     @property
     def sample_graph(self) -> Graph:
-        """The graph whose inputs are what is handed to the box: for a box of a hidden layer, that of the layers before."""
+        """The graph that takes the box's samples: for a box of a hidden layer, the graph of the layers before it."""
         return self._network.graph if self._network.front is None else self._network.front
 
     @property
@@ -91,27 +91,27 @@ class Engine(abc.ABC):
 
     @property
     def num_outputs(self) -> int:
-        """Number C of scores; an output of rank above two counts its entries."""
+        """Number C of scores; for an output of rank above two, its number of entries."""
         return self._network.num_outputs
 
     @abc.abstractmethod
     def __call__(self, x: Any, outputs: Any = None, *, verbose: Any = "auto") -> LinearPieces:
-        """Finds the linear piece that each sample is on."""
+        """Computes the linear piece of each sample."""
 
     def features(self, batch: list[np.ndarray]) -> list[np.ndarray]:
-        """What the pieces are functions of, of a batch of samples: these or, for a box of a hidden `layer`, its output."""
+        """The variables of the pieces for a batch of samples: the samples or, for a box of a hidden `layer`, its output."""
         if self._network.front is None:
             return batch
         features = self._pieces.features([array.astype(self.dtype) for array in batch])
         return [ops.convert_to_numpy(each).astype("float64") for each in features]
 
     def samples(self, x: Any, *, verbose: Any = "auto") -> Samples:
-        """Checks what the pieces are asked for: the samples or, for a box of a hidden `layer`, their features.
+        """Checks the samples and returns them or, for a box of a hidden `layer`, their features.
 
         Args:
-            x: The samples, as the model takes them.
-            verbose: For the batches that are run through the layers before: `"auto"` for a progress bar after two seconds, 1 for it at
-                once, 2 for one line at the end, 0 for silence.
+            x: The samples in the form that the model takes.
+            verbose: For the forward passes through the layers before: `"auto"` for a progress bar after two seconds, 1 to show it at once,
+                2 for one line at the end, 0 for none.
         """
         if self._network.front is None:
             return Samples(x, self._network.graph, self._batch_size)
@@ -124,10 +124,10 @@ class Engine(abc.ABC):
 
 
 def check_finite(scores: np.ndarray, start: int, dtype: str) -> None:
-    """Raises a `ValueError` if scores `(n, C)`, of the samples from number `start` on, are NaN or infinite."""
+    """Raises a `ValueError` if scores `(n, C)` of the samples from index `start` on are NaN or infinite."""
     if not np.isfinite(scores).all():
         bad = start + np.flatnonzero(~np.isfinite(scores).all(axis=1))[0]
         raise ValueError(
-            f"The model's scores are NaN or infinite in {dtype}, first at sample {bad}. Expected finite scores: look for "
+            f"The model's scores are NaN or infinite in {dtype}, first at sample {bad}. Expected finite scores: check the model for "
             "infinite constants in the model, scale its inputs, or use `dtype='float64'`."
         )

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_xai.backend import Linearization, folded, stacked
 
-# What the norm of a wall's normal must exceed, relative to the largest in its layer, to be more than rounding error.
+# Threshold for the norm of a wall's normal, relative to the largest in its layer; smaller norms are rounding error.
 _ROUNDING = 16
 
 
@@ -19,10 +19,10 @@ def lengths(line_at: Callable, line: Linearization, inputs, norm: float, width: 
 
     Args:
         line_at: Maps inputs to the `Linearization` of their constraint tensors.
-        line: That of `inputs`.
+        line: The linearization at `inputs`.
         inputs: The samples.
         norm: 1, 2 or infinity.
-        width: Derivatives taken at once; memory follows it.
+        width: Number of derivatives computed at once; memory grows with it.
     """
     sizes = [size_of(wall) for wall in line.outputs]
     if _num_dims(inputs) <= sum(sizes):
@@ -44,7 +44,7 @@ def rows(line_at: Callable, line: Linearization, inputs, width: int):
 
 
 def picked(walls, index):
-    """Cotangents that pick the wall `index[i]`, a place in the flat list of all walls, of sample i."""
+    """Cotangents that select the wall `index[i]` of sample i, an index into the flat list of all walls."""
     return split(walls, ops.one_hot(index, sum(size_of(wall) for wall in walls), dtype=walls[0].dtype))
 
 
@@ -58,7 +58,7 @@ def split(tensors, flat):
 
 
 def negligible(sizes):
-    """What does not exceed this is rounding error: the sample cannot move such a wall."""
+    """Bound on rounding error; a wall whose normal does not exceed it is constant."""
     largest = ops.max(ops.reshape(sizes, (-1, size_of(sizes))), axis=1)
     epsilon = float(np.finfo(keras.backend.standardize_dtype(sizes.dtype)).eps)
     return ops.reshape(largest * (_ROUNDING * epsilon), (-1,) + (1,) * (len(sizes.shape) - 1))
@@ -66,12 +66,12 @@ def negligible(sizes):
 
 @dataclasses.dataclass(frozen=True)
 class _Norm:
-    """A norm that can be gathered entry by entry."""
+    """A norm that can be accumulated entry by entry."""
 
-    entry: Callable  # what an entry contributes
-    combine: Callable  # two contributions in one
-    reduce: Callable  # all contributions along an axis in one
-    finish: Callable  # the norm
+    entry: Callable  # the contribution of an entry
+    combine: Callable  # combines two contributions
+    reduce: Callable  # combines all contributions along an axis
+    finish: Callable  # the norm from the combined contributions
 
 
 _NORMS = {
@@ -112,12 +112,12 @@ def _lengths_by_wall(line_at, line, inputs, norm, width):
 
 
 def _repeated(x, width):
-    """Samples `(n, ...)`, one block of them after the other, `width` times."""
+    """Samples `(n, ...)`, repeated blockwise `width` times."""
     return ops.tile(x, (width,) + (1,) * (len(x.shape) - 1))
 
 
 def _units(tensors, i, width):
-    """The unit vectors of number `i * width` on, as tensors of the shapes of `tensors`; zero beyond the last."""
+    """The unit vectors from index `i * width` on, as tensors of the shapes of `tensors`; zero beyond the last."""
     numbers = i * width + np.arange(width, dtype="int32")
     return split(tensors, ops.one_hot(numbers, _num_dims(tensors), dtype=tensors[0].dtype))
 

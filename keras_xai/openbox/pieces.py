@@ -11,7 +11,7 @@ from keras_xai.data.batches import progress
 from keras_xai.data.checks import check_count, is_integer
 from keras_xai.data.reader import Samples, read_all
 from keras_xai.data.structure import packed
-from keras_xai.openbox.geometry.counterfactuals import CounterfactualSearch, checked_targets, rivals_of
+from keras_xai.openbox.geometry.counterfactuals import CounterfactualSearch, checked_targets, competing_classes
 from keras_xai.openbox.geometry.nearest import DUAL, NearestFacets, check_norm, towards
 from keras_xai.openbox.geometry.polytope import Polytope, describe, labels_of
 from keras_xai.openbox.preferences import preferences, preferred
@@ -25,19 +25,19 @@ from keras_xai.results.walls import Walls
 
 
 class LinearPieces(Shown):
-    """The linear pieces on which n samples are, made by calling an `OpenBox`.
+    """The linear pieces of n samples, returned by calling an `OpenBox`.
 
-    Row i belongs to sample i: near it the model's scores are `coef[i] x' + intercept[i]`. For a model of several inputs,
-    `x`, `coef` and directions have the structure of its inputs. `pieces[2:5]` are those of three of the samples.
+    Row i belongs to sample i: near it, the model's scores are `coef[i] x' + intercept[i]`. For a model of several inputs, `x`, `coef` and
+    directions have the structure of its inputs. `pieces[2:5]` selects the pieces of three samples.
 
     Attributes:
         x: The samples, `(n, *input_shape)`, in float64.
-        outputs: `(n, k)`, which of the model's scores the coefficients belong to.
+        outputs: `(n, k)`, indices of the model's scores that the coefficients belong to.
         scores: `(n, C)`, all scores of the samples: the model's outputs before the final softmax or sigmoid.
         coef: `(n, k, *input_shape)`.
         intercept: `(n, k)`.
-        region_id: `(n,)` strings, equal exactly for samples of one region.
-        space: The input space, which makes vectors of inputs in the model's structure, and back.
+        region_id: `(n,)` strings, equal for two samples if and only if they are in the same region.
+        space: The input space, which converts between vectors and inputs in the model's structure.
     """
 
     def __init__(
@@ -54,7 +54,9 @@ class LinearPieces(Shown):
         self._geometry = geometry
         self._inputs = samples.inputs
         self._batch_size = samples.batch_size
-        self._x = [np.array(array, "float64") for array in samples.arrays()]  # a copy: the user may go on to change theirs
+        self._x = [
+            np.array(array, "float64") for array in samples.arrays()
+        ]  # a copy, so that later changes by the user have no effect
         for array in self._x:
             array.setflags(write=False)
         self._fingerprint = geometry.fingerprint()
@@ -71,7 +73,7 @@ class LinearPieces(Shown):
         return len(self.outputs)
 
     def __getitem__(self, index: Any) -> Self:
-        """The linear pieces of some samples: an index, a slice, a list of indices or an array of booleans."""
+        """The linear pieces of selected samples, by an index, a slice, a list of indices or a boolean array."""
         rows = chosen_rows(index, len(self))
         if not len(rows):
             raise IndexError(f"Expected at least one of {len(self)} samples. Received: {index!r}")
@@ -90,55 +92,54 @@ class LinearPieces(Shown):
         """Evaluates each sample's own linear piece at another input.
 
         Args:
-            x: `(n, *input_shape)`; `x[i]` goes into the piece of sample i.
+            x: `(n, *input_shape)`; `x[i]` is evaluated on the piece of sample i.
 
         Returns:
-            `(n, k)`: `coef[i] x[i] + intercept[i]`. Equal to the model's scores where `contains(x)`.
+            `(n, k)`: `coef[i] x[i] + intercept[i]`. Equal to the model's scores if `contains(x)`.
         """
         others = self._check(x)
         result = self.intercept.astype("float64")
         for start in range(0, len(self), self._batch_size):
             rows = slice(start, start + self._batch_size)
             for coef, other in zip(self._coefficients, others, strict=True):
-                # In double precision: the sum has as many terms as the input has entries.
+                # In double precision, because the sum has as many terms as the input has entries.
                 flat = coef[rows].reshape(*coef[rows].shape[:2], -1).astype("float64")
                 result[rows] += np.einsum("nkd,nd->nk", flat, other[rows].reshape(len(flat), -1))
         return result.astype(self.intercept.dtype)
 
     def contains(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
-        """Whether other inputs are in the samples' polytopes, for about two forward passes in float64.
+        """Returns whether other inputs are in the samples' polytopes, at the cost of about two forward passes in float64.
 
         Args:
-            x: `(n, *input_shape)`; `x[i]` is held against the closed polytope of sample i.
-            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+            x: `(n, *input_shape)`; `x[i]` is compared with the closed polytope of sample i.
+            verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
         Returns:
-            `(n,)` booleans. Computed in float64 without a tolerance: for inputs nearer to a wall than rounding error,
-            either may come out.
+            `(n,)` booleans, computed in float64 without a tolerance: inputs closer to a wall than rounding error may get either value.
         """
         others = self._check(x)
         slacks = self._run(lambda batch, rows: self._geometry.slack(batch, [other[rows] for other in others]), verbose)
         return np.concatenate([ops.convert_to_numpy(slack) for slack in slacks]) >= 0
 
     def exit_distance(self, direction: Any, *, verbose: Any = "auto") -> np.ndarray:
-        """How far a straight line from each sample stays in its polytope, for about two forward passes in float64.
+        """Returns how far a straight line from each sample stays in its polytope, for about two forward passes in float64.
 
-        Along a line every constraint is linear in the step, so that the first wall is found exactly, in any network.
+        Along a line, every constraint is linear in the step, so the first wall is found exactly in any network.
 
         Args:
             direction: `(n, *input_shape)`; finite, of any length.
-            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+            verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
         Returns:
-            `(n,)`, the largest t for which `x[i] + t * direction[i]` is in the polytope: a distance where the direction
-            has length 1. `inf` where the line never leaves it.
+            `(n,)`, the largest t for which `x[i] + t * direction[i]` is in the polytope: a distance if the direction has length 1. `inf` if
+            the line never leaves the polytope.
         """
         directions = self._check(direction)
         steps = self._run(lambda batch, rows: self._geometry.exits(batch, [each[rows] for each in directions]), verbose)
         return np.concatenate([ops.convert_to_numpy(step) for step in steps])
 
     def radius(self, norm: float = 2, *, max_passes: int | None = 10_000, verbose: Any = "auto") -> np.ndarray:
-        """The certified radius: how far the pattern of units around each sample stays the same in all directions.
+        """Returns the certified radius, within which the activation pattern around each sample is constant.
 
         Args:
             norm: 1, 2 or `numpy.inf`.
@@ -146,28 +147,28 @@ class LinearPieces(Shown):
             verbose: See `nearest_wall`.
 
         Returns:
-            `(n,)`, `min_j z_j(x) / ||a_j||_q` over all constraints, q dual to `norm`. Within it the linear piece is the
-            network; beyond it, it may still be, where what follows does not pass the changed unit on. 0 where a sample is
-            on a wall, as an image with a constant patch is at a max pooling that sees the patch.
+            `(n,)`, `min_j z_j(x) / ||a_j||_q` over all constraints, with q dual to `norm`. Within it the network equals the linear piece;
+            beyond it, it may still do so if later layers do not propagate the changed unit. 0 if a sample is on a wall, such as an image
+            with a constant patch in a window of a max pooling.
         """
         return self.nearest_wall(norm, max_passes=max_passes, verbose=verbose).distance
 
     def nearest_wall(self, norm: float = 2, *, max_passes: int | None = 10_000, verbose: Any = "auto") -> Walls:
-        """The wall of its polytope that is nearest to each sample.
+        """Returns the nearest wall of each sample's polytope.
 
-        The normals of all walls are needed: one pass through the network for each input dimension or for each wall,
-        whichever are fewer, for each batch.
+        This needs the normals of all walls: per batch, one pass through the network for each input dimension or for each wall, whichever
+        are fewer.
 
         Args:
             norm: 1, 2 or `numpy.inf`.
-            max_passes: The most passes for one batch that may be spent; `None` for any number.
-            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+            max_passes: Maximum number of passes per batch; `None` for no limit.
+            verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
         Returns:
-            `Walls`. In the 2-norm, the wall is a true facet of the polytope unless another is equally near.
+            `Walls`. In the 2-norm, the wall is a facet of the polytope unless another wall is equally near.
 
         Raises:
-            ValueError: If the norm is another one, or the cost is above `max_passes`.
+            ValueError: If the norm is not supported, or the cost exceeds `max_passes`.
         """
         check_norm(norm)
         layout = self._geometry.layout(self._x)
@@ -185,23 +186,22 @@ class LinearPieces(Shown):
     def nearest_facets(
         self, k: int = 10, *, norm: float = 2, max_passes: int | None = 10_000, verbose: Any = "auto"
     ) -> tuple[Facets, ...]:
-        """Facets of each sample's polytope, the nearest first: why the sample is in its region.
+        """Returns facets of each sample's polytope, nearest first: the constraints that define its region.
 
-        A wall is certified as a facet, without a linear program, if the nearest point of its plane satisfies all other
-        constraints. Facets whose plane is nearest at a point outside the polytope are left out; `polytope(i).facets()` finds
-        them all where that is affordable.
+        A wall is certified as a facet, without a linear program, if the sample's projection onto its plane satisfies all other constraints.
+        Facets with a projection outside the polytope are left out; `polytope(i).facets()` finds all facets where that is affordable.
 
         Args:
-            k: How many facets of each sample.
-            norm: In which they are near, 1, 2 or `numpy.inf`.
+            k: Number of facets per sample.
+            norm: Norm of the distances, 1, 2 or `numpy.inf`.
             max_passes: See `nearest_wall`.
-            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+            verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
         Returns:
-            One `Facets` of k facets for each sample.
+            One `Facets` with k facets for each sample.
 
         Raises:
-            ValueError: If a polytope has fewer than k such facets, the norm is another one, or the cost is above `max_passes`.
+            ValueError: If a polytope has fewer than k such facets, the norm is not supported, or the cost exceeds `max_passes`.
         """
         check_norm(norm)
         check_count("k", k)
@@ -224,17 +224,17 @@ class LinearPieces(Shown):
         return tuple(facets)
 
     def polytope(self, index: int, *, bounds: Any = None, max_passes: int | None = 10_000) -> Polytope:
-        """All constraints of one sample's polytope.
+        """Returns all constraints of one sample's polytope.
 
         Args:
-            index: Which sample.
-            bounds: The input box: `None` for none, or `(lower, upper)`, each a number or of a sample's shape; infinite
-                where there is no limit. Its sides join the constraints.
-            max_passes: The most passes through the network that may be spent. The cost is one for each input dimension or for
-                each wall, whichever are fewer, `batch_size` of them at a time.
+            index: Index of the sample.
+            bounds: The input box: `None` for no box, or `(lower, upper)`, each a number or an array of a sample's shape, infinite for no
+                limit. Its sides are added to the constraints.
+            max_passes: Maximum number of passes through the network. The cost is one pass for each input dimension or for each wall,
+                whichever are fewer, `batch_size` at a time.
 
         Raises:
-            ValueError: If there is no such sample, `bounds` are not a box that holds it, or the cost is above `max_passes`.
+            ValueError: If there is no such sample, `bounds` is not a box that contains it, or the cost exceeds `max_passes`.
         """
         if not is_integer(index) or not -len(self) <= index < len(self):
             raise ValueError(f"Expected the index of one of {len(self)} samples. Received: index={index!r}")
@@ -261,27 +261,27 @@ class LinearPieces(Shown):
         within: float = np.inf,
         verbose: Any = "auto",
     ) -> Counterfactuals:
-        """The nearest input of each sample's region that the network puts in another class.
+        """Finds the nearest input in each sample's region that the network assigns to another class.
 
-        Exact: inside the region the decision boundary is flat, and the nearest point behind it that satisfies the constraints of
-        region and box is the solution of a quadratic (norm 2) or linear program. Only constraints that are in the way are
-        computed. Their number grows with that of the input dimensions: milliseconds a sample in tens of dimensions, but up to
-        minutes in hundreds, where `within` keeps the search short.
+        The result is exact: inside the region the decision boundary is flat, and the nearest point beyond it that satisfies the constraints
+        of region and box is the solution of a quadratic (norm 2) or linear program. Only violated constraints are computed. Their number
+        grows with the number of input dimensions: milliseconds per sample in tens of dimensions, but up to minutes in hundreds, where
+        `within` limits the search.
 
         Args:
-            target: The class that is to win, or one per sample; whichever is nearest by default. For a model of one score,
-                class 1 wins where it is positive and class 0 elsewhere.
-            norm: In which the input is near, 1, 2 or `numpy.inf`.
-            bounds: The input box, as for `polytope`.
-            margin: By how much the other class is to win, in units of the scores.
-            within: The largest distance that is of interest; inputs farther away are not looked for.
-            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+            target: The target class, or one per sample; by default the nearest other class. For a model with one score, class 1 wins if it
+                is positive and class 0 otherwise.
+            norm: Norm of the distance, 1, 2 or `numpy.inf`.
+            bounds: The input box, as in `polytope`.
+            margin: Score margin by which the other class wins.
+            within: Maximum distance of the search.
+            verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
         Returns:
-            `Counterfactuals`. Regions are small, and many hold inputs of one class alone: then there is none.
+            `Counterfactuals`. Regions are small, and many contain inputs of one class only: then there is no counterfactual.
 
         Raises:
-            ValueError: If an argument is not as described, or a sample is of the target class already.
+            ValueError: If an argument is invalid, or a sample already belongs to the target class.
             RuntimeError: If a linear program fails.
         """
         check_norm(norm)
@@ -290,14 +290,14 @@ class LinearPieces(Shown):
         box = Box.of(bounds, self.space)
         vectors = self.space.vectors(self._x)
         box.check_holds(vectors)
-        rivals = [each for batch in self._run(self._rivals, 0) for each in batch]
-        targets = checked_targets(target, rivals)
+        competing = [each for batch in self._run(self._competing, 0) for each in batch]
+        targets = checked_targets(target, competing)
         search = CounterfactualSearch(self._geometry, self.space, box, norm=norm, margin=margin, within=within)
         found = vectors + np.nan
         labels = np.full(len(self), -1)
         verified = np.zeros(len(self), bool)
         for i in progress(range(len(self)), len(self), verbose):
-            point, labels[i] = search.find(vectors[i], rivals[i], targets[i])
+            point, labels[i] = search.find(vectors[i], competing[i], targets[i])
             if point is not None:
                 found[i] = point
                 verified[i] = search.winner(point, self.outputs[i]) == labels[i]
@@ -306,20 +306,20 @@ class LinearPieces(Shown):
             x=self.space.packed(found),
             label=labels,
             distance=np.linalg.norm(steps, ord=norm, axis=1),
-            plane_distance=np.array([each.distances(DUAL[norm]).min(initial=np.inf) for each in rivals]),
+            plane_distance=np.array([each.distances(DUAL[norm]).min(initial=np.inf) for each in competing]),
             verified=verified,
         )
 
     def decision_features(self, target: Any = None, *, against: Any = "all") -> Any:
-        """The weights by which each sample's piece prefers one class to others.
+        """Returns the weights by which each sample's piece prefers one class over others.
 
         Args:
-            target: Class index, or one per sample; the highest of the scores asked for by default.
-            against: `"all"` for the mean over all other classes c', `D_c = 1/(C-1) sum (W_c - W_c')`, as Chu et al.;
-                `"runner-up"` for the class with the next score; or a class index, or one per sample.
+            target: Class index, or one per sample; by default the class with the highest score among the outputs.
+            against: `"all"` for the mean over all other classes c', `D_c = 1/(C-1) sum (W_c - W_c')`, as in Chu et al.; `"runner-up"` for
+                the class with the next highest score; or a class index, or one per sample.
 
         Returns:
-            Of the samples' shape, `(n, *input_shape)`. With one score alone, its weights.
+            An array of the samples' shape, `(n, *input_shape)`. For a single score, its weights.
 
         Raises:
             ValueError: If a class is not among the `outputs` of its sample.
@@ -343,19 +343,19 @@ class LinearPieces(Shown):
                 f"The normals of {num_walls:,} walls in {self.space.num_dims:,} input dimensions cost {passes:,} passes through the "
                 f"network for each of {num_batches or -(-len(self) // self._batch_size)} batches, more than "
                 f"`max_passes`={max_passes:,}. "
-                "`exit_distance(direction)` gives the exact distance along any direction for two passes. To go on all the same, "
+                "`exit_distance(direction)` gives the exact distance along any direction for two passes. To proceed anyway, "
                 "pass `max_passes=None`."
             )
 
     def _check_weights(self):
         if self._geometry.fingerprint() != self._fingerprint:
             raise RuntimeError(
-                "The model's weights have changed since these linear pieces were computed, so that they are no longer pieces of "
-                "the model. Call the `OpenBox` on the samples again."
+                "The model's weights have changed since these linear pieces were computed, so they are no longer pieces of the model. "
+                "Call the `OpenBox` on the samples again."
             )
 
     def _run(self, program, verbose):
-        """Yields a program's results of one batch of the samples after the other."""
+        """Yields a program's results batch by batch."""
         self._check_weights()
         starts = range(0, len(self), self._batch_size)
         for start in progress(starts, len(starts), verbose):
@@ -375,10 +375,10 @@ class LinearPieces(Shown):
         normals = self.space.vectors([ops.convert_to_numpy(a) for a in self._geometry.normals(batch, index.astype("int32"))])
         return distance, index, *self.space.arrays(towards(normals, norm))
 
-    def _rivals(self, batch, rows):
-        """For each sample of a batch the classes that could win instead, in float64 whatever the type of the pieces."""
+    def _competing(self, batch, rows):
+        """The competing classes of each sample of a batch, in float64 for any dtype of the pieces."""
         outputs = self.outputs[rows]
         scores, coefficients, _, _ = self._geometry.pieces(batch, outputs)
         scores = np.take_along_axis(ops.convert_to_numpy(scores), outputs, axis=1)
         coef = np.moveaxis(self.space.vectors([ops.convert_to_numpy(each) for each in coefficients]), 0, 1)
-        return [rivals_of(*each) for each in zip(scores, coef, outputs, strict=True)]
+        return [competing_classes(*each) for each in zip(scores, coef, outputs, strict=True)]

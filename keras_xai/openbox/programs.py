@@ -15,14 +15,14 @@ from keras_xai.openbox.normals import lengths, negligible, picked, rows, size_of
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WallGroup:
-    """The walls that one constraint tensor holds, as part of the flat list of all walls.
+    """The walls of one constraint tensor, as part of the flat list of all walls.
 
     Attributes:
-        step: The call whose piece they keep.
-        number: Place of the tensor among the constraint tensors of that call.
-        pattern: Place of the call's pattern among the network's patterns.
+        step: The call whose activation pattern the walls bound.
+        number: Index of the tensor among the constraint tensors of that call.
+        pattern: Index of the call's pattern among the network's patterns.
         shape: Shape of the tensor without the batch dimension.
-        start: Where the group begins in the flat list.
+        start: Start of the group in the flat list.
     """
 
     step: Step
@@ -34,12 +34,12 @@ class WallGroup:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layout:
-    """What the flat lists of walls and patterns hold, for samples of one shape.
+    """The layout of the flat lists of walls and patterns, for samples of one shape.
 
     Attributes:
         groups: The walls, group by group.
-        num_walls: Number of all walls.
-        patterns: `(shape, dtype)` of each pattern, the batch dimension `None`.
+        num_walls: Total number of walls.
+        patterns: `(shape, dtype)` of each pattern, with a batch dimension of `None`.
     """
 
     groups: tuple[WallGroup, ...]
@@ -55,8 +55,8 @@ class Layout:
 class Programs:
     """Functions of one batch, compiled once for each shape of a sample.
 
-    All take and return lists of tensors, one for each input of the model, samples along the first axis. Walls are in one
-    flat list, of which `layout` tells the order.
+    All take and return lists of tensors, one for each input of the model, with samples along the first axis. Walls are in one flat list,
+    ordered by `layout`.
 
     Args:
         network: The network.
@@ -93,15 +93,15 @@ class Programs:
         return self._layouts[key]
 
     def features(self, inputs):
-        """What the pieces are functions of, from the model's inputs."""
+        """The variables of the pieces, computed from the model's inputs."""
         return self._program("features", self._network.features, inputs)(list(inputs))
 
     def pieces(self, inputs, outputs):
-        """`(scores, coefficients, intercepts, patterns)` of the linear piece that each sample is on.
+        """Computes `(scores, coefficients, intercepts, patterns)` of the linear piece of each sample.
 
         Args:
             inputs: The samples.
-            outputs: Integer array `(n, k)`, the scores asked for of each sample.
+            outputs: Integer array `(n, k)`, the selected scores of each sample.
 
         Returns:
             Scores `(n, C)`; for each input a tensor `(k, n, *shape)`; intercepts `(k, n)`; and the patterns.
@@ -110,18 +110,18 @@ class Programs:
         return self._program("pieces", self._pieces, inputs, chosen)(list(inputs), outputs)
 
     def identify(self, inputs):
-        """`(scores, patterns)` of each sample, for one forward pass."""
+        """Computes `(scores, patterns)` of each sample in one forward pass."""
         return self._program("identify", self._identify, inputs)(list(inputs))
 
     def solve(self, patterns, origins):
-        """`(coefficients, intercepts)` of all scores on the piece of each of `patterns`, found from the pattern alone.
+        """Computes `(coefficients, intercepts)` of all scores on the piece of each of `patterns` from the pattern alone.
 
         Args:
-            patterns: The patterns, one batch of them.
+            patterns: One batch of patterns.
             origins: Zeros of the shape of a batch of inputs.
 
         Returns:
-            For each input an array `(C, n, *shape)`; and intercepts `(C, n)`.
+            For each input an array `(C, n, *shape)`, and intercepts `(C, n)`.
         """
         given = [list(self.layout(origins).patterns)]
         return self._program("solve", self._solve, origins, given)(list(origins), list(patterns))
@@ -139,7 +139,7 @@ class Programs:
         return self._program("exits", self._exits, inputs, [self._signature(inputs)])(list(inputs), list(directions))
 
     def sections(self, inputs, tangents):
-        """The pieces and polytopes of samples, seen along k directions.
+        """The pieces and polytopes of samples along k directions.
 
         Args:
             inputs: The samples.
@@ -159,8 +159,8 @@ class Programs:
         Args:
             inputs: The samples.
             dual_norm: The norm of the normals.
-            count: How many walls.
-            width: Derivatives taken at once.
+            count: Number of walls.
+            width: Number of derivatives computed at once.
         """
         function = functools.partial(self._nearest, dual_norm=dual_norm, count=count, width=width)
         return self._program(("nearest", dual_norm, count, width), function, inputs)(list(inputs))
@@ -174,7 +174,7 @@ class Programs:
 
         Args:
             inputs: One sample.
-            width: Derivatives taken at once.
+            width: Number of derivatives computed at once.
         """
         function = functools.partial(self._rows, width=width)
         return self._program(("rows", width), function, inputs)(list(inputs))
@@ -200,7 +200,7 @@ class Programs:
 
         def row(i):
             gradients = line.pull([ops.one_hot(outputs[:, i], self._network.num_outputs, dtype=scores.dtype)])
-            # Accumulated in double precision: the intercept is a small difference of large numbers.
+            # Accumulated in double precision: the intercept is a small difference of large values.
             product = sum(_sum_samples(_double(g) * _double(x)) for g, x in zip(gradients, inputs, strict=True))
             return (*gradients, ops.cast(_double(chosen[:, i]) - product, scores.dtype))
 
@@ -291,7 +291,7 @@ def _flat(x):
 
 
 def _joined(tensors, inputs):
-    """Constraint tensors as one, `(n, walls)`."""
+    """Constraint tensors concatenated to one, `(n, walls)`."""
     return ops.concatenate([ops.reshape(_infinite(inputs), (-1, 1))[:, :0], *map(_flat, tensors)], axis=1)
 
 

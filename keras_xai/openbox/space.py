@@ -11,11 +11,11 @@ from keras import tree
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Space:
-    """Turns arrays, one for each input of a model, into vectors of all their entries and back.
+    """Converts arrays, one for each input of a model, to vectors of all their entries and back.
 
     Attributes:
         shapes: Shape of each input, without the batch dimension.
-        pack: Puts a list of arrays, one for each input, into the structure of the model's inputs.
+        pack: Converts a list of arrays, one for each input, to the structure of the model's inputs.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -23,7 +23,7 @@ class Space:
 
     @property
     def num_dims(self) -> int:
-        """Number d of entries of a sample."""
+        """Number d of entries per sample."""
         return sum(math.prod(shape) for shape in self.shapes)
 
     def vectors(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -43,7 +43,7 @@ class Space:
         return self.pack(self.arrays(vectors))
 
     def unit(self, dimension: int) -> tuple[int, tuple[int, ...]]:
-        """The input that an entry of a vector belongs to, and its index there."""
+        """The input that an entry of a vector belongs to, and its index in it."""
         for number, shape in enumerate(self.shapes):
             if dimension < math.prod(shape):
                 return number, tuple(int(i) for i in np.unravel_index(dimension, shape))
@@ -53,7 +53,7 @@ class Space:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Box:
-    """Lower and upper limits of the entries of a sample, as vectors `(d,)`, infinite where there is none."""
+    """Lower and upper limits of the entries of a sample, as vectors `(d,)`, infinite for no limit."""
 
     lower: np.ndarray
     upper: np.ndarray
@@ -63,7 +63,7 @@ class Box:
         """Reads the argument `bounds`: `None` for no limits, or `(lower, upper)`, numbers or in the structure of a sample.
 
         Raises:
-            ValueError: If the limits are not a pair, have another shape, or cross.
+            ValueError: If the limits are not a pair, have the wrong shape, or cross.
         """
         if bounds is None:
             return cls(np.full(space.num_dims, -np.inf), np.full(space.num_dims, np.inf))
@@ -85,7 +85,7 @@ class Box:
             first = int(np.flatnonzero(outside)[0])
             entry = int(np.flatnonzero((vectors[first] < self.lower) | (vectors[first] > self.upper))[0])
             raise ValueError(
-                f"Expected `bounds` to hold for the samples. Received: bounds that {int(outside.sum())} of {len(vectors)} samples "
+                f"Expected `bounds` to contain the samples. Received: bounds that {int(outside.sum())} of {len(vectors)} samples "
                 f"exceed; sample {first} has an entry {vectors[first, entry]:g} between limits {self.lower[entry]:g} and "
                 f"{self.upper[entry]:g}."
             )
@@ -99,9 +99,9 @@ def _limit(bound, space, name):
         shapes = [np.shape(leaf) for leaf in leaves]
         if shapes != list(space.shapes):
             raise ValueError(
-                f"Expected the {name} bounds to be a number or to have the shape of a sample, {list(space.shapes)}. Received: {shapes}"
+                f"Expected the {name} bounds to be a number or an array of the shape of a sample, {list(space.shapes)}. Received: {shapes}"
             )
         limit = np.concatenate([np.asarray(leaf, dtype="float64").reshape(-1) for leaf in leaves])
     if np.isnan(limit).any():
-        raise ValueError(f"Expected {name} bounds that are numbers. Received: NaN.")
+        raise ValueError(f"Expected {name} bounds without NaN. Received: NaN.")
     return limit

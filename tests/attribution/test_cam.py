@@ -229,12 +229,12 @@ def test_cam_refuses_other_models(network):
         CAM(model)(np.zeros((1, 8, 8, 1)))
     other = layers.GlobalAveragePooling2D(name="other")(layers.Conv2D(3, 3)(x))
     two = keras.Model(x, [layers.Dense(2, name="a")(pooled), layers.Dense(2, name="b")(other)])
-    with pytest.raises(ValueError, match="one global average pooling for all outputs"):
+    with pytest.raises(ValueError, match="one global average pooling shared by all explained outputs"):
         CAM(two)(np.zeros((1, 8, 8, 1)), target={"a": 0, "b": 1})
     assert CAM(two)(np.zeros((1, 8, 8, 1)), target={"b": 1}).values.shape == (1, 8, 8, 1)
     table = keras.Input((8, 8, 1))
     model = keras.Model(table, layers.GlobalAveragePooling1D()(layers.Reshape((16, 4))(table)))
-    with pytest.raises(ValueError, match="Expected maps of an input to be averaged"):
+    with pytest.raises(ValueError, match="Expected a model that averages the feature maps of an input"):
         CAM(model)(np.zeros((1, 8, 8, 1)))
 
 
@@ -345,7 +345,7 @@ def test_the_last_layer_lies_before_poolings_of_any_sort(pooling):
 def test_models_without_one_last_layer():
     x = keras.Input((8, 8, 1))
     flat = keras.Model(x, layers.Dense(2)(layers.Flatten()(layers.Rescaling(2.0)(x))))
-    with pytest.raises(ValueError, match="Expected a model with a layer that has maps.*\\(None, 8, 8, 1\\).*Saliency"):
+    with pytest.raises(ValueError, match="Expected a model with a layer that has feature maps.*\\(None, 8, 8, 1\\).*Saliency"):
         GradCAM(flat)(np.zeros((1, 8, 8, 1)))
     branches = [layers.Flatten()(layers.Conv2D(2, 3, name=name)(x)) for name in ("left", "right")]
     model = keras.Model(x, layers.Dense(2)(layers.Concatenate()(branches)))
@@ -517,7 +517,9 @@ def test_layers_that_cannot_be_explained_by(network):
     with pytest.raises(ValueError, match="Expected `layer` to be the path of a layer.*Received: layer=-1"):
         GradCAM(network, layer=-1)
     for method in METHODS:
-        with pytest.raises(ValueError, match="Expected `layer` to have maps.*layer='logits'.*\\(None, 10\\).*\\['.*'relu2'"):
+        with pytest.raises(
+            ValueError, match="Expected `layer` to have feature maps.*layer='logits'.*\\(None, 10\\).*\\['.*'relu2'"
+        ):
             method(network, layer="logits")
     x = keras.Input((8, 8, 1))
     one = layers.GlobalAveragePooling2D(keepdims=True, name="one")(x)
@@ -526,7 +528,7 @@ def test_layers_that_cannot_be_explained_by(network):
         x, [layers.Dense(2, name="a")(layers.Flatten()(one)), layers.Dense(2, name="b")(layers.Flatten()(turned))]
     )
     for layer in ("one", "turned"):
-        with pytest.raises(ValueError, match=f"layer='{layer}'.*No layer of the model has maps"):
+        with pytest.raises(ValueError, match=f"layer='{layer}'.*No layer of the model has feature maps"):
             GradCAM(model, layer=layer)
 
 
@@ -542,7 +544,7 @@ def test_a_layer_that_the_score_does_not_depend_on():
 def test_other_bad_arguments(network, averaging):
     with pytest.raises(ValueError, match="Expected `max_maps` to be a whole number of at least 1. Received: max_maps=0"):
         ScoreCAM(network, max_maps=0)
-    with pytest.raises(ValueError, match="compares samples with nothing"):
+    with pytest.raises(ValueError, match="does not take a `baseline`"):
         GradCAM(network)(np.zeros((1, 8, 8, 1)), baseline=0)
     with pytest.raises(ValueError, match="of the shape of one sample"):
         ScoreCAM(network)(np.zeros((1, 8, 8, 1)), baseline=np.zeros((3, 3, 1)))

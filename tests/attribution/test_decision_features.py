@@ -115,7 +115,7 @@ def test_bad_input_is_told(network, x):
         DecisionFeatures(model, against="runner")
     with pytest.raises(ValueError, match="callable `target`. Give class indices"):
         DecisionFeatures(model)(x, target=lambda scores: scores[:, 0])
-    with pytest.raises(ValueError, match="no baseline where `times_input=False`"):
+    with pytest.raises(ValueError, match="no `baseline` with `times_input=False`"):
         DecisionFeatures(model, times_input=False)(x, baseline=0)
     with pytest.raises(ValueError, match="shape of one sample"):
         DecisionFeatures(model)(x, baseline=np.zeros(3))

@@ -140,7 +140,7 @@ def test_several_inputs_are_divided_together():
     found = LIME(model, num_samples=1500, segments=4, seed=0)(x)
     np.testing.assert_allclose(found.values["table"], x["table"], atol=0.2)
     np.testing.assert_allclose(found.values["image"], 9, atol=0.3)  # of nine pixels each
-    with pytest.raises(ValueError, match="`segments` to be a number for a model of several inputs, 2 of them"):
+    with pytest.raises(ValueError, match="`segments` to be a number for a model of 2 inputs"):
         LIME(model, segments=BLOCKS)
 
 
@@ -157,9 +157,9 @@ def test_bad_options_are_told(network, table, images):
         LIME(network, segments=BLOCKS[:5])(images)
     with pytest.raises(ValueError, match="no `background` for a model that does not take one table"):
         LIME(network, background=images)
-    with pytest.raises(ValueError, match=r"finite numbers of shape \(m, 3\)"):
+    with pytest.raises(ValueError, match=r"finite `background` of shape \(m, 3\)"):
         LIME(table, background=np.zeros((5, 2)))
-    with pytest.raises(ValueError, match="no baseline beside a `background`"):
+    with pytest.raises(ValueError, match="no `baseline` together with a `background`"):
         LIME(table, background=np.eye(3))(np.eye(3), baseline=0)
     with pytest.raises(ValueError, match="or 'mean' for images and series.*Received: baseline='mean'"):
         LIME(table)(np.eye(3), baseline="mean")
@@ -169,7 +169,7 @@ def test_scores_that_are_not_numbers_where_all_is_hidden_are_told():
     stack = [keras.Input((4,), dtype="int32"), layers.Embedding(9, 2, mask_zero=True), layers.GlobalAveragePooling1D()]
     model = keras.Sequential([*stack, layers.Dense(2)])
     assert np.isfinite(LIME(model, num_samples=30, seed=0)(np.array([[1, 2, 3, 0]])).values).all()  # one word is left
-    with pytest.raises(ValueError, match="NaN or infinite where parts of a sample are hidden.*unknown words"):
+    with pytest.raises(ValueError, match="NaN or infinite when parts of a sample are hidden.*unknown words"):
         LIME(model, num_samples=30, seed=0)(np.array([[1, 0, 0, 0]]))
 
 

@@ -484,11 +484,11 @@ def test_composites_that_do_not_fit_are_errors(small):
         LRP(small, composite=EpsilonPlus(layers={"second": "zplus"}))
     with pytest.raises(UnsupportedLayerError, match="'second' .*: the rule Pass is for layers that act on each entry alone"):
         LRP(small, composite=EpsilonPlus(layers={"second": Pass()}))
-    with pytest.raises(ValueError, match="in which no layer takes one"):
+    with pytest.raises(ValueError, match="in which no layer takes a rule"):
         LRP(keras.Sequential([keras.Input((4, 2)), layers.ReLU(), layers.Flatten()]))
     resized = keras.Sequential([keras.Input((4, 4, 1)), layers.UpSampling2D(interpolation="bicubic"), layers.Flatten()])
     with pytest.raises(
-        UnsupportedLayerError, match="the rule ZPlus takes weights apart, and those of this layer are not known"
+        UnsupportedLayerError, match="the rule ZPlus splits weights by sign, and the weights of this layer are not known"
     ):
         LRP(resized, composite=Everywhere(one=ZPlus()))
     assert np.isfinite(LRP(resized)(np.ones((1, 4, 4, 1)), target=5).values).all()

@@ -81,7 +81,7 @@ def test_baselines(model):
     [
         (np.zeros(3), r"shape of one sample, \(4,\)"),
         (np.zeros((6, 4)), r"Received: an array of shape \(6, 4\)"),
-        (np.nan, "finite numbers"),
+        (np.nan, "a finite `baseline`"),
         ({"table": np.zeros(3)}, "shape of one sample"),
         ({"chair": 0}, "Expected the inputs"),
     ],
@@ -92,7 +92,7 @@ def test_bad_baselines(model, baseline, message):
 
 
 def test_a_baseline_for_a_method_that_takes_none(model):
-    with pytest.raises(ValueError, match="Saliency compares samples with nothing"):
+    with pytest.raises(ValueError, match="`Saliency` does not take a `baseline`. Received: baseline="):
         Saliency(model)(X, baseline=0)
 
 

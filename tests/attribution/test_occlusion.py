@@ -206,14 +206,14 @@ def test_windows_that_change_nothing_are_not_run(network, images):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"window": 9}, "windows no larger than input .* has 8 places along axis 1. Received: a window of 9"),
+        ({"window": 9}, "windows no larger than input .* has 8 positions along axis 1. Received: a window of 9"),
         ({"window": 0}, "Expected `window` to be a whole number of at least 1. Received: window=0"),
         ({"window": 2.5}, "Expected `window` to be a whole number"),
         ({"window": 3, "stride": 0}, "Expected `stride` to be a whole number of at least 1. Received: stride=0"),
         ({"window": (3, -1)}, "Expected `window` to be a whole number of at least 1. Received: window=-1"),
-        ({"window": (3,)}, "one for each of the 2 axes of places of input .*Received: window=\\(3,\\)"),
-        ({"window": (3, 3, 1, 1)}, "one for each of the 2 axes of places"),
-        ({"window": 3, "stride": (1, 1, 1)}, "Expected `stride` to be one whole number, or one for each of the 2 axes"),
+        ({"window": (3,)}, "one for each of the 2 spatial axes of input .*Received: window=\\(3,\\)"),
+        ({"window": (3, 3, 1, 1)}, "one for each of the 2 spatial axes"),
+        ({"window": 3, "stride": (1, 1, 1)}, "Expected `stride` to be one integer, or one for each of the 2 spatial axes"),
         ({"window": 2, "stride": 3}, "a stride no larger than the window, 2 along axis 1.*Received: a stride of 3"),
         ({"window": {"picture": 3}}, "Expected `window` for inputs out of .*Received: window={'picture': 3}"),
         ({"window": "3"}, "Expected `window` to be a whole number of at least 1. Received: window='3'"),
@@ -230,5 +230,5 @@ def test_a_window_that_is_larger_than_an_image_of_open_size():
     model = keras.Model(x, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
     occlusion = Occlusion(model, window=5)
     assert occlusion(np.ones((1, 6, 5, 1))).values.shape == (1, 6, 5, 1)
-    with pytest.raises(ValueError, match="has 4 places along axis 2"):
+    with pytest.raises(ValueError, match="has 4 positions along axis 2"):
         occlusion(np.ones((1, 6, 4, 1)))

@@ -188,8 +188,8 @@ def test_a_model_without_rectifiers_is_an_error(method):
         (lambda x: layers.Dense(3, "tanh", name="bad")(x), "bad.tanh", "its activation is curved"),
         (lambda x: layers.Activation("gelu", name="bad")(x), "bad", "its activation is curved"),
         (lambda x: layers.Activation("swish", name="bad")(x), "bad", "its activation is curved"),
-        (lambda x: layers.Dense(3, "hard_tanh", name="bad")(x), "bad.hardtanh", "and no rectifier"),
-        (lambda x: ops.absolute(layers.Dense(3)(x)), "absolute", "and no rectifier"),
+        (lambda x: layers.Dense(3, "hard_tanh", name="bad")(x), "bad.hardtanh", "other than a rectifier"),
+        (lambda x: ops.absolute(layers.Dense(3)(x)), "absolute", "other than a rectifier"),
         (lambda x: layers.LayerNormalization(name="bad")(x), "bad", "statistics of the sample"),
     ],
 )

@@ -299,7 +299,7 @@ def test_bad_options_and_backgrounds_are_told(table, network, x, images):
         SHAP(table, num_samples=10)
     with pytest.raises(ValueError, match="`num_samples` to be a whole number of at least 1"):
         SHAP(table, explainer="kernel", num_samples=0)
-    with pytest.raises(ValueError, match="no `segments` but for `explainer='kernel'`"):
+    with pytest.raises(ValueError, match="no `segments` with `explainer='deep'`, which only 'kernel' takes"):
         SHAP(network, segments=4)
     with pytest.raises(ValueError, match="`num_samples` to be at least 10 for the 5 parts of a sample"):
         SHAP(table, explainer="kernel", num_samples=6)(x)

@@ -108,7 +108,7 @@ def test_tiles_cover_all_and_are_neither_small_nor_large(length, size):
         (IMAGES[..., :1], {"layers": "conv1"}, "Expected images"),
         (np.full_like(IMAGES, np.nan), {"layers": "conv1"}, "Expected finite images"),
         (IMAGES * 255, {"layers": "conv1"}, r"within `value_range`. Received: values from 5\d.* and value_range=\(0.0, 1.0\)"),
-        (IMAGES, {"layers": "head"}, "cannot be run on .* pixels up to these layers"),
+        (IMAGES, {"layers": "head"}, "cannot run on .* pixels up to these layers"),
         (IMAGES, {"layers": "conv1", "value_range": (1, 1)}, "low less than high"),
         (IMAGES, {"layers": "conv1", "verbose": 9}, "verbose=9"),
     ],

@@ -143,7 +143,7 @@ def test_where_it_starts():
     start = np.random.default_rng(1).uniform(size=(5, 7, 1))
     found = maximize_activation(model, [0, 1], layer="conv", ascent=Ascent(steps=1, step_size=1e-9, start=start))
     np.testing.assert_allclose(found.images, [start, start], atol=1e-6)
-    with pytest.raises(ValueError, match=r"Expected `Ascent\(start=...\)` for a model whose input has no set size"):
+    with pytest.raises(ValueError, match=r"Expected `Ascent\(start=...\)` for a model whose input size is unknown"):
         maximize_activation(model, 0, layer="conv")
 
 
@@ -225,11 +225,11 @@ def test_errors_of_settings(options, message):
 def test_models_that_it_is_not_for():
     one, two = keras.Input((2,)), keras.Input((2,))
     with pytest.raises(
-        ValueError, match="`maximize_activation` changes an input, and needs a model of one input of real numbers"
+        ValueError, match="`maximize_activation` changes an input and needs a model with one real-valued input"
     ):
         maximize_activation(keras.Model([one, two], layers.Dense(2)(layers.Add()([one, two]))), 0)
     tokens = keras.Sequential([keras.Input((3,), dtype="int32"), layers.Embedding(5, 2), layers.Flatten(), layers.Dense(2)])
-    with pytest.raises(ValueError, match="int32.*start behind the `Embedding`"):
+    with pytest.raises(ValueError, match="int32.*start after the `Embedding`"):
         maximize_activation(tokens, 0)
     broken = linear()
     broken.layers[-1].bias.assign([np.nan, 0, 0])

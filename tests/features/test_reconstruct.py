@@ -278,7 +278,7 @@ def test_bad_models():
     tokens, image = keras.Input((4,), dtype="int32", name="tokens"), keras.Input((4,), name="image")
     embedded = layers.Flatten()(layers.Embedding(9, 3)(tokens))
     two = keras.Model([tokens, image], layers.Dense(2, name="head")(layers.Concatenate()([embedded, image])))
-    with pytest.raises(ValueError, match=r"a model of one input of real numbers.*'tokens'.*'image'.*Fix the others"):
+    with pytest.raises(ValueError, match=r"a model with one real-valued input.*'tokens'.*'image'.*Fix the others"):
         reconstruct(two, [np.ones((1, 4), "int32"), np.ones((1, 4))], layer="head")
     rounded = layers.Lambda(lambda x: ops.cast(x, "int32"), name="whole")(image)
     whole = keras.Model(image, layers.Dense(2)(layers.Lambda(lambda x: ops.cast(x, "float32"))(rounded)))
@@ -295,7 +295,7 @@ def test_bad_models():
     "build, path, reason",
     [
         (lambda x: layers.Dense(3, "tanh", name="bad")(x), "bad.tanh", "its activation is curved"),
-        (lambda x: layers.Dense(3, "hard_tanh", name="bad")(x), "bad.hardtanh", "and no rectifier"),
+        (lambda x: layers.Dense(3, "hard_tanh", name="bad")(x), "bad.hardtanh", "other than a rectifier"),
         (lambda x: layers.LayerNormalization(name="bad")(x), "bad", "statistics of the sample"),
     ],
 )

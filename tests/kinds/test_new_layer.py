@@ -149,7 +149,7 @@ def test_what_a_kind_does_not_say_is_not_known():
     assert receptive_field(new, "conv1", (1, 5)) == (slice(0, 8), slice(0, 8), slice(0, 2))
     with pytest.raises(ValueError, match="Expected a model with convolutional layers"):
         activations(new, X)
-    with pytest.raises(UnsupportedLayerError, match="takes weights apart, and those of this layer are not known"):
+    with pytest.raises(UnsupportedLayerError, match="splits weights by sign, and the weights of this layer are not known"):
         LRP(new, composite=RoleComposite(dense=Epsilon(), convolution=Epsilon(), pooling=Gamma()))
 
 

@@ -123,7 +123,7 @@ def test_bad_input(model):
         compare_methods(model, IMAGES, [], [metric])
     with pytest.raises(ValueError, match="at least one of the metrics. Received: none"):
         compare_methods(model, IMAGES, [method], {})
-    with pytest.raises(ValueError, match="methods of different names. Received: 'Saliency' twice"):
+    with pytest.raises(ValueError, match="methods with distinct names. Received: 'Saliency' twice"):
         compare_methods(model, IMAGES, [method, Saliency(model)], [metric])
     with pytest.raises(TypeError, match="Expected attribution methods"):
         compare_methods(model, IMAGES, {"a": Saliency}, [metric])
@@ -137,5 +137,5 @@ def test_bad_input(model):
         compare_methods(model, IMAGES, [method], [metric], target=5)
     with pytest.raises(ValueError, match="one target per sample, 7"):
         compare_methods(model, IMAGES, [method], [metric], target=[0, 1])
-    with pytest.raises(ValueError, match="Expected masks"):
+    with pytest.raises(ValueError, match="Expected boolean masks"):
         compare_methods(model, IMAGES, [method], [PointingGame(MASKS[:2])])

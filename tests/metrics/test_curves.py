@@ -218,10 +218,10 @@ def test_bad_input(model, explanation):
     with pytest.raises(TypeError, match="Expected an `Explanation`.*of type ndarray"):
         Deletion(model)(IMAGES)
     with pytest.raises(
-        ValueError, match=r"`baseline` to be a number, or of the shape of one sample, \(6, 5, 2\).*shape \(3,\)"
+        ValueError, match=r"`baseline` to be a number, or an array of the shape of one sample, \(6, 5, 2\).*shape \(3,\)"
     ):
         Deletion(model, baseline=np.zeros(3))(explanation)
-    with pytest.raises(ValueError, match="`baseline` to be of finite numbers"):
+    with pytest.raises(ValueError, match="Expected a finite `baseline`"):
         Deletion(model, baseline=np.nan)(explanation)
     with pytest.raises(ValueError, match=r"Expected an array of shape \(None, 6, 5, 2\)"):
         Deletion(model)(explained(np.zeros((2, 4, 4, 2)), np.zeros((2, 4, 4, 2))))
@@ -236,6 +236,6 @@ def test_bad_input(model, explanation):
 def test_scores_that_are_not_finite_are_an_error():
     x = keras.Input((3,))
     model = keras.Model(x, layers.Dense(1, kernel_initializer="ones", use_bias=False)(ops.log(x)))
-    with pytest.raises(ValueError, match="NaN or infinite for sample 0 with some of its places replaced"):
+    with pytest.raises(ValueError, match="NaN or infinite for sample 0 with some positions replaced"):
         Deletion(model)(explained(np.ones((2, 3), "float32"), np.ones((2, 3))))
     assert np.isfinite(Deletion(model, baseline=1.0)(explained(np.ones((2, 3), "float32"), np.ones((2, 3))))).all()

@@ -85,7 +85,7 @@ def test_bad_sensitivity(saliency):
         MaxSensitivity(saliency, num_samples=0)
     tokens = keras.Sequential([keras.Input((3,), dtype="int32"), layers.Embedding(5, 2), layers.Flatten(), layers.Dense(2)])
     method = Saliency(tokens)
-    with pytest.raises(ValueError, match="which can be changed a little.*int32"):
+    with pytest.raises(ValueError, match="which can be perturbed slightly.*int32"):
         MaxSensitivity(method)(method(np.ones((2, 3), "int32")))
     with pytest.raises(ValueError, match="made by Saliency.*Received: one by Hand"):
         MaxSensitivity(saliency)(explained(IMAGES, np.ones((6, 6, 5, 1))))
@@ -212,7 +212,7 @@ def test_bad_randomization(model, saliency):
     x = keras.Input((3,))
     bare = keras.Model(x, layers.Dense(2, kernel_initializer="ones")(x))
     method = Saliency(bare)
-    with pytest.raises(ValueError, match="a model in which none leads to the score"):
+    with pytest.raises(ValueError, match="a model in which no such layer leads to the score"):
         ModelParameterRandomization(bare, method)(method(np.ones((2, 3))))
 
 
@@ -262,7 +262,7 @@ def test_no_other_class():
         method = GradientTimesInput(model)
         with pytest.raises(ValueError, match=message):
             RandomLogit(model, method)(method(IMAGES, target))
-    with pytest.raises(ValueError, match="on another one. Pass GradientTimesInput"):
+    with pytest.raises(ValueError, match="of another model. Pass GradientTimesInput"):
         RandomLogit(convolutional(), method)
     with pytest.raises(TypeError, match="RandomLogit explains anew"):
         RandomLogit(model, model)

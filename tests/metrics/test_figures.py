@@ -93,7 +93,8 @@ def test_masks_of_several_inputs_series_and_features():
 @pytest.mark.parametrize("metric", [PointingGame, RelevanceMass, RelevanceRank])
 def test_masks_that_do_not_fit(metric):
     with pytest.raises(
-        ValueError, match=r"masks of booleans of the shapes \[\(1, 4, 5\)\]. Received: \[\(\(1, 5, 4\), 'bool'\)\]"
+        ValueError,
+        match=r"boolean masks of the shapes \[\(1, 4, 5\)\]. Received: shapes and dtypes \[\(\(1, 5, 4\), 'bool'\)\]",
     ):
         metric(np.ones((1, 5, 4), bool))(image(MASK))
     with pytest.raises(ValueError, match="'float64'"):

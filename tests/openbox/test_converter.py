@@ -98,7 +98,7 @@ def test_decision_features(local):
 
 
 def test_decision_features_of_classes_that_were_not_asked_for(box, x):
-    with pytest.raises(ValueError, match="among the outputs asked for"):
+    with pytest.raises(ValueError, match="among the `outputs`"):
         box(x, outputs=[1, 2], verbose=0).decision_features(3)
     with pytest.raises(ValueError, match="runner-up"):
         box(x, outputs=[1], verbose=0).decision_features(against="runner-up")

@@ -15,30 +15,30 @@ _WORST = 32  # violated constraints added at a time
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Rivals:
+class CompetingClasses:
     """The competing classes of one linear piece, and their margins.
 
     Attributes:
         labels: `(r,)` class indices.
-        lead: `(r,)`, by how much each is behind the winner at the sample.
-        normals: `(r, d)`, the gradients of rival minus winner.
+        margins: `(r,)`, the score margin of the winner over each at the sample.
+        normals: `(r, d)`, the gradients of each class's score minus the winner's.
     """
 
     labels: np.ndarray
-    lead: np.ndarray
+    margins: np.ndarray
     normals: np.ndarray
 
     def distances(self, dual_norm: float) -> np.ndarray:
-        """Distance to the plane on which each rival draws level; `inf` for one that never does."""
+        """Distance to the plane on which each class's score equals the winner's; `inf` if there is none."""
         lengths = np.linalg.norm(self.normals, ord=dual_norm, axis=1)
-        return np.divide(self.lead, lengths, out=np.full(len(lengths), np.inf), where=lengths > 0)
+        return np.divide(self.margins, lengths, out=np.full(len(lengths), np.inf), where=lengths > 0)
 
 
-def rivals_of(scores: np.ndarray, coef: np.ndarray, outputs: np.ndarray) -> Rivals:
-    """The competing classes of the predicted one.
+def competing_classes(scores: np.ndarray, coef: np.ndarray, outputs: np.ndarray) -> CompetingClasses:
+    """The classes that compete with the predicted one.
 
     Args:
-        scores: `(k,)`; a single score stands for two classes, the second of which wins where it is positive.
+        scores: `(k,)`; a single score stands for two classes, the second of which wins if it is positive.
         coef: `(k, d)`.
         outputs: `(k,)` class indices.
     """
@@ -46,38 +46,38 @@ def rivals_of(scores: np.ndarray, coef: np.ndarray, outputs: np.ndarray) -> Riva
         scores, coef, outputs = np.append(0.0, scores), np.vstack([np.zeros_like(coef), coef]), np.arange(2)
     winner = int(np.argmax(scores))
     others = np.delete(np.arange(len(scores)), winner)
-    return Rivals(outputs[others], scores[winner] - scores[others], coef[others] - coef[winner])
+    return CompetingClasses(outputs[others], scores[winner] - scores[others], coef[others] - coef[winner])
 
 
-def checked_targets(target: Any, rivals: list[Rivals]) -> list[int] | list[None]:
-    """One target for each sample, or an error that says what is wrong with them."""
+def checked_targets(target: Any, competing: list[CompetingClasses]) -> list[int] | list[None]:
+    """Checks the targets and returns one for each sample."""
     if target is None:
-        return [None] * len(rivals)
+        return [None] * len(competing)
     targets = np.asarray(target)
-    if targets.dtype.kind not in "iu" or targets.shape not in ((), (len(rivals),)):
+    if targets.dtype.kind not in "iu" or targets.shape not in ((), (len(competing),)):
         raise ValueError(
-            f"Expected `target` to be None, a class index, or one for each of {len(rivals)} samples. Received: target={target!r}"
+            f"Expected `target` to be None, a class index, or one for each of {len(competing)} samples. Received: target={target!r}"
         )
-    targets = np.broadcast_to(targets, (len(rivals),))
-    for i, (label, each) in enumerate(zip(targets, rivals, strict=True)):
+    targets = np.broadcast_to(targets, (len(competing),))
+    for i, (label, each) in enumerate(zip(targets, competing, strict=True)):
         if label not in each.labels:
             raise ValueError(
-                f"Expected the target of each sample to be another class than the one predicted, among {np.sort(each.labels)} for "
+                f"Expected the target of each sample to differ from the predicted class, one of {np.sort(each.labels)} for "
                 f"sample {i}. Received: {label}"
             )
     return targets.tolist()
 
 
 class CounterfactualSearch:
-    """Finds the nearest input, within one region and box, that is in another class.
+    """Finds the nearest input of another class within one region and box.
 
     Args:
         geometry: The programs.
         space: The input space.
         box: Limits of the inputs.
         norm: 1, 2 or infinity.
-        margin: By how much the other class is to win, in units of the scores.
-        within: The largest distance that is of interest.
+        margin: Score margin by which the other class wins.
+        within: Maximum distance of the search.
     """
 
     def __init__(self, geometry: Programs, space: Space, box: Box, *, norm: float, margin: float, within: float):
@@ -88,40 +88,40 @@ class CounterfactualSearch:
         self._margin = margin
         self._within = within
 
-    def find(self, x: np.ndarray, rivals: Rivals, target: int | None) -> tuple[np.ndarray | None, int]:
-        """The counterfactual `(d,)` of a sample `(d,)` and its class; `(None, -1)` where there is none."""
-        distances = rivals.distances(DUAL[self._norm])
+    def find(self, x: np.ndarray, competing: CompetingClasses, target: int | None) -> tuple[np.ndarray | None, int]:
+        """The counterfactual `(d,)` of a sample `(d,)` and its class; `(None, -1)` if there is none."""
+        distances = competing.distances(DUAL[self._norm])
         region = _Region(self._geometry, self._space, self._box, x)
         best, label, length = None, -1, self._within
-        for rival in np.argsort(distances) if target is None else np.flatnonzero(rivals.labels == target):
-            if not distances[rival] < length:  # the plane is a lower bound, and they are in order
+        for other in np.argsort(distances) if target is None else np.flatnonzero(competing.labels == target):
+            if not distances[other] < length:  # the plane's distance is a lower bound, in ascending order
                 break
-            step = self._towards(rivals, rival, region, length, ahead_of_all=target is not None)
+            step = self._towards(competing, other, region, length, ahead_of_all=target is not None)
             if step is not None and np.linalg.norm(step, ord=self._norm) < length:
-                best, label, length = step, int(rivals.labels[rival]), float(np.linalg.norm(step, ord=self._norm))
+                best, label, length = step, int(competing.labels[other]), float(np.linalg.norm(step, ord=self._norm))
         return None if best is None else np.clip(x + best, self._box.lower, self._box.upper), label
 
     def winner(self, point: np.ndarray, outputs: np.ndarray) -> int:
-        """The class, among `outputs`, in which the network puts a point `(d,)`."""
+        """The class, among `outputs`, that the network predicts for a point `(d,)`."""
         scores = ops.convert_to_numpy(self._geometry.identify(self._space.arrays(point[np.newaxis]))[0])[0]
         return int(scores[0] > 0) if len(scores) == 1 else int(outputs[scores[outputs].argmax()])
 
-    def _towards(self, rivals, rival, region, within, *, ahead_of_all):
-        normals, lead = rivals.normals[[rival]], rivals.lead[[rival]]
-        if ahead_of_all:  # the nearest point where any rival draws level needs no more than that
-            others = np.arange(len(rivals.labels)) != rival
-            normals = np.vstack([normals, normals - rivals.normals[others]])
-            lead = np.append(lead, lead - rivals.lead[others])
+    def _towards(self, competing, other, region, within, *, ahead_of_all):
+        normals, margins = competing.normals[[other]], competing.margins[[other]]
+        if ahead_of_all:  # without a target, the nearest tie with any class suffices
+            others = np.arange(len(competing.labels)) != other
+            normals = np.vstack([normals, normals - competing.normals[others]])
+            margins = np.append(margins, margins - competing.margins[others])
         real = normals.any(axis=1)
-        if (lead[~real] + self._margin > 0).any():
+        if (margins[~real] + self._margin > 0).any():
             return None
         rows = np.vstack([normals[real], region.rows])
-        values = np.append(-lead[real] - self._margin, region.values)
+        values = np.append(-margins[real] - self._margin, region.values)
         return nearest_step(Constraints(rows, values, region.more), self._norm, within)
 
 
 class _Region:
-    """The constraints of a region and a box that have been in the way so far."""
+    """The constraints of a region and a box that were violated so far."""
 
     def __init__(self, geometry, space, box, x):
         self._geometry, self._space, self._box, self._x = geometry, space, box, x
@@ -153,7 +153,7 @@ class _Region:
     def _normals(self, walls):
         if not len(walls):
             return np.zeros((0, len(self._x)))
-        # Always as many, so that one compiled program does.
+        # Padded to a fixed number, so that one compiled program suffices.
         padded = np.resize(walls, _WORST).astype("int32")
         repeated = [np.repeat(array, _WORST, axis=0) for array in self._sample]
         normals = [ops.convert_to_numpy(a) for a in self._geometry.normals(repeated, padded)]

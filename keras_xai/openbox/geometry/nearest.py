@@ -6,20 +6,20 @@ from keras import ops
 from keras_xai.openbox.programs import Programs
 from keras_xai.openbox.space import Space
 
-# A constraint whose value falls to less than this part of its value at the sample counts as reached.
+# A constraint counts as reached if its value falls below this fraction of its value at the sample.
 _REACHED = 1e-9
 
 DUAL = {1: np.inf, 2: 2, np.inf: 1}
 
 
 def check_norm(norm) -> None:
-    """Raises a `ValueError` if `norm` is not one that has a dual here."""
+    """Raises a `ValueError` if `norm` is not supported."""
     if norm not in list(DUAL):
         raise ValueError(f"Expected `norm` to be 1, 2 or numpy.inf. Received: norm={norm!r}")
 
 
 def towards(normals: np.ndarray, norm: float) -> np.ndarray:
-    """The steps of length 1 in `norm` that decrease `normals . step` most; normals `(n, d)`."""
+    """The steps of length 1 in `norm` that minimize `normals . step`; normals `(n, d)`."""
     if norm == 2:
         length = np.linalg.norm(normals, axis=1, keepdims=True)
         return -normals / np.where(length > 0, length, 1)
@@ -34,13 +34,13 @@ def towards(normals: np.ndarray, norm: float) -> np.ndarray:
 class NearestFacets:
     """Finds facets of the polytopes of a batch of samples, nearest first.
 
-    A wall is a facet if the point of its plane that is nearest to the sample, its foot, satisfies all other constraints: it is
-    then part of the polytope's surface. That is checked by running the network, its pattern held, at the foot.
+    A wall is a facet if the projection of the sample onto its plane satisfies all other constraints: it is then part of the polytope's
+    surface. The network is evaluated at the projection with the activation pattern held fixed.
 
     Args:
         geometry: The programs.
         space: The input space.
-        batch_size: Points run at a time.
+        batch_size: Points per forward pass.
         norm: 1, 2 or infinity.
     """
 
@@ -51,7 +51,7 @@ class NearestFacets:
         self._norm = norm
 
     def find(self, batch: list[np.ndarray], k: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """For each sample `(indices, distances, normals)` of its k nearest certified facets; fewer if it has no more."""
+        """For each sample `(indices, distances, normals)` of its k nearest certified facets, or fewer if it does not have k."""
         n = len(batch[0])
         num_walls = self._geometry.layout(batch).num_walls
         values = ops.convert_to_numpy(self._geometry.values(batch, batch))
@@ -66,7 +66,7 @@ class NearestFacets:
             )
             available = np.isfinite(distances).sum(axis=1)
             while True:
-                # No more than are still needed: most of the nearest walls are facets.
+                # Only as many as are still needed: most of the nearest walls are facets.
                 more = np.minimum([k - len(each) for each in found], available - judged)
                 samples = np.repeat(np.arange(n), more)
                 if not len(samples):
@@ -87,18 +87,18 @@ class NearestFacets:
             yield from zip(*candidates, self._judge(batch, values, *candidates), strict=True)
 
     def _judge(self, batch, values, samples, walls, distances):
-        """For each candidate its normal, or `None` if it is not certified."""
+        """The normal of each candidate, or `None` if it is not certified."""
         x = [array[samples] for array in batch]
         normals = self._normals(x, walls)
         steps = distances[:, np.newaxis] * towards(normals, self._norm)
-        feet = [array + step for array, step in zip(x, self._space.arrays(steps), strict=True)]
-        at_feet = ops.convert_to_numpy(self._geometry.values(x, feet))
+        projections = [array + step for array, step in zip(x, self._space.arrays(steps), strict=True)]
+        at_projections = ops.convert_to_numpy(self._geometry.values(x, projections))
         at_samples = values[samples]
         rounding = 1e-14 * np.max(at_samples, axis=1, where=np.isfinite(at_samples), initial=0)[:, np.newaxis]
-        moved = at_feet < at_samples - rounding
-        reached = moved & (at_feet <= _REACHED * at_samples + rounding)
+        moved = at_projections < at_samples - rounding
+        reached = moved & (at_projections <= _REACHED * at_samples + rounding)
         reached[np.arange(len(walls)), walls] = False
-        crossed = moved & (at_feet < -_REACHED * at_samples - rounding)
+        crossed = moved & (at_projections < -_REACHED * at_samples - rounding)
         crossed[np.arange(len(walls)), walls] = False
         judgement = []
         for c, (wall, normal) in enumerate(zip(walls, normals, strict=True)):
@@ -108,7 +108,7 @@ class NearestFacets:
         return judgement
 
     def _same(self, x, candidate, ties, normal):
-        """Whether other walls reached at the foot are the same plane, as the walls of units that depend on each other."""
+        """Whether other walls reached at the projection are the same plane, like the walls of dependent units."""
         others = self._normals([np.repeat(array[[candidate]], len(ties), axis=0) for array in x], ties)
         cosine = others @ normal / (np.linalg.norm(others, axis=1) * np.linalg.norm(normal))
         return bool((cosine > 1 - 1e-12).all())

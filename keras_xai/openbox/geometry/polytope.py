@@ -17,13 +17,13 @@ from keras_xai.results.facets import Facets
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Label:
-    """Where a half-space comes from.
+    """The origin of a half-space.
 
     Attributes:
         layer: Path of the layer; `"input"` for a side of the input box.
-        unit: Index of the unit in that layer, without the batch dimension. For a choice among candidates (max pooling) it is
-            the rival's index in the array of shape `(*windows, candidates, channels)`.
-        reason: What the half-space demands, in words.
+        unit: Index of the unit in that layer, without the batch dimension. For a choice among candidates (max pooling), the index of the
+            competing candidate in the array of shape `(*windows, candidates, channels)`.
+        reason: Description of the half-space's constraint.
     """
 
     layer: str
@@ -32,7 +32,7 @@ class Label:
 
 
 def labels_of(layout: Layout, patterns: Sequence[np.ndarray]) -> Callable[[int], Label]:
-    """A function from a wall's place in the flat list of all walls to its `Label`.
+    """Returns a function from a wall's index in the flat list of all walls to its `Label`.
 
     Args:
         layout: The order of the walls.
@@ -63,14 +63,14 @@ def describe(normals: np.ndarray, values: np.ndarray, labels: Sequence[Label], s
 
 
 class Polytope:
-    """The polytope of one sample, made by `LinearPieces.polytope`: every constraint, not only those that are facets.
+    """The polytope of one sample, returned by `LinearPieces.polytope`: all constraints, redundant ones included.
 
-    It holds arrays only, no model. Constraint j is `normals[j] . (x' - x) + values[j] >= 0`.
+    It contains arrays only, no model. Constraint j is `normals[j] . (x' - x) + values[j] >= 0`.
 
     Attributes:
         x: The sample, `(*input_shape,)`.
         normals: `(m, *input_shape)`.
-        values: `(m,)`, the constraints' values at the sample, none of them negative.
+        values: `(m,)`, the constraints' nonnegative values at the sample.
 
     Example:
 
@@ -90,7 +90,7 @@ class Polytope:
 
     Reference:
 
-    - [Chu et al., 2018](https://doi.org/10.1145/3219819.3220063), who call the normals boundary features.
+    - [Chu et al., 2018](https://doi.org/10.1145/3219819.3220063), where the normals are called boundary features.
     """
 
     def __init__(
@@ -100,11 +100,11 @@ class Polytope:
 
         Args:
             x: `(d,)`.
-            normals: `(m, d)`, zero where there is no wall.
+            normals: `(m, d)`, zero for constant walls.
             values: `(m,)`.
             label: Maps a row's index to its `Label`.
             space: The input space.
-            box: Limits of the inputs, whose sides are added to the rows.
+            box: Limits of the inputs, whose sides are appended to the rows.
         """
         walls = np.flatnonzero(np.isfinite(values) & normals.any(axis=1))
         below, above = np.flatnonzero(np.isfinite(box.lower)), np.flatnonzero(np.isfinite(box.upper))
@@ -120,10 +120,10 @@ class Polytope:
         return len(self.values)
 
     def label(self, index: int) -> Label:
-        """Layer, unit and meaning of a constraint.
+        """Returns the layer, unit and meaning of a constraint.
 
         Args:
-            index: Its place among the constraints.
+            index: Index of the constraint.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"Expected the index of a constraint, from 0 to {len(self) - 1}. Received: {index}")
@@ -136,18 +136,18 @@ class Polytope:
         return Label("input", unit, f"{name} stays {'above' if lower else 'below'} {limit:g}")
 
     def facets(self, *, verbose: Any = "auto") -> Facets:
-        """The minimal description: the constraints that no others imply, nearest first.
+        """Returns the minimal description: the constraints that no others imply, nearest first.
 
-        Rays and nonnegative least-squares problems decide nearly all constraints; linear programs (SciPy's HiGHS) the rest, and
-        the interior point that all start from. Seconds for hundreds of constraints in tens of dimensions, and out of reach for
-        images: there, `LinearPieces.nearest_facets` gives some facets at once.
+        Rays and nonnegative least-squares problems decide nearly all constraints; linear programs (SciPy's HiGHS) decide the rest and give
+        the initial interior point. This takes seconds for hundreds of constraints in tens of dimensions and is infeasible for images, for
+        which `LinearPieces.nearest_facets` finds some facets.
 
         Args:
-            verbose: `"auto"` for a progress bar over the constraints after two seconds, 1 for it at once, 2 for one
-                line at the end, 0 for silence.
+            verbose: `"auto"` for a progress bar over the constraints after two seconds, 1 to show it at once, 2 for one line at the end, 0
+                for none.
 
         Returns:
-            `Facets`. Of constraints that describe the same half-space the first stands for all.
+            `Facets`. The first of several constraints of the same half-space stands for all.
 
         Raises:
             RuntimeError: If the polytope has no interior, which happens at ties, or a linear program fails.
@@ -157,14 +157,13 @@ class Polytope:
         return describe(self._rows[found], self.values[found], [self.label(int(i)) for i in found], self._space)
 
     def center(self) -> tuple[Any, float]:
-        """The center and radius of a largest Euclidean ball inside: a typical input of the region.
+        """Returns the center and radius of a largest inscribed Euclidean ball: a typical input of the region.
 
         Returns:
-            `(center, radius)`, the center of the sample's shape.
+            `(center, radius)`, with the center in the sample's shape.
 
         Raises:
-            RuntimeError: If the polytope is unbounded so that balls of any radius fit in, as most are unless `bounds` were
-                given.
+            RuntimeError: If the polytope is unbounded and contains balls of any radius, as most do without `bounds`.
         """
         if not len(self):
             raise RuntimeError("The polytope is the whole space: give `bounds` to make it bounded.")
@@ -172,7 +171,7 @@ class Polytope:
         return self._space.packed(self._x + step), radius
 
     def contains(self, x: Any) -> np.ndarray:
-        """Whether points are in the polytope, input box included.
+        """Returns whether points are in the polytope, including the input box.
 
         Args:
             x: `(n, *input_shape)`, arrays in the structure of the model's inputs.

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-# A row is a facet if leaving it out lets the polytope grow by more than this part of the row's own distance.
+# A row is a facet if the polytope without it extends by more than this fraction of the row's own distance.
 _TOLERANCE = 1e-8
-_BLOCK = 1024  # rays shot at once
-_FEASIBILITY = 1e-10  # the least that HiGHS takes
+_BLOCK = 1024  # rays per batch
+_FEASIBILITY = 1e-10  # the smallest value that HiGHS accepts
 
 _STATUS = {1: "reached its iteration limit", 2: "has no point that satisfies all constraints", 3: "is unbounded"}
 
@@ -42,14 +42,14 @@ def largest_ball(rows: np.ndarray, values: np.ndarray, limit: float | None = Non
     Args:
         rows: `(m, d)`, none of them zero.
         values: `(m,)`.
-        limit: The largest radius that is of interest; without it, the ball of an unbounded polytope may have none.
+        limit: Maximum radius; without it, an unbounded polytope may have no largest ball.
 
     Raises:
-        RuntimeError: If balls of any radius fit in, or the linear program fails.
+        RuntimeError: If balls of any radius fit, or the linear program fails.
     """
     num_dims = rows.shape[1]
     norms = np.linalg.norm(rows, axis=1)
-    # In units in which the rows have length 1, and the nearest of them have a distance of about 1.
+    # Scaled so that the rows have length 1 and the nearest of them have a distance of about 1.
     scale = max(np.median(np.abs(values) / norms), np.finfo(float).tiny)
     program = np.column_stack([-rows / norms[:, np.newaxis], np.ones(len(rows))])
     bounds = [(None, None)] * num_dims + [(0, None if limit is None else limit / scale)]
@@ -60,15 +60,14 @@ def largest_ball(rows: np.ndarray, values: np.ndarray, limit: float | None = Non
 def facets(rows: np.ndarray, values: np.ndarray, on_progress: Callable[[int], None] = lambda decided: None) -> np.ndarray:
     """The rows that no other rows imply: the minimal description of `{y: rows y + values >= 0}`.
 
-    Of rows that describe the same half-space the first stands for all. Seen from an interior point, the row that a ray hits
-    first is a facet. Rows that no ray has found are held against the facets known so far, as Clarkson proposed: either these
-    imply the row, which nonnegative weights prove, or there is a ray that hits a new facet. Where rounding leaves that open, a
-    linear program decides.
+    The first of several rows of the same half-space stands for all. The first row that a ray from an interior point hits is a facet. Rows
+    not hit by any ray are compared with the facets known so far, as proposed by Clarkson: either these imply the row, which nonnegative
+    weights prove, or there is a ray that hits a new facet. A linear program decides cases left open by rounding.
 
     Args:
         rows: `(m, d)`, none of them zero.
         values: `(m,)`.
-        on_progress: Called with the number of rows that are decided.
+        on_progress: Called with the number of decided rows.
 
     Returns:
         Increasing indices of rows.
@@ -87,11 +86,11 @@ def facets(rows: np.ndarray, values: np.ndarray, on_progress: Callable[[int], No
     slack = (values + rows @ center) / norms
     if radius <= 0 or slack.min() <= 1e-9 * np.median(slack):
         raise RuntimeError(
-            "The polytope has no interior: its constraints hold on a lower-dimensional set at most, as at a sample with ties in its "
-            "pooling windows. Dequantize the samples, by noise that is less than one level wide, so that no two entries are equal."
+            "The polytope has no interior: its constraints only hold on a lower-dimensional set, as at a sample with ties in its pooling "
+            "windows. Dequantize the samples with noise of less than one quantization level, so that no two entries are equal."
         )
-    # The rows as points: a ray along u leaves through the row whose point has the largest product with u, so that the
-    # facets are the corners of the points' convex hull (with the origin).
+    # Duality: a ray along u leaves through the row whose point has the largest product with u, so the facets are the vertices of the
+    # points' convex hull (with the origin).
     points = (rows / norms[:, np.newaxis]) / (slack / slack.min())[:, np.newaxis]
     distinct = _distinct(points)
     points = points[distinct]
@@ -123,7 +122,7 @@ def _distinct(points):
 
 
 def _hit(points, rays):
-    """The row that each ray hits first, and whether it does so with no other about as near."""
+    """The row that each ray hits first, and whether no other row is about as near."""
     if len(points) == 1:
         return np.zeros(len(rays), int), rays @ points[0] > 0
     first, clear = [], []
@@ -139,10 +138,10 @@ def _hit(points, rays):
 
 
 def _beyond(point, known):
-    """A ray on which a row is nearer than all facets known, or `None` if they imply it.
+    """A ray on which a row is nearer than all known facets, or `None` if they imply it.
 
-    They imply it if its point is a combination of theirs with nonnegative weights of sum 1 at most. The best such combination
-    proves that, or leaves a difference that is the ray; a linear program decides where it is too close to call.
+    They imply it if its point is a combination of their points with nonnegative weights of sum at most 1. The best such combination proves
+    that, or its residual is the ray; a linear program decides close cases.
     """
     from scipy.optimize import nnls
 
@@ -155,14 +154,14 @@ def _beyond(point, known):
             return None
         if rest @ target > -2 * _TOLERANCE * rest[-1]:
             return rest[:-1]
-    except RuntimeError:  # its iteration limit
+    except RuntimeError:  # iteration limit of the solver
         pass
     ray = solve_program(-point, np.vstack([known, point]), np.append(np.ones(len(known)), 2.0), (None, None))
     return ray if point @ ray > 1 + _TOLERANCE else None
 
 
 def _first_hit(points, ray):
-    """The facet that a ray hits; where several are hit at once, one of them that is a facet beyond doubt."""
+    """The facet that a ray hits; if it hits several at once, one that is certainly a facet."""
     generator = np.random.default_rng(0)
     direction = ray
     for exponent in range(-12, 0):
@@ -170,4 +169,4 @@ def _first_hit(points, ray):
         if clear[0]:
             return rows[0]
         direction = ray + 10.0**exponent * np.linalg.norm(ray) * generator.normal(size=ray.shape) / np.sqrt(len(ray))
-    raise RuntimeError("No facet could be told from its neighbors within rounding error: the polytope is degenerate.")
+    raise RuntimeError("No facet is distinguishable from its neighbors within rounding error: the polytope is degenerate.")

@@ -8,7 +8,7 @@ from keras_xai.data.checks import check_count, check_positive
 
 
 def check_labels(y: Any, num_outputs: int, num_samples: int | None) -> np.ndarray | None:
-    """Class indices `(n,)` from what a user gave, checked against what is known so far."""
+    """Checks the user's labels and returns class indices `(n,)`."""
     if y is None:
         return None
     labels = np.asarray(y)
@@ -22,12 +22,12 @@ def check_labels(y: Any, num_outputs: int, num_samples: int | None) -> np.ndarra
     labels = labels.astype(int)
     if labels.size and (labels.min() < 0 or labels.max() >= num_classes):
         raise ValueError(
-            f"Expected class indices from 0 to {num_classes - 1} in `y`. Received: from {labels.min()} to {labels.max()}."
+            f"Expected class indices from 0 to {num_classes - 1} in `y`. Received: indices from {labels.min()} to {labels.max()}."
         )
     return labels
 
 
 def check_settings(ridge: Any, steps: Any, name: str) -> None:
-    """Checks the options of fitting: a ridge, and the number of steps or rounds that goes by `name`."""
+    """Checks the fitting options: the ridge, and the number of steps or rounds, whose argument is called `name`."""
     check_positive("ridge", ridge)
     check_count(name, steps, least=0)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 METHODS = ("merge", "prune", "flatten")
-MOST_UNITS = 64  # the most hidden units of a flattened network in a curve: forward selection of more takes long
+MOST_UNITS = 64  # maximum number of hidden units of a flattened network; forward selection of more is slow
 
 
 def fidelity_curve(
@@ -33,25 +33,25 @@ def fidelity_curve(
 ) -> "pd.DataFrame":
     """Fidelity against the number of groups, for merging, pruning and flattening.
 
-    Regions are found once and merged once; each number of groups is a cut through the same sequence of merges, refitted
-    and refined as in `merge_regions`. Groups are fitted to the network's probabilities. The labels serve only to measure.
+    Regions are found and merged once; each number of groups is a cut through the same merge sequence, refitted and refined as in
+    `merge_regions`. Groups are fitted to the network's probabilities. The labels are only used for evaluation.
 
     Args:
-        box: As for `merge_regions`.
+        box: As in `merge_regions`.
         x: The samples whose regions are merged.
         y: Their class indices `(n,)`.
         sizes: Numbers of groups; by default powers of 2 up to the number of regions, and that number itself.
-        test: `(x, y)` to measure on, where y may be `None`; by default the samples that the groups were made of.
-        methods: Which of `"merge"`, `"prune"` and `"flatten"`, the last from the groups of the first, with as many hidden
+        test: `(x, y)` for evaluation, where y may be `None`; by default the samples that the groups were built from.
+        methods: Which of `"merge"`, `"prune"` and `"flatten"` to run; the last starts from the groups of the first, with as many hidden
             units as groups, up to 64.
-        verbose: `"auto"` for progress bars after two seconds, 1 for them at once, 2 for one line at the end, 0 for silence.
+        verbose: `"auto"` for progress bars after two seconds, 1 to show them at once, 2 for one line at the end, 0 for none.
 
     Returns:
         A pandas data frame with the columns `method`, `num_groups`, `agreement`, `difference`, `accuracy`, `auc` and `known`; all
         but the first two as in `Fidelity`. The first row is the network itself.
 
     Raises:
-        ValueError: If an argument is not as described, or a size is larger than the number of regions.
+        ValueError: If an argument is invalid, or a size is larger than the number of regions.
 
     Example:
 
@@ -89,7 +89,7 @@ def fidelity_curve(
 
 
 def _measure(box, regions, points, labels, sizes, methods, verbose):
-    """Rows of method, number of groups and fidelity, one method after the other."""
+    """Yields rows of method, number of groups and fidelity, method by method."""
     rows = []
     order = merge_order(regions, sizes[0], 1.0, verbose) if set(methods) & {"merge", "flatten"} else []
     for size in progress(sizes, len(sizes), verbose):

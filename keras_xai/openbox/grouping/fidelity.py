@@ -6,7 +6,7 @@ from keras_xai.results.fidelity import Fidelity
 
 
 def compare(probabilities: np.ndarray, network: np.ndarray, y: np.ndarray | None = None) -> Fidelity:
-    """Compares probabilities `(n, C)` with the network's, and with class indices `(n,)` if there are any."""
+    """Compares probabilities `(n, C)` with the network's, and with class indices `(n,)` if given."""
     chosen = probabilities.argmax(axis=1)
     agreement = float(np.mean(chosen == network.argmax(axis=1)))
     difference = float(np.mean(np.abs(probabilities - network)))

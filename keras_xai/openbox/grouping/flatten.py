@@ -1,4 +1,4 @@
-"""`flatten_regions`: a network of one hidden layer, made from the groups of a deeper one."""
+"""`flatten_regions`: a network with one hidden layer, built from the groups of a deeper one."""
 
 import dataclasses
 from typing import Any
@@ -15,7 +15,7 @@ from keras_xai.openbox.grouping.logistic import fit_hidden, fit_linear, softmax
 from keras_xai.openbox.grouping.merging import NUM_NEIGHBORS, Points, nearest
 from keras_xai.results.fidelity import Fidelity
 
-_STEPS_WHILE_CHOOSING = 20  # enough to tell which unit is missing; the last fit is longer
+_STEPS_WHILE_CHOOSING = 20  # enough to select the next unit; the final fit is longer
 _LEAST_NORM = 1e-9
 
 
@@ -29,37 +29,36 @@ def flatten_regions(
     ridge: float = 1.0,
     verbose: Any = "auto",
 ) -> "Flattened":
-    """Builds a network of one hidden ReLU layer that reproduces the groups.
+    """Builds a network with one hidden ReLU layer that approximates the groups.
 
-    A sum of ReLUs bends at one plane each. There are two sorts of planes that the groups suggest:
+    A sum of ReLUs has one kink plane per unit. The groups suggest two kinds of planes:
 
-    - Walls: where two neighboring groups meet their classifiers agree as well as they can, so that their difference
-      vanishes. It is one plane for each class; taken is the first right singular vector of the difference, which is
-      the only one where the groups are regions on two sides of one unit's wall.
-    - Decision planes of each group: one for each class, one in all for two classes.
+    - Walls: the boundary between two neighboring groups is where their classifiers agree best, so that their difference vanishes. This
+      gives one plane per class; the first right singular vector of the difference is used, which is the only one if the groups are regions
+      on both sides of one unit's wall.
+    - Decision planes of each group: one per class, or a single one for two classes.
 
-    From the walls, from the decision planes and from both together, `num_units` planes are chosen by forward selection, each
-    time the unit that has most of what the output still lacks. The layer behind them is a logistic regression to the network's
-    probabilities (or to `y`). Then all of it is moved to fit better, and the best of the three results is kept. Nothing is random.
+    `num_units` planes are chosen by forward selection from the walls, from the decision planes and from both together; each step adds the
+    unit that explains most of the residual. The output layer is a logistic regression on the network's probabilities (or on `y`). Finally
+    all weights are optimized, and the best of the three results is kept. The procedure is deterministic.
 
-    The result equals the network only as far as its `fidelity` says: no network of one hidden layer is equivalent to a
-    deeper one in general.
+    The result approximates the network as measured by `fidelity`: in general, no network with one hidden layer is equivalent to a deeper
+    one.
 
     Args:
-        groups: What `merge_regions` or `prune_regions` made, of a model, or of a layer, with one input.
-        x: Samples to fit to, as for `OpenBox`.
-        y: Class indices `(n,)` to fit to, in place of the network's probabilities.
-        num_units: The most hidden units; as many as groups by default.
-        max_steps: The most steps of moving the planes, by L-BFGS; 0 leaves them where the groups have them.
-        ridge: Penalty `ridge / 2` on the squared weights behind the hidden layer, beside the sum of the samples' cross-entropies.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        groups: The result of `merge_regions` or `prune_regions`, for a model, or a layer, with one input.
+        x: Samples to fit to, as in `OpenBox`.
+        y: Class indices `(n,)` to fit to instead of the network's probabilities.
+        num_units: Maximum number of hidden units; by default the number of groups.
+        max_steps: Maximum number of L-BFGS steps that optimize the planes; 0 keeps the planes of the groups.
+        ridge: Penalty `ridge / 2` on the squared weights of the output layer, added to the sum of the samples' cross-entropies.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Returns:
         `Flattened`.
 
     Raises:
-        ValueError: If an argument is not as described, the model has several inputs, or no plane can be found because all
-            groups are constant.
+        ValueError: If an argument is invalid, the model has several inputs, or no plane is found because all groups are constant.
 
     Example:
 
@@ -81,8 +80,8 @@ def flatten_regions(
 
     Reference:
 
-    - [Sudjianto et al., 2020](https://arxiv.org/abs/2011.04041) flatten a network to one hidden layer of as many units as merged
-      groups. Walls between groups, forward selection and any number of classes are added here.
+    - [Sudjianto et al., 2020](https://arxiv.org/abs/2011.04041) flatten a network to one hidden layer with as many units as merged groups.
+      Walls between groups, forward selection and any number of classes are added here.
     """
     if isinstance(groups.regions.example, (list, tuple, dict)):
         raise ValueError("Expected groups of a model with one input. Received: groups of a model with several.")
@@ -96,7 +95,7 @@ def flatten_regions(
 
 
 def flattened(groups, points, labels=None, *, num_units, max_steps=200, ridge=1.0) -> "Flattened":
-    """The same of samples whose regions were found before."""
+    """The same for samples whose regions are already known."""
     z = groups.regions.standardize(points.features)
     num_classes = groups.weights.shape[1]
     targets = points.probabilities if labels is None else np.eye(num_classes)[labels]
@@ -118,13 +117,13 @@ def flattened(groups, points, labels=None, *, num_units, max_steps=200, ridge=1.
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Flattened:
-    """A surrogate network of one hidden layer.
+    """A surrogate network with one hidden layer.
 
     Attributes:
-        model: `keras.Model`, uncompiled, with a softmax or sigmoid behind. It takes `box(x).x`: the samples, or the features of the
-            layer that the box starts from. It can be trained further and saved.
-        origins: For each hidden unit, the plane that it started from: `("wall", group, group)` or `("decision", group, class)`.
-        groups: The groups that it was made from.
+        model: `keras.Model`, uncompiled, with a final softmax or sigmoid. It takes `box(x).x`: the samples, or the features of the layer
+            that the box starts from. It can be trained further and saved.
+        origins: For each hidden unit, the plane that initialized it: `("wall", group, group)` or `("decision", group, class)`.
+        groups: The groups that it was built from.
     """
 
     model: keras.Model
@@ -132,14 +131,14 @@ class Flattened:
     groups: RegionGroups
 
     def fidelity(self, x: Any, y: Any = None, *, verbose: Any = "auto") -> Fidelity:
-        """How well the model reproduces the network on some samples, and how well it does on labels `y`, class indices."""
+        """Returns the fidelity to the network on some samples, and the accuracy on labels `y`, class indices."""
         num_outputs = self.groups.box.num_outputs
         labels = check_labels(y, num_outputs, count_of(x))
         points = self.groups.points(x, verbose)
         return self.measure(points, check_labels(labels, num_outputs, len(points.scores)))
 
     def measure(self, points: Points, y: np.ndarray | None) -> Fidelity:
-        """The same with samples whose regions were found before."""
+        """The same for samples whose regions are already known."""
         features = points.features.reshape(-1, *self.model.input_shape[1:])
         probabilities = np.asarray(self.model.predict(features, verbose=0), "float64")
         if probabilities.shape[1] == 1:
@@ -148,7 +147,7 @@ class Flattened:
 
 
 def _walls(groups, points):
-    """Planes between groups that hold samples near each other, with their origins."""
+    """Planes between groups with nearby samples, with their origins."""
     z = groups.regions.standardize(points.features)
     labels = groups.assign(points)[0]
     near = labels[nearest(z, z, NUM_NEIGHBORS + 1)]
@@ -173,7 +172,7 @@ def _decision_planes(groups):
 
 
 def _proper(planes):
-    """Planes scaled to unit normals; without those that have none."""
+    """Planes scaled to unit normals; planes with zero normals are dropped."""
     norms = [np.linalg.norm(plane[:-1]) for plane, _ in planes]
     least = _LEAST_NORM * max(norms, default=0)
     return [(plane / norm, origin) for (plane, origin), norm in zip(planes, norms, strict=True) if norm > least]
@@ -185,9 +184,9 @@ def _both_sides(planes):
 
 
 def _select(z, targets, directions, num_units, ridge):
-    """Forward selection of hidden units: indices of their planes, and the weights `(C, m + 1)` behind them."""
+    """Forward selection of hidden units: indices of their planes, and the output weights `(C, m + 1)`."""
     hidden = np.maximum(z @ directions.T, 0)
-    rest = hidden - hidden.mean(axis=0)  # what the units chosen so far, and the intercept, cannot give
+    rest = hidden - hidden.mean(axis=0)  # the part not spanned by the intercept and the units chosen so far
     norms = np.linalg.norm(hidden, axis=0)
     scale = max(norms.max(), 1e-300)
     outputs = np.zeros((targets.shape[1], 1))

@@ -1,4 +1,4 @@
-"""Surrogates of few linear classifiers in place of a network's many linear regions, by merging or pruning them."""
+"""Surrogates with few linear classifiers instead of a network's many linear regions, by merging or pruning."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Any
@@ -38,35 +38,33 @@ def merge_regions(
 ) -> "RegionGroups":
     """Merges the regions of some samples into groups that share one linear classifier each.
 
-    Three steps; nothing in them is random.
+    The algorithm has three steps and is deterministic.
 
-    1. Agglomerate. Sharing one classifier costs a group G of samples
-       `E(G) = min_W sum_i |f(x_i) - W z_i|^2 + ridge * |W - W_G|^2`, where f are the network's scores, z are features
-       in units of their spread with a 1 for the intercept, and W_G is the mean of the group's exact pieces, weighted by their
-       samples. Within one region that is 0. Always the two groups are merged for which E grows least, among those that
-       hold near samples or regions of similar coefficients.
-    2. Refit. Each group gets the logistic regression that comes nearest to the network's probabilities on its samples, with the
-       penalty `ridge / 2 * |W - W_G|^2`.
-    3. Refine. Each region moves to the group whose classifier has the least cross-entropy on its samples, the groups are fitted
-       again, and so on while that helps. Both are always done with the network's probabilities; with `y`, the groups that result
-       are fitted to `y` at the end.
+    1. Agglomerate. Sharing one classifier costs a group G of samples `E(G) = min_W sum_i |f(x_i) - W z_i|^2 + ridge * |W - W_G|^2`, where f
+       are the network's scores, z are features in units of their spread with a 1 for the intercept, and W_G is the mean of the group's
+       exact pieces, weighted by their samples. Within one region the cost is 0. Each step merges the two groups with the smallest increase
+       of E, among those with nearby samples or with regions of similar coefficients.
+    2. Refit. Each group gets the logistic regression closest to the network's probabilities on its samples, with the penalty `ridge / 2 *
+       |W - W_G|^2`.
+    3. Refine. Each region moves to the group whose classifier has the lowest cross-entropy on its samples, and the groups are refitted,
+       repeatedly while this improves the fit. Both steps use the network's probabilities; with `y`, the final groups are fitted to `y`.
 
-    Scores are compared without what all classes have in common, which changes no probability.
+    Scores are compared without their mean over classes, which does not affect probabilities.
 
     Args:
-        box: An `OpenBox` of a classifier: C scores with a softmax behind them, or one score with a sigmoid.
-        x: The samples whose regions are merged, as for `OpenBox`.
-        num_groups: How many groups.
-        y: Class indices `(n,)` to fit the groups' classifiers to at the end, in place of the network's probabilities.
-        ridge: Weight of the exact pieces. With 1 they count as much as one sample does.
-        max_rounds: The most rounds of step 3; 0 leaves it out.
-        verbose: `"auto"` for progress bars after two seconds, 1 for them at once, 2 for one line at the end, 0 for silence.
+        box: An `OpenBox` of a classifier: C scores with a softmax, or one score with a sigmoid.
+        x: The samples whose regions are merged, as in `OpenBox`.
+        num_groups: Number of groups.
+        y: Class indices `(n,)` for the final fit of the groups' classifiers, instead of the network's probabilities.
+        ridge: Weight of the exact pieces. With 1 they count as much as one sample.
+        max_rounds: Maximum number of rounds of step 3; 0 skips it.
+        verbose: `"auto"` for progress bars after two seconds, 1 to show them at once, 2 for one line at the end, 0 for none.
 
     Returns:
         `RegionGroups`, the largest group first. With as many groups as regions and without `y`, the exact pieces.
 
     Raises:
-        ValueError: If an argument is not as described, or `num_groups` is larger than the number of regions.
+        ValueError: If an argument is invalid, or `num_groups` is larger than the number of regions.
 
     Example:
 
@@ -87,9 +85,9 @@ def merge_regions(
 
     Reference:
 
-    - [Sudjianto et al., 2020](https://arxiv.org/abs/2011.04041) merge regions by the similarity of their coefficients and fit
-      each cluster to the labels. Here the cost is the error that sharing a classifier makes in the scores, groups are fitted to the
-      network unless `y` is given, regions may move afterwards, and there may be any number of classes.
+    - [Sudjianto et al., 2020](https://arxiv.org/abs/2011.04041) merge regions by the similarity of their coefficients and fit each cluster
+      to the labels. Deviations: the cost is the score error of a shared classifier, groups are fitted to the network unless `y` is given,
+      regions may be reassigned, and any number of classes is supported.
     """
     check_count("num_groups", num_groups)
     check_settings(ridge, max_rounds, "max_rounds")
@@ -102,7 +100,7 @@ def merge_regions(
 
 
 def merged(box, regions, order, num_groups, *, y=None, ridge=1.0, max_rounds=20) -> "RegionGroups":
-    """The groups after merging regions in an order that was found before."""
+    """The groups after merging regions in a given order."""
     assigned, weights = refine(regions, cut(order, len(regions.names), num_groups), ridge, max_rounds)
     if y is not None:
         weights = refit(regions, assigned, ridge, y)
@@ -114,15 +112,15 @@ def merged(box, regions, order, num_groups, *, y=None, ridge=1.0, max_rounds=20)
 
 
 def prune_regions(box: OpenBox, x: Any, num_regions: int, *, verbose: Any = "auto") -> "RegionGroups":
-    """Keeps the largest regions with their exact pieces; other samples go to the nearest of these.
+    """Keeps the largest regions with their exact pieces; other samples are assigned to the nearest of them.
 
-    Nearest means by the distance, in the feature space, to the mean of the region's samples.
+    The distance is measured in the feature space to the mean of the region's samples.
 
     Args:
-        box: As for `merge_regions`.
-        x: The samples, as for `OpenBox`.
-        num_regions: How many regions are kept. Of equally large ones, those whose `region_id` sorts first.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        box: As in `merge_regions`.
+        x: The samples, as in `OpenBox`.
+        num_regions: Number of regions to keep. Ties in size are broken by the order of `region_id`.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Returns:
         `RegionGroups` of one region each, the largest first.
@@ -137,28 +135,28 @@ def prune_regions(box: OpenBox, x: Any, num_regions: int, *, verbose: Any = "aut
 
 
 def pruned(box, regions, num_regions) -> "RegionGroups":
-    """The same from regions that were found before."""
+    """The same for known regions."""
     kept = np.argsort(-regions.counts, kind="stable")[:num_regions]
     return RegionGroups(box=box, regions=regions, known=kept, assigned=np.arange(num_regions), weights=regions.pieces[kept])
 
 
 class RegionGroups(Shown):
-    """A surrogate of few linear classifiers, made by `merge_regions` or `prune_regions`.
+    """A surrogate with few linear classifiers, returned by `merge_regions` or `prune_regions`.
 
-    An input goes to the group of its region where that is known, and otherwise to the group of the known region whose
-    samples' mean is nearest in the feature space; `known` tells which is the case.
+    An input belongs to the group of its region if the region is known, and otherwise to the group of the known region whose sample mean is
+    nearest in the feature space; `known` distinguishes the cases.
 
     Attributes:
-        coef: `(k, max(C, 2), *input_shape)`, or `(k, 1, *input_shape)` for a single score; in the structure of the model's inputs.
-            Each column sums to zero over the classes.
+        coef: `(k, max(C, 2), *input_shape)`, or `(k, 1, *input_shape)` for a single score; in the structure of the model's inputs. Each
+            column sums to zero over the classes.
         intercept: `(k, C)`.
         labels: `(n,)`, group of each sample.
         membership: Group of each known region, by its `region_id`.
-        sizes: `(k,)`, samples of each group.
-        num_regions: `(k,)`, regions of each group.
-        class_counts: `(k, max(C, 2))`, samples of each group that the network puts in each class.
-        representatives: `(k, r)`, indices of the samples nearest to the mean of each group's samples, the nearest first, up to 5;
-            -1 where a group has fewer.
+        sizes: `(k,)`, number of samples of each group.
+        num_regions: `(k,)`, number of regions of each group.
+        class_counts: `(k, max(C, 2))`, number of samples of each group by the network's predicted class.
+        representatives: `(k, r)`, indices of up to 5 samples nearest to the mean of each group's samples, nearest first; -1 if a group has
+            fewer.
     """
 
     def __init__(self, *, box: OpenBox, regions: Regions, known: np.ndarray, assigned: np.ndarray, weights: np.ndarray):
@@ -183,27 +181,27 @@ class RegionGroups(Shown):
         return len(self.weights)
 
     def apply(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
-        """The group of each input, `(n,)`."""
+        """Returns the group of each input, `(n,)`."""
         return self.assign(self.points(x, verbose))[0]
 
     def known(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
-        """Whether each input is on a known region, `(n,)` booleans."""
+        """Returns whether each input is in a known region, `(n,)` booleans."""
         return self.assign(self.points(x, verbose))[1]
 
     def decision_function(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
-        """Scores of each input's group, `(n, C)`; of C > 1 scores, less their mean."""
+        """Returns the scores of each input by its group, `(n, C)`; for C > 1, minus their mean."""
         return self._shown(self.scores(self.points(x, verbose))[..., np.newaxis])[..., 0]
 
     def predict_proba(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
-        """Probabilities, `(n, max(C, 2))`."""
+        """Returns probabilities, `(n, max(C, 2))`."""
         return softmax(self.scores(self.points(x, verbose)))
 
     def predict(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
-        """Class indices, `(n,)`; of a single score, 1 where it is positive."""
+        """Returns class indices, `(n,)`; for a single score, 1 if it is positive."""
         return self.scores(self.points(x, verbose)).argmax(axis=1)
 
     def fidelity(self, x: Any, y: Any = None, *, verbose: Any = "auto") -> Fidelity:
-        """How well the groups reproduce the network on some samples, and how well they do on labels `y`, class indices."""
+        """Returns the fidelity to the network on some samples, and the accuracy on labels `y`, class indices."""
         labels = check_labels(y, self.box.num_outputs, count_of(x))
         points = self.points(x, verbose)
         return self.measure(points, check_labels(labels, self.box.num_outputs, len(points.scores)))
@@ -218,16 +216,16 @@ class RegionGroups(Shown):
         return pd.DataFrame(columns).rename_axis("group")
 
     def plot(self, x: Any, y: Any = None, *, resolution: int = 200) -> "Figure":
-        """Draws the groups of a network with two inputs: areas, the classes' common boundary, and samples.
+        """Plots the groups of a network with two inputs: areas, the decision boundary, and samples.
 
         Args:
-            x: Samples `(n, 2)` to draw; the picture goes a little beyond them.
-            y: Their class indices `(n,)`, which color them; by default the classes in which the groups put them.
-            resolution: Points of the grid along each side.
+            x: Samples `(n, 2)` to plot; the axes extend slightly beyond them.
+            y: Their class indices `(n,)`, shown as colors; by default the classes predicted by the groups.
+            resolution: Number of grid points along each side.
 
         Returns:
-            A matplotlib figure. One shade for each group, numbered at the representative sample nearest to the group's center; the line
-            is where the groups change from one class to another.
+            A matplotlib figure with one shade per group, numbered at the representative sample nearest to the group's center; the line is
+            the boundary between the groups' predicted classes.
 
         Raises:
             ValueError: If the samples are not of shape `(n, 2)`, or `y` has another length.
@@ -250,14 +248,14 @@ class RegionGroups(Shown):
     def _table_html(self) -> str:
         return frame_table(self.table())
 
-    # For the other modules of this package: the same with samples whose regions were found before.
+    # Used by other modules of this package: the same for samples whose regions are already known.
 
     def points(self, x: Any, verbose: Any = "auto") -> Points:
         """Features, regions and scores of some inputs."""
         return Points.of(self.box(x, outputs=[0], verbose=verbose))
 
     def assign(self, points: Points) -> tuple[np.ndarray, np.ndarray]:
-        """Groups `(n,)`, and whether they are those of known regions."""
+        """Groups `(n,)`, and whether they belong to known regions."""
         regions = np.array([self._index.get(str(name), -1) for name in points.region_id])
         known = regions >= 0
         if not known.all():
@@ -279,7 +277,7 @@ class RegionGroups(Shown):
         return dataclasses.replace(compare(softmax(self.scores(points)), points.probabilities, y), known=known)
 
     def _shown(self, rows):
-        """Rows for the classes, `(..., C, m)`: of two rows for a single score, their difference."""
+        """Rows for the classes, `(..., C, m)`; for a single score, the difference of its two rows."""
         return rows[..., 1:, :] - rows[..., :1, :] if self.regions.single else rows
 
     def _structured(self, coef):

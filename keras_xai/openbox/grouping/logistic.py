@@ -1,4 +1,4 @@
-"""Soft labels: probabilities of scores, cross-entropy, and the linear classifier that fits given probabilities best."""
+"""Soft labels: probabilities of scores, cross-entropy, and the linear classifier that best fits given probabilities."""
 
 import functools
 
@@ -6,13 +6,13 @@ import numpy as np
 
 
 def centered(scores: np.ndarray) -> np.ndarray:
-    """Scores, or rows of coefficients, as one row for each class, without what all classes have in common.
+    """Centers scores, or rows of coefficients, over the classes, with one row per class.
 
     Args:
-        scores: `(..., C, m)`, rows of coefficients. A single score s means two classes, whose scores are -s/2 and s/2.
+        scores: `(..., C, m)`, rows of coefficients. A single score s stands for two classes with the scores -s/2 and s/2.
 
     Returns:
-        `(..., max(C, 2), m)`; the rows sum to zero, and have the same softmax.
+        `(..., max(C, 2), m)`; the rows sum to zero and have the same softmax.
     """
     if scores.shape[-2] == 1:
         return np.concatenate([-scores / 2, scores / 2], axis=-2)
@@ -20,7 +20,7 @@ def centered(scores: np.ndarray) -> np.ndarray:
 
 
 def centered_scores(scores: np.ndarray) -> np.ndarray:
-    """The same of scores, `(n, C)` to `(n, max(C, 2))`."""
+    """The same for scores, `(n, C)` to `(n, max(C, 2))`."""
     return centered(scores.astype("float64")[..., np.newaxis])[..., 0]
 
 
@@ -43,17 +43,17 @@ def fit_linear(
     start: np.ndarray | None = None,
     max_iterations: int = 200,
 ) -> np.ndarray:
-    """Multinomial logistic regression to soft labels, held near given coefficients.
+    """Multinomial logistic regression on soft labels, regularized toward given coefficients.
 
-    Minimizes `sum_i cross_entropy(targets_i, W z_i) + ridge / 2 * ||W - around||^2`, by L-BFGS. Nothing in it is random.
+    Minimizes `sum_i cross_entropy(targets_i, W z_i) + ridge / 2 * ||W - around||^2` by L-BFGS. Deterministic.
 
     Args:
-        z: `(n, d)`, with a column of ones where there is to be an intercept.
+        z: `(n, d)`, with a column of ones for an intercept.
         targets: `(n, C)`, probabilities.
-        around: `(C, d)`, coefficients that the ridge pulls towards.
-        ridge: Weight of the pull.
-        start: `(C, d)`, where the search starts; `around` by default.
-        max_iterations: Steps after which the search stops, whether it has converged or not.
+        around: `(C, d)`, coefficients that the ridge pulls toward.
+        ridge: Weight of the penalty.
+        start: `(C, d)`, initial coefficients; `around` by default.
+        max_iterations: Maximum number of steps.
 
     Returns:
         `(C, d)`.
@@ -74,20 +74,20 @@ def fit_linear(
 def fit_hidden(
     z: np.ndarray, targets: np.ndarray, *, planes: np.ndarray, weights: np.ndarray, ridge: float, max_iterations: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Moves the planes of one hidden layer of ReLUs, and the layer behind them, to fit soft labels, by L-BFGS.
+    """Fits the planes of one hidden ReLU layer, and its output layer, to soft labels by L-BFGS.
 
     Minimizes `sum_i cross_entropy(targets_i, V [relu(U z_i), 1]) + ridge / 2 * ||V||^2`.
 
     Args:
         z: `(n, d)`, with a column of ones.
         targets: `(n, C)`, probabilities.
-        planes: `(m, d)`, where U starts.
-        weights: `(C, m + 1)`, where V starts.
+        planes: `(m, d)`, initial U.
+        weights: `(C, m + 1)`, initial V.
         ridge: Weight of the penalty.
-        max_iterations: Steps after which the search stops; 0 leaves all as it is.
+        max_iterations: Maximum number of steps; 0 keeps the initial values.
 
     Returns:
-        U, V, and the value that was reached.
+        U, V, and the minimized value.
     """
 
     def loss(vector):
@@ -115,7 +115,7 @@ def _log_sum(scores):
 def _minimize(loss, start, options):
     from scipy.optimize import minimize
 
-    # L-BFGS solves many tiny systems of equations. Threads of BLAS make each of them slower, on a busy computer a hundred times.
+    # L-BFGS solves many tiny linear systems. BLAS threads slow each of them down, on a busy computer a hundredfold.
     with _threads().limit(limits=1, user_api="blas"):
         return minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
 

@@ -1,4 +1,4 @@
-"""Merging the regions of a network, step by step, into fewer groups that share one linear classifier each."""
+"""Agglomerative merging of the regions of a network into groups that share one linear classifier each."""
 
 import dataclasses
 import heapq
@@ -12,13 +12,13 @@ from keras_xai.data.batches import progress
 from keras_xai.openbox.converter import OpenBox
 from keras_xai.openbox.grouping.logistic import centered, centered_scores, cross_entropy, fit_linear, softmax
 
-NUM_NEIGHBORS = 10  # samples near a sample whose regions are its region's neighbors
-NUM_SIMILAR = 3  # regions of the most similar coefficients, which are candidates wherever they are
+NUM_NEIGHBORS = 10  # nearest samples whose regions count as neighbors of the sample's region
+NUM_SIMILAR = 3  # regions with the most similar coefficients, which are candidates at any distance
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Points:
-    """Samples as a network sees them.
+    """Samples with their features, regions and scores.
 
     Attributes:
         features: `(n, d)`, the samples, or the features of the layer that the box starts from, flattened.
@@ -42,12 +42,12 @@ class Points:
 
     @property
     def labels(self) -> np.ndarray:
-        """`(n,)`, the network's classes; of a single score, 1 where it is positive."""
+        """`(n,)`, the network's classes; for a single score, 1 if it is positive."""
         return self.scores.argmax(axis=1)
 
 
 class Regions:
-    """The regions that some samples are on, with their exact pieces, in coordinates in which the samples have spread 1.
+    """The regions of some samples with their exact pieces, in coordinates where the samples have spread 1.
 
     Args:
         box: The box of the network.
@@ -58,12 +58,12 @@ class Regions:
         points: The samples.
         names: `(N,)`, the regions, sorted.
         index: `(n,)`, region of each sample.
-        counts: `(N,)`, samples of each region.
-        z: `(n, d + 1)`, features less their mean, divided by one number for all, and a column of ones.
+        counts: `(N,)`, number of samples of each region.
+        z: `(n, d + 1)`, features minus their mean, divided by one common scale, and a column of ones.
         means: `(N, d)`, mean features of the samples of each region.
         pieces: `(N, max(C, 2), d + 1)`, exact pieces in terms of z, centered.
         single: Whether the network has one score.
-        example: `x` of `LinearPieces` for one sample, which shows its structure.
+        example: `x` of `LinearPieces` for one sample, which defines the structure.
     """
 
     def __init__(self, box: OpenBox, x: Any, verbose: Any):
@@ -92,7 +92,7 @@ class Regions:
         return np.concatenate([(features - self._shift) / self._scale, np.ones((len(features), 1))], axis=1)
 
     def original(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients `(..., d)` and intercepts `(...)` in terms of the features, of weights `(..., d + 1)` in terms of `z`."""
+        """Converts weights `(..., d + 1)` for `z` to coefficients `(..., d)` and intercepts `(...)` for the features."""
         coef = weights[..., :-1] / self._scale
         return coef, weights[..., -1] - coef @ self._shift
 
@@ -103,14 +103,14 @@ class Regions:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Group:
-    """What merging has to know of a group: statistics that add up, in a form that serves few and many dimensions.
+    """Additive statistics of a group for merging, in a form that suits few and many dimensions.
 
     Attributes:
-        rows: `(m, d + 1 + C)`, samples and scores; of more than `d + 1 + C` samples the triangular factor of their QR
-            decomposition, which has the same products X'X, X'f and f'f.
+        rows: `(m, d + 1 + C)`, samples and scores; for more than `d + 1 + C` samples the triangular factor of their QR decomposition, which
+            has the same products X'X, X'f and f'f.
         weights: `(C, d + 1)`, mean of the pieces.
         count: Number of samples.
-        error: What sharing one classifier costs within the group.
+        error: The cost of sharing one classifier within the group.
     """
 
     rows: np.ndarray
@@ -119,7 +119,7 @@ class Group:
     error: float
 
     def joined(self, other: "Group", ridge: float) -> "Group":
-        """The two groups as one."""
+        """The union of two groups."""
         count = self.count + other.count
         weights = (self.count * self.weights + other.count * other.weights) / count
         rows = np.concatenate([self.rows, other.rows])
@@ -139,14 +139,14 @@ def squared_error(rows: np.ndarray, around: np.ndarray, ridge: float) -> float:
     """The smallest `sum_i |f_i - W z_i|^2 + ridge * ||W - around||^2` over W.
 
     Args:
-        rows: `(m, d + C)`, of each sample z and f.
+        rows: `(m, d + C)`, z and f of each sample.
         around: `(C, d)`.
         ridge: Positive.
     """
     num_dims = around.shape[1]
     z = rows[:, :num_dims]
     rest = rows[:, num_dims:] - z @ around.T
-    if len(z) < num_dims:  # the same number, from a system of as many equations as there are samples
+    if len(z) < num_dims:  # the same value from the dual system with one equation per sample
         return ridge * float(np.sum(rest * np.linalg.solve(z @ z.T + ridge * np.eye(len(z)), rest)))
     moments = z.T @ rest
     gain = np.sum(moments * np.linalg.solve(z.T @ z + ridge * np.eye(num_dims), moments))
@@ -154,12 +154,12 @@ def squared_error(rows: np.ndarray, around: np.ndarray, ridge: float) -> float:
 
 
 def merge_order(regions: Regions, num_groups: int, ridge: float, verbose: Any) -> list[tuple[int, int]]:
-    """Merges regions, always the two groups for which it costs least, until `num_groups` are left.
+    """Merges regions, each time the two groups with the lowest cost, until `num_groups` are left.
 
-    The cost of merging two groups is by how much their errors (`squared_error` around the mean of their exact pieces) grow.
+    The cost of merging two groups is the increase of their error (`squared_error` around the mean of their exact pieces).
 
     Returns:
-        The pairs that were merged, in order. Groups 0 to N - 1 are the regions; the i-th pair becomes group N + i.
+        The merged pairs, in order. Groups 0 to N - 1 are the regions; the i-th pair becomes group N + i.
     """
     num_regions = len(regions.names)
     groups = dict(enumerate(_single_groups(regions)))
@@ -175,7 +175,7 @@ def merge_order(regions: Regions, num_groups: int, ridge: float, verbose: Any) -
     for new in progress(range(num_regions, num_regions + num_merges), num_merges, verbose if num_merges else 0):
         while heap and not (heap[0][1] in groups and heap[0][2] in groups):
             heapq.heappop(heap)
-        if not heap:  # groups that are far from each other are left: now any two may merge
+        if not heap:  # only distant groups are left: now any two may merge
             neighbors = {a: set(groups) - {a} for a in groups}
             heap = [entry(a, b) for a in groups for b in groups if a < b]
             heapq.heapify(heap)
@@ -190,7 +190,7 @@ def merge_order(regions: Regions, num_groups: int, ridge: float, verbose: Any) -
 
 
 def cut(order: Iterable[tuple[int, int]], num_regions: int, num_groups: int) -> np.ndarray:
-    """`(N,)`, the group of each region after as many merges as leave `num_groups`."""
+    """`(N,)`, the group of each region after merging down to `num_groups`."""
     members = {i: [i] for i in range(num_regions)}
     for new, (a, b) in enumerate(list(order)[: num_regions - num_groups], start=num_regions):
         members[new] = members.pop(a) + members.pop(b)
@@ -201,7 +201,7 @@ def cut(order: Iterable[tuple[int, int]], num_regions: int, num_groups: int) -> 
 
 
 def refit(regions: Regions, assigned: np.ndarray, ridge: float, y: np.ndarray | None = None) -> np.ndarray:
-    """One logistic regression for each group, to the network's probabilities or to `y`, held near the mean of its exact pieces.
+    """One logistic regression per group on the network's probabilities or `y`, regularized toward its mean piece.
 
     Returns:
         `(k, max(C, 2), d + 1)`.
@@ -210,7 +210,7 @@ def refit(regions: Regions, assigned: np.ndarray, ridge: float, y: np.ndarray | 
 
 
 def refine(regions: Regions, assigned: np.ndarray, ridge: float, max_rounds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Moves each region to the group whose classifier fits its samples best, refits, and repeats while that helps.
+    """Moves each region to the group whose classifier fits its samples best, refits, and repeats while this improves the fit.
 
     Returns:
         `(N,)`, the group of each region, and the weights of the groups as from `refit`.
@@ -250,7 +250,7 @@ def _single_groups(regions):
 
 
 def _neighbors(regions):
-    """For each region the set of those that it may merge with: near in the feature space, or of similar coefficients."""
+    """The merge candidates of each region: near in the feature space, or with similar coefficients."""
     neighbors: list[set[int]] = [set() for _ in regions.names]
 
     def connect(one, others):
@@ -282,7 +282,7 @@ def _losses(regions, weights):
 
 
 def _without_empty_groups(moved, assigned):
-    """Takes moves back that leave a group without regions."""
+    """Reverts moves that leave a group without regions."""
     while len(empty := np.setdiff1d(assigned, moved)):
         moved = np.where(np.isin(assigned, empty), assigned, moved)
     return moved

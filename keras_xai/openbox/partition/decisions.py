@@ -40,27 +40,27 @@ class Boundary:
 
 
 def crossings(t: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the highest of scores that are linear between `t` changes.
+    """Finds the changes of the highest score for scores that are linear between `t`.
 
     Args:
         t: `(k,)`, ascending.
-        scores: `(k, C)`, at `t`. Where scores are equal the first of them wins.
+        scores: `(k, C)`, at `t`. The first of equal scores wins.
 
     Returns:
-        The crossings `(c,)`, ascending, and the classes before, between and behind them, `(c + 1,)`.
+        The crossings `(c,)`, ascending, and the classes before, between and after them, `(c + 1,)`.
     """
     winner = int(scores[0].argmax())
     found: list[float] = []
     classes = [winner]
     for (low, left), (high, right) in itertools.pairwise(zip(t, scores, strict=True)):
         while right[winner] < right.max():
-            # Of those that are ahead in the end, the next winner is the first to catch up; of several at once, the steepest.
+            # The next winner is the class that overtakes the current one first among those ahead at the end; ties go to the steepest.
             ahead = np.flatnonzero(right > right[winner])
-            lead, lag = right[ahead] - right[winner], np.maximum(left[winner] - left[ahead], 0)
-            share = lag / (lag + lead)
-            winner = int(ahead[np.lexsort((-lead, share))[0]])
+            margin, deficit = right[ahead] - right[winner], np.maximum(left[winner] - left[ahead], 0)
+            share = deficit / (deficit + margin)
+            winner = int(ahead[np.lexsort((-margin, share))[0]])
             place = float(max(low + share.min() * (high - low), found[-1] if found else low))
-            if place == (found[-1] if found else t[0]):  # no way for the class before
+            if place == (found[-1] if found else t[0]):  # the previous class wins on an empty interval
                 classes[-1] = winner
             else:
                 found.append(place)
@@ -73,8 +73,8 @@ def divide(polygons: Sequence[np.ndarray], coef: np.ndarray, intercept: np.ndarr
 
     Args:
         polygons: n convex polygons in the unit square.
-        coef: `(n, C, 2)`; the scores of polygon i at p are `coef[i] p + intercept[i]`. Where scores are equal on all of a
-            polygon, the first of them wins.
+        coef: `(n, C, 2)`; the scores of polygon i at p are `coef[i] p + intercept[i]`. Where scores are equal on a whole polygon, the first
+            of them wins.
         intercept: `(n, C)`.
     """
     cells: list[tuple[np.ndarray, int, int]] = []
@@ -82,7 +82,7 @@ def divide(polygons: Sequence[np.ndarray], coef: np.ndarray, intercept: np.ndarr
     for i, (polygon, weights, bias) in enumerate(zip(polygons, coef, intercept, strict=True)):
         scores = polygon @ weights.T + bias
         often = np.bincount(scores.argmax(axis=1)).argmax()
-        # Who is nowhere above the class that wins at most vertices has no cell.
+        # A class that never exceeds the class winning at most vertices has no cell.
         candidates = np.flatnonzero((scores > scores[:, [often]]).any(axis=0) | (np.arange(len(bias)) == often))
         for k in candidates.tolist():
             cell, labels = _cell(polygon, k, candidates, weights, bias)
@@ -103,7 +103,7 @@ def divide(polygons: Sequence[np.ndarray], coef: np.ndarray, intercept: np.ndarr
 
 
 def _cell(polygon, k, candidates, weights, bias):
-    """The part of a polygon in which class k wins; an edge to the cell of class j has the label j, others -1."""
+    """The part of a polygon where class k wins; an edge to the cell of class j has the label j, other edges -1."""
     labels = [-1] * len(polygon)
     for j in candidates.tolist():
         values = polygon @ (weights[k] - weights[j]) + (bias[k] - bias[j])

@@ -21,23 +21,23 @@ from keras_xai.results.text import counted, listed
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Shorter parts of the line, in units of t, are rounding error.
+# Shorter segments, in units of t, are rounding error.
 _SHORT = 1e-14
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Line(Shown):
-    """The straight line from one input to another, divided into the linear pieces of a network. Made by `line`.
+    """The straight line between two inputs, divided into the linear pieces of a network. Returned by `line`.
 
     The point at t is `start + t (end - start)`, t from 0 to 1. The scores are linear in t between breakpoints.
 
     Attributes:
-        breakpoints: `(k + 1,)`, ascending from 0 to 1: where the line goes from one linear piece to the next.
+        breakpoints: `(k + 1,)`, ascending from 0 to 1: the boundaries between linear pieces.
         region_id: `(k,)` strings, names of the regions between them, as in `LinearPieces`.
-        slopes: `(k, C)`, the derivatives of the scores by t.
+        slopes: `(k, C)`, the derivatives of the scores with respect to t.
         breakpoint_scores: `(k + 1, C)`, the scores at the breakpoints.
-        crossings: `(c,)`, ascending: where the predicted class changes. The two classes have equal scores there.
-        classes: `(c + 1,)`, the predicted class before, between and behind the crossings.
+        crossings: `(c,)`, ascending: points where the predicted class changes. Both classes have equal scores there.
+        classes: `(c + 1,)`, the predicted class before, between and after the crossings.
     """
 
     breakpoints: np.ndarray
@@ -52,16 +52,16 @@ class Line(Shown):
         return len(self.region_id)
 
     def plot(self, *, class_names: Sequence[str] | None = None) -> "Figure":
-        """Draws the scores along the line, the points where it leaves a linear piece, and those where the predicted class changes.
+        """Plots the scores along the line with its breakpoints and the changes of the predicted class.
 
         Args:
             class_names: Names of all classes of the model; their indices by default.
 
         Returns:
-            A matplotlib figure. Scores that are never the highest are gray; the ticks below are the breakpoints.
+            A matplotlib figure. Scores that are never the highest are gray; the ticks at the bottom are the breakpoints.
 
         Raises:
-            ValueError: If there are not as many names as classes.
+            ValueError: If the number of names is not the number of classes.
 
         Example:
 
@@ -85,7 +85,7 @@ class Line(Shown):
         return self.plot()
 
     def inputs(self, t: Any) -> Any:
-        """The inputs at points of the line.
+        """Returns the inputs at points of the line.
 
         Args:
             t: `(n,)`.
@@ -96,7 +96,7 @@ class Line(Shown):
         return self._section.inputs(_steps(t)[:, np.newaxis])
 
     def scores(self, t: Any) -> np.ndarray:
-        """The network's scores at points of the line, from the linear pieces alone.
+        """Returns the network's scores at points of the line, from the linear pieces alone.
 
         Args:
             t: `(n,)`, from 0 to 1.
@@ -109,13 +109,13 @@ class Line(Shown):
         return np.stack(columns, axis=1)
 
     def find(self, t: Any) -> np.ndarray:
-        """Which segment holds each point of the line.
+        """Returns the segment that contains each point of the line.
 
         Args:
             t: `(n,)`.
 
         Returns:
-            `(n,)`, indices of segments; the later one for a breakpoint, and -1 beyond the ends.
+            `(n,)`, indices of segments; the later segment at a breakpoint, and -1 beyond the ends.
         """
         t = _steps(t)
         segment = np.minimum(np.searchsorted(self.breakpoints, t, side="right") - 1, len(self) - 1)
@@ -124,12 +124,12 @@ class Line(Shown):
     def integrated_gradients(self, target: int | None = None, *, verbose: Any = "auto") -> ExactIntegratedGradients:
         r"""Exact integrated gradients, `(end - start) * sum_i (t_{i+1} - t_i) W_i`, W_i the gradient of segment i.
 
-        The integral of the gradient along the line is a finite sum, as the gradient is constant on each segment. With the start as
-        the baseline, these are the integrated gradients of the end. One forward pass and one vector-Jacobian product for each segment.
+        The integral of the gradient along the line is a finite sum, because the gradient is constant on each segment. With the start as the
+        baseline, these are the integrated gradients of the end. One forward pass and one vector-Jacobian product per segment.
 
         Args:
-            target: Which score; the highest at the end of the line by default.
-            verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+            target: Index of the score; by default the highest at the end of the line.
+            verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
         Returns:
             `ExactIntegratedGradients`.
@@ -178,21 +178,21 @@ class Line(Shown):
 def line(box: Engine, start: Any, end: Any, *, verbose: Any = "auto") -> Line:
     """Divides the straight line between two inputs into the linear pieces of a network, exactly.
 
-    Along a line every constraint of a region is linear, so that both ends of a region are known exactly from one point of it.
-    The middles of what is not covered yet are tried until nothing is left: no step size. The cost is about one forward pass and one
-    directional derivative for each segment, in batches of the box's size.
+    Along a line every constraint of a region is linear, so one point of a region determines both of its ends exactly. The midpoints of
+    uncovered intervals are evaluated until none is left, without a step size. The cost is about one forward pass and one directional
+    derivative per segment, in batches of the box's size.
 
     Args:
-        box: Of the network.
-        start: One input, in the structure of the model's inputs, with a batch dimension of one or without it.
-        end: Another one.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        box: The box of the network.
+        start: One input, in the structure of the model's inputs, with or without a batch dimension of one.
+        end: Another input.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Returns:
         `Line`.
 
     Raises:
-        ValueError: If the inputs are not the model's, or are equal.
+        ValueError: If the inputs do not fit the model, or are equal.
 
     Example:
 
@@ -219,17 +219,17 @@ def line(box: Engine, start: Any, end: Any, *, verbose: Any = "auto") -> Line:
 
     Reference:
 
-    - [Sotoudeh and Thakur, 2019](https://arxiv.org/abs/1908.06214) compute such lines by walking through the layers.
+    - [Sotoudeh and Thakur, 2019](https://arxiv.org/abs/1908.06214) compute such lines by traversing the layers.
     """
     space, vectors = read_inputs(box, {"start": start, "end": end})
     if (vectors[0] == vectors[1]).all():
-        raise ValueError("Expected `start` and `end` to be different inputs, the ends of a line. Received: equal ones.")
+        raise ValueError("Expected `start` and `end` to be different inputs. Received: equal inputs.")
     section = Section(box, space, vectors[0], vectors[1:] - vectors[0])
     segments = sorted(
         (segment for batch in progress(_segments(section), None, verbose) for segment in batch),
         key=lambda segment: segment.low,
     )
-    # Rounding error may leave a part of a region over, to be found for itself.
+    # Rounding error may leave an uncovered remainder, which is then searched separately.
     merged = [
         now for before, now in zip([None, *segments], segments, strict=False) if before is None or before.name != now.name
     ]
@@ -271,7 +271,7 @@ def _segments(section: Section) -> Iterator[list[_Segment]]:
             last = min(high, middle + (walls[ahead] / -speeds[ahead]).min(initial=np.inf))
             if last - first > short:
                 found.append(_Segment(views.names[i], first, views.slopes[i, :, 0]))
-            # Where the middle is on several walls at once, its region may be that point alone: then this is a cut in two.
+            # If the midpoint is on several walls at once, its region may be that point alone: then it splits the interval.
             uncovered += [(a, b) for a, b in ((low, first), (last, high)) if b - a > short]
         yield found
 

@@ -21,29 +21,29 @@ from keras_xai.results.text import counted, listed
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Share of the extent of the three inputs by which the default limits go beyond them on each side.
+# Margin of the default limits on each side, relative to the extent of the three inputs.
 _MARGIN = 0.25
-# Two directions at a smaller angle than this are one.
+# Two directions at a smaller angle count as equal.
 _PARALLEL = 1e-8
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Plane(Shown):
-    """A rectangle of a plane through the input space, divided into the linear pieces of a network. Made by `plane`.
+    """A rectangle in a plane of the input space, divided into the linear pieces of a network. Returned by `plane`.
 
-    Points of the plane are pairs `(s, t)`. Polygons are convex, and their vertices counter-clockwise.
+    Points of the plane are pairs `(s, t)`. Polygons are convex, with counter-clockwise vertices.
 
     Attributes:
         polygons: The n linear pieces in the rectangle, each `(v, 2)`.
         region_id: `(n,)` strings, names of the regions, as in `LinearPieces`.
-        areas: `(n,)`, share of the rectangle's area that each polygon has.
-        coef: `(n, C, 2)`, the derivatives of the scores by s and t on each polygon.
+        areas: `(n,)`, the share of each polygon in the rectangle's area.
+        coef: `(n, C, 2)`, the derivatives of the scores with respect to s and t on each polygon.
         intercept: `(n, C)`: the scores at a point p of polygon i are `coef[i] p + intercept[i]`.
-        layers: Paths of the layers that have walls, in the order in which the network calls them.
-        edge_layers: For each polygon `(v,)`, the index in `layers` of the layer whose unit changes at each edge, that from a
-            vertex to the next; -1 for a side of the rectangle.
+        layers: Paths of the layers that have walls, in the order of the network's calls.
+        edge_layers: For each polygon `(v,)`, the index in `layers` of the layer whose unit changes at each edge, which goes from a vertex
+            to the next; -1 for a side of the rectangle.
         limits: `((lowest s, highest s), (lowest t, highest t))` of the rectangle.
-        marks: `(3, 2)`, where the three inputs are.
+        marks: `(3, 2)`, the coordinates of the three inputs.
     """
 
     polygons: list[np.ndarray]
@@ -69,23 +69,23 @@ class Plane(Shown):
         by_layer: bool = False,
         mark_inputs: bool = True,
     ) -> "Figure":
-        """Draws the linear pieces and the decision boundary, to scale: distances are those in the input space.
+        """Plots the linear pieces and the decision boundary to scale: distances are those in the input space.
 
-        Each linear piece has a shade of its own in the color of the predicted class. Walls are thin and white, the decision
-        boundary is dark, and the three inputs are marked.
+        Each linear piece has its own shade of the color of the predicted class. Walls are thin and white, the decision boundary is dark,
+        and the three inputs are marked.
 
         Args:
             class_names: Names of all classes of the model; their indices by default.
             input_names: Names of the three inputs.
-            images: Three images, `(height, width)` or `(height, width, 1 or 3)`, to show beside the marks of the inputs.
-            by_layer: Whether to color the walls by the layer whose unit changes there, and leave the pieces pale.
-            mark_inputs: Whether to show where the three inputs are.
+            images: Three images, `(height, width)` or `(height, width, 1 or 3)`, to show next to the marks of the inputs.
+            by_layer: Whether to color the walls by the layer whose unit changes there, with pale pieces.
+            mark_inputs: Whether to mark the three inputs.
 
         Returns:
             A matplotlib figure.
 
         Raises:
-            ValueError: If there are not as many names or images as there are classes or inputs.
+            ValueError: If the number of names or images does not match the number of classes or inputs.
 
         Example:
 
@@ -119,7 +119,7 @@ class Plane(Shown):
 
     @property
     def gap(self) -> float:
-        """By how much the sum of all areas differs from 1: what rounding has left uncovered, or covered twice."""
+        """The deviation of the sum of all areas from 1: area left uncovered or covered twice due to rounding."""
         return abs(float(self.areas.sum()) - 1)
 
     @property
@@ -129,11 +129,11 @@ class Plane(Shown):
 
     @property
     def boundary(self) -> Boundary:
-        """The decision boundary. Where two scores are equal on all of a polygon the lower class wins, and there is none."""
+        """The decision boundary. If two scores are equal on a whole polygon, the lower class wins without a boundary."""
         return self._divided[1]
 
     def inputs(self, points: Any) -> Any:
-        """The inputs at points of the plane.
+        """Returns the inputs at points of the plane.
 
         Args:
             points: `(n, 2)`.
@@ -144,7 +144,7 @@ class Plane(Shown):
         return self._section.inputs(_points(points))
 
     def scores(self, points: Any) -> np.ndarray:
-        """The network's scores at points of the plane, from the linear pieces alone.
+        """Returns the network's scores at points of the plane, from the linear pieces alone.
 
         Args:
             points: `(n, 2)`.
@@ -158,19 +158,19 @@ class Plane(Shown):
         return np.where((piece < 0)[:, np.newaxis], np.nan, scores)
 
     def find(self, points: Any) -> np.ndarray:
-        """Which polygon holds each point.
+        """Returns the polygon that contains each point.
 
         Args:
             points: `(n, 2)`.
 
         Returns:
-            `(n,)`, indices of polygons; one of its neighbors for a point on an edge, and -1 outside the rectangle.
+            `(n,)`, indices of polygons; either neighbor for a point on an edge, and -1 outside the rectangle.
         """
         unit = self._to_unit(_points(points))
         order = np.argsort(unit[:, 0], kind="stable")
         ordered = unit[order]
         found = np.full(len(unit), -1)
-        best = np.full(len(unit), -1e-14)  # a point on an edge may be outside both of its polygons by rounding error
+        best = np.full(len(unit), -1e-14)  # rounding error may put a point on an edge outside both polygons
         for i, polygon in enumerate(self._unit_polygons):
             low, high = np.searchsorted(ordered[:, 0], [polygon[:, 0].min() - 1e-13, polygon[:, 0].max() + 1e-13])
             near = order[low:high]
@@ -183,7 +183,7 @@ class Plane(Shown):
         return found
 
     def lengths(self, points: Any) -> np.ndarray:
-        """Points in orthonormal coordinates, in which distances are Euclidean distances in the input space.
+        """Converts points to orthonormal coordinates, whose distances are Euclidean distances in the input space.
 
         Args:
             points: `(n, 2)`.
@@ -233,27 +233,27 @@ def plane(
 ) -> Plane:
     """Divides a rectangle of the plane through three inputs into the linear pieces of a network, exactly.
 
-    In the plane every constraint of a region is affine, so that the region is a convex polygon whose edges are known exactly
-    from one point of it. The centers of what is not covered yet are tried until nothing is left: no step size and no grid.
-    The cost is about one forward pass and two directional derivatives for each polygon, in batches of the box's size.
+    In the plane every constraint of a region is affine, so the region is a convex polygon whose edges follow exactly from one of its
+    points. The centers of uncovered polygons are evaluated until none is left, without a step size or grid. The cost is about one forward
+    pass and two directional derivatives per polygon, in batches of the box's size.
 
     Args:
-        box: Of the network.
-        corner: One input, in the structure of the model's inputs, with a batch dimension of one or without it.
-        second: Another one.
-        third: A third one, not on the line through the first two.
-        limits: `((lowest s, highest s), (lowest t, highest t))` of the rectangle. By default the least one that holds the three
-            inputs, and a quarter of its extent more on each side.
-        orthonormal: The coordinates `(s, t)`. `False` for those of `corner + s (second - corner) + t (third - corner)`; `True`
-            for Euclidean lengths from the corner along two directions at right angles, the first from the corner to the second
-            input, the other on the side of the third.
-        verbose: `"auto"` for a progress bar after two seconds, 1 for it at once, 2 for one line at the end, 0 for silence.
+        box: The box of the network.
+        corner: One input, in the structure of the model's inputs, with or without a batch dimension of one.
+        second: Another input.
+        third: A third input, not on the line through the first two.
+        limits: `((lowest s, highest s), (lowest t, highest t))` of the rectangle. By default the smallest rectangle that contains the three
+            inputs, with a margin of a quarter of its extent on each side.
+        orthonormal: The coordinates `(s, t)`. `False` for those of `corner + s (second - corner) + t (third - corner)`; `True` for
+            Euclidean lengths from the corner along two orthogonal directions, the first from the corner to the second input, the other on
+            the side of the third.
+        verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Returns:
         `Plane`.
 
     Raises:
-        ValueError: If the inputs are not the model's, or they are on one line; or if the limits are not as described.
+        ValueError: If the inputs do not fit the model or lie on one line, or if the limits are invalid.
 
     Example:
 
@@ -279,7 +279,7 @@ def plane(
 
     Reference:
 
-    - [Humayun et al., 2023](https://arxiv.org/abs/2302.12828) compute such slices by walking through the layers.
+    - [Humayun et al., 2023](https://arxiv.org/abs/2302.12828) compute such slices by traversing the layers.
     """
     space, vectors = read_inputs(box, {"corner": corner, "second": second, "third": third})
     along, across, marks = _axes(vectors, orthonormal)
@@ -287,7 +287,7 @@ def plane(
     low, high = np.transpose(rectangle)
     axes = np.stack([along, across])
     size = high - low
-    # The search goes on in the unit square, where rounding error is of one size.
+    # The search runs in the unit square, where rounding error has a uniform scale.
     unit = Section(box, space, vectors[0] + low @ axes, size[:, np.newaxis] * axes)
     pieces = [piece for batch in progress(tiles(unit), None, verbose) for piece in batch]
     coef = np.stack([piece.slopes for piece in pieces]) / size
@@ -311,17 +311,17 @@ def plane(
 
 
 def _axes(vectors, orthonormal):
-    """The directions of s and t, and where the three inputs are."""
+    """The directions of s and t, and the coordinates of the three inputs."""
     along, across = vectors[1:] - vectors[0]
     length, width = np.linalg.norm([along, across], axis=1)
     if not min(length, width, np.linalg.norm(across - along)) > 0:
-        raise ValueError("Expected three different inputs, which are in one plane only. Received: two that are equal.")
+        raise ValueError("Expected three different inputs, which define a plane. Received: two equal inputs.")
     upright = across - along * (across @ along / length**2)
     height = np.linalg.norm(upright)
     if height < _PARALLEL * width:
         raise ValueError(
             "Expected three inputs that are not on one line. Received: inputs whose directions from `corner` differ by an angle of "
-            f"{height / width:.1e}. `line` divides the line through two inputs."
+            f"{height / width:.1e}. Use `line` for the line through two inputs."
         )
     if not orthonormal:
         return along, across, np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# What is narrower in the unit square may come from the rounding of cuts alone.
+# Narrower polygons in the unit square may result from rounding of the cuts alone.
 WIDTH = 1e-13
-# A line that cuts no deeper leaves a polygon as it is.
+# A line that cuts less deep leaves a polygon unchanged.
 _DEPTH = 1e-14
 
 UNIT_SQUARE = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
@@ -22,11 +22,11 @@ def area(polygon: np.ndarray) -> float:
 
 
 def is_sliver(polygon: np.ndarray, width: float = WIDTH) -> bool:
-    """Whether a polygon is so narrow that rounding error may have made it."""
+    """Whether a polygon is so narrow that it may be due to rounding error."""
     if len(polygon) < 3:
         return True
     twice_area, perimeter = 0.0, 0.0
-    points = polygon.tolist()  # of few vertices: faster than arrays
+    points = polygon.tolist()  # faster than arrays for few vertices
     x, y = points[0]
     for (px, py), (qx, qy) in zip(points, [*points[1:], *points[:1]], strict=True):
         twice_area += (px - x) * (qy - y) - (qx - x) * (py - y)
@@ -41,7 +41,7 @@ def clip(polygon: np.ndarray, labels: Sequence[int], values: np.ndarray, label: 
         polygon: Vertices `(v, 2)`.
         labels: `(v,)`.
         values: `(v,)`, the function at the vertices.
-        label: Of the edge along which the polygon is cut.
+        label: Label of the edge along which the polygon is cut.
 
     Returns:
         Vertices and labels; no vertices if nothing is left.
@@ -66,7 +66,7 @@ def intersect(normals: np.ndarray, offsets: np.ndarray, distances: np.ndarray) -
     Args:
         normals: `(m, 2)`, of length 1.
         offsets: `(m,)`.
-        distances: `(m,)`, of a point in all half-planes from their lines: the nearest are taken first.
+        distances: `(m,)`, distances of the lines from a point in all half-planes: the nearest are processed first.
 
     Returns:
         Vertices, and for each edge the index of its half-plane, or -1 for a side of the square.
@@ -74,7 +74,7 @@ def intersect(normals: np.ndarray, offsets: np.ndarray, distances: np.ndarray) -
     polygon, labels = UNIT_SQUARE, [-1] * 4
     waiting = np.argsort(distances, kind="stable")
     while len(polygon):
-        # All at once: most lines do not cut what the first few have left.
+        # All at once: most lines do not cut the polygon left by the first few.
         depths = (normals[waiting] @ polygon.T).min(axis=1) + offsets[waiting]
         waiting = waiting[depths < -_DEPTH]
         if not len(waiting):
@@ -85,16 +85,16 @@ def intersect(normals: np.ndarray, offsets: np.ndarray, distances: np.ndarray) -
 
 
 def subtract(polygon: np.ndarray, normals: np.ndarray, offsets: np.ndarray, width: float) -> list[np.ndarray] | None:
-    """What is left of a polygon without the points where `normals . p + offsets >= 0`.
+    """The remainder of a polygon without the points where `normals . p + offsets >= 0`.
 
     Args:
         polygon: Vertices `(v, 2)`.
         normals: `(k, 2)`, of length 1.
         offsets: `(k,)`.
-        width: Of slivers.
+        width: Width of slivers.
 
     Returns:
-        Convex polygons, slivers left out; `None` if there is nothing to take away but slivers.
+        Convex polygons without slivers; `None` if only slivers would be removed.
     """
     parts = []
     for normal, offset in zip(normals, offsets, strict=True):

@@ -39,16 +39,16 @@ class Section:
     """The points `origin + coordinates . axes` of the input space.
 
     Args:
-        box: Of the network.
+        box: The box of the network.
         space: The input space.
         origin: Vector `(d,)`.
-        axes: Vectors `(k, d)`, not zero.
+        axes: Nonzero vectors `(k, d)`.
 
     Raises:
-        ValueError: If coordinates from 0 to 1 are hardly apart in the input space.
+        ValueError: If coordinates from 0 to 1 are hardly distinguishable in the input space.
 
     Attributes:
-        resolution: By how much coordinates must differ to be told apart in the input space, in double precision.
+        resolution: Minimum difference of coordinates that are distinguishable in the input space, in double precision.
     """
 
     def __init__(self, box: Engine, space: Space, origin: np.ndarray, axes: np.ndarray):
@@ -61,11 +61,11 @@ class Section:
         self.resolution = 16 * np.finfo("float64").eps * float(largest.max() / np.abs(axes).max(axis=1).min())
         if self.resolution > 1e-3:
             raise ValueError(
-                "Expected a line or rectangle that is larger than rounding error. Received: one whose points differ by no more than "
+                "Expected a line or rectangle that is larger than rounding error. Received: one whose points differ by at most "
                 f"{np.abs(axes).max(axis=1).min():.1e} in any entry, for entries of up to {np.abs(origin).max():.1e}."
             )
         self._fingerprint = self.geometry.fingerprint()
-        # A batch dimension of one is spread over the batch inside the program.
+        # A batch dimension of one is broadcast to the batch inside the program.
         self._tangents = space.arrays(axes[:, np.newaxis])
 
     def vectors(self, coordinates: np.ndarray) -> np.ndarray:
@@ -79,7 +79,7 @@ class Section:
     def views(self, coordinates: np.ndarray) -> Views:
         """The linear pieces at the points `(n, k)` of one batch."""
         n = len(coordinates)
-        # Few sizes of batches, since XLA compiles for each.
+        # Few batch sizes, since XLA compiles for each.
         padded = np.resize(coordinates, (min(self.batch_size, 1 << (n - 1).bit_length()), coordinates.shape[1]))
         *found, patterns = self.geometry.sections(self.space.arrays(self.vectors(padded)), self._tangents)
         scores, slopes, walls, wall_slopes = (ops.convert_to_numpy(each) for each in found)
@@ -105,8 +105,7 @@ class Section:
         """Raises a `RuntimeError` if the model has been trained since."""
         if self.geometry.fingerprint() != self._fingerprint:
             raise RuntimeError(
-                "The model's weights have changed since this section was computed, so that it is no longer one of the model. "
-                "Compute it again."
+                "The model's weights have changed since this section was computed, so it no longer describes the model. Compute it again."
             )
 
 
@@ -114,14 +113,14 @@ def read_inputs(box: Engine, values: dict[str, Any]) -> tuple[Space, np.ndarray]
     """Checks single inputs of a model.
 
     Args:
-        box: Of the model.
-        values: Each in the structure of the model's inputs, with a batch dimension of one or without it; by argument name.
+        box: The box of the model.
+        values: Inputs by argument name, each in the structure of the model's inputs, with or without a batch dimension of one.
 
     Returns:
         The input space, and the inputs as vectors `(len(values), d)`.
 
     Raises:
-        ValueError: If one of them is no input of the model, or they differ in shape.
+        ValueError: If one of them does not fit the model, or they differ in shape.
     """
     graph = box.sample_graph
     spaces, vectors = [], []
@@ -133,12 +132,12 @@ def read_inputs(box: Engine, values: dict[str, Any]) -> tuple[Space, np.ndarray]
         ]
         samples = box.samples(packed(batches, graph))
         if samples.num_samples != 1:
-            raise ValueError(f"Expected `{name}` to be one input. Received: {samples.num_samples} of them.")
+            raise ValueError(f"Expected `{name}` to be one input. Received: {samples.num_samples} inputs.")
         arrays = [array.astype("float64", copy=False) for array in samples.arrays()]
         pack = functools.partial(packed, inputs=box.network.graph)
         spaces.append(Space(tuple(array.shape[1:] for array in arrays), pack))
         vectors.append(spaces[-1].vectors(arrays)[0])
     if len({space.shapes for space in spaces}) > 1:
         received = ", ".join(f"{name} of {list(space.shapes)}" for name, space in zip(values, spaces, strict=True))
-        raise ValueError(f"Expected inputs of one shape. Received: {received}")
+        raise ValueError(f"Expected inputs of the same shape. Received: {received}")
     return spaces[0], np.stack(vectors)

@@ -14,10 +14,10 @@ class Tile:
     """A region in the unit square.
 
     Attributes:
-        name: Of the region.
+        name: Name of the region.
         polygon: Vertices `(v, 2)`, counter-clockwise.
-        walls: For each edge its place in the flat list of walls, -1 for a side of the square.
-        scores: `(C,)`, what its linear piece gives at the origin.
+        walls: For each edge, the index of its wall in the flat list of walls, -1 for a side of the square.
+        scores: `(C,)`, the scores of its linear piece at the origin.
         slopes: `(C, 2)`, derivatives of the scores.
     """
 
@@ -32,7 +32,7 @@ def tiles(section: Section) -> Iterator[list[Tile]]:
     """All regions in the unit square of a plane, batch by batch.
 
     Args:
-        section: A plane.
+        section: The plane.
     """
     width = max(WIDTH, section.resolution)
     uncovered = _Uncovered(width)
@@ -43,7 +43,7 @@ def tiles(section: Section) -> Iterator[list[Tile]]:
         views = section.views(centers)
         found = []
         for i, (key, center) in enumerate(zip(batch, centers, strict=True)):
-            if key not in uncovered:  # another of the batch was in the same region, or its region reaches into this part
+            if key not in uncovered:  # covered by another region of the same batch
                 continue
             lengths = np.linalg.norm(views.wall_slopes[i], axis=1)
             moving = np.flatnonzero(lengths)
@@ -54,27 +54,27 @@ def tiles(section: Section) -> Iterator[list[Tile]]:
             edges = sorted({label for label in labels if label >= 0})
             if not is_sliver(polygon, width):
                 uncovered.remove(polygon, normals[edges], offsets[edges])
-                # A known region is met again where rounding error has left a part of it over.
+                # A known region is found again where rounding error left a part of it uncovered.
                 if views.names[i] not in known:
                     known.add(views.names[i])
                     at_zero = views.scores[i] - views.slopes[i] @ center
                     walls = [int(moving[label]) if label >= 0 else -1 for label in labels]
                     found.append(Tile(views.names[i], polygon, walls, at_zero, views.slopes[i]))
             if key in uncovered:
-                # The center is on several walls at once, and its region is flat or meets this part in one point.
+                # The center is on several walls at once, and its region is flat or touches this part in one point.
                 uncovered.split(key, normals[distances.argmin()])
         yield found
 
 
 class _Uncovered:
-    """The part of the unit square that no region covers yet, as convex polygons."""
+    """The uncovered part of the unit square, as convex polygons."""
 
     def __init__(self, width: float):
-        self._width = width  # of slivers, which are left out
+        self._width = width  # narrower slivers are discarded
         self._polygons = {0: UNIT_SQUARE}
         self._count = 1
         self._keys = np.array([0])
-        self._limits = np.array([[0.0, 0.0, 1.0, 1.0]])  # least and greatest coordinates of each
+        self._limits = np.array([[0.0, 0.0, 1.0, 1.0]])  # minimum and maximum coordinates of each
 
     def __len__(self) -> int:
         return len(self._polygons)
@@ -83,11 +83,11 @@ class _Uncovered:
         return key in self._polygons
 
     def first(self, count: int) -> dict[int, np.ndarray]:
-        """The polygons that have been there longest, by key."""
+        """The oldest polygons, by key."""
         return {int(key): self._polygons[int(key)] for key in self._keys[:count]}
 
     def remove(self, polygon: np.ndarray, normals: np.ndarray, offsets: np.ndarray) -> None:
-        """Takes a convex polygon away, whose edges are the lines `normals . p + offsets = 0`."""
+        """Removes a convex polygon whose edges are the lines `normals . p + offsets = 0`."""
         low, high = polygon.min(axis=0), polygon.max(axis=0)
         near = ((self._limits[:, :2] <= high) & (self._limits[:, 2:] >= low)).all(axis=1)
         replaced = {}
@@ -98,7 +98,7 @@ class _Uncovered:
         self._replace(replaced)
 
     def split(self, key: int, normal: np.ndarray) -> None:
-        """Cuts one of the polygons in two through its center, along a line across `normal`."""
+        """Splits one of the polygons through its center, along a line orthogonal to `normal`."""
         polygon = self._polygons[key]
         values = (polygon - polygon.mean(axis=0)) @ normal
         parts = [side(polygon, sign * values) for sign in (1, -1)]

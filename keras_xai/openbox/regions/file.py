@@ -1,14 +1,14 @@
-"""The file of a `RegionClassifier`: an `.npz` archive without pickled objects, written whole or not at all.
+"""The file of a `RegionClassifier`: an `.npz` archive without pickled objects, written atomically.
 
 Its entries:
 
 - `header`: JSON text. `format` and `version`; `dtype` of the box; `fingerprint`, a CRC-32 of the model's weights; `shapes`
   of the inputs; `object_labels`, whether the labels were Python strings.
 - `names`: `(regions, 16)` bytes, the names of regions.
-- `patterns`: All packed patterns one after the other, as bytes; `lengths`: `(regions,)`, how many belong to each.
-- `classes`: `(classes,)` labels; `features`: `(d,)` names of features, or none.
-- `probe`: `(k, C)`, what the linear pieces of the first k regions give at one point. A checksum of weights cannot tell a ReLU from
-  a leaky one; these scores can.
+- `patterns`: Concatenated packed patterns, as bytes; `lengths`: `(regions,)`, the length of each.
+- `classes`: `(classes,)` labels; `features`: `(d,)` feature names, or none.
+- `probe`: `(k, C)`, scores of the linear pieces of the first k regions at one point. A checksum of weights does not distinguish a ReLU from
+  a leaky one; these scores do.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ _TOLERANCE = 1e-3
 
 
 def save(path: Any, regions: Regions, classes: np.ndarray, features: Sequence[str]) -> None:
-    """Writes regions, labels and names of features.
+    """Writes regions, labels and feature names.
 
     Raises:
         ValueError: If the labels are neither numbers nor strings.
@@ -39,7 +39,7 @@ def save(path: Any, regions: Regions, classes: np.ndarray, features: Sequence[st
     labels = classes
     if classes.dtype == object:
         if not all(isinstance(label, str) for label in classes):
-            raise ValueError(f"Expected labels that are numbers or strings. Received: {classes.tolist()}")
+            raise ValueError(f"Expected labels to be numbers or strings. Received: {classes.tolist()}")
         labels = classes.astype(str)
     names, patterns = regions.packed()
     header = {
@@ -60,17 +60,17 @@ def save(path: Any, regions: Regions, classes: np.ndarray, features: Sequence[st
 
 
 def load(path: Any, box: Engine, *, num_classes: int, cache_bytes: int) -> tuple[Regions, np.ndarray, np.ndarray]:
-    """The regions, the labels and the names of features that `save` wrote.
+    """Reads the regions, labels and feature names that `save` wrote.
 
     Raises:
-        ValueError: As `read`, or if the regions are not those of the box.
+        ValueError: As in `read`, or if the regions are not those of the box.
     """
     header, arrays = read(path, _ARRAYS)
     names, lengths, classes = arrays["names"], arrays["lengths"], arrays["classes"]
     _check_entries(path, names, lengths, len(arrays["patterns"]))
     ends = np.cumsum(lengths)
     if header["fingerprint"] != box.programs.fingerprint():
-        raise _refusal(path, "regions of another model, or of this one with other weights")
+        raise _refusal(path, "regions of another model, or of this model with other weights")
     specs = [spec.shape[1:] for spec in box.network.graph.input_specs]
     if len(classes) != num_classes or not _fit(header["shapes"], specs):
         raise _refusal(
@@ -89,7 +89,7 @@ def load(path: Any, box: Engine, *, num_classes: int, cache_bytes: int) -> tuple
 def _check_entries(path, names, lengths, size):
     together = names.dtype == "uint8" and names.shape == (len(lengths), 16) and lengths.dtype == "int64" and len(lengths) > 0
     if not together or (lengths < 0).any() or lengths.sum() != size or len(np.unique(names, axis=0)) < len(names):
-        raise _refusal(path, "an archive whose entries do not belong together")
+        raise _refusal(path, "an archive with inconsistent entries")
 
 
 def _fit(shapes, specs):
@@ -102,7 +102,7 @@ def _fit(shapes, specs):
 
 
 def _probe(regions):
-    """The scores of some pieces at one point, which has no symmetry that could hide a difference."""
+    """The scores of some pieces at one point without symmetry, which could hide a difference."""
     point = np.cos(np.arange(regions.space.num_dims))
     numbers = list(range(min(_PROBED, len(regions))))
     scores = {place: coefficients @ point + intercepts for place, coefficients, intercepts in regions.pieces(numbers)}
@@ -116,14 +116,14 @@ def _check_probe(path, regions, expected):
         raise _refusal(path, f"regions of another model, or corrupted patterns ({error})") from error
     limit = _TOLERANCE * max(1, float(np.abs(expected).max(initial=0)))
     if found.shape != expected.shape or not np.abs(found - expected).max() <= limit:
-        raise _refusal(path, "regions of another model, which has the same weights and is another function")
+        raise _refusal(path, "regions of another model with the same weights")
 
 
 def read(path: Any, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The header and the arrays called `names`.
 
     Raises:
-        ValueError: If the file is not one of these, is incomplete or corrupted, or of a later version.
+        ValueError: If the file was not written by `save`, is incomplete or corrupted, or of a later version.
     """
     header, arrays = archive.read(path, FORMAT, VERSION, _WRITER, names)
     wrong = [name for name, kind in _HEADER.items() if not isinstance(header.get(name), kind)]

@@ -1,4 +1,4 @@
-"""The labels of a classifier: how many classes a network tells apart, and which label belongs to which score."""
+"""The labels of a classifier: the number of classes of a network, and the label of each score."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from keras_xai.network.piecewise import PiecewiseNetwork
 
 
 def num_classes_of(network: PiecewiseNetwork) -> int:
-    """Number of classes of a network: that of its scores, and two for one score.
+    """Number of classes of a network: its number of scores, or two for one score.
 
     Raises:
-        ValueError: If its outputs are not the probabilities or logits of classes of which each sample has one.
+        ValueError: If its outputs are not the probabilities or logits of mutually exclusive classes.
     """
     (spec,) = network.graph.output_specs
     if len(spec.shape) != 2:
@@ -23,8 +23,8 @@ def num_classes_of(network: PiecewiseNetwork) -> int:
     num_scores = network.num_outputs
     if network.link == "sigmoid" and num_scores > 1:
         raise ValueError(
-            f"Expected a model of one label per sample. Received: a sigmoid of {num_scores} outputs, each of which is a question of its "
-            "own. For one of them, make a model that has it as its only output."
+            f"Expected a model with one label per sample. Received: a sigmoid of {num_scores} outputs, which are independent labels. To "
+            "use one of them, build a model with only this output."
         )
     if network.link == "softmax" and num_scores == 1:
         raise ValueError("Expected a softmax of two outputs or more. Received: a softmax of one output, which is always 1.")
@@ -35,12 +35,12 @@ def classes_of(y: Any, num_classes: int, num_samples: int | None) -> np.ndarray:
     """The labels in the order of the scores.
 
     Args:
-        y: Labels `(n,)`, or `None` for the numbers of the scores.
-        num_classes: How many there must be.
-        num_samples: Number of samples, `None` if not known.
+        y: Labels `(n,)`, or `None` for the indices of the scores.
+        num_classes: Expected number of classes.
+        num_samples: Number of samples, `None` if unknown.
 
     Raises:
-        ValueError: If `y` is not `(num_samples,)`, or no labels.
+        ValueError: If `y` is not of shape `(num_samples,)`, or not labels.
     """
     if y is None:
         return np.arange(num_classes)
@@ -51,22 +51,22 @@ def classes_of(y: Any, num_classes: int, num_samples: int | None) -> np.ndarray:
     if len(labels) != num_classes:
         raise ValueError(
             f"Expected labels of {num_classes} classes, or integers from 0 to {num_classes - 1}. "
-            f"Received: {len(labels)} different labels, {_listed(labels)}."
+            f"Received: {len(labels)} distinct labels, {_listed(labels)}."
         )
     return labels
 
 
 def places_of(y: Any, classes: np.ndarray, num_samples: int) -> np.ndarray:
-    """The places of labels `(n,)` among `classes`.
+    """The indices of labels `(n,)` in `classes`.
 
     Raises:
-        ValueError: If `y` is not `(num_samples,)`, or has a label that is not among `classes`.
+        ValueError: If `y` is not of shape `(num_samples,)`, or has a label that is not in `classes`.
     """
     labels, inverse = np.unique(_checked(y, num_samples), return_inverse=True)
     known = {label: place for place, label in enumerate(classes.tolist())}
     others = [label for label in labels.tolist() if label not in known]
     if others:
-        raise ValueError(f"Expected labels out of {_listed(classes)}. Received also: {_listed(np.array(others))}.")
+        raise ValueError(f"Expected labels from {_listed(classes)}. Received also: {_listed(np.array(others))}.")
     return np.array([known[label] for label in labels.tolist()])[inverse]
 
 

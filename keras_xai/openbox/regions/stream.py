@@ -10,14 +10,14 @@ from keras_xai.openbox.engine import Engine
 
 
 class Stream:
-    """What the pieces of a box are functions of, batch by batch; all samples are checked before, and never copied at once.
+    """Reads the variables of a box's pieces batch by batch; all samples are checked first, and never copied at once.
 
     Args:
-        x: The samples, as for calling the box. A dataset keeps its own batches, and is checked as it is read.
+        x: The samples, as in calling the box. A dataset keeps its own batches and is checked while it is read.
         box: The box.
 
     Raises:
-        ValueError: As `Samples`.
+        ValueError: As in `Samples`.
     """
 
     def __init__(self, x: Any, box: Engine):
@@ -31,7 +31,7 @@ class Stream:
 
     @property
     def num_batches(self) -> int | None:
-        """Number of batches, `None` for a dataset that does not know."""
+        """Number of batches, `None` for a dataset of unknown length."""
         return self._samples.num_batches
 
     def __iter__(self) -> Iterator[list[np.ndarray]]:

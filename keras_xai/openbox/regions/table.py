@@ -13,15 +13,17 @@ from keras_xai.data.structure import packed
 from keras_xai.openbox.regions.store import Regions
 from keras_xai.openbox.regions.stream import Stream
 
-# Scores of all samples that are held at a time.
+# Maximum number of scores in memory at a time.
 _BYTES = 2**27
 _QUANTILES = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "max": 1.0}
 
 
 def check_arguments(x: Any, max_regions: Any, norm: Any) -> None:
-    """Raises a `ValueError` if what `RegionClassifier.table` was given is not what it takes."""
+    """Raises a `ValueError` if the arguments of `RegionClassifier.table` are invalid."""
     if is_stream(x):
-        raise ValueError("Expected the samples as arrays, to be read more than once in one order. Received: a dataset.")
+        raise ValueError(
+            "Expected the samples as arrays, which can be read repeatedly in the same order. Received: a dataset."
+        )
     if max_regions is not None:
         check_count("max_regions", max_regions)
     if norm not in (None, 1, 2, np.inf):
@@ -44,10 +46,10 @@ def region_table(
         regions: The regions.
         stream: The samples.
         numbers: `(n,)`, the region of each sample.
-        places: `(n,)`, the class of each sample, its place among `classes`.
+        places: `(n,)`, the class of each sample, as an index into `classes`.
         classes: The labels.
-        max_regions: The most regions to list, `None` for all.
-        norm: The norm of certified radii, `None` for no radii.
+        max_regions: Maximum number of regions to list, `None` for all.
+        norm: Norm of the certified radii, `None` for no radii.
     """
     found, counts = np.unique(numbers, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:max_regions]
@@ -84,7 +86,7 @@ def _columns(named, classes):
 
 
 def _odds(regions, stream, listed, num_samples) -> Iterator[tuple[range, np.ndarray]]:
-    """Yields rows of the table and the log-odds `(rows, n, classes)` that their linear classifiers give all samples."""
+    """Yields rows of the table with the log-odds `(rows, n, classes)` of all samples by their linear classifiers."""
     num_classes = max(2, regions.box.num_outputs)
     size = max(1, _BYTES // (8 * num_samples * num_classes))
     for first in range(0, len(listed), size):
@@ -101,7 +103,7 @@ def _odds(regions, stream, listed, num_samples) -> Iterator[tuple[range, np.ndar
 
 
 def log_odds(scores: np.ndarray) -> np.ndarray:
-    """The logarithm of p / (1 - p), p the probability of each class: it tells probabilities near 1 apart.
+    """The log-odds log(p / (1 - p)) of each class, which resolve probabilities near 1.
 
     Args:
         scores: `(n, C)`.
@@ -136,5 +138,5 @@ def _radii(regions, stream, numbers, listed, norm):
 
 
 def _quantile(values, share):
-    # A radius is infinite where a region is the whole space, and between infinities is no number.
+    # A radius is infinite if a region is the whole space, and infinities cannot be interpolated.
     return np.quantile(values, share, method="lower" if np.isinf(values).any() else "linear")

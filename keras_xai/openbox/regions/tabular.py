@@ -17,7 +17,7 @@ def takes_vectors(box: Engine) -> bool:
 
 
 def rows_of_features(estimator: BaseEstimator, box: Engine, x: Any) -> Any:
-    """Rows of features as an array; samples of other models, and datasets, as they are.
+    """Returns rows of features as an array; samples of other models and datasets are returned unchanged.
 
     Raises:
         ValueError: If the rows are not finite real numbers, with scikit-learn's message.
@@ -31,16 +31,16 @@ def rows_of_features(estimator: BaseEstimator, box: Engine, x: Any) -> Any:
 
 
 def hold_features(estimator: BaseEstimator, box: Engine, x: Any, *, reset: bool) -> None:
-    """Remembers number and names of the features of rows, or holds them against those remembered.
+    """Stores the number and names of features, or compares them with the stored ones.
 
     Args:
-        estimator: What remembers them, as `n_features_in_` and `feature_names_in_`.
+        estimator: The estimator that stores them, as `n_features_in_` and `feature_names_in_`.
         box: The network.
-        x: The samples, as they were handed in.
-        reset: Whether to remember.
+        x: The samples as passed by the user.
+        reset: Whether to store instead of compare.
 
     Raises:
-        ValueError: If number or names are others.
+        ValueError: If number or names differ.
     """
     if is_stream(x) or isinstance(x, dict) or not takes_vectors(box):
         return

@@ -167,7 +167,7 @@ def test_bad_arguments(spirals):
     model, x = spirals
     local = OpenBox(model)(x[:2], verbose=0)
     own = int(local.scores[0].argmax())
-    with pytest.raises(ValueError, match=rf"another class than the one predicted.*Received: {own}"):
+    with pytest.raises(ValueError, match=rf"to differ from the predicted class.*Received: {own}"):
         local.counterfactuals(own)
     with pytest.raises(ValueError, match="one for each of 2 samples"):
         local.counterfactuals([0, 1, 2])

@@ -332,7 +332,7 @@ def test_a_network_of_one_hidden_layer_is_found_again():
         ({"x": np.zeros((3, 5))}, r"\(.*2\)"),
         ({"y": np.zeros(3, int)}, "`y` to have one label for each of 100 samples. Received: 3 labels."),
         ({"y": np.zeros(100)}, "`y` to be class indices of shape"),
-        ({"y": np.full(100, 2)}, "Expected class indices from 0 to 1 in `y`. Received: from 2 to 2."),
+        ({"y": np.full(100, 2)}, "Expected class indices from 0 to 1 in `y`. Received: indices from 2 to 2."),
         ({"ridge": 0.0}, "`ridge` to be a positive number. Received: ridge=0.0"),
         ({"max_rounds": -1}, "`max_rounds` to be a whole number of at least 0. Received: max_rounds=-1"),
     ],

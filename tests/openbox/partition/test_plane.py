@@ -276,7 +276,7 @@ def test_random_networks_in_random_planes(seed, width):
 
 def test_bad_arguments(trained, digits):
     box, x = OpenBox(trained("mlp")), digits[0]
-    with pytest.raises(ValueError, match="Expected three different inputs.*Received: two that are equal"):
+    with pytest.raises(ValueError, match="Expected three different inputs.*Received: two equal inputs"):
         plane(box, x[0], x[1], x[1], verbose=0)
     with pytest.raises(ValueError, match="Expected three inputs that are not on one line"):
         plane(box, x[0], x[1], 0.25 * x[0] + 0.75 * x[1], verbose=0)

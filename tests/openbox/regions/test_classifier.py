@@ -592,7 +592,7 @@ def test_radii_of_a_region_without_walls():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"y": [3] * 200}, r"Expected labels out of 0, 1, 2. Received also: 3"),
+        ({"y": [3] * 200}, r"Expected labels from 0, 1, 2. Received also: 3"),
         ({"y": [0] * 3}, r"one label for each of 200 samples"),
         ({"max_regions": 0}, r"`max_regions` to be a whole number of at least 1"),
         ({"radius": 3}, r"`radius` to be None or the norm"),

@@ -96,17 +96,17 @@ def test_the_file_describes_itself_without_pickles(path):
 
 
 def test_another_model(path, x):
-    with pytest.raises(ValueError, match="another model, or of this one with other weights"):
+    with pytest.raises(ValueError, match="another model, or of this model with other weights"):
         _load(path, OpenBox(_model(seed=1)))
     model = _model()
     model.layers[0].bias.assign_add(np.full(6, 1e-3))
-    with pytest.raises(ValueError, match="another model, or of this one with other weights"):
+    with pytest.raises(ValueError, match="another model, or of this model with other weights"):
         _load(path, OpenBox(model))
 
 
 def test_a_model_with_the_same_weights_that_is_another_function(path):
     """No checksum of weights tells a ReLU from a leaky one."""
-    with pytest.raises(ValueError, match="same weights and is another function"):
+    with pytest.raises(ValueError, match="another model with the same weights"):
         _load(path, OpenBox(_model(slope=0.2)))
 
 
@@ -183,7 +183,7 @@ def _entries(path):
         (lambda header, arrays: arrays.update(names=arrays["names"][[0] * len(arrays["names"])]), "do not belong together"),
         (lambda header, arrays: arrays.update(names=arrays["names"].astype(float)), "do not belong together"),
         (lambda header, arrays: arrays.update(classes=arrays["classes"][:2]), "another model, with 2 classes"),
-        (lambda header, arrays: arrays.update(probe=arrays["probe"][:, :1]), "another function"),
+        (lambda header, arrays: arrays.update(probe=arrays["probe"][:, :1]), "with the same weights"),
         (lambda header, arrays: arrays.update(patterns=arrays["patterns"][::-1].copy()), "corrupted patterns"),
     ],
 )
@@ -231,7 +231,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(path, box, x, monkeypatch):
 def test_labels_that_cannot_be_written(tmp_path, box, x):
     classifier = box.convert(x, verbose=0)
     classifier.classes_ = np.array([("a", 1), None, 3], dtype=object)
-    with pytest.raises(ValueError, match="Expected labels that are numbers or strings"):
+    with pytest.raises(ValueError, match="Expected labels to be numbers or strings"):
         classifier.save(tmp_path / "regions.npz")
     assert not list(tmp_path.iterdir())
 

@@ -1,10 +1,10 @@
-"""Explain what a convolutional network sees in pictures, by four methods side by side, and measure how far to trust them.
+"""Explain the predictions of a convolutional network for images by four methods, and evaluate the explanations.
 
     python examples/attribution_photographs.py                       # scikit-learn's digits and a small network, seconds
     python examples/attribution_photographs.py --data photographs    # SqueezeNet and photographs, from the folder KERAS_XAI_DATA
     python examples/attribution_photographs.py --data cifar10        # MobileNet with a new head, on CIFAR-10, from that folder
 
-For a network of your own, write one more function like `digits`. It prints a table and writes a page of pictures,
+For your own network, write another function like `digits`. The script prints a table and writes a page of pictures,
 attribution_photographs.html.
 """
 
@@ -15,7 +15,7 @@ import os
 import pathlib
 from collections.abc import Callable, Sequence
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the table
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides TensorFlow's notes on the hardware
 
 import keras
 import numpy as np
@@ -33,15 +33,15 @@ SQUEEZENET_MEANS = np.array([104, 117, 123], "float32")  # of blue, green and re
 
 @dataclasses.dataclass
 class Task:
-    """A model, and what it is to be explained at.
+    """A model and the images to explain.
 
     Attributes:
         model: The model.
-        x: Images as the model takes them, `(n, height, width, channels)`.
-        y: Their classes `(n,)`.
+        x: Images as model inputs, `(n, height, width, channels)`.
+        y: Class indices `(n,)`.
         classes: Names of the classes.
-        show: Turns an image as the model takes it into one that can be seen; `None` where it can be.
-        composite: The rules of layer-wise relevance propagation that suit the network.
+        show: Converts a model input to a displayable image; `None` if no conversion is needed.
+        composite: LRP rules that suit the network.
     """
 
     model: keras.Model
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     """Runs the example.
 
     Args:
-        arguments: Command line; that of the process by default.
+        arguments: Command-line arguments; those of the process by default.
 
     Returns:
         The numbers of the printed table, by name.
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     right = model.predict(task.x, verbose=0).argmax(axis=-1) == task.y
     x, y = task.x[right][: options.samples], task.y[right][: options.samples]
 
-    # Zero, the default baseline, is the background of the digits, and a medium color for the two pretrained networks.
+    # The default baseline, zero, is the background of the digits, and a medium color for the two pretrained networks.
     window = max(2, x.shape[1] // 8)
     methods = {
         "Grad-CAM": GradCAM(model),
@@ -77,11 +77,11 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         "occlusion": Occlusion(model, window=window, stride=window // 2),
     }
     metrics = {"deletion": Deletion(model, steps=options.steps), "insertion": Insertion(model, steps=options.steps)}
-    print(f"{right.mean():.1%} of the predictions are right. Explaining {len(x)} of the images that they are right for.")
+    print(f"Accuracy: {right.mean():.1%}. Explaining {len(x)} of the correctly classified images.")
     comparison = compare_methods(model, x, methods, metrics, verbose=1)
     table = comparison.table
 
-    # What the metrics say of values that have nothing to do with the network: methods have to be better than that.
+    # A control: values that do not depend on the network. Methods have to be better.
     noise = np.random.default_rng(options.seed).normal(size=x.shape)
     noise = dataclasses.replace(comparison.explanations["Grad-CAM"], values=noise, method="random")
     chance = {name: float(metric(noise).mean()) for name, metric in metrics.items()}
@@ -103,10 +103,10 @@ def parse(arguments):
     parser.add_argument(
         "--data", choices=tuple(SOURCES), default="digits", help="which images and network (default: %(default)s)"
     )
-    parser.add_argument("--samples", type=positive, help="images to explain (default: 60; of the real ones 6)")
-    parser.add_argument("--steps", type=positive, default=16, help="of deletion and insertion (default: %(default)s)")
-    parser.add_argument("--epochs", type=positive, default=8, help="of training on the digits (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
+    parser.add_argument("--samples", type=positive, help="images to explain (default: 60; with photographs or cifar10: 6)")
+    parser.add_argument("--steps", type=positive, default=16, help="steps of deletion and insertion (default: %(default)s)")
+    parser.add_argument("--epochs", type=positive, default=8, help="training epochs on the digits (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     parser.add_argument(
         "--report", default="attribution_photographs.html", help="file to write the page to (default: %(default)s)"
     )
@@ -137,7 +137,7 @@ def real_file(*names):
 
 
 def digits(options):
-    """A small network, trained here, and images that it was not trained on."""
+    """A small network, trained here, and test images."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -162,7 +162,7 @@ def digits(options):
 
 
 def photographs(options):
-    """SqueezeNet with the weights that it has learned on ImageNet, and photographs of 50 of its classes."""
+    """SqueezeNet with its ImageNet weights, and photographs of 50 of its classes."""
     model = keras.models.load_model(real_file("models", "squeezenet_v1.1.keras"), compile=False)
     labels = real_file("photos", "labels.csv")
     with labels.open(encoding="utf-8") as file:
@@ -184,7 +184,7 @@ def as_photograph(x):
 
 
 def cifar10(options, num_training=600, num_test=60):
-    """MobileNet, trained on ImageNet, with a head that is fitted here to some images of CIFAR-10."""
+    """MobileNet with its ImageNet weights and a head that is fitted here to some images of CIFAR-10."""
     backbone = keras.models.load_model(real_file("models", "mobilenet_v1_to_conv_pw_12.keras"), compile=False)
     with np.load(real_file("cifar10_subset.npz")) as file:
         x, y, x_test, y_test = (file[name] for name in ("x_train", "y_train", "x_test", "y_test"))
@@ -198,10 +198,10 @@ def cifar10(options, num_training=600, num_test=60):
     model = keras.Model(inputs, head(features))
     print(f"Fitting a head to {num_training} images.")
     x, y = x[:num_training], y[:num_training, 0]
-    found = keras.Model(inputs, features).predict(prepared(x), verbose=1)  # the backbone stays as it is: once is enough
+    found = keras.Model(inputs, features).predict(prepared(x), verbose=1)  # the backbone is not trained: one pass suffices
     fitted = LogisticRegression(max_iter=1000).fit(found, y)
     head.set_weights([fitted.coef_.T, fitted.intercept_])
-    # The usual rules lose nearly all relevance in depthwise convolutions: often no entry of their small windows speaks for an output.
+    # The usual rules lose nearly all relevance in depthwise convolutions, whose small windows often have no positive contribution.
     flat = {
         f"{backbone.name}/{layer.name}": attribution.Flat()
         for layer in backbone.layers
@@ -226,15 +226,15 @@ def draw(figure, comparison, chance, numbers, options):
         "photographs": "SqueezeNet 1.1 with its ImageNet weights",
         "cifar10": "MobileNet with its ImageNet weights, and a head fitted to 600 images of CIFAR-10,",
     }
-    page = Page("What a network sees in pictures")
+    page = Page("Attribution for images")
     page.text(
-        f"{what[options.data]} is right for {numbers['accuracy']:.1%} of the images. Explained is the score of the right class of some of "
-        "these, which stands beside each image: red speaks for it, blue against it. Grad-CAM shows the places that count for the last "
-        "convolution; integrated gradients, each pixel's part in the way from a blank image; LRP, the score, handed back layer by "
-        "layer; occlusion, what the score loses when a window is blank."
+        f"{what[options.data]} classifies {numbers['accuracy']:.1%} of the images correctly. The methods explain the score of the true "
+        "class, printed beside each image, for some of these: red is a positive contribution, blue a negative one. Grad-CAM weights the "
+        "feature maps of the last convolution; integrated gradients attribute the score difference from a blank image to the pixels; LRP "
+        "propagates the score back layer by layer; occlusion is the decrease of the score when a window is blank."
     )
-    page.figure(figure, f"Numbers beneath are means over {options.samples} images, with half of the 95% confidence interval.")
-    page.heading("Whether to trust it")
+    page.figure(figure, f"The numbers are means over {options.samples} images, with half of the 95% confidence interval.")
+    page.heading("Metrics")
     rows = [
         (
             name,
@@ -247,16 +247,16 @@ def draw(figure, comparison, chance, numbers, options):
     page.table(
         [*rows, ("random values", *(f"{value:.3f}" for value in chance.values()), "", "")],
         header=("", *chance, "forward passes", "seconds"),
-        caption="Deletion: mean probability while pixels become blank, the most relevant first, the lower the better. Insertion: while "
-        "they are put into a blank image, the higher the better. Random values say what no explanation at all would get.",
+        caption="Deletion: mean probability while pixels are blanked, the most relevant first; lower is better. Insertion: mean "
+        "probability while they are inserted into a blank image; higher is better. Random values are the control.",
     )
     beaten = [name for name in comparison.table.index if comparison.table["deletion"]["mean"][name] >= chance["deletion"]]
     beaten += [name for name in comparison.table.index if comparison.table["insertion"]["mean"][name] <= chance["insertion"]]
     if beaten:
         page.text(
-            f"No better than random values by one of the two: {', '.join(dict.fromkeys(beaten))}. That need not be wrong: pixels that "
-            "are blank already can speak for a class, but taking them away does nothing; and scattered blank pixels, as random "
-            "values leave them, confuse a network more than a blank patch."
+            f"Not better than random values by one of the two: {', '.join(dict.fromkeys(beaten))}. Such an explanation need not be wrong: "
+            "blank pixels can contribute to a class, but deleting them has no effect; and scattered blank pixels, as with random "
+            "values, disturb a network more than a blank patch."
         )
     return page
 

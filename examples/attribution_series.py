@@ -1,18 +1,18 @@
-"""Show where in time a convolutional network decides what a series is, by four methods, and check it where the answer is known.
+"""Explain the predictions of a convolutional network for time series by four methods, and check them on a known event.
 
-    python examples/attribution_series.py                    # series made on the spot: the place of their event is known
+    python examples/attribution_series.py                    # synthetic series with a known event
     python examples/attribution_series.py --data GunPoint    # series of the UCR archive, from the folder KERAS_XAI_DATA
 
-The series that are made are those of Saito's cylinder-bell-funnel problem: noise, and in it an event that is a plateau, a rise or a
-fall. How much of each method's relevance is inside the event is a check that no real data allows. It prints a table and writes a page
-of pictures, attribution_series.html.
+The synthetic series are those of Saito's cylinder-bell-funnel problem: noise with an event that is a plateau, a rise or a
+fall. The share of each method's relevance inside the event is a check that real data do not allow. The script prints a table and writes a
+page of pictures, attribution_series.html.
 """
 
 import argparse
 import os
 import pathlib
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the table
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides TensorFlow's notes on the hardware
 
 import keras
 import numpy as np
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     """Runs the example.
 
     Args:
-        arguments: Command line; that of the process by default.
+        arguments: Command-line arguments; those of the process by default.
 
     Returns:
         The numbers of the printed table, by name.
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     accuracy = model.evaluate(x_test, y_test, verbose=0)[1]
 
     x_test, y_test = x_test[: options.samples], y_test[: options.samples]
-    # Zero, the default baseline of the last three, is the noise's mean here and the mean of each series of the archive.
+    # The default baseline of the last three, zero, is the mean of the noise and of each series of the archive.
     methods = {
         "Grad-CAM": GradCAM(model, layer="conv3"),
         "integrated gradients": IntegratedGradients(model),
@@ -58,10 +58,10 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     metrics = {"deletion": Deletion(model), "insertion": Insertion(model)}
     if event is not None:
         event = event[: options.samples]
-        # The steps beside an event belong to its edges, which are seen from both sides.
+        # The steps next to an event belong to its edges, which are visible from both sides.
         near = maximum_filter1d(event, 2 * MARGIN + 1, axis=1)
         metrics = {"mass in event": RelevanceMass(near), **metrics}
-    print(f"{accuracy:.1%} of the test series are predicted rightly. Explaining the predicted class of {len(x_test)} of them.")
+    print(f"Test accuracy: {accuracy:.1%}. Explaining the predicted class of {len(x_test)} test series.")
     comparison = compare_methods(model, x_test, methods, metrics)
 
     numbers = {"accuracy": accuracy}
@@ -77,11 +77,13 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--data", default="made", help='"made", or a set of the UCR archive such as GunPoint (default: %(default)s)'
+        "--data",
+        default="made",
+        help='"made" for synthetic series, or a data set of the UCR archive such as GunPoint (default: %(default)s)',
     )
-    parser.add_argument("--epochs", type=positive, help="passes over the training series (default: 10; of the archive: 120)")
+    parser.add_argument("--epochs", type=positive, help="training epochs (default: 10; with the archive: 120)")
     parser.add_argument("--samples", type=positive, default=60, help="test series to explain (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     parser.add_argument("--report", default="attribution_series.html", help="file to write the page to (default: %(default)s)")
     options = parser.parse_args(arguments)
     if not pathlib.Path(options.report).parent.is_dir():
@@ -98,7 +100,7 @@ def positive(text):
 
 
 def load(options):
-    """Series `(n, time, 1)` and classes for training and test, the test series' event `(n, time)` where known, and class names."""
+    """Series `(n, time, 1)` and classes for training and test, the test series' event `(n, time)` or `None`, and class names."""
     if options.data == "made":
         rng = np.random.default_rng(options.seed)
         x, y, _ = make(600, rng)
@@ -119,7 +121,7 @@ def load(options):
 
 
 def make(count, rng, length=128):
-    """Series of Saito's problem `(count, length, 1)`, their classes, and when the event takes place, `(count, length)`."""
+    """Series of Saito's problem `(count, length, 1)`, their classes, and the mask of the event, `(count, length)`."""
     time, y = np.arange(length), rng.integers(3, size=count)
     start = rng.integers(16, 33, size=(count, 1))
     stop = np.minimum(start + rng.integers(32, 97, size=(count, 1)), length)
@@ -148,48 +150,48 @@ def build(shape, num_classes):
 def draw(comparison, y, event, names, numbers, options):
     """The page."""
     made = event is not None
-    page = Page("Where in time a network decides")
+    page = Page("Attribution for time series")
     page.text(
-        f"A network of three convolutions is right for {numbers['accuracy']:.1%} of the test series "
+        f"A network of three convolutions classifies {numbers['accuracy']:.1%} of the test series "
         + (
-            "of the cylinder-bell-funnel problem: noise of standard deviation 1, and in it a plateau, a rise or a fall, about 6 high. "
-            f"The event and the {MARGIN} steps beside it fill {numbers['event part of the time']:.0%} of the time, which is what relevance "
-            "that is spread at random would have there. "
+            "of the cylinder-bell-funnel problem correctly: noise of standard deviation 1 with a plateau, a rise or a fall, about 6 high. "
+            f"The event and the {MARGIN} steps next to it fill {numbers['event part of the time']:.0%} of the time, which is the expected "
+            "share of random relevance. "
             if made
-            else f"of {options.data}. Nobody knows which part of them decides; deletion and insertion ask the network. "
+            else f"of {options.data} correctly. The deciding part is unknown; deletion and insertion measure it by the network. "
         )
-        + f"Explained is the score of the predicted class, for {len(y)} series."
+        + f"The methods explain the score of the predicted class, for {len(y)} series."
     )
-    page.heading("Whether to trust it")
+    page.heading("Metrics")
     rows = [
         (name, *(f"{row[metric]['mean']:.3f}" for metric in comparison.values), f"{row['cost']['passes']:.0f}")
         for name, row in comparison.table.iterrows()
     ]
-    mass = f"Mass in event: the part of positive relevance in the event and {MARGIN} steps beside it, the higher the better. "
+    mass = f"Mass in event: the share of positive relevance in the event and {MARGIN} steps next to it; higher is better. "
     page.table(
         rows,
         header=("", *comparison.values, "forward passes"),
         caption=(mass if made else "")
-        + "Deletion: mean probability while the most relevant steps are set to zero one after the other, the lower the better. "
-        "Insertion: while they are put into a series of zeros, the higher the better.",
+        + "Deletion: mean probability while the most relevant steps are set to zero one after the other; lower is better. "
+        "Insertion: mean probability while they are inserted into a series of zeros; higher is better.",
     )
     page.heading("Series")
     chosen = [int(i) for c in range(len(names)) for i in np.flatnonzero(y == c)[:2]]
     page.figure(
         explanations_plot(comparison.explanations, samples=chosen, class_names=names),
-        f"{min(2, len(chosen))} series of each class. Red speaks for the predicted class, blue against it.",
+        f"{min(2, len(chosen))} series of each class. Red is a positive contribution to the predicted class, blue a negative one.",
     )
-    page.heading("Over all series")
+    page.heading("Mean over all series")
     return page.figure(
         profiles(comparison.explanations, y, event, names),
         "Mean relevance of all explained series of a class"
-        + (" in time that is measured by the event: it begins at 0 and ends at 1. " if made else ". ")
-        + "Each series has a relevance of absolute sum 1. Gray: the mean of the series themselves.",
+        + (", aligned to the event, which begins at 0 and ends at 1. " if made else ". ")
+        + "The absolute relevance of each series adds up to 1. Gray: the mean of the series themselves.",
     )
 
 
 def profiles(explanations, y, event, names):
-    """The mean relevance over time for each class and method; over the event where it is known."""
+    """The mean relevance over time for each class and method, aligned to the event if it is known."""
     x = next(iter(explanations.values())).inputs[..., 0]
     places, edges = np.broadcast_to(np.arange(x.shape[1]), x.shape), np.linspace(0, x.shape[1], 41)
     if event is not None:

@@ -1,11 +1,11 @@
-"""Share the score of a network for tables out over the features, by five methods, and see whether they agree and add up.
+"""Explain the predictions of a network for tabular data by five methods, and check whether they agree and add up.
 
     python examples/attribution_table.py                 # scikit-learn's breast cancer data
     python examples/attribution_table.py --data heloc    # FICO's home equity loans, from the folder KERAS_XAI_DATA
 
-A small network of ReLUs is trained; the normalization of the features is a part of it, so that everything is in the features' own
+A small ReLU network is trained; it contains the normalization of the features, so that explanations refer to the original
 units. For such a network OpenBox's decision features are exact: they are the weights of the linear function that the network is around
-a sample. The other methods compare a sample with what is usual. It prints two tables and writes a page of pictures,
+a sample. The other methods compare a sample with a typical one. The script prints two tables and writes a page of pictures,
 attribution_table.html.
 """
 
@@ -14,7 +14,7 @@ import itertools
 import os
 import pathlib
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the tables
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides TensorFlow's notes on the hardware
 
 import keras
 import numpy as np
@@ -30,7 +30,7 @@ from keras_xai.report import Page, explanations_plot
 
 COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#aa3377")
 MARKERS = "os^Dv"
-# FICO's order. The codes -7, -8 and -9 stand for what is not there.
+# FICO's order. The codes -7, -8 and -9 are missing values.
 HELOC = (
     *("risk estimate", "months since oldest trade", "months since latest trade", "mean months in file"),
     *("satisfactory trades", "trades 60 days late", "trades 90 days late", "% trades never late"),
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     """Runs the example.
 
     Args:
-        arguments: Command line; that of the process by default.
+        arguments: Command-line arguments; those of the process by default.
 
     Returns:
         The numbers of the printed tables, by name.
@@ -73,12 +73,12 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     print(f"Explaining {len(x_test)} test rows, each against the mean of the training rows.")
     comparison = compare_methods(model, x_test, methods, metrics, baseline=usual)
     table = comparison.table.copy()
-    table["lacks", "median"] = lacking(comparison.explanations)
+    table["delta", "median"] = relative_deltas(comparison.explanations)
     print(f"\n{table.round(4).to_string()}")
     agreement = agreements(comparison.explanations)
     print(f"\nMean rank correlation of the features' values:\n{agreement.round(2).to_string()}")
     numbers |= {f"{metric}, {name}": table[metric]["mean"][name] for metric in metrics for name in methods}
-    numbers |= {f"lacks, {name}": float(table["lacks"]["median"][name]) for name in methods}
+    numbers |= {f"delta, {name}": float(table["delta"]["median"][name]) for name in methods}
     numbers |= {f"agreement, {a} and {b}": agreement[a][b] for a, b in itertools.combinations(methods, 2)}
     path = draw(comparison.explanations, table, agreement, features, classes, numbers, options).save(options.report)
     print(f"\nPictures: {path}")
@@ -90,9 +90,9 @@ def parse(arguments):
     parser.add_argument(
         "--data", choices=("breast-cancer", "heloc"), default="breast-cancer", help="which table (default: %(default)s)"
     )
-    parser.add_argument("--epochs", type=positive, help="passes over the training rows (default: 20; heloc: 5)")
+    parser.add_argument("--epochs", type=positive, help="training epochs (default: 20; heloc: 5)")
     parser.add_argument("--samples", type=positive, default=40, help="test rows to explain (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     parser.add_argument("--report", default="attribution_table.html", help="file to write the page to (default: %(default)s)")
     options = parser.parse_args(arguments)
     if not pathlib.Path(options.report).parent.is_dir():
@@ -109,12 +109,12 @@ def positive(text):
 
 
 def load(options):
-    """Features `(n, features)`, labels from 0 to 1, the names of the features, and those of the two classes."""
+    """Features `(n, features)`, labels 0 and 1, the names of the features, and those of the two classes."""
     if options.data == "breast-cancer":
         from sklearn.datasets import load_breast_cancer
 
         data = load_breast_cancer()
-        # The score is that of the label 1: it is to be the finding.
+        # The score is that of label 1, which should be malignant.
         return data.data.astype("float32"), 1 - data.target, list(data.feature_names), ("benign", "malignant")
     folder = os.environ.get("KERAS_XAI_DATA")
     path = pathlib.Path(folder or ".", "heloc.npz")
@@ -125,13 +125,13 @@ def load(options):
         )
     with np.load(path) as file:
         x, y = file["x"], file["y"]
-    there = (x != -9).any(axis=1)  # rows of -9 alone hold nothing
+    there = (x != -9).any(axis=1)  # rows of -9 alone are empty
     x, y = np.where(x < 0, np.nan, x)[there], y[there]
     return np.where(np.isnan(x), np.nanmedian(x, axis=0), x).astype("float32"), y, HELOC, ("good", "bad")
 
 
 def build(x):
-    """A network of two hidden layers for one score; the first layer brings features to mean 0 and variance 1."""
+    """A network of two hidden layers for one score; the first layer standardizes the features."""
     normalization = layers.Normalization(name="normalization")
     normalization.adapt(x)
     return keras.Sequential(
@@ -146,17 +146,17 @@ def build(x):
     )
 
 
-def lacking(explanations):
-    """For each method what the values lack to add up to the rise of the score from the mean row, as a part of it; the median."""
+def relative_deltas(explanations):
+    """For each method the median convergence delta, relative to the score difference from the mean row."""
     exact = explanations["IG"]
-    rise = (
-        exact.values.sum(axis=1) + exact.convergence_delta
-    )  # whatever the values are: the gap is measured with the scores themselves
-    return [float(np.median(np.abs(rise - each.values.sum(axis=1)) / np.abs(rise))) for each in explanations.values()]
+    # Independent of the values: the convergence delta is computed from the scores themselves.
+    difference = exact.values.sum(axis=1) + exact.convergence_delta
+    deltas = (difference - each.values.sum(axis=1) for each in explanations.values())
+    return [float(np.median(np.abs(delta) / np.abs(difference))) for delta in deltas]
 
 
 def agreements(explanations):
-    """Spearman's rank correlation of the values of the features by each two methods, averaged over the rows."""
+    """Spearman's rank correlation of the features' values for each pair of methods, averaged over the rows."""
     rank = {name: rankdata(each.values, axis=1) for name, each in explanations.items()}
     rank = {name: (each - each.mean(axis=1, keepdims=True)) / each.std(axis=1, keepdims=True) for name, each in rank.items()}
     return pd.DataFrame({a: {b: float(np.mean(rank[a] * rank[b])) for b in rank} for a in rank})
@@ -165,53 +165,52 @@ def agreements(explanations):
 def draw(explanations, table, agreement, features, classes, numbers, options):
     """The page."""
     names, metrics = list(explanations), ("deletion", "insertion")
-    page = Page("What a score is made of")
+    page = Page("Attribution for tabular data")
     page.text(
-        f"A network of two hidden layers of ReLUs is right for {numbers['accuracy']:.1%} of the test rows of "
-        f"{'the breast cancer data' if options.data == 'breast-cancer' else 'the HELOC data'}. Explained is the score before the sigmoid, "
-        f"which speaks for {classes[1]}, at {len(explanations[names[0]])} of them, each against the mean of the training rows. "
-        "Features that say nearly the same share their relevance in ways that depend on the method and on chance in training: read "
-        "such features together."
+        f"A network of two hidden ReLU layers classifies {numbers['accuracy']:.1%} of the test rows of "
+        f"{'the breast cancer data' if options.data == 'breast-cancer' else 'the HELOC data'} correctly. The methods explain the score "
+        f"before the sigmoid, that of {classes[1]}, for {len(explanations[names[0]])} of them, each against the mean of the training rows. "
+        "The relevance of highly correlated features is divided among them in ways that depend on the method and on chance in training: "
+        "read such features together."
     )
-    page.heading("Whether to trust it")
+    page.heading("Metrics")
     page.table(
         [
             (
                 name,
-                f"{table['lacks']['median'][name]:.2%}",
+                f"{table['delta']['median'][name]:.2%}",
                 *(f"{table[metric]['mean'][name]:.3f}" for metric in metrics),
                 f"{table['cost']['passes'][name]:.0f}",
             )
             for name in names
         ],
-        header=("", "lacks", *metrics, "forward passes"),
-        caption="IG: integrated gradients. Lacks: what the values lack to add up to the rise of the score from the mean row, as a part of "
-        "it; the median. "
-        "Decision features are exact for as far as the linear piece of a row goes, which is not as far as the mean row. LIME "
-        "promises no sum. Deletion: mean probability while features become the mean, the most relevant first, the lower the better. "
-        "Insertion: while they are put back into the mean row, the higher the better.",
+        header=("", "delta", *metrics, "forward passes"),
+        caption="IG: integrated gradients. Delta: median convergence delta, relative to the score difference from the mean row. "
+        "Decision features are exact within the linear piece of a row, which does not reach the mean row. LIME values need not "
+        "add up. Deletion: mean probability while features are replaced by the mean, the most relevant first; lower is better. "
+        "Insertion: mean probability while they are inserted into the mean row; higher is better.",
     )
     page.table(
         [(a, *(f"{agreement[a][b]:.2f}" for b in names)) for a in names],
         header=("", *names),
-        caption="How alike two methods rank the features of a row: Spearman's correlation, averaged over the rows.",
+        caption="Spearman's rank correlation of the features' values by two methods, averaged over the rows.",
     )
     page.heading("Rows")
     totals = explanations[names[0]].values.sum(axis=1)
     chosen = [int(i) for i in np.argsort(totals)[[0, len(totals) // 2, -1]]]
     page.figure(
         explanations_plot(explanations, samples=chosen, feature_names=features, class_names=[f"score of '{classes[1]}'"]),
-        f"The row that speaks most against {classes[1]}, one in the middle, and the one that speaks most for it, by decision features.",
+        f"The rows with the lowest, the median and the highest sum of decision features for {classes[1]}.",
     )
-    page.heading("Over all rows")
+    page.heading("Mean over all rows")
     return page.figure(
         strengths(explanations, features),
-        "The mean absolute value of a feature, as a part of the sum over all features; the twelve strongest.",
+        "Mean absolute value of a feature as a share of the sum over all features, for the twelve strongest features.",
     )
 
 
 def strengths(explanations, features):
-    """The strength of features by each method."""
+    """The mean absolute values of the strongest features by each method."""
     sizes = {name: np.abs(each.values).mean(axis=0) for name, each in explanations.items()}
     shares = {name: each / each.sum() for name, each in sizes.items()}
     first = np.argsort(-sum(shares.values()))[:12]

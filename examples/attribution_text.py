@@ -1,18 +1,18 @@
-"""Color the words of reviews by what they count for a network's verdict, by three methods, and list the words that count most.
+"""Explain the predictions of a network for text by three methods, and list the most relevant words.
 
-    python examples/attribution_text.py                       # sentences made on the spot: the words that decide are known
+    python examples/attribution_text.py                       # synthetic sentences whose deciding words are known
     python examples/attribution_text.py --data rt-polarity    # Pang and Lee's film reviews, from the folder KERAS_XAI_DATA
 
-The sentences that are made put an opinion, with or without a "not", between remarks that say nothing. How much of each method's relevance
-is on the words of the opinion is a check that no real data allows. Text becomes tokens outside of the model, and the model begins with an
-`Embedding`. It prints a table and lists of words, and writes a page of pictures, attribution_text.html.
+The synthetic sentences place an opinion, with or without a "not", between neutral remarks. The share of each method's relevance
+on the words of the opinion is a check that real data do not allow. Text is tokenized outside of the model, and the model begins with an
+`Embedding`. The script prints a table and lists of words, and writes a page of pictures, attribution_text.html.
 """
 
 import argparse
 import os
 import pathlib
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the table
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides TensorFlow's notes on the hardware
 
 import keras
 import numpy as np
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     """Runs the example.
 
     Args:
-        arguments: Command line; that of the process by default.
+        arguments: Command-line arguments; those of the process by default.
 
     Returns:
         The numbers of the printed table, by name.
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     model.fit(x, y, epochs=options.epochs, batch_size=32, verbose=0)
     numbers = {"accuracy": model.evaluate(x_test, y_test, verbose=0)[1]}
 
-    # The default baseline, zero, is the token of padding: a word is compared with none.
+    # The default baseline, zero, is the padding token.
     methods = {
         "integrated gradients": IntegratedGradients(model),
         "occlusion": Occlusion(model),
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     }
     metrics = {"deletion": Deletion(model), "insertion": Insertion(model)}
     some = x_test[: options.samples]
-    print(f"Explaining {len(some)} test sentences; {numbers['accuracy']:.1%} of all are judged rightly.")
+    print(f"Test accuracy: {numbers['accuracy']:.1%}. Explaining {len(some)} test sentences.")
     comparison = compare_methods(model, some, methods, metrics)
     table = comparison.table.copy()
     if deciding is not None:
@@ -87,11 +87,11 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", choices=tuple(LENGTHS), default="made", help="which sentences (default: %(default)s)")
-    parser.add_argument("--epochs", type=positive, help="passes over the training sentences (default: 15; rt-polarity: 3)")
+    parser.add_argument("--epochs", type=positive, help="training epochs (default: 15; rt-polarity: 3)")
     parser.add_argument(
         "--samples", type=positive, default=100, help="test sentences to compare methods on (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     parser.add_argument("--report", default="attribution_text.html", help="file to write the page to (default: %(default)s)")
     options = parser.parse_args(arguments)
     if not pathlib.Path(options.report).parent.is_dir():
@@ -109,7 +109,7 @@ def positive(text):
 
 
 def load(options):
-    """Sentences and labels, 1 for positive, for training and test; which words of the test sentences decide, where known."""
+    """Sentences and labels, 1 for positive, for training and test; a mask of the test sentences' deciding words, or `None`."""
     rng = np.random.default_rng(options.seed)
     if options.data == "made":
         made = [make(rng, LENGTHS["made"]) for _ in range(1000)]
@@ -133,19 +133,19 @@ def load(options):
 
 
 def make(rng, length):
-    """A sentence, whether it is positive, and for each of `length` tokens whether it is a word of the opinion that decides."""
+    """A sentence, whether it is positive, and for each of `length` tokens whether it is a deciding word of the opinion."""
     label, negated = int(rng.integers(2)), rng.random() < 0.2
     word = rng.choice(POSITIVE if label != negated else NEGATIVE)
     opinion = ["the", rng.choice(THINGS), "was", *(["not"] if negated else []), word]
     parts = [rng.choice(REMARKS).split(), rng.choice(REMARKS).split()]
     parts.insert(int(rng.integers(3)), opinion)
-    # "was" counts too: that no "not" comes after it is a part of the opinion.
+    # "was" is included: the absence of a "not" after it is part of the opinion.
     decides = [part is opinion and i >= 2 for part in parts for i in range(len(part))]
     return " ".join(each for part in parts for each in part), label, decides + [False] * (length - len(decides))
 
 
 def build(shape, num_words):
-    """A network that looks at three words at a time."""
+    """A network with a convolution over three words."""
     return keras.Sequential(
         [
             keras.Input(shape, dtype="int32", name="tokens"),
@@ -159,13 +159,13 @@ def build(shape, num_words):
 
 
 def share_on(mask, values):
-    """The part of the absolute relevance of a sentence that is on some of its words, averaged over the sentences."""
+    """The share of the absolute relevance on the masked words, averaged over the sentences."""
     sizes = np.abs(values)
     return float(np.mean((sizes * mask).sum(axis=1) / np.maximum(sizes.sum(axis=1), 1e-12)))
 
 
 def word_values(values, tokens, vocabulary, least):
-    """Word, mean value and number of occurrences of all words that occur `least` times, from the most negative on."""
+    """Word, mean value and count of all words that occur at least `least` times, in ascending order of the value."""
     counts = np.bincount(tokens.ravel(), minlength=len(vocabulary))
     means = np.bincount(tokens.ravel(), weights=values.ravel(), minlength=len(vocabulary)) / np.maximum(counts, 1)
     known = [i for i in np.argsort(means) if counts[i] >= least and i > 1]  # 0 is padding, 1 are unknown words
@@ -184,31 +184,31 @@ def choose(texts, y):
 def draw(sentences, table, words, numbers, options):
     """The page."""
     made = options.data == "made"
-    page = Page("Which words decide")
+    page = Page("Attribution for text")
     page.text(
-        "A network of an embedding, a convolution over three words and a maximum over the sentence judges "
-        f"{numbers['accuracy']:.1%} of the test {'sentences, which are made of parts,' if made else 'reviews'} rightly. Explained is "
-        "the score before the sigmoid: red words speak for a positive verdict, blue ones against it."
+        "A network of an embedding, a convolution over three words and a maximum over the sentence classifies "
+        f"{numbers['accuracy']:.1%} of the {'synthetic test sentences' if made else 'test reviews'} correctly. The methods explain "
+        "the score before the sigmoid: red words make the prediction more positive, blue ones more negative."
     )
     page.figure(sentences, 'Sentences with and without a "not". Padding is not shown.')
-    page.heading("Whether to trust it")
+    page.heading("Metrics")
     columns = [*(["on opinion"] if made else []), "deletion", "insertion"]
     rows = [(name, *(f"{table[column]['mean'][name]:.3f}" for column in columns)) for name in table.index]
     known = (
-        f"On opinion: the part of the relevance on the words that decide, which are {numbers['opinion, part of the words']:.0%} of all. "
+        f"On opinion: the share of the relevance on the deciding words, which are {numbers['opinion, part of the words']:.0%} of all. "
         if made
         else ""
     )
     page.table(
         rows,
         header=("", *columns),
-        caption=f"{known}Deletion: mean probability of a positive verdict while words become padding, those first that speak most for it: "
-        "the lower the better. Insertion: while they are put in, the higher the better.",
+        caption=f"{known}Deletion: mean probability of the positive class while words are replaced by padding, the most positive first; "
+        "lower is better. Insertion: mean probability while they are inserted; higher is better.",
     )
-    page.heading("The words that count most")
+    page.heading("The most relevant words")
     return page.figure(
         bars(words),
-        "Mean relevance of the words that occur five times or more in the test sentences, by integrated gradients.",
+        "Mean relevance by integrated gradients, for words that occur at least five times in the test sentences.",
     )
 
 

@@ -1,11 +1,11 @@
-"""Train a network so that its activations agree with their relevance, and see what that does, against a control.
+"""Train a network with the FBI loss and with a control, and compare activations and accuracy.
 
     python examples/fbi_training.py                  # scikit-learn's digits, seconds
     python examples/fbi_training.py --data mnist     # MNIST, from the folder KERAS_XAI_DATA or from keras.datasets
 
 A small convolutional network is trained three times from the same weights: as usual; with the FBI loss of Yoo, Kim & Kang,
-"Relevance Regularization of Convolutional Neural Network for Interpretable Classification", which counts from an accuracy of 70 % on;
-and with a penalty on the activations themselves, the control: it asks for sparse activations and for no relevance. It prints a table
+"Relevance Regularization of Convolutional Neural Network for Interpretable Classification", which starts at an accuracy of 70 %;
+and with a penalty on the activations themselves, a control that makes them sparse without using relevance. The script prints a table
 and writes a page of pictures, fbi_training.html.
 """
 
@@ -13,7 +13,7 @@ import argparse
 import os
 import pathlib
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides TensorFlow's notes on the hardware
 
 import keras
 import numpy as np
@@ -29,7 +29,7 @@ from keras_xai.report import Page, activations_plot
 ARMS = {"conventional": "as usual", "FBI": "with the FBI loss", "activations": "with a penalty on activations"}
 COLORS = {"conventional": "#555555", "FBI": "#ee6677", "activations": "#4477aa"}
 CONVOLUTIONS = {"conv1": 16, "conv2": 16, "conv3": 32}
-STATISTICS = {  # title, and how numbers are written
+STATISTICS = {  # title and format
     "maximum": ("maximum", ".2f"),
     "skewness": ("skewness", ".2f"),
     "hoyer": ("Hoyer sparsity", ".3f"),
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     """Runs the example.
 
     Args:
-        arguments: Command line; that of the process by default.
+        arguments: Command-line arguments; those of the process by default.
 
     Returns:
         The numbers of the printed table, by name.
@@ -70,11 +70,11 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", choices=("digits", "mnist"), default="digits", help="which images (default: %(default)s)")
     parser.add_argument(
-        "--weight", type=share, default=1e-3, help="of the penalty, from 0 to 1 (default: %(default)s, as in the paper)"
+        "--weight", type=share, default=1e-3, help="weight of the penalty, from 0 to 1 (default: %(default)s, as in the paper)"
     )
-    parser.add_argument("--rule", choices=("z", "zplus"), default="z", help="of relevance (default: %(default)s)")
-    parser.add_argument("--epochs", type=positive, help="passes over the training images (default: 30; mnist: 4)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
+    parser.add_argument("--rule", choices=("z", "zplus"), default="z", help="rule of relevance (default: %(default)s)")
+    parser.add_argument("--epochs", type=positive, help="training epochs (default: 30; mnist: 4)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     parser.add_argument("--report", default="fbi_training.html", help="file to write the page to (default: %(default)s)")
     options = parser.parse_args(arguments)
     if not pathlib.Path(options.report).parent.is_dir():
@@ -100,7 +100,7 @@ def share(text):
 
 
 def load(options):
-    """Images `(n, height, width, 1)` from 0 to 1 and digits, for training and for the test."""
+    """Images `(n, height, width, 1)` from 0 to 1 and labels, for training and test."""
     if options.data == "digits":
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
@@ -156,7 +156,7 @@ class SumOfActivations(layers.Layer):
 
 
 class TurnOn(keras.callbacks.Callback):
-    """For the control what `FBIWarmUp` is for the FBI loss."""
+    """Turns on the penalty of the control, like `FBIWarmUp`."""
 
     def on_epoch_end(self, epoch, logs=None):
         if logs["val_accuracy"] > 0.7:
@@ -166,14 +166,14 @@ class TurnOn(keras.callbacks.Callback):
 
 
 def train(arm, initial, training_data, test_data, options):
-    """Trains the network in one way; what came out."""
+    """Trains one arm and returns its results."""
     keras.utils.set_random_seed(options.seed)  # the same order of images in all arms
     model = build(training_data[0].shape[1:])
     model.set_weights(initial)
     callbacks: list[keras.callbacks.Callback] = []
     trained = model
     if arm == "FBI":
-        # The sum over the units of a layer: a mean would make a weight of 0.001 do next to nothing.
+        # The sum over the units of a layer: with a mean, a weight of 0.001 has almost no effect.
         trained = FBIModel(model, weight=options.weight, rule=options.rule)
         callbacks.append(FBIWarmUp(monitor="val_accuracy", threshold=0.7))
     elif arm == "activations":
@@ -204,7 +204,7 @@ def train(arm, initial, training_data, test_data, options):
 
 
 def with_penalty_on_activations(model, weight):
-    """The model with penalties on what the FBI loss compares with relevance, in the same proportions."""
+    """The model with penalties on the activations that the FBI loss compares with relevance, in the same proportions."""
     x = model.inputs[0]
     for layer in model.layers:
         x = layer(x)
@@ -227,13 +227,13 @@ def table(runs):
 
 
 def judge(runs):
-    """What the penalty did, and whether the control did it too, in words."""
+    """Summarizes the effects of the penalty and of the control."""
     plain, fbi, control = (runs[arm] for arm in ARMS)
     fell, fell_too = (1 - run["penalty"] / plain["penalty"] for run in (fbi, control))
     return (
         f"The FBI loss changed the penalty by {-fell:+.0%}, the penalty on activations by {-fell_too:+.0%}; sparsity went from "
-        f"{plain['hoyer']:.3f} to {fbi['hoyer']:.3f} and {control['hoyer']:.3f}. Where the two agree, what the FBI loss did is what "
-        "making activations small does: nearly all of the penalty is activation, since relevance adds up to one score, and "
+        f"{plain['hoyer']:.3f} to {fbi['hoyer']:.3f} and {control['hoyer']:.3f}. Where the two agree, the effect of the FBI loss is that "
+        "of smaller activations: nearly all of the penalty is activation, since relevance adds up to one score, and "
         "activations to far more."
     )
 
@@ -245,10 +245,10 @@ def draw(runs, x_test, options, rows, verdict):
     page.text(
         f"A network of three convolutions, trained on {'scikit-learn digits' if options.data == 'digits' else 'MNIST'} three times from "
         f"the same weights for {options.epochs} epochs: {', '.join(ARMS.values())}. Both penalties have the weight "
-        f"{options.weight:g} and count from a validation accuracy of 70% on. {verdict}"
+        f"{options.weight:g} and start at a validation accuracy of 70%. {verdict}"
     )
-    page.heading("What was measured")
-    page.table(cells, header=header, caption="Figures of activations are those of 200 test images after the last epoch.")
+    page.heading("Results")
+    page.table(cells, header=header, caption="Statistics of the activations for 200 test images after the last epoch.")
     page.figure(curves(runs), "Accuracy on the validation images, and Hoyer sparsity of the activations of conv3, by epoch.")
     page.heading("Activations of the filters")
     maps = {arm: activations(run["model"], x_test[:1], list(CONVOLUTIONS)) for arm, run in runs.items()}

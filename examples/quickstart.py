@@ -1,13 +1,13 @@
-"""Train a small convolutional network on handwritten digits, divide it into exact linear pieces, check them, and report.
+"""Train a convolutional network on handwritten digits, divide it into exact linear pieces, check them, and write a report.
 
-Then four attribution methods explain its predictions and are rated by what deleting pixels in their order does. At the end, a dense
-layer is pretrained on the same digits without their labels, as a restricted Boltzmann machine, and the convolutional network is trained
-once more with the FBI loss.
+Then four attribution methods explain its predictions and are evaluated by deletion and insertion. At the end, a dense
+layer is pretrained on the same digits without labels, as a restricted Boltzmann machine, and the convolutional network is trained
+again with the FBI loss.
 
     python examples/quickstart.py                  # scikit-learn's digits, no download
     python examples/quickstart.py --data mnist     # MNIST, from the folder KERAS_XAI_DATA or from keras.datasets
 
-It prints a table of what was measured and writes a page of pictures, report.html.
+The script prints a table of results and writes a page of pictures, report.html.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import pathlib
 import statistics
 import time
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress bars
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides TensorFlow's notes on the hardware
 
 import keras
 import numpy as np
@@ -35,11 +35,11 @@ from keras_xai.report import Page, activations_plot, filters_plot, openbox_page
 
 NUM_DIRECTIONS = 10
 NOTE = (
-    "Beyond a wall a piece is not always wrong: where a ReLU switches that the max pooling behind it does not pass on, the "
+    "Beyond a wall a piece is not always wrong: if the max pooling behind a ReLU ignores the unit that switches, the "
     "scores stay the same linear function."
 )
-ROUNDING = 1e-10  # an error of a score above this is more than float64 rounds off
-ON_A_WALL = 1e-12  # a distance below this is 0 up to rounding, which parts some of the ties that put an image on a wall
+ROUNDING = 1e-10  # errors of a score above this exceed float64 rounding error
+ON_A_WALL = 1e-12  # distances below this are 0 up to rounding, which breaks some ties
 TIMED_IMAGES = 128
 EXPLAINED_IMAGES = 60
 PRETRAINING_EPOCHS = 10
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     """Runs the example.
 
     Args:
-        arguments: Command line; that of the process by default.
+        arguments: Command-line arguments; those of the process by default.
 
     Returns:
         The numbers of the printed table, by name.
@@ -72,8 +72,8 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
 
     x, y = x_test_spread[: options.samples], y_test[: options.samples]
     print(f"Converting at {len(x)} test images.")
-    # Trained in float32 as usual, but converted in float64: the weights are the same numbers, and the checks below then
-    # tell a wrong piece from rounding error, 1e-14 instead of 1e-6.
+    # Trained in float32 as usual, but converted in float64: the weights are the same, and the checks below can
+    # distinguish a wrong piece from rounding error, 1e-14 instead of 1e-6.
     box = OpenBox(model, dtype="float64")
     local = box(x)
     numbers |= {"converted images": len(x), "regions": len(set(local.region_id))}
@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     numbers |= check(local, model, rng)
     numbers |= measure_times(model, x[:TIMED_IMAGES])
 
-    print("Explaining predictions by four methods, and rating them.")
+    print("Explaining predictions by four methods, and evaluating the explanations.")
     comparison = explain(model, x[:EXPLAINED_IMAGES])
     numbers |= {f"deletion, {name}": float(mean) for name, mean in comparison.table["Deletion"]["mean"].items()}
 
@@ -98,7 +98,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     kernel, found = pretrain_layer(*flat, y_train, y_test, options.seed)
     numbers |= found
 
-    print("Training the network once more, with the FBI loss.")
+    print("Training the network again, with the FBI loss.")
     data = (rescale(x_train, num_levels), y_train), (rescale(x_test, num_levels), y_test)
     maps, found = train_with_fbi(*data, options)
     numbers |= found
@@ -120,9 +120,9 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", choices=("digits", "mnist"), default="digits", help="which images (default: %(default)s)")
-    parser.add_argument("--epochs", type=positive, help="passes over the training images (default: 12; mnist: 2)")
-    parser.add_argument("--samples", type=positive, help="test images to convert (default: 450, which is all; mnist: 100)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
+    parser.add_argument("--epochs", type=positive, help="training epochs (default: 12; mnist: 2)")
+    parser.add_argument("--samples", type=positive, help="test images to convert (default: all 450; mnist: 100)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     parser.add_argument("--report", default="report.html", help="file to write the page to (default: %(default)s)")
     options = parser.parse_args(arguments)
     if not pathlib.Path(options.report).parent.is_dir():
@@ -142,7 +142,7 @@ def positive(text):
 
 
 def load(options):
-    """Training and test images `(n, height, width, 1)` in whole gray levels, their digits, and the number of levels."""
+    """Training and test images `(n, height, width, 1)` in integer gray levels, their labels, and the number of levels."""
     if options.data == "digits":
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
@@ -168,16 +168,15 @@ def load(options):
 
 
 def rescale(x, num_levels):
-    """Whole gray levels in the range from 0 to 1, as usual."""
+    """Scales integer gray levels to the range from 0 to 1."""
     return (x / (num_levels - 1)).astype("float32")
 
 
 def dequantize(x, num_levels, rng):
-    """Whole gray levels as random points of equal parts of the range from 0 to 1.
+    """Replaces integer gray levels by random points of the interval from 0 to 1 that each level covers.
 
-    A gray level stands for all brightnesses that were rounded to it; this picks one of them. Without it, neighboring
-    pixels of the background are exactly equal, so are the entries of max-pooling windows that look at it, and the image
-    is exactly where the network has a kink: on a wall between two linear pieces, its certified radius 0.
+    Without dequantization, neighboring background pixels are exactly equal, and so are the entries of max-pooling windows
+    over them. Then the image is on a wall between two linear pieces, and its certified radius is 0.
     """
     return ((x + rng.random(x.shape, dtype="float32")) / num_levels).astype("float32")
 
@@ -187,7 +186,7 @@ def build_model(shape, *, softmax=True, dtype="float32"):
     x = inputs = keras.Input(shape, dtype=dtype)
     for i, filters in enumerate((16, 32), start=1):
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False, dtype=dtype, name=f"convolution_{i}")(x)
-        # The default momentum, 0.99, would leave the moving statistics behind in a training as short as this.
+        # With the default momentum, 0.99, the moving statistics would lag behind in such a short training.
         x = layers.BatchNormalization(momentum=0.9, dtype=dtype, name=f"normalization_{i}")(x)
         x = layers.ReLU(dtype=dtype, name=f"relu_{i}")(x)
         x = layers.MaxPooling2D(dtype=dtype, name=f"pooling_{i}")(x)
@@ -198,19 +197,19 @@ def build_model(shape, *, softmax=True, dtype="float32"):
 
 
 def count_on_a_wall(local: LinearPieces, rng):
-    """How many samples lie exactly on a wall: a line through such a sample leaves its polytope at once, on one side."""
+    """The number of samples exactly on a wall: a line through such a sample leaves its polytope at once, on one side."""
     u = rng.normal(size=local.x.shape)
     u /= np.sqrt(np.sum(u**2, axis=(1, 2, 3), keepdims=True))
     return int(np.sum(np.minimum(local.exit_distance(u), local.exit_distance(-u)) < ON_A_WALL))
 
 
 def check(local: LinearPieces, model, rng):
-    """Compares the pieces with the network at points that are not the images, inside the polytopes and outside.
+    """Compares the pieces with the network at points other than the images, inside and outside of the polytopes.
 
-    Inside means up to 0.99 of the distance at which a random line leaves the polytope; outside is just beyond that
-    distance, and at twice that. There many pieces have to be wrong, or the check would prove nothing.
+    Inside is up to 0.99 of the distance at which a random ray leaves the polytope; outside is just beyond that
+    distance, and at twice that. Outside many pieces must be wrong, as a control.
     """
-    # The network once more in Keras alone, in float64 and without the softmax.
+    # The network as a plain Keras model in float64 and without the softmax.
     reference = build_model(local.x.shape[1:], softmax=False, dtype="float64")
     reference.set_weights(model.get_weights())
     errors, contained, changes = {}, {}, []
@@ -218,7 +217,7 @@ def check(local: LinearPieces, model, rng):
         u = rng.normal(size=local.x.shape)
         u /= np.sqrt(np.sum(u**2, axis=(1, 2, 3), keepdims=True))
         exits = local.exit_distance(u)
-        # A line that never leaves has no outside; one that leaves at once has no inside but the image itself.
+        # A ray that never leaves has no outside; one that leaves at once has no inside but the image itself.
         left = np.isfinite(exits) & (exits > 0)
         for where, step in (("inside", rng.uniform(0.01, 0.99, len(u))), ("beyond", 1.01), ("twice", 2.0)):
             points = local.x + (step * np.where(left, exits, 0))[:, None, None, None] * u
@@ -238,13 +237,13 @@ def check(local: LinearPieces, model, rng):
 
 
 def evaluate(reference, points, batch_size=128):
-    """Scores of a model in its own precision; `predict` would take the points as float32."""
+    """Scores of a model in its own precision; `predict` would convert the points to float32."""
     batches = [reference(points[i : i + batch_size], training=False) for i in range(0, len(points), batch_size)]
     return np.concatenate([keras.ops.convert_to_numpy(batch) for batch in batches])
 
 
 def measure_times(model, x, repeats=15):
-    """Median seconds for one forward pass and for the pieces of all classes, taken in turns on one batch."""
+    """Median seconds for one forward pass and for the pieces of all classes, measured alternately on one batch."""
     boxes = {dtype: OpenBox(model, dtype=dtype, batch_size=len(x)) for dtype in ("float32", "float64")}
     jobs = {"forward": lambda: model.predict_on_batch(x)}
     jobs |= {f"pieces, {dtype}": lambda box=box: box(x, verbose=0) for dtype, box in boxes.items()}
@@ -259,13 +258,13 @@ def measure_times(model, x, repeats=15):
 
 
 def explain(model, x):
-    """Four methods side by side. All explain the score of the class that is predicted, before the softmax."""
+    """Compares four methods, which explain the score of the predicted class before the softmax."""
     methods = [Saliency(model), IntegratedGradients(model), LRP(model), GradCAM(model)]
     return compare_methods(model, x, methods, [Deletion(model), Insertion(model)])
 
 
 def pretrain_layer(x_train, x_test, y_train, y_test, seed):
-    """The kernel of a layer that was pretrained without labels, and what that was good for."""
+    """The kernel of a layer that was pretrained without labels, and the accuracies with and without pretraining."""
     numbers = {"pretraining images": len(x_train)}
     rows = np.random.default_rng(seed).permutation(len(x_train))[:FEW_LABELS]
     for start in ("random", "pretrained"):
@@ -291,7 +290,7 @@ def pretrain_layer(x_train, x_test, y_train, y_test, seed):
 
 
 def train_with_fbi(training, test, options):
-    """The activations of a test image in networks trained without and with the penalty, and what the penalty did."""
+    """The activations of a test image in networks trained without and with the penalty, and their results."""
     (x_train, y_train), (x_test, y_test) = training, test
     maps, numbers = {}, {"FBI images": min(len(x_test), 200)}
     few = slice(numbers["FBI images"])
@@ -340,11 +339,11 @@ def table(numbers):
 
     return [
         (f"Accuracy on {numbers['test images']} test images", f"{numbers['test accuracy']:.1%}"),
-        (f"Regions in which {n} of the test images lie", f"{numbers['regions']}"),
-        ("Images that lie exactly on a wall (radius 0)", f"{numbers['images with radius 0']} of {n}"),
+        (f"Regions of {n} test images", f"{numbers['regions']}"),
+        ("Images exactly on a wall (radius 0)", f"{numbers['images with radius 0']} of {n}"),
         ("    the same without dequantization", f"{numbers['original images with radius 0']} of {n}"),
         ("Certified radius: 5%, 50% and 95% quantile", radii),
-        ("Points checked inside the regions, none of them an image", f"{numbers['points inside']}"),
+        ("Checked points inside the regions, other than the images", f"{numbers['points inside']}"),
         *errors("inside"),
         (
             "    worst error of the probabilities, against model.predict in float32",
@@ -374,31 +373,31 @@ def table(numbers):
 
 
 def write_text(numbers, rows, data, remark):
-    """The page up to its pictures."""
+    """The page without its pictures."""
     n = numbers["converted images"]
     source = "scikit-learn's 8 x 8 digits" if data == "digits" else "MNIST"
     page = Page("A convolutional network as exact linear pieces")
     page.text(
         f"A network of two convolutions, with batch normalization, ReLU and max pooling, was trained on {source}. Around every "
-        "image such a network is exactly a linear classifier, valid up to the nearest wall at which one of its units changes. "
-        f"OpenBox found the linear pieces at {n} test images; they were then checked at {numbers['points inside']} other points. "
+        "image such a network is exactly a linear classifier, valid up to the nearest wall at which one of its units switches. "
+        f"OpenBox computed the linear pieces of {n} test images; they were then checked at {numbers['points inside']} other points. "
         f"{remark}"
     )
     page.text(
         f"The {n} images lie in {numbers['regions']} different regions, and the regions are small: half of the images have their "
-        f"nearest wall within {numbers['radius, 50% quantile']:.1e}, where pixels go from 0 to 1. So each piece is an exact "
-        "account of what the network does at one image, not a rule for a digit."
+        f"nearest wall within {numbers['radius, 50% quantile']:.1e}, for pixels from 0 to 1. So each piece is an exact "
+        "explanation of the network at one image, not a rule for a digit."
     )
     on_a_wall = numbers["images with radius 0"]
     page.text(
-        "Gray levels are whole numbers, so that neighboring background pixels are exactly equal. So are, then, entries of a "
-        "max-pooling window, and the image lies exactly on a wall, its radius 0. For this network that is the case with "
-        f"{numbers['original images with radius 0']} of the {n} images if only scaled to 0 to 1. "
-        "In training and in the test, each gray level was therefore replaced by a random brightness within its step, "
-        "a usual preparation called dequantization. "
-        f"With it, {on_a_wall or 'none'} of the {n} images lies on a wall."
+        "Gray levels are integers, so that neighboring background pixels are exactly equal. Then entries of a "
+        "max-pooling window are equal too, and the image is exactly on a wall, with radius 0. For this network this applies to "
+        f"{numbers['original images with radius 0']} of the {n} images if they are only scaled to the range from 0 to 1. "
+        "In training and test, each gray level was therefore replaced by a random brightness within its step, "
+        "a common preprocessing step called dequantization. "
+        f"With it, {on_a_wall or 'none'} of the {n} images is on a wall."
     )
-    page.heading("What was measured")
+    page.heading("Results")
     return page.table(
         [(name.replace("    ", "\u2003"), value) for name, value in rows],
         header=("Quantity", "Value"),
@@ -407,37 +406,37 @@ def write_text(numbers, rows, data, remark):
 
 
 def write_explanations(page, comparison):
-    """What made the network say what it said."""
+    """Adds the comparison of explanations."""
     page.heading("Explanations side by side")
     page.text(
-        "Red pixels speak for the predicted digit, blue ones against it. Deletion is the area under the probability as pixels are "
-        "taken away in the order that a method says, insertion as they are put in: if the explanation is right, the first falls at "
-        "once and the second rises at once."
+        "Red pixels contribute positively to the predicted digit, blue ones negatively. Deletion is the area under the probability curve "
+        "while pixels are removed, the most relevant first; insertion while they are inserted. For a good explanation deletion is low and "
+        "insertion is high."
     )
     return page.figure(
-        comparison.plot(samples=4), caption="Four test images, by four methods, with the means of both metrics."
+        comparison.plot(samples=4), caption="Four test images explained by four methods, with the means of both metrics."
     )
 
 
 def write_filters(page, kernel, shape, numbers):
-    """What the pretrained layer has learned."""
+    """Adds the filters of the pretrained layer."""
     random, pretrained = (numbers[f"accuracy with few labels, {start}"] for start in ("random", "pretrained"))
     page.heading("A layer pretrained without labels")
     page.text(
         f"A dense layer of 200 sigmoid units was trained on {numbers['pretraining images']} images without their labels, as a "
-        f"restricted Boltzmann machine. A network with this layer was then trained on {FEW_LABELS} images with labels. It is "
-        f"right for {pretrained:.1%} of the test images; the same network from random weights, for {random:.1%}."
+        f"restricted Boltzmann machine. A network with this layer was then trained on {FEW_LABELS} images with labels. Its "
+        f"test accuracy is {pretrained:.1%}; that of the same network from random weights is {random:.1%}."
     )
     return page.figure(filters_plot(kernel, shape, max_filters=32), caption="The weights of the first units, as images.")
 
 
 def write_activations(page, maps, numbers):
-    """What the FBI loss does to the activations."""
+    """Adds the activations without and with the FBI loss."""
     before, after = (numbers[f"FBI penalty, {how}"] for how in ("conventional", "FBI"))
     page.heading("Training with the FBI loss")
     page.text(
-        "The network was trained twice more from the same weights, without and with a penalty on the difference of each activation and its "
-        f"relevance to the score. The penalty is {after:.1f} instead of {before:.1f} on test images, the accuracy "
+        "The network was trained twice more from the same weights, without and with a penalty on the difference between each activation "
+        f"and its relevance to the score. The penalty is {after:.1f} instead of {before:.1f} on test images, the accuracy "
         f"{numbers['accuracy, FBI']:.1%} instead of {numbers['accuracy, conventional']:.1%}. The example fbi_training.py compares it "
         "with a penalty on the activations alone, which does nearly the same."
     )
@@ -445,12 +444,12 @@ def write_activations(page, maps, numbers):
 
 
 def choose_images(predicted, labels):
-    """The first image of each class, one that is predicted correctly where there is one, and a sentence that says so."""
+    """The first correctly classified image of each class, or else its first image, and a sentence that says so."""
     correct = predicted == labels
     candidates = [np.flatnonzero(labels == c) for c in range(10)]
     chosen = [found[np.argmax(correct[found])] for found in candidates if len(found)]
     wrong = int(np.sum(~correct[chosen]))
-    remark = "The pictures show the first image of each digit that is predicted correctly"
+    remark = "The pictures show the first image of each digit that is classified correctly"
     return chosen, remark + (f"; for {wrong} of the digits none is, and its first image is shown." if wrong else ".")
 
 

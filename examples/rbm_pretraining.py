@@ -1,9 +1,9 @@
-"""Pretrain a network on images without labels, fine-tune it with few labels, and see by SHAP what its outputs look at.
+"""Pretrain a network on unlabeled images, fine-tune it with few labels, and explain its outputs by SHAP.
 
     python examples/rbm_pretraining.py                  # scikit-learn's digits, 100 labels, 3 seeds
     python examples/rbm_pretraining.py --data mnist     # MNIST, from the folder KERAS_XAI_DATA or from keras.datasets
 
-`RBMDense` layers stand where `Dense` layers would. Compared are the four trainings of Kroshchanka & Golovko, "Neural Networks
+`RBMDense` layers replace `Dense` layers. The script compares the four trainings of Kroshchanka & Golovko, "Neural Networks
 Interpretation Improvement", each from the same initial weights and with the same labels. It prints a table of test accuracies
 and writes a page of pictures, rbm_pretraining.html.
 """
@@ -12,7 +12,7 @@ import argparse
 import os
 import pathlib
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides TensorFlow's notes on the hardware
 
 import keras
 import numpy as np
@@ -30,28 +30,27 @@ ARMS = {
     "BP": "none",
     "HPBP": "hybrid of the two",
 }
-# Of pretraining, the same for all rules, so that they differ in nothing else. Rectified units have no greatest value at which they
-# would stop growing, so that they need smaller steps.
+# Learning rates of pretraining, the same for all rules. Rectified units are unbounded, so that they need smaller steps.
 LEARNING_RATES = {"relu": 0.01, "sigmoid": 0.05}
 COLORS = {"PBP": "#4477aa", "PPBP": "#ee6677", "BP": "#555555", "HPBP": "#228833"}
 BACKGROUND = 200  # training images to which SHAP compares an image
 METHOD = (
     "The four trainings of a seed start from the same weights and use the same labels in the same order. PBP is pretrained by "
-    "contrastive divergence, PPBP by the reconstruction error, HPBP by the one and then the other; BP is not pretrained. "
+    "contrastive divergence, PPBP by the reconstruction error, HPBP by both in this order; BP is not pretrained. "
     "The trainings are those of Kroshchanka and Golovko, Neural Networks Interpretation Improvement."
 )
 CAPTION = (
-    "Mean squared error with which the first layer reconstructs the test images, before and after pretraining; accuracy in percent "
-    "and gain in percentage points. Of several seeds: mean and standard deviation."
+    "Mean squared error of the first layer's reconstruction of the test images, before and after pretraining; accuracy in percent "
+    "and gain in percentage points. For several seeds: mean and standard deviation."
 )
-SAMPLES = 1000  # random points between an image and the background at which SHAP takes gradients
+SAMPLES = 1000  # random points between an image and the background at which SHAP computes gradients
 
 
 def main(arguments: list[str] | None = None) -> dict[str, float]:
     """Runs the example.
 
     Args:
-        arguments: Command line; that of the process by default.
+        arguments: Command-line arguments; those of the process by default.
 
     Returns:
         Means over the seeds, by name.
@@ -77,7 +76,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     print(f"\nExplaining the outputs of {best}, the arm with the best mean accuracy, by SHAP.")
     explanation = explain(runs[0][best]["model"], first)
     print(explanation["completeness"])
-    page = Page("Pretraining without labels").text(f"{intention} {METHOD}").heading("What was measured")
+    page = Page("Pretraining without labels").text(f"{intention} {METHOD}").heading("Results")
     page.table(rows, header=header, caption=CAPTION).text(verdict)
     path = draw(page, runs, first["shape"], first["test"][0], best, explanation).save(options.report)
     print(f"\nPictures: {path}")
@@ -86,7 +85,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         for name, key in (("accuracy", "accuracy"), ("error before", "before"), ("error after", "after"))
         for arm in ARMS
     }
-    return means | {name: explanation[name] for name in ("largest gap", "largest difference")}
+    return means | {name: explanation[name] for name in ("largest delta", "largest difference")}
 
 
 def parse(arguments):
@@ -94,16 +93,22 @@ def parse(arguments):
     parser.add_argument("--data", choices=("digits", "mnist"), default="digits", help="which images (default: %(default)s)")
     parser.add_argument("--labels", type=positive, help="training images whose labels are used (default: 100; mnist: 1000)")
     parser.add_argument(
-        "--activation", choices=("relu", "sigmoid"), default="sigmoid", help="of hidden units (default: %(default)s)"
+        "--activation",
+        choices=("relu", "sigmoid"),
+        default="sigmoid",
+        help="activation of hidden units (default: %(default)s)",
     )
     parser.add_argument(
         "--units", type=positive, nargs="+", help="hidden units of each layer (default: 200 200; mnist: 500 500)"
     )
     parser.add_argument(
-        "--pretraining-epochs", type=positive, default=10, help="for each layer, at least 2 (default: %(default)s)"
+        "--pretraining-epochs",
+        type=positive,
+        default=10,
+        help="pretraining epochs for each layer, at least 2 (default: %(default)s)",
     )
-    parser.add_argument("--epochs", type=positive, default=100, help="passes over the labeled images (default: %(default)s)")
-    parser.add_argument("--seeds", type=positive, help="number of seeds, 0 and up (default: 3; mnist: 1)")
+    parser.add_argument("--epochs", type=positive, default=100, help="fine-tuning epochs (default: %(default)s)")
+    parser.add_argument("--seeds", type=positive, help="number of seeds, starting at 0 (default: 3; mnist: 1)")
     parser.add_argument("--report", default="rbm_pretraining.html", help="file to write the page to (default: %(default)s)")
     options = parser.parse_args(arguments)
     if not pathlib.Path(options.report).parent.is_dir():
@@ -127,7 +132,7 @@ def positive(text):
 
 
 def load(options, seed):
-    """Flat images from 0 to 1 and their digits: `all` for pretraining, `labeled` for fine-tuning, `test`; and the `shape`."""
+    """Flat images from 0 to 1 and their labels: `all` for pretraining, `labeled` for fine-tuning, `test`; and the `shape`."""
     if options.data == "digits":
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
@@ -162,9 +167,9 @@ def load_mnist():
 
 
 def choose_labeled(y, count, seed):
-    """Random images, as many of each digit as of the others where that is possible."""
+    """Random images, balanced over the digits if possible."""
     order = np.random.default_rng(seed).permutation(len(y))
-    turn = np.empty(len(y), "int64")  # the how many-th image of its digit each one is
+    turn = np.empty(len(y), "int64")  # the rank of each image among those of its digit
     for digit in np.unique(y):
         where = y[order] == digit
         turn[where] = np.arange(where.sum())
@@ -182,7 +187,7 @@ def describe(options, data):
 
 
 def build(options, features):
-    """The network; its outputs are scores, not yet probabilities, since SHAP values of scores say more than those of 0 and 1."""
+    """The network; its outputs are logits, since SHAP values of saturated probabilities are less informative."""
     return keras.Sequential(
         [
             keras.Input((features,)),
@@ -196,7 +201,7 @@ def build(options, features):
 
 
 def rule_of(arm, epochs):
-    """The rule by which an arm is pretrained, `None` if it is not."""
+    """The pretraining rule of an arm, or `None`."""
     if arm == "HPBP":  # 7 epochs of 10 by contrastive divergence, as in the paper; in this ratio for other numbers
         first = min(max(round(0.7 * epochs), 1), epochs - 1)
         return Hybrid([(ContrastiveDivergence(), first), (ReconstructionError(), epochs - first)])
@@ -204,7 +209,7 @@ def rule_of(arm, epochs):
 
 
 def compare(options, data, seed):
-    """Trains all arms from the same weights; what came out, by arm."""
+    """Trains all arms from the same weights and returns their results by arm."""
     keras.utils.set_random_seed(seed)
     x, x_test = data["all"][0], data["test"][0]
     initial = build(options, x.shape[1]).get_weights()
@@ -240,14 +245,14 @@ def compare(options, data, seed):
 
 
 def reconstruction_error(model, x):
-    """Mean squared error with which the first layer's machine reconstructs images."""
+    """Mean squared error of the first layer's reconstruction of images."""
     reconstructions = keras.ops.convert_to_numpy(model.layers[0].reconstruct(x))
     return float(np.mean(np.square(reconstructions - x)))
 
 
 def finetune(model, data, options):
-    """Trains a model on the labeled images; the epochs after which it was tested, and its test accuracies."""
-    # Keras takes longer between epochs than for one of few images, so several passes are one epoch to it.
+    """Trains a model on the labeled images; returns the epochs at which it was tested, and its test accuracies."""
+    # For few images the overhead between epochs dominates, so several passes are one epoch of `fit()`.
     passes = next(count for count in range(10, 0, -1) if options.epochs % count == 0)
     x, y = data["labeled"]
     batches = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x)).batch(options.batch_size).repeat(passes)
@@ -261,7 +266,7 @@ def finetune(model, data, options):
         epochs=options.epochs // passes,
         validation_data=data["test"],
         validation_batch_size=1000,
-        shuffle=False,  # they are shuffled
+        shuffle=False,  # the dataset is shuffled already
         verbose=0,
     )
     return passes * (1 + np.array(history.epoch)), history.history["val_accuracy"]
@@ -280,29 +285,29 @@ def table(runs):
 
 
 def spread(fractions, sign=""):
-    """Mean in percent and, of several, the standard deviation."""
+    """Mean in percent and, for several values, the standard deviation."""
     mean = f"{100 * np.mean(fractions):{sign}.1f}"
     return mean if len(fractions) == 1 else f"{mean} ± {100 * np.std(fractions, ddof=1):.1f}"
 
 
 def judge(runs):
-    """Whether pretraining helps, in words; only what chance does not explain is called help or harm."""
+    """Summarizes whether pretraining helps; only significant differences count."""
     gains = {
         arm: np.array([100 * (run[arm]["accuracy"] - run["BP"]["accuracy"]) for run in runs]) for arm in ARMS if arm != "BP"
     }
     if len(runs) == 1:
         ahead = [arm for arm, gain in gains.items() if gain > 0]
         said = f"With this seed, {listed(ahead)} did better than BP" if ahead else "With this seed, pretraining did not help"
-        return f"{said}. One seed cannot tell gain or loss from chance: take more by --seeds."
-    outcomes = {"helps": [], "does harm": [], "makes no difference that could be told from chance": []}
+        return f"{said}. One seed cannot show a significant difference: use more with --seeds."
+    outcomes = {"helps": [], "hurts": [], "makes no significant difference": []}
     for arm, gain in gains.items():
         half = stats.t.ppf(0.975, len(gain) - 1) * stats.sem(gain)
         low, high = gain.mean() - half, gain.mean() + half
-        outcome = "helps" if low > 0 else "does harm" if high < 0 else list(outcomes)[-1]
+        outcome = "helps" if low > 0 else "hurts" if high < 0 else list(outcomes)[-1]
         outcomes[outcome].append(f"{arm} ({low:+.1f} to {high:+.1f})")
-    said = "; ".join(f"pretraining of {listed(arms)} {outcome}" for outcome, arms in outcomes.items() if arms)
-    conclusion = "" if outcomes["helps"] else " Pretraining does not help here, as far as these seeds can tell."
-    return f"By 95% intervals of the mean gain over BP, in percentage points: {said}.{conclusion}"
+    said = "; ".join(f"pretraining by {listed(arms)} {outcome}" for outcome, arms in outcomes.items() if arms)
+    conclusion = "" if outcomes["helps"] else " Pretraining does not help significantly with these seeds."
+    return f"By 95% confidence intervals of the mean gain over BP, in percentage points: {said}.{conclusion}"
 
 
 def listed(words):
@@ -310,36 +315,36 @@ def listed(words):
 
 
 def explain(model, data):
-    """SHAP values of the ten scores at one test image of each digit, and how well they add up."""
+    """SHAP values of the ten scores for one test image of each digit, and their convergence delta."""
     import shap  # not before, since it takes seconds to import
 
     x_test, y_test = data["test"]
     background = data["all"][0][np.random.default_rng(0).permutation(len(data["all"][0]))[:BACKGROUND]]
     shown = choose_images(model.predict(x_test, batch_size=1000, verbose=0).argmax(axis=1), y_test)
     x = x_test[shown]
-    # A model of a list of inputs, since that is how shap calls it. `GradientExplainer` leaves TensorFlow as it is, other than
-    # `DeepExplainer`, which puts gradients of its own in the place of TensorFlow's.
+    # A model of a list of inputs, since that is how shap calls it. Unlike `DeepExplainer`, `GradientExplainer` does not replace
+    # TensorFlow's gradients.
     explainer = shap.GradientExplainer(keras.Model(model.inputs, model.outputs[0]), background)
     values = np.asarray(explainer.shap_values(x, nsamples=SAMPLES, rseed=0))
     scores = model.predict(x, verbose=0)
     differences = scores - model.predict(background, verbose=0).mean(axis=0)
-    gap, largest = float(np.abs(values.sum(axis=1) - differences).max()), float(np.abs(differences).max())
+    delta, largest = float(np.abs(values.sum(axis=1) - differences).max()), float(np.abs(differences).max())
     completeness = (
-        "SHAP values of an image should sum to its score less the mean score of the background. These, estimated from "
-        f"{SAMPLES} random points, miss that by {gap:.2g} at most, where the differences go up to {largest:.3g}."
+        "SHAP values of an image should add up to its score minus the mean score of the background. Estimated from "
+        f"{SAMPLES} random points, they deviate by at most {delta:.2g}, for differences of up to {largest:.3g}."
     )
     return {
         "x": x,
         "scores": scores,
         "values": values,
-        "largest gap": gap,
+        "largest delta": delta,
         "largest difference": largest,
         "completeness": completeness,
     }
 
 
 def choose_images(predicted, labels):
-    """The first image of each digit, one that is predicted correctly where there is one."""
+    """The first correctly classified image of each digit, or else its first image."""
     candidates = [np.flatnonzero(labels == digit) for digit in range(10)]
     return [found[np.argmax(predicted[found] == labels[found])] for found in candidates if len(found)]
 
@@ -349,25 +354,23 @@ def draw(page, runs, shape, x_test, best, explanation):
     run = runs[0]
     page.figure(
         curves(runs),
-        "Left: mean squared error of reconstructing the inputs of each layer while it is pretrained; layers behind the first are "
-        "dashed. Right: test accuracy while the network is fine-tuned. Thick lines are means over the seeds, thin ones the seeds.",
+        "Left: mean squared reconstruction error of each layer during pretraining; layers after the first are "
+        "dashed. Right: test accuracy during fine-tuning. Thick lines are means over the seeds, thin ones the seeds.",
     )
     after = max((arm for arm in ARMS if arm != "BP"), key=lambda arm: np.mean([run[arm]["accuracy"] for run in runs]))
     pretrained = f"After pretraining by {after}, {ARMS[after]}"
     page.heading("Filters").text(
-        "What the first units of the first layer respond to, before and after pretraining, when no label has been seen yet; seed 0."
+        "Weights of the first units of the first layer, before and after pretraining and without any labels; seed 0."
     )
-    # Not the largest weight of all, beside which the others would be pale.
+    # Not the largest weight, beside which the others would be pale.
     limit = float(np.quantile(np.abs(run[after]["kernel"]), 0.998))
     for arm, title in (("BP", "Before pretraining, the same in all arms"), (after, pretrained)):
         page.figure(filters_plot(run[arm]["kernel"], shape, max_filters=40, limit=limit, title=title))
-    page.heading("Reconstructions").text(
-        "Test images, and what the first layer makes of them on the way there and back; seed 0."
-    )
+    page.heading("Reconstructions").text("Test images and their reconstructions by the first layer; seed 0.")
     for arm, title in (("BP", "Before pretraining"), (after, pretrained)):
         reconstructions = run[arm]["reconstructions"]
         page.heading(title, 3).figure(reconstructions_plot(x_test[: len(reconstructions)], reconstructions, shape))
-    page.heading("What the outputs look at")
+    page.heading("SHAP values of the outputs")
     page.text(
         f"SHAP values of the ten scores of {best}, the arm with the best mean test accuracy, seed 0: how much each pixel raises (red) or "
         f"lowers (blue) a score, compared with {BACKGROUND} training images. {explanation['completeness']}"
@@ -392,7 +395,7 @@ def curves(runs):
         right.plot(epochs, accuracies.T, color=color, linewidth=0.6, alpha=0.5)
         right.plot(epochs, accuracies.mean(axis=0), color=color, linewidth=2, label=arm)
     left.set(xlabel="epoch of pretraining", ylabel="reconstruction error", yscale="log")
-    # The first epochs without pretraining are far below, and would leave no room for the differences at the end.
+    # The first epochs without pretraining are far below, and would hide the differences at the end.
     lowest = min(100 * run[arm]["accuracy"] for run in runs for arm in ARMS)
     right.set(xlabel="epoch of fine-tuning", ylabel="test accuracy, %", ylim=(max(lowest - 10, 0), None))
     for axes in (left, right):
@@ -403,7 +406,7 @@ def curves(runs):
 
 
 def shap_plot(explanation, shape):
-    """SHAP values as `shap.image_plot` draws them, the image faint beneath; drawn here, since it would move the image by half a pixel."""
+    """SHAP values over the faint image, as in `shap.image_plot`, which would shift the image by half a pixel."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 

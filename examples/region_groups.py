@@ -1,11 +1,11 @@
-"""Merge the regions of a network on two circles to few, flatten it to one hidden layer, and measure what is lost.
+"""Merge the regions of a network on two circles, flatten it to one hidden layer, and measure the loss of fidelity.
 
     python examples/region_groups.py               # one split, table and pictures
-    python examples/region_groups.py --splits 10   # the same for ten splits of the data, table only of the first
+    python examples/region_groups.py --splits 10   # the same for ten splits of the data, with the table of the first
 
 Data, split and network are those of the example in the README of Aletheia, https://github.com/SelfExplainML/Aletheia:
 `make_circles` with 2000 samples, noise 0.1 and random state 0, a fifth for testing, and scikit-learn's `MLPClassifier` with four
-hidden layers of 40 units. Its weights are then those of a Keras model.
+hidden layers of 40 units, whose weights are copied to a Keras model.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     """Runs the example.
 
     Args:
-        arguments: Command line; that of the process by default.
+        arguments: Command-line arguments; those of the process by default.
 
     Returns:
         The test AUC of each model on the first split, by name.
@@ -41,10 +41,10 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         groups = merge_regions(box, x, options.groups, verbose=0)
         models = {
             "merge": groups,
-            "merge, regions not moved": merge_regions(box, x, options.groups, max_rounds=0, verbose=0),
+            "merge, without reassignment": merge_regions(box, x, options.groups, max_rounds=0, verbose=0),
             "merge, fitted to the labels": merge_regions(box, x, options.groups, y=y, verbose=0),
             "flatten": flatten_regions(groups, x, verbose=0),
-            "flatten, planes as they are": flatten_regions(groups, x, max_steps=0, verbose=0),
+            "flatten, without fine-tuning": flatten_regions(groups, x, max_steps=0, verbose=0),
             "prune": prune_regions(box, x, options.groups, verbose=0),
         }
         measured = {name: model.fidelity(x_test, y_test) for name, model in models.items()}
@@ -65,10 +65,10 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--groups", type=int, default=8, help="how many groups and hidden units (default: %(default)s)")
-    parser.add_argument("--splits", type=int, default=1, help="how many splits of the data (default: %(default)s)")
+    parser.add_argument("--groups", type=int, default=8, help="number of groups and hidden units (default: %(default)s)")
+    parser.add_argument("--splits", type=int, default=1, help="number of splits of the data (default: %(default)s)")
     parser.add_argument("--folder", default=".", help="folder for the pictures (default: the current one)")
-    parser.add_argument("--dpi", type=int, default=120, help="of the pictures (default: %(default)s)")
+    parser.add_argument("--dpi", type=int, default=120, help="resolution of the pictures (default: %(default)s)")
     options = parser.parse_args(arguments)
     if not pathlib.Path(options.folder).is_dir():
         parser.error(f"--folder: {options.folder!r} does not exist; create it first")
@@ -99,7 +99,7 @@ def prepare(split):
 
 
 def report(groups, measured, network):
-    """Prints what was measured on the first split."""
+    """Prints the results on the first split."""
     print(f"{groups.num_regions.sum()} regions, merged to {len(groups)} groups:")
     print(groups.table().to_string(), "\n")
     print(f"{'on the test samples':<30} {'AUC':>7} {'accuracy':>9} {'agreement':>10} {'difference':>11} {'known':>7}")
@@ -116,7 +116,7 @@ def sizes_of(groups):
 
 
 def summarize(areas):
-    print(f"\nTest AUC over {len(areas)} splits: mean, least, and mean of what is lost against the network")
+    print(f"\nTest AUC over {len(areas)} splits: mean, minimum, and mean loss against the network")
     for name in areas[0]:
         values = np.array([each[name] for each in areas])
         lost = np.array([each["network"] for each in areas]) - values

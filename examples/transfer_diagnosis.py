@@ -1,15 +1,15 @@
-"""Transfer pretrained networks to other images, and see layer by layer what that changes and where one network falls behind.
+"""Transfer pretrained networks to other images, and diagnose layer by layer the changes and where one network falls behind.
 
     python examples/transfer_diagnosis.py                     # two small networks and scikit-learn's digits, half a minute
     python examples/transfer_diagnosis.py --data cifar10      # SqueezeNet and MobileNet, from the folder KERAS_XAI_DATA
     python examples/transfer_diagnosis.py --data cifar10 --backbone VGG16 --backbone my_network.keras:caffe
 
-A backbone is the name of a network in keras.applications, whose weights Keras downloads, or a file, then a colon and how images are
-prepared for it, as in `keras.applications.imagenet_utils.preprocess_input`: caffe, tf or torch; or scale, which is from 0 to 1.
-All that follows its last hidden block is replaced by a linear classifier. That is fitted first, then the whole is trained further, by
-default with the learning rate, batch size and epochs of Wang & Liu, "Refining Deep Neural Networks via Interpretability Using Transfer
-Learning" (2024), table 2. Before and after, `diagnose` measures how far each hidden layer tells the classes apart. It prints tables and
-writes a page of pictures, transfer_diagnosis.html.
+A backbone is the name of a network in keras.applications, whose weights Keras downloads, or a file followed by a colon and the mode of
+preprocessing, as in `keras.applications.imagenet_utils.preprocess_input`: caffe, tf or torch; or scale, for the range from 0 to 1.
+The layers after its last hidden block are replaced by a linear classifier. The classifier is fitted first, then the whole network is
+fine-tuned, by default with the learning rate, batch size and epochs of Wang & Liu, "Refining Deep Neural Networks via Interpretability
+Using Transfer Learning" (2024), table 2. Before and after, `diagnose` measures how well each hidden layer separates the classes. The script
+prints tables and writes a page of pictures, transfer_diagnosis.html.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the hardware would bury the progress
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides TensorFlow's notes on the hardware
 
 import keras
 import numpy as np
@@ -43,7 +43,7 @@ VERBOSE = 1 if sys.stdout.isatty() else 2
 
 @dataclasses.dataclass
 class Images:
-    """Images `(n, height, width, channels)` from 0 to 255, and their classes `(n,)`, for training and for the test."""
+    """Images `(n, height, width, channels)` from 0 to 255, and their classes `(n,)`, for training and test."""
 
     x: np.ndarray
     y: np.ndarray
@@ -57,9 +57,9 @@ class Backbone:
     """A pretrained network.
 
     Attributes:
-        name: What to call it.
-        model: The network, with the classifier that it was trained with or without.
-        prepare: Maps images from 0 to 255, of any size, to the values that the network takes.
+        name: Its name.
+        model: The network, with or without its original classifier.
+        prepare: Preprocesses images from 0 to 255, of any size.
     """
 
     name: str
@@ -67,14 +67,14 @@ class Backbone:
     prepare: Callable
 
     def prepared(self, images):
-        """Images in their own size, with as many channels and the values that the network takes."""
+        """Preprocessed images in their own size, with the number of channels of the network."""
         channels = self.model.input_shape[-1]
         images = np.repeat(images, channels, axis=-1) if images.shape[-1] == 1 else images
         return np.asarray(self.prepare(np.array(images, "float32")), "float32")
 
     @property
     def is_bgr(self):
-        """Whether it takes blue, green and red, in this order: where red goes tells."""
+        """Whether the channels are in BGR order, from the position of red after preprocessing."""
         red = np.array([[[[255.0, 0.0, 0.0]]]], "float32")
         return self.model.input_shape[-1] == 3 and int(np.argmax(self.prepare(red) - self.prepare(0 * red))) == 2
 
@@ -84,11 +84,11 @@ class Transferred:
     """A network before and after fine-tuning.
 
     Attributes:
-        backbone: What it is made of.
+        backbone: Its pretrained backbone.
         model: The network after fine-tuning.
-        right: `(n,)` bool under `"before"` and `"after"`: which of the test images it is right for.
-        diagnoses: Those on the test images under `"before"` and `"after"`.
-        change: After against before, for each layer.
+        right: `(n,)` bool under `"before"` and `"after"`: which test images are classified correctly.
+        diagnoses: Diagnoses on the test images under `"before"` and `"after"`.
+        change: The comparison of after and before, for each layer.
     """
 
     backbone: Backbone
@@ -102,18 +102,20 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     """Runs the example.
 
     Args:
-        arguments: Command line; that of the process by default.
+        arguments: Command-line arguments; those of the process by default.
 
     Returns:
         The numbers of the printed tables, by name.
     """
     options = parse(arguments)
     keras.utils.set_random_seed(options.seed)
-    tsne = TSNE(initialization="random", iterations=options.iterations)  # so that repeats tell what is up to the start
+    tsne = TSNE(
+        initialization="random", iterations=options.iterations
+    )  # so that repeats measure the effect of the initialization
     tsne.check(options.samples)
     protocol = Protocol(samples=None, seed=options.seed, repeats=options.repeats, tsne=tsne)
     images = load(options)
-    # All of them before any work, so that what is wrong with the last one is told at once.
+    # All of them before any work, so that errors of the last one are raised at once.
     models = [(each, with_new_classifier(each, len(images.classes))) for each in backbones(options)]
     found = {each.name: transfer(each, model, images, protocol, options) for each, model in models}
     numbers: dict[str, float] = {}
@@ -146,22 +148,24 @@ def parse(arguments):
         help="a network of keras.applications, or a file and one of " + ", ".join(PREPARATIONS) + "; once for each network "
         "(default: two small networks, pretrained here; for CIFAR-10 SqueezeNet and MobileNet from KERAS_XAI_DATA)",
     )
-    parser.add_argument("--train", type=positive, help="images to train on (default: 400; of CIFAR-10 2000)")
+    parser.add_argument("--train", type=positive, help="training images (default: 400; for CIFAR-10 2000)")
     parser.add_argument(
         "--samples",
         type=positive,
-        help="test images to diagnose and to measure accuracies on (default: 300; of CIFAR-10 1000)",
+        help="test images for diagnosis and accuracies (default: 300; for CIFAR-10 1000)",
     )
     parser.add_argument(
-        "--learning-rate", type=rate, help="of fine-tuning (default: 0.003; for CIFAR-10 1e-5, as in the paper)"
+        "--learning-rate", type=rate, help="learning rate of fine-tuning (default: 0.003; for CIFAR-10 1e-5, as in the paper)"
     )
     parser.add_argument(
-        "--batch-size", type=positive, default=16, help="of fine-tuning (default: %(default)s, as in the paper)"
+        "--batch-size", type=positive, default=16, help="batch size of fine-tuning (default: %(default)s, as in the paper)"
     )
-    parser.add_argument("--epochs", type=positive, default=10, help="of fine-tuning (default: %(default)s, as in the paper)")
-    parser.add_argument("--repeats", type=positive, default=3, help="maps by t-SNE of each layer (default: %(default)s)")
-    parser.add_argument("--iterations", type=positive, help="of t-SNE (default: 500; for CIFAR-10 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
+    parser.add_argument(
+        "--epochs", type=positive, default=10, help="epochs of fine-tuning (default: %(default)s, as in the paper)"
+    )
+    parser.add_argument("--repeats", type=positive, default=3, help="t-SNE maps of each layer (default: %(default)s)")
+    parser.add_argument("--iterations", type=positive, help="iterations of t-SNE (default: 500; for CIFAR-10 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     parser.add_argument("--report", default="transfer_diagnosis.html", help="file to write the page to (default: %(default)s)")
     options = parser.parse_args(arguments)
     if not pathlib.Path(options.report).parent.is_dir():
@@ -191,14 +195,14 @@ def rate(text):
 
 
 def load(options):
-    """As many images as are asked for."""
+    """The requested numbers of training and test images."""
     generator = np.random.default_rng(options.seed)
     x, y, x_test, y_test, classes = SOURCES[options.data](generator)
     parts = []
     for name, arrays, count in (("train", (x, y), options.train), ("samples", (x_test, y_test), options.samples)):
         if count > len(arrays[0]):
             raise ValueError(
-                f"Expected --{name} to be at most {len(arrays[0])}, which is all that there are. Received: {count}."
+                f"Expected --{name} to be at most {len(arrays[0])}, the number of available images. Received: {count}."
             )
         chosen = generator.permutation(len(arrays[0]))[:count]
         parts += [array[chosen] for array in arrays]
@@ -209,7 +213,7 @@ def load(options):
 
 
 def digits(generator):
-    """The digits from 5 to 9, each somewhere in a larger image; half of them for training."""
+    """The digits from 5 to 9 at random positions in a larger image; half of them for training."""
     from sklearn.model_selection import train_test_split
 
     x, y = all_digits()
@@ -225,7 +229,7 @@ def all_digits():
 
 
 def placed(images, generator, side=16):
-    """Each image anywhere in a larger black one: pixel by pixel, images of one class have little in common then."""
+    """Each image at a random position in a larger black one, so that pixels alone hardly separate the classes."""
     size = images.shape[1]
     found = np.zeros((len(images), side, side, 1), "float32")
     for canvas, image, (row, column) in zip(
@@ -236,7 +240,7 @@ def placed(images, generator, side=16):
 
 
 def cifar10(generator):
-    """CIFAR-10: what the folder of real data has of it, or all of it, which Keras downloads."""
+    """CIFAR-10: the subset in the folder of real data, or all of it, downloaded by Keras."""
     path = pathlib.Path(os.environ.get("KERAS_XAI_DATA", "."), "cifar10_subset.npz")
     if path.is_file():
         with np.load(path) as file:
@@ -264,7 +268,7 @@ def backbones(options):
 
 
 def small_network(name, seed):
-    """A network of three convolutions that has learned the digits from 0 to 4."""
+    """A network of three convolutions, pretrained on the digits from 0 to 4."""
     x, y = all_digits()
     x, y = np.repeat(x[y < 5], 3, axis=0), np.repeat(y[y < 5], 3)
     first, second, third = (
@@ -287,7 +291,7 @@ def from_file(given):
     path = pathlib.Path(file)
     if preparation not in PREPARATIONS:
         raise ValueError(
-            f"Expected a file, a colon and how images are prepared, one of {PREPARATIONS}. Received: --backbone {given}. For example: "
+            f"Expected a file, a colon and a mode of preprocessing, one of {PREPARATIONS}. Received: --backbone {given}. For example: "
             f"--backbone {pathlib.Path(given).name}:tf"
         )
     if not path.is_file():
@@ -306,7 +310,7 @@ def from_file(given):
 
 
 def from_applications(name):
-    """A network that Keras knows, with the weights that it has learned on ImageNet."""
+    """A network of keras.applications with its ImageNet weights."""
     make = vars(keras.applications).get(name)
     if not inspect.isfunction(make):
         names = [each for each, value in vars(keras.applications).items() if inspect.isfunction(value)]
@@ -324,11 +328,11 @@ def from_applications(name):
 
 
 def transfer(backbone, model, images, protocol, options):
-    """Fits the new classifier, then trains the whole; diagnoses before and after that."""
+    """Fits the new classifier, then fine-tunes the whole network; diagnoses before and after that."""
     x, x_test = backbone.prepared(images.x), backbone.prepared(images.x_test)
-    # Shares its layers with the model. Resizing is linear, so that values can be prepared before it.
+    # Shares its layers with the model. Resizing is linear, so that images can be preprocessed before it.
     whole = keras.Sequential([keras.Input(x.shape[1:]), layers.Resizing(*model.input_shape[1:3]), model])
-    print(f"\nFitting a classifier to what {backbone.name} makes of {len(x)} images.")
+    print(f"\nFitting a classifier to the features of {backbone.name} for {len(x)} images.")
     fit_classifier(model, x, images.y)
     right, diagnoses = {}, {}
 
@@ -338,7 +342,7 @@ def transfer(backbone, model, images, protocol, options):
         right[state] = whole.predict(x_test, verbose=VERBOSE).argmax(axis=-1) == images.y_test
 
     look("before")
-    print(f"Training {backbone.name} on {len(x)} images.")
+    print(f"Fine-tuning {backbone.name} on {len(x)} images.")
     whole.compile(keras.optimizers.Adam(options.learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     whole.fit(x, images.y, batch_size=options.batch_size, epochs=options.epochs, verbose=VERBOSE)
     look("after")
@@ -349,13 +353,13 @@ def transfer(backbone, model, images, protocol, options):
 
 
 def with_new_classifier(backbone, num_classes):
-    """The network up to its last hidden block, and a linear classifier in place of what follows."""
+    """The network up to its last hidden block, followed by a linear classifier."""
     old = backbone.model
     if None in old.input_shape[1:]:
         raise ValueError(
             f"Expected a network that takes images of one size. Received: '{backbone.name}', of {old.input_shape[1:]}."
         )
-    # Of a network within the network, all of it.
+    # Nested networks are kept as a whole.
     features = old.get_layer(block_ends(old)[-1].split("/")[0]).output
     if len(features.shape) == 4:
         features = layers.GlobalAveragePooling2D(name="features")(features)
@@ -363,7 +367,7 @@ def with_new_classifier(backbone, num_classes):
     model = keras.Model(old.inputs, scores, name=backbone.name)
     for layer in flattened(model):
         if isinstance(layer, layers.BatchNormalization):
-            layer.trainable = False  # keeps the statistics of its pretraining, as is usual where batches are small
+            layer.trainable = False  # keeps the statistics of pretraining, as is usual for small batches
     return model
 
 
@@ -373,7 +377,7 @@ def flattened(model):
 
 
 def fit_classifier(model, x, y):
-    """Logistic regression on what the network makes of images: the weights of the last layer, the others stay as they are."""
+    """Fits the weights of the last layer by logistic regression on the features of the network."""
     scores = model.get_layer("scores")
     features = keras.Sequential(
         [keras.Input(x.shape[1:]), layers.Resizing(*model.input_shape[1:3]), keras.Model(model.inputs, scores.input)]
@@ -383,12 +387,12 @@ def fit_classifier(model, x, y):
     scores.set_weights([fitted.coef_.T / scale, fitted.intercept_])
 
 
-LAYER_HEADER = ("layer", "hit before", "hit after", "difference", "95 % interval")
+LAYER_HEADER = ("layer", "hit before", "hit after", "difference", "95 % confidence interval")
 ACCURACY_HEADER = ("network", "accuracy before", "accuracy after", "last layer", "hit before", "hit after")
 
 
 def layer_rows(found):
-    """For each layer the neighborhood hit before and after, and the difference."""
+    """For each layer the neighborhood hits before and after, and their difference."""
     return [
         (
             pair.a.path,
@@ -402,7 +406,7 @@ def layer_rows(found):
 
 
 def accuracy_rows(found):
-    """For each network accuracies, and the neighborhood hits of its last hidden layer."""
+    """For each network the accuracies and the neighborhood hits of its last hidden layer."""
     return [
         (
             name,
@@ -428,7 +432,7 @@ def last_hit(report):
 
 
 def change_words(found):
-    """What fine-tuning has done."""
+    """Summarizes the effect of fine-tuning."""
     pairs = found.change.pairs
     higher = [pair for pair in pairs if pair.difference.low > 0]
     lower = [pair for pair in pairs if pair.difference.high < 0]
@@ -439,86 +443,90 @@ def change_words(found):
     if lower:
         words += f", and lowers it in {', '.join(repr(pair.a.path) for pair in lower)}"
     unclear = len(pairs) - len(higher) - len(lower)
-    words += f". In {unclear} of them, before and after cannot be told apart." if unclear else "."
+    words += f". In {unclear} of them, the difference is not significant." if unclear else "."
     if unclear == len(pairs):
-        words = f"In none of {unclear} layers can the neighborhood hits before and after fine-tuning {found.backbone.name} be told apart."
+        words = (
+            f"Fine-tuning {found.backbone.name} does not change the neighborhood hit significantly in any of {unclear} layers."
+        )
     before, after = (found.right[state] for state in ("before", "after"))
-    return f"{words} The accuracy goes from {before.mean():.1%} to {after.mean():.1%}{difference_words(after, before)}."
+    return f"{words} The accuracy changes from {before.mean():.1%} to {after.mean():.1%}{difference_words(after, before)}."
 
 
 def order_words(comparison, found):
-    """Whether the neighborhood hits order two networks as the accuracies do."""
+    """Compares the order of two networks by neighborhood hit with that by accuracy."""
     one, other = comparison.names
     rights = [found[name].right["after"] for name in comparison.names]
-    gap, half = paired_difference(*rights)
-    by_accuracy = np.sign(gap) * (abs(gap) > half)
+    difference, half = paired_difference(*rights)
+    by_accuracy = np.sign(difference) * (abs(difference) > half)
     hit = comparison.pairs[-1].difference
     by_hit = int(hit.low > 0) - int(hit.high < 0)
     words = (
-        f"{one} is right for {rights[0].mean():.1%} of the test images, {other} for {rights[1].mean():.1%}{difference_words(*rights)}. In "
-        f"the last layers compared, their neighborhood hits are {comparison.pairs[-1].a.neighborhood_hit.mean:.3f} and "
+        f"{one} has a test accuracy of {rights[0].mean():.1%}, {other} of {rights[1].mean():.1%}{difference_words(*rights)}. In "
+        f"the last compared layers, their neighborhood hits are {comparison.pairs[-1].a.neighborhood_hit.mean:.3f} and "
         f"{comparison.pairs[-1].b.neighborhood_hit.mean:.3f} (difference {hit.mean:+.3f}, {hit.low:+.3f} to {hit.high:+.3f}). "
     )
     if by_accuracy and by_hit:
-        return words + ("Both order the networks alike." if by_accuracy == by_hit else "They contradict each other.")
+        return words + ("Both order the networks alike." if by_accuracy == by_hit else "They order the networks differently.")
     if by_accuracy or by_hit:
-        return words + f"Only {'the accuracies tell' if by_accuracy else 'the hits tell'} the networks apart."
-    return words + "Neither tells the networks apart."
+        return words + f"Only the {'accuracies' if by_accuracy else 'hits'} differ significantly."
+    return words + "Neither differs significantly."
 
 
 def paired_difference(one, other):
-    """Of two accuracies on the same images: the mean, and half of its 95 % confidence interval."""
+    """The mean difference of two accuracies on the same images, and half of its 95 % confidence interval."""
     each = one.astype(float) - other
     return each.mean(), 1.96 * each.std(ddof=1) / np.sqrt(len(each))
 
 
 def difference_words(one, other):
-    gap, half = paired_difference(one, other)
-    return f" (difference {gap:+.1%}, 95 % interval {gap - half:+.1%} to {gap + half:+.1%})"
+    mean, half = paired_difference(one, other)
+    return f" (difference {mean:+.1%}, 95 % confidence interval {mean - half:+.1%} to {mean + half:+.1%})"
 
 
 def draw(found, comparisons, images, options):
     """The page."""
-    what = {"digits": "the digits from 5 to 9, each somewhere in a larger image", "cifar10": "CIFAR-10"}[options.data]
-    pretrained = "" if options.backbone or options.data != "digits" else ", which know the digits from 0 to 4,"
-    page = Page("Transfer, layer by layer")
+    what = {"digits": "the digits from 5 to 9 at random positions in a larger image", "cifar10": "CIFAR-10"}[options.data]
+    pretrained = "" if options.backbone or options.data != "digits" else ", trained on the digits from 0 to 4,"
+    page = Page("Transfer learning, layer by layer")
     page.text(
-        f"Pretrained networks{pretrained} are transferred to {what}: {', '.join(found)}. In each, a linear classifier takes the place of "
-        f"what follows the last hidden block. It is fitted to {len(images.x)} images; then the whole network is trained on them for "
-        f"{options.epochs} epoch{'s' * (options.epochs > 1)}, with a learning rate of {options.learning_rate:g} and {options.batch_size} "
-        f"images at a time. Before and after that, {len(images.x_test)} other images are shown to it. The neighborhood hit "
-        "of a layer is the part of the six nearest neighbors of an image, on a map of the layer's activations by t-SNE, that "
+        f"Pretrained networks{pretrained} are transferred to {what}: {', '.join(found)}. In each, a linear classifier replaces "
+        f"the layers after the last hidden block. It is fitted to {len(images.x)} images; then the whole network is fine-tuned on them for "
+        f"{options.epochs} epoch{'s' * (options.epochs > 1)}, with a learning rate of {options.learning_rate:g} and a batch size of "
+        f"{options.batch_size}. It is diagnosed before and after that on {len(images.x_test)} test images. The neighborhood hit "
+        "of a layer is the share of the six nearest neighbors of an image, on a t-SNE map of the layer's activations, that "
         "have the class of the image."
     )
     page.table(
         accuracy_rows(found),
         header=ACCURACY_HEADER,
-        caption="Accuracies and neighborhood hits, on the same images. Before fine-tuning, the classifier is fitted already.",
+        caption="Accuracies and neighborhood hits, on the same images. The classifier is fitted before fine-tuning.",
     )
     for comparison in comparisons:
         page.text(order_words(comparison, found))
     curves = {f"{name} {state}": report for name, each in found.items() for state, report in each.diagnoses.items()}
     page.figure(
         depth_plot(curves),
-        "Neighborhood hit against depth before and after fine-tuning, on the maps and among the activations themselves, and the accuracy "
+        "Neighborhood hit by depth before and after fine-tuning, on the maps and among the activations themselves, and the accuracy "
         "of a linear classifier on each layer. Bars are 95 % confidence intervals.",
     )
     for comparison in comparisons:
         page.heading(f"{comparison.names[0]} against {comparison.names[1]}, after fine-tuning")
         page.text(comparison.summary)
-        page.figure(comparison.plot(class_names=images.classes), "Maps by t-SNE. A point is an image, its color the class.")
+        page.figure(comparison.plot(class_names=images.classes), "t-SNE maps. A point is an image, its color the class.")
     for name, each in found.items():
         page.heading(f"{name}, before and after fine-tuning")
         page.text(change_words(each))
-        page.table(layer_rows(each), header=LAYER_HEADER, caption="Neighborhood hits on the maps by t-SNE.")
+        page.table(layer_rows(each), header=LAYER_HEADER, caption="Neighborhood hits on the t-SNE maps.")
         page.figure(each.change.plot(class_names=images.classes))
     return add_sheets(page, found, images)
 
 
 def add_sheets(page, found, images):
-    """What feature maps of the networks respond to in one image, by a Deconvnet, after fine-tuning."""
-    page.heading("What feature maps see in one image")
-    chosen = int(np.argmax(np.all([each.right["after"] for each in found.values()], axis=0)))  # one that all are right for
+    """Adds reconstructions of feature maps for one image after fine-tuning."""
+    page.heading("Reconstructions of feature maps")
+    chosen = int(
+        np.argmax(np.all([each.right["after"] for each in found.values()], axis=0))
+    )  # one that all classify correctly
     image = images.x_test[chosen]
     sheets = {}
     for name, each in found.items():
@@ -533,9 +541,10 @@ def add_sheets(page, found, images):
             page.text(f"{name} has no sheet. {error}")
     if sheets:
         page.text(
-            f"The image is of class {images.classes[images.y_test[chosen]]}. Each tile is what one feature map sends back to the pixels, "
-            "with all other maps of its layer set to zero: the maps that respond most, up to sixteen, of a first, a middle and the last "
-            "layer of maps. Only max pooling remembers places: where a network has strides instead, deep layers send back a regular grid."
+            f"The image is of class {images.classes[images.y_test[chosen]]}. Each tile is the reconstruction of one feature map "
+            "by a Deconvnet, with all other maps of its layer set to zero. Shown are up to sixteen of the strongest maps of a first, a "
+            "middle and the last convolutional layer. Only max pooling preserves positions: with strides "
+            "instead, deep layers give a regular grid."
         )
         bgr = {name: found[name].backbone.is_bgr for name in sheets}
         page.figure(deconvnet_plot(sheets, show=lambda _: image / 255, bgr=bgr))
@@ -543,9 +552,9 @@ def add_sheets(page, found, images):
 
 
 def layers_of_maps(found):
-    """A first, a middle and the last layer of maps, each with the number of its maps."""
+    """A first, a middle and the last layer of feature maps, each with the number of its maps."""
     maps = {path: layer.shape[-1] for path, layer in found.diagnoses["after"].layers.items() if len(layer.shape) == 3}
-    # The last one is not diagnosed where the classifier takes the means of its maps: these are.
+    # The last one is not diagnosed if the classifier takes the means of its maps, which are diagnosed instead.
     inner = [layer for layer in found.model.layers if not isinstance(layer, (keras.Model, layers.InputLayer))]
     maps |= {layer.name: layer.output.shape[-1] for layer in [each for each in inner if len(each.output.shape) == 4][-1:]}
     paths = list(maps)

@@ -1,4 +1,4 @@
-"""Warns of a public name that no page of the API reference describes."""
+"""Warns about public names that the API reference does not document."""
 
 import importlib
 
@@ -15,9 +15,9 @@ def _check(app, env):
         module = importlib.import_module(package)
         for name in module.__all__:
             value = getattr(module, name)
-            # A class that two packages export is described once, and known by the name of its own module too.
+            # A class that two packages export is documented once, and may be listed under its own module.
             if f"{package}.{name}" not in described and f"{value.__module__}.{value.__qualname__}" not in described:
-                _LOGGER.warning("%s.%s is public, and the API reference does not describe it.", package, name)
+                _LOGGER.warning("%s.%s is public, but the API reference does not document it.", package, name)
 
 
 def setup(app):

@@ -1,4 +1,4 @@
-"""The table of which attribution method works on which sort of model, from the grid that the tests check.
+"""Table of attribution methods by model type, from the grid that the tests check.
 
 Directive: `conformance-table`.
 """
@@ -15,7 +15,7 @@ from tests.attribution.grid import CASES, METHODS, REFUSED
 
 
 class ConformanceTable(SphinxDirective):
-    """A row for each method, a column for each sort of model; below it, why cells are refused."""
+    """A row for each method, a column for each model type; below it, the reasons of refused cells."""
 
     def run(self):
         self.env.note_reread()

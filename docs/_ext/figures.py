@@ -1,4 +1,4 @@
-"""Draws the pictures of the guide when the pages are built, so that they show what the code does now."""
+"""Draws the figures of the guides at every build, so that they match the code."""
 
 import pathlib
 
@@ -22,7 +22,7 @@ _WIDE = (-1.7, 2.7, -1.4, 1.9)
 
 
 def draw_polytopes(path):
-    """The plane of a small network divided into its linear pieces, and one of them close up."""
+    """The plane of a small network divided into its linear pieces, and a close-up of one of them."""
     x, y = make_moons(120, noise=0.12, random_state=0)
     keras.utils.set_random_seed(3)
     model = keras.Sequential([keras.Input((2,)), *(keras.layers.Dense(12, "relu") for _ in range(2)), keras.layers.Dense(2)])
@@ -57,14 +57,14 @@ def draw_polytopes(path):
 
 
 def _regions(axes, box, limits, *, own, resolution=600):
-    """Every linear piece in a shade of its own, one of them emphasized, and the decision boundary as a black line."""
+    """Every linear piece in its own shade, one of them emphasized, and the decision boundary as a black line."""
     across = np.linspace(*limits[:2], resolution)
     up = np.linspace(*limits[2:], round(resolution * (limits[3] - limits[2]) / (limits[1] - limits[0])))
     grid = np.stack(np.meshgrid(across, up), axis=-1)
     local = box(grid.reshape(-1, 2), verbose=0)
     names = local.region_id.reshape(grid.shape[:2])
     margin = (local.scores[:, 1] - local.scores[:, 0]).reshape(grid.shape[:2])
-    # A shade that follows from the piece's own name is the same in both panels.
+    # A shade computed from the piece's id is the same in both panels.
     shade = np.array([int(name[:8], 16) / 16**8 for name in local.region_id]).reshape(names.shape)
     warm, cool = np.array([1.0, 0.92, 0.84]), np.array([0.85, 0.92, 1.0])
     color = np.where(margin[..., np.newaxis] < 0, warm, cool) * (0.86 + 0.14 * shade[..., np.newaxis])

@@ -1,4 +1,4 @@
-"""Pictures of groups of regions, drawn when the pages are built."""
+"""Draws groups of regions and their fidelity curve."""
 
 import keras
 from sklearn.datasets import make_circles
@@ -8,7 +8,7 @@ from keras_xai.report import fidelity_plot
 
 
 def draw_groups(groups_path, curve_path):
-    """Two noisy circles, divided by eight linear classifiers, and what is kept by how many."""
+    """Two noisy circles divided by eight linear classifiers, and fidelity by the number of groups."""
     x, y = make_circles(1200, noise=0.1, random_state=0)
     keras.utils.set_random_seed(0)
     hidden = [keras.layers.Dense(24, "relu") for _ in range(2)]

@@ -32,7 +32,7 @@ def draw_plane_digits(path):
 
 
 def draw_line_digits(path):
-    """The scores on the way from one digit to another."""
+    """The scores on the line from one digit to another."""
     _way()[0].plot().savefig(path, dpi=_DPI)
 
 

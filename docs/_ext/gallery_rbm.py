@@ -1,4 +1,4 @@
-"""Pictures of a restricted Boltzmann machine, drawn when the pages are built."""
+"""Draws filters and reconstructions of a restricted Boltzmann machine."""
 
 import io
 
@@ -13,12 +13,12 @@ from keras_xai.report import filters_plot, reconstructions_plot
 
 
 def draw_machine(filters_path, reconstructions_path):
-    """The filters of a layer before and after it was pretrained on digits, and what it makes of digits it has not seen."""
+    """The filters of a layer before and after pretraining on digits, and its reconstructions of test digits."""
     x = load_digits().data / 16
     keras.utils.set_random_seed(0)
     layer = RBMDense(64, "sigmoid")
     model = keras.Sequential([keras.Input((64,)), layer])
-    # A limit for both, so that they can be compared; few weights are larger.
+    # One limit for both, so that they can be compared; few weights are larger.
     pictures = [_pixels(filters_plot(layer.kernel, (8, 8), limit=1.0, title="at random initialization"))]
     rule = ContrastiveDivergence(sampling=True, weight_cost=3e-3, fit_visible_bias=True)
     pretrain(model, x[:1500], rule, epochs=30, batch_size=32, optimizer=keras.optimizers.SGD(0.1, momentum=0.9), verbose=0)

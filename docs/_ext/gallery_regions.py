@@ -1,4 +1,4 @@
-"""The picture of regions as parallel coordinates, drawn when the pages are built."""
+"""Draws the coefficients of regions as parallel coordinates."""
 
 import keras
 from sklearn.datasets import load_breast_cancer

@@ -1,4 +1,4 @@
-"""Tables of what OpenBox understands, read from the registry of layer kinds when the pages are built.
+"""Tables of the layers that OpenBox supports, read from the registry of layer kinds.
 
 Directives: `layer-table` (one role's registered layers and functions), `activation-table` (the functions of
 `keras.activations`), `unknown-layers` (the layers of Keras that have no kind).
@@ -24,7 +24,7 @@ _REFUSED = ("curved", "smooth")
 
 
 class _FromCode(SphinxDirective):
-    """What is read from the code is read again at every build, whether or not the page has changed."""
+    """Base class of directives that are evaluated at every build, whether or not the page has changed."""
 
     def run(self):
         self.env.note_reread()
@@ -32,7 +32,7 @@ class _FromCode(SphinxDirective):
 
 
 class LayerTable(_FromCode):
-    """The layers and functions of one role, those of the same meaning in one row."""
+    """The layers and functions of one role, grouped by meaning."""
 
     required_arguments = 1
 
@@ -49,7 +49,7 @@ class LayerTable(_FromCode):
 
 
 class ActivationTable(_FromCode):
-    """Which activations can be fused into a layer, as in `Dense(8, activation="relu")`."""
+    """The activations that can be fused into a layer, as in `Dense(8, activation="relu")`."""
 
     def from_code(self):
         known: list[str] = []
@@ -64,7 +64,7 @@ class ActivationTable(_FromCode):
             if reason is None:
                 known.append(name)
             else:
-                # Reasons that name the function, quote an error or advise are cut to what they have in common.
+                # Strips function names, quoted errors and advice, so that equal reasons are grouped.
                 reason = re.split(r" \(|;", re.sub(r"^`\w+` cannot", "it cannot", reason))[0]
                 refused.setdefault(reason, []).append(name)
         rows = [(_prose("Divided into exact pieces"), _names(known))]
@@ -73,7 +73,7 @@ class ActivationTable(_FromCode):
 
 
 class UnknownLayers(_FromCode):
-    """The layers of Keras that are refused because nobody has said what they mean."""
+    """The layers of Keras without a kind, which are refused."""
 
     def from_code(self):
         registered = {entry.operation: entry for entry in registry()}

@@ -1,6 +1,6 @@
-"""Formulas as MathML, which browsers draw themselves: no script, no font and no network is needed to read a page.
+"""Renders formulas as MathML, so that pages need no script, font or network.
 
-The conversion is the one that docutils, on which Sphinx is built, brings along.
+The conversion is that of docutils.
 """
 
 from docutils import nodes

@@ -50,8 +50,8 @@ def test_series(examples, tmp_path):
 def test_table(examples, tmp_path):
     numbers, source = run(examples["table"], tmp_path, "--samples", "6")
     assert numbers["accuracy"] > 0.9
-    assert numbers["lacks, IG"] < 0.02
-    assert max(numbers[f"lacks, SHAP ({which})"] for which in ("deep", "kernel")) < 1e-3
+    assert numbers["delta, IG"] < 0.02
+    assert max(numbers[f"delta, SHAP ({which})"] for which in ("deep", "kernel")) < 1e-3
     assert min(value for name, value in numbers.items() if name.startswith("agreement")) > 0.8
     assert source.count("<img ") == 2
 

@@ -33,13 +33,13 @@ def test_example(example, monkeypatch, tmp_path, capsys):
         assert numbers[f"error before, {arm}"] == numbers["error before, BP"]
         changed = numbers[f"error after, {arm}"] < 0.9 * numbers[f"error before, {arm}"]
         assert changed == (arm != "BP")
-    assert 0 < numbers["largest gap"] < 0.25 * numbers["largest difference"]
+    assert 0 < numbers["largest delta"] < 0.25 * numbers["largest difference"]
     printed, source = capsys.readouterr().out, path.read_text(encoding="utf-8")
     for arm in example.ARMS:
         accuracy = f"{100 * numbers[f'accuracy, {arm}']:.1f}"
         assert f"{arm}: " in printed and f" {accuracy} " in printed
         assert f"<td>{accuracy}</td>" in source
-    for text in ("One seed cannot tell", "64-20-10 with sigmoid units", "SHAP values of an image should sum to"):
+    for text in ("One seed cannot show", "64-20-10 with sigmoid units", "SHAP values of an image should add up to"):
         assert text in printed and text in source
     assert source.count("<img ") == 6
     assert str(tmp_path) not in source
@@ -56,18 +56,18 @@ def test_values_add_up_to_the_scores(example, monkeypatch):
     explanation = example.explain(model, {"all": (x, None), "test": (x[:2], np.arange(2))})
     expected = (x[:2] - x.mean(axis=0))[..., np.newaxis] * model.layers[0].get_weights()[0]
     np.testing.assert_allclose(explanation["values"], expected, atol=0.05)
-    assert explanation["largest gap"] < 0.1
+    assert explanation["largest delta"] < 0.1
     assert example.shap_plot(explanation, (4, 4)).axes
 
 
 def test_verdicts(example):
     baseline = [0.90, 0.91, 0.92]
     verdict = example.judge(runs_of(BP=baseline, PBP=[0.92, 0.93, 0.941], PPBP=[0.88, 0.891, 0.90], HPBP=[0.93, 0.90, 0.92]))
-    assert "PBP (+1.9 to +2.2) helps; pretraining of PPBP (-2.1 to -1.8) does harm; " in verdict
-    assert "HPBP (-4.5 to +5.8) makes no difference that could be told from chance." in verdict
+    assert "PBP (+1.9 to +2.2) helps; pretraining by PPBP (-2.1 to -1.8) hurts; " in verdict
+    assert "HPBP (-4.5 to +5.8) makes no significant difference." in verdict
     verdict = example.judge(runs_of(BP=baseline, PBP=[0.92, 0.9, 0.93], PPBP=baseline, HPBP=baseline))
-    assert verdict.endswith("Pretraining does not help here, as far as these seeds can tell.")
-    assert "PBP (" in verdict and "PPBP (+0.0 to +0.0) and HPBP (+0.0 to +0.0) makes no difference" in verdict
+    assert verdict.endswith("Pretraining does not help significantly with these seeds.")
+    assert "PBP (" in verdict and "PPBP (+0.0 to +0.0) and HPBP (+0.0 to +0.0) makes no significant difference" in verdict
     assert "did not help" in example.judge(runs_of(BP=[0.9], PBP=[0.9], PPBP=[0.8], HPBP=[0.9]))
     assert "PBP and HPBP did better than BP" in example.judge(runs_of(BP=[0.9], PBP=[0.91], PPBP=[0.8], HPBP=[0.92]))
 

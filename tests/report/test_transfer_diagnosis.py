@@ -120,7 +120,7 @@ def test_backbones(example, network, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"one of .*'ResNet50'.*--backbone ResNet5"):
         example.from_applications("ResNet5")
     for given in (str(file), f"{file}:best"):
-        with pytest.raises(ValueError, match="a colon and how images are prepared"):
+        with pytest.raises(ValueError, match="a colon and a mode of preprocessing"):
             example.from_file(given)
     with pytest.raises(FileNotFoundError, match=r"nowhere\.keras, which is not in"):
         example.from_file("nowhere.keras:tf")
@@ -177,15 +177,15 @@ def test_words_on_order(example):
     clear, unclear = (0.2, 0.1, 0.3), (0.2, -0.1, 0.5)
     for rights, hit, expected in (
         ((good, bad), clear, "Both order the networks alike."),
-        ((bad, good), clear, "They contradict each other."),
-        ((good, bad), unclear, "Only the accuracies tell the networks apart."),
-        ((good, np.roll(good, 9)), clear, "Only the hits tell the networks apart."),
-        ((good, good), unclear, "Neither tells the networks apart."),
+        ((bad, good), clear, "They order the networks differently."),
+        ((good, bad), unclear, "Only the accuracies differ significantly."),
+        ((good, np.roll(good, 9)), clear, "Only the hits differ significantly."),
+        ((good, good), unclear, "Neither differs significantly."),
     ):
         found = {name: types.SimpleNamespace(right={"after": right}) for name, right in zip("AB", rights, strict=True)}
         words = example.order_words(types.SimpleNamespace(names=("A", "B"), pairs=[pair_of(*hit)]), found)
         assert words.endswith(expected)
-    assert "A is right for 95.0% of the test images, B for 95.0% (difference +0.0%" in words
+    assert "A has a test accuracy of 95.0%, B of 95.0% (difference +0.0%" in words
 
 
 def test_words_on_change(example):
@@ -196,10 +196,10 @@ def test_words_on_change(example):
         right={"before": np.arange(100) < 50, "after": np.arange(100) < 75},
     )
     words = example.change_words(found)
-    assert "in 2 of 4 layers, most in 'last', by 0.300, and lowers it in 'last'. In 1 of them, before and after" in words
+    assert "in 2 of 4 layers, most in 'last', by 0.300, and lowers it in 'last'. In 1 of them, the difference is not" in words
     # Of 100 differences, 25 are 1: their standard deviation is 0.435.
-    assert "from 50.0% to 75.0% (difference +25.0%, 95 % interval +16.5% to +33.5%)" in words
+    assert "from 50.0% to 75.0% (difference +25.0%, 95 % confidence interval +16.5% to +33.5%)" in words
     found.change.pairs = pairs[-1:]
     assert example.change_words(found).startswith(
-        "In none of 1 layers can the neighborhood hits before and after fine-tuning A be told apart."
+        "Fine-tuning A does not change the neighborhood hit significantly in any of 1 layers."
     )

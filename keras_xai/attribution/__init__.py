@@ -1,18 +1,18 @@
 """Attribution methods: the contribution of each part of an input to a score."""
 
-from keras_xai.attribution.cam import CAM
-from keras_xai.attribution.decision_features import DecisionFeatures
-from keras_xai.attribution.grad_cam import GradCAM, GradCAMPlusPlus
-from keras_xai.attribution.integrated_gradients import IntegratedGradients
-from keras_xai.attribution.lime import LIME
-from keras_xai.attribution.lrp import LRP
+from keras_xai.attribution.cam.cam import CAM
+from keras_xai.attribution.cam.grad_cam import GradCAM, GradCAMPlusPlus
+from keras_xai.attribution.cam.score_cam import ScoreCAM
+from keras_xai.attribution.gradient.decision_features import DecisionFeatures
+from keras_xai.attribution.gradient.integrated_gradients import IntegratedGradients
+from keras_xai.attribution.gradient.rectified import Deconvnet, GuidedBackprop
+from keras_xai.attribution.gradient.saliency import GradientTimesInput, Saliency
+from keras_xai.attribution.gradient.smooth_grad import SmoothGrad
 from keras_xai.attribution.method import Batch, Method, Part
-from keras_xai.attribution.occlusion import Occlusion
-from keras_xai.attribution.rectified import Deconvnet, GuidedBackprop
-from keras_xai.attribution.saliency import GradientTimesInput, Saliency
-from keras_xai.attribution.score_cam import ScoreCAM
-from keras_xai.attribution.shap import SHAP
-from keras_xai.attribution.smooth_grad import SmoothGrad
+from keras_xai.attribution.perturbation.lime import LIME
+from keras_xai.attribution.perturbation.occlusion import Occlusion
+from keras_xai.attribution.relevance.lrp import LRP
+from keras_xai.attribution.shapley.shap import SHAP
 from keras_xai.results.explanation import Explanation
 from keras_xai.rules.composites import (
     Composite,

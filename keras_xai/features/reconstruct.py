@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.rectified import refuse_unrectified
+from keras_xai.attribution.gradient.rectified import refuse_unrectified
 from keras_xai.backend import compiled
 from keras_xai.data.batches import progress, rows
 from keras_xai.data.checks import check_verbose, is_integer

@@ -1,11 +1,14 @@
-"""Automatic batch sizes."""
+"""Automatic batch sizes, and batched evaluation inside compiled programs."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
+from keras_xai.backend import folded
 from keras_xai.data.checks import check_count
 from keras_xai.graph.steps import Graph
 
@@ -46,3 +49,26 @@ def _size(dtype, floating):
     if keras.backend.is_float_dtype(dtype):
         dtype = floating
     return 8 if dtype == "string" else np.dtype(dtype).itemsize
+
+
+def in_chunks(function: Callable, count: Any, batch_size: int, dtype: str) -> Any:
+    """Evaluates a function at 0, ..., `count - 1` in batches, inside a compiled program.
+
+    Args:
+        function: Maps an integer tensor `(rows,)` to a tensor `(rows,)`.
+        count: Integer or integer scalar tensor.
+        batch_size: Rows at a time.
+        dtype: Dtype of the values.
+
+    Returns:
+        A tensor `(count,)`.
+    """
+    steps = (count + batch_size - 1) // batch_size
+    # No more rows than needed, so that little work is wasted on padding.
+    per = (count + steps - 1) // ops.maximum(steps, 1)
+
+    def add(step, found):
+        numbers = ops.minimum(step * per + ops.arange(per, dtype="int32"), count - 1)
+        return [ops.scatter_update(found[0], numbers[:, None], function(numbers))]
+
+    return folded(add, steps, [ops.zeros((count,), dtype)])[0]

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_xai.attribution.cam import CAM
-from keras_xai.attribution.grad_cam import GradCAM, GradCAMPlusPlus
-from keras_xai.attribution.maps import last_maps, resized
-from keras_xai.attribution.score_cam import ScoreCAM
+from keras_xai.attribution.cam.cam import CAM
+from keras_xai.attribution.cam.grad_cam import GradCAM, GradCAMPlusPlus
+from keras_xai.attribution.cam.maps import last_maps, resized
+from keras_xai.attribution.cam.score_cam import ScoreCAM
 from keras_xai.network.scores import Scores
 from tests import channels_first
 from tests.tolerance import rounding

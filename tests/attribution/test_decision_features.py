@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_xai.attribution.decision_features import DecisionFeatures
+from keras_xai.attribution.gradient.decision_features import DecisionFeatures
 from keras_xai.openbox import OpenBox, UnsupportedLayerError
 from tests.tolerance import rounding
 

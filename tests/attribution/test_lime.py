@@ -7,8 +7,8 @@ from keras import layers
 from lime.lime_image import LimeImageExplainer
 from lime.lime_tabular import LimeTabularExplainer
 
-from keras_xai.attribution.isolation import random_state
-from keras_xai.attribution.lime import LIME
+from keras_xai.attribution.perturbation.isolation import random_state
+from keras_xai.attribution.perturbation.lime import LIME
 
 BLOCKS = np.arange(12) // 4 + 3 * (np.arange(12) // 4)[:, np.newaxis]
 

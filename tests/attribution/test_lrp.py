@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
 
-from keras_xai.attribution.lrp import LRP
+from keras_xai.attribution.relevance.lrp import LRP
 from keras_xai.graph.view import arithmetic
 from keras_xai.network.scores import Scores
 from keras_xai.openbox import UnsupportedLayerError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_xai.attribution.occlusion import Occlusion
+from keras_xai.attribution.perturbation.occlusion import Occlusion
 from tests import channels_first
 from tests.tolerance import rounding
 

@@ -6,7 +6,7 @@ import pytest
 from keras import layers, ops
 
 from keras_xai.attribution import Saliency
-from keras_xai.attribution.rectified import Deconvnet, GuidedBackprop
+from keras_xai.attribution.gradient.rectified import Deconvnet, GuidedBackprop
 from keras_xai.openbox import UnsupportedLayerError
 from tests.attribution import naive_lrp as naive
 from tests.zoo import in_dtype

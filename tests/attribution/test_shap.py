@@ -11,9 +11,9 @@ from keras import layers
 from tensorflow.python.eager import execute
 from tensorflow.python.framework import ops as framework
 
-from keras_xai.attribution.isolation import random_state
-from keras_xai.attribution.shap import SHAP
-from keras_xai.attribution.shap_coalitions import halved
+from keras_xai.attribution.perturbation.isolation import random_state
+from keras_xai.attribution.shapley.coalitions import halved
+from keras_xai.attribution.shapley.shap import SHAP
 from keras_xai.backend import gradients_restored
 from keras_xai.openbox import UnsupportedLayerError
 

@@ -5,7 +5,7 @@ from typing import final
 
 from keras import ops
 
-from keras_xai.attribution.maps import LayerMethod
+from keras_xai.attribution.cam.maps import LayerMethod
 from keras_xai.attribution.method import Batch, Part
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.cluster.hierarchy import complete
 from scipy.spatial.distance import squareform
 
-from keras_xai.attribution.isolation import isolated, random_state
-from keras_xai.attribution.lime_hiding import Hiding, Parted
-from keras_xai.attribution.lime_segments import Segments, blocks, is_apart
 from keras_xai.attribution.method import Batch, Part
+from keras_xai.attribution.perturbation.hiding import Hiding, Parted
+from keras_xai.attribution.perturbation.isolation import isolated, random_state
+from keras_xai.attribution.perturbation.segments import Segments, blocks, is_apart
 from keras_xai.graph.target import Target
 from keras_xai.network.scores import Scores
 

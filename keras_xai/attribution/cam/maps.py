@@ -12,6 +12,7 @@ from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
 from keras_xai.kinds.expansion import kind_of
+from keras_xai.network.axes import channel_axis
 from keras_xai.network.scores import Scores
 
 
@@ -187,45 +188,22 @@ def explained_outputs(graph: Graph, target: Target) -> list[int]:
     return [graph.outputs[position] for position, _ in target.key]
 
 
-def channels_first(graph: Graph, identifier: int) -> bool:
-    """Whether channels are the first axis of a tensor, by the nearest layer with a `data_format`.
-
-    Args:
-        graph: The graph.
-        identifier: Identifier of the tensor.
-    """
-    before, after = {identifier}, {identifier}
-    for step in reversed(graph.steps):
-        if before & set(step.outputs):
-            if data_format := kind_of(step).data_format(step):
-                return data_format == "channels_first"
-            before.update(step.inputs)
-    for step in graph.steps:
-        if after & set(step.inputs):
-            if data_format := kind_of(step).data_format(step):
-                return data_format == "channels_first"
-            after.update(step.outputs)
-    return False
-
-
 def _maps_of(graph: Graph, step: Step, identifier: int, origins: Mapping[int, set]) -> Maps | None:
     """A step's output as feature maps of the inputs that it depends on, `None` if it has the positions of none."""
     spec = step.output_specs[step.outputs.index(identifier)]
     rank = len(spec.shape)
-    channel_axis = 1 if channels_first(graph, identifier) else rank - 1
-    places = [size for axis, size in enumerate(spec.shape) if axis not in (0, channel_axis)]
+    channels = channel_axis(graph, identifier, rank)
+    places = [size for axis, size in enumerate(spec.shape) if axis not in (0, channels)]
     if rank < 3 or not keras.backend.is_float_dtype(spec.dtype) or all(size == 1 for size in places):
         return None
     ranks = {position: len(graph.input_specs[position].shape) for position in sorted(origins[identifier])}
     with_channels = {
-        position: 1 if channels_first(graph, graph.inputs[position]) else rank - 1
-        for position, its_rank in ranks.items()
-        if its_rank == rank
+        position: channel_axis(graph, graph.inputs[position], rank) for position, its_rank in ranks.items() if its_rank == rank
     }
     # Tokens, and gray images without a channel axis, get one within the model.
     without = {position: None for position, its_rank in ranks.items() if its_rank == rank - 1}
     inputs: Mapping[int, int | None] = with_channels or without
-    return Maps(_layer(graph, step.path), identifier, channel_axis, inputs) if inputs else None
+    return Maps(_layer(graph, step.path), identifier, channels, inputs) if inputs else None
 
 
 def _origins(graph):

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.isolation import isolated, random_state
 from keras_xai.attribution.method import Batch, Part
-from keras_xai.attribution.shap_operations import check_operations, more_operations
+from keras_xai.attribution.perturbation.isolation import isolated, random_state
+from keras_xai.attribution.shapley.operations import check_operations, more_operations
 from keras_xai.backend import as_written, compiled, gradients_restored
 from keras_xai.data.batches import rows
 from keras_xai.graph.score_functions import PerSample, score_of

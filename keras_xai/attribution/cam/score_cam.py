@@ -5,10 +5,10 @@ from typing import Any, final
 import keras
 from keras import ops
 
-from keras_xai.attribution.maps import LayerMethod
+from keras_xai.attribution.cam.maps import LayerMethod
 from keras_xai.attribution.method import Part
-from keras_xai.attribution.patches import in_chunks
 from keras_xai.data.checks import check_count
+from keras_xai.network.batching import in_chunks
 from keras_xai.network.entries import Entries
 
 

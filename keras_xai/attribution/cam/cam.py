@@ -4,7 +4,7 @@ from typing import final
 
 from keras import ops
 
-from keras_xai.attribution.maps import explained_outputs, maps_before
+from keras_xai.attribution.cam.maps import explained_outputs, maps_before
 from keras_xai.attribution.method import Method, Part
 from keras_xai.kinds.expansion import kind_of
 

@@ -8,10 +8,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.maps import channels_first
 from keras_xai.attribution.method import Method, Part
-from keras_xai.attribution.patches import Windows, in_chunks
+from keras_xai.attribution.perturbation.windows import Windows
 from keras_xai.data.structure import names_of
+from keras_xai.network.axes import channel_axis
+from keras_xai.network.batching import in_chunks
 
 
 @final
@@ -70,7 +71,7 @@ class Occlusion(Method):
         names = names_of(graph.input_structure, graph.input_specs)
         windows, strides = _by_input("window", window, names), _by_input("stride", stride, names)
         self._windows = [
-            Windows(spec, windows[name], strides[name], 1 if channels_first(graph, identifier) else len(spec.shape) - 1)
+            Windows(spec, windows[name], strides[name], channel_axis(graph, identifier, len(spec.shape)))
             for name, identifier, spec in zip(names, graph.inputs, graph.input_specs, strict=True)
         ]
 

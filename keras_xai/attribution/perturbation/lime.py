@@ -5,10 +5,10 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from keras_xai.attribution.isolation import isolated, random_state
-from keras_xai.attribution.lime_hiding import Hiding, Parted
-from keras_xai.attribution.lime_segments import Segments, holds_tokens, means
 from keras_xai.attribution.method import Method, Part
+from keras_xai.attribution.perturbation.hiding import Hiding, Parted
+from keras_xai.attribution.perturbation.isolation import isolated, random_state
+from keras_xai.attribution.perturbation.segments import Segments, holds_tokens, means
 from keras_xai.data.checks import check_count
 from keras_xai.data.reader import read_unchecked
 

@@ -7,7 +7,7 @@ from typing import final
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.lime_segments import is_apart
+from keras_xai.attribution.perturbation.segments import is_apart
 from keras_xai.data.batches import rows
 from keras_xai.graph.target import Target
 from keras_xai.network.scores import Scores

@@ -5,10 +5,10 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from keras_xai.attribution.lime_segments import Segments
 from keras_xai.attribution.method import Method
-from keras_xai.attribution.shap_coalitions import Kernel, Partition
-from keras_xai.attribution.shap_derivatives import Deep, Gradient
+from keras_xai.attribution.perturbation.segments import Segments
+from keras_xai.attribution.shapley.coalitions import Kernel, Partition
+from keras_xai.attribution.shapley.derivatives import Deep, Gradient
 from keras_xai.data.arrays import unchecked
 from keras_xai.data.checks import check_count, is_number
 

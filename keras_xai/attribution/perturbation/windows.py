@@ -1,40 +1,16 @@
-"""Sliding windows over an input, and batched evaluation inside compiled programs."""
+"""Sliding windows over an input."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, final
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.backend import folded
 from keras_xai.data.checks import check_count
 
 # Windows per axis by default.
 _PART = 8
-
-
-def in_chunks(function: Callable, count: Any, batch_size: int, dtype: str) -> Any:
-    """Evaluates a function at 0, ..., `count - 1` in batches, inside a compiled program.
-
-    Args:
-        function: Maps an integer tensor `(rows,)` to a tensor `(rows,)`.
-        count: Integer or integer scalar tensor.
-        batch_size: Rows at a time.
-        dtype: Dtype of the values.
-
-    Returns:
-        A tensor `(count,)`.
-    """
-    steps = (count + batch_size - 1) // batch_size
-    # No more rows than needed, so that little work is wasted on padding.
-    per = (count + steps - 1) // ops.maximum(steps, 1)
-
-    def add(step, found):
-        numbers = ops.minimum(step * per + ops.arange(per, dtype="int32"), count - 1)
-        return [ops.scatter_update(found[0], numbers[:, None], function(numbers))]
-
-    return folded(add, steps, [ops.zeros((count,), dtype)])[0]
 
 
 @final

@@ -88,7 +88,7 @@ class GuidedBackprop(Rectified):
     Example:
 
     >>> import keras, numpy as np
-    >>> from keras_xai.attribution.rectified import GuidedBackprop
+    >>> from keras_xai.attribution.gradient.rectified import GuidedBackprop
     >>> first, last = keras.layers.Dense(2, "relu", use_bias=False), keras.layers.Dense(1, use_bias=False)
     >>> model = keras.Sequential([keras.Input((2,)), first, last])
     >>> first.set_weights([np.array([[1.0, 2.0], [3.0, -1.0]])]), last.set_weights([np.array([[1.0], [-1.0]])])
@@ -129,7 +129,7 @@ class Deconvnet(Rectified):
     Example:
 
     >>> import keras, numpy as np
-    >>> from keras_xai.attribution.rectified import Deconvnet
+    >>> from keras_xai.attribution.gradient.rectified import Deconvnet
     >>> first, last = keras.layers.Dense(2, "relu", use_bias=False), keras.layers.Dense(1, use_bias=False)
     >>> model = keras.Sequential([keras.Input((2,)), first, last])
     >>> first.set_weights([np.array([[1.0, 2.0], [3.0, -1.0]])]), last.set_weights([np.array([[1.0], [2.0]])])

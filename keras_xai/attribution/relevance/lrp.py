@@ -60,7 +60,7 @@ class LRP(Method):
     Example:
 
     >>> import keras, numpy as np
-    >>> from keras_xai.attribution.lrp import LRP
+    >>> from keras_xai.attribution.relevance.lrp import LRP
     >>> dense = keras.layers.Dense(1)
     >>> model = keras.Sequential([keras.Input((2,)), dense])
     >>> dense.set_weights([np.array([[1.0], [2.0]]), np.array([5.0])])

@@ -1,0 +1,1 @@
+"""The CAM family: class activation maps, Grad-CAM, Grad-CAM++ and Score-CAM."""

@@ -1,0 +1,1 @@
+"""SHAP values, by derivatives and by coalitions."""

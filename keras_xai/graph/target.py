@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -25,7 +24,10 @@ class Target:
     """A checked target, usable in a compiled program.
 
     Args:
-        target: As in `resolve_target`.
+        target: `None` for the highest score of each sample, a class index for all samples, an array of one index per
+            sample, or a callable that maps scores to a tensor of shape `(n,)` or a list of n values, such as a `Score` of
+            tf-keras-vis. For a model of several outputs, a dict of these by output name: their scores are added, outputs that
+            are not named count nothing. Or a list of callables, one for each output.
         names: Of the model's outputs.
         shapes: Of the model's outputs, `(n, classes)` each; the first entry is not looked at.
         num_samples: How many samples there are.
@@ -104,45 +106,6 @@ class Target:
         """The target of the first sample alone."""
         alone = [None if index[0] < 0 else index for index in self.indices]
         return taken(self.described(alone), np.array([0]))
-
-
-def resolve_target(target: Any, scores: Any) -> Any:
-    """Selects the explained score of each sample.
-
-    Args:
-        target: `None` for the highest score of each sample, a class index for all samples, an array of one index per
-            sample, or a callable that maps `scores` to a tensor of shape `(n,)` or a list of n values, such as a `Score` of
-            tf-keras-vis. For a model of several outputs, a dict of these by output name: their scores are added, outputs that
-            are not named count nothing. Or a list of callables, one for each output.
-        scores: Tensor `(n, classes)`, or a dict of such tensors by output name.
-
-    Returns:
-        Tensor `(n,)`.
-
-    Raises:
-        ValueError: If an index is out of range, the number of indices is not the number of samples, an output is not
-            known, or none is chosen where there are several.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from keras_xai.graph.target import resolve_target
-    >>> scores = np.array([[1.0, 2.0], [4.0, 3.0]])
-    >>> np.array(resolve_target([0, 1], scores)).tolist()
-    [1.0, 3.0]
-    """
-    named = dict(scores) if isinstance(scores, Mapping) else {"output": scores}
-    if isinstance(scores, Mapping):
-        target = _by_output(target, list(named))
-    outputs = list(named.values())
-    resolved = Target(
-        target if len(outputs) > 1 or not isinstance(scores, Mapping) else target[next(iter(named))],
-        list(named),
-        [output.shape for output in outputs],
-        outputs[0].shape[0],
-        keras.backend.standardize_dtype(outputs[0].dtype),
-    )
-    return resolved.choose(outputs, resolved.indices)[0]
 
 
 def _checked(choice, shape, num_samples, dtype):

@@ -91,7 +91,7 @@ class Scores:
         ]
 
     def target(self, target: Any, num_samples: int) -> Target:
-        """A checked target, see `keras_xai.graph.target.resolve_target`."""
+        """A checked target, see `keras_xai.graph.target.Target`."""
         shapes = [spec.shape for spec in self._whole.output_specs]
         return Target(target, self.graph.output_names, shapes, num_samples, self.dtype)
 

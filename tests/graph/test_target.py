@@ -7,11 +7,21 @@ from keras import layers, ops
 from tf_keras_vis.utils.scores import BinaryScore, CategoricalScore, InactiveScore
 
 from keras_xai.graph import trace
-from keras_xai.graph.target import Target, resolve_target
+from keras_xai.graph.target import Target
 from keras_xai.kinds.expansion import expand
 from keras_xai.kinds.links import strip_probabilities
 
 SCORES = np.array([[1.0, 5.0, 2.0], [7.0, 3.0, 4.0]])
+
+
+def resolved(target, scores):
+    """The explained score of each sample, `(n,)`; `scores` is a tensor `(n, classes)`, or a dict of them by output name."""
+    outputs = list(scores.values()) if isinstance(scores, dict) else [scores]
+    names = list(scores) if isinstance(scores, dict) else ["output"]
+    chosen = Target(
+        target, names, [each.shape for each in outputs], len(outputs[0]), keras.backend.standardize_dtype(outputs[0].dtype)
+    )
+    return chosen.choose(outputs, chosen.indices)[0]
 
 
 @pytest.mark.parametrize(
@@ -25,25 +35,25 @@ SCORES = np.array([[1.0, 5.0, 2.0], [7.0, 3.0, 4.0]])
     ],
 )
 def test_targets(target, expected):
-    np.testing.assert_allclose(resolve_target(target, ops.convert_to_tensor(SCORES)), expected)
+    np.testing.assert_allclose(resolved(target, ops.convert_to_tensor(SCORES)), expected)
 
 
 def test_targets_of_several_outputs():
     scores = {"a": SCORES, "b": 10 * SCORES}
-    np.testing.assert_allclose(resolve_target({"b": [0, 1]}, scores), [10.0, 30.0])
-    np.testing.assert_allclose(resolve_target({"a": None, "b": 2}, scores), [25.0, 47.0])
+    np.testing.assert_allclose(resolved({"b": [0, 1]}, scores), [10.0, 30.0])
+    np.testing.assert_allclose(resolved({"a": None, "b": 2}, scores), [25.0, 47.0])
 
 
 @pytest.mark.parametrize("target", [3, -1, [0, 3], [0, 1, 2], 0.5, "cat", [[0], [1]], lambda scores: scores])
 def test_bad_targets(target):
     with pytest.raises(ValueError, match="Received"):
-        resolve_target(target, SCORES)
+        resolved(target, SCORES)
 
 
 @pytest.mark.parametrize("target", [None, 1, {}, {"c": 0}])
 def test_bad_targets_of_several_outputs(target):
     with pytest.raises(ValueError, match="Received"):
-        resolve_target(target, {"a": SCORES, "b": SCORES})
+        resolved(target, {"a": SCORES, "b": SCORES})
 
 
 @pytest.mark.parametrize(
@@ -93,7 +103,7 @@ def per_sample(scores):
     ],
 )
 def test_callables_of_all_samples_at_once(target, expected):
-    np.testing.assert_allclose(resolve_target(target, ops.convert_to_tensor(SCORES)), expected)
+    np.testing.assert_allclose(resolved(target, ops.convert_to_tensor(SCORES)), expected)
 
 
 @pytest.mark.parametrize("target", [per_sample, CategoricalScore([2, 1]), BinaryScore([True, False])])
@@ -123,16 +133,16 @@ def test_only_callables_of_all_samples_are_called_for_one_at_a_time():
 
 def test_scores_of_places_are_averaged_as_in_tf_keras_vis():
     maps = np.random.default_rng(0).normal(size=(2, 4, 5, 3))
-    found = resolve_target(CategoricalScore([2, 0]), ops.convert_to_tensor(maps))
+    found = resolved(CategoricalScore([2, 0]), ops.convert_to_tensor(maps))
     np.testing.assert_allclose(found, [maps[0, ..., 2].mean(), maps[1, ..., 0].mean()])
 
 
 def test_scores_of_several_outputs():
     scores = {"a": SCORES, "b": 10 * SCORES}
-    np.testing.assert_allclose(resolve_target([CategoricalScore([0, 1]), CategoricalScore(2)], scores), [21.0, 43.0])
-    np.testing.assert_allclose(resolve_target([InactiveScore(), CategoricalScore([0, 1])], scores), [10.0, 30.0])
-    np.testing.assert_allclose(resolve_target({"a": InactiveScore(), "b": CategoricalScore([0, 1])}, scores), [10.0, 30.0])
-    np.testing.assert_allclose(resolve_target([lambda scores: scores[:, 0], InactiveScore()], scores), [1.0, 7.0])
+    np.testing.assert_allclose(resolved([CategoricalScore([0, 1]), CategoricalScore(2)], scores), [21.0, 43.0])
+    np.testing.assert_allclose(resolved([InactiveScore(), CategoricalScore([0, 1])], scores), [10.0, 30.0])
+    np.testing.assert_allclose(resolved({"a": InactiveScore(), "b": CategoricalScore([0, 1])}, scores), [10.0, 30.0])
+    np.testing.assert_allclose(resolved([lambda scores: scores[:, 0], InactiveScore()], scores), [1.0, 7.0])
 
 
 @pytest.mark.parametrize(
@@ -153,4 +163,4 @@ def test_scores_of_several_outputs():
 )
 def test_malformed_scores(target, scores, message):
     with pytest.raises(ValueError, match=message):
-        resolve_target(target, scores)
+        resolved(target, scores)

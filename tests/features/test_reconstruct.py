@@ -304,7 +304,9 @@ def test_activations_that_are_no_rectifiers_are_refused_before_the_layer_and_not
     first = layers.Dense(4, "relu", name="first")(x)
     model = keras.Model(x, layers.Dense(2, name="last")(build(first)))
     for layer in ("last", "bad"):
-        with pytest.raises(UnsupportedLayerError, match=f"`reconstruct` cannot(.|\n)*'{path}.*{reason}(.|\n)*comes before"):
+        with pytest.raises(
+            UnsupportedLayerError, match=f"`reconstruct` cannot(.|\n)*'{path}.*{reason}(.|\n)*a layer before them"
+        ):
             reconstruct(model, np.ones((1, 4)), layer=layer)
     kernel = np.asarray(model.get_layer("first").kernel)
     found = reconstruct(model, np.ones((1, 4)), layer="first")

@@ -23,19 +23,19 @@ def activation_statistics(values: Any) -> dict[str, float]:
         The largest value.
 
     `skewness`
-        The third standardized moment of all values, `mean((a - mean(a))**3) / std(a)**3`; 0 where all are equal.
+        The third standardized moment of all values, `mean((a - mean(a))**3) / std(a)**3`; 0 if all are equal.
 
     `inverse_variance`
-        The inverse of the variance of the activations divided by their root mean square, so that they have unit energy:
-        `mean(a**2) / var(a)`, which is `1 + mean(a)**2 / var(a)`. Infinite where all values are equal, NaN where all are 0.
+        The inverse of the variance of the activations divided by their root mean square, so that they have unit energy: `mean(a**2) /
+        var(a)`, which is `1 + mean(a)**2 / var(a)`. Infinite if all values are equal, NaN if all are 0.
 
-        This is our reading of what Yoo, Kim and Kang call skewness, "the inverse of the variance in the energy-normalized
-        curves". It is never below 1, so that the values below 1 in their table 1 come from another normalization, which they do
-        not state. And it falls where fewer activations hold the energy, while `skewness` and `hoyer` rise.
+        This is our interpretation of the quantity that Yoo, Kim and Kang call skewness, "the inverse of the variance in the
+        energy-normalized curves". It is never below 1, so the values below 1 in their table 1 come from another, unstated normalization. It
+        decreases when fewer activations hold the energy, while `skewness` and `hoyer` increase.
 
     `hoyer`
-        Hoyer's sparsity of the n units of a sample, `(sqrt(n) - sum(|a|) / sqrt(sum(a**2))) / (sqrt(n) - 1)`, as a mean over
-        samples: 0 where all units are equally active, 1 where one alone is. A sample without any activation counts as 1.
+        Hoyer's sparsity of the n units of a sample, `(sqrt(n) - sum(|a|) / sqrt(sum(a**2))) / (sqrt(n) - 1)`, averaged over samples: 0 if
+        all units are equally active, 1 if only one is. A sample without any activation counts as 1.
 
     `dead_filters`
         The number of channels that are 0 for all samples, everywhere.
@@ -44,13 +44,13 @@ def activation_statistics(values: Any) -> dict[str, float]:
     section 4.3; [Hoyer, 2004](https://www.jmlr.org/papers/v5/hoyer04a.html).
 
     Args:
-        values: `(n, ..., channels)`, such as `keras_xai.features.activations` returns; reduced in float64.
+        values: `(n, ..., channels)`, for example from `keras_xai.features.activations`; reduced in float64.
 
     Returns:
-        The figures by name. All but `dead_filters` are NaN if a value is.
+        The statistics by name. All but `dead_filters` are NaN if a value is NaN.
 
     Raises:
-        ValueError: If the values have no channels, or there are none.
+        ValueError: If the values have no channels, or are empty.
 
     Example:
 
@@ -72,29 +72,27 @@ def activation_statistics(values: Any) -> dict[str, float]:
 class ActivationStatistics(keras.callbacks.Callback):
     """Records activation statistics of layers during training.
 
-    At the end of each epoch, the `activation_statistics` of each layer are computed on the same samples, at inference. They
-    come into the history that `fit()` returns as `"conv1/maximum"`, `"conv1/skewness"` and so on, but not into the line that
-    `fit()` prints, for which they would be too many. Of two of these callbacks that look at the same layers, the history has what
-    the later one found.
+    At the end of each epoch, the `activation_statistics` of each layer are computed on the same samples at inference. They are recorded in
+    the history returned by `fit()` as `"conv1/maximum"`, `"conv1/skewness"` and so on, but not in the line that `fit()` prints, because
+    there are too many. If two of these callbacks monitor the same layers, the history contains the values of the later one.
 
-    The file for TensorBoard has the same names as tags, and the epoch as step.
+    The TensorBoard file uses the same names as tags, and the epoch as step.
 
     Args:
-        x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them, or a
-            dataset of batches `x` or `(x, y, ...)`, which is read once, when training begins.
-        layers: Paths of layers, as for `keras_xai.features.activations`; by default all convolutional layers, after the
-            activation that belongs to them.
-        log_dir: Folder of the file for TensorBoard, best one of its own within that of `keras.callbacks.TensorBoard`. None is
-            written by default.
-        batch_size: Samples in a batch; `None` to choose it by the size of the model's tensors.
+        x: The samples in the form that the model takes: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them, or a dataset
+            of batches `x` or `(x, y, ...)`, which is read once, when training begins.
+        layers: Paths of layers, as in `keras_xai.features.activations`; by default all convolutional layers, after their activation.
+        log_dir: Folder of the TensorBoard file, preferably a separate one within that of `keras.callbacks.TensorBoard`. By default no file
+            is written.
+        batch_size: Samples per batch; `None` to derive it from the size of the model's tensors.
 
     Attributes:
-        statistics: From a layer's path and the name of a figure to its values, one for each epoch: of all calls of `fit()` that
-            had this callback.
+        statistics: Maps a layer's path and the name of a statistic to its values, one per epoch, over all calls of `fit()` with this
+            callback.
 
     Raises:
-        ValueError: When training begins, before the first step: if the samples do not fit the model, it has no such layers, or
-            none that is convolutional, or is subclassed, so that its layers cannot be found.
+        ValueError: When training begins, before the first step: if the samples do not fit the model, it has no such layers or no
+            convolutional layer, or is subclassed, so that its layers cannot be found.
 
     Example:
 
@@ -140,27 +138,28 @@ class ActivationStatistics(keras.callbacks.Callback):
         self._recorder = Recorder(self.model, self._log_dir)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Computes and records the figures."""
+        """Computes and records the statistics."""
         found: dict[str, list] = {}
         for batch in self._batches:
             for path, moments in self._program(batch).items():
                 found.setdefault(path, []).append(moments)
-        figures = {}
+        statistics = {}
         for path, parts in found.items():
             for name, value in _statistics(parts).items():
                 self.statistics.setdefault(path, {}).setdefault(name, []).append(value)
-                figures[f"{path}/{name}"] = value
-        self._recorder.record(figures, epoch)
+                statistics[f"{path}/{name}"] = value
+        self._recorder.record(statistics, epoch)
 
     def on_train_end(self, logs=None):
-        """Closes the file for TensorBoard."""
+        """Closes the TensorBoard file."""
         self._recorder.close()
 
 
 def _moments(values, axis):
-    """What the figures of a whole sample follow from, for one batch, as a dict of tensors.
+    """The moments of one batch, from which the statistics of all samples follow, as a dict of tensors.
 
-    Batch by batch, so that memory follows the size of a batch; centered moments, since raw ones of values far from zero cancel.
+    Computed batch by batch, so that memory is bounded by the batch size; centered moments, since raw moments of values far from zero
+    cancel.
     """
     values = ops.cast(values, "float64")
     others = [i for i in range(len(values.shape)) if i != axis % len(values.shape)]
@@ -169,7 +168,7 @@ def _moments(values, axis):
     centered = units - mean
     squares = ops.square(centered)
     length = ops.sqrt(ops.sum(ops.square(units), axis=1))
-    # The square root of their number, as a tensor also where the model's input has no fixed size.
+    # The square root of their number, as a tensor for inputs of unknown size.
     root = ops.sqrt(ops.sum(ops.ones_like(units[:1])))
     one_norm = ops.sum(ops.abs(units), axis=1) / ops.where(length == 0, 1.0, length)
     sparsity = ops.clip((root - one_norm) / ops.where(root == 1, 1.0, root - 1), 0.0, 1.0)
@@ -185,16 +184,16 @@ def _moments(values, axis):
     }
 
 
-@np.errstate(divide="ignore", invalid="ignore", over="ignore")  # networks may have been trained to infinity
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")  # weights may have diverged
 def _statistics(parts):
-    """The figures that follow from the moments of all batches."""
+    """The statistics from the moments of all batches."""
     joined = {name: np.stack([ops.convert_to_numpy(part[name]) for part in parts]) for name in parts[0]}
     count = joined["count"].sum()
     mean = (joined["count"] * joined["mean"]).sum() / count
     shift = joined["mean"] - mean
     second = (joined["second"] + joined["count"] * shift**2).sum() / count
     third = (joined["third"] + 3 * shift * joined["second"] + joined["count"] * shift**3).sum() / count
-    # Of equal values, rounding leaves a variance that is not quite zero.
+    # Rounding leaves a small variance for equal values.
     if second <= (64 * np.finfo("float64").eps * mean) ** 2:
         second = third = np.float64(0)
     return {

@@ -16,27 +16,26 @@ from keras_xai.data.streams import is_once
 class ExplanationLogger(keras.callbacks.Callback):
     """Saves explanations of fixed samples during training, to a folder and TensorBoard.
 
-    After each `every`-th epoch the method explains the samples as the network is then, and a picture of it is written: to a
-    folder as `GradCAM_epoch_0003.png`, to TensorBoard's "Images" under the tag `explanations/GradCAM` with the epoch as step, or
-    both. Training itself goes on as without the callback.
+    After each `every`-th epoch the method explains the samples with the current weights, and a plot is written to a folder as
+    `GradCAM_epoch_0003.png`, to TensorBoard's "Images" under the tag `explanations/GradCAM` with the epoch as step, or both. The training
+    itself is not affected.
 
     Args:
-        method: An attribution method on the model that is trained, such as `GradCAM(model)`, or on one that shares its layers.
-        x: Some samples, as the method takes them; those of a generator are kept.
-        target: What is explained, as for the method. By default the class that is predicted, which may change from epoch to
-            epoch; name the true classes to see how the same score comes about.
-        folder: Folder for the pictures; made when it is not there.
-        log_dir: Folder of the file for TensorBoard, best one of its own within that of `keras.callbacks.TensorBoard`.
-        every: Number of epochs from one picture to the next.
+        method: An attribution method of the trained model, such as `GradCAM(model)`, or of a model that shares its layers.
+        x: Some samples, in the form that the method takes; those of a generator are kept.
+        target: The target, as in the method. By default the predicted class, which may change between epochs; give the true classes to
+            follow the same score.
+        folder: Folder for the plots; created if it does not exist.
+        log_dir: Folder of the TensorBoard file, preferably a separate one within that of `keras.callbacks.TensorBoard`.
+        every: Number of epochs between plots.
         plot_options: Arguments of `Explanation.plot`, such as `{"samples": 8}`.
 
     Attributes:
         latest: The latest `Explanation`.
 
     Raises:
-        ValueError: If there is neither a `folder` nor a `log_dir`, or `every` is not a whole number of at least 1. When training
-            begins: if the method is on a model that shares no weights with the one that is trained. If the samples or the target
-            do not fit the model, when training begins, too.
+        ValueError: If there is neither a `folder` nor a `log_dir`, or `every` is not an integer of at least 1. When training begins: if the
+            method is of a model that shares no weights with the trained one, or the samples or the target do not fit the model.
 
     Example:
 
@@ -68,10 +67,10 @@ class ExplanationLogger(keras.callbacks.Callback):
         check_count("every", every)
         if not isinstance(method, Method):
             raise ValueError(
-                f"Expected an attribution method on the model that is trained, such as `GradCAM(model)`. Received: method={method!r}"
+                f"Expected an attribution method of the trained model, such as `GradCAM(model)`. Received: method={method!r}"
             )
         if folder is None and log_dir is None:
-            raise ValueError("Expected a `folder` for the pictures, a `log_dir` for TensorBoard, or both. Received: neither.")
+            raise ValueError("Expected a `folder` for the plots, a `log_dir` for TensorBoard, or both. Received: neither.")
         self.latest: Explanation | None = None
         self._method = method
         self._x = x
@@ -86,10 +85,10 @@ class ExplanationLogger(keras.callbacks.Callback):
         trained = {id(variable) for variable in self.model.variables}
         if trained.isdisjoint(id(variable) for variable in self._method.variables):
             raise ValueError(
-                f"Expected a method on the model that is trained, '{self.model.name}', so that its pictures change as it learns. "
-                f"Received: {self._method.label} on a model that shares no weights with it. Pass {self._method.label}(model)."
+                f"Expected a method of the trained model '{self.model.name}', so that its plots change during training. Received: "
+                f"{self._method.label} of a model that shares no weights with it. Pass {self._method.label}(model)."
             )
-        found = self._method(self._x, self._target)  # what does not fit is told before the first epoch, not after it
+        found = self._method(self._x, self._target)  # raises errors before the first epoch
         if is_once(self._x):
             self._x = found.inputs
         if self._folder is not None:
@@ -103,7 +102,7 @@ class ExplanationLogger(keras.callbacks.Callback):
         self.latest = self._method(self._x, self._target)
         from keras_xai.report import explanations_plot
 
-        # Not by `plot`, whose figures are windows where pyplot has some.
+        # Not `plot`, whose figures are windows if pyplot has any.
         figure = explanations_plot({self.latest.method: self.latest}, **self._plot_options)
         if self._folder is not None:
             with replacing(self._folder / f"{self._method.label}_epoch_{epoch + 1:04d}.png") as path:

@@ -13,25 +13,25 @@ _SMALLER_IS_BETTER = ("loss", "error", "crossentropy", "fbi_penalty")
 
 @final
 class FBIWarmUp(keras.callbacks.Callback):
-    """Turns the penalty of an `FBIModel` on once a monitored metric has passed a threshold.
+    """Turns on the penalty of an `FBIModel` once a monitored metric has passed a threshold.
 
-    The penalty is on from the epoch after the one in which the threshold was passed, whatever the figure does later, in later
-    calls of `fit()` as well, and in training that `keras.callbacks.BackupAndRestore` resumes.
+    The penalty is on from the next epoch, whatever the metric does later, also in later calls of `fit()` and in training resumed by
+    `keras.callbacks.BackupAndRestore`.
 
-    Source: Yoo, Kim & Kang, "Relevance Regularization of Convolutional Neural Network for Interpretable Classification",
-    section 3.2, where the penalty counts from the moment when the validation accuracy is above 70 %.
+    Source: Yoo, Kim & Kang, "Relevance Regularization of Convolutional Neural Network for Interpretable Classification", section 3.2, where
+    the penalty is on once the validation accuracy exceeds 70 %.
 
     Args:
-        monitor: Name of a loss or compiled metric in the training's history; `None` to go by `epoch` alone.
-        threshold: Number that it has to pass.
-        mode: `"max"` if it has to be above the threshold, `"min"` if below, `"auto"` to tell by the name.
-        epoch: Epoch, counted from 0, from which the penalty is on at the latest; `None` for none.
-        verbose: 1 to print a line when it is turned on, 0 for silence.
+        monitor: Name of a loss or compiled metric in the training's history; `None` to use `epoch` alone.
+        threshold: Threshold to pass.
+        mode: `"max"` if the metric must exceed the threshold, `"min"` if it must fall below, `"auto"` to infer this from the name.
+        epoch: Epoch, counted from 0, from which the penalty is on at the latest; `None` for no such epoch.
+        verbose: 1 to print a line when the penalty is turned on, 0 for none.
 
     Raises:
-        ValueError: If an argument is not one of these. When training begins: if the model is not an `FBIModel`, if a figure of
-            validation data is monitored and there are none, or if it is none of the losses and compiled metrics, and so cannot
-            be known to be in the history.
+        ValueError: If an argument is invalid. When training begins: if the model is not an `FBIModel`, if a metric of validation data is
+            monitored without such data, or if it is not one of the losses and compiled metrics, so that it is not known to be in the
+            history.
 
     Example:
 
@@ -51,9 +51,9 @@ class FBIWarmUp(keras.callbacks.Callback):
     ):
         super().__init__()
         if monitor is None and epoch is None:
-            raise ValueError("Expected a figure to monitor or an epoch. Received: monitor=None, epoch=None.")
+            raise ValueError("Expected a metric to monitor or an epoch. Received: monitor=None, epoch=None.")
         if epoch is not None and (not is_integer(epoch) or epoch < 0):
-            raise ValueError(f"Expected `epoch` to be None or a number of epochs from 0 on. Received: epoch={epoch!r}")
+            raise ValueError(f"Expected `epoch` to be None or a nonnegative integer. Received: epoch={epoch!r}")
         check_number("threshold", threshold)
         self.monitor = monitor
         self.threshold = threshold
@@ -64,15 +64,15 @@ class FBIWarmUp(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if not hasattr(self.model, "latched"):
             raise ValueError(
-                "Expected `FBIWarmUp` to be a callback of an `FBIModel`, whose penalty it turns on. Received: the training of "
+                "Expected `FBIWarmUp` to be a callback of an `FBIModel`. Received: the training of "
                 f"'{self.model.name}' ({type(self.model).__name__}). Wrap the model in `keras_xai.models.FBIModel`."
             )
         if self.monitor is None:
             return
         if self.monitor.startswith("val_") and not self.model.validates:
             raise ValueError(
-                f"Expected validation data, of which `FBIWarmUp` monitors {self.monitor!r}. Received: none. Pass "
-                "`validation_data` or `validation_split` to `fit()`, or monitor a figure of the training data."
+                f"Expected validation data, since `FBIWarmUp` monitors {self.monitor!r}. Received: no validation data. Pass "
+                "`validation_data` or `validation_split` to `fit()`, or monitor a metric of the training data."
             )
         known = self.model.figures
         if self.monitor.removeprefix("val_") not in known:
@@ -92,7 +92,7 @@ class FBIWarmUp(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.monitor is None or ops.convert_to_numpy(self.model.latched):
             return
-        value = (logs or {}).get(self.monitor)  # absent where epochs are not all validated
+        value = (logs or {}).get(self.monitor)  # absent in epochs without validation
         if value is not None and (value > self.threshold if self.mode == "max" else value < self.threshold):
             self._turn_on(f"Epoch {epoch + 1}: {self.monitor} {value:.4f}")
 
@@ -111,5 +111,5 @@ def _mode(monitor, mode):
         if any(name in monitor for name in names):
             return direction
     raise ValueError(
-        f"Expected `mode` to be 'max' or 'min' for a figure whose name does not tell. Received: monitor={monitor!r}, mode='auto'"
+        f"Expected `mode` to be 'max' or 'min' for a metric whose direction is unknown. Received: monitor={monitor!r}, mode='auto'"
     )

@@ -22,14 +22,14 @@ from keras_xai.statistics.tsne import principal_components
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Measure:
-    """A figure of layers, and what was found of it.
+    """A measure of layers, with its values.
 
     Attributes:
-        name: In the history, after the layer's path.
-        every: Epochs from one measurement to the next.
-        of: Maps the vectors of a layer `(n, d)` to the figure.
-        hits: From each path to the figure in each epoch in which it was measured.
-        epochs: These epochs.
+        name: Name in the history, after the layer's path.
+        every: Number of epochs between measurements.
+        of: Maps the vectors of a layer `(n, d)` to the value.
+        hits: Maps each path to the value in each measured epoch.
+        epochs: The measured epochs.
     """
 
     name: str
@@ -41,55 +41,54 @@ class _Measure:
 
 @final
 class NeighborhoodHit(keras.callbacks.Callback):
-    """Records how well hidden layers separate the classes during training, by the neighborhood hit.
+    """Records the class separation of hidden layers during training, by the neighborhood hit.
 
-    At the end of every `every`-th epoch, the neighborhood hit of each layer is measured on the same samples, at inference: the share of a
-    sample's `k` nearest neighbors that have its label, as a mean over samples. By default these are neighbors among the activations
-    themselves: for 1,000 samples that takes a forward pass, and a second or two for each layer at most. A map by t-SNE, as in the source,
-    takes several seconds, and there are several for each layer: the hit on maps is left out unless `every` asks for it.
+    At the end of every `every`-th epoch, the neighborhood hit of each layer is measured on the same samples at inference: the share of a
+    sample's `k` nearest neighbors with the same label, averaged over samples. By default the neighbors are among the activations: for 1,000
+    samples this takes a forward pass, and at most a second or two per layer. A t-SNE map, as in the source, takes several seconds, and
+    there are several per layer: the hit on maps is only measured if `every` requests it.
 
-    `keras_xai.diagnosis.diagnose`, with the same protocol, tells more of the network that has been trained. A layer that knows nothing of
-    classes has about `keras_xai.diagnosis.chance_hit(y)`.
+    After training, `keras_xai.diagnosis.diagnose` with the same protocol gives more detail. A layer without information on the classes has
+    about `keras_xai.diagnosis.chance_hit(y)`.
 
-    The history that `fit()` returns has it as `"conv1/neighborhood_hit"`, and on maps as `"conv1/neighborhood_hit_map"`; the line that
-    `fit()` prints has not. In epochs that are skipped the history gets NaN, so that all its lists are as long as that of the loss and
-    `pandas.DataFrame(history.history)` works. Of two of these callbacks that look at the same layers, the history has what the later one
-    found; `hits` and the files for TensorBoard have both.
+    The hits are recorded in the history returned by `fit()` as `"conv1/neighborhood_hit"`, and on maps as `"conv1/neighborhood_hit_map"`,
+    but not in the line that `fit()` prints. Skipped epochs are NaN in the history, so that all its lists have the length of the loss and
+    `pandas.DataFrame(history.history)` works. If two of these callbacks monitor the same layers, the history contains the values of the
+    later one; `hits` and the TensorBoard files contain both.
 
-    The file for TensorBoard has the same names as tags, and the epoch as step. There is nothing in it for an epoch that is skipped.
+    The TensorBoard file uses the same names as tags, and the epoch as step. It has no entries for skipped epochs.
 
-    A network that diverges is trained on: the hit of a layer is NaN in an epoch in which an activation of it is NaN or infinite. A layer
-    that returns the same for all samples has the hit of chance, as does one whose ReLU makes 0 of NaN, which TensorFlow's may do. Training
-    itself goes on as without the callback.
+    A diverging network is not stopped: the hit of a layer is NaN in an epoch in which one of its activations is NaN or infinite. A layer
+    that returns the same values for all samples has the chance-level hit, as does one whose ReLU turns NaN into 0, which TensorFlow's may
+    do. The training itself is not affected.
 
     Source: equations 2 and 3 of Wang & Liu, "Refining Deep Neural Networks via Interpretability Using Transfer Learning" (2024), who
-    measure it once, in networks that have been trained, and on maps by t-SNE alone.
+    measure it once, in trained networks, and only on t-SNE maps.
 
     Args:
-        x: The samples, as for `keras_xai.diagnosis.diagnose`: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them, or a
-            dataset of batches `(x, y, ...)`, which is read when training begins. Some of them are drawn then, as `protocol` says. A
-            `tf.data.Dataset` that shuffles has another order after that: training on the same object then takes another course.
-        y: Labels `(n,)` or `(n, 1)`, numbers or strings; none for a dataset.
+        x: The samples, as in `keras_xai.diagnosis.diagnose`: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them, or a
+            dataset of batches `(x, y, ...)`, which is read when training begins. The samples are then drawn as specified by `protocol`.
+            Reading a shuffling `tf.data.Dataset` changes its later order: training on the same object then proceeds differently.
+        y: Labels `(n,)` or `(n, 1)`, numbers or strings; `None` for a dataset.
         layers: Paths of layers, such as `"backbone/conv5"`; by default `keras_xai.diagnosis.block_ends(model)`.
         k: Number of neighbors, less than the number of samples.
-        every: Epochs from one measurement to the next. A pair of them asks for that on maps as well: `(1, 10)` measures the hit among
-            the activations in each epoch and that on maps in every tenth, as a mean over the protocol's `repeats`.
-        protocol: The settings, see `keras_xai.diagnosis.Protocol`: how many samples are drawn, how activations become vectors, and t-SNE.
-        log_dir: Folder of the file for TensorBoard, best one of its own within that of `keras.callbacks.TensorBoard`. None is
-            written by default.
+        every: Number of epochs between measurements. A pair requests measurements on maps as well: `(1, 10)` measures the hit among the
+            activations in each epoch and that on maps in every tenth, as a mean over the protocol's `repeats`.
+        protocol: The settings, see `keras_xai.diagnosis.Protocol`: number of samples, conversion of activations to vectors, and t-SNE.
+        log_dir: Folder of the TensorBoard file, preferably a separate one within that of `keras.callbacks.TensorBoard`. By default no file
+            is written.
 
     Attributes:
-        hits: From a layer's path to its neighborhood hits, one for each epoch that was measured: of all calls of `fit()` that had this
-            callback.
-        epochs: These epochs, as `fit()` counts them, from 0.
-        map_hits: The same on maps; empty unless asked for.
+        hits: Maps a layer's path to its neighborhood hits, one per measured epoch, over all calls of `fit()` with this callback.
+        epochs: The measured epochs, counted from 0 as by `fit()`.
+        map_hits: The hits on maps; empty unless requested.
         map_epochs: Epochs of `map_hits`.
 
     Raises:
         TypeError: If `protocol` is not a `Protocol`.
-        ValueError: If `every` is none of these. When training begins, before the first step: if the model has no such layers,
-            or is subclassed, so that its layers cannot be found; if samples or labels do not fit or a sample is NaN, if there is only one
-            class, or if `k`, or the perplexity where maps are asked for, is too large for the number of samples.
+        ValueError: If `every` is invalid. When training begins, before the first step: if the model has no such layers, or is subclassed,
+            so that its layers cannot be found; if samples or labels do not fit or a sample is NaN, if there is only one class, or if `k`,
+            or the perplexity of requested maps, is too large for the number of samples.
 
     Example:
 
@@ -149,7 +148,7 @@ class NeighborhoodHit(keras.callbacks.Callback):
         check_neighbors(self._k, len(self._drawn))
         if len(self._measures) > 1:
             self._protocol.tsne.check(len(self._drawn))
-        # Compiles the forward pass, so that samples of a size for which it is not defined are told now.
+        # Compiles the forward pass, so that unsupported sample sizes raise an error now.
         self._extract(_first(self._drawn, 1))
         self._recorder = Recorder(self.model, self._log_dir)
 
@@ -157,30 +156,30 @@ class NeighborhoodHit(keras.callbacks.Callback):
         """Measures and records the hits."""
         due = [measure for measure in self._measures if not (epoch + 1) % measure.every]
         found = self._extract(self._drawn, self._protocol.batch_size) if due else {}
-        figures = {}
+        values = {}
         for path in list(found):
-            # A layer's vectors are let go when the next one's turn comes.
+            # Each layer's vectors are released before the next one is processed.
             values = _normalized(found.pop(path).values, self._protocol.normalization)
             for measure in due:
                 hit = measure.of(values)
                 measure.hits.setdefault(path, []).append(hit)
-                figures[f"{path}/{measure.name}"] = hit
+                values[f"{path}/{measure.name}"] = hit
         for measure in due:
             measure.epochs.append(epoch)
-        self._recorder.record(figures, epoch)
+        self._recorder.record(values, epoch)
         skipped = [measure.name for measure in self._measures if measure not in due]
         self._recorder.skip(f"{path}/{name}" for path in self._extract.graph.output_names for name in skipped)
 
     def on_train_end(self, logs=None):
-        """Closes the file for TensorBoard."""
+        """Closes the TensorBoard file."""
         self._recorder.close()
 
     def _hit(self, points):
-        # Whether vectors of a network that diverges or t-SNE: neither is to stop the training.
+        # Neither the vectors of a diverging network nor t-SNE may stop the training.
         return neighborhood_hit(points, self._drawn.codes, self._k) if np.isfinite(points).all() else np.nan
 
     def _hit_on_maps(self, values):
-        # What is not finite has no map, and what is all the same has all points in one place.
+        # Non-finite vectors have no map, and equal vectors have all points in one place.
         if not (np.isfinite(values).all() and values.any()):
             return self._hit(values)
         components, _ = principal_components(values, self._protocol.components, self._protocol.seed)
@@ -190,24 +189,24 @@ class NeighborhoodHit(keras.callbacks.Callback):
 
 
 def _checked_intervals(every):
-    """The numbers of epochs in `every`: one, or two."""
+    """The one or two numbers of epochs in `every`."""
     given = every if isinstance(every, tuple) and len(every) == 2 else (every,)
     if not all(is_integer(each) and each >= 1 for each in given):
         raise ValueError(
-            "Expected `every` to be a whole number of at least 1, or a pair of them, such as (1, 10), for the hit on maps as well. "
+            "Expected `every` to be an integer of at least 1, or a pair such as (1, 10), which adds the hit on maps. "
             f"Received: every={every!r}"
         )
     return given
 
 
 def _first(drawn: Drawn, count: int) -> Drawn:
-    """The first samples of those that were drawn."""
+    """The first of the drawn samples."""
     return dataclasses.replace(
         drawn, inputs=[array[:count] for array in drawn.inputs], codes=drawn.codes[:count], indices=drawn.indices[:count]
     )
 
 
-@np.errstate(over="ignore", invalid="ignore")  # the range of large numbers may be infinite
+@np.errstate(over="ignore", invalid="ignore")  # the range of large values may overflow
 def _normalized(values, kind):
-    """Vectors as `keras_xai.diagnosis.diagnose` normalizes them, and as they are if some are not finite."""
+    """Vectors normalized as in `keras_xai.diagnosis.diagnose`, or unchanged if some are not finite."""
     return normalized(values, kind) if np.isfinite(values).all() else values

@@ -12,10 +12,10 @@ from keras_xai.backend import SummaryWriter
 def model_with_layers(model: keras.Model) -> keras.Model:
     """The model whose layers can be inspected.
 
-    A model that regularizes another, such as an `FBIModel`, has no graph itself; the other one has.
+    A model that regularizes another, such as an `FBIModel`, has no graph itself, unlike the wrapped one.
 
     Args:
-        model: The model that is trained.
+        model: The trained model.
     """
     plain_model = getattr(model, "plain_model", None)
     return model if plain_model is None else plain_model
@@ -24,11 +24,11 @@ def model_with_layers(model: keras.Model) -> keras.Model:
 class Recorder:
     """Records values of each epoch in the history of a `fit()` call and in a TensorBoard file.
 
-    To be made when training begins, once all arguments have been checked, since it makes the file.
+    Create it when training begins, after all arguments have been checked, because it creates the file.
 
     Args:
-        model: The model that is trained.
-        log_dir: Folder of the file; `None` for none.
+        model: The trained model.
+        log_dir: Folder of the file; `None` for no file.
     """
 
     def __init__(self, model: keras.Model, log_dir: str | pathlib.Path | None):
@@ -37,15 +37,15 @@ class Recorder:
         self._recorded: dict[str, list[float]] = {}
         self._before = {name: list(values) for name, values in self._history().items()}
 
-    def record(self, figures: Mapping[str, float], epoch: int) -> None:
-        """Takes figures by name, each at most once in an epoch, into the history and the file."""
-        for name, value in figures.items():
+    def record(self, values: Mapping[str, float], epoch: int) -> None:
+        """Records values by name, each at most once per epoch, in the history and the file."""
+        for name, value in values.items():
             self._append(name, value)
-        if self._writer is not None and figures:
-            self._writer.scalars(figures, step=epoch)
+        if self._writer is not None and values:
+            self._writer.scalars(values, step=epoch)
 
     def skip(self, names: Iterable[str]) -> None:
-        """Takes NaN into the history for figures that have no value in an epoch, so that it has one for each epoch all the same."""
+        """Records NaN in the history for names without a value, so that every epoch has an entry."""
         for name in names:
             self._append(name, np.nan)
 
@@ -55,13 +55,13 @@ class Recorder:
             self._writer.close()
 
     def _append(self, name, value):
-        # A history that the user passed to `fit()` goes on with what it had; one list for each callback, since what two of them
-        # append would no longer be one value for each epoch.
+        # A history that the user passed to `fit()` keeps its earlier entries; each callback has its own list, since two callbacks appending
+        # to one list would add two values per epoch.
         values = self._recorded.setdefault(name, self._before.get(name, []))
         values.append(value)
         self._history()[name] = values
 
     def _history(self):
-        """What `fit()` will return, or, in a loop of the user's own, nothing that is looked at."""
+        """The history that `fit()` will return, or an unused one in a custom training loop."""
         history = getattr(self._model, "history", None)
         return history.history if isinstance(history, keras.callbacks.History) else {}

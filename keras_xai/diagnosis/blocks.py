@@ -13,20 +13,20 @@ from keras_xai.kinds.activated import has_kernels
 from keras_xai.kinds.expansion import expand, kind_of
 from keras_xai.kinds.links import strip_probabilities
 
-# More than this are too many to look at side by side.
+# More layers than this are too many to compare side by side.
 _MOST = 12
 _FEWEST = 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Block:
-    """A stretch of a network that begins with a layer with weights and ends before the next one.
+    """A block of a network: a layer with weights, and all layers before the next one with weights.
 
     Attributes:
-        path: Of the last layer of it that does more than move entries.
-        scale: How often the network has changed its resolution before.
+        path: Path of its last layer that does more than move entries.
+        scale: Number of earlier changes of resolution.
         is_dense: Whether it has no maps.
-        is_last: Whether no layer with weights follows it.
+        is_last: Whether it contains the last layer with weights.
     """
 
     path: str
@@ -38,19 +38,19 @@ class _Block:
 def block_ends(model: keras.Model) -> list[str]:
     """Paths of the layers worth diagnosing: the output of each convolutional block and dense layer.
 
-    A block ends where all that the network computes passes through one tensor, just before the next layer with weights: after the
-    activation function, pooling or merging that follows a convolution, and after the branches of a residual or inception block
-    have come together. What the last layer with weights computes are scores, not a hidden layer, if it becomes probabilities or
-    reaches the output without an activation function, and is no map.
+    A block ends where the whole computation passes through one tensor, just before the next layer with weights: after the activation
+    function, pooling or merging that follows a convolution, and after the merge of the branches of a residual or inception block. The last
+    layer with weights computes scores and is not a hidden layer, if its output has no maps and becomes probabilities or reaches the model's
+    output without an activation function.
 
-    Where there are more than twelve of them, as in VGG19, those are left that are the last of their resolution, and all dense
-    layers; where resolution never changes, as in a transformer, twelve that are evenly spaced.
+    If there are more than twelve blocks, as in VGG19, the last one of each resolution and all dense layers are kept; if the resolution
+    never changes, as in a transformer, twelve evenly spaced ones.
 
     Args:
-        model: A built Sequential or functional model; models nested in it are looked into.
+        model: A built Sequential or functional model, possibly with nested models.
 
     Returns:
-        Paths of layers, in order.
+        Paths of layers, in the order of the model.
 
     Raises:
         TypeError: If `model` is not a Keras model.
@@ -76,8 +76,8 @@ def block_ends(model: keras.Model) -> list[str]:
         del blocks[-1]
     if not blocks:
         raise ValueError(
-            f"Expected a model with hidden layers. Received: '{model.name}', in which none but the last layer has weights. Name the "
-            f"layers to look at: layers={[step.path for step in graph.steps][:3]}"
+            f"Expected a model with hidden layers. Received: '{model.name}', in which only the last layer has weights. Give the paths of "
+            f"layers: layers={[step.path for step in graph.steps][:3]}"
         )
     return [block.path for block in _thinned(blocks)]
 
@@ -85,11 +85,11 @@ def block_ends(model: keras.Model) -> list[str]:
 def depths(graph: Graph, paths: Sequence[str]) -> list[float]:
     """Relative depth of layers: the share of weighted layers up to each.
 
-    Counted along the longest way.
+    Counted along the longest path.
 
     Args:
         graph: The whole network.
-        paths: Of the layers.
+        paths: Paths of the layers.
 
     Returns:
         Numbers from 0 to 1.
@@ -100,7 +100,7 @@ def depths(graph: Graph, paths: Sequence[str]) -> list[float]:
 
 
 def _counted(graph: Graph, counts: Callable[[Step], bool]) -> tuple[dict[str, int], dict[int, int]]:
-    """The number of certain steps on the longest way to and with each step, by its path, and to each tensor, by its identifier."""
+    """The number of given steps on the longest path up to each step, by path, and to each tensor, by identifier."""
     tensors = dict.fromkeys(graph.inputs, 0)
     steps = {}
     for step in graph.steps:
@@ -110,7 +110,7 @@ def _counted(graph: Graph, counts: Callable[[Step], bool]) -> tuple[dict[str, in
 
 
 def _blocks(graph: Graph) -> Iterator[_Block]:
-    """The blocks, in order; what comes before the first layer with weights is in none."""
+    """The blocks, in order; steps before the first layer with weights belong to none."""
     scales, _ = _counted(graph, _changes_resolution)
     begun, block = False, None
     for step, is_neck in _with_necks(graph):
@@ -129,11 +129,11 @@ def _blocks(graph: Graph) -> Iterator[_Block]:
 
 
 def _with_necks(graph: Graph) -> Iterator[tuple[Step, bool]]:
-    """The steps that lead to the outputs, each with whether all that the network computes passes through its output."""
+    """The steps leading to the outputs, each with whether the whole computation passes through its output."""
     steps = leading_to(graph, graph.outputs)
     last_use = {identifier: i for i, step in enumerate(steps) for identifier in step.inputs}
     last_use |= dict.fromkeys(graph.outputs, len(steps))
-    # In the order of the steps, a tensor through which everything passes is the only one that is still needed when it is there.
+    # In step order, such a tensor is the only one that later steps still need.
     needed = set(graph.inputs) & set(last_use)
     for i, step in enumerate(steps):
         needed = {identifier for identifier in needed.union(step.outputs) if last_use.get(identifier, -1) > i}
@@ -144,19 +144,19 @@ def _is_weighted(step: Step) -> bool:
     """Whether a step is a layer that mixes entries by weights."""
     if has_kernels(step):
         return True
-    # Recurrent and attention layers, embeddings, and layers of the user's own. The weights of normalizations are vectors.
+    # Recurrent and attention layers, embeddings, and custom layers. The weights of normalizations are vectors.
     unknown = isinstance(step.operation, keras.Layer) and kind_of(step).role in ("smooth", "composite")
     return unknown and any(len(variable.shape) > 1 for variable in step.operation.weights)
 
 
 def _changes_resolution(step: Step) -> bool:
-    """Whether a step has larger or smaller maps than what goes into it; sizes need not be known for that."""
+    """Whether a step changes the map size of its input; works for unknown sizes."""
     sizes = getattr(step.operation, "strides", None) or getattr(step.operation, "size", 1)
     return any(size != 1 for size in (sizes if isinstance(sizes, (tuple, list)) else [sizes]))
 
 
 def _computes_scores(graph: Graph) -> bool:
-    """Whether the last layer with weights computes scores: no maps, and probabilities or what is linear from there to the output."""
+    """Whether the last layer with weights computes scores: no maps, and linear to the output or to probabilities."""
     if any(len(spec.shape) != 2 for spec in graph.output_specs):
         return False
     whole = expand(graph)

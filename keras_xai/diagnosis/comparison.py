@@ -14,26 +14,26 @@ def compare_networks(
 ) -> NetworkComparison:
     """Compares two networks layer by layer.
 
-    Where both were diagnosed on the same samples, a difference is that of each sample's contribution, so that what makes a sample easy
-    or hard for both drops out; repeats of t-SNE are independent all the same.
+    If both networks were diagnosed on the same samples, differences are computed per sample, so that effects common to both cancel; repeats
+    of t-SNE remain independent.
 
     Source: figure 4 and table 3 of Wang & Liu, "Refining Deep Neural Networks via Interpretability Using Transfer Learning" (2024), which
-    compare five layers of each network in order and give no intervals.
+    compare five layers of each network in order, without intervals.
 
     Args:
-        a: The first network, as `diagnose` returns it.
-        b: The second network.
-        mapping: From paths of layers of the first network to those of the second. By default each layer of the network that has fewer
-            is compared with another one of the other, so that all depths together differ the least.
-        names: What to call the networks; by default their names, with numbers where these are the same.
+        a: The first network's diagnosis, as returned by `diagnose`.
+        b: The second network's diagnosis.
+        mapping: Maps paths of layers of the first network to those of the second. By default each layer of the network with fewer layers is
+            matched to a different layer of the other, with the smallest total difference in depth.
+        names: Names of the networks; by default their own names, numbered if they are equal.
 
     Returns:
         A `NetworkComparison`: `table`, `summary`, `plot()` and `plot_depth()`.
 
     Raises:
         TypeError: If one of the two is not a `Diagnosis`.
-        ValueError: If they were not made with the same protocol and `k`, or of other classes, `mapping` names a layer that was not
-            diagnosed, or `names` are not two different ones.
+        ValueError: If they differ in protocol, `k` or classes, if `mapping` names a layer that was not diagnosed, or if `names` are not two
+            different names.
 
     Example:
 
@@ -57,16 +57,16 @@ def compare_networks(
     differing = [name for name in settings[0] if name != "batch_size" and settings[0][name] != settings[1][name]]
     if differing:
         one, other = (", ".join(f"{name}={each[name]!r}" for name in differing) for each in settings)
-        raise ValueError(f"Expected two networks that were diagnosed with the same protocol. Received: {one} and {other}.")
+        raise ValueError(f"Expected two networks diagnosed with the same protocol. Received: {one} and {other}.")
     if a.classes != b.classes:
         raise ValueError(
-            f"Expected two networks that were diagnosed on the same {len(a.classes)} classes. Received: another one with {len(b.classes)} "
-            f"classes, of which {len(set(map(str, a.classes)) & set(map(str, b.classes)))} are the same. Diagnose both on the same samples."
+            f"Expected two networks diagnosed on the same {len(a.classes)} classes. Received: another one with {len(b.classes)} classes, "
+            f"{len(set(map(str, a.classes)) & set(map(str, b.classes)))} of them in common. Diagnose both on the same samples."
         )
     if names is None:
         names = (a.name, b.name) if a.name != b.name else (f"{a.name} (1)", f"{b.name} (2)")
     if len(names) != 2 or names[0] == names[1]:
-        raise ValueError(f"Expected `names` to be two different ones. Received: names={names!r}")
+        raise ValueError(f"Expected `names` to be two different names. Received: names={names!r}")
     paired = np.array_equal(a.samples, b.samples) and np.array_equal(a.labels, b.labels)
     chosen = _by_depth(a, b) if mapping is None else _by_mapping(a, b, mapping)
     chosen.sort(key=lambda paths: a.layers[paths[0]].depth)
@@ -75,24 +75,24 @@ def compare_networks(
 
 
 def _by_depth(a, b):
-    """Pairs of paths, of which all depths together differ the least."""
+    """Pairs of paths with the smallest total difference in depth."""
     from scipy.optimize import linear_sum_assignment
 
     ones, others = (sorted(report.layers.values(), key=lambda layer: layer.depth) for report in (a, b))
     apart = np.abs(np.array([[one.depth - other.depth for other in others] for one in ones]))
     rows, columns = linear_sum_assignment(apart)
-    # Which of several equally good pairings is found may cross; in order is as good, since depths lie on a line.
+    # An optimal assignment may cross; sorting it is as good, since depths are one-dimensional.
     return [(ones[i].path, others[j].path) for i, j in zip(sorted(rows), sorted(columns), strict=True)]
 
 
 def _by_mapping(a, b, mapping):
     if not mapping:
-        raise ValueError("Expected `mapping` to have at least one pair of layers. Received: an empty one.")
+        raise ValueError("Expected `mapping` to have at least one pair of layers. Received: mapping={}")
     for name, report, paths in (("a", a, mapping.keys()), ("b", b, mapping.values())):
         missing = [path for path in paths if path not in report.layers]
         if missing:
             raise ValueError(
-                f"Expected layers that `{name}` has a diagnosis of: {list(report.layers)}. Received: {missing} in `mapping`."
+                f"Expected layers with a diagnosis in `{name}`: {list(report.layers)}. Received: {missing} in `mapping`."
             )
     return list(mapping.items())
 

@@ -37,45 +37,45 @@ def diagnose(
 ) -> Diagnosis:
     """Measures class separation in each hidden layer: neighborhood hit, on t-SNE maps and in activations, and a linear probe.
 
-    Samples are drawn, resized where the model takes larger images, and run through the model once. The activations of each layer
-    become vectors, which are normalized, reduced to their principal components and put into the plane by t-SNE several times. The
-    neighborhood hit is measured on these maps, as in the source, and among the vectors themselves, so that what t-SNE adds or takes
-    away can be seen. A linear classifier on the same components is a check by other means.
+    Samples are drawn, resized if the model takes another image size, and run through the model once. The activations of each layer are
+    converted to vectors, normalized, reduced to their principal components and embedded in the plane by t-SNE several times. The
+    neighborhood hit is measured on these maps, as in the source, and among the vectors themselves, which shows the effect of t-SNE. A
+    linear classifier on the same components is an independent check.
 
-    Layers of the same network, and networks with the same protocol and samples, are comparable. A high neighborhood hit in the last
-    layers of a network goes with a high accuracy; that of a first layer says little of it.
+    Layers of the same network, and networks with the same protocol and samples, are comparable. A high neighborhood hit in the last layers
+    correlates with a high accuracy; the hit of a first layer hardly does.
 
-    A layer that returns the same for all samples is told by a warning: its neighborhood hit is that of chance, all its points are in one
-    place, and what cannot be told of it is NaN.
+    A warning reports a layer that returns the same values for all samples: its neighborhood hit is at chance level, all its points
+    coincide, and undefined values are NaN.
 
-    The vectors of all layers are in memory at once, for 1,000 samples no more than 64 MB each where maps are pooled, and besides them a few
-    copies of the largest in double precision and of `8 n**2` bytes for distances.
+    The vectors of all layers are in memory at once, for 1,000 samples at most 64 MB each if maps are pooled, in addition to a few copies of
+    the largest in double precision and `8 n**2` bytes for distances.
 
-    Source: algorithm 1 of Wang & Liu, "Refining Deep Neural Networks via Interpretability Using Transfer Learning" (2024). The source
-    leaves open how activations are normalized, how large maps become vectors, and what k is; here each is part of the protocol.
-    Principal components before t-SNE are those of [van der Maaten & Hinton, 2008](https://www.jmlr.org/papers/v9/vandermaaten08a.html).
+    Source: algorithm 1 of Wang & Liu, "Refining Deep Neural Networks via Interpretability Using Transfer Learning" (2024). The source does
+    not specify the normalization of activations, the conversion of large maps to vectors, and k; here each is part of the protocol.
+    Principal components before t-SNE follow [van der Maaten & Hinton, 2008](https://www.jmlr.org/papers/v9/vandermaaten08a.html).
     Intervals, the hit among the vectors and the classifier are not in the source.
 
     Args:
         model: A built Sequential or functional model; only read.
-        x: The samples, as the model takes them: an array or tensor `(n, *input_shape)`, or a list, tuple or dict of them for a model
-            of several inputs. Images whose last axis is one, three or four channels may have another height and width where the model
-            takes real numbers, and are resized bilinearly, batch by batch; their values have to be in the range that the model takes.
-            Or a dataset of batches `(x, y, ...)`, which is read once.
-        y: Labels `(n,)` or `(n, 1)`, numbers or strings; none for a dataset.
-        layers: Paths of layers, such as `"backbone/conv5"`, whose own output is meant; by default `block_ends(model)`.
+        x: The samples in the form that the model takes: an array or tensor `(n, *input_shape)`, or a list, tuple or dict of them for a
+            model of several inputs. Images whose last axis is one, three or four channels may have another height and width if the model
+            takes real numbers; they are resized bilinearly, batch by batch, and their values must be in the range that the model takes.
+            Alternatively, a dataset of batches `(x, y, ...)`, which is read once.
+        y: Labels `(n,)` or `(n, 1)`, numbers or strings; `None` for a dataset.
+        layers: Paths of layers, such as `"backbone/conv5"`, whose outputs are diagnosed; by default `block_ends(model)`.
         k: Number of neighbors, less than the number of samples.
         protocol: The settings, see `Protocol`.
-        verbose: `"auto"` for progress bars, over batches and then over maps, after two seconds, 1 for them at once, 2 for one line
-            each at the end, 0 for silence.
+        verbose: `"auto"` for progress bars over batches and maps after two seconds, 1 to show them at once, 2 for one line each at the end,
+            0 for none.
 
     Returns:
         A `Diagnosis`: `table`, `plot()` and `plot_depth()`.
 
     Raises:
         TypeError: If `model` is not a Keras model, or `protocol` not a `Protocol`.
-        ValueError: If the model has no such layers, samples or labels do not fit, there is only one class, or `k` or the perplexity are
-            too large for the number of samples: all before any work. Or if activations are NaN or infinite.
+        ValueError: If the model has no such layers, samples or labels do not fit, there is only one class, or `k` or the perplexity is too
+            large for the number of samples, all raised before any work. Also if activations are NaN or infinite.
 
     Example:
 
@@ -116,13 +116,13 @@ def diagnose(
     layer_results = {}
     with Bar(num_maps, verbose, "map") as bar:
         for path in paths:
-            # A layer's activations are let go when the next one's turn comes.
+            # Each layer's activations are released before the next one is processed.
             layer_results[path] = _diagnosed(path, depth[path], found.pop(path), drawn.codes, k, protocol, bar, clock)
     return Diagnosis(model.name, layer_results, drawn.codes, drawn.classes, drawn.indices, k, protocol, seconds)
 
 
 class _Clock:
-    """Adds up what parts of the work take."""
+    """Accumulates the seconds of the parts of the work."""
 
     def __init__(self, seconds):
         self._seconds = seconds
@@ -140,7 +140,8 @@ def _diagnosed(path, depth, vectors: Vectors, codes, k, protocol, bar, clock):
     constant = not values.any()
     if constant:
         warnings.warn(
-            f"'{path}' returns the same for all {len(codes)} samples. Its neighborhood hit is that of chance.", stacklevel=3
+            f"'{path}' returns the same values for all {len(codes)} samples. Its neighborhood hit is at chance level.",
+            stacklevel=3,
         )
     ((_, activation_influence),) = hits_and_influence(values.astype("float64"), codes, [k])
     squared = _squared_distances(values)
@@ -188,12 +189,12 @@ def _squared_distances(values):
 def _trustworthiness(squared, points, k):
     from sklearn.manifold import trustworthiness
 
-    # Ranks are those of the distances; scikit-learn takes less than half of the samples for neighbors.
+    # Ranks depend on distances only; scikit-learn requires fewer neighbors than half of the samples.
     return trustworthiness(squared, points, n_neighbors=min(k, (len(points) - 1) // 2), metric="precomputed")
 
 
 def _probe(vectors, codes, seed):
-    """Whether a linear classifier is right about each sample, fitted to other samples; those that are alone in their class are left out."""
+    """Whether a cross-validated linear classifier is right about each sample; samples alone in their class are left out."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline

@@ -4,10 +4,10 @@ from keras_xai.results.protocol import Protocol
 
 
 def check_protocol(protocol: Protocol | None) -> Protocol:
-    """The given protocol, or the default one.
+    """Returns the given protocol, or the default one.
 
     Raises:
-        TypeError: If it is none.
+        TypeError: If it is not a protocol.
     """
     if protocol is None:
         return Protocol()

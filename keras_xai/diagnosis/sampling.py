@@ -15,19 +15,19 @@ from keras_xai.data.structure import packed
 from keras_xai.graph.steps import Graph
 from keras_xai.statistics.neighborhood import class_codes
 
-_CHANNELS = (1, 3, 4)  # of images; else the last axis may be one of places
+_CHANNELS = (1, 3, 4)  # of images; otherwise the last axis may be spatial
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Drawn:
-    """Samples that were drawn.
+    """The drawn samples.
 
     Attributes:
-        inputs: One array for each input of the model, images in the size in which they were given.
-        codes: `(n,)`, their classes as whole numbers.
-        classes: The label that each whole number stands for.
-        indices: `(n,)`, where they are among those given.
-        graph: Of the model.
+        inputs: One array for each input of the model, images in their original size.
+        codes: `(n,)`, their classes as integers.
+        classes: The label of each integer.
+        indices: `(n,)`, their indices among the given samples.
+        graph: The graph of the model.
     """
 
     inputs: list[np.ndarray]
@@ -40,7 +40,7 @@ class Drawn:
         return len(self.codes)
 
     def batches(self, batch_size: int) -> Iterator[tuple]:
-        """Batches `(x,)` as the model takes them: only as many samples are in the model's size at a time."""
+        """Batches `(x,)` for the model: only one batch is held in the model's image size at a time."""
         for part in rows(len(self), batch_size):
             arrays = [_resized(array[part], spec) for array, spec in zip(self.inputs, self.graph.input_specs, strict=True)]
             yield (packed(arrays, self.graph),)
@@ -50,11 +50,12 @@ def draw(x: Any, y: Any, graph: Graph, count: int | None, seed: int) -> Drawn:
     """Draws a uniform random subset of samples.
 
     Args:
-        x: The samples, as the model takes them, but images may have another height and width; or a dataset of batches `(x, y, ...)`.
+        x: The samples in the form that the model takes, except that images may have another height and width; or a dataset of batches `(x,
+            y, ...)`.
         y: Their labels `(n,)` or `(n, 1)`; `None` for a dataset.
-        graph: Of the model.
-        count: How many to draw, or all if there are not more; `None` for all.
-        seed: Which ones.
+        graph: The graph of the model.
+        count: Maximum number of samples to draw; `None` for all.
+        seed: Seed of the draw.
 
     Raises:
         ValueError: If samples or labels do not fit, or there is only one class.
@@ -63,14 +64,16 @@ def draw(x: Any, y: Any, graph: Graph, count: int | None, seed: int) -> Drawn:
     indices = None
     if is_stream(x):
         if y is not None:
-            raise ValueError("Expected y=None with a dataset, whose batches are `(x, y, ...)`. Received: both.")
+            raise ValueError(
+                "Expected y=None with a dataset, whose batches are `(x, y, ...)`. Received: a dataset and labels."
+            )
         x, y, indices = _from_dataset(x, graph, count, generator)
     elif y is None:
         raise ValueError("Expected labels `y`, one for each sample. Received: y=None.")
     inputs = checked(x, _any_size(x, graph))
     if indices is None:
         total = len(inputs[0])
-        class_codes(y, total)  # as many as samples
+        class_codes(y, total)  # checks their number
         indices = np.arange(total)
         if count is not None and count < total:
             indices = np.sort(generator.permutation(total)[:count])
@@ -83,13 +86,13 @@ def draw(x: Any, y: Any, graph: Graph, count: int | None, seed: int) -> Drawn:
 
 
 def _from_dataset(dataset, graph, count, generator):
-    """Samples of a dataset that is read once, never more of them in memory than are kept, and a batch."""
+    """Samples of a dataset that is read once, with only the drawn ones and one batch in memory."""
     kept: list[tuple] = []
     for seen, (sample, label) in enumerate(_one_by_one(dataset, graph)):
         place = seen if count is None or seen < count else generator.integers(seen + 1)
         if count is not None and place >= count:
             continue
-        # Of each sample seen so far, the chance to have been kept is the same. A copy: a view would keep its whole batch.
+        # Reservoir sampling: each sample seen so far is kept with equal probability. A copy, because a view would keep its whole batch.
         entry = (seen, [np.array(array) for array in sample], label)
         if place < len(kept):
             kept[place] = entry
@@ -100,13 +103,13 @@ def _from_dataset(dataset, graph, count, generator):
     shapes = sorted({tuple(array.shape for array in sample) for sample in samples})
     if len(shapes) > 1:
         raise ValueError(
-            f"Expected samples of one shape. Received: samples of {shapes[0]} and {shapes[-1]}. Pad or resize them to one."
+            f"Expected samples of the same shape. Received: samples of {shapes[0]} and {shapes[-1]}. Pad or resize them to one shape."
         )
     return packed([np.stack(arrays) for arrays in zip(*samples, strict=True)], graph), np.stack(labels), np.array(indices)
 
 
 def _one_by_one(dataset: Any, graph: Graph) -> Iterator[tuple]:
-    """For each sample of a dataset its inputs as a list, and its label."""
+    """Yields each sample of a dataset as a list of inputs, with its label."""
     for element in elements(dataset):
         if element.y is None:
             raise ValueError(
@@ -116,8 +119,8 @@ def _one_by_one(dataset: Any, graph: Graph) -> Iterator[tuple]:
         labels = tree.flatten(element.y)
         if len(labels) != 1:
             raise ValueError(
-                f"Expected one label for each sample. Received: {len(labels)} of them, {element.y!r}. Choose one by "
-                "`dataset.map(lambda x, y: (x, y[...]))`."
+                f"Expected one label for each sample. Received: {len(labels)} labels, {element.y!r}. Select one by `dataset.map(lambda x, "
+                "y: (x, y[...]))`."
             )
         inputs = unchecked(element.x, graph)
         for i, label in enumerate(np.asarray(labels[0])):
@@ -125,7 +128,7 @@ def _one_by_one(dataset: Any, graph: Graph) -> Iterator[tuple]:
 
 
 def _any_size(x, graph):
-    """The graph as one that takes images in the size in which they are given."""
+    """The graph with inputs of the original image size."""
     specs = [
         keras.KerasTensor((None, *array.shape[1:]), spec.dtype, name=spec.name) if _differs_in_size(array, spec) else spec
         for array, spec in zip(unchecked(x, graph), graph.input_specs, strict=True)
@@ -134,7 +137,7 @@ def _any_size(x, graph):
 
 
 def _differs_in_size(array, spec):
-    """Whether an array is images of the right number of channels, last, and another height or width."""
+    """Whether an array contains channels-last images with the right channels but another height or width."""
     wanted = tuple(spec.shape[1:])
     return (
         array.ndim == 4

@@ -17,16 +17,16 @@ from keras_xai.graph.steps import Step
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.network.batching import batch_size_for
 
-# Entries of a vector: 64 MB of float32 for 1,000 samples.
+# Maximum number of entries of a vector: 64 MB of float32 for 1,000 samples.
 _LONGEST = 16_384
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Reduction:
-    """How the output of a layer becomes a vector.
+    """A conversion of a layer's output to vectors.
 
     Attributes:
-        description: In words.
+        description: Its description.
         apply: Maps a tensor `(n, *output_shape)` to one `(n, d)`.
     """
 
@@ -39,9 +39,9 @@ class Vectors:
     """The activations of a layer.
 
     Attributes:
-        values: `(n, d)` of float32, or float64 where the layer computes in it.
-        shape: Of the layer's output for one sample.
-        description: How it became a vector.
+        values: `(n, d)` in float32, or float64 if the layer computes in it.
+        shape: Shape of the layer's output for one sample.
+        description: Description of the conversion to vectors.
     """
 
     values: np.ndarray
@@ -59,7 +59,7 @@ class Extractor:
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If there is no such layer, or one whose output is not one tensor of real numbers.
+        ValueError: If there is no such layer, or its output is not one real-valued tensor.
     """
 
     def __init__(self, model: keras.Model, layers: Sequence[str], reduction: str):
@@ -69,7 +69,7 @@ class Extractor:
             spec = step.output_specs[0]
             if len(spec.shape) < 2 or not keras.backend.is_float_dtype(spec.dtype):
                 raise ValueError(
-                    f"Expected layers whose output is real numbers of shape (n, ...). Received: '{path}', of shape {tuple(spec.shape)} and "
+                    f"Expected layers with a real-valued output of shape (n, ...). Received: '{path}', of shape {tuple(spec.shape)} and "
                     f"dtype {spec.dtype}."
                 )
         self._reductions = {path: _reduction(step, reduction) for path, step in self._steps.items()}
@@ -80,8 +80,8 @@ class Extractor:
 
         Args:
             drawn: The samples.
-            batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
-            verbose: As for `keras_xai.features.activations`.
+            batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
+            verbose: As in `keras_xai.features.activations`.
         """
         found: dict[str, np.ndarray] = {}
         batch_size = batch_size_for(self.graph, batch_size)
@@ -100,7 +100,7 @@ class Extractor:
 
 
 def normalized(values: np.ndarray, kind: str) -> np.ndarray:
-    """Normalizes vectors in place, as `Protocol` says; zero if they are all the same.
+    """Normalizes vectors in place, see `Protocol`; constant vectors become zero.
 
     Args:
         values: `(n, d)`.
@@ -133,7 +133,7 @@ def _reduction(step: Step, kind: str) -> _Reduction:
     length = None if None in (*sizes, channels) else int(np.prod(sizes)) * channels
     if not sizes or kind == "flat" or (kind == "auto" and length is not None and length <= _LONGEST):
         return _Reduction("as it is" if not sizes else "flattened", flat)
-    # Sizes that are not known before the model runs, and more axes than pooling has.
+    # Sizes that are unknown before the model runs, or more axes than pooling supports.
     if kind == "mean" or length is None or len(sizes) > 3:
         return _Reduction("mean of each map", mean)
     window = next(

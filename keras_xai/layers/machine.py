@@ -1,4 +1,4 @@
-"""The mathematics of a restricted Boltzmann machine."""
+"""Means, free energy and Gibbs sampling of a restricted Boltzmann machine."""
 
 import dataclasses
 from typing import Any, final
@@ -11,17 +11,17 @@ from keras_xai.layers.units import Unit
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Machine:
-    """A restricted Boltzmann machine whose parameters are tensors, read from a layer's variables at one moment.
+    """A restricted Boltzmann machine with tensor parameters, a snapshot of a layer's variables.
 
-    Products are computed in the type of the kernel, all else in that of the visible bias: sums over hundreds of units are
-    not for half precision.
+    Products are computed in the dtype of the kernel, everything else in that of the visible bias, because half precision is insufficient
+    for sums over hundreds of units.
 
     Attributes:
         kernel: `(features, units)`.
-        bias: Of the hidden units, `(units,)`; `None` for none.
+        bias: Bias of the hidden units, `(units,)`; `None` for no bias.
         visible_bias: `(features,)`.
-        hidden: The kind of the hidden units.
-        visible: The kind of the visible units.
+        hidden: The type of the hidden units.
+        visible: The type of the visible units.
     """
 
     kernel: Any
@@ -48,21 +48,21 @@ class Machine:
         return self.visible.activation(self.visible_sums(hidden))
 
     def reconstruct(self, visible: Any) -> Any:
-        """Means of the visible units, given the means of the hidden units, given `visible`; of its shape."""
+        """Reconstructions: means of the visible units given the hidden means given `visible`, in its shape."""
         return self.visible_means(self.hidden_means(visible))
 
     def free_energy(self, visible: Any) -> Any:
         """Minus the logarithm of the probability of `visible`, up to a constant, `(...)`.
 
-        Exact for sigmoid, tanh and linear units. For rectified units it is the function whose derivatives are the means
-        `relu(s)`, see `keras_xai.layers.units.Rectified`.
+        Exact for sigmoid, tanh and linear units. For rectified units it is the function whose derivatives are the means `relu(s)`, see
+        `keras_xai.layers.units.Rectified`.
         """
         visible = ops.cast(visible, self.visible_bias.dtype)
         potential = ops.sum(self.hidden.potential(self.hidden_sums(visible)), axis=-1)
         return ops.sum(self.visible.energy(visible) - visible * self.visible_bias, axis=-1) - potential
 
     def gibbs(self, visible: Any, steps: int, seed: Any) -> Any:
-        """Samples of the visible units after steps of block Gibbs sampling: hidden units given visible ones, and back."""
+        """Samples of the visible units after steps of block Gibbs sampling, alternating hidden and visible units."""
         for _ in range(steps):
             hidden = self.hidden.sample(self.hidden_sums(visible), seed)
             visible = self.visible.sample(self.visible_sums(hidden), seed)

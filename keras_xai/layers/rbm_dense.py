@@ -16,12 +16,11 @@ from keras_xai.layers.units import unit_of
 class RBMDense(keras.layers.Dense):
     """`keras.layers.Dense` whose weights can be pretrained as a restricted Boltzmann machine.
 
-    It takes the arguments of `Dense` and computes the same, `activation(inputs @ kernel + bias)`. Read as a machine, the
-    inputs are its visible units and the outputs the means of its hidden units; the way back is
-    `visible_activation(hidden @ transpose(kernel) + visible_bias)`. `keras_xai.pretraining.pretrain` trains the weights on
-    data without labels.
+    It takes the arguments of `Dense` and computes the same, `activation(inputs @ kernel + bias)`. As a machine, its inputs are the visible
+    units and its outputs the means of the hidden units; the reconstruction is `visible_activation(hidden @ transpose(kernel) +
+    visible_bias)`. `keras_xai.pretraining.pretrain` trains the weights on unlabeled data.
 
-    The kind of the units follows from their activation:
+    The type of the units follows from their activation:
 
     - `"sigmoid"`: Bernoulli, values 0 and 1;
     - `"linear"` or `None`: Gaussian of variance 1;
@@ -30,21 +29,20 @@ class RBMDense(keras.layers.Dense):
 
     With any other activation the layer works as a `Dense` layer but not as a machine.
 
-    The visible bias is not part of the network's function: the network's `fit()` does not train it, and in `get_weights()` it
-    comes last, after what a `Dense` layer has. `keras_xai.layers.to_dense` makes a model of `Dense` layers again.
+    The visible bias is not part of the network's function: `fit()` does not train it, and in `get_weights()` it comes last, after the
+    weights of a `Dense` layer. `keras_xai.layers.to_dense` converts a model back to `Dense` layers.
 
     Args:
         units: Number of outputs.
         activation: Activation of the outputs, the hidden units.
         use_bias: Whether the hidden units have a bias.
-        visible_activation: Activation of the visible units; that of the hidden units by default, as in
-            Kroshchanka & Golovko, "Neural Networks Interpretation Improvement". Choose `"sigmoid"` for
-            probabilities or pixels from 0 to 1, `"linear"` for standardized data.
+        visible_activation: Activation of the visible units; by default that of the hidden units, as in Kroshchanka & Golovko, "Neural
+            Networks Interpretation Improvement". Use `"sigmoid"` for probabilities or pixels from 0 to 1, `"linear"` for standardized data.
         visible_bias_initializer: Initializer of the visible bias.
         **kwargs: The other arguments of `keras.layers.Dense`.
 
     Input shape:
-        `(batch, ..., features)`. Every position along the axes in the middle is a sample of the machine.
+        `(batch, ..., features)`. Every position along the middle axes is a sample of the machine.
 
     Output shape:
         `(batch, ..., units)`.
@@ -53,7 +51,7 @@ class RBMDense(keras.layers.Dense):
         visible_bias: Variable of shape `(features,)`, once the layer is built.
 
     Raises:
-        ValueError: When the layer is used as a machine, if one of the activations is none of the above.
+        ValueError: When the layer is used as a machine, if one of the activations is not listed above.
 
     Example:
 
@@ -82,7 +80,7 @@ class RBMDense(keras.layers.Dense):
 
     def build(self, input_shape):
         super().build(input_shape)
-        # A layer of its own inside this one: how `Dense` saves and loads its own weights does not allow for another.
+        # A nested layer, because the way `Dense` saves and loads its own weights does not support another weight.
         self._visible = _VisibleBias(self.visible_bias_initializer, dtype=self.dtype_policy, name="visible")
         self._visible.build(input_shape)
         self.visible_bias.trainable = False
@@ -102,9 +100,9 @@ class RBMDense(keras.layers.Dense):
             self.visible_bias.trainable = False
 
     def machine(self) -> Machine:
-        """The machine with the weights as they are now.
+        """The machine with the current weights.
 
-        Within one compiled step, use one: what is computed from the same tensors is computed once.
+        Use one machine within a compiled step: computations on the same tensors are shared.
         """
         return Machine(
             kernel=ops.cast(self.kernel, self.compute_dtype),
@@ -115,7 +113,7 @@ class RBMDense(keras.layers.Dense):
         )
 
     def reconstruct(self, visible: Any) -> Any:
-        """Means of the visible units, given the means of the hidden units, given `visible`.
+        """Reconstructions: means of the visible units given the hidden means given `visible`.
 
         Args:
             visible: `(..., features)`.
@@ -126,7 +124,7 @@ class RBMDense(keras.layers.Dense):
         return self.machine().reconstruct(visible)
 
     def free_energy(self, visible: Any) -> Any:
-        """Minus the logarithm of the probability of `visible`, up to a constant of the machine.
+        """Free energy: minus the logarithm of the probability of `visible`, up to a constant of the machine.
 
         Exact for sigmoid, tanh and linear units. For rectified units it is the function whose derivatives are the means
         `relu(s)`, see `keras_xai.layers.units.Rectified`.
@@ -140,12 +138,12 @@ class RBMDense(keras.layers.Dense):
         return self.machine().free_energy(visible)
 
     def gibbs(self, visible: Any, steps: int = 1, *, seed: int | keras.random.SeedGenerator | None = None) -> Any:
-        """Samples of the visible units after steps of block Gibbs sampling: hidden units given visible ones, and back.
+        """Samples of the visible units after steps of block Gibbs sampling, alternating hidden and visible units.
 
         Args:
-            visible: Where the chains start, `(..., features)`.
+            visible: Initial states of the chains, `(..., features)`.
             steps: Number of steps.
-            seed: An integer gives the same samples in each call; Keras' global generator if `None`.
+            seed: An integer gives the same samples in each call; `None` uses Keras' global generator.
 
         Returns:
             `(..., features)`, in the type of the variables.
@@ -162,13 +160,13 @@ class RBMDense(keras.layers.Dense):
 
 
 def to_dense(model: keras.Model) -> keras.Model:
-    """A copy of a model with `keras.layers.Dense` in the place of `RBMDense`, to be saved and loaded without keras_xai.
+    """Copies a model with `RBMDense` replaced by `keras.layers.Dense`, to be saved and loaded without keras_xai.
 
     Args:
-        model: A built Sequential or functional model, with models nested in it or not.
+        model: A built Sequential or functional model, possibly with nested models.
 
     Returns:
-        A new model of the same function and names with weights of its own, not compiled.
+        A new, uncompiled model with the same function and names, and its own weights.
 
     Example:
 
@@ -195,7 +193,7 @@ def to_dense(model: keras.Model) -> keras.Model:
 
 @final
 class _VisibleBias(keras.layers.Layer):
-    """Holds the visible bias."""
+    """A nested layer with the visible bias."""
 
     def __init__(self, initializer, **kwargs):
         super().__init__(**kwargs)

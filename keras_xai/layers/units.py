@@ -13,14 +13,14 @@ from keras import ops
 class Unit(abc.ABC):
     """A unit type, on the visible or hidden side.
 
-    Given the other side, a unit with the weighted sum `s` has the distribution proportional to `exp(s * value - energy(value))`.
-    All methods work elementwise on tensors of any shape.
+    Given the other side, a unit with the weighted sum `s` has a distribution proportional to `exp(s * value - energy(value))`. All methods
+    work elementwise on tensors of any shape.
 
     Attributes:
         activation: Maps the weighted sum to the unit's mean.
-        low: Least value that the unit takes.
-        high: Greatest value that the unit takes.
-        two_valued: Whether it takes no value between the two.
+        low: Minimum value of the unit.
+        high: Maximum value of the unit.
+        two_valued: Whether it only takes these two values.
     """
 
     activation: Callable
@@ -30,29 +30,29 @@ class Unit(abc.ABC):
 
     @abc.abstractmethod
     def potential(self, sums: Any) -> Any:
-        """The function whose derivative is `activation`: what the unit adds to minus the free energy."""
+        """The antiderivative of `activation`: the unit's contribution to minus the free energy."""
 
     @abc.abstractmethod
     def sample(self, sums: Any, seed: keras.random.SeedGenerator) -> Any:
-        """A value drawn at random, given the weighted sum."""
+        """A random value given the weighted sum."""
 
     def energy(self, values: Any) -> Any:
-        """What a value costs by itself, without bias or connections."""
+        """The energy of a value, without bias or connections."""
         return ops.zeros_like(values)
 
     @abc.abstractmethod
     def bias(self, totals: np.ndarray, count: float) -> np.ndarray:
-        """The bias at which a unit without connections has the mean of data.
+        """The bias for which the mean of an unconnected unit is the mean of the data.
 
         Args:
-            totals: Sum of the data, for each unit.
-            count: Number of samples that were summed.
+            totals: Sum of the data for each unit.
+            count: Number of samples in the sum.
         """
 
 
 @final
 class Bernoulli(Unit):
-    """0 or 1. Data in between are taken as probabilities."""
+    """A Bernoulli unit, 0 or 1. Data in between are treated as probabilities."""
 
     activation = staticmethod(keras.activations.sigmoid)
     low, high = 0.0, 1.0
@@ -66,7 +66,7 @@ class Bernoulli(Unit):
         return ops.cast(uniform < ops.sigmoid(sums), sums.dtype)
 
     def bias(self, totals, count):
-        # One 0 and one 1 more than were seen: a pixel that is always off gets a finite bias.
+        # Adds one 0 and one 1 to the counts, so that a pixel that is always off gets a finite bias.
         return np.log((totals + 1) / (count - totals + 1))
 
 
@@ -94,9 +94,9 @@ class Gaussian(Unit):
 class Rectified(Unit):
     """The noisy rectified linear unit of [Nair & Hinton, 2010](https://www.cs.toronto.edu/~hinton/absps/reluICML.pdf).
 
-    `max(0, s + noise)`, the noise normal with variance `sigmoid(s)`. It stands for infinitely many binary units that share
-    their weights and have shifted biases, so that its mean is close to `relu(s)` but not equal to it. Mean and potential
-    here are those of `relu`, as used in the network.
+    `max(0, s + noise)` with normal noise of variance `sigmoid(s)`. It approximates infinitely many binary units with shared weights and
+    shifted biases, so that its mean is close to `relu(s)` but not equal to it. Mean and potential here are those of `relu`, as used in the
+    network.
     """
 
     activation = staticmethod(keras.activations.relu)
@@ -118,14 +118,14 @@ class Rectified(Unit):
 
 @final
 class Sign(Unit):
-    """-1 or 1, with the mean `tanh(s)`. Data in between are taken as means."""
+    """A unit of -1 or 1 with the mean `tanh(s)`. Data in between are treated as means."""
 
     activation = staticmethod(keras.activations.tanh)
     low, high = -1.0, 1.0
     two_valued = True
 
     def potential(self, sums):
-        # log(2 cosh(s)), written so that it does not overflow.
+        # log(2 cosh(s)), in a form that does not overflow.
         return ops.abs(sums) + ops.softplus(-2 * ops.abs(sums))
 
     def sample(self, sums, seed):
@@ -143,17 +143,17 @@ def unit_of(activation: Callable) -> Unit:
     """The unit type of an activation function.
 
     Args:
-        activation: A function, as `keras.activations.get` returns it.
+        activation: A function, as returned by `keras.activations.get`.
 
     Raises:
-        ValueError: If no kind of unit has it.
+        ValueError: If no unit type has this activation.
     """
     try:
         return _UNITS[activation]
-    except (KeyError, TypeError):  # TypeError: what cannot be hashed
+    except (KeyError, TypeError):  # TypeError: unhashable activations
         name = getattr(activation, "__name__", repr(activation))
         raise ValueError(
-            "Expected an activation that a unit of a restricted Boltzmann machine can have: "
+            "Expected the activation of a unit type of restricted Boltzmann machines: "
             f"{', '.join(each.__name__ for each in _UNITS)}. Received: {name}. Use `keras.layers.Dense` for a layer that is not "
             "pretrained."
         ) from None

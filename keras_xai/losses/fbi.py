@@ -33,39 +33,35 @@ def fbi_penalty(
 ) -> Any:
     """The FBI penalty: the distance between activations and their relevance to the score, per sample.
 
-    With a_0 the input, a_i the activation of the i-th layer with weights and K the number of these, relevance starts at the
-    score, R_K, and is passed back layer by layer, `R_(i-1) = a_(i-1) * f_i^T(R_i / a_i)`, with `f_i^T` the transpose of the
-    linear map that the layer is at the sample. The penalty is `1/K sum_i |a_(i-1) - R_(i-1)|`. It can be differentiated by
-    the model's weights.
+    With a_0 the input, a_i the activation of the i-th layer with weights and K the number of these layers, relevance starts at the score,
+    R_K, and is propagated backward layer by layer, `R_(i-1) = a_(i-1) * f_i^T(R_i / a_i)`, with `f_i^T` the transpose of the layer's linear
+    map at the sample. The penalty is `1/K sum_i |a_(i-1) - R_(i-1)|`. It is differentiable with respect to the model's weights.
 
-    Source: Yoo, Kim & Kang, "Relevance Regularization of Convolutional Neural Network for Interpretable Classification",
-    equations 1 to 3. What the paper leaves open is an argument here: which score relevance starts from, and whether the
-    absolute differences of a layer are averaged or added up, which decides how much a weight of 0.001 does.
+    Source: Yoo, Kim & Kang, "Relevance Regularization of Convolutional Neural Network for Interpretable Classification", equations 1 to 3.
+    Choices that the paper leaves open are arguments: the score that relevance starts from, and whether the absolute differences of a layer
+    are averaged or summed, which determines the effect of a weight of 0.001.
 
     Args:
-        model: A built Sequential or functional model of one output. A final softmax or sigmoid is left out: scores are what
-            comes before it.
-        x: Inputs in the structure of the model's: tensors, arrays `(n, ...)` or tables; or a dataset of batches `(x, y)`.
-        y: Labels, integers `(n,)` or `(n, 1)`, or rows `(n, classes)`; needed for `target="label"` only. None for a dataset.
-        rule: `"z"`: in proportion to what an input adds; for piecewise-linear networks that is activation times gradient.
-            `"zplus"`: in proportion to the positive part of it.
-        target: The score that relevance starts from: of the `"label"`, of the `"predicted"` class, or `"all"`, the sum of all
-            scores. A single sigmoid unit stands for two classes.
+        model: A built Sequential or functional model with one output. A final softmax or sigmoid is left out: scores are its input.
+        x: Inputs in the structure of the model's inputs: tensors, arrays `(n, ...)` or tables; or a dataset of batches `(x, y)`.
+        y: Labels, integers `(n,)` or `(n, 1)`, or rows `(n, classes)`; only needed for `target="label"`. `None` for a dataset.
+        rule: `"z"`: in proportion to the contribution of each input; for piecewise-linear networks that is activation times gradient.
+            `"zplus"`: in proportion to the positive part of the contribution.
+        target: The score that relevance starts from: of the `"label"`, of the `"predicted"` class, or `"all"`, the sum of all scores. A
+            single sigmoid unit stands for two classes.
         reduction: `"sum"` or `"mean"` over the units of a layer.
-        layers: Paths of the layers that are compared (and names of inputs); by default all inputs and all layers with weights
-            but the last.
-        per_layer: Whether to return the parts of the penalty.
-        training: Whether layers behave as in training. Batch normalization then uses the batch's statistics, which relevance
-            takes for constants.
+        layers: Paths of the compared layers (and names of inputs); by default all inputs and all layers with weights except the last.
+        per_layer: Whether to return the terms of the penalty.
+        training: Whether layers run in training mode. Batch normalization then uses the batch's statistics, which relevance treats as
+            constants.
 
     Returns:
-        Tensor `(n,)`, or with `per_layer` a dict of such tensors by the layer's path, of which the penalty is the mean.
+        Tensor `(n,)`, or with `per_layer` a dict of such tensors by the layer's path, whose mean is the penalty.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If an option is not known, the model is not built or does not give scores per class, or labels do not fit
-            it.
-        UnsupportedLayerError: If a layer cannot be passed by the rule, with its path.
+        ValueError: If an option is unknown, the model is not built or does not return scores per class, or labels do not fit it.
+        UnsupportedLayerError: If a layer does not support the rule, with its path.
 
     Example:
 
@@ -81,7 +77,7 @@ def fbi_penalty(
     if not is_stream(x):
         return penalty.of_samples(x, y, per_layer=per_layer, training=training)
     if y is not None:
-        raise ValueError("Expected y=None with a dataset, whose batches are `(x, y)`. Received: both.")
+        raise ValueError("Expected y=None with a dataset, whose batches are `(x, y)`. Received: a dataset and labels.")
     parts = [penalty.of_samples(batch.x, batch.y, per_layer=per_layer, training=training) for batch in elements(x)]
     return tree.map_structure(lambda *batches: ops.concatenate(batches), *parts)
 
@@ -91,15 +87,15 @@ class Penalty:
     """The penalty of one model.
 
     Args:
-        model: As in `fbi_penalty`, and the others.
+        model: As in `fbi_penalty`, like the other arguments.
         rule: The rule.
         target: The score.
-        reduction: Of the units of a layer.
-        layers: What is compared.
+        reduction: The reduction over the units of a layer.
+        layers: The compared layers.
 
     Attributes:
-        network: The model as relevance passes through it.
-        terms: Identifiers of the tensors that are compared, by path.
+        network: The model with its backward relevance pass.
+        terms: Identifiers of the compared tensors, by path.
     """
 
     def __init__(
@@ -121,26 +117,26 @@ class Penalty:
         self._reduce = _REDUCTIONS[reduction]
 
     def check(self, y: Any) -> None:
-        """Refuses labels that do not fit the model."""
+        """Rejects labels that do not fit the model."""
         if self._target == "label":
             check_labels(y, self._classes)
 
     def of_samples(self, x: Any, y: Any, *, per_layer: bool, training: bool) -> Any:
-        """The penalty `(n,)` of samples, or its parts."""
+        """The penalty `(n,)` of samples, or its terms."""
         self.check(y)
         _, run = self.network.forward(self.read(x), training=training)
         per_term = self.of_each(run, y)
         return per_term if per_layer else self.mean(per_term)
 
     def read(self, x: Any) -> Any:
-        """Samples, checked; tensors as they are, which may be placeholders, and need not leave their device."""
+        """Checks samples; tensors are returned unchanged, because they may be placeholders and should stay on their device."""
         if any(ops.is_tensor(leaf) for leaf in tree.flatten(x)):
             return tree.map_structure(lambda leaf: leaf.value if isinstance(leaf, keras.Variable) else leaf, x)
         graph = self.network.graph
         return packed(checked(x, graph), graph)
 
     def of_each(self, run: ForwardPass, y: Any) -> dict[str, Any]:
-        """The penalty of each term, tensors `(n,)`, after a forward pass."""
+        """The terms of the penalty, tensors `(n,)`, computed after a forward pass."""
         weights = score_weights(self._target, run.scores, y, sigmoid=self.network.ends_in_sigmoid)
         relevance = self.network.backward(run, weights)
         return {
@@ -154,7 +150,7 @@ class Penalty:
         return sum(ops.cast(values, dtype) for values in per_term.values()) / len(per_term)
 
     def _of_one(self, activation, relevance):
-        # Half precision has neither the range nor the digits for sums over a layer.
+        # Half precision has insufficient range and precision for sums over a layer.
         dtype = keras.backend.result_type(activation.dtype, "float32")
         difference = ops.cast(activation, dtype)
         if relevance is not None:
@@ -167,22 +163,22 @@ class Penalty:
 class FBILoss:
     """A task loss plus the FBI penalty, `(1 - weight) * L_task + weight * L_FBI`, for custom training loops.
 
-    For `model.fit`, wrap the model in `keras_xai.models.FBIModel` instead: a Keras loss is given labels and predictions, and
-    the penalty needs the model and its inputs. Both come out of one forward pass.
+    For `model.fit`, wrap the model in `keras_xai.models.FBIModel` instead: a Keras loss only receives labels and predictions, while the
+    penalty needs the model and its inputs. One forward pass computes both.
 
     Source: Yoo, Kim & Kang, "Relevance Regularization of Convolutional Neural Network for Interpretable Classification",
     equation 4.
 
     Args:
-        loss: The task's loss: a `keras.losses.Loss`, a function that gives one loss for each sample, or its name.
-        weight: Number between 0 and 1; the paper's is 0.001.
-        rule: As for `fbi_penalty`.
-        target: As for `fbi_penalty`.
-        reduction: As for `fbi_penalty`.
-        layers: As for `fbi_penalty`.
+        loss: The task loss: a `keras.losses.Loss`, a function that returns one loss per sample, or its name.
+        weight: Number between 0 and 1; 0.001 in the paper.
+        rule: As in `fbi_penalty`.
+        target: As in `fbi_penalty`.
+        reduction: As in `fbi_penalty`.
+        layers: As in `fbi_penalty`.
 
     Raises:
-        ValueError: If the weight or an option is out of range; when called, as `fbi_penalty`.
+        ValueError: If the weight or an option is out of range; when called, as in `fbi_penalty`.
 
     Example:
 
@@ -214,19 +210,19 @@ class FBILoss:
         self._known: tuple[keras.Model, Penalty] | None = None
 
     def __call__(self, model: keras.Model, x: Any, y: Any = None, sample_weight: Any = None, *, training: bool = True) -> Any:
-        """The loss of a batch, a scalar tensor that can be differentiated by the model's weights.
+        """The loss of a batch, a scalar tensor that is differentiable with respect to the model's weights.
 
         Args:
-            model: As for `fbi_penalty`.
+            model: As in `fbi_penalty`.
             x: Its inputs.
-            y: Labels as the task's loss takes them.
-            sample_weight: Tensor `(n,)`, by which both terms are weighted.
-            training: Whether layers behave as in training.
+            y: Labels in the form that the task loss takes.
+            sample_weight: Tensor `(n,)` that weights both terms.
+            training: Whether layers run in training mode.
         """
         if not isinstance(model, keras.Model):
             raise TypeError(
                 f"Expected `FBILoss` to be called with a model, its inputs and labels. Received: model={model!r}. As the loss of "
-                "`model.compile` it would be given labels and predictions only: wrap the model in `keras_xai.models.FBIModel`."
+                "`model.compile` it would only receive labels and predictions: wrap the model in `keras_xai.models.FBIModel`."
             )
         if self._known is None or self._known[0] is not model:
             self._known = model, Penalty(model, **self._options)
@@ -241,16 +237,16 @@ class FBILoss:
     def _task(self, y, y_pred, sample_weight):
         if isinstance(self.loss, keras.losses.Loss):
             return self.loss(y, y_pred, sample_weight)
-        losses = self.loss(y, y_pred)  # of a function, one for each sample
+        losses = self.loss(y, y_pred)  # a function returns one loss per sample
         return self._mean(losses, losses, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        """What the loss can be made again from."""
+        """Returns the configuration of the loss."""
         return {"loss": keras.losses.serialize(self.loss), "weight": self.weight, **self._options}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "FBILoss":
-        """The loss of a configuration."""
+        """Creates the loss from a configuration."""
         return cls(keras.losses.deserialize(config.pop("loss")), **config)
 
 

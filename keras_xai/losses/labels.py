@@ -15,11 +15,11 @@ def score_weights(target: str, scores: Any, y: Any, *, sigmoid: bool) -> Any:
     """The weight of each score, a tensor of the scores' shape.
 
     Args:
-        target: `"label"` for the score of the true class, `"predicted"` for the highest, `"all"` for all of them.
+        target: `"label"` for the score of the true class, `"predicted"` for the highest, `"all"` for all scores.
         scores: Tensor `(n, classes)`, for `"all"` of any shape.
-        y: Class indices `(n,)` or `(n, 1)`, or a row of weights for each sample, `(n, classes)`; read for `"label"` only.
-        sigmoid: Whether scores become probabilities one by one. A single score then stands for two classes, the first of
-            which has the negative score.
+        y: Class indices `(n,)` or `(n, 1)`, or a row of weights for each sample, `(n, classes)`; only read for `"label"`.
+        sigmoid: Whether each score becomes a probability separately. A single score then stands for two classes, the first of which has the
+            negative score.
     """
     if target == "all":
         return ops.ones_like(scores)
@@ -39,19 +39,19 @@ def score_weights(target: str, scores: Any, y: Any, *, sigmoid: bool) -> Any:
 
 
 def check_scores(target: str, spec: keras.KerasTensor) -> None:
-    """Refuses a model without one score per class, where the target needs classes."""
+    """Rejects a model without one score per class if the target needs classes."""
     if target != "all" and (len(spec.shape) != 2 or spec.shape[-1] is None):
         raise ValueError(
-            f"With target={target!r}, expected a model that gives one score per class, of shape (n, classes). Received: a model "
-            f"whose output has the shape {tuple(spec.shape)}. Use target='all', or a model that ends in scores."
+            f"With target={target!r}, expected a model that returns one score per class, of shape (n, classes). Received: a model whose "
+            f"output has the shape {tuple(spec.shape)}. Use target='all', or a model that ends in scores."
         )
 
 
 def check_labels(y: Any, classes: int) -> None:
-    """Refuses labels that are not those of a model of so many scores.
+    """Rejects labels that do not fit the number of scores.
 
     Args:
-        y: Array or tensor, as in `score_weights`; of placeholders, the shape is looked at.
+        y: Array or tensor, as in `score_weights`; for placeholders, only the shape is checked.
         classes: Number of scores.
     """
     if y is None:
@@ -67,12 +67,12 @@ def check_labels(y: Any, classes: int) -> None:
     if len(y.shape) == 2 and y.shape[1] == classes > 1:
         if y.dtype.kind not in "fiub" or not np.isfinite(y).all() or y.min() < 0:
             raise ValueError(
-                f"Expected rows of finite numbers that are not negative, such as one-hot labels. Received: {_described(y)}."
+                f"Expected rows of finite nonnegative numbers, such as one-hot labels. Received: {_described(y)}."
             )
         return
     last = max(classes, 2) - 1
     if y.dtype.kind not in "fiub" or not np.isfinite(y).all() or (y != np.floor(y)).any() or y.min() < 0 or y.max() > last:
-        raise ValueError(f"Expected whole numbers from 0 to {last} as labels. Received: {_described(y)}.")
+        raise ValueError(f"Expected integers from 0 to {last} as labels. Received: {_described(y)}.")
 
 
 def _described(y):

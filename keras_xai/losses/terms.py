@@ -10,19 +10,19 @@ from keras_xai.network.layers import LayerNetwork
 
 
 def terms_of(network: LayerNetwork, paths: Sequence[str] | None = None) -> dict[str, int]:
-    """The tensors that are compared, by the path of the layer, or the name of the input, that they belong to.
+    """The compared tensors, by the path of their layer or the name of their input.
 
     Args:
         network: The network.
-        paths: Layers by path, and inputs by name. By default all inputs that are floating-point numbers and all layers that
-            multiply by weights but the last, whose outputs are the scores: a_0 to a_(K-1) of the paper.
+        paths: Layers by path, and inputs by name. By default all floating-point inputs and all layers that multiply by weights except the
+            last, whose outputs are the scores: a_0 to a_(K-1) of the paper.
 
     Returns:
-        Identifiers of tensors. The activation of a layer with weights is taken after the batch normalization and the
-        activation that follow it, also where they are layers of their own.
+        Identifiers of tensors. The activation of a layer with weights is taken after the batch normalization and the activation that follow
+        it, including separate layers.
 
     Raises:
-        ValueError: If there is no such layer, or if it gives no floating-point numbers or the scores.
+        ValueError: If there is no such layer, or its output is not floating-point or is the scores.
     """
     graph = network.graph
     terms = {
@@ -43,8 +43,8 @@ def terms_of(network: LayerNetwork, paths: Sequence[str] | None = None) -> dict[
         return {path: _chosen(path, known, network) for path in dict.fromkeys(paths)}
     if not terms:
         raise ValueError(
-            "Expected a model of floating-point inputs, or of more than one layer with weights, whose activations can be compared "
-            "with their relevance. Received: a model that has neither."
+            "Expected a model with floating-point inputs, or more than one layer with weights, whose activations can be compared with "
+            "their relevance. Received: a model without either."
         )
     return terms
 
@@ -53,17 +53,15 @@ def _chosen(path, known, network):
     if path not in known:
         spec = network.graph.find(path).output_specs[0]
         raise ValueError(
-            f"Expected layers that give floating-point numbers. Received: layers with {path!r}, which gives {spec.dtype}."
+            f"Expected layers with floating-point outputs. Received: layers with {path!r}, whose output is {spec.dtype}."
         )
     if known[path] in (network.score, *network.graph.outputs):
-        raise ValueError(
-            f"Expected layers before the one that gives the scores, where relevance starts. Received: layers with {path!r}."
-        )
+        raise ValueError(f"Expected layers before the scores, where relevance starts. Received: layers with {path!r}.")
     return known[path]
 
 
 def _before_any_of(units, network):
-    """The units behind which there is another one of `units`, on the way to the scores."""
+    """The units followed by another one of `units` on the path to the scores."""
     wanted: set[int] = set()
     inner = set()
     for unit in reversed(network.units):
@@ -75,6 +73,6 @@ def _before_any_of(units, network):
 
 
 def _has_weights(unit):
-    if not unit.passed:  # a table that integers are looked up in, the first to give numbers
+    if not unit.passed:  # an embedding of integers, the first floating-point output
         return any(len(weight.shape) > 1 for weight in getattr(unit.step.operation, "weights", ()))
     return any(kind_of(part).kernels(part) for part in unit.parts.steps)

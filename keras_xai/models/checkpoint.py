@@ -1,4 +1,4 @@
-"""The state of training, in a file of weights that the plain model can read as well."""
+"""Training state in a weights file that the plain model can read as well."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ _GROUP = "keras_xai"
 
 
 def save_state(path: Any, variables: Mapping[str, Any], optimizer: keras.optimizers.Optimizer | None) -> None:
-    """Adds variables and an optimizer's state to a file of weights, which Keras reads past."""
+    """Adds variables and an optimizer's state to a weights file, which Keras ignores when loading."""
     with h5py.File(path, "a") as file:
         group = file.require_group(_GROUP)
         for name, variable in variables.items():
@@ -21,7 +21,7 @@ def save_state(path: Any, variables: Mapping[str, Any], optimizer: keras.optimiz
 
 
 def load_state(path: Any, variables: Mapping[str, Any], optimizer: keras.optimizers.Optimizer | None) -> None:
-    """Sets variables and an optimizer to what `save_state` saved; files without it leave them as they are."""
+    """Restores variables and an optimizer saved by `save_state`; files without state leave them unchanged."""
     with h5py.File(path, "r") as file:
         group = file.get(_GROUP)
         if group is None:

@@ -10,10 +10,10 @@ from keras_xai.losses.fbi import Penalty
 
 
 def check_labels_of(arguments: Mapping[str, Any], penalty: Penalty) -> None:
-    """Refuses labels that do not fit the penalty.
+    """Rejects labels that do not fit the penalty.
 
     Args:
-        arguments: Of `keras.Model.fit`. Of datasets, what can be known without reading from them is checked.
+        arguments: Arguments of `keras.Model.fit`. Datasets are checked as far as possible without reading from them.
         penalty: The penalty.
     """
     pairs = [(arguments.get("x"), arguments.get("y"))]

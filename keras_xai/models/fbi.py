@@ -24,39 +24,38 @@ from keras_xai.models.terms import Terms
 class FBIModel(keras.Model):
     """A classifier trained with the FBI penalty, `(1 - weight) * L_task + weight * L_FBI`.
 
-    The model that it wraps is the user's own, trained in place; `predict` and `evaluate` are the same on both. `L_task` is all
-    that the model would minimize without: the compiled loss, and the weight penalties and other losses of its layers. `L_FBI`
-    is the mean of `keras_xai.losses.fbi_penalty` over the batch. Sample weights and class weights weigh both.
+    The wrapped model is the user's own, trained in place; `predict` and `evaluate` are the same on both. `L_task` is the whole objective
+    without the penalty: the compiled loss, and the weight penalties and other losses of the layers. `L_FBI` is the mean of
+    `keras_xai.losses.fbi_penalty` over the batch. Sample weights and class weights apply to both.
 
-    `fit()` shows `task_loss` and `fbi_penalty` beside `loss`, also of validation data. While the penalty is off, as
-    `keras_xai.callbacks.FBIWarmUp` leaves it at first, nothing of it is computed, steps cost what they cost without, and
-    `fbi_penalty` is 0. Whether it is on is part of the weights, so that `keras.callbacks.BackupAndRestore` resumes it.
+    `fit()` reports `task_loss` and `fbi_penalty` in addition to `loss`, also for validation data. While the penalty is off, initially with
+    `keras_xai.callbacks.FBIWarmUp`, it is not computed, steps cost no more than without it, and `fbi_penalty` is 0. The switch is part of
+    the weights, so that `keras.callbacks.BackupAndRestore` resumes it.
 
-    If the penalty is not a finite number, training stops with a warning that names the layer, and the model gets the weights
-    back that it had before the epoch.
+    If the penalty is not finite, training stops with a warning that names the layer, and the weights from before the epoch are restored.
 
-    `save()`, `export()` and `keras.callbacks.ModelCheckpoint` save the plain model, which can be loaded without keras_xai;
-    the files of `save_weights()` can be loaded by the plain model and by the wrapped one.
+    `save()`, `export()` and `keras.callbacks.ModelCheckpoint` save the plain model, which loads without keras_xai; both the plain and the
+    wrapped model can load the files of `save_weights()`.
 
     Source: Yoo, Kim & Kang, "Relevance Regularization of Convolutional Neural Network for Interpretable Classification".
 
     Args:
-        model: A built Sequential or functional model of one output, to be used on its own afterwards.
-        weight: Share of the penalty, from 0 to 1; the paper's is 0.001.
-        rule: As for `keras_xai.losses.fbi_penalty`.
-        target: As for `keras_xai.losses.fbi_penalty`.
-        reduction: As for `keras_xai.losses.fbi_penalty`.
-        layers: As for `keras_xai.losses.fbi_penalty`.
+        model: A built Sequential or functional model with one output, which can be used on its own after training.
+        weight: Share of the penalty, from 0 to 1; 0.001 in the paper.
+        rule: As in `keras_xai.losses.fbi_penalty`.
+        target: As in `keras_xai.losses.fbi_penalty`.
+        reduction: As in `keras_xai.losses.fbi_penalty`.
+        layers: As in `keras_xai.losses.fbi_penalty`.
         name: Name of the wrapping model.
 
     Attributes:
-        plain_model: The model that is trained.
+        plain_model: The trained model.
         weight: The share of the penalty when it is on.
-        current_weight: Variable, the share as it is now.
+        current_weight: Variable, the current share.
 
     Raises:
-        TypeError: If `model` is not a Keras model, or is an `FBIModel` already.
-        ValueError: If the weight or an option is out of range, or the model does not give scores per class.
+        TypeError: If `model` is not a Keras model, or is already an `FBIModel`.
+        ValueError: If the weight or an option is out of range, or the model does not return scores per class.
         UnsupportedLayerError: If relevance cannot pass one of the layers, with its path.
 
     Example:
@@ -86,11 +85,11 @@ class FBIModel(keras.Model):
     ):
         if isinstance(model, FBIModel):
             raise TypeError(
-                "Expected a plain model. Received: an `FBIModel`, which has the penalty already. Wrap `model.plain_model`."
+                "Expected a plain model. Received: an `FBIModel`, which already has the penalty. Wrap `model.plain_model`."
             )
         check_weight(weight)
         options: dict[str, Any] = {"rule": rule, "target": target, "reduction": reduction, "layers": layers}
-        penalty = Penalty(model, **options)  # which checks everything, before anything is made
+        penalty = Penalty(model, **options)  # checks all arguments first
         with scope_of(model):
             super().__init__(dtype=model.dtype_policy, name=name or f"fbi_{model.name}", autocast=False)
             self.plain_model = model
@@ -102,18 +101,18 @@ class FBIModel(keras.Model):
             self._mean = BatchMean(name="mean", dtype=self.variable_dtype)
             self._task_loss = keras.metrics.Mean(name="task_loss")
             self._terms = Terms(list(penalty.terms))
-        # Whether the penalty is on is decided when steps are compiled, so that it costs nothing while it is off.
+        # The switch is evaluated when steps are compiled, so that the penalty costs nothing while it is off.
         self._is_on = weight > 0
         self._compiled_on: dict[str, bool] = {}
-        self._this_step = threading.local()  # the devices of a distribution strategy take turns in threads
+        self._this_step = threading.local()  # the replicas of a distribution strategy run in threads
         self.built = True
 
     def switch(self, on: bool, *, for_good: bool = False) -> None:
-        """Turns the penalty on or off, from the next batch on.
+        """Turns the penalty on or off, starting with the next batch.
 
         Args:
-            on: Whether it counts, with `weight`.
-            for_good: Whether `keras_xai.callbacks.FBIWarmUp` is to leave it as it is from now on.
+            on: Whether the penalty applies, with `weight`.
+            for_good: Whether `keras_xai.callbacks.FBIWarmUp` must not change it from now on.
         """
         self.current_weight.assign(self.weight if on else 0.0)
         self.latched.assign(float(for_good))
@@ -122,16 +121,16 @@ class FBIModel(keras.Model):
 
     @property
     def computes_penalty(self) -> bool:
-        """Whether the step that was compiled last computes the penalty."""
+        """Whether the last compiled step computes the penalty."""
         return self._is_on
 
     @property
     def layer_penalties(self) -> dict[str, float]:
-        """The penalty of each layer, by path, in the epoch that runs or ran last; all 0 while it is off."""
+        """The penalty of each layer, by path, in the current or last epoch; all 0 while it is off."""
         return self._terms.of_each()
 
     def compile(self, *args, **kwargs):
-        """Prepares training, as `keras.Model.compile` with the same arguments; the loss is the task's."""
+        """Configures training like `keras.Model.compile`, with the same arguments; the loss is the task loss."""
         super().compile(*args, **kwargs)
         arguments = inspect.signature(super().compile).bind(*args, **kwargs).arguments
         metrics = tree.flatten([arguments.get("metrics"), arguments.get("weighted_metrics")])
@@ -139,7 +138,7 @@ class FBIModel(keras.Model):
 
     @property
     def figures(self) -> list[str]:
-        """Names of what training shows, known before it begins."""
+        """Names of the reported losses and metrics, known before training begins."""
         return list(self._figures)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
@@ -178,7 +177,7 @@ class FBIModel(keras.Model):
         return super().make_test_function(force=self._has_switched("test") or force)
 
     def fit(self, *args, **kwargs):
-        """Trains the model, as `keras.Model.fit` with the same arguments.
+        """Trains the model like `keras.Model.fit`, with the same arguments.
 
         Raises:
             ValueError: If the labels do not fit the model, before the first step.
@@ -188,8 +187,8 @@ class FBIModel(keras.Model):
         self.validates = arguments.get("validation_data") is not None or bool(arguments.get("validation_split"))
         callbacks = arguments.get("callbacks")
         if not isinstance(callbacks, keras.callbacks.CallbackList):
-            # The guard is first, so that no other callback saves weights that are not finite; backups are last, so that they
-            # hold what other callbacks did at the end of the epoch.
+            # The guard is first, so that no other callback saves non-finite weights; backups are last, so that they include changes by
+            # other callbacks at the end of the epoch.
             given = sorted(tree.flatten(callbacks or []), key=lambda each: isinstance(each, keras.callbacks.BackupAndRestore))
             arguments["callbacks"] = [Guard(), *given]
         try:
@@ -198,27 +197,27 @@ class FBIModel(keras.Model):
             del self.validates
 
     def save(self, filepath, overwrite=True, zipped=None, **kwargs):
-        """Saves the plain model, as `keras.Model.save`."""
+        """Saves the plain model like `keras.Model.save`."""
         return self.plain_model.save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
     def export(self, filepath, *args, **kwargs):
-        """Exports the plain model, as `keras.Model.export`."""
+        """Exports the plain model like `keras.Model.export`."""
         return self.plain_model.export(filepath, *args, **kwargs)
 
     def save_weights(self, filepath, overwrite=True, max_shard_size=None):
-        """Saves the weights so that the plain model can load them too; with them, the state of training.
+        """Saves the weights, which the plain model can load as well, with the training state.
 
         Args:
             filepath: Path that ends in `.weights.h5`.
-            overwrite: Whether to replace a file without asking.
-            max_shard_size: Not supported: `plain_model.save_weights` is.
+            overwrite: Whether to replace an existing file without asking.
+            max_shard_size: Not supported; use `plain_model.save_weights`.
         """
         if max_shard_size is not None:
             raise ValueError(
-                f"Expected one file for all weights. Received: max_shard_size={max_shard_size}. Call "
-                "`plain_model.save_weights`, which saves the model without the state of training."
+                f"Expected one file for all weights. Received: max_shard_size={max_shard_size}. Call `plain_model.save_weights`, which "
+                "saves the model without the training state."
             )
-        # Where Keras asks whether to replace a file, it has to know of it.
+        # Keras must see the file when it asks whether to replace it.
         if not overwrite and pathlib.Path(filepath).exists():
             self.plain_model.save_weights(filepath, overwrite=False)
             save_state(filepath, self._states, getattr(self, "optimizer", None))
@@ -228,7 +227,7 @@ class FBIModel(keras.Model):
             save_state(path, self._states, getattr(self, "optimizer", None))
 
     def load_weights(self, filepath, skip_mismatch=False, **kwargs):
-        """Loads weights that this or the plain model saved, as `keras.Model.load_weights`."""
+        """Loads weights saved by this or the plain model like `keras.Model.load_weights`."""
         self.plain_model.load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
         load_state(filepath, self._states, self.optimizer)
 
@@ -251,11 +250,11 @@ class FBIModel(keras.Model):
             name=name, shape=(), dtype=self.variable_dtype, initializer="zeros", trainable=False, autocast=False,
             aggregation="only_first_replica",
         )  # fmt: skip
-        variable.assign(value)  # an initializer would take it through float32
+        variable.assign(value)  # an initializer would round it to float32
         return variable
 
     def _has_switched(self, function):
-        """Whether a compiled function was made before the penalty was turned on or off."""
+        """Whether a compiled function is older than the last switch of the penalty."""
         self._is_on = float(ops.convert_to_numpy(self.current_weight)) > 0
         before = self._compiled_on.get(function)
         self._compiled_on[function] = self._is_on

@@ -9,9 +9,9 @@ import numpy as np
 
 @final
 class Guard(keras.callbacks.Callback):
-    """Keeps compiled steps and the penalty's switch together, and stops where the penalty is not a finite number."""
+    """Synchronizes compiled steps with the penalty's switch, and stops if the penalty is not finite."""
 
-    async_safe = True  # batches need not wait for it
+    async_safe = True  # batches need not wait for this callback
 
     def on_epoch_begin(self, epoch, logs=None):
         self.model.make_train_function()
@@ -32,8 +32,8 @@ class Guard(keras.callbacks.Callback):
         self._stopped = self.model.stop_training = True
         paths = [path for path, value in self.model.layer_penalties.items() if not np.isfinite(value)]
         warnings.warn(
-            f"The FBI penalty is not a finite number in {', '.join(map(repr, paths))}. Training stops, and the model has the "
-            "weights again that it had before this epoch. Scale the inputs, or train with a lower learning rate or weight of the "
+            f"The FBI penalty is not finite in {', '.join(map(repr, paths))}. Training stops, and the model has the weights from before "
+            "this epoch. Scale the inputs, or train with a lower learning rate or weight of the "
             "penalty.",
             stacklevel=2,
         )

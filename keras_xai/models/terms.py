@@ -9,10 +9,10 @@ from keras import ops
 
 @final
 class Terms(keras.metrics.Metric):
-    """Averages the terms of the penalty; the result is the mean over terms.
+    """Averages the terms of the penalty over batches; the result is the mean over terms.
 
     Args:
-        paths: The layers that the terms belong to.
+        paths: The layers of the terms.
     """
 
     def __init__(self, paths: Sequence[str]):

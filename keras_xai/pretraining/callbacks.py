@@ -15,12 +15,12 @@ from keras_xai.pretraining.data import Shuffled
 
 @final
 class Randomness(keras.callbacks.Callback):
-    """Makes the order of the data and the samples of the rule follow from the seed and the epoch alone.
+    """Seeds the order of the data and the samples of the rule by the seed and the epoch alone.
 
-    So training that is resumed goes on as if it had not been interrupted.
+    Resumed training thus continues as if it had not been interrupted.
 
     Args:
-        data: What is trained on; datasets of the user keep their own order.
+        data: The training data; datasets of the user keep their own order.
     """
 
     def __init__(self, data: Any):
@@ -36,16 +36,16 @@ class Randomness(keras.callbacks.Callback):
 
 @final
 class RaisedMomentum(keras.callbacks.Callback):
-    """Raises the momentum of gradient descent after the first epochs, as the reconstructions settle.
+    """Raises the momentum of gradient descent after the first epochs, when the reconstructions have settled.
 
-    Source: [Hinton, 2010](https://www.cs.toronto.edu/~hinton/absps/guideTR.pdf), section 9; epoch and values are those of
+    Source: [Hinton, 2010](https://www.cs.toronto.edu/~hinton/absps/guideTR.pdf), section 9; the epoch and the values are those of
     Kroshchanka and Golovko.
     """
 
     FIRST, LATER, EPOCH = 0.5, 0.9, 5
 
     def on_epoch_begin(self, epoch, logs=None):
-        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)  # within loss scaling
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)  # unwraps loss scaling
         if epoch >= self.EPOCH and optimizer.momentum != self.LATER:
             optimizer.momentum = self.LATER
             self.model.make_train_function(force=True)  # the momentum is a constant of the compiled step
@@ -53,10 +53,10 @@ class RaisedMomentum(keras.callbacks.Callback):
 
 @final
 class KeptWeights(keras.callbacks.Callback):
-    """Takes a layer back to its weights before the epoch in which they or the loss became infinite, and stops.
+    """Restores a layer's weights from before the epoch in which they or the loss became non-finite, and stops.
 
     Attributes:
-        diverged: The epoch in which that happened, `None` if it did not.
+        diverged: The epoch of the divergence, `None` if there was none.
     """
 
     def __init__(self):
@@ -76,22 +76,22 @@ class KeptWeights(keras.callbacks.Callback):
 
 @final
 class Progress(keras.callbacks.Callback):
-    """One bar for all layers.
+    """One progress bar for all layers.
 
     Args:
         paths: The layers' paths.
-        num_epochs: Number of epochs, of all layers together.
+        num_epochs: Total number of epochs of all layers.
     """
 
     def __init__(self, paths: Sequence[str], num_epochs: int):
         super().__init__()
         self._num_epochs = num_epochs
         self._bar = keras.utils.Progbar(None, unit_name="batch", stateful_metrics=[self._label(path) for path in paths])
-        self._steps: int | None = None  # in an epoch, as far as known
+        self._steps: int | None = None  # per epoch, if known
         self._before = self._done = 0
 
     def start(self, path: str, before: int) -> None:
-        """Says which layer is trained next, and how many epochs of other layers come before."""
+        """Sets the next layer, and the number of epochs of the layers before it."""
         self._path, self._before = path, before
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -109,7 +109,7 @@ class Progress(keras.callbacks.Callback):
         self._bar.update(self._done, [(self._label(self._path), (logs or {})["reconstruction_error"])], finalize=False)
 
     def finish(self) -> None:
-        """Ends the line, also where a layer took fewer epochs than planned."""
+        """Ends the line, also if a layer took fewer epochs than planned."""
         if self._done:
             self._bar.update(self._done, finalize=True)
 
@@ -124,20 +124,20 @@ class Progress(keras.callbacks.Callback):
 
 
 def for_stage(callbacks: Sequence[keras.callbacks.Callback], name: str) -> list[keras.callbacks.Callback]:
-    """The user's callbacks for one of several trainings; those that keep a folder get one of their own within it.
+    """The user's callbacks for one of several trainings; those with a folder get a subfolder.
 
-    A `BackupAndRestore` would otherwise restore one layer's training into another's, and delete its backup after the first.
-    A `TensorBoard` would draw the layers' curves on top of each other.
+    Otherwise a `BackupAndRestore` would restore one layer's training into another's, and delete its backup after the first, and a
+    `TensorBoard` would mix the layers' curves.
 
     Args:
         callbacks: The user's callbacks.
-        name: Of the folders.
+        name: Name of the subfolders.
     """
     return [_in_folder(callback, name) for callback in callbacks]
 
 
 def delete_backups(callbacks: Sequence[keras.callbacks.Callback]) -> None:
-    """Deletes what `BackupAndRestore` callbacks have kept, unless they are to keep it."""
+    """Deletes the backups of `BackupAndRestore` callbacks, unless they are configured to keep them."""
     for callback in callbacks:
         if isinstance(callback, keras.callbacks.BackupAndRestore) and callback.delete_checkpoint:
             shutil.rmtree(callback.backup_dir, ignore_errors=True)
@@ -151,7 +151,7 @@ def _in_folder(callback, name):
             os.path.join(callback.backup_dir, name),
             save_freq=callback.save_freq,
             double_checkpoint=callback.double_checkpoint,
-            delete_checkpoint=False,  # a layer that is done is not trained again when a later one is resumed
+            delete_checkpoint=False,  # finished layers are not trained again when a later one is resumed
         )
         return inner
     if isinstance(callback, keras.callbacks.TensorBoard):

@@ -14,19 +14,18 @@ from keras_xai.pretraining.rule import Rule
 class ContrastiveDivergence(Rule):
     """Contrastive divergence (CD-k).
 
-    With the data x0 and the reconstructions xk, y the means of the hidden units, the mean over a batch of
-    `outer(x0, y0) - outer(xk, yk)` is added to the kernel, `y0 - yk` to the bias and `x0 - xk` to the visible bias, times
-    the learning rate. That is a step down the gradient of `free_energy(x0) - free_energy(xk)` with xk held fixed.
+    With the data x0, the reconstructions xk and the means y of the hidden units, the batch mean of `outer(x0, y0) - outer(xk, yk)` is added
+    to the kernel, `y0 - yk` to the bias and `x0 - xk` to the visible bias, times the learning rate. This is a gradient descent step on
+    `free_energy(x0) - free_energy(xk)` with xk held fixed.
 
     Source: [Hinton, 2002](https://www.cs.toronto.edu/~hinton/absps/nccd.pdf); without sampling, as printed by
     Kroshchanka & Golovko, "Neural Networks Interpretation Improvement".
 
     Args:
-        k: Number of steps there and back.
-        sampling: Whether hidden units are sampled on the way, as
-            [Hinton, 2010](https://www.cs.toronto.edu/~hinton/absps/guideTR.pdf) recommends. If not, all units take their means
-            (mean field), as in the paper; a step is then a function of the data alone. Visible units take their means in
-            either case, and so do the hidden units that enter the update.
+        k: Number of Gibbs steps.
+        sampling: Whether hidden units are sampled, as recommended by [Hinton, 2010](https://www.cs.toronto.edu/~hinton/absps/guideTR.pdf).
+            Otherwise all units take their means (mean field), as in the paper, and a step is deterministic given the data. Visible units,
+            and the hidden units in the update, take their means in either case.
         **options: See `keras_xai.pretraining.Rule`.
 
     Example:

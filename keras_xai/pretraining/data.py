@@ -20,17 +20,17 @@ from keras_xai.pretraining.plan import Stage
 
 @final
 class Shuffled(keras.utils.PyDataset):
-    """Batches of arrays, in an order that follows from a seed and the number of the epoch alone.
+    """Batches of arrays in an order that depends on a seed and the epoch number alone.
 
-    Keras' own shuffling depends on all that was drawn before, so training that is resumed would see another order.
+    Keras' own shuffling depends on all earlier random draws, so resumed training would see another order.
 
     Args:
         x: Arrays in any structure, samples along the first axis.
-        batch_size: Samples in a batch.
-        shuffle: Whether the order is to change at all.
+        batch_size: Samples per batch.
+        shuffle: Whether to shuffle.
 
     Attributes:
-        order: What the next epoch's order follows from, `(seed, epoch)`.
+        order: Seed of the next epoch's order, `(seed, epoch)`.
         num_samples: Number of samples.
     """
 
@@ -53,7 +53,7 @@ class Shuffled(keras.utils.PyDataset):
         return (self._take(rows),)
 
     def spread(self, count: int) -> Any:
-        """At most `count` samples at even distances."""
+        """At most `count` evenly spaced samples."""
         return self._take(np.unique(np.linspace(0, self.num_samples - 1, min(count, self.num_samples)).astype(int)))
 
     def _take(self, rows):
@@ -61,19 +61,19 @@ class Shuffled(keras.utils.PyDataset):
 
 
 def read(x: Any, graph: Graph, batch_size: int, fit_options: dict) -> tuple[Any, dict]:
-    """Checks what is to be trained on, and says how `fit()` is to take it.
+    """Checks the training data, and prepares it and the options for `fit()`.
 
     Args:
         x: The user's data.
-        graph: Of the model.
-        batch_size: Samples in a batch.
-        fit_options: The user's options of `fit()`.
+        graph: The graph of the model.
+        batch_size: Samples per batch.
+        fit_options: The user's options for `fit()`.
 
     Returns:
-        The data, arrays as `Shuffled`, datasets as they are; and the options that are left for `fit()`.
+        The data, with arrays as `Shuffled` and datasets unchanged, and the remaining options for `fit()`.
 
     Raises:
-        ValueError: If data are not finite or not of the model's shape, as far as arrays and the first batch of datasets tell.
+        ValueError: If data are not finite or do not have the model's shape, as far as arrays and the first batch of datasets tell.
     """
     options = dict(fit_options)
     split = options.pop("validation_split", 0.0)
@@ -88,7 +88,7 @@ def read(x: Any, graph: Graph, batch_size: int, fit_options: dict) -> tuple[Any,
         _check_first(x, graph)
         data = x
         if not isinstance(x, keras.utils.PyDataset):
-            options.setdefault("shuffle", False)  # Keras cannot, and would warn
+            options.setdefault("shuffle", False)  # Keras cannot shuffle it, and would warn
     else:
         arrays = checked(x, graph)
         if split and validation is None:
@@ -98,7 +98,7 @@ def read(x: Any, graph: Graph, batch_size: int, fit_options: dict) -> tuple[Any,
             validation = packed([array[kept:] for array in arrays], graph)
             arrays = [array[:kept] for array in arrays]
         data = Shuffled(packed(arrays, graph), batch_size, shuffle=options.pop("shuffle", True))
-        options["shuffle"] = False  # of the batches among themselves
+        options["shuffle"] = False  # Keras would shuffle the order of batches
     if validation is not None:
         # A tuple is data and labels, as in `fit()`.
         validation = validation[0] if isinstance(validation, tuple) else validation
@@ -112,15 +112,15 @@ def read(x: Any, graph: Graph, batch_size: int, fit_options: dict) -> tuple[Any,
 
 
 def check_visible(data: Any, stages: Sequence[Stage], batch_size: int) -> None:
-    """Passes a batch of samples, from all over the data, to each layer, and checks that the visible units can take it.
+    """Passes a batch of evenly spaced samples to each layer, and checks that it is in the range of the visible units.
 
     Args:
-        data: As `read` returned it.
-        stages: Of the pretraining.
-        batch_size: Samples in a batch.
+        data: As returned by `read`.
+        stages: The stages of the pretraining.
+        batch_size: Samples per batch.
 
     Raises:
-        ValueError: If values are farther outside the units' range than it is wide.
+        ValueError: If values exceed the units' range by more than its width.
     """
     batch = data.spread(batch_size) if isinstance(data, Shuffled) else first_batch(data)
     for stage in stages:
@@ -130,10 +130,10 @@ def check_visible(data: Any, stages: Sequence[Stage], batch_size: int) -> None:
 
 
 def _readable_again(x, graph, steps):
-    """Data that can be read in every epoch: of an iterator all samples, unless it is told how many batches an epoch has.
+    """Data that can be read in every epoch: all samples of an iterator, unless the number of batches per epoch is given.
 
     Raises:
-        ValueError: If a dataset has no end, and an epoch neither.
+        ValueError: If neither the dataset nor an epoch has an end.
     """
     if not is_stream(x) or steps is not None:
         return x
@@ -153,11 +153,11 @@ def _check_range(values, stage):
     if unit.low <= low and high <= unit.high:
         return
     message = (
-        f"Expected data from {unit.low:g} to {unit.high:g} for the visible units of layer '{stage.path}', which have the "
-        f"activation '{unit.activation.__name__}'. Received: values from {low:.6g} to {high:.6g}. Rescale the data, or give the "
-        "layer visible_activation='linear', which takes all values."
+        f"Expected data from {unit.low:g} to {unit.high:g} for the visible units of layer '{stage.path}', which have the activation "
+        f"'{unit.activation.__name__}'. Received: values from {low:.6g} to {high:.6g}. Rescale the data, or use "
+        "visible_activation='linear' for the layer, which takes all values."
     )
-    # The gradient holds the distance to values that the units cannot come near: weights would grow without end.
+    # The gradient contains the distance to unreachable values: weights would grow without bound.
     if low < 2 * unit.low - unit.high or high > 2 * unit.high - unit.low:
         raise ValueError(message)
     warnings.warn(message, stacklevel=4)

@@ -14,12 +14,12 @@ class Hybrid(Schedule):
     """A schedule of rules, by epochs or by layer.
 
     Args:
-        rules: A list of pairs `(rule, epochs)`, followed in this order for each layer; or a dict from a layer's path to its
-            rule or schedule. By default 7 epochs of contrastive divergence, then 3 of the reconstruction error, as in
-            Kroshchanka & Golovko, "Neural Networks Interpretation Improvement".
+        rules: A list of pairs `(rule, epochs)`, followed in this order for each layer; or a dict from a layer's path to its rule or
+            schedule. By default 7 epochs of contrastive divergence, then 3 of the reconstruction error, as in Kroshchanka & Golovko,
+            "Neural Networks Interpretation Improvement".
 
     Raises:
-        TypeError: If a rule is none, such as a class instead of an instance.
+        TypeError: If a rule is not a rule instance, for example a class.
         ValueError: If a number of epochs is not positive.
 
     Example:
@@ -43,7 +43,7 @@ class Hybrid(Schedule):
         for rule, epochs in self._by_epochs:
             if not (is_integer(epochs) and epochs >= 1):
                 raise ValueError(
-                    f"Expected a whole number of epochs, at least 1, for each rule. Received: {epochs!r} for {type(rule).__name__}"
+                    f"Expected an integer number of epochs, at least 1, for each rule. Received: {epochs!r} for {type(rule).__name__}"
                 )
 
     def stages(self, path, epochs):
@@ -57,7 +57,7 @@ class Hybrid(Schedule):
         if total != epochs:
             parts = " + ".join(str(number) for _, number in self._by_epochs)
             raise ValueError(
-                f"Expected rules for as many epochs as asked for. Received: rules for {parts} = {total} epochs, and "
-                f"epochs={epochs}. Pass epochs={total}, or change the rules."
+                f"Expected rules for the requested number of epochs. Received: rules for {parts} = {total} epochs, and epochs={epochs}. "
+                f"Pass epochs={total}, or change the rules."
             )
         return list(self._by_epochs)

@@ -9,14 +9,14 @@ from keras import ops
 
 
 class Monitor(keras.callbacks.Callback, abc.ABC):
-    """Measures something at the end of each epoch, for the history, the log and TensorBoard.
+    """Base class of monitors: measurements at the end of each epoch for the history, the log and TensorBoard.
 
-    `pretrain` runs monitors before other callbacks, wherever they stand in the list.
+    `pretrain` runs monitors before other callbacks, whatever their position in the list.
     """
 
     @abc.abstractmethod
     def measure(self) -> dict[str, float]:
-        """The quantities, by name. `self.model` is the `keras_xai.pretraining.trainer.RBMTrainer`."""
+        """Returns the measured values by name. `self.model` is the `keras_xai.pretraining.trainer.RBMTrainer`."""
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
@@ -25,16 +25,16 @@ class Monitor(keras.callbacks.Callback, abc.ABC):
 
 @final
 class FreeEnergyGap(Monitor):
-    """The free-energy gap between training and held-out data, a sign of overfitting if it grows.
+    """Free-energy gap between training and held-out data; if it grows, the machine overfits.
 
-    The mean free energy of the held-out samples minus that of the training samples, as `free_energy_gap` in the history. The
-    unknown constant of the free energy drops out.
+    The mean free energy of the held-out samples minus that of the training samples, recorded as `free_energy_gap` in the history. The
+    unknown constant of the free energy cancels.
 
     Source: [Hinton, 2010](https://www.cs.toronto.edu/~hinton/absps/guideTR.pdf), section 6.
 
     Args:
-        x: Part of the training data, in the structure of the model's inputs, always the same; 1,000 samples do.
-        held_out: Samples that are not trained on.
+        x: A fixed part of the training data, in the structure of the model's inputs; 1,000 samples suffice.
+        held_out: Samples outside the training data.
 
     Example:
 
@@ -56,15 +56,15 @@ class FreeEnergyGap(Monitor):
 
 @final
 class PseudoLikelihood(Monitor):
-    """An estimate of the logarithm of the pseudo-likelihood, as `pseudo_likelihood` in the history.
+    """Estimate of the log pseudo-likelihood, recorded as `pseudo_likelihood` in the history.
 
-    The pseudo-likelihood is the product, over the visible units, of the probability of a unit given all others. It is
-    estimated as in scikit-learn's `BernoulliRBM`, from one unit for each sample, picked at random, but the same ones in each
-    epoch. Layers whose visible units are not two-valued (activations `"linear"` and `"relu"`) do not get it.
+    The pseudo-likelihood is the product, over the visible units, of the probability of a unit given all others. As in scikit-learn's
+    `BernoulliRBM`, it is estimated from one random unit per sample, here fixed over epochs. Layers whose visible units are not two-valued
+    (activations `"linear"` and `"relu"`) are skipped.
 
     Args:
-        x: Samples in the structure of the model's inputs; 1,000 do.
-        seed: Of the units that are picked.
+        x: Samples in the structure of the model's inputs; 1,000 suffice.
+        seed: Seed of the random units.
 
     Example:
 

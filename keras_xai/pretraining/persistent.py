@@ -14,17 +14,16 @@ from keras_xai.pretraining.rule import Rule
 class PersistentContrastiveDivergence(Rule):
     """Persistent contrastive divergence (PCD): negative samples come from persistent Markov chains.
 
-    The chains are not started anew from the data, so they come to sample the machine's own distribution, and the rule
-    approaches the gradient of the likelihood, where contrastive divergence does not. Use small learning rates, so that the
-    chains can follow.
+    The chains are not restarted from the data, so they sample the machine's own distribution, and the rule approximates the likelihood
+    gradient better than contrastive divergence. Use small learning rates, so that the chains can follow.
 
-    Source: [Tieleman, 2008](https://www.cs.toronto.edu/~tijmen/pcd/pcd.pdf). As there, the chains carry samples of visible
-    and hidden units; as in scikit-learn's `BernoulliRBM`, the hidden units enter the update by their means.
+    Source: [Tieleman, 2008](https://www.cs.toronto.edu/~tijmen/pcd/pcd.pdf). As there, the chains hold samples of visible and hidden units;
+    as in scikit-learn's `BernoulliRBM`, the update uses the means of the hidden units.
 
     Args:
-        k: Number of Gibbs steps for each update.
-        num_chains: Number of chains; as many as there are samples in a batch if `None`. Under a distribution strategy, all
-            replicas use the same ones.
+        k: Number of Gibbs steps per update.
+        num_chains: Number of chains; `None` for the number of samples per batch. Under a distribution strategy, all replicas share the
+            chains.
         **options: See `keras_xai.pretraining.Rule`.
 
     Example:
@@ -46,7 +45,7 @@ class PersistentContrastiveDivergence(Rule):
 
     def prepare(self, layer, batch_size, seed):
         super().prepare(layer, batch_size, seed)
-        # Where nothing is known of the hidden units, the weighted sums of the visible ones are their biases.
+        # Without information on the hidden units, the weighted sums of the visible ones are their biases.
         sums = ops.broadcast_to(layer.visible_bias, (self.num_chains or batch_size, *layer.visible_bias.shape))
         start = layer.machine().visible.sample(sums, self.random)
         self._chains = self.add_weight(

@@ -17,15 +17,15 @@ from keras_xai.pretraining.rule import Rule, Schedule
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """Some epochs of one layer by one rule.
+    """A stage: some epochs of one layer with one rule.
 
     Attributes:
         path: The layer's path.
         layer: The layer.
-        rule: The rule, as the user made it.
-        first: First epoch, counted for the layer.
+        rule: The user's rule.
+        first: First epoch, counted per layer.
         last: The epoch after the last.
-        network: What leads from the model's inputs to those of the layer.
+        network: The network from the model's inputs to those of the layer.
     """
 
     path: str
@@ -36,7 +36,7 @@ class Stage:
     network: Network
 
     def front(self, x: Any) -> Any:
-        """The layer's inputs, for a batch of the model's."""
+        """The layer's inputs for a batch of the model's inputs."""
         graph = self.network.graph
         values = in_order(x, graph.input_structure, graph.input_specs)
         inputs = [ops.cast(each, spec.dtype) for each, spec in zip(values, graph.input_specs, strict=True)]
@@ -47,13 +47,13 @@ def plan(graph: Graph, rule: Schedule, epochs: int) -> list[Stage]:
     """The stages of a pretraining, in their order.
 
     Args:
-        graph: Of the model.
-        rule: By which it is to be trained.
-        epochs: How long each layer.
+        graph: The graph of the model.
+        rule: The training rule.
+        epochs: Number of epochs per layer.
 
     Raises:
-        TypeError: If `rule` is no rule.
-        ValueError: If no layer can be trained, or one cannot, or the rule does not fit the epochs.
+        TypeError: If `rule` is not a rule.
+        ValueError: If there is no trainable layer, a layer cannot be pretrained, or the rule does not fit the epochs.
     """
     if not isinstance(rule, Schedule):
         raise TypeError(
@@ -64,12 +64,13 @@ def plan(graph: Graph, rule: Schedule, epochs: int) -> list[Stage]:
     steps = calls_of(graph, RBMDense)
     if not steps:
         raise ValueError(
-            f"Expected a model with `keras_xai.layers.RBMDense` layers. Received: none among {[step.path for step in graph.steps]}. "
-            "Put `RBMDense` in the place of the `Dense` layers that are to be pretrained; it takes the same arguments."
+            "Expected a model with `keras_xai.layers.RBMDense` layers. Received: a model without one, with the layers "
+            f"{[step.path for step in graph.steps]}. "
+            "Replace the `Dense` layers to pretrain by `RBMDense`, which takes the same arguments."
         )
     chosen = [step for step in steps if step.operation.trainable]
     if not chosen:
-        raise ValueError(f"Expected a layer that is trainable. Received: {[step.path for step in steps]}, of which none is.")
+        raise ValueError(f"Expected a trainable layer. Received: {[step.path for step in steps]}, none of which is trainable.")
     return [stage for step in chosen for stage in _stages(step, graph, rule, epochs)]
 
 
@@ -81,7 +82,7 @@ def _stages(step, graph, rule, epochs):
         raise ValueError(f"Layer '{step.path}' cannot be pretrained. {error}") from None
     if layer.lora_enabled or layer.quantization_mode is not None:
         raise ValueError(
-            f"Expected layers that hold their kernel as it is. Received: '{step.path}', which is quantized or trained by LoRA. "
+            f"Expected layers with a plain kernel. Received: '{step.path}', which is quantized or trained by LoRA. "
             "Pretrain before."
         )
     before = Network(upstream(graph, step))

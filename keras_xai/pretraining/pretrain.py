@@ -35,47 +35,44 @@ def pretrain(
 ) -> dict[str, keras.callbacks.History]:
     """Pretrains the `RBMDense` layers of a model greedily, layer by layer, on unlabeled data.
 
-    The input of each machine is the data passed through all that comes before its layer, as in `model.predict`, so through
-    the layers that were pretrained before it. Nothing else of the model changes, and it need not be compiled. Layers that
-    are not trainable are left out. Go on with `model.fit`.
+    The input of each machine is the data passed through all layers before it, as in `model.predict`, including those already pretrained.
+    Nothing else in the model changes, and it need not be compiled. Layers that are not trainable are skipped. Continue with `model.fit`.
 
-    Each layer is trained by Keras' own `fit()`. A `keras.callbacks.BackupAndRestore` among the callbacks resumes at the layer
-    and epoch in which an earlier call with the same arguments was interrupted, and ends with the same weights. It and
-    `keras.callbacks.TensorBoard` use a folder within theirs for each layer. Callbacks get the training of one layer as their
-    `model`, a `keras_xai.pretraining.trainer.RBMTrainer`, and count its epochs from 0. Should the weights become infinite, the
-    layer gets those back that it had before that epoch, a warning tells which one it was, and no further layer is trained.
+    Each layer is trained by Keras' own `fit()`. A `keras.callbacks.BackupAndRestore` among the callbacks resumes an interrupted call with
+    the same arguments at its layer and epoch, and ends with the same weights. It and `keras.callbacks.TensorBoard` use a subfolder per
+    layer. Callbacks get the training of one layer as their `model`, a `keras_xai.pretraining.trainer.RBMTrainer`, and count its epochs from 0. If
+    the weights become non-finite, those from before that epoch are restored, a warning names the layer, and no further layer is trained.
 
-    The model is left on the devices that it was made for by a `tf.distribute` strategy. Call
-    `keras.utils.set_random_seed` before to repeat a run exactly.
+    The model stays on the devices that a `tf.distribute` strategy placed it on. Call `keras.utils.set_random_seed` first to make a run
+    reproducible.
 
     Source: [Hinton, Osindero & Teh, 2006](https://www.cs.toronto.edu/~hinton/absps/fastnc.pdf), and Kroshchanka & Golovko,
     "Neural Networks Interpretation Improvement".
 
     Args:
-        model: A built Sequential or functional model, with `keras_xai.layers.RBMDense` layers, also in models nested in it.
+        model: A built Sequential or functional model with `keras_xai.layers.RBMDense` layers, possibly in nested models.
         x: Samples in the structure of the model's inputs, as arrays of shape `(n, ...)` or tables; or a `tf.data.Dataset`, a
-            `keras.utils.PyDataset` or a loader of PyTorch, of batches `x`, `(x, y)` or `(x, y, sample_weight)`, of which y is not
-            used. Datasets are read batch by batch, anew in each epoch. The batches of a generator are read once and kept,
-            unless `steps_per_epoch` is given.
+            `keras.utils.PyDataset` or a PyTorch loader of batches `x`, `(x, y)` or `(x, y, sample_weight)`, of which y is ignored. Datasets
+            are read batch by batch in each epoch. The batches of a generator are read once and kept, unless `steps_per_epoch` is given.
         rule: The learning rule, `ContrastiveDivergence()` by default; or a `Hybrid` of several.
-        epochs: Passes over the data for each layer.
-        batch_size: Samples in a batch; a dataset keeps its own batches.
-        optimizer: A Keras optimizer or its name, of which each layer gets a fresh copy. By default that of the paper: gradient
-            descent with the rule's learning rate and a momentum of 0.5, from the sixth epoch on 0.9.
-        **fit_options: `validation_data` (in any form that `x` can have), `validation_split`, `callbacks`, `verbose` (0 for
-            silence, 1 or `"auto"` for one bar, 2 for one line an epoch), `shuffle`, `steps_per_epoch` and others of
-            `keras.Model.fit`; and `jit_compile`, `run_eagerly` and `steps_per_execution` of `keras.Model.compile`.
+        epochs: Number of passes over the data per layer.
+        batch_size: Samples per batch; a dataset keeps its own batches.
+        optimizer: A Keras optimizer or its name; each layer gets a fresh copy. By default that of the paper: gradient descent with the
+            rule's learning rate and a momentum of 0.5, raised to 0.9 from the sixth epoch on.
+        **fit_options: `validation_data` (in any form supported for `x`), `validation_split`, `callbacks`, `verbose` (0 for none, 1 or
+            `"auto"` for one progress bar, 2 for one line per epoch), `shuffle`, `steps_per_epoch` and other options of `keras.Model.fit`;
+            and `jit_compile`, `run_eagerly` and `steps_per_execution` of `keras.Model.compile`.
 
     Returns:
-        A `keras.callbacks.History` for each layer, by its path. `history["loss"]` is the rule's loss, whose value may mean
-        nothing; `history["reconstruction_error"]` the mean squared error of reconstructing the layer's inputs; with
-        validation data, the same with the prefix `val_`.
+        A `keras.callbacks.History` for each layer, by its path. `history["loss"]` is the rule's loss, whose value may be meaningless;
+        `history["reconstruction_error"]` is the mean squared reconstruction error of the layer's inputs; with validation data, also the
+        same names with the prefix `val_`.
 
     Raises:
-        TypeError: If `rule` is no rule.
-        ValueError: If the model has no `RBMDense` layer or one that cannot be reached by a single tensor, if one of their
-            activations is no machine's, if the rule's epochs are not those asked for, or if data are not finite, do not have
-            the model's shape or are far outside the range of the visible units. All of this before the first step.
+        TypeError: If `rule` is not a rule.
+        ValueError: If the model has no `RBMDense` layer or one that a single tensor does not reach, if an activation is not supported by a
+            machine, if the rule's epochs do not match `epochs`, or if data are not finite, do not have the model's shape or are far outside
+            the range of the visible units. All checks precede the first step.
 
     Example:
 
@@ -101,11 +98,11 @@ def pretrain(
     compile_options = {name: fit_options.pop(name) for name in _COMPILE_OPTIONS if name in fit_options}
     verbose = fit_options.pop("verbose", "auto")
     check_verbose(verbose)
-    # Monitors first, so that other callbacks find in the logs what they have measured.
+    # Monitors first, so that other callbacks find their measurements in the logs.
     callbacks = sorted(tree.flatten(fit_options.pop("callbacks", None) or []), key=lambda each: not isinstance(each, Monitor))
     progress = Progress([stage.path for stage in stages], sum(stage.last - stage.first for stage in stages))
 
-    # One number decides all that is random, so that a run that is resumed needs no more than this one restored.
+    # A single number determines all randomness, so that a resumed run only needs to restore this one.
     seed = int(keras.random.randint((), 0, 2**31 - 1))
     histories: dict[str, keras.callbacks.History] = {}
     before = 0
@@ -138,9 +135,9 @@ def pretrain(
         seed = int(ops.convert_to_numpy(trainer.seed)) - number
         if kept.diverged is not None:
             warnings.warn(
-                f"Pretraining was stopped: weights or loss of layer '{stage.path}' became infinite or NaN in epoch "
-                f"{kept.diverged + 1} of {epochs}. The layer has the weights again that it had before that epoch, and the layers "
-                "behind it are not pretrained. Use a smaller learning rate, or rescale the data.",
+                f"Pretraining was stopped: weights or loss of layer '{stage.path}' became infinite or NaN in epoch {kept.diverged + 1} of "
+                f"{epochs}. The layer's weights from before that epoch were restored, and the layers after it are not pretrained. Use a "
+                "smaller learning rate, or rescale the data.",
                 stacklevel=2,
             )
             break
@@ -157,7 +154,7 @@ def _optimizer(given, rule):
 
 @contextmanager
 def _trained(variable) -> Iterator[None]:
-    """Within it, a variable is among the trainable ones."""
+    """Context manager that makes a variable trainable."""
     variable.trainable = True
     try:
         yield
@@ -166,7 +163,7 @@ def _trained(variable) -> Iterator[None]:
 
 
 def _append(history, to):
-    """Adds the epochs of a layer's later stage to the history of its first."""
+    """Appends the epochs of a layer's later stage to the history of its first."""
     if history is to:
         return
     to.epoch += history.epoch

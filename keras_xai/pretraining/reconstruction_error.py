@@ -13,13 +13,12 @@ from keras_xai.pretraining.rule import Rule
 class ReconstructionError(Rule):
     """Squared reconstruction error of visible and hidden units, with the activation's derivative.
 
-    With the data x0, hidden means y0, reconstructions x1 and their hidden means y1, it goes down the gradient of half the
-    mean over a batch of `sum(square(x1 - x0)) + sum(square(y1 - y0))`, in which y0 is held fixed wherever it occurs, and x1 in
-    the second sum. For linear units that is contrastive divergence; for others the updates are multiplied by the slope of
-    the activation, which for ReLU is 0 or 1.
+    With the data x0, hidden means y0, reconstructions x1 and their hidden means y1, the rule descends the gradient of half the batch mean
+    of `sum(square(x1 - x0)) + sum(square(y1 - y0))`, in which y0 is held fixed everywhere, and x1 in the second sum. For linear units this
+    is contrastive divergence; for others the updates are multiplied by the slope of the activation, which is 0 or 1 for ReLU.
 
-    Source: Kroshchanka & Golovko, "Neural Networks Interpretation Improvement". The paper prints the factor
-    1 / (2 L) before the first of the two sums only; its update rules show that it belongs to both.
+    Source: Kroshchanka & Golovko, "Neural Networks Interpretation Improvement". The paper prints the factor 1 / (2 L) before the first sum
+    only; its update rules show that it applies to both.
 
     Args:
         **options: See `keras_xai.pretraining.Rule`.

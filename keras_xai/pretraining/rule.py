@@ -12,46 +12,46 @@ from keras_xai.layers.rbm_dense import RBMDense
 
 
 class Schedule(abc.ABC):
-    """Says by which rules a layer is trained, and how long by each."""
+    """Base class of schedules: the rules of each layer, and their numbers of epochs."""
 
     @abc.abstractmethod
     def stages(self, path: str, epochs: int) -> list[tuple["Rule", int]]:
-        """The rules for a layer, one after the other, each with its number of epochs.
+        """Returns the rules for a layer in order, each with its number of epochs.
 
         Args:
             path: The layer's path in the model.
-            epochs: Number of epochs asked for.
+            epochs: Requested number of epochs.
 
         Raises:
-            ValueError: If the schedule says nothing about the layer or has another number of epochs.
+            ValueError: If the schedule does not cover the layer or has another number of epochs.
         """
 
 
 class Rule(keras.layers.Layer, Schedule):
-    """A learning rule, written as a loss: one step down its gradient is one step of the rule.
+    """A learning rule as a loss: one gradient descent step on the loss is one step of the rule.
 
-    A rule is a template. Each layer is trained with a copy of its own, made by `from_config`, that may keep variables and
-    random generators between steps; they are made in `prepare` and saved in backups, as those of any Keras layer.
+    A rule is a template. Each layer is trained with its own copy, created by `from_config`, which may keep variables and random generators
+    between steps; they are created in `prepare` and saved in backups, like those of any Keras layer.
 
     Args:
-        weight_cost: Strength of the weight decay in pretraining, `weight_cost / 2 * sum(square(kernel))`; biases are spared.
-        sparsity_target: Mean activity that each hidden unit is drawn to, `None` for none.
-        sparsity_cost: How strongly: the weighted sums of a unit are pushed by this times the difference between its mean
-            activity, averaged over past batches, and the target.
-        fit_visible_bias: Whether to start from the visible bias that alone would give the data's mean, log(p / (1 - p)) for
-            Bernoulli units, which costs one pass over the data. The layer's own visible bias is used otherwise.
+        weight_cost: Strength of the weight decay in pretraining, `weight_cost / 2 * sum(square(kernel))`; biases are excluded.
+        sparsity_target: Target mean activity of each hidden unit, `None` for no target.
+        sparsity_cost: Strength of the sparsity term: the weighted sums of a unit are shifted by this factor times the difference between
+            its mean activity, averaged over past batches, and the target.
+        fit_visible_bias: Whether to initialize the visible bias so that it alone reproduces the data's mean, log(p / (1 - p)) for Bernoulli
+            units, which costs one pass over the data. Otherwise the layer's own visible bias is used.
 
-    The options follow [Hinton, 2010](https://www.cs.toronto.edu/~hinton/absps/guideTR.pdf), sections 8 to 11. His small
-    random weights are `kernel_initializer=keras.initializers.RandomNormal(stddev=0.01)` of the layer.
+    The options follow [Hinton, 2010](https://www.cs.toronto.edu/~hinton/absps/guideTR.pdf), sections 8 to 11. His small random weights
+    correspond to `kernel_initializer=keras.initializers.RandomNormal(stddev=0.01)` of the layer.
 
     Attributes:
-        learning_rate: Learning rate of gradient descent when the user gives no optimizer.
-        random: `keras.random.SeedGenerator` for what a rule samples.
+        learning_rate: Learning rate of gradient descent if the user gives no optimizer.
+        random: `keras.random.SeedGenerator` for the rule's samples.
     """
 
     learning_rate: float
 
-    # Share of the past in the running mean of each hidden unit's activity; Hinton proposes 0.9 to 0.99.
+    # Decay of the running mean of each hidden unit's activity; Hinton proposes 0.9 to 0.99.
     _PAST = 0.9
 
     def __init__(
@@ -74,24 +74,24 @@ class Rule(keras.layers.Layer, Schedule):
 
     @abc.abstractmethod
     def loss(self, machine: Machine, visible: Any, *, training: bool) -> Any:
-        """The loss of each sample. Its gradient is that of the rule; its value need not mean anything.
+        """The loss of each sample. Its gradient is that of the rule; its value may be meaningless.
 
         Args:
             machine: The machine.
             visible: Data, `(..., features)`.
-            training: Whether this is a training step. If not, no state is to be changed.
+            training: Whether this is a training step. Otherwise no state may change.
 
         Returns:
             `(...)`.
         """
 
     def prepare(self, layer: RBMDense, batch_size: int, seed: int) -> None:
-        """Makes what the rule keeps between steps.
+        """Creates the state that the rule keeps between steps.
 
         Args:
-            layer: The layer, built.
-            batch_size: Samples in a batch.
-            seed: Of everything random.
+            layer: The built layer.
+            batch_size: Samples per batch.
+            seed: Seed of all randomness.
         """
         self.random = keras.random.SeedGenerator(seed)
         if self.sparsity_target is not None:
@@ -102,11 +102,11 @@ class Rule(keras.layers.Layer, Schedule):
         self.built = True
 
     def begin_epoch(self, seed: int, epoch: int) -> None:
-        """Starts the random numbers of an epoch, which do not depend on those of the epochs before."""
+        """Seeds the random numbers of an epoch independently of earlier epochs."""
         self.random.state.assign(np.random.SeedSequence((seed, epoch)).generate_state(2))
 
     def penalty(self, machine: Machine, visible: Any, *, training: bool) -> Any:
-        """Weight cost and sparsity, a scalar or one value for each sample."""
+        """Weight cost and sparsity term, a scalar or one value per sample."""
         total = self.weight_cost / 2 * ops.sum(ops.square(machine.kernel)) if self.weight_cost else 0.0
         if self.sparsity_target is not None:
             sums = machine.hidden_sums(visible)

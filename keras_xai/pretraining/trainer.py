@@ -14,19 +14,19 @@ class RBMTrainer(keras.Model):
     """Trains one machine through `fit()`. Callbacks get it as their `model`.
 
     Args:
-        stage: Which layer is trained, by which rule.
-        batch_size: Samples in a batch.
-        seed: Of all that is random.
+        stage: The layer and rule of the training.
+        batch_size: Samples per batch.
+        seed: Seed of all randomness.
 
     Attributes:
         layer: The machine. Its kernel, bias and visible bias are trained in place.
-        rule: A copy of the rule, for this layer alone.
-        seed: Integer variable, saved in backups so that training that is resumed sees the data in the same order.
+        rule: This layer's copy of the rule.
+        seed: Integer variable, saved in backups so that resumed training sees the data in the same order.
     """
 
     def __init__(self, stage: Stage, batch_size: int, seed: int):
         layer = stage.layer
-        # Nothing is cast on the way in: the layers in front do that for themselves.
+        # No casting of inputs: the layers before the machine do that themselves.
         super().__init__(dtype=layer.dtype_policy, name=f"pretraining_{layer.name}", autocast=False)
         self.layer = layer
         self.rule = type(stage.rule).from_config(stage.rule.get_config())
@@ -47,7 +47,7 @@ class RBMTrainer(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         machine = self.layer.machine()
         losses = self.rule.loss(machine, y_pred, training=training) + self.rule.penalty(machine, y_pred, training=training)
-        # Measured here and not in `compute_metrics`, where the weights are new ones and all would be computed again.
+        # Measured here instead of in `compute_metrics`, where the weights are already updated and everything would be recomputed.
         error = ops.mean(ops.square(machine.reconstruct(y_pred) - y_pred), axis=-1)
         self._error.update_state(error, sample_weight)
         return self._mean_loss(losses, losses, sample_weight)

@@ -9,14 +9,14 @@ from keras_xai.pretraining.trainer import RBMTrainer
 
 
 def fit_visible_bias(trainer: RBMTrainer, data: Any, steps: int | None = None) -> None:
-    """Sets the visible bias of a machine to the one that, without connections, gives each visible unit the data's mean.
+    """Sets the visible bias of a machine so that each unconnected visible unit has the data's mean.
 
     For Bernoulli units that is log(p / (1 - p)), see
     [Hinton, 2010](https://www.cs.toronto.edu/~hinton/absps/guideTR.pdf), section 8.1.
 
     Args:
-        trainer: Of the machine.
-        data: What it is going to be trained on, in batches.
+        trainer: The trainer of the machine.
+        data: The training data, in batches.
         steps: Number of batches to read, all by default.
     """
     layer = trainer.layer
@@ -29,7 +29,7 @@ def fit_visible_bias(trainer: RBMTrainer, data: Any, steps: int | None = None) -
 
 @final
 class _Reader(keras.Model):
-    """Adds up the visible units' values as it evaluates them."""
+    """Sums the visible units' values during evaluation."""
 
     def __init__(self, visible, features):
         super().__init__(autocast=False, name="totals")
@@ -50,7 +50,7 @@ class _Reader(keras.Model):
 
 @final
 class _Totals(keras.metrics.Metric):
-    """Sums over samples: a metric, since Keras adds those up over devices."""
+    """Sums over samples, as a metric because Keras sums metrics over devices."""
 
     def __init__(self, features):
         super().__init__(dtype="float64", name="samples")

@@ -1,4 +1,4 @@
-"""Pictures of arrays and of several results side by side, and self-contained HTML pages; a single result draws itself by `plot()`."""
+"""Plots of arrays and of several results side by side, and self-contained HTML pages; results have their own `plot()`."""
 
 from keras_xai.report.activations import activations_plot
 from keras_xai.report.diagnosis import depth_plot

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _BLOCK = 2.8
 _LOWEST, _TALLEST = 0.6, 4.2
 
-# Part of the longer side of a map.
+# Gap as a fraction of the longer side of a map.
 _GAP = 0.08
 _FRAME = "#c4cad0"
 
-# Characters of a name that are drawn in one line.
+# Maximum number of characters of a name per line.
 _LINE = 18
 
 
@@ -32,30 +32,28 @@ def activations_plot(
     max_filters: int = 64,
     title: str = "",
 ) -> "Figure":
-    """Draws filter activations of one sample for several trainings: a row for each layer, a block for each training.
+    """Plots filter activations of one sample for several trainings, with a row per layer and a block per training.
 
-    All maps of a layer are on one color scale, those of all trainings, so that a training whose activations are weak looks pale.
-    Filters are in their order, row by row. Those of two trainings at one place have to do with each other only if both trainings
-    began with the same weights.
+    All maps of a layer share one color scale across trainings, so that weak activations look pale. Filters are in their original order, row
+    by row. Filters at the same position in two trainings correspond only if both trainings started from the same weights.
 
     Source: Yoo, Kim & Kang, "Relevance Regularization of Convolutional Neural Network for Interpretable Classification",
     figure 2.
 
     Args:
-        named_activations: For the name of each training, from layers to their activations `(n, height, width, channels)` as
-            `keras_xai.features.activations` returns them, for the same samples.
+        named_activations: Maps the name of each training to its activations by layer, `(n, height, width, channels)` as returned by
+            `keras_xai.features.activations`, for the same samples.
         sample: Index of the sample.
-        layers: The layers to draw; by default all of them, in the order of the first training.
-        max_filters: Number of filters to draw at most of each layer: the first.
+        layers: The layers to draw; by default all, in the order of the first training.
+        max_filters: Maximum number of filters to draw per layer, from the first.
         title: A title.
 
     Returns:
-        A matplotlib figure. Activations above zero are the darker red the larger they are, zero is white, and those below zero
-        are blue.
+        A matplotlib figure. Positive activations are red, darker for larger values; zero is white, and negative activations are blue.
 
     Raises:
-        ValueError: If the trainings do not have the same layers or shapes, the activations are not maps, a value that is to be
-            drawn is not finite, there is no such sample, or `max_filters` is not positive.
+        ValueError: If the trainings differ in layers or shapes, the activations are not maps, a drawn value is not finite, there is no such
+            sample, or `max_filters` is not positive.
 
     Example:
 
@@ -88,13 +86,13 @@ def activations_plot(
 
 
 def _maps(named_activations, sample, layers):
-    """For each layer the maps `(height, width, channels)` of the sample, one array for each training."""
+    """For each layer, the maps `(height, width, channels)` of the sample, one array per training."""
     if not named_activations:
-        raise ValueError("Expected the activations of at least one training. Received: none.")
+        raise ValueError("Expected the activations of at least one training. Received: an empty mapping.")
     first = next(iter(named_activations.values()))
     paths = list(first) if layers is None else list(layers)
     if not paths or isinstance(layers, str):
-        raise ValueError(f"Expected at least one layer, by a list of paths. Received: layers={layers!r}")
+        raise ValueError(f"Expected `layers` to be a list of at least one path. Received: layers={layers!r}")
     maps = {}
     for path in paths:
         blocks = []
@@ -120,14 +118,14 @@ def _maps(named_activations, sample, layers):
 
 
 def _columns(count):
-    """A number of columns that makes a compact block, all rows of it full where there is one."""
+    """A number of columns for a compact block, with all rows full if possible."""
     root = math.sqrt(count)
     divisors = [n for n in range(math.ceil(root), math.floor(2 * root) + 1) if count % n == 0]
     return divisors[0] if divisors else math.ceil(root)
 
 
 def _arranged(shape):
-    """Columns and rows of a block, and width and height of it and of one place, in pixels of a map."""
+    """Columns and rows of a block, the size of one cell, and the gap, in pixels of a map."""
     height, width, count = shape
     columns = _columns(count)
     rows = -(-count // columns)
@@ -151,7 +149,7 @@ def _draw_row(row, blocks, num_filters, path):
     if signed:
         colors, scale = colormaps[COLOR_MAP], Normalize(-limit, limit)
     else:
-        # The half of it that there are values for.
+        # Only the half of the color scale that contains values.
         upper = colormaps[COLOR_MAP](np.linspace(0.5, 1, 128))
         colors, scale = LinearSegmentedColormap.from_list("activation", upper), Normalize(0, limit)
     for axes, block in zip(row, blocks, strict=True):
@@ -164,7 +162,7 @@ def _draw_row(row, blocks, num_filters, path):
 
 
 def _label(path, shape, num_filters):
-    """What a row shows, in short lines, as rows may be low and names of nested layers long."""
+    """The label of a row in short lines, since rows may be low and names of nested layers long."""
     height, width, count = shape
     filters = f"{count:,} filter{'s' * (count > 1)}" if count == num_filters else f"first {count:,} of {num_filters:,} filters"
     lines = [path] if len(path) <= _LINE else path.replace("/", "/\n").split("\n")

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-# In turn; the first two are those of the guide.
+# Used in order; the first two are those of the guide.
 _COLORS = (
     *("#d9692b", "#2f6fd0", "#3a9b57", "#a04fb8", "#c9a227", "#1f9aa8"),
     *("#b3263a", "#8a5a3c", "#8fbf26", "#e887c0"),
@@ -34,21 +34,21 @@ def class_color(k: int) -> str:
 
 
 def class_shade(k: int, shade: float, strength: float = 1.0) -> np.ndarray:
-    """The color of class k, paler: a little lighter or darker by `shade` from 0 to 1, and white at a strength of 0."""
+    """A pale color of class k: slightly lighter or darker by `shade` from 0 to 1, and white at a strength of 0."""
     from matplotlib.colors import to_rgb
 
     return 1 - (1 - np.array(to_rgb(class_color(k)))) * (0.28 + 0.3 * shade) * strength
 
 
 def patch(color: Any, label: str) -> "Patch":
-    """An area in a legend."""
+    """A legend handle for an area."""
     from matplotlib.patches import Patch
 
     return Patch(facecolor=color, label=label)
 
 
 def stroke(color: Any, label: str) -> "Line2D":
-    """A line in a legend."""
+    """A legend handle for a line."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=color, linewidth=1.6, label=label)

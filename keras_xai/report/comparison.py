@@ -28,19 +28,19 @@ def comparison_plot(
     vocabulary: Sequence[str] | None,
     title: str,
 ) -> "Figure":
-    """Explanations, and beneath each method what metrics say of it, for `Comparison.plot`."""
+    """Explanations with the metrics of each method below, for `Comparison.plot`."""
     metrics = list(higher_is_better)
     grid = Grid(named, samples, show, class_names, feature_names, vocabulary)
-    figure = grid.figure(title, foot=_LINE * (len(metrics) + 2))
+    figure = grid.figure(title, footer=_LINE * (len(metrics) + 2))
     columns = grid.first + len(grid.names)
-    feet = figure.axes[-columns:]
+    footers = figure.axes[-columns:]
     lines = [f"{metric} {'↑' if higher_is_better[metric] else '↓'}" for metric in metrics]
     lines += ["passes per sample", "seconds per sample"]
     best = {metric: _best(table[metric]["mean"], higher_is_better[metric]) for metric in metrics}
     places = 1 - (np.arange(len(lines)) + 0.5) / len(lines)
     for place, line in zip(places, lines, strict=True):
-        feet[0].text(-0.02 if not grid.first else 1.0, place, line, fontsize=8, ha="right", va="center", color="#30363d")
-    for axes, name in zip(feet[grid.first :], grid.names, strict=True):
+        footers[0].text(-0.02 if not grid.first else 1.0, place, line, fontsize=8, ha="right", va="center", color="#30363d")
+    for axes, name in zip(footers[grid.first :], grid.names, strict=True):
         row = table.loc[name]
         cells = [(_cell(row[metric]), name in best[metric]) for metric in metrics]
         cells += [(f"{row['cost']['num_forward_passes']:.4g}", False), (f"{row['cost']['seconds']:.2g}", False)]
@@ -50,12 +50,12 @@ def comparison_plot(
 
 
 def _best(means, higher):
-    """The methods of the best mean."""
+    """The methods with the best mean."""
     return set(means.index[np.isclose(means, means.max() if higher else means.min(), rtol=1e-5)])
 
 
-def _cell(figures):
-    if np.isnan(figures["mean"]):
+def _cell(statistics):
+    if np.isnan(statistics["mean"]):
         return "-"
-    half = figures["high"] - figures["mean"]
-    return f"{figures['mean']:.3g}" + ("" if np.isnan(half) else f" ± {half:.2g}")
+    half = statistics["high"] - statistics["mean"]
+    return f"{statistics['mean']:.3g}" + ("" if np.isnan(half) else f" ± {half:.2g}")

@@ -18,7 +18,7 @@ _SIDE = 2.3
 _CAPTION = 0.45
 _NARROWEST = 4.0
 _COLUMNS = 5
-_MOST_CLASSES = 10  # that have a color of their own
+_MOST_CLASSES = 10  # with distinct colors
 _MOST_NAMED = 30
 
 
@@ -30,11 +30,11 @@ def layers_plot(
     repeat: int,
     title: str,
 ) -> "Figure":
-    """The maps of layers, for `Diagnosis.plot` and `NetworkComparison.plot`; `columns` has one path of each network for each column."""
+    """The maps of layers, for `Diagnosis.plot` and `NetworkComparison.plot`; each of `columns` has one path per network."""
     reports = list(named.values())
     if any(report.classes != reports[0].classes for report in reports):
         raise ValueError(
-            f"Expected networks that were diagnosed on the same classes. Received: {[report.classes for report in reports]}."
+            f"Expected networks diagnosed on the same classes. Received: {[report.classes for report in reports]}."
         )
     names = _class_names(reports[0], class_names)
     colors = _colors(len(names))
@@ -65,17 +65,16 @@ def layers_plot(
 
 
 def depth_plot(named: Mapping[str, "Diagnosis"], *, title: str = "") -> "Figure":
-    """Draws the neighborhood hit of each layer against its depth: on the maps, and among the activations themselves.
+    """Plots the neighborhood hit of each layer by depth, on the maps and among the activations themselves.
 
-    Bars are 95 % confidence intervals. The gray line is what shuffled labels have.
+    Error bars are 95 % confidence intervals. The gray line is the level of shuffled labels.
 
     Args:
-        named: For the name of each network its diagnosis.
+        named: Maps the name of each network to its diagnosis.
         title: A title.
 
     Returns:
-        A matplotlib figure: a curve for each network, on the left on the maps, on the right among the activations, and the accuracies of
-        the linear probes.
+        A matplotlib figure with a curve per network: on the maps, among the activations, and the accuracy of the linear probe.
 
     Example:
 
@@ -120,7 +119,7 @@ def depth_plot(named: Mapping[str, "Diagnosis"], *, title: str = "") -> "Figure"
         axes.axhline(chance, color="#8a929b", linewidth=1.0, linestyle="--")
         axes.text(0.0, chance, " chance", fontsize=8, color="#5b636b", va="bottom")
         axes.set_title(heading, fontsize=10)
-        axes.set_xlabel("depth of the layer, part of all layers with weights", fontsize=8)
+        axes.set_xlabel("relative depth, share of the layers with weights", fontsize=8)
         axes.set_ylabel(quantity, fontsize=9)
         axes.set(xlim=(-0.02, 1.04), ylim=(0, 1.02))
         axes.tick_params(labelsize=8, labelleft=True)
@@ -143,7 +142,7 @@ def _class_names(report, class_names):
 
 
 def _colors(count):
-    """A color for each class: those of the other pictures, or a range of them where there are more classes."""
+    """A color for each class: those of the other plots, or a color range if there are more classes."""
     from matplotlib import colormaps
     from matplotlib.colors import to_rgba
 
@@ -153,11 +152,11 @@ def _colors(count):
 
 
 def _draw_map(axes, points, colors):
-    """Points about their middle, on a square that holds all of them."""
+    """Centered points on a square that contains all of them."""
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     half = np.abs(points - middle).max() * 1.05 or 1.0
     size = float(np.clip(4000 / len(points), 1.0, 14.0))
-    # Mixed, so that no class lies on top of all others.
+    # Shuffled, so that no class covers all others.
     order = np.random.default_rng(0).permutation(len(points))
     axes.scatter(*points[order].T, c=colors[order], s=size, linewidths=0)
     frame(axes)

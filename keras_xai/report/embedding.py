@@ -31,7 +31,9 @@ def embedding_plot(
 
     for name, given in (("images", images), ("labels", labels)):
         if given is not None and len(given) != len(found.points):
-            raise ValueError(f"Expected one of `{name}` for each of {len(found.points)} points. Received: {len(given)}.")
+            raise ValueError(
+                f"Expected `{name}` to have one entry for each of {len(found.points)} points. Received: {len(given)}."
+            )
     if not cells >= 1:
         raise ValueError(f"Expected `cells` to be at least 1. Received: cells={cells!r}")
     names, colors = _colors(labels, len(found.points))
@@ -45,7 +47,7 @@ def embedding_plot(
         axes.margins(0.03)
     else:
         drawn = _draw_thumbnails(axes, points, images, colors if names else None, show, cells)
-        axes.set_xlabel(f"{drawn} of {len(points)} images, one a cell", fontsize=8)
+        axes.set_xlabel(f"{drawn} of {len(points)} images, one per cell", fontsize=8)
     axes.set(xticks=[], yticks=[], aspect="equal")
     axes.spines[:].set_color("#c4cad0")
     axes.spines[:].set_linewidth(0.8)
@@ -67,20 +69,18 @@ def _colors(labels, count):
         return [], [class_color(1)] * count
     found, places = np.unique(np.asarray(labels), return_inverse=True)
     if len(found) > _MOST_CLASSES:
-        raise ValueError(
-            f"Expected at most {_MOST_CLASSES} different labels, as many as there are colors. Received: {len(found)}."
-        )
+        raise ValueError(f"Expected at most {_MOST_CLASSES} distinct labels, the number of colors. Received: {len(found)}.")
     return [str(each) for each in found], [class_color(int(place)) for place in places.ravel()]
 
 
 def _draw_thumbnails(axes, points, images, colors, show, cells):
-    """Draws one image in each cell that has any, and returns how many."""
+    """Draws one image in each nonempty cell, and returns their number."""
     from matplotlib.patches import Rectangle
 
     places = np.minimum((points * cells).astype(int), cells - 1)
     distances = np.square(points * cells - places - 0.5).sum(axis=1)
     nearest: dict[tuple[int, int], int] = {}
-    for i in np.argsort(-distances, kind="stable"):  # the nearest last, and so it stays
+    for i in np.argsort(-distances, kind="stable"):  # the nearest last, which overwrites the others
         nearest[places[i, 0], places[i, 1]] = i
     for (column, row), i in nearest.items():
         image = shown(images[i] if show is None else show(images[i]))

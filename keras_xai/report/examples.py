@@ -51,7 +51,7 @@ def examples_plot(
 
 
 def _same_scale(grid):
-    """Lines of series are comparable only on one scale."""
+    """Puts series on one scale, so that their lines are comparable."""
     drawn = [axes for axes in grid.flat if axes.lines]
     if drawn:
         limits = np.array([axes.get_ylim() for axes in drawn])

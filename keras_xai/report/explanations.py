@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from keras_xai.results import Explanation
 
-# Of absolute values: the limit of the color scale, so that a few pixels of a noisy gradient do not wash out all others.
+# Percentile of the absolute values that limits the color scale, so that a few pixels of a noisy gradient do not wash out all others.
 _PERCENTILE = 99.0
-_SERIES_CHANNELS = 8  # a "series" of more is drawn as an image
+_SERIES_CHANNELS = 8  # a "series" with more channels is drawn as an image
 _FEATURES = 12
 _LINE_EMS = 34.0
 _GRAY = "#8a939c"
@@ -36,23 +36,22 @@ def explanations_plot(
     vocabulary: Sequence[str] | None = None,
     title: str = "",
 ) -> "Figure":
-    """Draws explanations of the same samples side by side: a row for each sample, a column for each method.
+    """Plots explanations of the same samples side by side, with a row per sample and a column per method.
 
-    Red speaks for the score that is explained, blue against it. Each picture has a scale of its own, whose center is zero and whose
-    ends are the 99th percentile of its absolute values: methods have different units, and one bright pixel would else hide the rest.
+    Red is a positive contribution to the explained score, blue a negative one. Each picture has its own scale, centered at zero and limited
+    by the 99th percentile of its absolute values, because methods have different units and a single bright pixel would hide the rest.
 
-    An image `(height, width, channels)` is drawn as it is, and for each method as a gray picture under the colors of the values,
-    those of the channels added up. A series `(time, channels)` is a line in these colors, one for each channel. Features have
-    a bar each, the most relevant to all methods first. Tokens are words on a ground in these colors. For a model of several inputs
-    each has a row.
+    An image `(height, width, channels)` is shown unchanged, and for each method in gray below the colors of the values, summed over the
+    channels. A series `(time, channels)` is a line per channel in these colors. Features are bars, the most relevant to all methods first.
+    Tokens are words on a background in these colors. A model of several inputs has a row per input.
 
     Args:
-        named: For the name of each method its explanation, all of the same samples.
-        samples: Indices of the samples to draw, or how many of the first.
-        show: Maps an image as the model takes it to one that can be seen, `(height, width)` or `(height, width, 3)`, to undo what
-            preprocessing has done. By default values are moved into the range of colors.
+        named: Maps the name of each method to its explanation, all of the same samples.
+        samples: Indices of the samples to draw, or the number of first samples.
+        show: Maps an image from the model's preprocessing to a displayable image, `(height, width)` or `(height, width, 3)`. By default
+            values are scaled to the color range.
         class_names: Names of the classes.
-        feature_names: Names of the features; by default the names of the columns, where the samples were a `DataFrame`.
+        feature_names: Names of the features; by default the column names, if the samples were a `DataFrame`.
         vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
         title: A title.
 
@@ -60,8 +59,8 @@ def explanations_plot(
         A matplotlib figure.
 
     Raises:
-        ValueError: If there is no explanation, they are not of the same samples, there is no such sample, or a number of names does
-            not fit.
+        ValueError: If there is no explanation, they are not of the same samples, there is no such sample, or a number of names does not
+            fit.
 
     Example:
 
@@ -79,11 +78,11 @@ def explanations_plot(
 
 
 class Grid:
-    """The pictures of `explanations_plot`, and where they are; arguments are the same."""
+    """The pictures of `explanations_plot` and their layout, with the same arguments."""
 
     def __init__(self, named, samples, show, class_names, feature_names, vocabulary):
         if not named:
-            raise ValueError("Expected at least one explanation. Received: none.")
+            raise ValueError("Expected at least one explanation. Received: an empty mapping.")
         self.names = list(named)
         self._explanations = list(named.values())
         self._inputs = _arrays(self._explanations[0].inputs)
@@ -107,8 +106,8 @@ class Grid:
                 raise ValueError(f"Expected a name for each of {x.shape[1]} features. Received: {len(feature_names)} names.")
         self.first = int("image" in self._kinds.values())  # the first column of a method
 
-    def figure(self, title: str, foot: float = 0.0) -> "Figure":
-        """The figure; with a row of a height of `foot` inches for each method beneath, if that is not 0, still empty."""
+    def figure(self, title: str, footer: float = 0.0) -> "Figure":
+        """The figure, with an empty row of `footer` inches below the methods if that is not 0."""
         from keras_xai.report.figure import new_figure
 
         rows = [(sample, name) for sample in self._samples for name in self._inputs]
@@ -117,9 +116,9 @@ class Grid:
         columns = self.first + len(self.names)
         left = 1.5 if "table" in self._kinds.values() else 0.6
         figure = new_figure(
-            figsize=(max(left + width * columns, 3.6), sum(heights) + foot + 0.95 + 0.3 * bool(title)), layout="constrained"
+            figsize=(max(left + width * columns, 3.6), sum(heights) + footer + 0.95 + 0.3 * bool(title)), layout="constrained"
         )
-        grid = figure.add_gridspec(len(rows) + bool(foot), columns, height_ratios=heights + [foot] * bool(foot))
+        grid = figure.add_gridspec(len(rows) + bool(footer), columns, height_ratios=heights + [footer] * bool(footer))
         for row, (sample, name) in enumerate(rows):
             axes = [figure.add_subplot(grid[row, column]) for column in range(columns)]
             self._draw_row(axes, sample, name)
@@ -127,7 +126,7 @@ class Grid:
                 for each, column in zip(axes, ["input"] * self.first + self.names, strict=True):
                     each.set_title(_wrapped(column, width), fontsize=10)
         _add_scale(figure)
-        if foot:
+        if footer:
             for column in range(columns):
                 figure.add_subplot(grid[len(rows), column]).axis("off")
         if title:
@@ -135,7 +134,7 @@ class Grid:
         return figure
 
     def _height(self, sample, name):
-        """Of a row, in inches."""
+        """The height of a row in inches."""
         kind, x = self._kinds[name], self._inputs[name]
         if kind == "image":
             height, width = _flat(x[sample]).shape[:2]
@@ -151,7 +150,7 @@ class Grid:
         values = [np.asarray(_arrays(each.values)[name][sample], "float64") for each in self._explanations]
         if not all(np.isfinite(each).all() for each in values):
             raise ValueError(f"Expected explanations of finite values. Received: NaN or infinity for sample {sample}.")
-        # Beside what is drawn first: nothing is in the column of inputs for features and words, which the methods' pictures name.
+        # Placed next to the first picture: features and words have no picture in the input column, since the methods' pictures name them.
         labeled = axes[0 if kind in ("image", "series") else self.first]
         labeled.set_ylabel(self._label(sample, name), fontsize=9)
         if self.first:
@@ -200,7 +199,7 @@ class Grid:
         return [(i, self._vocabulary[token] or "[UNK]") for i, token in used]
 
     def _label(self, sample, name):
-        """What is explained of a sample, at its first input; and which of several inputs it is."""
+        """The explained class of a sample, at its first input, and the name of one of several inputs."""
         target = self._explanations[0].target
         named = target if isinstance(target, Mapping) else {"": target}
         lines = [name] if len(self._inputs) > 1 else []
@@ -220,7 +219,7 @@ class Grid:
 
 
 def _arrays(values: Any, name: str = "input") -> dict[str, np.ndarray]:
-    """A nest of arrays as a dict by name."""
+    """Converts a nest of arrays to a dict by name."""
     if isinstance(values, Mapping):
         return {key: array for each in sorted(values) for key, array in _arrays(values[each], str(each)).items()}
     if isinstance(values, (list, tuple)):
@@ -244,7 +243,7 @@ def _chosen(samples, count):
 
 
 def _flat(values):
-    """An image of one value for each pixel; of a volume, the mean over all axes but the last two of space."""
+    """An image with one value per pixel; for a volume, the mean over all but the last two spatial axes."""
     if values.ndim == 2:
         return values
     values = values.sum(axis=-1)
@@ -258,7 +257,7 @@ def _limit(values):
 
 
 def _strongest(values):
-    """Which features to draw: the most relevant by the method that finds them most so."""
+    """The features to draw: those with the largest relative relevance by any method."""
     strength = np.max([np.abs(each) / (np.abs(each).max() or 1.0) for each in values], axis=0)
     return np.argsort(-strength, kind="stable")[:_FEATURES]
 
@@ -270,12 +269,12 @@ def _colors(values, limit):
 
 
 def _draw_over(axes: "Axes", values, picture):
-    """Colors over a gray picture: the stronger a value, the less of the picture is seen."""
+    """Colors over a gray picture, more opaque for larger absolute values."""
     gray = picture if picture.ndim == 2 else picture @ _LUMINANCE
     gray = (gray - gray.min()) / (np.ptp(gray) or 1)
     limit = _limit(values)
     strength = np.clip(np.abs(values) / limit, 0, 1)[..., None] ** 0.6
-    # Mixed here, and not by transparency, so that a picture larger than its axes is thinned out as a whole.
+    # Blended here instead of by transparency, so that a picture larger than its axes is downsampled as a whole.
     axes.imshow(strength * _colors(values, limit)[..., :3] + (1 - strength) * (0.55 + 0.45 * gray[..., None]))
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_color("#c4cad0")
@@ -283,7 +282,7 @@ def _draw_over(axes: "Axes", values, picture):
 
 
 def _draw_lines(axes: "Axes", x, values):
-    """A line for each channel, each piece in the color of the values at its ends."""
+    """A line per channel, with each segment in the color of the values at its ends."""
     from matplotlib.collections import LineCollection
 
     values = np.broadcast_to(values, x.shape)
@@ -325,7 +324,7 @@ def _draw_words(axes: "Axes", words, values):
     from matplotlib.patches import PathPatch, Rectangle
     from matplotlib.transforms import Affine2D
 
-    # As outlines, since only their width in units of the axes says where the next one begins.
+    # Drawn as outlines, since only their width in axes units determines the start of the next word.
     limit = _limit(np.array([values[i] for i, _ in words] or [0.0]))
     lines = 1
     for i, line, start, path in _laid_out(words):
@@ -341,7 +340,7 @@ def _draw_words(axes: "Axes", words, values):
 
 
 def _laid_out(words):
-    """For each word its token's position, its line, where in the line it starts, and its outline; an em is 1."""
+    """For each word, its token's position, its line, its start in the line, and its outline, in units of em."""
     from matplotlib.textpath import TextPath
 
     placed, line, start = [], 0, 0.0
@@ -356,7 +355,7 @@ def _laid_out(words):
 
 
 def _wrapped(name, width):
-    """A method's name in lines that fit its column; an inch holds eleven letters."""
+    """A method's name wrapped to its column, with eleven letters per inch."""
     import textwrap
 
     return "\n".join(textwrap.wrap(name, int(11 * width), break_long_words=False)) or name
@@ -371,6 +370,6 @@ def _add_scale(figure):
     bar = figure.colorbar(
         scale, ax=figure.axes, location="bottom", shrink=min(1.0, 4 / figure.get_size_inches()[0]), aspect=30, pad=0.1 / height
     )
-    bar.set_ticks([-1, 0, 1], labels=["against the score", "0", "for the score"])
+    bar.set_ticks([-1, 0, 1], labels=["negative", "0", "positive"])
     bar.ax.tick_params(labelsize=8, length=2)
     bar.outline.set_visible(False)

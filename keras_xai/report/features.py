@@ -20,19 +20,18 @@ _COLUMNS = 5
 
 
 def decision_plot(features: np.ndarray, images: np.ndarray, *, titles: Sequence[str] | None = None) -> "Figure":
-    """Draws decision features beneath their images, all on one color scale.
+    """Plots decision features below their images on one color scale.
 
     Args:
-        features: `(n, height, width)` or `(n, height, width, channels)`, `LinearPieces.decision_features()`; summed over
-            channels.
+        features: `(n, height, width)` or `(n, height, width, channels)`, `LinearPieces.decision_features()`; summed over channels.
         images: `(n, height, width)` or `(n, height, width, 1 or 3)`.
         titles: A title for each image.
 
     Returns:
-        A matplotlib figure: red where a larger input speaks for the class, blue where it speaks against it.
+        A matplotlib figure: red where a larger input raises the score of the class, blue where it lowers it.
 
     Raises:
-        ValueError: If shapes or numbers do not belong together.
+        ValueError: If shapes or numbers are inconsistent.
 
     Example:
 
@@ -45,7 +44,7 @@ def decision_plot(features: np.ndarray, images: np.ndarray, *, titles: Sequence[
     features, images = np.asarray(features), np.asarray(images)
     if features.shape[:3] != images.shape[:3] or not len(features):
         raise ValueError(
-            "Expected features and images of the same number, height and width. "
+            "Expected features and images with the same number, height and width. "
             f"Received: features of shape {features.shape} and images of shape {images.shape}."
         )
     if titles is not None and len(titles) != len(images):
@@ -91,7 +90,7 @@ def boundary_plot(facets: "Facets", image: np.ndarray) -> "Figure":
 
 
 def _arranged(count):
-    """Rows and columns for a number of pictures, the rows about equally full."""
+    """Rows and columns for a number of pictures, with about equally full rows."""
     rows = -(-count // _COLUMNS)
     return rows, -(-count // rows)
 
@@ -108,7 +107,7 @@ def _grid(rows, columns, caption=0.0):
 
 
 def _prepared(axes: "Axes", shape):
-    """Shows the axes with a thin frame, of the shape of an image."""
+    """Shows the axes with a thin frame and the aspect ratio of an image."""
     height, width = shape[:2]
     axes.set_axis_on()
     axes.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")

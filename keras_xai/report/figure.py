@@ -1,6 +1,6 @@
-"""Matplotlib figures that show themselves in notebooks and under pyplot.
+"""Matplotlib figures with automatic display in notebooks and under pyplot.
 
-Imported when something is drawn, as it imports matplotlib.
+Imported only when something is drawn, because it imports matplotlib.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ _WITH_WINDOWS = contextvars.ContextVar("with windows", default=False)
 
 
 class ShownFigure(Figure):
-    """A figure that a notebook shows as a picture when it is the last value of a cell, or is handed to `display`.
+    """A figure that a notebook shows if it is the last value of a cell or passed to `display`.
 
-    It is not one of pyplot's, which a notebook would show twice and which stay in memory until they are closed.
+    It is not registered in pyplot, so notebooks do not show it twice and it does not stay in memory until it is closed.
     """
 
     def _repr_png_(self) -> bytes:
@@ -29,26 +29,26 @@ class ShownFigure(Figure):
 
 
 def new_figure(**options: Any) -> Figure:
-    """A new figure.
+    """Creates a figure.
 
-    Within `with_windows`, and where pyplot has windows, it is one of pyplot's. Everywhere else pyplot knows nothing of it, and nothing
-    has to be closed.
+    Within `with_windows`, if pyplot has windows, the figure is registered in pyplot. Otherwise it is independent of pyplot and need not be
+    closed.
 
     Args:
-        **options: Of `matplotlib.figure.Figure`.
+        **options: Options of `matplotlib.figure.Figure`.
     """
     if _WITH_WINDOWS.get() and _has_windows():
         from matplotlib import pyplot
 
         return pyplot.figure(FigureClass=ShownFigure, **options)
     figure = ShownFigure(**options)
-    FigureCanvasAgg(figure)  # so that it can be drawn by its own canvas, and not only saved
+    FigureCanvasAgg(figure)  # a canvas for drawing in addition to saving
     return figure
 
 
 @contextlib.contextmanager
 def with_windows() -> Iterator[None]:
-    """Within it, figures are such that `matplotlib.pyplot.show()` shows them, and are gone once their windows are closed."""
+    """Context manager: figures are shown by `matplotlib.pyplot.show()` and released when their windows are closed."""
     token = _WITH_WINDOWS.set(True)
     try:
         yield
@@ -57,5 +57,5 @@ def with_windows() -> Iterator[None]:
 
 
 def _has_windows():
-    """Whether the backend that pyplot has chosen, or would choose, is one with windows."""
+    """Whether the current or default backend of pyplot has windows."""
     return matplotlib.get_backend().lower().startswith(("gtk", "macosx", "qt", "tk", "wx"))

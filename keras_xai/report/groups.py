@@ -1,4 +1,4 @@
-"""Pictures of groups of regions: how well they reproduce a network, and what they look like in a plane."""
+"""Plots of groups of regions: fidelity to a network, and areas in a plane."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +23,17 @@ _INK = "#1c2024"
 
 
 def fidelity_plot(curve: "pd.DataFrame", measure: str = "agreement") -> "Figure":
-    """Draws fidelity against the number of groups, one line for each method, and the network as a level.
+    """Plots fidelity by number of groups, with a line per method and a horizontal line for the network.
 
     Args:
-        curve: What `fidelity_curve` returned.
-        measure: Which column: `"agreement"`, `"difference"`, `"accuracy"` or `"auc"`.
+        curve: The return value of `fidelity_curve`.
+        measure: The column to plot: `"agreement"`, `"difference"`, `"accuracy"` or `"auc"`.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: If the measure is another one, or the curve has no values of it.
+        ValueError: If the measure is unknown, or the curve has no values of it.
 
     Example:
 
@@ -50,7 +50,9 @@ def fidelity_plot(curve: "pd.DataFrame", measure: str = "agreement") -> "Figure"
     if measure not in _NAMES:
         raise ValueError(f"Expected `measure` to be one of {tuple(_NAMES)}. Received: measure={measure!r}")
     if measure not in curve or curve[measure].isna().all():
-        raise ValueError(f"Expected a curve with values of {measure!r}; accuracy and AUC need labels. Received: none.")
+        raise ValueError(
+            f"Expected a curve with values of {measure!r}; accuracy and AUC need labels. Received: a curve without them."
+        )
     figure = new_figure(figsize=(7.0, 3.4), layout="constrained")
     axes = figure.add_subplot()
     for method, (color, marker) in _STYLES.items():
@@ -64,7 +66,7 @@ def fidelity_plot(curve: "pd.DataFrame", measure: str = "agreement") -> "Figure"
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("groups of regions (hidden units, where flattened)", fontsize=10)
+    axes.set_xlabel('groups of regions (hidden units for "flatten")', fontsize=10)
     axes.set_ylabel(_NAMES[measure], fontsize=10)
     axes.tick_params(labelsize=9)
     axes.grid(color="#e3e6ea", linewidth=0.7)
@@ -75,7 +77,7 @@ def fidelity_plot(curve: "pd.DataFrame", measure: str = "agreement") -> "Figure"
 
 
 def groups_plot(groups: "Groups", x: Any, y: Any, *, resolution: int) -> "Figure":
-    """The groups of a network of two inputs, for `RegionGroups.plot`."""
+    """The groups of a network with two inputs, for `RegionGroups.plot`."""
     from matplotlib.colors import ListedColormap
 
     from keras_xai.report.figure import new_figure

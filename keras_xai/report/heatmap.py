@@ -1,4 +1,4 @@
-"""The diverging color scale, centered on zero: the only place where signed values become colors."""
+"""The diverging color scale centered at zero, used for all signed values."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Red for positive and blue for negative values, white at zero; told apart also by readers who do not see red from green.
+# Red for positive and blue for negative values, white at zero; distinguishable with red-green color blindness.
 COLOR_MAP = "RdBu_r"
 
 
 def shared_limit(values: Iterable[np.ndarray]) -> float:
-    """The limit of one color scale for several arrays: their largest absolute value, 1 where all are zero."""
+    """The limit of a common color scale of several arrays: their largest absolute value, 1 if all are zero."""
     arrays = [np.asarray(each, dtype="float64") for each in values]
     if not sum(array.size for array in arrays):
-        raise ValueError("Expected at least one value to find the limit of a color scale. Received: none.")
+        raise ValueError("Expected at least one value for the limit of a color scale. Received: no values.")
     limit = max(np.abs(array).max() for array in arrays if array.size)
     if not np.isfinite(limit):
         raise ValueError("Expected finite values for a color scale. Received: NaN or infinity.")
@@ -27,20 +27,19 @@ def shared_limit(values: Iterable[np.ndarray]) -> float:
 
 
 def heatmap(values: np.ndarray, limit: float | None = None, *, outline: np.ndarray | None = None) -> "Figure":
-    """Draws signed values as colors: red above zero, blue below, white at zero.
+    """Plots signed values as colors: red above zero, blue below, white at zero.
 
     Args:
-        values: `(height, width)`, or `(height, width, channels)`, of which the sum over the channels is drawn.
-        limit: Value of the darkest colors; by default the largest absolute value. For heatmaps that are to be compared, the largest of
-            all of them.
-        outline: `(height, width)` or `(height, width, channels)`: an image over which a thin line is drawn around the
-            pixels brighter than the middle of its range.
+        values: `(height, width)`, or `(height, width, channels)`, which is summed over the channels.
+        limit: Value of the darkest colors; by default the largest absolute value. To compare heatmaps, use the largest value of all.
+        outline: `(height, width)` or `(height, width, channels)`: an image; a thin line is drawn around its pixels brighter than the middle
+            of its range.
 
     Returns:
         A square matplotlib figure without axes.
 
     Raises:
-        ValueError: If a shape is another one, the limit is not positive, or a value is not finite.
+        ValueError: If a shape is wrong, the limit is not positive, or a value is not finite.
 
     Example:
 
@@ -57,7 +56,7 @@ def heatmap(values: np.ndarray, limit: float | None = None, *, outline: np.ndarr
 
 
 def draw_heatmap(axes: "Axes", values: np.ndarray, limit: float | None = None, *, outline: np.ndarray | None = None) -> None:
-    """Draws a `heatmap` into axes; arguments and errors are the same."""
+    """Draws a `heatmap` into axes, with the same arguments and errors."""
     values = flat_image(values, "values")
     limit = shared_limit([values]) if limit is None else _checked(limit)
     if not np.isfinite(values).all():
@@ -73,11 +72,11 @@ def draw_heatmap(axes: "Axes", values: np.ndarray, limit: float | None = None, *
 
 
 def color_bar(limit: float, label: str) -> "Figure":
-    """Draws the color scale from `-limit` to `limit`.
+    """Plots the color scale from `-limit` to `limit`.
 
     Args:
-        limit: As for `heatmap`.
-        label: What the values are, with their unit.
+        limit: As in `heatmap`.
+        label: Meaning of the values, with their unit.
 
     Returns:
         A wide, low matplotlib figure.
@@ -109,7 +108,7 @@ def _checked(limit):
 
 
 def flat_image(values: np.ndarray, name: str) -> np.ndarray:
-    """Values `(height, width)`, summed over channels if they have them; `name` is for the error of another shape."""
+    """Values `(height, width)`, summed over channels if there are any; `name` is used in error messages."""
     values = np.asarray(values, dtype="float64")
     if values.ndim not in (2, 3) or not values.size:
         raise ValueError(
@@ -120,7 +119,7 @@ def flat_image(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def _draw_outline(axes, mask):
-    """Lines along the pixel edges at which the mask changes; pixel (row, column) has its center at its indices."""
+    """Lines along the pixel edges where the mask changes; the center of pixel (row, column) is at its indices."""
     from matplotlib.collections import LineCollection
 
     sides = [((c + 0.5, r - 0.5), (c + 0.5, r + 0.5)) for r, c in np.argwhere(mask[:, 1:] != mask[:, :-1])]

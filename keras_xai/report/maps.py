@@ -24,27 +24,24 @@ def maps_plot(
     show: Callable[[Any], Any] | None = None,
     title: str = "",
 ) -> "Figure":
-    """Draws the maps of layers for one sample: a row for each layer, and the sample beside them.
+    """Plots the maps of layers for one sample, with a row per layer and the sample next to them.
 
-    All maps of a layer are on one color scale. It is `activations_plot` for one network.
+    All maps of a layer share one color scale. This is `activations_plot` for one network.
 
     Args:
-        activations: From layers to their activations `(n, height, width, channels)`, as `keras_xai.features.activations` returns
-            them.
-        images: The samples that they are of, `(n, height, width, channels)`, to draw the one beside the maps.
+        activations: Maps layers to their activations `(n, height, width, channels)`, as returned by `keras_xai.features.activations`.
+        images: The samples, `(n, height, width, channels)`, to draw one next to the maps.
         sample: Index of the sample.
-        max_filters: Number of maps to draw at most of each layer.
-        strongest: Whether to draw those of the largest mean absolute activation, the strongest first, in place of the first.
-        show: Maps an image as the model takes it to one that can be seen.
+        max_filters: Maximum number of maps to draw per layer.
+        strongest: Whether to draw the maps with the largest mean absolute activation, in descending order, instead of the first ones.
+        show: Maps an image from the model's preprocessing to a displayable one.
         title: A title.
 
     Returns:
-        A matplotlib figure. Activations above zero are the darker red the larger they are, zero is white, and those below zero
-        are blue.
+        A matplotlib figure. Positive activations are red, darker for larger values; zero is white, and negative activations are blue.
 
     Raises:
-        ValueError: If the activations are not maps, a value that is to be drawn is not finite, there is no such sample, or
-            `max_filters` is not positive.
+        ValueError: If the activations are not maps, a drawn value is not finite, there is no such sample, or `max_filters` is not positive.
 
     Example:
 
@@ -65,7 +62,7 @@ def maps_plot(
 
 
 def _strongest(path, values, sample, count) -> tuple[str, np.ndarray]:
-    """A layer's name and its strongest maps; what is not fit to be drawn is passed on, for the error that says so."""
+    """A layer's name and its strongest maps; invalid values are passed on to the checks of `activations_plot`."""
     if values.ndim != 4 or not 0 <= sample < len(values) or not count >= 1:
         return path, values
     order = np.argsort(-np.abs(values[sample]).mean(axis=(0, 1)), kind="stable")
@@ -75,7 +72,7 @@ def _strongest(path, values, sample, count) -> tuple[str, np.ndarray]:
 
 
 def _add_image(figure, image, show):
-    """Makes room at the left, and draws the sample there."""
+    """Adds space on the left, and draws the sample there."""
     width, height = figure.get_size_inches()
     figure.set_size_inches(width + _IMAGE, height)
     share = _IMAGE / (width + _IMAGE)

@@ -16,7 +16,7 @@ _COLUMNS = 6
 def maximized_plot(
     found: "Maximized", *, show: Callable[[Any], Any] | None, class_names: Sequence[str] | None, title: str
 ) -> "Figure":
-    """The inputs that excite units, for `Maximized.plot`."""
+    """The inputs that maximize the activation of units, for `Maximized.plot`."""
     columns = min(len(found.images), _COLUMNS)
     rows = -(-len(found.images) // columns)
     figure, grid = figure_of(rows, columns, side=2.0, extra=0.4 * rows + 0.2)
@@ -29,7 +29,7 @@ def maximized_plot(
 
 
 def dream_plot(found: "Dreamed", *, samples: int, show: Callable[[Any], Any] | None, title: str) -> "Figure":
-    """Images, and beside each what has become of it, for `Dreamed.plot`."""
+    """The original images next to the changed ones, for `Dreamed.plot`."""
     if not samples >= 1:
         raise ValueError(f"Expected `samples` to be at least 1. Received: samples={samples!r}")
     count = min(samples, len(found.images))

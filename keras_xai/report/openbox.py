@@ -24,28 +24,27 @@ def openbox_page(
     show: Sequence[int] | None = None,
     page: Page | None = None,
 ) -> Page:
-    """A page on the linear pieces of image samples: what each piece looks at, and how far it is the network.
+    """Creates a page on the linear pieces of image samples: their decision features and their certified radii.
 
-    For each sample shown, its image stands beside the decision features of the predicted class against the runner-up, all
-    on one color scale; of several color channels the sum is drawn. A histogram of the certified radii of all samples follows.
+    Each sample's image is shown next to the decision features of the predicted class against the runner-up, all on one color scale and
+    summed over color channels. A histogram of the certified radii of all samples follows.
 
     Args:
-        local: The linear pieces of n samples whose inputs are images, `(n, height, width)` or
-            `(n, height, width, channels)`, for at least two classes.
+        local: The linear pieces of n samples whose inputs are images, `(n, height, width)` or `(n, height, width, channels)`, for at least
+            two classes.
         walls: `local.nearest_wall()`, in the Euclidean norm.
-        images: `(n, height, width)` or `(n, height, width, 1 or 3)`, what to show where the samples themselves are not
-            fit to be looked at; the samples by default.
-        labels: `(n,)`, the true classes, where they are known.
+        images: `(n, height, width)` or `(n, height, width, 1 or 3)`, images to show if the samples themselves are not displayable; the
+            samples by default.
+        labels: `(n,)`, the true classes, if known.
         class_names: Names of all classes of the model; their indices by default.
-        show: Which samples get a panel, in this order; the first ten by default.
-        page: A page to go on with; a new one by default.
+        show: Indices of the samples with a panel, in this order; the first ten by default.
+        page: A page to extend; a new one by default.
 
     Returns:
         The page.
 
     Raises:
-        ValueError: If the samples are not images, fewer than two classes were asked for, or the arguments do not belong
-            together.
+        ValueError: If the samples are not images, there are fewer than two classes, or the arguments are inconsistent.
 
     Example:
 
@@ -69,13 +68,12 @@ def openbox_page(
     features = local.decision_features(against="runner-up").reshape(*images.shape[:3], -1).sum(axis=3)
     limit = shared_limit([features[chosen]])
     page = Page("Linear pieces of a network") if page is None else page
-    page.heading("What the linear pieces look at")
+    page.heading("Decision features of the linear pieces")
     page.text(
-        "Beside each image is a heatmap of the weights by which the linear piece at this image prefers the predicted class to "
-        "the class with the next score, the runner-up. Where the heatmap is red, a brighter pixel raises the score of the "
-        "predicted class against the runner-up; where it is blue, a brighter pixel lowers it; where it is white, the pixel does "
-        "not matter. The thin line goes around the brighter half of the image's range. All heatmaps have this one scale, so that "
-        "their colors can be compared:"
+        "Next to each image is a heatmap of the weights by which the linear piece at this image prefers the predicted class to the class "
+        "with the next highest score, the runner-up. In red areas, a brighter pixel raises the score of the predicted class relative to "
+        "the runner-up; in blue areas, it lowers it; in white areas, it has no effect. The thin line surrounds the brighter half of the "
+        "image's range. All heatmaps share this scale, so that their colors can be compared:"
     )
     page.figure(color_bar(limit, "change of the score difference for a change of the pixel by 1"))
     page.panels(
@@ -87,25 +85,25 @@ def openbox_page(
         for i in chosen
     )
     page.text(
-        "A wall is where one unit of the network changes its linear piece: a ReLU switches on or off, or another entry of a "
-        "max-pooling window becomes the largest. The numbers in parentheses are the unit's index in its layer; for max pooling, "
-        "of the window, the rival entry in it and the channel."
+        "A wall is where one unit of the network changes its linear piece: a ReLU switches on or off, or another entry of a max-pooling "
+        "window becomes the largest. The numbers in parentheses are the unit's index in its layer; for max pooling, of the window, the "
+        "competing entry in it and the channel."
     )
     return _add_radii(page, walls.distance)
 
 
 def _add_radii(page, radii):
-    page.heading("How far the linear pieces reach")
+    page.heading("Certified radii of the linear pieces")
     left_out = []
     if (radii <= 0).any():
-        left_out.append(f"{int((radii <= 0).sum())} samples lie exactly on a wall; their radius is 0 and not drawn.")
+        left_out.append(f"{int((radii <= 0).sum())} samples lie exactly on a wall; their radius is 0 and not shown.")
     if np.isinf(radii).any():
         left_out.append(
-            f"{int(np.isinf(radii).sum())} samples are on a piece without a wall; their radius is infinite and not drawn."
+            f"{int(np.isinf(radii).sum())} samples are on a piece without walls; their radius is infinite and not shown."
         )
     text = " ".join(
         [
-            f"Distance from each of the {len(radii)} samples to the nearest wall. Within it, the linear piece is the network.",
+            f"Distance from each of the {len(radii)} samples to the nearest wall. Within it, the network equals the linear piece.",
             *left_out,
         ]
     )
@@ -115,35 +113,35 @@ def _add_radii(page, radii):
 
 
 def _ranked(local, i):
-    """The two classes of the highest scores, and the difference of these."""
+    """The two classes with the highest scores, and their margin."""
     scores = local.scores[i, local.outputs[i]]
     first, second = np.argsort(-scores, kind="stable")[:2]
     return local.outputs[i, first], local.outputs[i, second], scores[first] - scores[second]
 
 
 def _title(local, i, class_names):
-    predicted, rival, _ = _ranked(local, i)
-    return f"Predicted {_name(predicted, class_names)}, runner-up {_name(rival, class_names)}"
+    predicted, runner_up, _ = _ranked(local, i)
+    return f"Predicted {_name(predicted, class_names)}, runner-up {_name(runner_up, class_names)}"
 
 
 def _caption(local, walls, i, labels, class_names):
-    predicted, rival, lead = _ranked(local, i)
-    first, second = _name(predicted, class_names), _name(rival, class_names)
+    predicted, runner_up, margin = _ranked(local, i)
+    first, second = _name(predicted, class_names), _name(runner_up, class_names)
     truth = ""
     if labels is not None:
         truth = "Correct. " if labels[i] == predicted else f"Wrong: it is {_name(labels[i], class_names)}. "
     return (
-        f"{truth}Ahead of {second} by {lead:.3g} in score. Red pixels speak for {first}, blue pixels for {second}. "
+        f"{truth}Ahead of {second} by {margin:.3g} in score. Brighter red pixels favor {first}, brighter blue pixels {second}. "
         + _reach(walls, i)
     )
 
 
 def _reach(walls, i):
     if np.isinf(walls.distance[i]):
-        return "Valid everywhere: this piece has no wall."
+        return "Valid everywhere: this piece has no walls."
     unit = f"unit ({', '.join(map(str, walls.unit[i]))}) of {walls.layer[i]}"
     if walls.distance[i] <= 0:
-        return f"Valid at this very image only, which lies on a wall: {unit}."
+        return f"Valid at this image only, which lies on a wall: {unit}."
     return f"Valid within a Euclidean distance of {walls.distance[i]:.2g}; nearest wall: {unit}."
 
 
@@ -160,7 +158,7 @@ def _checked_images(local, images):
         )
     if local.outputs.shape[1] < 2:
         raise ValueError(
-            "Expected the linear pieces of at least two classes. Received: one. Call the `OpenBox` with more `outputs`."
+            "Expected the linear pieces of at least two classes. Received: one class. Call the `OpenBox` with more `outputs`."
         )
     images = np.asarray(local.x if images is None else images)
     if images.shape[:3] != shape[:3]:

@@ -1,4 +1,4 @@
-"""`Page`: an HTML page in one file, with its pictures inside."""
+"""`Page`: an HTML page in one file with embedded pictures."""
 
 import base64
 import dataclasses
@@ -14,7 +14,7 @@ from keras_xai.data.archive import replacing_bytes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Twice the 96 pixels that a browser gives to an inch, so that pictures stay sharp on fine screens.
+# Twice the 96 pixels per inch of browsers, so that pictures stay sharp on high-resolution screens.
 _PIXELS_PER_INCH = 192
 
 _STYLE = """
@@ -46,12 +46,12 @@ figure img { max-width: 100%; height: auto; display: block; }
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """Some pictures of equal size side by side, with what is seen in them.
+    """Pictures of equal size side by side, with a caption.
 
     Attributes:
-        title: A few words.
+        title: A short title.
         figures: matplotlib figures.
-        caption: What is seen in them.
+        caption: Description of the pictures.
     """
 
     title: str
@@ -62,8 +62,7 @@ class Panel:
 class Page:
     """An HTML page without external files: its style is in its head, its pictures are embedded.
 
-    Parts are added from top to bottom, and every method that adds one returns the page. All text is plain text: what
-    is HTML in it is shown, not obeyed.
+    Parts are added from top to bottom, and every method that adds one returns the page. All text is plain text: HTML is escaped.
 
     Args:
         title: Heading of the page and title of its window.
@@ -85,7 +84,7 @@ class Page:
 
         Args:
             text: The heading.
-            level: 2 for a section, 3 for a part of one; 1 is the page's title.
+            level: 2 for a section, 3 for a subsection; 1 is the page's title.
         """
         if level not in (2, 3):
             raise ValueError(
@@ -101,9 +100,9 @@ class Page:
         """Adds a table.
 
         Args:
-            rows: Equally long sequences of cells; the first cell of a row names it.
+            rows: Equally long sequences of cells; the first cell of a row is its name.
             header: Names of the columns.
-            caption: What the table shows.
+            caption: Description of the table.
 
         Raises:
             ValueError: If there are no rows or they differ in length.
@@ -112,8 +111,8 @@ class Page:
         lengths = {len(row) for row in rows} | ({len(header)} if header is not None else set())
         if not rows or len(lengths) > 1:
             raise ValueError(
-                f"Expected one row or more, all of them (and `header`) of one length. "
-                f"Received: {len(rows)} rows of {sorted(lengths)} cells."
+                f"Expected at least one row, and rows (and `header`) of equal length. Received: {len(rows)} rows of {sorted(lengths)} "
+                "cells."
             )
         lines = [f"<caption>{html.escape(caption)}</caption>"] if caption else []
         if header is not None:
@@ -125,14 +124,14 @@ class Page:
         """Adds a picture.
 
         Args:
-            figure: A matplotlib figure; drawn now, so that later changes to it are not seen.
-            caption: What is seen in it.
+            figure: A matplotlib figure; drawn immediately, so that later changes to it have no effect.
+            caption: Description of the picture.
         """
         width = figure.get_size_inches()[0] * _PIXELS_PER_INCH / 2
         return self._add(_figure([_image(figure, caption, f' width="{width:.0f}"')], caption))
 
     def panels(self, panels: Iterable[Panel]) -> "Page":
-        """Adds panels in a grid that has as many columns as the window has room for."""
+        """Adds panels in a grid with as many columns as fit into the window."""
         lines = []
         for panel in panels:
             images = [_image(figure, panel.title) for figure in panel.figures]
@@ -154,7 +153,7 @@ class Page:
         return "\n".join([head, "<body>", f"<h1>{self._title}</h1>", *self._parts, "</body>", "</html>", ""])
 
     def save(self, path: str | os.PathLike) -> pathlib.Path:
-        """Writes the page to a file; one that is there is replaced once the new one is complete.
+        """Writes the page to a file; an existing file is replaced atomically.
 
         Args:
             path: Name of the file; its folder must exist.

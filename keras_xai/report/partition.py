@@ -1,4 +1,4 @@
-"""Lines and planes through the linear pieces of a network as pictures. All build figures directly, without pyplot's state."""
+"""Plots of lines and planes through the linear pieces of a network, built without pyplot's global state."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _INK = "#1f2937"
 _NEUTRAL = "#9aa4b0"
-# Of layers, from the first to the last.
+# Colors of layers, from the first to the last.
 _LAYERS = "viridis"
 
 
@@ -42,7 +42,7 @@ def plane_plot(
     names = checked_names(class_names, plane.coef.shape[1])
     for given, what in ((input_names, "input_names"), (images, "images")):
         if given is not None and len(given) != 3:
-            raise ValueError(f"Expected `{what}` for the three inputs of the plane. Received: {len(given)} of them.")
+            raise ValueError(f"Expected three `{what}`, one for each input of the plane. Received: {len(given)}.")
     cells = plane.cells
     (s_low, s_high), (t_low, t_high) = plane.limits
     frame = plane.lengths([[s_low, t_low], [s_high, t_low], [s_high, t_high], [s_low, t_high]])
@@ -54,7 +54,7 @@ def plane_plot(
     colors = [class_shade(k, shades[i], 0.25 if by_layer else 1.0) for i, k in zip(cells.piece, cells.classes, strict=True)]
     axes.add_collection(PolyCollection([plane.lengths(each) for each in cells.polygons], facecolors=colors, linewidths=0))
     handles: list[Artist] = [patch(class_shade(k, 0.5, 0.25 if by_layer else 1.0), names[k]) for k in np.unique(cells.classes)]
-    # Many walls must not hide what is between them.
+    # Many walls must not hide the area between them.
     thin = float(np.clip(20 / np.sqrt(len(plane)), 0.15, 0.8))
     walls, layers = _walls(plane)
     if by_layer:
@@ -83,7 +83,7 @@ def line_plot(line: "Line", *, class_names: Sequence[str] | None) -> "Figure":
     names = checked_names(class_names, num_outputs)
     figure = new_figure(figsize=(8.0, 4.2), layout="constrained")
     axes, rug = figure.subplots(2, 1, sharex=True, height_ratios=(12, 1))
-    # One score alone is compared with zero.
+    # A single score is compared with zero.
     scores = line.breakpoint_scores if num_outputs > 1 else np.pad(line.breakpoint_scores, ((0, 0), (1, 0)))
     ends = np.array([0.0, *line.crossings, 1.0])
     for low, high, k in zip(ends[:-1], ends[1:], line.classes, strict=True):
@@ -101,7 +101,7 @@ def line_plot(line: "Line", *, class_names: Sequence[str] | None) -> "Figure":
         )
     rug.vlines(line.breakpoints, 0, 1, color=_INK, linewidth=float(np.clip(60 / len(line), 0.2, 0.8)))
     rug.set(yticks=[], ylim=(0, 1), xlim=(0, 1))
-    rug.set_xlabel(f"t, from the start (0) to the end (1); {len(line)} linear pieces, one tick for each change", fontsize=10)
+    rug.set_xlabel(f"t, from the start (0) to the end (1); {len(line)} linear pieces, one tick per breakpoint", fontsize=10)
     axes.set_ylabel("score", fontsize=10)
     for each in (axes, rug):
         each.tick_params(labelsize=9)
@@ -114,7 +114,7 @@ def line_plot(line: "Line", *, class_names: Sequence[str] | None) -> "Figure":
 def gradients_plot(
     gradients: "ExactIntegratedGradients", *, images: Sequence[np.ndarray] | None, class_names: Sequence[str] | None
 ) -> "Figure":
-    """Exact integrated gradients beside the images at both ends of the line, for `ExactIntegratedGradients.plot`."""
+    """Exact integrated gradients next to the images at both ends of the line, for `ExactIntegratedGradients.plot`."""
     from keras_xai.report.figure import new_figure
 
     names = checked_names(class_names, gradients.num_outputs)
@@ -147,7 +147,7 @@ def gradients_plot(
 
 
 def _walls(plane):
-    """Edges inside the rectangle, in lengths, and the index of the layer of each."""
+    """Edges inside the rectangle in Euclidean coordinates, and the index of the layer of each."""
     starts = [plane.lengths(polygon) for polygon in plane.polygons]
     edges = np.concatenate([np.stack([points, np.roll(points, -1, axis=0)], axis=1) for points in starts])
     layers = np.concatenate(plane.edge_layers)
@@ -166,7 +166,7 @@ def _marks(axes: "Axes", marks, names, images):
         if names is not None:
             parts.append(TextArea(str(names[i]), textprops={"fontsize": 9, "color": _INK}))
         if parts:
-            # Outward, so that labels are not on one another nor on what is between the inputs.
+            # Placed outward, so that labels overlap neither each other nor the area between the inputs.
             outward = 1 if mark[0] >= marks[:, 0].mean() else -1
             label = AnnotationBbox(
                 VPacker(children=parts, pad=0, sep=2, align="center"),

@@ -1,4 +1,4 @@
-"""Drawings that are not heatmaps: images as they are, and histograms. All build figures directly, without pyplot's state."""
+"""Plots of images and histograms, built without pyplot's global state."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,12 +13,12 @@ _INCHES = 1.6
 
 
 def bare_figure(shape: Sequence[int]) -> tuple["Figure", "Axes"]:
-    """A new figure, and in it axes for an image of `(height, width)` that fill it, with a thin frame and no ticks."""
+    """A new figure filled by axes for an image of `(height, width)`, with a thin frame and no ticks."""
     from keras_xai.report.figure import new_figure
 
     height, width = shape
     longest = max(height, width)
-    # The larger side is fixed, so that pictures of one shape are of one size on a page.
+    # The larger side is fixed, so that pictures of the same shape have the same size on a page.
     figure = new_figure(figsize=(_INCHES * width / longest, _INCHES * height / longest))
     axes = figure.add_axes((0.005, 0.005, 0.99, 0.99))
     axes.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="auto")
@@ -28,17 +28,17 @@ def bare_figure(shape: Sequence[int]) -> tuple["Figure", "Axes"]:
 
 
 def picture(image: np.ndarray) -> "Figure":
-    """Draws an image as it is: gray from its least to its largest value, or in its colors.
+    """Plots an image: in gray from its minimum to its maximum, or in its colors.
 
     Args:
-        image: `(height, width)` or `(height, width, 1)`; or `(height, width, 3)`, red, green and blue, moved into the range
-            from 0 to 1 if it is not there.
+        image: `(height, width)` or `(height, width, 1)`; or `(height, width, 3)`, red, green and blue, scaled to the range from 0 to 1 if
+            it exceeds it.
 
     Returns:
         A matplotlib figure without axes.
 
     Raises:
-        ValueError: If the shape is another one.
+        ValueError: If the shape is wrong.
 
     Example:
 
@@ -54,19 +54,19 @@ def picture(image: np.ndarray) -> "Figure":
 
 
 def draw_picture(axes: "Axes", image: np.ndarray) -> None:
-    """Draws a `picture` into axes; arguments and errors are the same."""
+    """Draws a `picture` into axes, with the same arguments and errors."""
     axes.imshow(shown_image(image), cmap="gray", interpolation="nearest")
 
 
 def shown_image(image: np.ndarray) -> np.ndarray:
-    """An image as `picture` takes it in the form that is drawn: gray, or colors from 0 to 1."""
+    """Converts an image for `picture` to the drawn form: gray, or colors from 0 to 1."""
     image = np.asarray(image, dtype="float64")
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]
     if image.ndim != 2 and not (image.ndim == 3 and image.shape[2] == 3):
         raise ValueError(
             "Expected `image` to have shape (height, width), (height, width, 1) or (height, width, 3). "
-            f"Received: shape {image.shape}. Draw one image at a time, and choose channels where there are more."
+            f"Received: shape {image.shape}. Draw one image at a time, and select channels if there are more."
         )
     low, high = image.min(), image.max()
     if image.ndim == 3 and (low < 0 or high > 1):
@@ -75,7 +75,7 @@ def shown_image(image: np.ndarray) -> np.ndarray:
 
 
 def histogram(values: np.ndarray, label: str) -> "Figure":
-    """How many of some numbers are of which size, on a logarithmic scale that has no place for others than positive and finite ones."""
+    """A histogram on a logarithmic scale, which omits values that are not positive and finite."""
     from matplotlib.ticker import MaxNLocator
 
     from keras_xai.report.figure import new_figure
@@ -84,12 +84,12 @@ def histogram(values: np.ndarray, label: str) -> "Figure":
     values = values[np.isfinite(values) & (values > 0)]
     if not values.size:
         raise ValueError(
-            "Expected at least one positive, finite number for a histogram on a logarithmic scale. Received: none."
+            "Expected at least one positive, finite value for a histogram on a logarithmic scale. Received: no such value."
         )
     figure = new_figure(figsize=(7.0, 2.6), layout="constrained")
     axes = figure.add_subplot()
     low, high = np.log10(values.min()), np.log10(values.max())
-    # Five bars to a factor of ten, the same width in every report; at least one bar where all values are equal.
+    # Five bars per factor of ten, the same width in every report; at least one bar if all values are equal.
     edges = 10.0 ** (np.arange(np.floor(low * 5), np.floor(high * 5) + 2) / 5)
     axes.hist(values, bins=edges.tolist(), color="#5b7fa6", edgecolor="white", linewidth=0.6)
     axes.axvline(np.median(values), color="#1c2024", linewidth=1.2, linestyle="--", label=f"median {np.median(values):.2g}")

@@ -1,4 +1,4 @@
-"""Protocols of the results that pictures read without importing their classes."""
+"""Protocols of the results that plots read without importing their classes."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Pieces(Protocol):
-    """What is drawn of `keras_xai.openbox.LinearPieces`."""
+    """The plotted part of `keras_xai.openbox.LinearPieces`."""
 
     x: Any
     scores: np.ndarray
@@ -16,11 +16,11 @@ class Pieces(Protocol):
     def __len__(self) -> int: ...
 
     def decision_features(self, target: Any = None, *, against: Any = "all") -> Any:
-        """The weights by which each piece prefers one class to others."""
+        """The weights by which each piece prefers one class over others."""
 
 
 class Line(Protocol):
-    """What is drawn of `keras_xai.openbox.Line`."""
+    """The plotted part of `keras_xai.openbox.Line`."""
 
     @property
     def breakpoints(self) -> np.ndarray:
@@ -46,7 +46,7 @@ class Line(Protocol):
 
 
 class Plane(Protocol):
-    """What is drawn of `keras_xai.openbox.Plane`."""
+    """The plotted part of `keras_xai.openbox.Plane`."""
 
     @property
     def polygons(self) -> list[np.ndarray]:
@@ -70,7 +70,7 @@ class Plane(Protocol):
 
     @property
     def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Of the rectangle."""
+        """The limits of the rectangle."""
 
     @property
     def marks(self) -> np.ndarray:
@@ -87,11 +87,11 @@ class Plane(Protocol):
     def __len__(self) -> int: ...
 
     def lengths(self, points: Any) -> np.ndarray:
-        """Points in Euclidean lengths."""
+        """Points in Euclidean coordinates."""
 
 
 class Groups(Protocol):
-    """What is drawn of `keras_xai.openbox.RegionGroups`."""
+    """The plotted part of `keras_xai.openbox.RegionGroups`."""
 
     regions: Any
     representatives: Sequence[Sequence[int]] | np.ndarray
@@ -103,7 +103,7 @@ class Groups(Protocol):
         """The samples with their regions."""
 
     def assign(self, points: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Groups `(n,)`, and whether they are those of known regions."""
+        """Groups `(n,)`, and whether they belong to known regions."""
 
     def scores(self, points: Any) -> np.ndarray:
         """Scores `(n, C)`."""

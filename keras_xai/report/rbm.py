@@ -1,4 +1,4 @@
-"""Restricted Boltzmann machines as pictures: filters and reconstructions."""
+"""Plots of restricted Boltzmann machines: filters and reconstructions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -29,29 +29,29 @@ def filters_plot(
     limit: float | None = None,
     title: str = "",
 ) -> "Figure":
-    """Draws the filters of a machine: for each hidden unit, the weights of its inputs, at their places in the image.
+    """Plots the filters of a machine: for each hidden unit, the weights of its inputs as an image.
 
-    All filters are on one color scale, so that a unit that has learned little looks pale, and not like noise at full strength.
-    For the form of weak filters, divide each by its largest weight: `kernel / abs(kernel).max(axis=0)`.
+    All filters share one color scale, so that a unit that has learned little looks pale instead of like strong noise. For the shape of weak
+    filters, divide each by its largest weight: `kernel / abs(kernel).max(axis=0)`.
 
-    The first units are drawn, row by row in their order: units have no order before they are trained, so that the first are a
-    fair sample of all, and they are in the same places in pictures of other moments. For the strongest, sort the kernel:
-    `kernel[:, np.argsort(-np.linalg.norm(kernel, axis=0))]`.
+    The first units are drawn, row by row in their order: untrained units are exchangeable, so the first are a fair sample, and they are at
+    the same positions in plots of other epochs. For the strongest, sort the kernel: `kernel[:, np.argsort(-np.linalg.norm(kernel,
+    axis=0))]`.
 
     Args:
         kernel: `(features, units)`, the kernel of a layer such as `keras_xai.layers.RBMDense`.
         shape: Shape of an image whose pixels are the features, `(height, width)`, `(height, width, 1)` or `(height, width, 3)`.
-        max_filters: Number of units to draw at most.
-        limit: Absolute weight of the strongest colors, for filters that are to be compared; larger weights have the same
-            colors. The largest of those drawn by default.
+        max_filters: Maximum number of units to draw.
+        limit: Absolute weight of the strongest colors, for comparing plots; larger weights have the same colors. By default the largest
+            drawn weight.
         title: A title.
 
     Returns:
-        A matplotlib figure. With one channel, red for positive weights, blue for negative ones and white for zero; with three,
-        gray for zero, and each of red, green and blue the brighter the larger its weight.
+        A matplotlib figure. With one channel, red for positive weights, blue for negative ones and white for zero; with three, gray for
+        zero, and each of red, green and blue brighter for larger weights.
 
     Raises:
-        ValueError: If the kernel is not one of images of this shape, a weight is not finite, or `max_filters` or `limit` is not
+        ValueError: If the kernel does not belong to images of this shape, a weight is not finite, or `max_filters` or `limit` is not
             positive.
 
     Example:
@@ -104,23 +104,23 @@ def filters_plot(
 
 
 def reconstructions_plot(x: Any, reconstructions: Any, shape: Sequence[int], *, max_samples: int = 10) -> "Figure":
-    """Draws samples above what a machine reconstructs from them, with the mean squared error of each pair.
+    """Plots samples above their reconstructions by a machine, with the mean squared error of each pair.
 
-    All pictures are on one scale, from the least to the largest value drawn, so that a pale reconstruction looks pale. Colors
-    from 0 to 1 are drawn as they are.
+    All pictures share one scale, from the minimum to the maximum of the drawn values, so that a pale reconstruction looks pale. Colors from
+    0 to 1 are drawn unchanged.
 
     Args:
         x: Samples, `(n, features)` or `(n, *shape)`.
-        reconstructions: The same number of reconstructions, such as `keras_xai.layers.RBMDense.reconstruct` returns.
+        reconstructions: The same number of reconstructions, for example from `keras_xai.layers.RBMDense.reconstruct`.
         shape: Shape of an image, `(height, width)`, `(height, width, 1)` or `(height, width, 3)`.
-        max_samples: Number of pairs to draw at most: the first, one a column.
+        max_samples: Maximum number of pairs to draw, from the first, one per column.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: If the samples and the reconstructions are not images of this shape, their numbers differ, a value is not
-            finite, or `max_samples` is not positive.
+        ValueError: If the samples and the reconstructions are not images of this shape, their numbers differ, a value is not finite, or
+            `max_samples` is not positive.
 
     Example:
 
@@ -143,7 +143,7 @@ def reconstructions_plot(x: Any, reconstructions: Any, shape: Sequence[int], *, 
     errors = np.square(shown[0] - shown[1]).mean(axis=(1, 2, 3))
 
     width, height = _tile(shape, least=0.65)
-    # Elongated images leave room for the texts beside and beneath them.
+    # Elongated images leave room for the texts next to and below them.
     column_width, row_height = max(width, 0.65) + _GAP, max(height, _LINE) + _GAP
     left = _MARGIN + 1.5  # for the names of the rows
     below = _MARGIN + 2 * row_height
@@ -158,7 +158,7 @@ def reconstructions_plot(x: Any, reconstructions: Any, shape: Sequence[int], *, 
                 draw_picture(axes, image)
                 axes.images[0].set_clim(low, high)
             else:
-                # Moved into the range from 0 to 1 together; a picture drawn alone would be moved alone.
+                # Scaled to the range from 0 to 1 together; separately drawn pictures would be scaled separately.
                 draw_picture(axes, (image - low) / (high - low or 1) if low < 0 or high > 1 else image)
             axes.set_aspect("auto")
     canvas.text(left - 0.1, below + _LINE / 2, "mean squared error", fontsize=9, ha="right")
@@ -172,7 +172,7 @@ def reconstructions_plot(x: Any, reconstructions: Any, shape: Sequence[int], *, 
 
 
 class _Canvas:
-    """A figure in which places are given in inches from its upper left corner, so that nothing overlaps at any size."""
+    """A figure with positions in inches from its upper left corner, so that nothing overlaps at any size."""
 
     def __init__(self, width: float, height: float):
         from keras_xai.report.figure import new_figure
@@ -194,7 +194,7 @@ class _Canvas:
         return axes
 
     def text(self, x, y, text, **options):
-        """Text whose middle is at a height."""
+        """Text centered vertically at a height."""
         if text:
             self.figure.text(x / self.width, 1 - y / self.height, text, va="center", color=_INK, **options)
 
@@ -222,14 +222,14 @@ def _images(values, shape, name):
 
 
 def _tile(shape, least):
-    """Width and height of an image in inches: of 50 pixels an inch, but neither tiny nor huge, nor too thin to be seen."""
+    """Width and height of an image in inches: 50 pixels per inch within limits, and not too thin to be visible."""
     height, width = shape[:2]
     pixel = np.clip(max(height, width) / 50, least, 1.6) / max(height, width)
     return max(pixel * width, 0.1), max(pixel * height, 0.1)
 
 
 def _short(number):
-    """Two digits, also where the second is a zero, so that numbers beside each other can be compared."""
+    """Two significant digits with trailing zeros, so that adjacent numbers can be compared."""
     return f"{number:#.2g}".rstrip(".")
 
 

@@ -1,4 +1,4 @@
-"""Reconstructions from feature maps: sheets of tiles, of layers and networks beside each other."""
+"""Sheets of tiles of reconstructions from feature maps, for several layers and networks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 # Inches.
 _SHEET = 5.6
 _IMAGE = 1.9
-# The narrowest tile that has room for a number.
+# Minimum width of a tile with a number.
 _NUMBERED = 0.5
 
-# Along a side of a sheet. What is finer is averaged before it gets its scale: drawn at another size, the neighbors of opposite signs
-# that reconstructions are full of would cancel to gray.
+# Resolution of a sheet's side. Finer tiles are averaged before scaling: when resized later, neighbors of opposite signs, of which
+# reconstructions are full, would cancel to gray.
 _PIXELS = 1000
 
 _ZERO = 0.5
-# Of the absolute values of a tile: what exceeds it is drawn as if it were this, so that one pixel does not wash out the others.
+# Percentile of a tile's absolute values at which it is clipped, so that one pixel does not wash out the others.
 _PERCENTILE = 99.5
-# Values are raised to it, as most of what can be recognized is much weaker than the strongest pixels.
+# Exponent of the values, since most recognizable structure is much weaker than the strongest pixels.
 _POWER = 0.6
 _CHANNELS = (1, 3)
 
@@ -39,29 +39,29 @@ def deconvnet_plot(
     bgr: bool | Mapping[str, bool] = False,
     title: str = "",
 ) -> "Figure":
-    """Draws what the feature maps of layers send back to one image: a sheet of tiles for each layer, and the image beside them.
+    """Plots the reconstructions of one image from feature maps: a sheet of tiles per layer, next to the image.
 
-    Each tile is on a scale of its own, on which gray is zero, what is brighter positive and what is darker negative: its values
-    are divided by the 99.5th percentile of their size and that is raised to the power 0.6, which leaves their signs and brings
-    out what is weak. A map that is zero everywhere is a tile of plain gray, and counted as empty. Tiles of single activations
-    (`keep="largest"`) are cut out where they are not zero, all of a sheet in the size that the largest one takes.
+    Each tile has its own scale, on which gray is zero, brighter is positive and darker is negative: absolute values are divided by their
+    99.5th percentile and raised to the power 0.6, which keeps their signs and amplifies weak ones. A map that is zero everywhere is a plain
+    gray tile and counted as empty. Tiles of single activations (`keep="largest"`) are cropped to their nonzero part, all of a sheet to the
+    size of the largest.
 
     Source: Wang & Liu, "Refining Deep Neural Networks via Interpretability Using Transfer Learning", figure 3.
 
     Args:
-        found: What `keras_xai.features.reconstruct` returned for a layer, or a list of these, one for each row; or a mapping from
-            the name of a network to these, one for each column.
+        found: The result of `keras_xai.features.reconstruct` for a layer, or a list of these, one per row; or a mapping from the name of a
+            network to these, one per column.
         sample: Index of the image.
-        show: Maps an image as the model takes it, the first one where there are several networks, to one that can be seen.
-        bgr: Whether the channels of inputs are blue, green and red; a mapping from the networks' names where they differ.
-        title: A title; by default the name of the model where there is only one.
+        show: Maps an image from the preprocessing of the model, the first one for several networks, to a displayable one.
+        bgr: Whether the input channels are in the order blue, green, red; a mapping by network name if they differ.
+        title: A title; by default the name of the model if there is only one.
 
     Returns:
-        A matplotlib figure. Tiles that are wide enough have the numbers of their channels.
+        A matplotlib figure. Tiles that are wide enough are labeled with their channel numbers.
 
     Raises:
-        ValueError: If there is nothing to draw, there is no such sample, or the reconstructions are not those of images of one or
-            three channels, or not finite.
+        ValueError: If there is nothing to draw, there is no such sample, or the reconstructions are not finite or not of images with one or
+            three channels.
 
     Example:
 
@@ -100,7 +100,7 @@ def deconvnet_plot(
             sheet.draw(axes)
             axes.set_title(f"{name}: " * bool(name) + sheet.title, fontsize=10)
     figure.suptitle(title or ("" if first_name else first.model), fontsize=12)
-    figure.supxlabel("each tile on a scale of its own, on which weak values are raised; gray is zero", fontsize=9)
+    figure.supxlabel("each tile has its own scale, with weak values amplified; gray is zero", fontsize=9)
     return figure
 
 
@@ -117,8 +117,8 @@ def _check(found, sample) -> None:
     values = found.values
     if values.ndim != 5 or values.shape[-1] not in _CHANNELS:
         raise ValueError(
-            f"Expected reconstructions of images (height, width, channels) of one or three channels. Received: those of inputs of "
-            f"shape {found.inputs.shape[1:]} from '{found.layer}'."
+            "Expected reconstructions of images (height, width, channels) with one or three channels. Received: reconstructions of inputs"
+            f" of shape {found.inputs.shape[1:]} from '{found.layer}'."
         )
     if not 0 <= sample < len(values):
         raise ValueError(f"Expected `sample` to be from 0 to {len(values) - 1}. Received: sample={sample!r}")
@@ -131,7 +131,7 @@ def _is_bgr(bgr, name) -> bool:
 
 
 def _colored(values, bgr):
-    """Channels in the order of red, green and blue."""
+    """Reorders channels to red, green and blue."""
     return values[..., ::-1] if bgr else values
 
 
@@ -139,8 +139,8 @@ class _Sheet:
     """The tiles of one layer as one image.
 
     Attributes:
-        aspect: Its height as a part of its width.
-        title: What it shows.
+        aspect: Ratio of its height to its width.
+        title: Its title.
     """
 
     def __init__(self, found, sample, bgr):
@@ -178,7 +178,7 @@ def _described(found, tiles) -> str:
 
 
 def _cut_out(tiles):
-    """Tiles `(maps, height, width, channels)` cut to one size, around what is not zero in each."""
+    """Tiles `(maps, height, width, channels)` cropped to one size around their nonzero parts."""
     used = tiles.any(axis=-1)
     for axis in (1, 2):
         along = used.any(axis=3 - axis)
@@ -193,7 +193,7 @@ def _cut_out(tiles):
 
 
 def _tile(values, side):
-    """One reconstruction as an image, gray where it is zero, its longer side no longer than `side` and not much shorter."""
+    """One reconstruction as an image, gray for zero, with a longer side of at most, and nearly, `side`."""
     image = np.asarray(values, "float64")
     longest = max(image.shape[:2])
     if longest > side:
@@ -210,7 +210,7 @@ def _tile(values, side):
 
 
 def _joined(tiles, columns):
-    """Tiles row by row in one image with white gaps, and how far apart they are: `(rows, columns)`."""
+    """Tiles row by row in one image with white gaps, and their distance `(rows, columns)`."""
     height, width, channels = tiles[0].shape
     gap = max(1, round(0.03 * max(height, width)))
     step = (height + gap, width + gap)

@@ -1,4 +1,4 @@
-"""Regions as a parallel-coordinates plot: one axis for each feature, one line for each region."""
+"""Parallel-coordinates plot of regions, with one axis per feature and one line per region."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Told apart also by readers who do not see red from green (Okabe and Ito), black and yellow left out.
+# Distinguishable with red-green color blindness (Okabe and Ito), without black and yellow.
 _CLASS_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
-# From violet to green; what follows in viridis, yellow, is hard to see on white.
+# Viridis from violet to green; its yellow end is hard to see on white.
 _COLOR_MAP, _COLOR_MAP_END = "viridis", 0.82
 _WIDTHS = (0.6, 4.0)
 _OPACITIES = (0.3, 0.95)
@@ -28,25 +28,25 @@ def parallel_coordinates(
     label: str = "coefficient",
     response_label: str = "response",
 ) -> "Figure":
-    """Draws the coefficients of regions as lines over one axis for each feature, all on one scale.
+    """Plots the coefficients of regions as lines over one axis per feature, all on one scale.
 
-    A line is the wider and the less transparent, the more samples are in its region; the largest regions are in front.
+    Regions with more samples have wider and more opaque lines; the largest regions are in front.
 
     Args:
         values: `(regions, features)`: coefficients of one class, or decision features.
         samples: `(regions,)`, the number of samples in each region.
         feature_names: Names of the features; their numbers by default.
-        labels: `(regions,)`, a label for each region, such as its most frequent class: one color for each, up to seven.
-        response: `(regions,)`, a number for each region, such as its mean response: a color scale. Not with `labels`.
-        label: What the values are, with their unit.
-        response_label: What the response is, with its unit.
+        labels: `(regions,)`, a label for each region, such as its most frequent class, shown as up to seven colors.
+        response: `(regions,)`, a number for each region, such as its mean response, shown on a color scale. Excludes `labels`.
+        label: Meaning of the values, with their unit.
+        response_label: Meaning of the response, with its unit.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: If the shapes do not belong together, a value is not finite, a number of samples is not positive, both
-            `labels` and `response` are given, or there are more than seven classes.
+        ValueError: If the shapes are inconsistent, a value is not finite, a number of samples is not positive, both `labels` and `response`
+            are given, or there are more than seven classes.
 
     Example:
 
@@ -59,7 +59,7 @@ def parallel_coordinates(
     """
     values, samples = _checked(values, samples)
     names = _checked_names(values, feature_names)
-    order = np.argsort(samples, kind="stable")  # the largest last, and so in front
+    order = np.argsort(samples, kind="stable")  # the largest last, in front
     colors, legend, scale = _colors(len(values), labels, response)
     figure, axes = _empty(values, names, label)
     for i, share in zip(order, _shares(samples)[order], strict=True):
@@ -83,7 +83,7 @@ def _checked(values, samples):
     values, samples = np.asarray(values, dtype="float64"), np.asarray(samples)
     if values.ndim != 2 or not values.size:
         raise ValueError(
-            f"Expected `values` to have shape (regions, features). Received: shape {values.shape}. Choose a class, and join the axes "
+            f"Expected `values` to have shape (regions, features). Received: shape {values.shape}. Select a class, and flatten the axes "
             "of a sample, for example `coef[:, 0].reshape(len(coef), -1)`."
         )
     if not np.isfinite(values).all():
@@ -104,9 +104,9 @@ def _checked_names(values, names):
 
 
 def _colors(count, labels, response):
-    """A color for each region; what the legend says of them; and the color scale."""
+    """The color of each region, the legend entries, and the color scale."""
     if labels is not None and response is not None:
-        raise ValueError("Expected `labels` or `response` to be None: there is one color for each line. Received: both.")
+        raise ValueError("Expected `labels` or `response` to be None, since each line has one color. Received: both.")
     for name, given in (("labels", labels), ("response", response)):
         if given is not None and np.shape(given) != (count,):
             raise ValueError(
@@ -123,7 +123,7 @@ def _class_colors(classes):
     labels, places = np.unique(classes, return_inverse=True)
     if len(labels) > len(_CLASS_COLORS):
         raise ValueError(
-            f"Expected at most {len(_CLASS_COLORS)} different classes, as many as there are colors to tell apart. "
+            f"Expected at most {len(_CLASS_COLORS)} classes, the number of distinguishable colors. "
             f"Received: {len(labels)}. Draw fewer regions at a time."
         )
     return [_CLASS_COLORS[place] for place in places], dict(zip(map(str, labels), _CLASS_COLORS, strict=False)), None
@@ -147,7 +147,7 @@ def _empty(values, names, label) -> tuple["Figure", "Axes"]:
 
     count, longest = len(names), max(map(len, names))
     width = float(np.clip(2.5 + 0.38 * count, 6.5, 14.0))
-    turned = 0.08 * longest > 0.85 * width / count  # inches that the longest name takes, and that there are for it
+    turned = 0.08 * longest > 0.85 * width / count  # required versus available inches of the longest name
     figure = new_figure(figsize=(width, 3.8 + 0.05 * longest * turned), layout="constrained")
     axes = figure.add_subplot()
     axes.vlines(range(count), 0, 1, transform=axes.get_xaxis_transform(), color="#d9dde1", linewidth=0.8, zorder=0)
@@ -166,7 +166,7 @@ def _empty(values, names, label) -> tuple["Figure", "Axes"]:
 
 
 def _add_legend(axes, classes, samples):
-    """What colors and widths mean."""
+    """Adds the legends of colors and widths."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=color, linewidth=2.5, label=name) for name, color in classes.items()]
@@ -179,7 +179,7 @@ def _add_legend(axes, classes, samples):
 
 
 def _shares(samples):
-    # Of the root, so that a region of a hundredth of the samples still is a tenth as wide.
+    # Proportional to the root, so that a region with a hundredth of the samples is still a tenth as wide.
     return np.sqrt(samples / samples.max())
 
 

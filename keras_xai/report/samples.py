@@ -1,4 +1,4 @@
-"""Single samples, or parts of them, in small axes: images, series, features, and texts."""
+"""Drawing of single samples, or crops of them, in small axes: images, series, features, and texts."""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -17,12 +17,12 @@ _LINE = "#2f6fd0"
 
 
 def draw_sample(axes: "Axes", sample: Any, show: Callable[[Any], Any] | None = None) -> None:
-    """Draws an image `(height, width, channels)` as a picture, a series `(time, channels)` as lines, and features as bars.
+    """Draws an image `(height, width, channels)`, a series `(time, channels)` as lines, or features as bars.
 
     Args:
-        axes: Where to.
+        axes: The axes to draw into.
         sample: The sample, or a part of one.
-        show: Maps it to what is drawn in its place: an image, a series, features, or a text.
+        show: Maps it to a displayable form: an image, a series, features, or a text.
 
     Raises:
         ValueError: If it is none of these.
@@ -53,7 +53,7 @@ def draw_sample(axes: "Axes", sample: Any, show: Callable[[Any], Any] | None = N
 
 
 def within(value_range: Sequence[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    """A `show` that maps a range of values, arrays that broadcast to a batch, to that from 0 to 1."""
+    """A `show` that maps a value range, arrays that broadcast to a batch, to the range from 0 to 1."""
     low, high = (np.asarray(end, "float64")[0] for end in value_range)
 
     def show(sample):
@@ -71,7 +71,7 @@ def frame(axes: "Axes") -> None:
 
 
 def figure_of(rows: int, columns: int, *, side: float, extra: float = 0.35) -> tuple["Figure", np.ndarray]:
-    """A figure with a grid of axes that are hidden until they are drawn into."""
+    """A figure with a grid of axes that are hidden until they are used."""
     from keras_xai.report.figure import new_figure
 
     figure = new_figure(figsize=(max(side * columns, 3.2), side * rows + extra), layout="constrained")
@@ -82,14 +82,14 @@ def figure_of(rows: int, columns: int, *, side: float, extra: float = 0.35) -> t
 
 
 def unit_name(unit: Sequence[int], layer: str, class_names: Sequence[str] | None = None) -> str:
-    """What a unit is called in a picture."""
+    """The name of a unit in a plot."""
     if layer == "score":
         return class_names[unit[-1]] if class_names is not None else f"class {unit[-1]}"
     return f"channel {unit[0]}" if len(unit) == 1 else f"unit {', '.join(map(str, unit))}"
 
 
 def shown(image: np.ndarray) -> np.ndarray:
-    """An image as it is drawn: colors, also where it is gray."""
+    """An image in color, also if it is gray."""
     drawn = shown_image(image)
     if drawn.ndim == 3:
         return drawn

@@ -22,29 +22,30 @@ _LONGEST_TITLE = 100
 
 
 class Shown:
-    """Base class of what shows itself: one line in a shell, a table or a picture in a notebook."""
+    """Base class of displayable objects: one line in a shell, a table or a picture in a notebook."""
 
     def _summary(self) -> str:
-        """What follows the class's name in the one line."""
+        """The text after the class name in the one-line repr."""
         return ""
 
     def _facts(self) -> dict[str, Any]:
-        """What the table in a notebook says, by name."""
+        """Facts for the table in a notebook, by name."""
         return {}
 
     def _table_html(self) -> str:
-        """A table of numbers beneath the facts, as HTML; by default none."""
+        """A table of numbers below the facts, as HTML; by default none."""
         return ""
 
     def _picture(self) -> "Figure | None":
-        """The picture beneath them, if it is drawn within about a second."""
+        """The picture below them, if it can be drawn within about a second."""
         return None
 
     def __repr__(self) -> str:
         return f"<{one_line(f'{type(self).__name__} {self._summary()}')}>"
 
     def _repr_html_(self) -> str:
-        # A notebook hides a result whose picture fails, and what cannot be drawn (NaN, inputs of four axes) can be described.
+        # A notebook hides a result whose picture fails, so results that cannot be drawn (NaN, inputs of four axes) are shown as a table
+        # only.
         parts = []
         with contextlib.suppress(Exception):
             parts.append(self._table_html())
@@ -61,9 +62,9 @@ class Shown:
 
 
 class Result(Shown):
-    """Base class of results: frozen data that know no model, can be compared, and saved and loaded.
+    """Base class of results: frozen data without a model that can be compared, saved and loaded.
 
-    Two results are equal if their classes and all that they hold are, NaN being equal to NaN.
+    Two results are equal if their classes and contents are equal, with NaN equal to NaN.
     """
 
     __hash__ = None  # type: ignore[assignment]  # arrays are compared by content, and have none
@@ -74,34 +75,34 @@ class Result(Shown):
         return same(self.to_fields(), other.to_fields())
 
     def to_fields(self) -> dict[str, Any]:
-        """All that the result holds, as dicts, lists and tuples of arrays, texts and numbers."""
+        """Returns the contents as dicts, lists and tuples of arrays, strings and numbers."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
-        """The result of which `to_fields` has given the fields."""
+        """Creates a result from the fields returned by `to_fields`."""
         return cls(**fields)
 
     def save(self, path: str | pathlib.Path) -> None:
-        """Writes everything to an `.npz` file of plain arrays, without pickles. A file that is there is replaced once it is complete.
+        """Writes the result to an `.npz` file of plain arrays, without pickles. An existing file is replaced atomically.
 
-        A function, such as a callable target, cannot be written: in the loaded result is its name.
+        Functions, such as a callable target, cannot be written: the loaded result contains their names.
 
         Args:
-            path: Of the file; `.npz` is added where it is missing, as `numpy.savez` does.
+            path: Path of the file; `.npz` is appended if missing, as in `numpy.savez`.
         """
         write_fields(path, self.to_fields(), type(self).__name__)
 
     @classmethod
     def load(cls, path: str | pathlib.Path) -> Self:
-        """Reads what `save` has written.
+        """Reads a result written by `save`.
 
         Args:
-            path: Of the file.
+            path: Path of the file.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is not one that `save` has written.
+            ValueError: If the file was not written by `save`.
         """
         fields = read_fields(path, cls.__name__)
         try:
@@ -111,12 +112,12 @@ class Result(Shown):
 
 
 class Rows(Result):
-    """Base class of results with a row for each sample, unit or facet: they have a length, and part of them is a result again.
+    """Base class of results with a row per sample, unit or facet, which have a length and can be sliced.
 
-    An index gives the result of one row, a slice, a list of indices or an array of booleans that of several.
+    An index selects one row; a slice, a list of indices or a boolean array selects several.
     """
 
-    # Fields that are arrays, or nests of them, with the axis along which the rows are; and fields that list something for each row.
+    # Fields with arrays, or nests of arrays, and the axis of their rows; and fields with a list entry per row.
     _row_axes: ClassVar[Mapping[str, int]] = {}
     _row_lists: ClassVar[tuple[str, ...]] = ()
 
@@ -126,7 +127,7 @@ class Rows(Result):
         return leaves(getattr(self, name))[0].shape[axis]
 
     def __getitem__(self, index: Any) -> Self:
-        """The result of some rows."""
+        """The result for selected rows."""
         return self._taken(chosen_rows(index, len(self)))
 
     def _taken(self, rows: np.ndarray) -> Self:
@@ -138,14 +139,14 @@ class Rows(Result):
 
 
 def chosen_rows(index: Any, count: int) -> np.ndarray:
-    """The rows `(k,)` that an index means.
+    """Converts an index to rows `(k,)`.
 
     Args:
-        index: A whole number, a slice, indices, or booleans `(count,)`.
-        count: How many rows there are.
+        index: An integer, a slice, indices, or booleans `(count,)`.
+        count: Number of rows.
 
     Raises:
-        IndexError: If it is none of these, or there are no such rows.
+        IndexError: If the index is none of these, or out of range.
     """
     if isinstance(index, (list, range)) and not len(index):
         return np.zeros(0, int)
@@ -156,7 +157,7 @@ def chosen_rows(index: Any, count: int) -> np.ndarray:
 
 
 def taken(value: Any, rows: np.ndarray, axis: int = 0) -> Any:
-    """Some rows of the arrays of a nest; what is no array, such as `None` or a function, is left as it is."""
+    """Selects rows of the arrays of a nest; other values, such as `None` or a function, are kept."""
     if isinstance(value, Mapping):
         return {name: taken(each, rows, axis) for name, each in value.items()}
     if isinstance(value, (list, tuple)):

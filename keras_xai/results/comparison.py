@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Rows):
-    """Several methods by several metrics.
+    """Several attribution methods rated by several metrics.
 
-    `comparison[2:5]` is the comparison on three of the samples: its means and intervals are theirs, the costs are those of all.
+    `comparison[2:5]` is the comparison on three of the samples: means and intervals are of these samples, costs of all.
 
     Attributes:
-        table: A pandas data frame with a row for each method. For each metric the columns `mean`, `low` and `high`: the mean over the
-            samples and its 95 % confidence interval, by Student's t distribution; samples that a metric gives NaN are left out. Under
-            `cost` the forward passes of the model and the `seconds` for one sample.
+        table: A pandas data frame with a row per method. For each metric the columns `mean`, `low` and `high`: the mean over the samples
+            and its 95 % confidence interval, by Student's t distribution; NaN values are left out. Under `cost`, the forward passes of the
+            model and the `seconds` per sample.
         explanations: The explanation by each method.
-        values: For the name of each metric and each method an array `(n,)`, one value per sample.
-        higher_is_better: For the name of each metric.
+        values: For each metric name and method name, an array `(n,)`, one value per sample.
+        higher_is_better: Whether larger values are better, for each metric name.
     """
 
     table: "pd.DataFrame"
@@ -54,7 +54,7 @@ class Comparison(Rows):
         )
 
     def to_fields(self) -> dict[str, Any]:
-        """All that it holds, as dicts, lists and tuples of arrays, texts and numbers."""
+        """Returns the contents as dicts, lists and tuples of arrays, strings and numbers."""
         return {
             "seconds": self.table["cost"]["seconds"].to_dict(),
             "explanations": {name: each.to_fields() for name, each in self.explanations.items()},
@@ -64,7 +64,7 @@ class Comparison(Rows):
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
-        """The comparison of which `to_fields` has given the fields."""
+        """Creates a comparison from the fields returned by `to_fields`."""
         explanations = {name: Explanation.from_fields(each) for name, each in fields["explanations"].items()}
         table = comparison_table(explanations, fields["values"], fields["seconds"])
         return cls(table, explanations, fields["values"], fields["higher_is_better"])
@@ -79,25 +79,25 @@ class Comparison(Rows):
         vocabulary: Sequence[str] | None = None,
         title: str = "",
     ) -> "Figure":
-        """Draws the explanations side by side, and beneath each method the mean of each metric and half its 95 % confidence interval.
+        """Plots the explanations side by side, with the mean of each metric and half its 95 % confidence interval below.
 
-        Explanations are drawn as by `Explanation.plot`. The best mean of each metric is bold; an arrow tells whether the larger or the
-        smaller is better.
+        Explanations are drawn as by `Explanation.plot`. The best mean of each metric is bold; an arrow indicates whether larger or smaller
+        values are better.
 
         Args:
-            samples: Indices of the samples to draw, or how many of the first.
-            show: Maps an image as the model takes it to one that can be seen, `(height, width)` or `(height, width, 3)`, to undo what
-                preprocessing has done. By default values are moved into the range of colors.
+            samples: Indices of the samples to draw, or the number of first samples.
+            show: Maps an image from the model's preprocessing to a displayable image, `(height, width)` or `(height, width, 3)`. By default
+                values are scaled to the color range.
             class_names: Names of the classes.
-            feature_names: Names of the features of a table; by default those of the columns, where the samples were a `DataFrame`.
+            feature_names: Names of the features of a table; by default the column names, if the samples were a `DataFrame`.
             vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
             title: A title.
 
         Returns:
-            A matplotlib figure with a row for each sample and a column for each method.
+            A matplotlib figure with a row per sample and a column per method.
 
         Raises:
-            ValueError: As for `Explanation.plot`.
+            ValueError: As in `Explanation.plot`.
 
         Example:
 
@@ -143,9 +143,9 @@ def comparison_table(
     """The table of a `Comparison`.
 
     Args:
-        explanations: By method.
-        values: For each metric and method an array `(n,)`.
-        seconds: For one sample, by method.
+        explanations: Explanations by method.
+        values: For each metric and method, an array `(n,)`.
+        seconds: Seconds per sample, by method.
     """
     import pandas as pd
 
@@ -159,6 +159,6 @@ def comparison_table(
 
 
 def _interval(values):
-    """Mean, and the ends of its 95 % confidence interval, of the values that are there."""
+    """Mean of the values other than NaN, with the ends of its 95 % confidence interval."""
     values = values[~np.isnan(values)]
     return interval(values) if values.size else [np.nan] * 3

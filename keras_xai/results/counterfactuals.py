@@ -13,15 +13,15 @@ from keras_xai.results.text import counted, shapes
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Counterfactuals(Rows):
-    """For each of n samples the nearest input of its region, and box, that the network puts in another class.
+    """For each of n samples, the nearest input within its region and box that the network assigns to another class.
 
     Attributes:
-        x: `(n, *input_shape)`; NaN where the region has no such input.
-        label: `(n,)` index of the class that wins there, -1 where there is none.
-        distance: `(n,)`, from the sample, in the norm asked for; `inf` where there is none.
-        plane_distance: `(n,)`, the distance to the nearest decision boundary of the linear piece if it went on without end:
-            a lower bound for `distance`.
-        verified: `(n,)` booleans: the network, run on `x` in float64, does put it in class `label`.
+        x: `(n, *input_shape)`; NaN if the region has no such input.
+        label: `(n,)` index of the winning class, -1 if there is none.
+        distance: `(n,)`, distance from the sample in the chosen norm; `inf` if there is none.
+        plane_distance: `(n,)`, the distance to the nearest decision boundary of the linear piece, extended beyond the region: a lower bound
+            for `distance`.
+        verified: `(n,)` booleans: whether the network, run on `x` in float64, predicts class `label`.
 
     Example:
 

@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Diagnosis(Result):
-    """A network, layer by layer, see `diagnose`.
+    """The diagnosis of a network, layer by layer, see `diagnose`.
 
-    `report["conv1"]` and `report[0]` are `LayerDiagnosis` of one layer, and `report[1:3]` is the diagnosis of some layers.
+    `report["conv1"]` and `report[0]` are the `LayerDiagnosis` of one layer, and `report[1:3]` is the diagnosis of two layers.
 
     Attributes:
         name: The model's name.
-        layers: From each path to its `LayerDiagnosis`, in the order of the model.
-        labels: `(n,)`, the classes of the samples as whole numbers.
-        classes: The label that each whole number stands for.
-        samples: `(n,)`, where the samples are among those given.
+        layers: Maps each path to its `LayerDiagnosis`, in the order of the model.
+        labels: `(n,)`, the classes of the samples as integers.
+        classes: The label of each integer.
+        samples: `(n,)`, the indices of the samples among those given.
         k: Number of neighbors.
         protocol: The settings.
-        seconds: What the parts of the work took: `"activations"`, `"t-SNE"` and the `"measures"`.
+        seconds: Duration of the parts of the work: `"activations"`, `"t-SNE"` and the `"measures"`.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Diagnosis(Result):
     def __getitem__(self, index: slice) -> Self: ...
 
     def __getitem__(self, index: str | int | slice) -> "LayerDiagnosis | Self":
-        """A layer by its path or its place, or the diagnosis of a slice of the layers."""
+        """A layer by path or index, or the diagnosis of a slice of the layers."""
         if isinstance(index, str):
             return self.layers[index]
         if not isinstance(index, slice):
@@ -71,15 +71,15 @@ class Diagnosis(Result):
 
     @property
     def chance(self) -> float:
-        """The neighborhood hit that shuffled labels have in the mean."""
+        """The expected neighborhood hit of shuffled labels."""
         return chance_hit(self.labels)
 
     @property
     def table(self) -> "pd.DataFrame":
-        """A pandas data frame with a row for each layer.
+        """A pandas data frame with a row per layer.
 
-        Under `layer` its depth and what became of its output, under `neighborhood hit`, `in activations`, `trustworthiness` and
-        `linear probe` the columns `mean`, `low` and `high`.
+        Under `layer` its depth and the conversion of its output to vectors; under `neighborhood hit`, `in activations`, `trustworthiness`
+        and `linear probe` the columns `mean`, `low` and `high`.
         """
         import pandas as pd
 
@@ -103,21 +103,21 @@ class Diagnosis(Result):
         return pd.DataFrame(rows, index=pd.Index(list(self.layers), name="layer"), columns=pd.MultiIndex.from_tuples(rows[0]))
 
     def plot(self, *, class_names: Sequence[str] | None = None, repeat: int = 0, title: str = "") -> "Figure":
-        """Draws the map of each layer, points in the colors of their classes.
+        """Plots the map of each layer, with points colored by class.
 
-        Beneath each map stands the neighborhood hit on all maps of the layer with half of its 95 % confidence interval. More than thirty
-        classes are named by the first and the last, between which colors change evenly. `report[1:3].plot()` draws some of the layers.
+        Below each map is the neighborhood hit over all maps of the layer with half of its 95 % confidence interval. With more than thirty
+        classes, only the first and the last are named, and colors change evenly in between. `report[1:3].plot()` draws some of the layers.
 
         Args:
             class_names: Names of the classes; their labels by default.
-            repeat: Which of the maps of each layer.
+            repeat: Index of the map of each layer.
             title: A title; the model's name by default.
 
         Returns:
             A matplotlib figure, five maps in a row.
 
         Raises:
-            ValueError: If names of classes are not as many as classes, or there are not as many repeats.
+            ValueError: If the number of class names is wrong, or there is no such repeat.
 
         Example:
 
@@ -137,16 +137,16 @@ class Diagnosis(Result):
         )
 
     def plot_depth(self, *, title: str = "") -> "Figure":
-        """Draws the neighborhood hit of each layer against its depth: on the maps, and among the activations, beside a linear probe.
+        """Plots the neighborhood hit of each layer by depth, on the maps and among the activations, and a linear probe.
 
-        Bars are 95 % confidence intervals. The gray line is what shuffled labels have. `keras_xai.report.depth_plot` draws any number of
-        networks.
+        Error bars are 95 % confidence intervals. The gray line is the level of shuffled labels. `keras_xai.report.depth_plot` plots any
+        number of networks.
 
         Args:
             title: A title.
 
         Returns:
-            A matplotlib figure of three panels.
+            A matplotlib figure with three panels.
 
         Example:
 
@@ -163,13 +163,13 @@ class Diagnosis(Result):
         return drawn("diagnosis", "depth_plot", {self.name: self}, title=title)
 
     def to_fields(self) -> dict[str, Any]:
-        """All that it holds, as dicts, lists and tuples of arrays, texts and numbers."""
+        """Returns the contents as dicts, lists and tuples of arrays, strings and numbers."""
         layers = [layer.to_fields() for layer in self.layers.values()]
         return super().to_fields() | {"layers": layers, "protocol": dataclasses.asdict(self.protocol)}
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
-        """The diagnosis of which `to_fields` has given the fields."""
+        """Creates a diagnosis from the fields returned by `to_fields`."""
         layers = {layer["path"]: LayerDiagnosis.from_fields(layer) for layer in fields["layers"]}
         protocol = Protocol(**fields["protocol"] | {"tsne": TSNE(**fields["protocol"]["tsne"])})
         return cls(**{**fields, "layers": layers, "protocol": protocol})

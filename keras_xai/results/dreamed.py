@@ -20,12 +20,12 @@ class Dreamed(Rows):
     """Images changed by `deep_dream`.
 
     Attributes:
-        images: `(n, height, width, channels)`, within the range of values.
-        originals: What they were made from.
-        history: `(octaves, steps, n)`: before each step, what is raised: for each pixel of the image half the mean square of the
-            activations over it, all layers added up.
+        images: `(n, height, width, channels)`, within the value range.
+        originals: The original images.
+        history: `(octaves, steps, n)`: the objective before each step: half the mean square of the activations per image pixel, summed over
+            the layers.
         layers: The layers' paths.
-        value_range: The least and the largest value, arrays that broadcast to `images`.
+        value_range: The minimum and maximum, arrays that broadcast to `images`.
     """
 
     images: np.ndarray
@@ -37,16 +37,16 @@ class Dreamed(Rows):
     _row_axes: ClassVar[Mapping[str, int]] = {"images": 0, "originals": 0, "history": 2}
 
     def plot(self, *, samples: int = 4, show: Callable[[Any], Any] | None = None, title: str = "") -> "Figure":
-        """Draws images, and beside each what has become of it.
+        """Plots the original images next to the changed ones.
 
         Args:
-            samples: How many of the first images.
-            show: Maps an image as the model takes it to an image that can be seen, `(height, width)` or `(height, width, 3)`, to undo what
-                preprocessing has done, such as the order of colors. By default the range of values is mapped to that from 0 to 1.
+            samples: Number of first images to draw.
+            show: Maps an image from the model's preprocessing to a displayable image, `(height, width)` or `(height, width, 3)`, for
+                example by reordering channels. By default the value range is mapped to the range from 0 to 1.
             title: A title; the layers by default.
 
         Returns:
-            A matplotlib figure with a row for each image.
+            A matplotlib figure with a row per image.
 
         Raises:
             ValueError: If `samples` is not positive.

@@ -20,12 +20,11 @@ class EmbeddingMap(Rows):
     """A map of samples, see `tsne_map`.
 
     Attributes:
-        points: `(n, 2)`, one for each sample. Only who is whose neighbor has a meaning: axes have no unit, and distances between
-            groups say little.
+        points: `(n, 2)`, one per sample. Only neighborhoods are meaningful: axes have no unit, and distances between groups say little.
         layer: The layer's path.
-        perplexity: About how many neighbors of each sample were to be kept.
-        explained: The part of the variance of the activations that was left after the principal component analysis; 1 without one.
-        divergence: The Kullback-Leibler divergence between the neighborhoods in the layer and on the map, which t-SNE makes small.
+        perplexity: Effective number of neighbors of each sample.
+        explained: Fraction of the activations' variance retained by the principal component analysis; 1 without one.
+        divergence: The Kullback-Leibler divergence between the neighborhoods in the layer and on the map, which t-SNE minimizes.
     """
 
     points: np.ndarray
@@ -45,15 +44,14 @@ class EmbeddingMap(Rows):
         cells: int = 24,
         title: str = "",
     ) -> "Figure":
-        """Draws the map: points in the colors of their labels, or thumbnails in frames of these colors.
+        """Plots the map: points colored by label, or thumbnails with colored frames.
 
-        Thumbnails do not overlap: the map is divided into square cells, and each shows the image of the sample nearest to its middle, of
-        those in it.
+        Thumbnails do not overlap: the map is divided into square cells, and each shows the image of the sample nearest to its center.
 
         Args:
-            images: `(n, height, width)` or `(n, height, width, 1 or 3)`: an image of each sample; points are drawn without.
-            labels: A label for each sample, of at most ten different ones.
-            show: Maps an image as the model takes it to one that can be seen.
+            images: `(n, height, width)` or `(n, height, width, 1 or 3)`: an image of each sample; points are drawn by default.
+            labels: A label for each sample, with at most ten distinct labels.
+            show: Maps an image from the model's preprocessing to a displayable one.
             cells: Number of cells along the longer side of the map.
             title: A title; the layer by default.
 
@@ -61,8 +59,8 @@ class EmbeddingMap(Rows):
             A matplotlib figure.
 
         Raises:
-            ValueError: If there are not as many images or labels as points, there are more than ten different labels, or `cells` is
-                not positive.
+            ValueError: If the number of images or labels is not the number of points, there are more than ten distinct labels, or `cells`
+                is not positive.
 
         Example:
 

@@ -7,9 +7,9 @@ import numpy as np
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values hold the same: arrays and numbers of equal entries, NaN equal to NaN, in equal dicts, lists and tuples.
+    """Whether two nests of dicts, lists and tuples have equal arrays and numbers, with NaN equal to NaN.
 
-    A function counts by its name, which is what a file keeps of it.
+    Functions are compared by name, which is what a file stores.
     """
     one, other = _named(one), _named(other)
     if isinstance(one, Mapping) and isinstance(other, Mapping):

@@ -20,12 +20,12 @@ class ExactIntegratedGradients(Result):
     """Integrated gradients of one score along a line.
 
     Attributes:
-        attribution: Of one input's shape, in the structure of the model's inputs.
-        target: The score.
-        difference: The score at the end of the line minus that at its start, from the network itself.
-        convergence_delta: By how much the sum of the attributions differs from `difference`; rounding error alone.
+        attribution: Attributions of one input's shape, in the structure of the model's inputs.
+        target: Index of the explained score.
+        difference: The score at the end of the line minus that at its start, computed by the network itself.
+        convergence_delta: The difference between the sum of the attributions and `difference`; rounding error alone.
         start: The input at the start of the line, in the structure of the model's inputs.
-        end: The input at its end, whose attributions these are with the start as the baseline.
+        end: The input at the end of the line, which is explained with the start as the baseline.
         num_outputs: Number of the model's scores.
     """
 
@@ -38,19 +38,18 @@ class ExactIntegratedGradients(Result):
     num_outputs: int
 
     def plot(self, *, images: Sequence[np.ndarray] | None = None, class_names: Sequence[str] | None = None) -> "Figure":
-        """Draws the attributions of an image as a heatmap, beside the images at both ends of the line.
+        """Plots the attributions of an image as a heatmap, next to the images at both ends of the line.
 
         Args:
-            images: The two images, where the inputs themselves are not fit to be looked at.
+            images: The two images, if the inputs themselves are not displayable.
             class_names: Names of all classes of the model; their indices by default.
 
         Returns:
-            A matplotlib figure. Red entries raise the score on the way from the start to the end, blue ones lower it; of several channels
-            the sum is drawn.
+            A matplotlib figure. Red entries raise the score from the start to the end, blue ones lower it; channels are summed.
 
         Raises:
-            ValueError: If the inputs are not images of shape `(height, width)` or `(height, width, channels)`, or there are not as many
-                names as classes.
+            ValueError: If the inputs are not images of shape `(height, width)` or `(height, width, channels)`, or the number of names is
+                not the number of classes.
 
         Example:
 

@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 class Explanation(Rows):
     """Attributions: the contribution of each input entry of each sample to a score.
 
-    `explanation[2:5]` is the explanation of three of the samples.
+    `explanation[2:5]` is the explanation of three samples.
 
     Attributes:
-        values: In the structure of the model's inputs: an array `(n, *input_shape)`, or a list, tuple or dict of them for a model
-            of several inputs. The axis of channels has length 1 where the method does not tell channels apart, as those that
-            rate places of an image do. Positive values speak for the score, negative ones against it, where the method knows
-            signs. The unit is the score's for methods that share it out, and the method's own for others; its page says which.
-        target: What is explained: the class of each sample, an integer array `(n,)`; or the callable that was given, as
-            `SampleScores` where it scores all samples at once; a dict of these by output name for a model of several outputs.
-        inputs: The samples that are explained, as the model takes them.
-        convergence_delta: `(n,)`: what the values of a sample lack to add up to what they share out, in the unit of the score; `None` for
-            methods that share nothing out.
-        baseline: What the samples were compared with, as the method used it; `None` where it compares with nothing.
-        num_forward_passes: Forward passes of the model that it took for one sample, on average. A gradient counts as one pass more than the
-            score that it is of.
+        values: In the structure of the model's inputs: an array `(n, *input_shape)`, or a list, tuple or dict of them for a model of
+            several inputs. The channel axis has length 1 if the method does not distinguish channels, like methods that rate image
+            positions. Positive values are positive contributions to the score, negative values negative contributions, if the method has
+            signs. The unit is that of the score for methods that distribute it; otherwise the method's page gives the unit.
+        target: The explained target: the class of each sample, an integer array `(n,)`; or the given callable, as `SampleScores` if it
+            scores all samples at once; a dict of these by output name for a model of several outputs.
+        inputs: The explained samples, in the form that the model takes.
+        convergence_delta: `(n,)`: the completeness error of each sample's values, in the unit of the score; `None` for methods that do not
+            distribute a score.
+        baseline: The baseline as used by the method; `None` if it takes none.
+        num_forward_passes: Average number of forward passes of the model per sample. A gradient counts as one pass more than the score that
+            it differentiates.
         method: Name of the method.
-        derivatives: Whether the values are derivatives by the entries, so that one times a small change of its entry is what the
-            score changes by, and not what each entry adds to the score.
-        feature_names: The names of the columns, where the samples were a `DataFrame` for a model of one input, else `None`.
-        shared_baseline: Whether `baseline` is a background that all samples were compared with, and not one for each.
+        derivatives: Whether the values are derivatives with respect to the entries, so that a value times a small change of its entry is
+            the change of the score, instead of contributions to the score.
+        feature_names: The column names, if the samples were a `DataFrame` for a model of one input, otherwise `None`.
+        shared_baseline: Whether `baseline` is a background shared by all samples instead of one baseline per sample.
     """
 
     values: Any
@@ -68,24 +68,24 @@ class Explanation(Rows):
         vocabulary: Sequence[str] | None = None,
         title: str = "",
     ) -> "Figure":
-        """Draws the explanation of each sample: an image, a series, a table or a text in the colors of the values.
+        """Plots the explanation of each sample: an image, a series, a table or a text, colored by the values.
 
-        Red speaks for the score that is explained, blue against it. An image is drawn beside its values, added up over the channels; a
-        series is a line for each channel; of a table the twelve most relevant features have a bar each; tokens are words on a colored
-        ground. A model of several inputs has a row for each. The scale of each picture ends at the 99th percentile of the absolute
-        values. `keras_xai.report.explanations_plot` draws several explanations side by side.
+        Red is a positive contribution to the explained score, blue a negative one. An image is drawn next to its values, summed over the
+        channels; a series has a line per channel; a table has a bar for each of its twelve most relevant features; tokens are words on a
+        colored background. A model of several inputs has a row per input. The color scale of each picture ends at the 99th percentile of
+        the absolute values. `keras_xai.report.explanations_plot` draws several explanations side by side.
 
         Args:
-            samples: Indices of the samples to draw, or how many of the first.
-            show: Maps an image as the model takes it to one that can be seen, `(height, width)` or `(height, width, 3)`, to undo what
-                preprocessing has done. By default values are moved into the range of colors.
+            samples: Indices of the samples to draw, or the number of first samples.
+            show: Maps an image from the model's preprocessing to a displayable image, `(height, width)` or `(height, width, 3)`. By default
+                values are scaled to the color range.
             class_names: Names of the classes.
-            feature_names: Names of the features of a table; by default those of the columns, where the samples were a `DataFrame`.
+            feature_names: Names of the features of a table; by default the column names, if the samples were a `DataFrame`.
             vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
             title: A title.
 
         Returns:
-            A matplotlib figure with a row for each sample.
+            A matplotlib figure with a row per sample.
 
         Raises:
             ValueError: If there is no such sample, a value is not finite, or a number of names does not fit.

@@ -17,17 +17,16 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Examples(Rows):
-    """The samples at one end of the responses of units.
+    """The samples with the highest, or the lowest, responses of units.
 
     Attributes:
-        values: `(units, k)`: the response of each, the most extreme first. Of equal ones the earlier sample comes first;
-            equal samples of different batches may differ in the last digit.
-        indices: Integer array `(units, k)`, the place of each sample among all, from 0.
-        positions: Integer array `(units, k, axes)`: where in the layer's output the response is; no axes for classes and dense
-            units.
-        crops: For each unit a list of `k` crops: the receptive field of the response, cut out of the sample, so that those at the
-            border are smaller; the whole sample for classes and dense units. In the structure of the model's inputs.
-        boxes: For each unit a list of `k` receptive fields: slices, one for each axis of a sample, that cut out the crop.
+        values: `(units, k)`: the responses, the most extreme first. Ties are in the order of the samples; equal samples in different
+            batches may differ in the last digit.
+        indices: Integer array `(units, k)`, the index of each sample in the whole dataset.
+        positions: Integer array `(units, k, axes)`: position of the response in the layer's output; no axes for classes and dense units.
+        crops: For each unit a list of `k` crops: the part of the sample in the receptive field of the response, smaller at the border; the
+            whole sample for classes and dense units. In the structure of the model's inputs.
+        boxes: For each unit a list of `k` receptive fields: the slices of the crop, one for each axis of a sample.
     """
 
     values: np.ndarray
@@ -50,14 +49,14 @@ class Examples(Rows):
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ExtremeExamples(Rows):
-    """What `extreme_examples` found.
+    """The result of `extreme_examples`.
 
     Attributes:
-        highest: The samples of the largest responses.
-        lowest: The samples of the smallest ones.
+        highest: The samples with the highest responses.
+        lowest: The samples with the lowest responses.
         units: The units, each a tuple `(channel,)` or `(*position, channel)`.
         layer: The layer's path, `"score"` for the model's scores.
-        num_samples: How many samples were looked at.
+        num_samples: Total number of samples.
     """
 
     highest: Examples
@@ -76,12 +75,12 @@ class ExtremeExamples(Rows):
         return dataclasses.replace(super()._taken(rows), highest=self.highest[rows], lowest=self.lowest[rows])
 
     def to_fields(self) -> dict[str, Any]:
-        """All that it holds, as dicts, lists and tuples of arrays, texts and numbers."""
+        """Returns the contents as dicts, lists and tuples of arrays, strings and numbers."""
         return super().to_fields() | {"highest": self.highest.to_fields(), "lowest": self.lowest.to_fields()}
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
-        """The result of which `to_fields` has given the fields."""
+        """Creates a result from the fields returned by `to_fields`."""
         ends = {name: Examples.from_fields(fields[name]) for name in ("highest", "lowest")}
         return cls(**{**fields, **ends})
 
@@ -94,13 +93,13 @@ class ExtremeExamples(Rows):
         class_names: Sequence[str] | None = None,
         title: str = "",
     ) -> "Figure":
-        """Draws the most extreme samples of each unit in a row: what the unit sees of them, and how strongly it responds.
+        """Plots the most extreme samples of each unit in a row: their crops and responses.
 
         Args:
-            ends: `"highest"`, `"lowest"`, or both: a row for each.
-            max_units: Number of units to draw at most: the first.
-            show: Maps a crop as the model takes it to what can be drawn: an image `(height, width)` or `(height, width, 3)`, a series
-                `(time, channels)`, features, or a text. By default crops are drawn as they are, each moved into the range of colors.
+            ends: `"highest"`, `"lowest"`, or both, each in its own row.
+            max_units: Maximum number of units to draw, from the first.
+            show: Maps a crop from the model's preprocessing to a displayable form: an image `(height, width)` or `(height, width, 3)`, a
+                series `(time, channels)`, features, or a text. By default crops are shown unchanged, each scaled to the color range.
             class_names: Names of the classes.
             title: A title; the layer by default.
 
@@ -108,7 +107,7 @@ class ExtremeExamples(Rows):
             A matplotlib figure.
 
         Raises:
-            ValueError: If `ends` names none of them, `max_units` is not positive, or a crop is none of what can be drawn.
+            ValueError: If `ends` is invalid, `max_units` is not positive, or a crop cannot be drawn.
 
         Example:
 

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Facets(Rows):
-    """Facets of the polytope of one sample: why the sample is in its region.
+    """Facets of the polytope of one sample: the constraints that define its region.
 
     Attributes:
         normal: `(k, *input_shape)`, the boundary features: the gradient of each constraint, which points into the polytope.
         value: `(k,)`, the constraints' values at the sample. Constraint j is `normal[j] . (x' - x) + value[j] >= 0`.
         distance: `(k,)`, the Euclidean distance from the sample to the plane of each facet, increasing.
-        layer: Paths of the layers that the facets belong to, `"input"` for the sides of an input box.
+        layer: Paths of the layers of the facets, `"input"` for the sides of an input box.
         unit: Index of the unit in its layer, as in `Walls`.
-        reason: What each facet demands, in words.
+        reason: Description of each facet's constraint.
     """
 
     normal: Any
@@ -39,10 +39,10 @@ class Facets(Rows):
     _row_lists: ClassVar[tuple[str, ...]] = ("layer", "unit", "reason")
 
     def plot(self, image: np.ndarray) -> "Figure":
-        """Draws the boundary features of an image: a heatmap for each facet, and in words what it demands.
+        """Plots the boundary features of an image: a heatmap for each facet, with a description of its constraint.
 
-        Each heatmap is the gradient of a constraint, in units of its largest entry: brighter pixels lead away from that facet where it is
-        red, and towards it where it is blue.
+        Each heatmap is the gradient of a constraint, in units of its largest entry: increasing red pixels moves the input away from that
+        facet, increasing blue pixels moves it toward the facet.
 
         Args:
             image: The sample, `(height, width)`, `(height, width, 1)` or `(height, width, 3)`.
@@ -51,7 +51,7 @@ class Facets(Rows):
             A matplotlib figure: the image, and a heatmap for each facet.
 
         Raises:
-            ValueError: If the facets are not those of an image of this shape, or there are none.
+            ValueError: If the facets do not belong to an image of this shape, or there are none.
 
         Example:
 

@@ -1,4 +1,4 @@
-"""`Fidelity`: how well a simpler model reproduces a network."""
+"""`Fidelity`: agreement of a surrogate model with a network."""
 
 import dataclasses
 from typing import Any, final
@@ -9,15 +9,15 @@ from keras_xai.results.base import Result
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Fidelity(Result):
-    """How well a simpler model reproduces a network, measured on some samples.
+    """Fidelity of a surrogate model to a network on some samples.
 
     Attributes:
-        agreement: Share of the samples that both put in the same class.
-        difference: Mean over samples and classes of the absolute difference of the probabilities.
-        accuracy: Of the simpler model on the labels; `None` without labels.
-        auc: Its area under the ROC curve, for more than two classes the mean of each class against the rest; `None` without labels,
-            NaN if a class is missing among them.
-        known: Share of the samples that are on a region that the model knows; `None` for a model without regions.
+        agreement: Share of the samples with the same predicted class.
+        difference: Mean absolute difference of the probabilities over samples and classes.
+        accuracy: Accuracy of the surrogate on the labels; `None` without labels.
+        auc: Its area under the ROC curve, for more than two classes the mean of each class against the rest; `None` without labels, NaN if
+            a class is missing in them.
+        known: Share of the samples in regions known to the surrogate; `None` for a model without regions.
     """
 
     agreement: float

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-# No color of its own, so that it can be read on light and dark ground; notebooks align cells to the right.
+# No own color, so that it is readable on light and dark backgrounds; notebooks align cells to the right.
 _CELL = "text-align: left; vertical-align: top; padding: 2px 12px 2px 0; border: none;"
 _ROW = "background: none;"
 _LONGEST = 600
@@ -25,8 +25,8 @@ def facts_table(title: str, facts: Mapping[str, Any]) -> str:
     """A table of names and values.
 
     Args:
-        title: The line above it.
-        facts: By name; a value that is no text is described, and `None` is left out.
+        title: The line above the table.
+        facts: Values by name; values other than strings are described, and `None` is left out.
     """
     rows = [
         f'<tr style="{_ROW}"><th style="{_CELL} font-weight: 600;">{_escaped(name)}</th>'
@@ -39,12 +39,12 @@ def facts_table(title: str, facts: Mapping[str, Any]) -> str:
 
 
 def frame_table(frame: "pd.DataFrame", most: int = 40) -> str:
-    """A data frame, of at most so many rows."""
+    """A data frame with a maximum number of rows."""
     return frame.to_html(escape=True, border=0, max_rows=most, float_format=lambda value: f"{value:.3g}", na_rep="-")
 
 
 def image(figure: "Figure") -> str:
-    """A figure as a picture inside the page; its window is closed, if it has one."""
+    """A figure as an embedded picture; its window is closed, if it has one."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=1.5 * _PIXELS_PER_INCH)
     if "matplotlib.pyplot" in sys.modules:

@@ -12,23 +12,23 @@ from keras_xai.statistics.intervals import Interval, clipped, interval, share
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class LayerDiagnosis(Result):
-    """One layer.
+    """The diagnosis of one layer.
 
     Attributes:
         path: The layer's path.
-        depth: The layers with weights up to it, as a part of those of the whole network: from 0 to 1.
-        shape: Of its output for one sample.
-        vectors: How that became a vector, in words.
-        length: Of the vector.
-        explained: The part of the vectors' variance that the principal components hold; 1 where all of it was kept, NaN where there is
-            none.
+        depth: Relative depth: the share of the network's layers with weights up to this layer, from 0 to 1.
+        shape: Shape of its output for one sample.
+        vectors: Description of the conversion to vectors.
+        length: Length of the vectors.
+        explained: Fraction of the vectors' variance in the principal components; 1 if all of it was kept, NaN if there is none.
         points: `(repeats, n, 2)`, the maps by t-SNE.
-        map_influence: `(repeats, n)`: what each sample contributes to the neighborhood hit on each map, which is the mean.
+        map_influence: `(repeats, n)`: the contribution of each sample to the neighborhood hit on each map, which is their mean.
         activation_influence: `(n,)`: the same among the vectors themselves.
-        trustworthiness: `(repeats,)`: how far neighbors on the map are neighbors among the vectors, from 0 to 1.
-        divergence: `(repeats,)`: the Kullback-Leibler divergence that t-SNE has reached.
-        probe: Bool: whether a linear classifier on the components, fitted to other samples, is right about each sample that is not alone in
-            its class; empty where there is only one such class.
+        trustworthiness: `(repeats,)`: trustworthiness of the maps, from 0 to 1: whether neighbors on the map are neighbors among the
+            vectors.
+        divergence: `(repeats,)`: the Kullback-Leibler divergence reached by t-SNE.
+        probe: Boolean array: whether a cross-validated linear classifier on the components is right about each sample that is not alone in
+            its class; empty if there is only one such class.
     """
 
     path: str
@@ -46,7 +46,7 @@ class LayerDiagnosis(Result):
 
     @property
     def neighborhood_hit(self) -> Interval:
-        """The mean on the maps, with its 95 % confidence interval."""
+        """The mean neighborhood hit on the maps, with its 95 % confidence interval."""
         return clipped(interval(self.map_influence))
 
     @property
@@ -56,7 +56,7 @@ class LayerDiagnosis(Result):
 
     @property
     def probe_accuracy(self) -> Interval:
-        """The share of samples that the linear classifier is right about, with its 95 % confidence interval."""
+        """The accuracy of the linear classifier, with its 95 % confidence interval."""
         return share(self.probe)
 
     def _summary(self) -> str:
@@ -74,5 +74,5 @@ class LayerDiagnosis(Result):
 
 
 def within(found: Interval) -> str:
-    """A mean with its interval, in words."""
+    """A mean with its interval, as text."""
     return f"{found.mean:.3f} (95 % interval {found.low:.3f} to {found.high:.3f})"

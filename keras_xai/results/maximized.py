@@ -1,4 +1,4 @@
-"""`Maximized`: inputs made to excite units."""
+"""`Maximized`: inputs that maximize the activation of units."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Maximized(Rows):
-    """Inputs that excite units, see `maximize_activation`.
+    """Inputs that maximize the activation of units, see `maximize_activation`.
 
     Attributes:
-        images: `(units, *input_shape)`: an input for each unit, within the range of values.
+        images: `(units, *input_shape)`: an input for each unit, within the value range.
         values: `(units,)`: the response of each unit to its input.
-        history: `(steps, units)`: the responses on the way, to the input as it was moved, turned and zoomed before each step.
+        history: `(steps, units)`: the response before each step, to the transformed input.
         units: The units, each a tuple `(channel,)` or `(*position, channel)`.
         layer: The layer's path, `"score"` for the model's scores.
-        value_range: The least and the largest value, arrays that broadcast to `images`.
+        value_range: The minimum and maximum, arrays that broadcast to `images`.
     """
 
     images: np.ndarray
@@ -41,16 +41,16 @@ class Maximized(Rows):
     def plot(
         self, *, show: Callable[[Any], Any] | None = None, class_names: Sequence[str] | None = None, title: str = ""
     ) -> "Figure":
-        """Draws the inputs that excite units, and how strongly they do.
+        """Plots the inputs with the responses of their units.
 
         Args:
-            show: Maps an input as the model takes it to an image that can be seen, `(height, width)` or `(height, width, 3)`, to undo what
-                preprocessing has done, such as the order of colors. By default the range of values is mapped to that from 0 to 1.
+            show: Maps an input from the model's preprocessing to a displayable image, `(height, width)` or `(height, width, 3)`, for
+                example by reordering channels. By default the value range is mapped to the range from 0 to 1.
             class_names: Names of the classes.
             title: A title; the layer by default.
 
         Returns:
-            A matplotlib figure, six inputs in a row.
+            A matplotlib figure with six inputs per row.
 
         Example:
 

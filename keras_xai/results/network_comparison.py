@@ -1,4 +1,4 @@
-"""`NetworkComparison`, `LayerPair`: which layers of two networks correspond, and where one falls behind."""
+"""`NetworkComparison`, `LayerPair`: corresponding layers of two networks and their difference in class separation."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class LayerPair(Result):
-    """A layer of the first network and the layer of the second that it is compared with.
+    """A layer of the first network and its counterpart in the second.
 
     Attributes:
-        a: Of the first network.
-        b: Of the second network.
-        difference: Of the neighborhood hits on the maps, the first network's minus the second's, with its 95 % confidence interval.
+        a: The layer of the first network.
+        b: The layer of the second network.
+        difference: Difference of the neighborhood hits on the maps, first network minus second, with its 95 % confidence interval.
         activation_difference: The same among the vectors, without t-SNE.
     """
 
@@ -35,12 +35,12 @@ class LayerPair(Result):
     activation_difference: Interval
 
     def to_fields(self) -> dict[str, Any]:
-        """All that it holds, as dicts, lists and tuples of arrays, texts and numbers."""
+        """Returns the contents as dicts, lists and tuples of arrays, strings and numbers."""
         return super().to_fields() | {"a": self.a.to_fields(), "b": self.b.to_fields()}
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
-        """The pair of which `to_fields` has given the fields."""
+        """Creates a pair from the fields returned by `to_fields`."""
         one, other = (LayerDiagnosis.from_fields(fields[name]) for name in ("a", "b"))
         return cls(one, other, Interval(*fields["difference"]), Interval(*fields["activation_difference"]))
 
@@ -49,25 +49,25 @@ class LayerPair(Result):
 
     def _facts(self) -> dict[str, Any]:
         return {
-            "difference on the maps": _figures(self.difference),
-            "difference in activations": _figures(self.activation_difference),
+            "difference on the maps": _interval(self.difference),
+            "difference in activations": _interval(self.activation_difference),
         }
 
 
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class NetworkComparison(Result):
-    """Two networks, layer by layer, see `compare_networks`.
+    """The comparison of two networks, layer by layer, see `compare_networks`.
 
-    `comparison[0]` is the `LayerPair` of one pair of layers, and `comparison[1:3]` the comparison in some pairs.
+    `comparison[0]` is the `LayerPair` of one pair of layers, and `comparison[1:3]` the comparison of two pairs.
 
     Attributes:
         a: The first network.
         b: The second network.
-        names: What they are called.
-        pairs: The layers that are compared, in the order of their depth.
-        paired: Whether both were diagnosed on the same samples, told by their places and labels, so that what is peculiar to a sample drops
-            out of differences.
+        names: Names of the networks.
+        pairs: The compared layers, in the order of their depth.
+        paired: Whether both were diagnosed on the same samples, determined by indices and labels, so that per-sample effects cancel in
+            differences.
     """
 
     a: Diagnosis
@@ -97,10 +97,10 @@ class NetworkComparison(Result):
 
     @property
     def table(self) -> "pd.DataFrame":
-        """A pandas data frame with a row for each pair.
+        """A pandas data frame with a row per pair.
 
-        Under the name of each network the layer, its depth and its neighborhood hit, under `difference` (on the maps) and
-        `difference in activations` the columns `mean`, `low` and `high`.
+        Under the name of each network the layer, its depth and its neighborhood hit; under `difference` (on the maps) and `difference in
+        activations` the columns `mean`, `low` and `high`.
         """
         import pandas as pd
 
@@ -117,17 +117,17 @@ class NetworkComparison(Result):
 
     @property
     def summary(self) -> str:
-        """Which network is ahead in the end, from which layer on, and where the gap is largest, in words.
+        """A summary: the network that is ahead in the last layers, the first such layer, and the largest difference.
 
-        A difference counts where its 95 % confidence interval does not contain 0.
+        A difference counts if its 95 % confidence interval does not contain 0.
         """
         signs = [_sign(pair.difference) for pair in self.pairs]
         last = signs[-1]
         if not last:
             return " ".join(
                 [
-                    f"In the last layers compared, {_called(self.pairs[-1])}, the networks cannot be told apart: "
-                    f"{_figures(self.pairs[-1].difference)}.",
+                    f"In the last layers compared, {_called(self.pairs[-1])}, the networks do not differ significantly: "
+                    f"{_interval(self.pairs[-1].difference)}.",
                     *self._ahead(self.names[0], signs, 1),
                     *self._ahead(self.names[1], signs, -1),
                 ]
@@ -143,32 +143,32 @@ class NetworkComparison(Result):
         return " ".join(
             [
                 f"{weak} is behind {strong} from '{layer.path}' on, at {layer.depth:.0%} of its depth, {where} pairs of layers. "
-                f"The gap is widest in {_called(widest)}: {_figures(widest.difference, last)}.",
+                f"The difference is largest in {_called(widest)}: {_interval(widest.difference, last)}.",
                 *self._ahead(weak, signs, -last),
                 f"Among the activations themselves, without t-SNE, {strong} is {_agreement(agreeing, len(behind))}.",
             ]
         )
 
     def _ahead(self, name, signs, sign):
-        """A sentence on where a network is ahead, if anywhere."""
+        """A sentence on the pairs in which a network is ahead, if any."""
         where = [_called(pair) for pair, each in zip(self.pairs, signs, strict=True) if each == sign]
         return [f"{name} is ahead in {', '.join(where)}."] if where else []
 
     def plot(self, *, class_names: Sequence[str] | None = None, repeat: int = 0, title: str = "") -> "Figure":
-        """Draws the maps of the layers that are compared, one network above the other, points in the colors of their classes.
+        """Plots the maps of the compared layers, one network above the other, with points colored by class.
 
         Maps are drawn as by `Diagnosis.plot`. `comparison[1:3].plot()` draws some of the pairs.
 
         Args:
             class_names: Names of the classes; their labels by default.
-            repeat: Which of the maps of each layer.
+            repeat: Index of the map of each layer.
             title: A title.
 
         Returns:
-            A matplotlib figure with a row for each network and a column for each pair of layers.
+            A matplotlib figure with a row per network and a column per pair of layers.
 
         Raises:
-            ValueError: As for `Diagnosis.plot`.
+            ValueError: As in `Diagnosis.plot`.
 
         Example:
 
@@ -187,15 +187,15 @@ class NetworkComparison(Result):
         return drawn("diagnosis", "layers_plot", self._named(), columns, class_names=class_names, repeat=repeat, title=title)
 
     def plot_depth(self, *, title: str = "") -> "Figure":
-        """Draws the neighborhood hits of both networks against the depth, as `Diagnosis.plot_depth` does for one.
+        """Plots the neighborhood hits of both networks by depth, as `Diagnosis.plot_depth` does for one.
 
-        All layers are drawn, those that have no counterpart included.
+        All layers are shown, including those without a counterpart.
 
         Args:
             title: A title.
 
         Returns:
-            A matplotlib figure of three panels, with a curve for each network.
+            A matplotlib figure with three panels and a curve per network.
 
         Example:
 
@@ -216,7 +216,7 @@ class NetworkComparison(Result):
         return dict(zip(self.names, (self.a, self.b), strict=True))
 
     def to_fields(self) -> dict[str, Any]:
-        """All that it holds, as dicts, lists and tuples of arrays, texts and numbers."""
+        """Returns the contents as dicts, lists and tuples of arrays, strings and numbers."""
         pairs = [
             {"layers": (pair.a.path, pair.b.path), "differences": (pair.difference, pair.activation_difference)}
             for pair in self.pairs
@@ -225,7 +225,7 @@ class NetworkComparison(Result):
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
-        """The comparison of which `to_fields` has given the fields."""
+        """Creates a comparison from the fields returned by `to_fields`."""
         one, other = (Diagnosis.from_fields(fields[name]) for name in ("a", "b"))
         pairs = tuple(
             LayerPair(
@@ -248,12 +248,12 @@ class NetworkComparison(Result):
 
 
 def _sign(found):
-    """1 or -1 for a difference whose interval does not contain 0, else 0."""
+    """1 or -1 for a difference whose interval does not contain 0, otherwise 0."""
     return int(found.low > 0) - int(found.high < 0)
 
 
 def _agreement(count, whole):
-    """Where a network that is ahead in some pairs on the maps is ahead among the activations, too."""
+    """Text on how often a network that is ahead on the maps is also ahead among the activations."""
     if whole == 1:
         return "ahead there, too" if count else "not ahead there"
     return f"ahead in {'all' if count == whole else count} of these {whole} pairs"
@@ -263,6 +263,6 @@ def _called(pair):
     return f"'{pair.a.path}'" if pair.a.path == pair.b.path else f"'{pair.a.path}' and '{pair.b.path}'"
 
 
-def _figures(found, sign=1):
+def _interval(found, sign=1):
     low, high = sorted((sign * found.low, sign * found.high))
     return f"{sign * found.mean:+.3f} (95 % interval {low:+.3f} to {high:+.3f})"

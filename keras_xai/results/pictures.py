@@ -1,7 +1,7 @@
-"""Pictures of results, found by name when they are drawn.
+"""Plots of results, looked up by name when they are drawn.
 
-`keras_xai.report` imports results, whose fields it draws. So that imports go one way only, results name its functions and look them
-up here, and nowhere else.
+`keras_xai.report` imports results, whose fields it draws. To avoid circular imports, results refer to its functions by name and look them
+up here only.
 """
 
 import importlib
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def drawn(module: str, function: str, *args: Any, **arguments: Any) -> "Figure":
-    """The figure that a function of `keras_xai.report` draws, such that `matplotlib.pyplot.show()` shows it where it has windows.
+    """Returns the figure drawn by a function of `keras_xai.report`, registered for `matplotlib.pyplot.show()` if it has windows.
 
     Args:
         module: Name of the module in `keras_xai.report`.
         function: Name of the function.
-        *args: Its arguments.
-        **arguments: Its arguments by name.
+        *args: Its positional arguments.
+        **arguments: Its keyword arguments.
     """
     with importlib.import_module("keras_xai.report.figure").with_windows():
         return getattr(importlib.import_module(f"keras_xai.report.{module}"), function)(*args, **arguments)

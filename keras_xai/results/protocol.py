@@ -15,20 +15,20 @@ NORMALIZATIONS = ("range", "standard")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """Settings of a diagnosis. Networks are compared by the same.
+    """Settings of a diagnosis. Compared networks must have the same protocol.
 
     Args:
-        samples: How many samples are drawn, or all if there are not more; `None` for all.
-        seed: Which samples these are, and where t-SNE starts.
-        maps: How activations with positions become vectors: `"flat"` for all their entries, `"mean"` for the mean of each map,
-            `"auto"` for all entries if they are not more than 16,384, else for the means of the smallest windows with which they are not.
-        normalization: `"range"`: all entries of all vectors lie between 0 and 1, as in the code by the authors of t-SNE, and who is
-            whose neighbor stays as it is. `"standard"`: each entry has mean 0 and variance 1, so that one that hardly ever
-            varies counts as much as any other.
-        components: Principal components that t-SNE and the probe see.
+        samples: Maximum number of samples to draw; `None` for all.
+        seed: Seed of the draw and of t-SNE.
+        maps: Conversion of activations with positions to vectors: `"flat"` for all their entries, `"mean"` for the mean of each map,
+            `"auto"` for all entries if there are at most 16,384, otherwise for the means over the smallest windows that satisfy this limit.
+        normalization: `"range"`: all entries of all vectors are scaled to the range from 0 to 1, as in the code by the authors of t-SNE,
+            which preserves neighborhoods. `"standard"`: each entry has mean 0 and variance 1, so that entries of small variance count as
+            much as others.
+        components: Number of principal components used by t-SNE and the probe.
         tsne: Settings of t-SNE.
-        repeats: How often t-SNE is run, each time from another start.
-        batch_size: Samples in the model at a time; `None` to choose it by the size of the model's tensors.
+        repeats: Number of runs of t-SNE, each with another random start.
+        batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
 
     Raises:
         ValueError: If a setting is out of its range.
@@ -46,10 +46,10 @@ class Protocol:
     maps: str = "auto"
     normalization: str = "range"
     components: int = 50
-    # From a random start, as in the source, so that repeats tell what is up to the start.
+    # Random initialization, as in the source, so that repeats show its effect.
     tsne: TSNE = dataclasses.field(default_factory=lambda: TSNE(initialization="random"))
     repeats: int = 3
-    batch_size: int | None = dataclasses.field(default=None, compare=False)  # changes no figure
+    batch_size: int | None = dataclasses.field(default=None, compare=False)  # does not affect the results
 
     def __post_init__(self):
         for name in ("components", "repeats"):

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Reconstructions(Rows):
-    """What feature maps send back to the inputs, see `reconstruct`.
+    """Reconstructions of inputs from feature maps, see `reconstruct`.
 
     Attributes:
-        values: `(n, maps, *input_shape)`: for each input a reconstruction from each map, in the units of the input, times those
-            of the activation. Zero for a map that is zero everywhere.
-        maps: Integer array `(n, maps)`: which channel of the layer each is.
+        values: `(n, maps, *input_shape)`: for each input a reconstruction from each map, in the unit of the input times that of the
+            activation. Zero for a map that is zero everywhere.
+        maps: Integer array `(n, maps)`: the channel of each map in the layer.
         activations: `(n, maps)`: the largest activation in each map.
         inputs: `(n, *input_shape)`.
         layer: The layer's path.
         model: The model's name.
         num_maps: Number of maps that the layer has.
-        keep: What of a map was kept, `"map"` or `"largest"`.
+        keep: The kept part of a map, `"map"` or `"largest"`.
     """
 
     values: np.ndarray
@@ -45,25 +45,23 @@ class Reconstructions(Rows):
     def plot(
         self, *, sample: int = 0, show: Callable[[Any], Any] | None = None, bgr: bool = False, title: str = ""
     ) -> "Figure":
-        """Draws the reconstructions of one image as a sheet of tiles, and the image beside it.
+        """Plots the reconstructions of one image as a sheet of tiles, next to the image.
 
-        Each tile is on a scale of its own, on which gray is zero, what is brighter positive and what is darker negative; weak values are
-        raised. A map that is zero everywhere is a tile of plain gray, and counted as empty. Tiles of single activations
-        (`keep="largest"`) are cut out where they are not zero, all in the size that the largest one takes.
-        `keras_xai.report.deconvnet_plot` draws the sheets of several layers and networks.
+        Each tile has its own scale: gray is zero, brighter is positive and darker is negative; weak values are amplified. A map that is
+        zero everywhere is a plain gray tile and counted as empty. Tiles of single activations (`keep="largest"`) are cropped to their
+        nonzero part, all to the size of the largest. `keras_xai.report.deconvnet_plot` draws the sheets of several layers and networks.
 
         Args:
             sample: Index of the image.
-            show: Maps an image as the model takes it to one that can be seen.
-            bgr: Whether the channels of inputs are blue, green and red.
+            show: Maps an image from the model's preprocessing to a displayable one.
+            bgr: Whether the input channels are in the order blue, green, red.
             title: A title; the name of the model by default.
 
         Returns:
-            A matplotlib figure. Tiles that are wide enough have the numbers of their channels.
+            A matplotlib figure. Tiles that are wide enough are labeled with their channel numbers.
 
         Raises:
-            ValueError: If there is no such sample, or the reconstructions are not those of images of one or three channels, or not
-                finite.
+            ValueError: If there is no such sample, or the reconstructions are not finite or not of images with one or three channels.
 
         Example:
 

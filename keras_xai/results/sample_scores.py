@@ -1,4 +1,4 @@
-"""`SampleScores`: a score function that is bound to its samples."""
+"""`SampleScores`: a score function bound to its samples."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,15 +10,15 @@ import numpy as np
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class SampleScores:
-    """A score function of all samples of a call at once, such as `lambda scores: [scores[0][1], scores[1][4]]`, and some of the samples.
+    """A score function of all samples at once, such as `lambda scores: [scores[0][1], scores[1][4]]`, and selected samples.
 
-    An explanation of such a target holds it in place of the function, so that part of the explanation has part of the target, and
-    metrics ask each sample for the score that was explained.
+    An explanation of such a target stores it instead of the function, so that slices of the explanation slice the target, and metrics
+    evaluate for each sample the score that was explained.
 
     Args:
         function: Maps the scores `(num_samples, ...)` of all samples to a value for each.
-        num_samples: How many samples the function takes.
-        positions: Integer array `(n,)`: the place of each of the samples among those.
+        num_samples: Number of samples that the function takes.
+        positions: Integer array `(n,)`: the index of each selected sample among them.
     """
 
     function: Callable
@@ -26,14 +26,14 @@ class SampleScores:
     positions: np.ndarray
 
     def __getitem__(self, rows: Any) -> Self:
-        """The target of some of the samples."""
+        """The target of selected samples."""
         return dataclasses.replace(self, positions=self.positions[rows])
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def __call__(self, scores: Any) -> Any:
-        """What the function returns."""
+        """The return value of the function."""
         return self.function(scores)
 
     @property

@@ -1,4 +1,4 @@
-"""Values in a few words: for the `repr` of results and their tables in notebooks."""
+"""Short descriptions of values, for the `repr` of results and their tables in notebooks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,13 +10,13 @@ _FEW = 8
 
 
 def one_line(text: str, longest: int = _LONGEST) -> str:
-    """A text without line breaks, cut off where it is long."""
+    """A text without line breaks, truncated if it is long."""
     text = " ".join(text.split())
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things, such as "1 sample" or "1,000 samples"."""
+    """A count with its noun, such as "1 sample" or "1,000 samples"."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
@@ -35,18 +35,18 @@ def shapes(value: Any, skip: int = 1) -> str:
 
 
 def listed(values: Any, few: int = _FEW) -> str:
-    """The first of several values, one after the other."""
+    """The first of several values, separated by commas."""
     values = list(values)
     return ", ".join(map(str, values[:few])) + (f", ... ({len(values):,})" if len(values) > few else "")
 
 
 def unit_text(unit: tuple[int, ...]) -> str:
-    """A unit, which is a channel, or a position and a channel."""
+    """Text for a unit, which is a channel, or a position and a channel."""
     return str(unit[0]) if len(unit) == 1 else str(tuple(unit))
 
 
 def described(value: Any) -> str:
-    """A value in a few words; of an array its shape and range."""
+    """A short description of a value; for an array, its shape and range."""
     if isinstance(value, str):
         return value
     if isinstance(value, np.ndarray):

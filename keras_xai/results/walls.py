@@ -14,14 +14,14 @@ from keras_xai.results.text import counted, shapes
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Walls(Rows):
-    """The wall of its polytope that is nearest to each of n samples.
+    """The nearest wall of the polytope of each of n samples.
 
     Attributes:
-        distance: `(n,)`, in the norm asked for; `inf` where the polytope is the whole space.
-        direction: Of the samples' shape. A step of length 1 in that norm; `x + distance * direction` is on the wall.
-        layer: Paths of the layers whose unit changes its piece at the wall, `None` where there is no wall.
-        unit: Index of that unit in its layer, without the batch dimension. For a choice among candidates (max pooling)
-            it is the rival's index in the array of shape `(*windows, candidates, channels)`.
+        distance: `(n,)`, in the chosen norm; `inf` if the polytope is the whole space.
+        direction: A step of length 1 in that norm, in the samples' shape; `x + distance * direction` is on the wall.
+        layer: Paths of the layers whose unit changes its piece at the wall, `None` if there is no wall.
+        unit: Index of that unit in its layer, without the batch dimension. For a choice among candidates (max pooling), the index of the
+            competing candidate in the array of shape `(*windows, candidates, channels)`.
     """
 
     distance: np.ndarray

@@ -128,9 +128,9 @@ class TestBadInput:
     @pytest.mark.parametrize(
         "arguments, options, match",
         [
-            ((None,), {}, "a figure to monitor or an epoch"),
+            ((None,), {}, "a metric to monitor or an epoch"),
             ((), {"mode": "up"}, "'auto', 'max' or 'min'"),
-            (("val_wonder",), {}, "does not tell"),
+            (("val_wonder",), {}, "whose direction is unknown"),
             ((), {"epoch": -1}, "number of epochs"),
             ((), {"epoch": 1.5}, "number of epochs"),
             (("val_accuracy", "high"), {}, "to be a number"),

@@ -262,7 +262,7 @@ def test_errors_come_before_the_first_step(options, message, tmp_path):
 
 @pytest.mark.parametrize("every", [0, -1, 1.5, True, None, (1, 0), (1, 2, 3), (1,), ()])
 def test_epochs_that_are_none(every):
-    with pytest.raises(ValueError, match="`every` to be a whole number of at least 1, or a pair"):
+    with pytest.raises(ValueError, match="`every` to be an integer of at least 1, or a pair"):
         NeighborhoodHit(X, Y, every=every)
 
 

@@ -72,18 +72,18 @@ def test_differences_of_the_same_samples_are_sharper():
 @pytest.mark.parametrize(
     "hits, words",
     [
-        ([0.3, 0.4, 0.5], "In the last layers compared, 'a2' and 'b2', the networks cannot be told apart"),
+        ([0.3, 0.4, 0.5], "In the last layers compared, 'a2' and 'b2', the networks do not differ significantly"),
         (
             [0.3, 0.3, 0.3],
-            "b is behind a from 'b1' on, at 60% of its depth, in the last 2 of 3 pairs of layers. The gap is widest in 'a2'",
+            "b is behind a from 'b1' on, at 60% of its depth, in the last 2 of 3 pairs of layers. The difference is largest in 'a2'",
         ),
         ([0.2, 0.3, 0.3], "b is behind a from 'b0' on, at 20% of its depth, in all 3 pairs"),
         (
             [0.3, 0.4, 0.7],
-            "a is behind b from 'a2' on, at 100% of its depth, in the last of 3 pairs of layers. The gap is widest in",
+            "a is behind b from 'a2' on, at 100% of its depth, in the last of 3 pairs of layers. The difference is largest in",
         ),
         ([0.4, 0.4, 0.3], "b is behind a from 'b2' on, at 100% of its depth, in the last of 3 pairs"),
-        ([0.4, 0.4, 0.5], "cannot be told apart: .* b is ahead in 'a0' and 'b0'."),
+        ([0.4, 0.4, 0.5], "do not differ significantly: .* b is ahead in 'a0' and 'b0'."),
     ],
 )
 def test_words(hits, words):
@@ -125,13 +125,13 @@ def test_bad_input():
         (
             dataclasses.replace(b, classes=[1, 2, 3, 4]),
             {},
-            "the same 4 classes. Received: another one with 4 classes, of which 3 are",
+            "the same 4 classes. Received: another one with 4 classes, 3 of them in common",
         ),
-        (b, {"mapping": {}}, "an empty one"),
-        (b, {"mapping": {"a7": "b0"}}, r"`a` has a diagnosis of: \['a0', 'a1'\]. Received: \['a7'\] in `mapping`"),
-        (b, {"mapping": {"a0": "b7"}}, r"`b` has a diagnosis of.*Received: \['b7'\]"),
+        (b, {"mapping": {}}, "Received: mapping={}"),
+        (b, {"mapping": {"a7": "b0"}}, r"layers with a diagnosis in `a`: \['a0', 'a1'\]. Received: \['a7'\] in `mapping`"),
+        (b, {"mapping": {"a0": "b7"}}, r"layers with a diagnosis in `b`.*Received: \['b7'\]"),
         (dataclasses.replace(b, k=5, protocol=Protocol(repeats=2, batch_size=3)), {}, "Received: k=6 and k=5.$"),
-        (b, {"names": ("x", "x")}, r"two different ones. Received: names=\('x', 'x'\)"),
+        (b, {"names": ("x", "x")}, r"two different names. Received: names=\('x', 'x'\)"),
     ):
         with pytest.raises(ValueError, match=message):
             compare_networks(a, other, **options)

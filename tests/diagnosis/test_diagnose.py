@@ -196,7 +196,7 @@ def test_maps_become_vectors_of_bounded_length():
 def test_a_layer_that_is_constant_is_told_and_has_the_hit_of_chance():
     model = network()
     model.get_layer("hidden").set_weights([np.zeros((288, 32)), np.full(32, -1.0)])
-    with pytest.warns(UserWarning, match="'hidden' returns the same for all 250 samples"):
+    with pytest.warns(UserWarning, match="'hidden' returns the same values for all 250 samples"):
         report = diagnose(model, IMAGES, LABELS, ["hidden"], protocol=PROTOCOL)
     layer = report.layers["hidden"]
     assert layer.activation_hit.mean == pytest.approx(report.chance) and layer.neighborhood_hit.mean == pytest.approx(

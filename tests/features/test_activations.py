@@ -233,7 +233,7 @@ CONV = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(4, 3, name="conv1
             X,
             None,
             {},
-            "Expected a model with convolutional layers. Received: .* made of Dense, Flatten. Name the layers.*head",
+            "Expected a model with convolutional layers. Received: .* consists of Dense, Flatten. Give the paths of layers.*head",
         ),
         (CONV, X, ["conv3"], {}, r"path='conv3'. The nearest paths are \['conv"),
         (CONV, X, "conv1", {}, "list of one or more paths. Received: layers='conv1'"),

@@ -76,7 +76,7 @@ def test_narrow_layers_keep_all():
     for bad, message in (
         (x[:0], "at least one sample"),
         (np.full((9, 3), np.nan), "NaN or infinity"),
-        (x * 0, "are all the same"),
+        (x * 0, "with equal activations"),
     ):
         with pytest.raises(ValueError, match=message):
             tsne_map(model, bad, layer="hidden", perplexity=4)

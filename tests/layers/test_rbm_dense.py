@@ -128,7 +128,7 @@ def test_fine_tuning_leaves_the_visible_bias_alone(freeze_first):
 def test_an_activation_without_a_unit_is_refused_when_used_as_a_machine_only():
     layer = RBMDense(4, "gelu")
     assert layer(np.ones((1, 3))).shape == (1, 4)
-    with pytest.raises(ValueError, match="Expected an activation that a unit .* Received: gelu"):
+    with pytest.raises(ValueError, match="Expected the activation of a unit type .* Received: gelu"):
         layer.reconstruct(np.ones((1, 3)))
 
 

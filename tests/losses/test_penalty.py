@@ -770,7 +770,7 @@ def test_the_loss_is_none_for_compile():
         ({"layers": []}, "`layers` to be a list of paths"),
         ({"layers": "twice"}, "`layers` to be a list of paths"),
         ({"layers": ["thrice"]}, r"path='thrice'. The nearest paths are \['twice'"),
-        ({"layers": ["twice", "head"]}, "layers before the one that gives the scores"),
+        ({"layers": ["twice", "head"]}, "layers before the scores, where relevance starts"),
     ],
 )
 def test_wrong_options_are_refused(options, message):
@@ -799,14 +799,14 @@ def test_layers_that_give_whole_numbers_cannot_be_chosen():
 @pytest.mark.parametrize(
     "labels, message",
     [
-        ([0, 1, 2, 0, 3], "whole numbers from 0 to 2 .* from 0 to 3"),
-        ([0, 1, 2, 0, -1], "whole numbers from 0 to 2"),
-        ([0, 1, 2, 0, 0.5], "whole numbers from 0 to 2"),
-        (["a", "b", "c", "a", "b"], "whole numbers from 0 to 2"),
-        ([0, 1, 2, 0, np.nan], "whole numbers from 0 to 2"),
+        ([0, 1, 2, 0, 3], "integers from 0 to 2 .* from 0 to 3"),
+        ([0, 1, 2, 0, -1], "integers from 0 to 2"),
+        ([0, 1, 2, 0, 0.5], "integers from 0 to 2"),
+        (["a", "b", "c", "a", "b"], "integers from 0 to 2"),
+        ([0, 1, 2, 0, np.nan], "integers from 0 to 2"),
         (np.zeros((5, 2)), r"labels of shape \(n,\) or \(n, 1\), or rows of shape \(n, 3\)"),
         (np.zeros((5, 3, 1)), "labels of shape"),
-        (-np.eye(5, 3), "not negative"),
+        (-np.eye(5, 3), "nonnegative"),
         (np.full((5, 3), np.inf), "finite"),
         (None, "y=None"),
     ],
@@ -820,7 +820,7 @@ def test_wrong_labels_are_refused(labels, message):
 @pytest.mark.parametrize("labels", [[2, 0, 0, 1, 1], [0.5, 0, 0, 1, 1]])
 def test_a_single_score_stands_for_two_labels(labels):
     model = NETWORKS["one sigmoid"]()
-    with pytest.raises(ValueError, match="whole numbers from 0 to 1"):
+    with pytest.raises(ValueError, match="integers from 0 to 1"):
         fbi_penalty(model, sample(model)[0], labels)
 
 

@@ -119,9 +119,9 @@ def test_targets_and_baselines_of_each_sample(model):
 
 def test_bad_input(model):
     method, metric = Saliency(model), Sparseness()
-    with pytest.raises(ValueError, match="at least one of the methods. Received: none"):
+    with pytest.raises(ValueError, match="at least one of the methods. Received: 0"):
         compare_methods(model, IMAGES, [], [metric])
-    with pytest.raises(ValueError, match="at least one of the metrics. Received: none"):
+    with pytest.raises(ValueError, match="at least one of the metrics. Received: 0"):
         compare_methods(model, IMAGES, [method], {})
     with pytest.raises(ValueError, match="methods with distinct names. Received: 'Saliency' twice"):
         compare_methods(model, IMAGES, [method, Saliency(model)], [metric])
@@ -129,7 +129,7 @@ def test_bad_input(model):
         compare_methods(model, IMAGES, {"a": Saliency}, [metric])
     with pytest.raises(TypeError, match="Expected metrics.*Received: 'gini'"):
         compare_methods(model, IMAGES, [method], ["gini"])
-    with pytest.raises(ValueError, match="Expected a method on the model"):
+    with pytest.raises(ValueError, match="Expected a method of the model"):
         compare_methods(convolutional(), IMAGES, [method], [metric])
     with pytest.raises(ValueError, match=r"shape \(None, 6, 5, 2\)"):
         compare_methods(model, IMAGES[0], [method], [metric])

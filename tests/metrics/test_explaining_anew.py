@@ -77,7 +77,7 @@ def test_constant_samples_do_not_move(saliency):
 
 
 def test_bad_sensitivity(saliency):
-    with pytest.raises(TypeError, match="MaxSensitivity explains anew.*Received: method=<class"):
+    with pytest.raises(TypeError, match="MaxSensitivity recomputes explanations.*Received: method=<class"):
         MaxSensitivity(Saliency)
     with pytest.raises(ValueError, match="radius=0"):
         MaxSensitivity(saliency, radius=0)
@@ -87,7 +87,7 @@ def test_bad_sensitivity(saliency):
     method = Saliency(tokens)
     with pytest.raises(ValueError, match="which can be perturbed slightly.*int32"):
         MaxSensitivity(method)(method(np.ones((2, 3), "int32")))
-    with pytest.raises(ValueError, match="made by Saliency.*Received: one by Hand"):
+    with pytest.raises(ValueError, match="made by Saliency.*Received: an explanation made by Hand"):
         MaxSensitivity(saliency)(explained(IMAGES, np.ones((6, 6, 5, 1))))
 
 
@@ -203,9 +203,9 @@ def test_bad_randomization(model, saliency):
         ModelParameterRandomization(
             model, saliency, layers=[next(layer.name for layer in model.layers if "flatten" in layer.name)]
         )
-    with pytest.raises(ValueError, match="Expected a method on the model"):
+    with pytest.raises(ValueError, match="Expected a method of the model"):
         ModelParameterRandomization(convolutional(), saliency)
-    with pytest.raises(TypeError, match="ModelParameterRandomization explains anew"):
+    with pytest.raises(TypeError, match="ModelParameterRandomization recomputes explanations"):
         ModelParameterRandomization(model, "saliency")
     with pytest.raises(TypeError, match="keras.Model"):
         ModelParameterRandomization(None, saliency)
@@ -257,12 +257,12 @@ def test_the_other_class_is_another(model):
 def test_no_other_class():
     for model, target, message in (
         (convolutional("sigmoid", units=1), None, "a class of the output .*, which has 1 score\\."),
-        (convolutional(), lambda scores: scores[:, 0], "one of several classes.*one of a callable"),
+        (convolutional(), lambda scores: scores[:, 0], "one of several classes.*of a callable"),
     ):
         method = GradientTimesInput(model)
         with pytest.raises(ValueError, match=message):
             RandomLogit(model, method)(method(IMAGES, target))
     with pytest.raises(ValueError, match="of another model. Pass GradientTimesInput"):
         RandomLogit(convolutional(), method)
-    with pytest.raises(TypeError, match="RandomLogit explains anew"):
+    with pytest.raises(TypeError, match="RandomLogit recomputes explanations"):
         RandomLogit(model, model)

@@ -304,7 +304,7 @@ def test_a_penalty_that_is_not_finite_stops_training_and_gives_the_weights_back(
     training.fit(x, few[1], verbose=0)
     before = model.get_weights()
     x[50] = np.inf
-    with pytest.warns(UserWarning, match="not a finite number in .*'conv'"):
+    with pytest.warns(UserWarning, match="not finite in .*'conv'"):
         history = training.fit(x, few[1], epochs=3, verbose=0).history
     assert len(history["loss"]) == 1
     for one, other in zip(before, model.get_weights(), strict=True):
@@ -341,9 +341,9 @@ class TestBadInput:
     @pytest.mark.parametrize(
         "labels, match",
         [
-            (lambda y: y + 1, "whole numbers from 0 to 9"),
-            (lambda y: -y, "whole numbers from 0 to 9"),
-            (lambda y: y + 0.5, "whole numbers"),
+            (lambda y: y + 1, "integers from 0 to 9"),
+            (lambda y: -y, "integers from 0 to 9"),
+            (lambda y: y + 0.5, "integers"),
             (lambda y: np.stack([y, y], axis=1), "shape \\(n,\\) or \\(n, 1\\), or rows of shape \\(n, 10\\)"),
             (lambda y: None, "expected labels"),
         ],

@@ -319,12 +319,12 @@ class TestBadInput:
 
     def test_a_model_without_machines(self):
         model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(2, name="head")])
-        self.refuse("with `keras_xai.layers.RBMDense` layers. Received: none among .*'head'", model)
+        self.refuse("with `keras_xai.layers.RBMDense` layers. Received: a model without one, with the layers .*'head'", model)
 
     def test_a_model_of_which_nothing_is_trainable(self):
         model = mlp()
         model.trainable = False
-        self.refuse("Expected a layer that is trainable", model)
+        self.refuse("Expected a trainable layer", model)
 
     def test_a_model_without_a_graph(self):
         class Subclassed(keras.Model):

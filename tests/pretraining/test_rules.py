@@ -271,7 +271,7 @@ def test_hybrid_trains_by_the_one_and_then_by_the_other(x):
         (lambda: ReconstructionError(weight_cost=-1), "`weight_cost` to be 0 or positive"),
         (lambda: ReconstructionError(sparsity_cost=float("nan")), "`sparsity_cost`"),
         (lambda: Hybrid([]), "at least one rule"),
-        (lambda: Hybrid([(ContrastiveDivergence(), 0)]), "whole number of epochs"),
+        (lambda: Hybrid([(ContrastiveDivergence(), 0)]), "integer number of epochs"),
         (
             lambda: Hybrid([(ContrastiveDivergence(), 7)]).stages("a", 10),
             r"rules for 7 = 7 epochs, and epochs=10. Pass epochs=7",

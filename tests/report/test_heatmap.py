@@ -97,9 +97,9 @@ def test_errors_say_what_was_received():
         ValueError, match=r"`outline` to have the height and width of the values, \(2, 2\). Received: \(3, 2\)"
     ):
         heatmap(np.ones((2, 2)), outline=np.ones((3, 2)))
-    with pytest.raises(ValueError, match="at least one value.*Received: none"):
+    with pytest.raises(ValueError, match="at least one value.*Received: no values"):
         shared_limit([])
-    with pytest.raises(ValueError, match="positive, finite number.*Received: none"):
+    with pytest.raises(ValueError, match="positive, finite value.*Received: no such value"):
         histogram(np.zeros(3), "distance")
     with pytest.raises(ValueError, match=r"Received: shape \(4, 4, 7\)"):
         picture(np.zeros((4, 4, 7)))

@@ -85,7 +85,7 @@ def test_captions_say_what_is_seen(local, walls):
     for i, panel in enumerate(page.all_panels):
         first, second = np.argsort(-local.scores[i])[:2]
         assert panel.title == f"Predicted {CLASSES[first]}, runner-up {CLASSES[second]}"
-        assert f"Red pixels speak for {CLASSES[first]}, blue pixels for {CLASSES[second]}." in panel.caption
+        assert f"Brighter red pixels favor {CLASSES[first]}, brighter blue pixels {CLASSES[second]}." in panel.caption
         assert f"{walls.distance[i]:.2g}; nearest wall: unit {walls.unit[i]} of convolution" in panel.caption
         assert panel.caption.startswith(f"Wrong: it is {CLASSES[labels[i]]}." if i == 1 else "Correct.")
     assert "<dog>" not in page.html()
@@ -114,11 +114,11 @@ def test_zero_and_infinite_radii_are_said(local, walls):
     units[1] = layers[1] = None
     page = RecordedPage("title")
     openbox_page(local, Walls(distance, walls.direction, tuple(layers), tuple(units)), page=page)
-    assert "Valid at this very image only, which lies on a wall" in page.all_panels[0].caption
+    assert "Valid at this image only, which lies on a wall" in page.all_panels[0].caption
     assert "Valid everywhere" in page.all_panels[1].caption
     assert (
         "1 samples lie exactly on a wall" in page.all_texts[-1]
-        and "1 samples are on a piece without a wall" in page.all_texts[-1]
+        and "1 samples are on a piece without walls" in page.all_texts[-1]
     )
     # With no radius to draw there is no histogram, only the words.
     nothing = RecordedPage("title")

@@ -85,7 +85,7 @@ def test_saves_what_it_shows(tmp_path):
 def test_errors_say_what_to_do(tmp_path):
     with pytest.raises(ValueError, match="`level` to be 2 or 3.*Received: level=1"):
         Page("title").heading("text", level=1)
-    with pytest.raises(ValueError, match=r"of one length. Received: 2 rows of \[1, 2\] cells"):
+    with pytest.raises(ValueError, match=r"of equal length. Received: 2 rows of \[1, 2\] cells"):
         Page("title").table([("a", 1), ("b",)])
     with pytest.raises(ValueError, match=r"Received: 1 rows of \[2, 3\] cells"):
         Page("title").table([("a", 1)], header=("x", "y", "z"))

@@ -125,7 +125,7 @@ def test_gradients_of_one_score_name_no_class(images):
 def test_bad_arguments(sliced, way, images):
     with pytest.raises(ValueError, match="3 classes. Received: 2 names"):
         sliced.plot(class_names=["cat", "dog"])
-    with pytest.raises(ValueError, match="`images` for the three inputs of the plane. Received: 2"):
+    with pytest.raises(ValueError, match="three `images`, one for each input of the plane. Received: 2"):
         sliced.plot(images=images[:2])
     with pytest.raises(ValueError, match="3 classes. Received: 4 names"):
         way.plot(class_names="abcd")

@@ -159,9 +159,9 @@ class NeighborhoodHit(keras.callbacks.Callback):
         values = {}
         for path in list(found):
             # Each layer's vectors are released before the next one is processed.
-            values = _normalized(found.pop(path).values, self._protocol.normalization)
+            vectors = _normalized(found.pop(path).values, self._protocol.normalization)
             for measure in due:
-                hit = measure.of(values)
+                hit = measure.of(vectors)
                 measure.hits.setdefault(path, []).append(hit)
                 values[f"{path}/{measure.name}"] = hit
         for measure in due:

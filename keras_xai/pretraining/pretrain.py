@@ -40,8 +40,9 @@ def pretrain(
 
     Each layer is trained by Keras' own `fit()`. A `keras.callbacks.BackupAndRestore` among the callbacks resumes an interrupted call with
     the same arguments at its layer and epoch, and ends with the same weights. It and `keras.callbacks.TensorBoard` use a subfolder per
-    layer. Callbacks get the training of one layer as their `model`, a `keras_xai.pretraining.trainer.RBMTrainer`, and count its epochs from 0. If
-    the weights become non-finite, those from before that epoch are restored, a warning names the layer, and no further layer is trained.
+    layer. Callbacks get the training of one layer as their `model`, a `keras_xai.pretraining.trainer.RBMTrainer`, and count its epochs
+    from 0. If the weights become non-finite, those from before that epoch are restored, a warning names the layer, and no further layer is
+    trained.
 
     The model stays on the devices that a `tf.distribute` strategy placed it on. Call `keras.utils.set_random_seed` first to make a run
     reproducible.

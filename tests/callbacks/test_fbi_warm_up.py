@@ -131,8 +131,8 @@ class TestBadInput:
             ((None,), {}, "a metric to monitor or an epoch"),
             ((), {"mode": "up"}, "'auto', 'max' or 'min'"),
             (("val_wonder",), {}, "whose direction is unknown"),
-            ((), {"epoch": -1}, "number of epochs"),
-            ((), {"epoch": 1.5}, "number of epochs"),
+            ((), {"epoch": -1}, "nonnegative integer"),
+            ((), {"epoch": 1.5}, "nonnegative integer"),
             (("val_accuracy", "high"), {}, "to be a number"),
         ],
     )

@@ -154,7 +154,7 @@ def test_labels_and_inputs_of_all_sorts():
         (dataset.map(lambda x, y: (x, (y, y))), "one label for each sample. Received: 2"),
         (
             tf.data.Dataset.range(4).map(lambda i: ((tf.zeros((2, i)), tf.zeros((2, 6, 6, 3))), tf.zeros(2))),
-            "samples of one shape",
+            "samples of the same shape",
         ),
     ):
         with pytest.raises(ValueError, match=message):

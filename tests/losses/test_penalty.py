@@ -834,7 +834,7 @@ def test_another_number_of_labels_than_of_samples_is_refused(labels, rule):
 
 def test_a_model_without_anything_to_compare_is_refused():
     model = chain(Rescaling(1 / 255), Flatten(), Dense(3), dtype="uint8")
-    with pytest.raises(ValueError, match="neither"):
+    with pytest.raises(ValueError, match="without either"):
         fbi_penalty(model, np.ones((2, 8, 8, 1), "uint8"), [0, 1])
 
 

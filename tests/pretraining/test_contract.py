@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from keras_xai import pretraining
 from keras_xai.layers.units import _UNITS
+from keras_xai.pretraining.rule import Schedule
 from tests.pretraining import naive
 from tests.pretraining.contract import (
     check_documentation,
@@ -28,7 +29,7 @@ of_every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__n
 
 def test_every_rule_is_exported_and_every_unit_has_a_replica():
     assert len(RULES) >= 3
-    assert unexported(pretraining, pretraining.Schedule, "keras_xai.pretraining") == []
+    assert unexported(pretraining, Schedule, "keras_xai.pretraining") == []
     assert naive.ACTIVATIONS.keys() == set(UNITS)
 
 
@@ -63,7 +64,7 @@ def test_it_learns(rule):
     check_learning(rule)
 
 
-@pytest.mark.parametrize("schedule", concrete(pretraining, pretraining.Schedule).values(), ids=lambda each: each.__name__)
+@pytest.mark.parametrize("schedule", concrete(pretraining, Schedule).values(), ids=lambda each: each.__name__)
 def test_it_is_in_the_guide(schedule):
     check_documentation(schedule)
 

@@ -6,7 +6,8 @@ import pytest
 from keras import ops
 
 from keras_xai import pretraining
-from keras_xai.pretraining import ContrastiveDivergence, Hybrid, RBMTrainer, Rule, pretrain
+from keras_xai.pretraining import ContrastiveDivergence, Hybrid, Rule, pretrain
+from keras_xai.pretraining.trainer import RBMTrainer
 from tests.pretraining import contract, naive
 from tests.public import concrete
 from tests.zoo import in_dtype

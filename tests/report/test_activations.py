@@ -117,7 +117,7 @@ def test_nothing_overlaps_or_is_cut_off(shape, count):
     "named, options, message",
     [
         ({}, {}, "at least one training"),
-        ({"a": {}}, {}, "at least one layer"),
+        ({"a": {}}, {}, "at least one path"),
         (trainings("a", c=(2, 3, 3, 4)), {"layers": "c"}, "a list of at least one path. Received: layers='c'"),
         (trainings("a", c=(2, 3, 3, 4)), {"layers": ["d"]}, r"Expected activations of 'd'.*Received: 'a' with \['c'\]"),
         (trainings("a", c=(2, 3, 3, 4)) | trainings("b", d=(2, 3, 3, 4)), {}, r"of 'c' for each training. Received: 'b' with"),

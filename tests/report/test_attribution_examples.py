@@ -131,7 +131,7 @@ def test_what_tables_lack_and_how_they_agree(examples):
     exact, other = rng.normal(size=(2, 5, 8))
     values = {"IG": exact, "half": exact / 2, "other": other}
     explanations = {name: types.SimpleNamespace(values=each, convergence_delta=np.zeros(5)) for name, each in values.items()}
-    lacks = example.lacking(explanations)
+    lacks = example.relative_deltas(explanations)
     assert lacks[:2] == pytest.approx([0, 0.5]) and lacks[2] > 0.1
     agreement = example.agreements(explanations)
     expected = np.mean([spearmanr(a, b)[0] for a, b in zip(exact, other, strict=True)])

@@ -1,10 +1,10 @@
-"""What tf-keras-vis, xplique, shap, lime and eli5 do on the sorts of models on which keras_xai's methods are tested.
+"""Compares tf-keras-vis, xplique, shap, lime and eli5 on the model types on which keras_xai's methods are tested.
 
     python -m venv peers
     peers/bin/pip install -e .[test] xplique eli5
     peers/bin/python benchmarks/attribution_peers.py --output docs/benchmarks/attribution_peers.md    # half an hour on two cores
 
-The models are those of `tests/attribution/grid.py`. Each call is made in a process of its own, in the way that the library's
+The models are those of `tests/attribution/grid.py`. Each call is made in a separate process, in the way that the library's
 documentation says; where that fails, with the workarounds of `peers_libraries.py` and `peers_perturbing.py`. What comes back is
 compared with a naive computation in TensorFlow, of `peers_references.py`, on the same model built anew.
 """
@@ -94,7 +94,7 @@ def tried(context, method, case):
 
 
 def answer(sender, method, case, number):
-    """Runs in a process of its own."""
+    """Runs in a separate process."""
     warnings.simplefilter("ignore")
     import keras
     import peers_setting

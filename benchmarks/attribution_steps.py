@@ -2,7 +2,7 @@
 
     KERAS_XAI_DATA=... python benchmarks/attribution_steps.py --output docs/benchmarks/attribution_steps.md    # two minutes on two cores
 
-SqueezeNet 1.1 and six photographs; the gap is given as a part of the score's rise from the baseline, zero.
+SqueezeNet 1.1 and six photographs; the convergence delta is relative to the score difference from the baseline, zero.
 """
 
 import os
@@ -29,23 +29,23 @@ def main(arguments: list[str] | None = None) -> None:
     images, labels = photos.photographs()
     x, target = photos.prepared(images[:NUM_IMAGES]), labels[:NUM_IMAGES]
     lines = [
-        "# Integrated gradients: steps and gap",
+        "# Integrated gradients: steps and convergence delta",
         "",
-        f"The gap as a part of the score's rise, SqueezeNet 1.1 and {NUM_IMAGES} photographs.",
+        f"Convergence delta relative to the score difference, SqueezeNet 1.1 and {NUM_IMAGES} photographs.",
         "",
         *report.head("rule", "gradients", "least", "median", "largest"),
     ]
 
-    def add(name, gradients, gaps):
-        numbers = [f"{number:.2%}" for number in (gaps.min(), np.median(gaps), gaps.max())]
+    def add(name, gradients, deltas):
+        numbers = [f"{number:.2%}" for number in (deltas.min(), np.median(deltas), deltas.max())]
         lines.append(report.row(name, f"{gradients:.0f}", *numbers))
         print(lines[-1], flush=True)
 
-    slope, rise = along_the_path(model, x, target)
+    slope, difference = along_the_path(model, x, target)
     for steps in STEPS:
         for name, places, weights in equal_steps(steps):
             found = sum(weight * slope(place) for place, weight in zip(places, weights, strict=True))
-            add(name, len(places), np.abs(found / rise - 1))
+            add(name, len(places), np.abs(found / difference - 1))
         add("Gauss and Legendre", steps, part(IntegratedGradients(model, steps=steps)(x, target)))
     explanation = IntegratedGradients(model, tolerance=TOLERANCE)(x, target)
     add(f"tolerance={TOLERANCE:g}", (explanation.num_forward_passes - 2) / 2, part(explanation))
@@ -62,7 +62,7 @@ def equal_steps(steps):
 
 
 def along_the_path(model, x, target):
-    """The derivative of each score along the path from zero, as a function of the place on it, and the score's rise."""
+    """The derivative of each score along the path from zero, as a function of the position on it, and the score difference."""
     scores = keras.Model(model.inputs, model.layers[-1].input)
     point = tf.constant(x)
 
@@ -79,9 +79,9 @@ def along_the_path(model, x, target):
 
 
 def part(explanation):
-    """The gap as a part of the rise."""
-    rise = explanation.values.sum(axis=(1, 2, 3)) + explanation.convergence_delta
-    return np.abs(explanation.convergence_delta / rise)
+    """The convergence delta relative to the score difference."""
+    difference = explanation.values.sum(axis=(1, 2, 3)) + explanation.convergence_delta
+    return np.abs(explanation.convergence_delta / difference)
 
 
 if __name__ == "__main__":

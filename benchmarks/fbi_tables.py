@@ -26,7 +26,7 @@ def fragment(found: dict, options) -> str:
         "# The FBI loss on MNIST",
         "",
         f"{options.images:,} images to train on, 5,000 to validate on, 10,000 to test on, {options.epochs} epochs, "
-        f"{seeds} seed{'s' if seeds > 1 else ''}. Figures are means over seeds; with several, ± is the half-width of the 95 % "
+        f"{seeds} seed{'s' if seeds > 1 else ''}. Values are means over seeds; with several, ± is the half-width of the 95 % "
         "interval by Student's t. Differences are those to the arm `none` of the same seed, whose weights at the start and order "
         "of batches are the same: **bold** where the interval leaves zero out.",
     ]
@@ -114,8 +114,8 @@ def explanations(arms, *, textured) -> list[str]:
                 cells.append(_show(values, 3) if arm == "none" else _difference(values, before[method], 3))
             rows.append(report.row(arm, *cells))
     return [
-        "Of 200 test images. The row `none` gives the figures, the others the differences to it. *Random* is the control that no network "
-        "can do anything about but by what it makes of incomplete images.",
+        "On 200 test images. The row `none` has the values, the others the differences from it. *Random* is the control: it depends on a "
+        "network only by its scores of incomplete images.",
         *rows,
     ]
 

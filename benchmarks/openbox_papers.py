@@ -702,8 +702,8 @@ label-changed instances (and their share). The number in a heading is that of ch
 curve of CPP.
 
 The protocol takes the sign for that of a slope. An attribution against a baseline (integrated gradients, GradientExplainer,
-KernelSHAP) or for a quartile (LIME, tabular, default) has another meaning: a dark pixel that speaks for the class is positive,
-and setting it to 0 changes little. What these methods get here is the protocol's figure, not a verdict on them."""
+KernelSHAP) or for a quartile (LIME, tabular, default) has another meaning: a dark pixel with a positive
+contribution has a positive value, and setting it to 0 changes little. Their results here reflect the protocol, not their quality."""
 
 
 def shown(outcome: Outcome, *, fast: bool = False) -> list[str]:

@@ -24,8 +24,8 @@ ROWS = {
     "gradient x input": ("attribution.GradientTimesInput", "yes", NO, "yes", NO, NO, NO, "yes"),
     "SmoothGrad": ("attribution.SmoothGrad", "yes", "yes", "yes", "yes", NO, NO, "yes"),
     "integrated gradients": ("attribution.IntegratedGradients", "yes", "yes", "yes", NO, "expected gradients", NO, "yes"),
-    "... with its gap reported": ("attribution.IntegratedGradients attribution.Explanation", "yes"),
-    "... with as many steps as the gap asks for": ("attribution.IntegratedGradients",),
+    "... with its convergence delta reported": ("attribution.IntegratedGradients attribution.Explanation", "yes"),
+    "... with adaptive steps": ("attribution.IntegratedGradients",),
     "guided backpropagation": ("attribution.GuidedBackprop", "yes", "yes", "yes", "as a modifier", NO, NO, "yes"),
     "Deconvnet": ("attribution.Deconvnet", "yes", "yes", "yes", NO, NO, NO, "yes"),
     "LRP": (

@@ -24,7 +24,7 @@ SEEN = [
     "`AssertionError: The layer should not be already watched`.",
 ]
 RANDOM = re.compile("random state")
-FEATURES = "## Which methods exist where\n"
+FEATURES = "## Methods of each library\n"
 MADE = "\nMade by `python"
 
 
@@ -48,35 +48,35 @@ def page(found, methods, cases, versions) -> str:
     plain = sum(tries[0][1] == "yes" for tries in found.values())
     return "\n".join(
         [
-            "# What peers do on the same models",
+            "# Other libraries on the same models",
             "",
             "Each cell is a library's method on one of the models on which the tests check every method of keras_xai. It was called as "
-            "its documentation says, in a process of its own. What came back was compared with a naive computation in TensorFlow on "
+            "documented, in a separate process. The values were compared with a naive computation in TensorFlow on "
             "the same model: the gradient of a tape, with the rule of each `Relu` replaced for guided backpropagation and Deconvnet; "
             "activations and gradients of a watched layer; a loop over patches or channels; exact Shapley values of four or seven "
             "features; the regression that LIME's sampling tends to; the change of the score that SHAP values add up to.",
             "",
-            "- `yes`: right. With a number: only in the way that the note says.",
-            "- `wrong`: values came back that are not what the method is defined to give.",
+            "- `yes`: correct. With a number: only in the way that the note describes.",
+            "- `wrong`: the values differ from the definition of the method.",
             "- `error`: it raised an error.",
-            "- `no way`: its documentation has no way to do it.",
+            "- `no way`: not possible according to its documentation.",
             "- `n/a`: the method is not meant for such data.",
             "",
             "tf-keras-vis explains logits, by its `ReplaceToLinear`. xplique, shap, lime and eli5 explain a model's outputs as they "
-            "are, here probabilities where the last layer has a softmax or a sigmoid: they reach logits only where the activation is a "
-            "layer of its own, or where the user changes the model. That counts as right. "
-            f"Of {len(counts)} cells, {plain} are right as documented, {counts.count('yes') - plain} with a workaround, "
+            "are, here probabilities where the last layer has a softmax or a sigmoid: they reach logits only if the activation is a "
+            "separate layer, or if the user changes the model. This counts as correct. "
+            f"Of {len(counts)} cells, {plain} are correct as documented, {counts.count('yes') - plain} with a workaround, "
             f"{counts.count('wrong')} are wrong, {counts.count('error')} are errors, and for {counts.count('no way')} there is no way.",
             "",
             *table,
             "",
             *notes.lines(),
             "",
-            "Found beside, by hand:",
+            "Found by hand:",
             "",
             *(f"- {line}" for line in SEEN),
             "",
-            "What a call left changed:",
+            "State that a call leaves changed:",
             "",
             *changes(found),
             "",
@@ -84,9 +84,9 @@ def page(found, methods, cases, versions) -> str:
             "",
             *(f"- {line}" for line in NOT_RUN),
             "",
-            "## Which methods exist where",
+            "## Methods of each library",
             "",
-            "By the documentation of each; whether they work is another matter.",
+            "According to the documentation, without a check that they work.",
             "",
             *peers_features.lines(),
             "",
@@ -99,7 +99,7 @@ def page(found, methods, cases, versions) -> str:
 
 
 def features():
-    return [FEATURES, "By the documentation of each; whether they work is another matter.", "", *peers_features.lines(), ""]
+    return [FEATURES, "According to the documentation, without a check that they work.", "", *peers_features.lines(), ""]
 
 
 def renewed(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What pretraining gains when labels are few: MNIST, all images without labels, 100 to 60,000 of them with.
+"""Accuracy gain of pretraining with few labels: MNIST, all images without labels, 100 to 60,000 of them with.
 
     python benchmarks/rbm_small_labels.py --output docs/benchmarks/rbm_small_labels.md    # two hours on two cores
     python benchmarks/rbm_small_labels.py --quick                                         # two minutes: whether it runs
@@ -110,7 +110,7 @@ def chosen(labels, count, seed):
 def fragment(found, counts, options) -> str:
     """The table, in Markdown."""
     lines = [
-        "# Pretraining: what it gains when labels are few",
+        "# Pretraining with few labels",
         "",
         f"MNIST, 784-800-800-10, sigmoid units, pretrained for {PRETRAINING_EPOCHS} epochs on all 60,000 images without labels, "
         f"then trained on some with. Test accuracy in percent after the last epoch, mean of {options.seeds} seeds; in brackets, the "

@@ -113,7 +113,7 @@ def fragment(found, options) -> str:
         "",
         f"MNIST, {60_000 - NUM_VALIDATION:,} images to train on, {NUM_VALIDATION:,} to choose an epoch by, 10,000 to test on; "
         f"{PRETRAINING_EPOCHS} + {options.epochs} epochs, {options.seeds} seed{'s' if options.seeds > 1 else ''}. Test accuracy in "
-        f"percent. *Best* is the paper's figure: the greatest test accuracy of all checks, made every {CHECK_EVERY} epochs, an "
+        f"percent. *Best* is the paper's metric: the highest test accuracy of all checks, made every {CHECK_EVERY} epochs, an "
         "optimistic one, as the test images choose the epoch. *Chosen* is the test accuracy at the check with the best validation "
         "accuracy, *last* that after the last epoch. With several seeds: mean and standard deviation.",
         "",

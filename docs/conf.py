@@ -29,7 +29,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_ext", "benchmarks"]
 default_role = "code"  # docstrings mark code with single backticks
-suppress_warnings = ["myst.header"]  # the included tables of benchmarks begin at a level of their own
+suppress_warnings = ["myst.header"]  # the included benchmarks start at their own heading level
 
 html_theme = "furo"
 html_title = f"keras_xai {release}"
@@ -64,12 +64,12 @@ def _markdown_links(app, what, name, obj, options, lines):
 
 
 def _without_constructor(app, what, name, obj, options, signature, return_annotation):
-    """Results are made by the package; how is nobody's business."""
+    """Hides the constructors of results, which only the package calls."""
     return ("", None) if name in ("keras_xai.openbox.LinearPieces", "keras_xai.openbox.Walls") else None
 
 
 def _trimmed_code(app, doctree):
-    """Expected output of a doctest ends at a blank line, which a reader need not see at the end of a block."""
+    """Removes the blank line that ends the expected output of a doctest."""
     for block in doctree.findall(nodes.literal_block):
         block.rawsource = block.rawsource.rstrip()
         block.children = [nodes.Text(block.astext().rstrip())]

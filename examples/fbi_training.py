@@ -192,12 +192,12 @@ def train(arm, initial, training_data, test_data, options):
     x_test, y_test = test_data
     accuracy = np.mean(model.predict(x_test, batch_size=1000, verbose=0).argmax(axis=-1) == y_test)
     penalty = fbi_penalty(model, x_test[:200], y_test[:200], rule=options.rule)
-    last = {path: {name: values[-1] for name, values in figures.items()} for path, figures in statistics.statistics.items()}
+    last = {path: {name: values[-1] for name, values in each.items()} for path, each in statistics.statistics.items()}
     return {
         "model": model,
         "accuracy": float(accuracy),
         "penalty": float(ops.mean(penalty)),
-        "hoyer": float(np.mean([figures["hoyer"] for figures in last.values()])),
+        "hoyer": float(np.mean([each["hoyer"] for each in last.values()])),
         "statistics": last,
         "curves": {"accuracy": history["val_accuracy"], "hoyer": statistics.statistics["conv3"]["hoyer"]},
     }

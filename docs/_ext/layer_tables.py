@@ -44,7 +44,7 @@ class LayerTable(_FromCode):
                 rows.setdefault(_meaning(entry), []).append(public_name(entry.operation))
         if not rows:
             raise self.error(f"No layer of the role {role!r} is registered.")
-        heading = "Why it is refused" if role in _REFUSED else "Meaning"
+        heading = "Reason" if role in _REFUSED else "Meaning"
         return [_table((heading, "Layers and functions"), [(_prose(text), _names(names)) for text, names in rows.items()])]
 
 

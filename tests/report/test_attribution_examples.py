@@ -126,13 +126,13 @@ def test_values_of_words(examples):
     assert example.share_on(mask, values) == pytest.approx((1 / 11 + 5 / 8) / 2)
 
 
-def test_what_tables_lack_and_how_they_agree(examples):
+def test_relative_deltas_and_agreements(examples):
     example, rng = examples["table"], np.random.default_rng(0)
     exact, other = rng.normal(size=(2, 5, 8))
     values = {"IG": exact, "half": exact / 2, "other": other}
     explanations = {name: types.SimpleNamespace(values=each, convergence_delta=np.zeros(5)) for name, each in values.items()}
-    lacks = example.relative_deltas(explanations)
-    assert lacks[:2] == pytest.approx([0, 0.5]) and lacks[2] > 0.1
+    deltas = example.relative_deltas(explanations)
+    assert deltas[:2] == pytest.approx([0, 0.5]) and deltas[2] > 0.1
     agreement = example.agreements(explanations)
     expected = np.mean([spearmanr(a, b)[0] for a, b in zip(exact, other, strict=True)])
     expected = pd.DataFrame([[1, 1, expected], [1, 1, expected], [expected, expected, 1]], list(values), list(values))

@@ -14,7 +14,7 @@ from keras_xai.kinds.smooth import Smooth
 
 
 class Composite(OnePiece):
-    """A layer whose `call()` is made of Keras layers and `keras.ops` alone; it is divided into these."""
+    """A layer whose `call()` consists of Keras layers and `keras.ops` alone, into which it is expanded."""
 
     role = "composite"
 
@@ -34,7 +34,7 @@ class Composite(OnePiece):
 
 
 def _is_computed(leaf):
-    # To `keras.ops` a variable is a tensor; it is read anew at each call.
+    # `keras.ops` treats a variable as a tensor, which is read at each call.
     return ops.is_tensor(leaf) and not isinstance(leaf, keras.Variable)
 
 
@@ -48,7 +48,7 @@ class ActivationFunction(OnePiece):
 
 
 class CompositeWrapper(Composite):
-    """A layer that calls the one that it wraps; it is divided into what that one does and the rest of its `call()`."""
+    """A wrapper, expanded into the steps of the wrapped layer and the rest of its own `call()`."""
 
     def convolves(self, step):
         inner = dataclasses.replace(step, operation=step.operation.layer)
@@ -56,7 +56,7 @@ class CompositeWrapper(Composite):
 
 
 class TimeDistributed(Smooth):
-    """Calls the layer that it wraps once for each time step."""
+    """A wrapper that calls its layer once for each time step."""
 
     def convolves(self, step):
         inner = self._of_one_time(step)
@@ -64,7 +64,7 @@ class TimeDistributed(Smooth):
 
     def channel_axis(self, step):
         inner = self._of_one_time(step)
-        return kind_of(inner).channel_axis(inner)  # counted from the end, so that the axis of time does not matter
+        return kind_of(inner).channel_axis(inner)  # counted from the end, unaffected by the time axis
 
     @staticmethod
     def _of_one_time(step):

@@ -271,7 +271,7 @@ def test_outputs_of_one_name():
     x = keras.Input((3,))
     shared = layers.Dense(2, name="d")
     model = keras.Model(x, [shared(x), shared(-x)])
-    with pytest.raises(ValueError, match="Several outputs of the model are called 'd'.*by its index"):
+    with pytest.raises(ValueError, match="Several outputs of the model are called 'd'.*by index"):
         OpenBox(model, output="d")
     OpenBox(model, output=1)
 

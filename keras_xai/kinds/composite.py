@@ -27,7 +27,7 @@ class Composite(OnePiece):
         graph = trace_function(call, step.input_specs, name=f"{type(layer).__name__}.call", owner=layer)
         if layer.variables and any(map(_is_computed, tree.flatten([part.arguments for part in graph.steps]))):
             raise ValueError(
-                "its `call()` computes a tensor from its weights before the input comes in, which would be kept as it is now "
+                "its `call()` computes a tensor from its weights before the input is known, which would not change "
                 "when the weights change; register a kind that computes it in `freeze`"
             )
         return graph

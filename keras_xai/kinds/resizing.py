@@ -21,7 +21,7 @@ class Interpolation(OnePiece):
 
     def refusal(self, step):
         if getattr(step.operation, "pad_to_aspect_ratio", False):
-            return "it pads to an aspect ratio, which is not known here; pad with a layer of its own"
+            return "it pads to an aspect ratio, which is not supported; pad with a separate layer"
         return None if len(step.input_specs[0].shape) == 4 else "it resizes a single image, not a batch"
 
     def averages(self, step):

@@ -250,7 +250,7 @@ def test_constants_that_are_computed_from_weights():
 
     register(Scaled, Composite(), Example((3,), lambda x: Scaled()(x)))
     x = keras.Input((3,))
-    with pytest.raises(UnsupportedLayerError, match="computes a tensor from its weights before the input comes in"):
+    with pytest.raises(UnsupportedLayerError, match="computes a tensor from its weights before the input is known"):
         OpenBox(keras.Model(x, Scaled()(x)))
 
 

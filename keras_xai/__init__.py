@@ -2,7 +2,7 @@
 
 import importlib
 
-from keras_xai import backend as backend  # refuses a backend that is not supported at once
+from keras_xai import backend as backend  # raises at once for an unsupported backend
 
 __version__ = "0.1.0"
 

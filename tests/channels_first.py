@@ -18,4 +18,4 @@ def computed_here(dtype="float32"):
 
 def refused():
     """Within it, the error by which the package refuses a model that this machine does not compute."""
-    return pytest.raises(ValueError, match=r"Expected layers that this machine can run.*TF_ENABLE_ONEDNN_OPTS=1")
+    return pytest.raises(ValueError, match=r"Expected layers that this device can run.*TF_ENABLE_ONEDNN_OPTS=1")

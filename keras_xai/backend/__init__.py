@@ -1,21 +1,21 @@
-"""Backend interface: what `keras.ops` lacks, implemented for the backend that Keras runs on.
+"""Backend interface: operations missing in `keras.ops`, implemented for the backend that Keras runs on.
 
-One package a backend, TensorFlow the first; nothing outside them imports a backend. Each provides:
+There is one package per backend, so far TensorFlow; no other code imports a backend. Each provides:
 
 - derivatives: `linearize` (Jacobian products in both directions), `record` (vector-Jacobian products within training);
 - compiled programs: `compiled`, `traced` (shapes only), and the loops `stacked` and `folded` in them;
 - noise: `normal`, random numbers keyed by seed, sample and draw;
-- distribution: `scope_of`, the devices that a model's variables are on;
-- devices: `lacks_layout`, whether one has no kernel for a layout of channels;
-- datasets: `is_native_dataset`, `num_batches`, `is_endless`, `element_spec`; of tensors, `has_values` (no placeholder) and `is_dense`;
+- distribution: `scope_of`, the devices of a model's variables;
+- devices: `lacks_layout`, whether the device has no kernel for a data format;
+- datasets: `is_native_dataset`, `num_batches`, `is_endless`, `element_spec`; for tensors, `has_values` (not symbolic) and `is_dense`;
 - summaries: `SummaryWriter` for TensorBoard;
-- what shap's `DeepExplainer` needs: `primitives`, `gradients_restored`, `as_written`.
+- support for shap's `DeepExplainer`: `primitives`, `gradients_restored`, `as_written`.
 
-Types that all backends return are in `interface`. `BatchMean` and `of_own_batch`, losses of batches that several devices share, are
-Keras' own on every backend.
+Types that all backends return are in `interface`. `BatchMean` and `of_own_batch`, losses of batches that are distributed over several
+devices, use Keras alone.
 
 Raises:
-    ImportError: If Keras runs on another backend than TensorFlow. Nothing of a backend has been imported then.
+    ImportError: If Keras runs on another backend than TensorFlow, before importing any backend code.
 """
 
 import keras

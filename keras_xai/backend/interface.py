@@ -11,7 +11,7 @@ class Linearization:
 
     Attributes:
         outputs: Tensors, the function's outputs.
-        auxiliary: What else the function returned.
+        auxiliary: Further return value of the function.
         pull: Maps cotangents (one tensor for each output) to the vector-Jacobian product (one for each input).
         push: Maps tangents (one tensor for each input) to the Jacobian-vector product (one for each output).
     """
@@ -28,8 +28,8 @@ class Recording:
 
     Attributes:
         outputs: Tensors, the function's outputs.
-        pull: Maps cotangents (one tensor for each output) to the vector-Jacobian product, one tensor for each input, `None`
-            for an input that no output depends on. To be called once. It can be differentiated in turn.
+        pull: Maps cotangents (one tensor for each output) to the vector-Jacobian product, one tensor for each input, `None` for an input
+            that no output depends on. It can be called once, and is differentiable.
     """
 
     outputs: list
@@ -41,8 +41,8 @@ class Primitive:
     """An operation of the backend.
 
     Attributes:
-        name: Of its type, such as `"Conv2D"`; `"CustomGradient"` for one that brings a derivative of its own.
-        varying: How many of its inputs depend on what the function is called with.
+        name: Name of its type, such as `"Conv2D"`; `"CustomGradient"` for an operation with a custom derivative.
+        varying: Number of its inputs that depend on the function's arguments.
     """
 
     name: str

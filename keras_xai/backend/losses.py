@@ -10,8 +10,8 @@ from keras.src.losses.loss import unscale_loss_for_distribution
 class BatchMean(keras.losses.Loss):
     """A `keras.losses.Loss` that averages precomputed losses, with sample weights and several devices.
 
-    Called as `mean(losses, losses, sample_weight)`. Like every loss of Keras it gives a device its share of the mean over
-    the batches of all.
+    Called as `mean(losses, losses, sample_weight)`. Like every Keras loss, it gives each replica its share of the mean over the global
+    batch.
     """
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

@@ -1,6 +1,6 @@
-"""Files: written beside their target and renamed; results as `.npz` archives of plain arrays, without pickles.
+"""Atomic file writing, and results as `.npz` archives of plain arrays, without pickles.
 
-An archive holds the entry `header`, a JSON text with `format`, `version` and what else is no array, and one entry for each array.
+An archive contains the entry `header`, a JSON text with `format`, `version` and everything that is not an array, and one entry per array.
 """
 
 import contextlib
@@ -19,20 +19,19 @@ import numpy as np
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Context manager that gives a temporary path, which replaces `path` once all is written.
+    """Context manager that yields a temporary path, which replaces `path` on success.
 
-    A kill, a full disk or an error within leaves the file that was there, and an error no other. A link is followed, and the new
-    file has the permissions of the old one.
+    After a kill, a full disk or an error, the old file is intact; after an error, no temporary file remains. Links are followed, and the
+    new file has the permissions of the old one.
 
     Args:
-        path: The file. Where it is something else, such as a device, that is written to itself.
+        path: The file. A path other than a regular file, such as a device, is written directly.
     """
     target = pathlib.Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         yield target
         return
-    # In the same folder, because a file can be renamed in one step within one file system only; with the same end, by which
-    # writers choose a format.
+    # In the same folder, because renaming is atomic within one file system only; with the same suffix, by which writers select a format.
     temporary = target.with_name(f".{uuid.uuid4().hex[:12]}.{target.name}")
     try:
         yield temporary
@@ -48,14 +47,14 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def replacing_bytes(path: str | os.PathLike) -> Iterator[IO[bytes]]:
-    """The same as an open binary file."""
+    """The same with an open binary file."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
         yield file
         file.flush()
 
 
 def _sync_folder(folder):
-    """Makes the renaming itself last, where the system can."""
+    """Makes the renaming durable, if the system supports it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -70,9 +69,9 @@ def write(
     """Writes an archive.
 
     Args:
-        path: Of the file; no suffix is added.
-        header: What JSON can hold, `format` and `version` among it.
-        arrays: By name, of numbers or strings.
+        path: Path of the file; no suffix is added.
+        header: JSON-serializable data, including `format` and `version`.
+        arrays: Arrays of numbers or strings, by name.
         compressed: Whether to compress the arrays.
     """
     contents: dict[str, Any] = {"header": np.array(json.dumps(dict(header))), **arrays}
@@ -83,26 +82,25 @@ def write(
 def read(
     path: str | os.PathLike, kind: str, version: int, writer: str, names: tuple[str, ...] | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The header and the arrays of an archive.
+    """Reads the header and the arrays of an archive.
 
     Args:
-        path: Of the file.
-        kind: The `format` that the header has to name.
-        version: The version that can be read.
+        path: Path of the file.
+        kind: The required `format` of the header.
+        version: The supported version.
         writer: The public method that writes such files, for errors.
-        names: The arrays to read, all by default.
+        names: The arrays to read, by default all.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is not one of these, is incomplete or corrupted, declares sizes that it does not have, or is of
-            another version.
+        ValueError: If the file has another format or version, is incomplete or corrupted, or declares wrong sizes.
     """
     with open(path, "rb") as file:
         try:
             if file.read(2) != b"PK":
                 file.seek(0)
                 np.load(file, allow_pickle=False)
-                raise refusal(path, writer, "a file that is no archive")
+                raise refusal(path, writer, "a file that is not an archive")
             file.seek(0)
             _check_sizes(file)
             archive = np.load(file, allow_pickle=False)
@@ -111,7 +109,7 @@ def read(
             return header, {name: archive[name] for name in wanted}
         except KeyError as error:
             raise refusal(path, writer, f"an archive without the entry {error}") from error
-        except Exception as error:  # by what is damaged, `zipfile` and NumPy raise nine types at least
+        except Exception as error:  # `zipfile` and NumPy raise at least nine types, depending on the damage
             if f"written by `{writer}`" in str(error):
                 raise
             raise refusal(path, writer, f"a truncated, corrupted or other file ({error})") from error
@@ -123,7 +121,7 @@ def refusal(path: str | os.PathLike, writer: str, received: str) -> ValueError:
 
 
 def _check_sizes(file):
-    """Holds the size that each array declares against that of its entry, before anything is unpacked."""
+    """Compares the declared size of each array with that of its entry, before unpacking."""
     with zipfile.ZipFile(file) as archive:
         for entry in archive.infolist():
             with archive.open(entry) as stream:
@@ -149,5 +147,5 @@ def _header(path, archive, kind, version, writer):
     if given != version or isinstance(given, bool):
         later = isinstance(given, int) and given > version
         hint = "a later version of keras_xai wrote it; use that one" if later else "no version of keras_xai wrote that"
-        raise refusal(path, writer, f"version {given!r} of the format where {version} can be read ({hint})")
+        raise refusal(path, writer, f"version {given!r} of the format while {version} is supported ({hint})")
     return header

@@ -11,27 +11,26 @@ from keras_xai.data import tables
 from keras_xai.data.batches import rows
 from keras_xai.data.structure import Inputs, in_order
 
-_ENTRIES = 2**18  # that are looked at at a time, so that the check of a large array takes no memory of its size
+_ENTRIES = 2**18  # checked at a time, so that checking a large array needs little memory
 
 
 def checked(x: Any, inputs: Inputs) -> list[np.ndarray]:
-    """The inputs of a model as a flat list of arrays of real, finite numbers, not copied where they are arrays already.
+    """The inputs of a model as a flat list of arrays of finite real numbers; arrays are not copied.
 
-    An array `(n,)` is taken for `(n, 1)`, as by `keras.Model.predict`. An input of strings takes strings.
+    An array `(n,)` is treated as `(n, 1)`, as in `keras.Model.predict`. An input of strings takes strings.
 
     Args:
-        x: One array, tensor, nested list, `Series` or `DataFrame` for each input of the model, in its structure; or one
-            `DataFrame` with a column for each.
-        inputs: Of the model.
+        x: One array, tensor, nested list, `Series` or `DataFrame` for each input of the model, in its structure; or one `DataFrame` with a
+            column for each input.
+        inputs: Inputs of the model.
 
     Raises:
-        ValueError: If structure, shape or dtype are not the model's, if there are no samples, or if a value is NaN or
-            infinite.
+        ValueError: If structure, shape or dtype do not fit the model, if there are no samples, or if a value is NaN or infinite.
     """
     arrays = [_checked_array(array, spec) for array, spec in zip(unchecked(x, inputs), inputs.input_specs, strict=True)]
     counts = {len(array) for array in arrays}
     if len(counts) > 1:
-        raise ValueError(f"Expected as many samples in every input. Received: {sorted(counts)} samples.")
+        raise ValueError(f"Expected the same number of samples in every input. Received: {sorted(counts)} samples.")
     return arrays
 
 
@@ -39,11 +38,11 @@ def unchecked(x: Any, inputs: Inputs) -> list[np.ndarray]:
     """The inputs of a model as a flat list of arrays of any shape and dtype.
 
     Args:
-        x: As for `checked`.
-        inputs: Of the model.
+        x: As in `checked`.
+        inputs: Inputs of the model.
 
     Raises:
-        ValueError: If the structure is not the model's, or a value cannot be an array.
+        ValueError: If the structure does not fit the model, or a value cannot be converted to an array.
     """
     leaves = in_order(tables.by_columns(x, inputs) if tables.is_frame(x) else x, inputs.input_structure, inputs.input_specs)
     return [as_array(leaf, spec) for leaf, spec in zip(leaves, inputs.input_specs, strict=True)]
@@ -57,16 +56,16 @@ def as_array(value: Any, spec: keras.KerasTensor) -> np.ndarray:
         spec: The input.
 
     Raises:
-        ValueError: If it is ragged or sparse, or a table of other things than numbers.
+        ValueError: If it is ragged or sparse, or a table with other values than numbers.
     """
     if tables.is_frame(value) or tables.is_series(value):
         return tables.to_array(value, strings=spec.dtype == "string")
     if not backend.is_dense(value) or hasattr(value, "toarray"):
         raise ValueError(
-            f"Expected a dense array as input '{spec.name}'. Received: {type(value).__name__}. Pad what is ragged "
-            "(`x.to_tensor()`), and fill what is sparse (`tf.sparse.to_dense(x)`, `x.toarray()`)."
+            f"Expected a dense array as input '{spec.name}'. Received: {type(value).__name__}. Pad ragged values "
+            "(`x.to_tensor()`), and convert sparse ones (`tf.sparse.to_dense(x)`, `x.toarray()`)."
         )
-    if hasattr(value, "detach"):  # a tensor of PyTorch, which may be on another device or part of a gradient
+    if hasattr(value, "detach"):  # a PyTorch tensor, possibly on another device or requiring gradients
         value = value.detach().cpu()
     try:
         return np.asarray(value)
@@ -74,15 +73,15 @@ def as_array(value: Any, spec: keras.KerasTensor) -> np.ndarray:
         if "inhomogeneous" not in str(error):
             raise
         raise ValueError(
-            f"Expected samples of one shape as input '{spec.name}'. Received: a nested list whose entries differ in length. Pad "
-            "them to one, as `keras.utils.pad_sequences` does."
+            f"Expected samples of the same shape as input '{spec.name}'. Received: a nested list whose entries differ in length. Pad them "
+            "to the same length, for example with `keras.utils.pad_sequences`."
         ) from error
 
 
 def with_rank(array: Any, spec: keras.KerasTensor) -> Any:
-    """An array or tensor with the axis of length 1 that `keras.Model.predict` adds at, or takes from, its end.
+    """Adds or removes a last axis of length 1, like `keras.Model.predict`.
 
-    Only where all sizes are known: `(28, 28, 1)` for an input of any size is a sample without a batch and not 28 samples.
+    Only if all sizes are known: for an input of any size, `(28, 28, 1)` is a sample without a batch axis, not 28 samples.
     """
     shape, wanted = tuple(array.shape), tuple(spec.shape)
     if None in wanted[1:] or not shape:
@@ -141,5 +140,5 @@ def _check_finite(array, spec):
 def _check_strings(array, spec):
     if array.dtype.kind not in "SU" and not all(isinstance(entry, (str, bytes)) for entry in array.ravel()):
         raise ValueError(
-            f"Expected strings as input '{spec.name}'. Received: an array of dtype {array.dtype} with entries that are none."
+            f"Expected strings as input '{spec.name}'. Received: an array of dtype {array.dtype} with other entries."
         )

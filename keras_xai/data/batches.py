@@ -12,21 +12,21 @@ from keras_xai.data.checks import check_verbose
 
 
 def rows(count: int, batch_size: int) -> list[slice]:
-    """Slices of at most `batch_size` that make up `count` rows."""
+    """Consecutive slices of at most `batch_size` that cover `count` rows."""
     return [slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
 
 
 def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Arrays of several batches as one.
+    """Concatenates the arrays of several batches.
 
     Raises:
-        ValueError: If their samples differ in shape, as they can in a dataset for a model that takes several sizes.
+        ValueError: If their samples differ in shape, which is possible in a dataset for a model with inputs of variable size.
     """
     shapes = list(dict.fromkeys(part.shape[1:] for part in parts))
     if len(shapes) > 1:
         raise ValueError(
-            f"Expected batches whose samples have one shape, to be returned as one array. Received: samples of {shapes[0]} and of "
-            f"{shapes[1]}. Pad or resize them to one, or call once for each shape."
+            f"Expected batches whose samples have the same shape, to be returned as one array. Received: samples of {shapes[0]} and of "
+            f"{shapes[1]}. Pad or resize them to one shape, or call once for each shape."
         )
     return np.concatenate(parts)
 
@@ -35,10 +35,10 @@ def progress(batches: Iterable, num_batches: int | None, verbose: Any, unit: str
     """Iterates over `batches` with a progress bar.
 
     Args:
-        batches: What to iterate over.
-        num_batches: How many there are, `None` if not known.
+        batches: The batches.
+        num_batches: Number of batches, `None` if unknown.
         verbose: See `Bar`.
-        unit: What one of them is called.
+        unit: Name of a unit of work.
     """
     with Bar(num_batches, verbose, unit) as bar:
         for batch in batches:
@@ -54,10 +54,10 @@ class Bar:
     """A progress bar, as a context manager around the work.
 
     Args:
-        total: How many units of work there are, `None` if not known.
-        verbose: `"auto"` for a bar that appears when the work has taken two seconds, unless it is part of other work that has a bar;
-            1 for a bar from the beginning, 2 for one line at the end, 0 for silence.
-        unit: What a unit of work is called.
+        total: Number of units of work, `None` if unknown.
+        verbose: `"auto"` for a bar that appears after two seconds, unless an enclosing task shows a bar; 1 to show it at once, 2 for one
+            line at the end, 0 for none.
+        unit: Name of a unit of work.
 
     Raises:
         ValueError: If `verbose` is none of these.
@@ -82,7 +82,7 @@ class Bar:
             self._bar.update(self._done, finalize=True)
 
     def update(self, done: int) -> None:
-        """Says that `done` units are done."""
+        """Sets the number of finished units to `done`."""
         self._done = done
         if self._verbose == "auto" and self._outermost and time.monotonic() - self._start > _DELAY:
             self._visible = True
@@ -90,7 +90,7 @@ class Bar:
             self._bar.update(done, finalize=False)
 
     def add(self, number: int) -> None:
-        """Says that so many more are done."""
+        """Adds to the number of finished units."""
         self.update(self._done + number)
 
     def _is_due(self):

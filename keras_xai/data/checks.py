@@ -17,20 +17,20 @@ def is_number(value: Any) -> bool:
 
 
 def check_count(name: str, value: Any, *, least: int = 1, most: int | None = None, what: str = "") -> int:
-    """Refuses what is not a whole number in a range.
+    """Checks that a value is a whole number in a range.
 
     Args:
-        name: The argument.
+        name: Name of the argument.
         value: Its value.
-        least: The smallest that is allowed.
-        most: The largest, any if `None`.
-        what: What `most` is the number of, for the error.
+        least: The minimum.
+        most: The maximum, `None` for no maximum.
+        what: The things that `most` counts, for the error.
 
     Returns:
         The number as an `int`.
 
     Raises:
-        ValueError: If it is no whole number, or not in the range.
+        ValueError: If it is not a whole number, or out of range.
     """
     if not is_integer(value) or value < least:
         raise ValueError(f"Expected `{name}` to be a whole number of at least {least}. Received: {name}={value!r}")
@@ -41,20 +41,20 @@ def check_count(name: str, value: Any, *, least: int = 1, most: int | None = Non
 
 
 def check_number(name: str, value: Any, *, least: float = -np.inf, most: float = np.inf, what: str = "") -> float:
-    """Refuses what is not a finite number in a range.
+    """Checks that a value is a finite number in a range.
 
     Args:
-        name: The argument.
+        name: Name of the argument.
         value: Its value.
-        least: The smallest that is allowed.
-        most: The largest.
-        what: What the number stands for, for the error.
+        least: The minimum.
+        most: The maximum.
+        what: Meaning of the number, for the error.
 
     Returns:
         The number as a `float`.
 
     Raises:
-        ValueError: If it is no number, not finite, or not in the range.
+        ValueError: If it is not a number, not finite, or out of range.
     """
     if not (is_number(value) and np.isfinite(value) and least <= value <= most):
         bounds = f" of at least {least:g}" if most == np.inf else f" from {least:g} to {most:g}"
@@ -73,11 +73,11 @@ def check_positive(name: str, value: Any) -> float:
 
 
 def check_seed(seed: Any) -> int:
-    """Refuses what is not a whole number of at least 0; returns it as an `int`."""
+    """Checks that a value is a whole number of at least 0 and returns it as an `int`."""
     return check_count("seed", seed, least=0)
 
 
 def check_verbose(verbose: Any) -> None:
-    """Refuses what `keras.Model.predict` would not take either."""
+    """Checks that a value is valid for `verbose` of `keras.Model.predict`."""
     if not (verbose == "auto" if isinstance(verbose, str) else verbose in (0, 1, 2)):
         raise ValueError(f"Expected `verbose` to be 'auto', 0, 1 or 2. Received: verbose={verbose!r}")

@@ -1,4 +1,4 @@
-"""The fields of a result as an archive: nested dicts, lists and tuples of arrays, texts and numbers."""
+"""The fields of a result as an archive: nested dicts, lists and tuples of arrays, strings and numbers."""
 
 import pathlib
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ def write_fields(path: str | pathlib.Path, fields: Mapping[str, Any], kind: str)
     """Writes the fields of a result to an `.npz` file.
 
     Args:
-        path: Of the file; `.npz` is added where it is missing, as `numpy.savez` does.
-        fields: From names to arrays, texts, numbers, `None`, slices, and lists, tuples and dicts of these. Of a function only its
-            name is kept.
+        path: Path of the file; `.npz` is appended if missing, as in `numpy.savez`.
+        fields: Maps names to arrays, strings, numbers, `None`, slices, and lists, tuples and dicts of these. For a function only its name
+            is kept.
         kind: Name of the result's class.
 
     Raises:
-        TypeError: If an array is one of objects.
+        TypeError: If an array contains objects.
     """
     arrays: dict[str, np.ndarray] = {}
 
@@ -42,7 +42,7 @@ def write_fields(path: str | pathlib.Path, fields: Mapping[str, Any], kind: str)
         arrays[name] = np.asarray(value)
         if arrays[name].dtype.hasobject:
             raise TypeError(
-                f"Expected arrays of numbers or texts to write to a file. Received: {type(value).__name__} of objects."
+                f"Expected arrays of numbers or strings to write to a file. Received: {type(value).__name__} of objects."
             )
         return {"array": name}
 
@@ -54,19 +54,19 @@ def write_fields(path: str | pathlib.Path, fields: Mapping[str, Any], kind: str)
 
 
 def read_fields(path: str | pathlib.Path, kind: str) -> dict[str, Any]:
-    """The fields that `write_fields` has written.
+    """Reads the fields written by `write_fields`.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         kind: Name of the result's class.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is not one that `kind.save` has written, or is incomplete or corrupted.
+        ValueError: If the file was not written by `kind.save`, or is incomplete or corrupted.
     """
     path = pathlib.Path(path)
     if not path.exists():
-        path = path.with_name(f"{path.name}.npz")  # what `write_fields` adds
+        path = path.with_name(f"{path.name}.npz")  # the suffix that `write_fields` adds
     writer = f"{kind}.save"
     header, arrays = archive.read(path, _format(kind), _VERSION, writer)
 

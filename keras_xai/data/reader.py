@@ -1,4 +1,4 @@
-"""The reader of samples: any supported form in, checked arrays out, batch by batch."""
+"""The reader of samples, which converts all supported forms to batches of checked arrays."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, final
@@ -17,24 +17,24 @@ from keras_xai.data.structure import Inputs
 class Samples:
     """The inputs of a model, checked and read batch by batch.
 
-    Samples that are there at once are checked at once, whole and before any work. Those that come in batches of their own (a
-    `tf.data.Dataset`, a `keras.utils.PyDataset`, a `DataLoader` of PyTorch, a generator) keep them, are checked as they are read, and
-    one batch at a time is in memory. Labels and weights in them are left out.
+    In-memory samples are checked completely before any work. Batched samples (a `tf.data.Dataset`, a `keras.utils.PyDataset`, a PyTorch
+    `DataLoader`, a generator) keep their batches and are checked as they are read, with one batch in memory at a time. Labels and weights
+    in them are ignored.
 
     Args:
-        x: The samples: arrays, tensors, nested lists, a `DataFrame` or `Series`, in the structure of the model's inputs; or
-            batches of them, alone, as `(x, y)` or as `(x, y, sample_weight)`.
-        inputs: Of the model.
-        batch_size: Samples in a batch, where there are no batches yet.
+        x: The samples: arrays, tensors, nested lists, a `DataFrame` or `Series`, in the structure of the model's inputs; or batches of
+            them, alone, as `(x, y)` or as `(x, y, sample_weight)`.
+        inputs: Inputs of the model.
+        batch_size: Samples per batch for samples that are not batched.
 
     Attributes:
-        inputs: As given.
-        batch_size: As given.
+        inputs: As passed.
+        batch_size: As passed.
         feature_names: Names of the columns of a `DataFrame` for a model of one input, or `None`.
 
     Raises:
-        ValueError: If structure, shape or dtype are not the model's, if there are no samples, if a value is NaN or infinite, or
-            if a dataset has no end. For samples in batches, all but the last when a batch is read.
+        ValueError: If structure, shape or dtype do not fit the model, if there are no samples, if a value is NaN or infinite, or if a
+            dataset has no end. For batched samples, all but the last are raised when a batch is read.
     """
 
     def __init__(self, x: Any, inputs: Inputs, batch_size: int):
@@ -50,18 +50,18 @@ class Samples:
 
     @property
     def num_samples(self) -> int | None:
-        """Number of samples, `None` where they come in batches."""
+        """Number of samples, `None` for batched samples."""
         return None if self._arrays is None else len(self._arrays[0])
 
     @property
     def num_batches(self) -> int | None:
-        """Number of batches, `None` where it is not known."""
+        """Number of batches, `None` if unknown."""
         if self._arrays is None:
             return streams.num_batches(self._x)
         return -(-len(self._arrays[0]) // self.batch_size)
 
     def __iter__(self) -> Iterator[list[np.ndarray]]:
-        """Yields a list of arrays for each batch, one for each input, in the dtypes in which they were given."""
+        """Yields a list of arrays for each batch, one for each input, in their original dtypes."""
         if self._arrays is not None:
             for part in rows(len(self._arrays[0]), self.batch_size):
                 yield [array[part] for array in self._arrays]
@@ -72,7 +72,7 @@ class Samples:
             yield checked(element.x, self.inputs)
 
     def arrays(self) -> list[np.ndarray]:
-        """All samples, one array for each input; samples in batches are read for it."""
+        """All samples, one array for each input; batched samples are read for this."""
         if self._arrays is not None:
             return self._arrays
         return [joined(parts) for parts in zip(*self, strict=True)]
@@ -84,14 +84,14 @@ def read_all(x: Any, inputs: Inputs) -> list[np.ndarray]:
 
 
 def read_unchecked(x: Any, inputs: Inputs) -> list[np.ndarray]:
-    """All samples as a flat list of arrays of any shape and dtype, for callers that take other sizes than the model's."""
+    """All samples as a flat list of arrays of any shape and dtype, for callers that support other sizes than the model's."""
     if not streams.is_stream(x):
         return unchecked(x, inputs)
     return [joined(parts) for parts in zip(*(unchecked(each.x, inputs) for each in streams.elements(x)), strict=True)]
 
 
 def count_of(x: Any) -> int | None:
-    """Number of samples if known without reading, else `None`."""
+    """Number of samples if known without reading, otherwise `None`."""
     if streams.is_stream(x):
         return None
     shape = getattr((tree.flatten(x) or [x])[0], "shape", None)

@@ -14,7 +14,7 @@ _EMPTY = "Expected at least one batch. Received: a dataset without elements."
 
 
 class Element(NamedTuple):
-    """A batch of a stream: samples, and labels and weights where it has them."""
+    """A batch of a stream: samples with optional labels and weights."""
 
     x: Any
     y: Any = None
@@ -27,44 +27,44 @@ def is_stream(x: Any) -> bool:
 
 
 def is_once(x: Any) -> bool:
-    """Whether `x` can be read a single time, as a generator."""
+    """Whether `x` can only be read once, like a generator."""
     return isinstance(x, Iterator)
 
 
 def is_endless(x: Any) -> bool:
-    """Whether a stream is known to have no end; of a generator nothing is."""
+    """Whether a stream is known to have no end; unknown for generators."""
     if backend.is_native_dataset(x):
         return backend.is_endless(x)
     return isinstance(x, keras.utils.PyDataset) and x.num_batches is None
 
 
 def check_ends(x: Any) -> None:
-    """Raises a `ValueError` if a stream is known to have no end, before anything of it is read."""
+    """Raises a `ValueError` if a stream is known to have no end, before reading it."""
     if is_endless(x):
         raise ValueError(
-            f"Expected a dataset that ends, since it is read to its end. Received: one that does not ({type(x).__name__}). Use "
-            "`dataset.take(n)` in place of `dataset.repeat()`; a `PyDataset` must have a length."
+            f"Expected a finite dataset, since it is read completely. Received: an infinite one ({type(x).__name__}). Use "
+            "`dataset.take(n)` instead of `dataset.repeat()`; a `PyDataset` must have a length."
         )
 
 
 def num_batches(x: Any) -> int | None:
-    """Number of batches of a stream, `None` where it does not know."""
+    """Number of batches of a stream, `None` if unknown."""
     if backend.is_native_dataset(x):
         return backend.num_batches(x)
     if isinstance(x, keras.utils.PyDataset):
         return x.num_batches
     try:
         count = operator.length_hint(x, -1)
-    except TypeError:  # a loader of PyTorch that reads from a stream itself
+    except TypeError:  # a PyTorch loader of an iterable dataset
         return None
     return count if count >= 0 else None
 
 
 def elements(x: Any) -> Iterator[Element]:
-    """The batches of a stream, once; one at a time is in memory.
+    """Yields the batches of a stream once, with one in memory at a time.
 
     Raises:
-        ValueError: If it has no end, or, at the end, if there are none.
+        ValueError: If it has no end or, at the end, if there were no batches.
     """
     check_ends(x)
     empty = True
@@ -76,7 +76,7 @@ def elements(x: Any) -> Iterator[Element]:
 
 
 def first_batch(x: Any) -> Any:
-    """The samples in the first batch of a stream, `None` for an iterator, which could not be wound back."""
+    """The samples in the first batch of a stream, `None` for an iterator, which cannot be rewound."""
     if is_once(x):
         return None
     element = x[0] if isinstance(x, keras.utils.PyDataset) else next(iter(x), None)
@@ -86,9 +86,9 @@ def first_batch(x: Any) -> Any:
 
 
 def labels_of(x: Any) -> list | None:
-    """The labels of a stream, one for each output; `None` where reading them might change what is read next.
+    """The labels of a stream, one for each output; `None` if reading them might change what is read next.
 
-    Of a `tf.data.Dataset` their specification, which takes no reading; of a `PyDataset` those of its first batch.
+    For a `tf.data.Dataset` their specification, which needs no reading; for a `PyDataset` those of its first batch.
     """
     if backend.is_native_dataset(x):
         labels = _split(backend.element_spec(x), x).y
@@ -100,8 +100,8 @@ def labels_of(x: Any) -> list | None:
 
 
 def _split(element, stream):
-    """An element `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; more than that is left out."""
-    # For these two a list is a tuple, by Keras' own contract and by the default of PyTorch's loaders.
+    """An element `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; further items are ignored."""
+    # For these two a list is treated as a tuple, by Keras' own contract and by the default of PyTorch's loaders.
     if isinstance(element, list) and (isinstance(stream, keras.utils.PyDataset) or _is_loader(stream)):
         element = tuple(element)
     return Element(*element[:3]) if isinstance(element, tuple) and not hasattr(element, "_fields") else Element(element)

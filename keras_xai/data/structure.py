@@ -8,7 +8,7 @@ from keras import tree
 
 
 class Inputs(Protocol):
-    """Protocol of what the reader needs to know of a model; `keras_xai.graph.Graph` satisfies it."""
+    """Protocol of the model facts that the reader needs, implemented by `keras_xai.graph.Graph`."""
 
     @property
     def input_specs(self) -> Sequence[keras.KerasTensor]:
@@ -16,26 +16,26 @@ class Inputs(Protocol):
 
     @property
     def input_structure(self) -> Any:
-        """The inputs as the model takes them."""
+        """The inputs in the model's structure."""
 
 
 def in_order(values: Any, structure: Any, specs: Sequence[keras.KerasTensor]) -> list:
-    """Flattens a model's argument into the order of its inputs; dicts are read by input name.
+    """Flattens a model's argument in the order of its inputs; dicts are read by input name.
 
     Args:
         values: A value for each input, in any structure, or a dict by name.
-        structure: The inputs as the model takes them.
+        structure: The inputs in the model's structure.
         specs: The inputs as a flat list.
 
     Raises:
-        ValueError: If the names or the number of values are not the model's.
+        ValueError: If the names or the number of values do not fit the model.
     """
     if isinstance(values, dict):
         names = names_of(structure, specs)
         if set(values) != set(names):
             raise ValueError(f"Expected the inputs {names}. Received: a dict with the keys {list(values)}.")
         return [values[name] for name in names]
-    # A plain nested list of numbers is one array, unless the model takes several.
+    # A plain nested list of numbers is one array, unless the model has several inputs.
     flat = tree.flatten(values) if len(specs) > 1 else [values]
     if len(flat) != len(specs):
         raise ValueError(f"Expected {len(specs)} inputs, {[spec.name for spec in specs]}. Received: {len(flat)} inputs.")
@@ -43,10 +43,10 @@ def in_order(values: Any, structure: Any, specs: Sequence[keras.KerasTensor]) ->
 
 
 def names_of(structure: Any, specs: Sequence[keras.KerasTensor]) -> list[str]:
-    """The names of a model's inputs, in their order: the keys of a dict, which Keras flattens sorted, else those of the tensors."""
+    """The names of a model's inputs in order: the keys of a dict, sorted by Keras, otherwise those of the tensors."""
     return sorted(structure) if isinstance(structure, dict) else [spec.name for spec in specs]
 
 
 def packed(arrays: list, inputs: Inputs) -> Any:
-    """Arrays, one for each input, in the structure of a model's inputs: alone where there is one input."""
+    """Arrays, one for each input, in the structure of a model's inputs; for one input, the array itself."""
     return arrays[0] if len(arrays) == 1 else tree.pack_sequence_as(inputs.input_structure, arrays)

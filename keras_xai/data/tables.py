@@ -1,4 +1,4 @@
-"""Tables of pandas: columns of numbers by name."""
+"""Conversion of pandas tables to arrays."""
 
 import sys
 from typing import Any
@@ -9,7 +9,7 @@ from keras_xai.data.structure import Inputs, names_of
 
 
 def is_frame(x: Any) -> bool:
-    """Whether `x` is a pandas `DataFrame`; pandas is not imported for it."""
+    """Whether `x` is a pandas `DataFrame`, without importing pandas."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(x, pandas.DataFrame)
 
@@ -21,10 +21,10 @@ def is_series(x: Any) -> bool:
 
 
 def by_columns(frame: Any, inputs: Inputs) -> Any:
-    """A `DataFrame` as a model takes it: by the names of the inputs where it has several or takes a dict, else whole.
+    """A `DataFrame` in the form for a model: by input name for several inputs or a dict, otherwise whole.
 
     Raises:
-        ValueError: If columns are missing, or there are others.
+        ValueError: If columns are missing, or there are further ones.
     """
     structure, specs = inputs.input_structure, inputs.input_specs
     if len(specs) == 1 and not isinstance(structure, dict):
@@ -33,14 +33,14 @@ def by_columns(frame: Any, inputs: Inputs) -> Any:
     missing, others = [n for n in names if n not in columns], [c for c in columns if c not in names]
     if missing or others or len(set(columns)) < len(columns):
         raise ValueError(
-            f"Expected a DataFrame with one column for each of the inputs {names}. Received: the columns {columns}, of which "
-            f"{missing} are missing and {others} are no inputs. Choose columns by `frame[{names}]`."
+            f"Expected a DataFrame with one column for each of the inputs {names}. Received: the columns {columns}, of which {missing} are"
+            f" missing and {others} are not inputs. Select columns by `frame[{names}]`."
         )
     return {name: frame.iloc[:, columns.index(name)] for name in names}
 
 
 def feature_names(x: Any, inputs: Inputs) -> list[str] | None:
-    """The names of the columns of a `DataFrame` for a model of one input, `None` of all else."""
+    """The column names of a `DataFrame` for a model with one input, otherwise `None`."""
     whole = is_frame(x) and len(inputs.input_specs) == 1 and not isinstance(inputs.input_structure, dict)
     return [str(column) for column in x.columns] if whole else None
 
@@ -50,10 +50,10 @@ def to_array(table: Any, *, strings: bool) -> np.ndarray:
 
     Args:
         table: The table.
-        strings: Whether they are for an input of strings.
+        strings: Whether they are for a string input.
 
     Raises:
-        ValueError: If a column does not hold numbers; names it.
+        ValueError: If a column does not contain numbers; names it.
     """
     if strings:
         return table.to_numpy(dtype=object)
@@ -78,6 +78,6 @@ def _numeric(dtype):
 def _numbers(column):
     if isinstance(column.dtype, np.dtype):
         return column.to_numpy()
-    if not column.isna().any():  # pandas' own types, which have a value for what is missing
+    if not column.isna().any():  # pandas' extension types, which have a missing value
         return column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", "float64"))
     return column.to_numpy(dtype="float64", na_value=np.nan)

@@ -1,4 +1,4 @@
-"""Callable targets: functions of the scores of one sample, or of all samples at once, as those of tf-keras-vis are."""
+"""Callable targets: functions of the scores of one sample, or of all samples at once, as in tf-keras-vis."""
 
 import dataclasses
 import sys
@@ -14,14 +14,14 @@ from keras_xai.results.sample_scores import SampleScores
 @final
 @dataclasses.dataclass(frozen=True)
 class PerSample:
-    """A function of the scores of all samples at once, asked for the value of one sample at a time.
+    """A function of the scores of all samples at once, evaluated for one sample at a time.
 
-    Compiled programs see batches of any size, in which a sample stands anywhere, often several times with changed inputs. The
-    function is called on as many copies of a sample's scores as it takes samples, and the value at the sample's place counts.
+    Compiled programs process batches of any size, with samples at arbitrary positions and often repeated with changed inputs. The function
+    is called on as many copies of a sample's scores as it takes samples, and the value at the sample's position is used.
 
     Args:
         function: Maps the scores `(num_samples, ...)` to a value for each sample.
-        num_samples: How many samples it takes.
+        num_samples: Number of samples that it takes.
     """
 
     function: Callable
@@ -32,7 +32,7 @@ class PerSample:
 
         Args:
             scores: Tensor `(b, ...)`.
-            positions: Integer tensor `(b,)`, or `(1,)`: of which sample each row is.
+            positions: Integer tensor `(b,)`, or `(1,)`: the sample index of each row.
 
         Returns:
             Tensor `(b,)`.
@@ -45,22 +45,22 @@ class PerSample:
 
         try:
             return ops.map(value, (scores, ops.broadcast_to(positions, ops.shape(scores)[:1])))
-        except TypeError as error:  # TensorFlow's errors of graphs are some
+        except TypeError as error:  # includes TensorFlow's graph errors
             raise ValueError(
-                f"Expected a callable `target` that can be compiled. Received: {self.function!r} ({str(error).splitlines()[0]}). Take "
-                "scores by index, `[scores[i][k] for i, k in enumerate(classes)]`, not in a loop over them, and compute by `keras.ops`."
+                f"Expected a callable `target` that can be compiled. Received: {self.function!r} ({str(error).splitlines()[0]}). Access "
+                "scores by index, `[scores[i][k] for i, k in enumerate(classes)]`, instead of looping over them, and use `keras.ops`."
             ) from error
 
 
 def score_of(function: Callable, scores: Any, indices: Any) -> Any:
-    """The value `(n,)` of a callable target for scores `(n, ...)`; `indices` are places of samples for a `PerSample`."""
+    """The value `(n,)` of a callable target for scores `(n, ...)`; for a `PerSample`, `indices` are sample indices."""
     return function(scores, indices) if isinstance(function, PerSample) else values_of(function, scores)
 
 
 def values_of(function: Callable, scores: Any) -> Any:
-    """What a function returns for scores `(n, ...)`, checked and as a tensor `(n,)`.
+    """The checked result of a function for scores `(n, ...)`, as a tensor `(n,)`.
 
-    As in tf-keras-vis, a list or tuple counts as the tensor of its entries, and what a `Score` returns for a sample is averaged.
+    As in tf-keras-vis, a list or tuple counts as the tensor of its entries, and the values of a `Score` for a sample are averaged.
     """
     value = function(scores)
     try:
@@ -81,13 +81,13 @@ def values_of(function: Callable, scores: Any) -> Any:
 
 
 def bound(function: Callable, shape: Sequence[int | None], num_samples: int | None, dtype: str) -> Callable | SampleScores:
-    """A callable target as it is, or as `SampleScores` where it does not take any number of samples.
+    """Returns a callable target, as `SampleScores` if it only takes a fixed number of samples.
 
     Args:
         function: Maps scores to values.
-        shape: Of the scores.
-        num_samples: How many samples there are.
-        dtype: Of the scores.
+        shape: Shape of the scores.
+        num_samples: Number of samples.
+        dtype: Dtype of the scores.
     """
     if isinstance(function, SampleScores):
         if len(function) != num_samples:
@@ -110,7 +110,7 @@ def bound(function: Callable, shape: Sequence[int | None], num_samples: int | No
 
 
 def without_scores(choice: Any, rank: int) -> Any:
-    """The class indices that a `Score` of tf-keras-vis asks for, where it asks for scores `(n, classes)`; all else as it is."""
+    """The class indices of a `Score` of tf-keras-vis for scores `(n, classes)`; other targets are returned unchanged."""
     scores = _of_tf_keras_vis()
     function: Any = choice.function if isinstance(choice, SampleScores) else choice
     if scores is None or rank != 2 or type(function) is not scores.CategoricalScore:
@@ -121,7 +121,7 @@ def without_scores(choice: Any, rank: int) -> Any:
 
 
 def by_position(target: Any, names: Sequence[str]) -> Any:
-    """A list of callables, one for each output as in tf-keras-vis, as a dict by output's name; all else as it is."""
+    """Converts a list of callables, one per output as in tf-keras-vis, to a dict by output name; others are unchanged."""
     if not is_list_of_functions(target):
         return target
     if len(target) != len(names):
@@ -133,12 +133,12 @@ def by_position(target: Any, names: Sequence[str]) -> Any:
 
 
 def is_list_of_functions(target: Any) -> bool:
-    """Whether a target is a list of callables, one for each output."""
+    """Whether a target is a list of callables, one per output."""
     return isinstance(target, (list, tuple)) and bool(target) and all(map(callable, target))
 
 
 def active(choices: Mapping[str, Any]) -> dict[str, Any]:
-    """Choices by output's name, without those by tf-keras-vis' `InactiveScore`.
+    """Choices by output name, without `InactiveScore` of tf-keras-vis.
 
     Raises:
         ValueError: If none is left.
@@ -151,7 +151,7 @@ def active(choices: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_samples(choice: Any) -> Any:
-    """A `Score` of tf-keras-vis that holds an entry for each of several samples as `SampleScores`; all else as it is."""
+    """Converts a `Score` of tf-keras-vis with an entry per sample to `SampleScores`; others are unchanged."""
     scores = _of_tf_keras_vis()
     if scores is None or type(choice) not in (scores.CategoricalScore, scores.BinaryScore):
         return choice
@@ -167,11 +167,11 @@ def _stacked(values):
 
 
 def _takes_any_number(function, scores):
-    """Whether a function that takes all samples takes one more as well."""
+    """Whether a function that takes all samples also takes one more."""
     try:
         value = function(scores)
         return not isinstance(value, (list, tuple)) and value.shape[0] == scores.shape[0]
-    except Exception:  # whatever it raises: it does take the right number of samples
+    except Exception:  # any error: the function only takes the right number of samples
         return False
 
 
@@ -181,5 +181,5 @@ def _is_score(function):
 
 
 def _of_tf_keras_vis():
-    """The module of the scores, which is there if a user has made one; nothing here imports it."""
+    """The module of the scores, if the user has imported it; it is not imported here."""
     return sys.modules.get("tf_keras_vis.utils.scores")

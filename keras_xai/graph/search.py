@@ -6,7 +6,7 @@ from keras_xai.graph.steps import Graph, Step
 
 
 def calls_of(graph: Graph, kind: type[keras.Layer]) -> list[Step]:
-    """The calls of layers of a class, each of which has one tensor going in.
+    """The calls of layers of a class, each with one input tensor.
 
     Args:
         graph: The graph.
@@ -24,7 +24,7 @@ def calls_of(graph: Graph, kind: type[keras.Layer]) -> list[Step]:
             if id(step.operation) in found:
                 raise ValueError(
                     f"Expected each {kind.__name__} layer to be called once, on one tensor. Received: "
-                    f"'{found[id(step.operation)].path}', which is called again as '{step.path}'. Give each call a layer of its "
+                    f"'{found[id(step.operation)].path}', which is called again as '{step.path}'. Give each call its own "
                     "own."
                 )
             found[id(step.operation)] = step
@@ -39,7 +39,7 @@ def calls_of(graph: Graph, kind: type[keras.Layer]) -> list[Step]:
 
 
 def layers_of(owner: keras.Layer, kind: type[keras.Layer]) -> list:
-    """The layers of a class in a model or layer, however deep.
+    """The layers of a class in a model or layer, at any depth.
 
     Args:
         owner: The model or layer.

@@ -9,7 +9,7 @@ from keras_xai.graph.steps import Graph, Step
 
 
 def split(graph: Graph, path: str) -> tuple[Graph, Graph]:
-    """The part of a graph up to and with a layer, and the part that follows it.
+    """Splits a graph after a layer.
 
     Args:
         graph: The graph.
@@ -19,17 +19,16 @@ def split(graph: Graph, path: str) -> tuple[Graph, Graph]:
         `(before, after)`: from the graph's inputs to the layer's output, and from there to the graph's outputs.
 
     Raises:
-        ValueError: If there is no such layer, it does not have one output, or the graph's outputs depend on the inputs past
-            it as well.
+        ValueError: If there is no such layer, it does not have one output, or the graph's outputs also depend on the inputs by other paths.
     """
     step = graph.find(path)
     if len(step.outputs) != 1:
-        raise ValueError(f"Expected a layer that has one output. Received: '{path}', which has {len(step.outputs)}.")
+        raise ValueError(f"Expected a layer with one output. Received: '{path}', which has {len(step.outputs)}.")
     around = [other.path for other in leading_to(graph, graph.outputs, step.outputs) if set(other.inputs) & set(graph.inputs)]
     if around or set(graph.outputs) & set(graph.inputs):
         raise ValueError(
-            f"Expected a layer through which all of the model's output passes. Received: '{path}', beside which the output also "
-            f"depends on the model's input by way of {around[:3]}. Choose a layer after the branches have come together."
+            f"Expected a layer through which the whole output of the model passes. Received: '{path}', while the output also depends on "
+            f"the model's input through {around[:3]}. Choose a layer after the merge of the branches."
         )
     before = up_to(graph, step.outputs, step.output_specs, (path,))
     after = dataclasses.replace(
@@ -43,29 +42,29 @@ def split(graph: Graph, path: str) -> tuple[Graph, Graph]:
 
 
 def upstream(graph: Graph, step: Step) -> Graph:
-    """The part of a graph that computes what goes into a step.
+    """The subgraph that computes the inputs of a step.
 
     Args:
         graph: The graph.
         step: One of its steps.
 
     Returns:
-        A graph of the same inputs, whose outputs are the step's inputs.
+        A graph with the same inputs, whose outputs are the step's inputs.
     """
     return up_to(graph, step.inputs, step.input_specs, tuple(spec.name for spec in step.input_specs))
 
 
 def up_to(graph: Graph, outputs: Sequence[int], specs: Sequence[keras.KerasTensor], names: Sequence[str]) -> Graph:
-    """The part of a graph that computes other tensors than its outputs.
+    """The subgraph that computes other tensors than the graph's outputs.
 
     Args:
         graph: The graph.
         outputs: Identifiers of the tensors.
         specs: `keras.KerasTensor` of each.
-        names: What each is called.
+        names: Name of each tensor.
 
     Returns:
-        A graph of the same inputs, whose outputs these tensors are.
+        A graph with the same inputs, whose outputs are these tensors.
     """
     return dataclasses.replace(
         graph,
@@ -104,7 +103,7 @@ def leading_to(graph: Graph, outputs: Iterable[int], known: Iterable[int] = ()) 
     Args:
         graph: The graph.
         outputs: Identifiers of the tensors.
-        known: Identifiers of tensors that need not be computed, besides the graph's inputs.
+        known: Identifiers of known tensors in addition to the graph's inputs.
     """
     known = set(known)
     wanted = set(outputs) - known

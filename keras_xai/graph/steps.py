@@ -21,14 +21,14 @@ class Step:
     """One call of one operation.
 
     Attributes:
-        path: Where the call is in the model, `"backbone/conv5"`. The second call of a shared layer has the path
-            `"conv5:1"`, the activation fused into a layer `"conv5.relu"`.
-        operation: The `keras.Operation` that is called, mostly a `keras.layers.Layer`.
-        inputs: Identifiers of the tensors that go in.
-        outputs: Identifiers of the tensors that come out.
+        path: Path of the call in the model, such as `"backbone/conv5"`. The second call of a shared layer has the path `"conv5:1"`, the
+            fused activation of a layer `"conv5.relu"`.
+        operation: The called `keras.Operation`, usually a `keras.layers.Layer`.
+        inputs: Identifiers of the input tensors.
+        outputs: Identifiers of the output tensors.
         input_specs: `keras.KerasTensor` of each input: shape with the batch dimension, and dtype.
-        output_specs: The same of each output.
-        arguments: `(args, kwargs)` of the call, a `Slot` in place of each tensor.
+        output_specs: The same for each output.
+        arguments: `(args, kwargs)` of the call, with a `Slot` in place of each tensor.
     """
 
     path: str
@@ -45,7 +45,7 @@ class Step:
         return tree.flatten(self.operation(*args, **kwargs))
 
     def in_training(self, training: bool) -> "Step":
-        """The step as it is called in training, or at inference, as which it is recorded."""
+        """The step called in training mode, or at inference, which is the recorded mode."""
         args, kwargs = self.arguments
         return dataclasses.replace(self, arguments=(args, kwargs | {"training": training} if "training" in kwargs else kwargs))
 
@@ -58,26 +58,26 @@ class Step:
         return tree.flatten(self.bind(tensors)[0])
 
     def constants(self) -> list:
-        """The leaves of the call's positional arguments that are no tensors of the graph: numbers, arrays, variables."""
+        """The leaves of the call's positional arguments other than tensors of the graph: numbers, arrays, variables."""
         return [leaf for leaf in tree.flatten(self.arguments[0]) if not isinstance(leaf, Slot)]
 
     def takes_tensor(self, position: int) -> bool:
-        """Whether the `position`-th positional leaf of the call is a tensor of the graph and not a constant."""
+        """Whether the `position`-th positional leaf of the call is a tensor of the graph, not a constant."""
         return isinstance(tree.flatten(self.arguments[0])[position], Slot)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Graph:
-    """Operation calls in an order in which they can be run.
+    """Operation calls in a valid execution order.
 
     Attributes:
-        inputs: Identifiers of the tensors that the graph takes.
-        outputs: Identifiers of the tensors that it returns.
+        inputs: Identifiers of the graph's input tensors.
+        outputs: Identifiers of the graph's output tensors.
         input_specs: `keras.KerasTensor` of each input.
         output_specs: `keras.KerasTensor` of each output.
-        output_names: Name of each output: the model's own for a dict of outputs, else that of the producing layer.
-        input_structure: The inputs as the model takes them (a tensor, list, tuple or dict), of `keras.KerasTensor`.
-        output_structure: The outputs as the model returns them, of `keras.KerasTensor`.
+        output_names: Name of each output: the model's own for a dict of outputs, otherwise that of the producing layer.
+        input_structure: The inputs in the model's structure (a tensor, list, tuple or dict), of `keras.KerasTensor`.
+        output_structure: The outputs in the model's structure, of `keras.KerasTensor`.
         steps: The calls.
     """
 
@@ -94,10 +94,10 @@ class Graph:
         """The step at `path`.
 
         Args:
-            path: A layer's path, `"backbone/conv5"`; `"conv5:1"` for its second call.
+            path: A layer's path, such as `"backbone/conv5"`; `"conv5:1"` for its second call.
 
         Raises:
-            ValueError: If no step has this path; the message lists the nearest ones.
+            ValueError: If no step has this path; the message lists similar ones.
         """
         by_path = {step.path: step for step in self.steps}
         if path in by_path:

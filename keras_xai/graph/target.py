@@ -24,22 +24,22 @@ class Target:
     """A checked target, usable in a compiled program.
 
     Args:
-        target: `None` for the highest score of each sample, a class index for all samples, an array of one index per
-            sample, or a callable that maps scores to a tensor of shape `(n,)` or a list of n values, such as a `Score` of
-            tf-keras-vis. For a model of several outputs, a dict of these by output name: their scores are added, outputs that
-            are not named count nothing. Or a list of callables, one for each output.
-        names: Of the model's outputs.
-        shapes: Of the model's outputs, `(n, classes)` each; the first entry is not looked at.
-        num_samples: How many samples there are.
-        dtype: Of the scores.
+        target: `None` for the highest score of each sample, a class index for all samples, an array of one index per sample, or a callable
+            that maps scores to a tensor of shape `(n,)` or a list of n values, such as a `Score` of tf-keras-vis. For a model of several
+            outputs, a dict of these by output name: their scores are added, and other outputs are ignored. Or a list of callables, one per
+            output.
+        names: Names of the model's outputs.
+        shapes: Shapes of the model's outputs, `(n, classes)` each; the first entry is ignored.
+        num_samples: Number of samples.
+        dtype: Dtype of the scores.
 
     Attributes:
-        indices: An integer array `(n,)` for each output that counts: a class for each sample, -1 for its highest score. For a callable
-            that scores all samples at once it is the place of each sample among them; that of another callable is not used.
+        indices: An integer array `(n,)` for each explained output: a class for each sample, -1 for its highest score. For a callable that
+            scores all samples at once, the index of each sample; unused for other callables.
 
     Raises:
-        ValueError: If an index is out of range, the number of indices is not the number of samples, an output is not known, or
-            none is chosen where there are several.
+        ValueError: If an index is out of range, the number of indices is not the number of samples, an output is unknown, or none is
+            selected although there are several.
     """
 
     def __init__(
@@ -68,18 +68,18 @@ class Target:
 
     @property
     def key(self) -> tuple:
-        """Equal for two targets for which one compiled program will do."""
+        """A key that is equal for targets that can share a compiled program."""
         return tuple(zip(self._positions, self._functions, strict=True))
 
     def choose(self, outputs: Sequence, indices: Sequence) -> tuple[Any, list]:
-        """The explained score of each sample and the classes that it is the score of.
+        """The explained score of each sample, and the explained classes.
 
         Args:
             outputs: Tensors, the model's outputs.
-            indices: Integer tensors `(n,)`, of samples out of `indices`.
+            indices: Integer tensors `(n,)`, rows of `indices`.
 
         Returns:
-            A tensor `(n,)`, the sum over the outputs that count, and integer tensors as `indices`, the highest score found.
+            A tensor `(n,)`, the sum over the explained outputs, and integer tensors like `indices`, with the highest scores found.
         """
         total, found = 0, []
         for position, function, index in zip(self._positions, self._functions, indices, strict=True):
@@ -94,10 +94,10 @@ class Target:
         return total, found
 
     def described(self, indices: Sequence[np.ndarray | None]) -> Any:
-        """What has been explained: an integer array `(n,)` or a callable; a dict of these by output's name where there are several.
+        """The explained target: an integer array `(n,)` or a callable; for several outputs, a dict of these by output name.
 
         Args:
-            indices: As `choose` returns them, of all samples.
+            indices: The indices of all samples, as returned by `choose`.
         """
         chosen = [index if choice is None else choice for choice, index in zip(self._callables, indices, strict=True)]
         return dict(zip(self._names, chosen, strict=True)) if self._by_name else chosen[0]
@@ -109,14 +109,14 @@ class Target:
 
 
 def _checked(choice, shape, num_samples, dtype):
-    """A class for each sample, -1 where the highest score decides; or a callable, bound to its samples where it scores all at once."""
+    """A class for each sample, -1 for the highest score; or a callable, bound to its samples if it scores all at once."""
     choice = without_scores(choice, len(shape))
     if callable(choice):
         return bound(choice, shape, num_samples, dtype)
     if len(shape) != 2:
         raise ValueError(
-            "Expected a callable `target`, which maps the scores to one value per sample, for an output that has not the shape "
-            f"(n, classes). Received: target={choice!r} for an output of shape {tuple(shape)}."
+            "Expected a class output of shape (n, classes), or a callable `target`, which maps the scores to one value per sample. "
+            f"Received: target={choice!r} for an output of shape {tuple(shape)}."
         )
     if choice is None:
         return np.full(num_samples, -1, "int32")
@@ -140,13 +140,13 @@ def _indices(choice, num_samples):
 
 
 def _by_output(target, names):
-    """A target by output, of a model of several."""
+    """The target of each output, for a model of several outputs."""
     target = by_position(target, names)
     if not isinstance(target, Mapping):
         raise ValueError(
-            f"The model has the outputs {list(names)}: choose by a dict from output name to target. Received: target={target!r}"
+            f"The model has the outputs {list(names)}: pass a dict from output name to target. Received: target={target!r}"
         )
     unknown = [name for name in target if name not in names]
     if unknown or not target:
-        raise ValueError(f"Expected output names out of {list(names)}. Received: {list(target)}")
+        raise ValueError(f"Expected output names from {list(names)}. Received: {list(target)}")
     return target

@@ -60,14 +60,13 @@ def trace_function(
     """Traces a function written with Keras layers and `keras.ops`.
 
     Args:
-        function: Maps tensors to one tensor. It is called once, with symbolic tensors, of which no trace stays in the
-            layers that it calls.
+        function: Maps tensors to one tensor. It is called once with symbolic tensors, without leaving records in the called layers.
         specs: Shape (with the batch dimension) and dtype of each argument.
-        name: What the function is called in errors; its own name by default.
-        owner: The layer whose function it is. Calls in it that do not lead to the output leave no record either.
+        name: Name of the function in errors; its own name by default.
+        owner: The layer of the function. Calls in it that do not lead to the output leave no record either.
 
     Returns:
-        A `Graph` of one output, without steps where the function returns its input.
+        A `Graph` with one output, without steps if the function returns its input.
 
     Raises:
         ValueError: If the function cannot be called with symbolic tensors or does not return one.
@@ -80,7 +79,7 @@ def trace_function(
         except Exception as error:
             message = (str(error).splitlines() or [""])[0].split(". ")[0]
             raise ValueError(
-                f"`{name}` cannot be called with a symbolic tensor, as functions made of Keras layers and `keras.ops` can be "
+                f"`{name}` cannot be called with a symbolic tensor, unlike functions made of Keras layers and `keras.ops` "
                 f"({type(error).__name__}: {message})"
             ) from error
         if not isinstance(output, keras.KerasTensor):
@@ -95,7 +94,7 @@ def operation_class(function: Callable, shape: Sequence[int] = (2,)) -> type[ker
     """The class of the `keras.Operation` that a function of `keras.ops` or `keras.activations` records in a graph.
 
     Args:
-        function: Maps a tensor to a tensor; of several operations, the last counts.
+        function: Maps a tensor to a tensor; the last of several operations counts.
         shape: Shape of the tensor, without the batch dimension.
     """
     with _names_unused():
@@ -104,7 +103,7 @@ def operation_class(function: Callable, shape: Sequence[int] = (2,)) -> type[ker
 
 @contextlib.contextmanager
 def _names_unused():
-    """Gives the automatic names that are used inside back: the next `ReLU` of the user is still called "re_lu"."""
+    """Context manager that releases automatic names: the next `ReLU` of the user is still called "re_lu"."""
     counts = global_state.get_global_attribute("object_name_uids")
     before = None if counts is None else counts.copy()
     try:
@@ -115,7 +114,7 @@ def _names_unused():
 
 @contextlib.contextmanager
 def _unrecorded(owner):
-    """Takes back what the layers inside `owner` record of the calls made within."""
+    """Context manager that removes the call records of the layers inside `owner`."""
     records = []
     if owner is not None:
         for layer in owner._flatten_layers():
@@ -128,7 +127,7 @@ def _unrecorded(owner):
 
 
 def _forget(function):
-    """Takes the record of the calls in `function` back from the operations that were called."""
+    """Removes the records of the calls in `function` from the called operations."""
     nodes = [node for each in function._nodes_by_depth.values() for node in each]
     callers = [(parent.operation, node) for node in nodes for parent in node.parent_nodes]
     for node in nodes:
@@ -139,22 +138,22 @@ def _forget(function):
 
 
 def preceded(step: Step, operation: keras.Operation, graph: Graph) -> Graph:
-    """The graph that calls `operation` as `step` calls its own, and then applies `graph` to the one tensor it returns."""
+    """The graph that calls `operation` with the arguments of `step`, and then applies `graph` to its output."""
     start = 1 + max(graph.inputs + graph.outputs + tuple(i for step in graph.steps for i in step.outputs))
     first = dataclasses.replace(step, path="", operation=operation, inputs=(start,), outputs=graph.inputs)
     return dataclasses.replace(graph, inputs=(start,), input_specs=step.input_specs, steps=(first, *graph.steps))
 
 
 def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
-    """The graph in which each step that has parts is replaced by them, and these by theirs, until none has any.
+    """The graph with each step recursively replaced by its parts.
 
     Args:
         graph: The graph.
-        parts: Maps a step to the graph that it consists of, or to `None`.
+        parts: Maps a step to the graph of its parts, or to `None`.
     """
     steps: list[Step] = []
     fresh = itertools.count(1 + max(graph.inputs + tuple(i for step in graph.steps for i in step.outputs)))
-    renamed: dict[int, int] = {}  # an output that its parts hand through is the input itself
+    renamed: dict[int, int] = {}  # an output that the parts pass through is the input itself
 
     def visit(step):
         step = dataclasses.replace(step, inputs=tuple(renamed.get(i, i) for i in step.inputs))
@@ -185,7 +184,7 @@ def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
 
 
 def _relabeled(steps):
-    """Steps under the names of their operations' classes; automatic names are numbered through the life of a process."""
+    """Steps named by their operations' classes, because automatic names depend on the process's history."""
     count: collections.Counter = collections.Counter()
     for step in steps:
         if isinstance(step.operation, keras.Layer):
@@ -197,7 +196,7 @@ def _relabeled(steps):
 
 
 def _function_of(model) -> Function:
-    """The symbolic graph of a model, or an error that says how to get one."""
+    """The symbolic graph of a model; raises with advice if it has none."""
     name = f"'{model.name}' ({type(model).__name__})"
     if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call:
         if model._functional is None:
@@ -209,10 +208,9 @@ def _function_of(model) -> Function:
     if isinstance(model, Functional) and type(model).call is Functional.call:
         return model
     raise ValueError(
-        f"Expected a Sequential or functional model, whose layers and their connections can be read. Received: {name}, which is "
-        "subclassed: its layers are connected by Python code in `call()`. Rebuild it with the functional API, for example "
-        "`inputs = keras.Input(shape); model = keras.Model(inputs, your_model.call(inputs))` where `call()` is made of Keras "
-        "layers and `keras.ops` only."
+        f"Expected a Sequential or functional model, which has a graph of layers. Received: {name}, which is subclassed: its layers are "
+        "connected by Python code in `call()`. Rebuild it with the functional API, for example `inputs = keras.Input(shape); model = "
+        "keras.Model(inputs, your_model.call(inputs))` if `call()` consists of Keras layers and `keras.ops` only."
     )
 
 
@@ -224,7 +222,7 @@ def _output_names(function) -> list[str]:
 
 
 class _Tracer:
-    """Numbers tensors and collects steps while it walks a function and the models nested in it."""
+    """Numbers tensors and collects steps while traversing a function and its nested models."""
 
     def __init__(self):
         self._steps: list[Step] = []
@@ -251,10 +249,10 @@ class _Tracer:
 
     def _walk(self, function, inputs, prefix) -> tuple[int, ...]:
         known = dict(zip(map(id, function.inputs), inputs, strict=True))
-        calls: dict[int, int] = {}  # how often each operation was called so far
+        calls: dict[int, int] = {}  # number of calls of each operation so far
         for depth in sorted(function._nodes_by_depth, reverse=True):
             for node in function._nodes_by_depth[depth]:
-                # A node that the inputs do not reach belongs to another use of a shared layer.
+                # A node that is not reachable from the inputs belongs to another use of a shared layer.
                 if node.is_input or any(id(tensor) not in known for tensor in node.input_tensors):
                     continue
                 count = calls.setdefault(id(node.operation), 0)
@@ -277,7 +275,9 @@ class _Tracer:
             (tuple(node.arguments.args), dict(node.arguments.kwargs)),
         )
         if isinstance(node.operation, keras.Layer) and "training" in inspect.signature(node.operation.call).parameters:
-            arguments[1]["training"] = False  # as in `model.predict`; how a model is called overrules what its calls recorded
+            arguments[1]["training"] = (
+                False  # as in `model.predict`; the mode of the model's call overrides recorded arguments
+            )
         outputs = self._fresh(len(node.outputs))
         self._steps.append(
             Step(path, node.operation, inputs, outputs, tuple(node.input_tensors), tuple(node.outputs), arguments)

@@ -1,4 +1,4 @@
-"""Views of a user's layers: the same weights, another activation, dtype or data format."""
+"""Views of a user's layers: the same weights with another activation, dtype or data format."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,21 +17,21 @@ def borrow(
 ) -> keras.layers.Layer:
     """A layer that shares all variables with `layer` but computes in `dtype`, with `activation`, in `data_format`.
 
-    The user's layer is not touched. A plain copy would not do: `copy.copy` of a Keras layer saves and reloads it, which
-    doubles its weights and cuts their tie to training.
+    The user's layer is not changed. `copy.copy` is not suitable: it saves and reloads a Keras layer, which doubles its weights and
+    disconnects them from training.
 
     Args:
         layer: A built layer.
-        dtype: Floating-point type to compute in; the layer's own if `None`. Takes effect inside `arithmetic(dtype)`.
+        dtype: Floating-point type of the computation; the layer's own if `None`. Takes effect inside `arithmetic(dtype)`.
         activation: Replaces the attribute `activation` of the layer.
-        data_format: Replaces the attribute `data_format` of the layer. Its `call` takes such tensors; `__call__` still checks for
-            the old layout.
+        data_format: Replaces the attribute `data_format` of the layer. Its `call` takes tensors in this format; `__call__` still checks for
+            the old one.
 
     Returns:
-        A layer of the same class, fit to be called inside `arithmetic`; never to be trained, saved or built.
+        A layer of the same class to be called inside `arithmetic`; never train, save or build it.
     """
     view = object.__new__(type(layer))
-    # Written past `Layer.__setattr__`, which would record the changes in the trackers that both layers share.
+    # Bypasses `Layer.__setattr__`, which would record the changes in trackers that both layers share.
     view.__dict__.update(layer.__dict__)
     if dtype is not None:
         view.__dict__["_dtype_policy"] = keras.DTypePolicy(dtype)
@@ -46,14 +46,14 @@ def unchanged(values: Sequence[tuple] = ()) -> AbstractContextManager:
     """Context manager in which calls change no variable, loss or random seed of any layer.
 
     Args:
-        values: Pairs of a variable and the tensor that is read in its place.
+        values: Pairs of a variable and its replacement tensor.
     """
     return keras.StatelessScope(state_mapping=values)
 
 
 @contextmanager
 def arithmetic(dtype: str) -> Iterator[None]:
-    """Context manager in which variables are read in `dtype`, and none is changed."""
+    """Context manager in which variables are read in `dtype` and not changed."""
     with unchanged(), AutocastScope(dtype):
         yield
 
@@ -65,7 +65,7 @@ def widest_dtype(graph: Graph, variables: Iterable) -> str:
 
 
 def in_dtype(graph: Graph, dtype: str) -> Graph:
-    """The graph with its layers, and the floating-point constants of their calls, in `dtype`; to be run inside `arithmetic`."""
+    """The graph with its layers, and floating-point constants of their calls, in `dtype`; run it inside `arithmetic`."""
     return dataclasses.replace(graph, steps=tuple(_step_in_dtype(step, dtype) for step in graph.steps))
 
 
@@ -79,7 +79,7 @@ def _step_in_dtype(step: Step, dtype: str) -> Step:
 def _constant_in_dtype(leaf, dtype):
     if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
         return leaf.astype(dtype)
-    # Variables are tensors to `keras.ops`, and are read in `dtype` anyway.
+    # `keras.ops` treats variables as tensors, which are read in `dtype` anyway.
     if ops.is_tensor(leaf) and not isinstance(leaf, keras.Variable) and keras.backend.is_float_dtype(leaf.dtype):
         return ops.cast(leaf, dtype)
     return leaf

@@ -1,4 +1,4 @@
-"""Where the activation of a layer is taken."""
+"""The step whose output is a layer's activation."""
 
 from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Graph, Step
@@ -8,12 +8,12 @@ from keras_xai.kinds.expansion import expand, kind_of
 def activated(graph: Graph, step: Step) -> Step:
     """The step whose output is the activation of a layer.
 
-    That is the layer itself if an activation function is part of it or none follows it, else the batch normalization and the
-    activation function that follow it, as long as nothing else takes what is in between.
+    This is the layer itself if it has a fused activation function or none follows it, otherwise the batch normalization and the activation
+    function that follow it, provided that no other layer uses the tensors in between.
 
     Args:
         graph: The graph.
-        step: A step of one output.
+        step: A step with one output.
     """
     while not _bends(step):
         (output,) = step.outputs
@@ -29,10 +29,10 @@ def activated(graph: Graph, step: Step) -> Step:
 
 
 def has_kernels(step: Step) -> bool:
-    """Whether a step multiplies its input by weights, as convolutions and dense layers do, alone or wrapped."""
+    """Whether a step multiplies its input by weights, like convolutions and dense layers, wrapped or not."""
     return any(kind_of(part).kernels(part) for part in expand(alone(step)).steps)
 
 
 def _bends(step):
-    """Whether a step acts on single entries other than by one line."""
+    """Whether a step is elementwise but not affine."""
     return any(kind_of(part).role in ("gate", "curved") for part in expand(alone(step)).steps)

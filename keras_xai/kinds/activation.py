@@ -22,7 +22,7 @@ def trace_activation(activation: Callable, specs: Sequence[keras.KerasTensor]) -
     try:
         return trace_function(activation, specs)
     except ValueError:
-        # Some of `keras.activations`, as `hard_silu`, convert what they are given before they call the operation of their name.
+        # Some of `keras.activations`, such as `hard_silu`, convert their input before they call the operation of their name.
         name = getattr(activation, "__name__", "")
         if getattr(keras.activations, name, None) is not activation or not hasattr(ops, name):
             raise

@@ -21,7 +21,7 @@ class Affine(OnePiece):
 
 
 class AffineWithActivation(OnePiece):
-    """An affine map, then the activation that is fused into the layer."""
+    """An affine map, followed by a fused activation."""
 
     role = "affine"
 
@@ -44,14 +44,14 @@ class AffineWithActivation(OnePiece):
 
 
 class Dense(AffineWithActivation):
-    """A product with a matrix along the last axis, then the activation that is fused into the layer."""
+    """A product with a matrix along the last axis, followed by a fused activation."""
 
     def receptive_range(self, step, wanted, shape, output_shape):
         return along([len(shape) - 1], wanted, shape)
 
 
 class EinsumDense(AffineWithActivation):
-    """A contraction with a tensor, then the activation that is fused into the layer."""
+    """A contraction with a tensor, followed by a fused activation."""
 
     def kernel_channels(self, step):
         _, kernel, output = step.operation.equation.replace("->", ",").split(",")
@@ -59,14 +59,14 @@ class EinsumDense(AffineWithActivation):
 
 
 class Scaling(Affine):
-    """Each entry times a number, plus a number."""
+    """Scales and shifts each entry."""
 
     def elementwise(self, step):
         return True
 
 
 class BatchNormalization(Scaling):
-    """A scaling; in training, by the statistics of the batch, which relevance takes for constants."""
+    """A scaling; in training, by the statistics of the batch, which relevance treats as constants."""
 
     def normalized_axis(self, step):
         return step.operation.axis
@@ -79,7 +79,7 @@ class BatchNormalization(Scaling):
     def tangent(self, step, inputs):
         layer, (x,) = step.operation, inputs
         if not step.arguments[1]["training"] or not layer.trainable or getattr(layer, "renorm", False):
-            return None  # with renormalization, the batch's statistics are not all that there is to it
+            return None  # renormalization depends on more than the batch's statistics
         axis = layer.axis % len(x.shape)
         others = [other for other in range(len(x.shape)) if other != axis]
         precise = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
@@ -109,7 +109,7 @@ class Cast(OnePiece):
         return None if dtype.startswith(("float", "bfloat")) else f"it rounds to {dtype}"
 
     def freeze(self, step, pattern):
-        return list  # all is computed in one type
+        return list  # everything is computed in one dtype
 
 
 def _normalization():

@@ -9,7 +9,7 @@ from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, channels_b
 
 
 class Mean(Affine):
-    """A sum of entries with constant weights of at least zero, as a mean is."""
+    """A sum of entries with constant nonnegative weights, such as a mean."""
 
     def averages(self, step):
         return True
@@ -25,7 +25,7 @@ class AveragePooling(Mean):
 
 
 class AveragePooling3D(AveragePooling):
-    """The mean of each window; written out, because TensorFlow cannot pool volumes in float64 on a CPU."""
+    """The mean of each window, without pooling operations, because TensorFlow cannot pool volumes in float64 on a CPU."""
 
     def freeze(self, step, pattern):
         pool = step.operation
@@ -55,7 +55,7 @@ class AdaptiveAveragePooling(Mean):
 
 
 class AdaptiveAveragePooling3D(AdaptiveAveragePooling):
-    """The mean of each of a given number of windows; written out for the same reason."""
+    """The mean of each of a given number of windows, without pooling operations for the same reason."""
 
     def freeze(self, step, pattern):
         pool = step.operation
@@ -69,7 +69,7 @@ class AdaptiveAveragePooling3D(AdaptiveAveragePooling):
 
 
 class Repetition(Mean):
-    """Each entry several times."""
+    """Repeats each entry."""
 
     def receptive_range(self, step, wanted, shape, output_shape):
         return by_place(step, wanted, (shape, output_shape), repeated(step.operation.size))

@@ -14,7 +14,7 @@ from keras_xai.kinds.smooth import Smooth
 
 
 class Composite(OnePiece):
-    """A layer whose `call()` is made of Keras layers and `keras.ops` alone; it is divided into these."""
+    """A layer whose `call()` consists of Keras layers and `keras.ops` alone, into which it is expanded."""
 
     role = "composite"
 
@@ -27,14 +27,14 @@ class Composite(OnePiece):
         graph = trace_function(call, step.input_specs, name=f"{type(layer).__name__}.call", owner=layer)
         if layer.variables and any(map(_is_computed, tree.flatten([part.arguments for part in graph.steps]))):
             raise ValueError(
-                "its `call()` computes a tensor from its weights before the input comes in, which would be kept as it is now "
+                "its `call()` computes a tensor from its weights before the input is known, which would not change "
                 "when the weights change; register a kind that computes it in `freeze`"
             )
         return graph
 
 
 def _is_computed(leaf):
-    # To `keras.ops` a variable is a tensor; it is read anew at each call.
+    # `keras.ops` treats a variable as a tensor, which is read at each call.
     return ops.is_tensor(leaf) and not isinstance(leaf, keras.Variable)
 
 
@@ -48,7 +48,7 @@ class ActivationFunction(OnePiece):
 
 
 class CompositeWrapper(Composite):
-    """A layer that calls the one that it wraps; it is divided into what that one does and the rest of its `call()`."""
+    """A wrapper, expanded into the steps of the wrapped layer and the rest of its own `call()`."""
 
     def convolves(self, step):
         inner = dataclasses.replace(step, operation=step.operation.layer)
@@ -56,7 +56,7 @@ class CompositeWrapper(Composite):
 
 
 class TimeDistributed(Smooth):
-    """Calls the layer that it wraps once for each time step."""
+    """A wrapper that calls its layer once for each time step."""
 
     def convolves(self, step):
         inner = self._of_one_time(step)
@@ -64,7 +64,7 @@ class TimeDistributed(Smooth):
 
     def channel_axis(self, step):
         inner = self._of_one_time(step)
-        return kind_of(inner).channel_axis(inner)  # counted from the end, so that the axis of time does not matter
+        return kind_of(inner).channel_axis(inner)  # counted from the end, unaffected by the time axis
 
     @staticmethod
     def _of_one_time(step):

@@ -1,4 +1,4 @@
-"""Convolutions: of all channels, of each by itself, and transposed."""
+"""Convolutions: regular, depthwise, separable and transposed."""
 
 import functools
 import math
@@ -13,16 +13,16 @@ from keras_xai.kinds.windows import between, with_channels_last
 
 
 class WindowedConvolution(AffineWithActivation):
-    """A convolution, then the activation that is fused into the layer."""
+    """A convolution, followed by a fused activation."""
 
     def receptive_range(self, step, wanted, shape, output_shape):
         return by_place(step, wanted, (shape, output_shape), window(step.operation, step.operation.kernel_size))
 
 
 class Convolution(WindowedConvolution):
-    """A convolution, channels last, since TensorFlow has none in float64 on a CPU whose channels are first.
+    """A channels-last convolution, because TensorFlow has no channels-first convolution in float64 on a CPU.
 
-    Where windows have few entries it is a product with them, several times faster to differentiate.
+    If windows have few entries, it is a product with them, which is several times faster to differentiate.
     """
 
     def freeze(self, step, pattern):
@@ -56,14 +56,14 @@ class Convolution(WindowedConvolution):
 
 
 class DepthwiseConvolution(WindowedConvolution):
-    """A convolution of each channel by itself, then the activation that is fused into the layer."""
+    """A depthwise convolution, followed by a fused activation."""
 
     def kernel_channels(self, step):
         return (-2, -1)
 
 
 class SeparableConvolution(WindowedConvolution):
-    """A convolution of each channel by itself, one across channels, then the activation that is fused into the layer."""
+    """A depthwise and a pointwise convolution, followed by a fused activation."""
 
     def factors(self, step):
         layer = step.operation
@@ -78,7 +78,7 @@ class SeparableConvolution(WindowedConvolution):
 
 
 class TransposedConvolution(AffineWithActivation):
-    """A transposed convolution, channels last for the same reason, then the activation that is fused into the layer."""
+    """A transposed convolution, channels last for the same reason, followed by a fused activation."""
 
     def freeze(self, step, pattern):
         conv = borrow(step.operation, data_format="channels_last")

@@ -1,4 +1,4 @@
-"""The registry, which finds the kind of an operation."""
+"""The registry of kinds of operations."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from keras_xai.kinds.kind import Kind
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A tiny model on which a kind is tested.
+    """A tiny model for testing a kind.
 
     Attributes:
         shape: Shape of the input, without the batch dimension.
@@ -28,7 +28,7 @@ class Example:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A line of the registry."""
+    """An entry of the registry."""
 
     operation: type[keras.Operation]
     kind: Kind
@@ -39,13 +39,13 @@ _REGISTRY: dict[type[keras.Operation], Entry] = {}
 
 
 def register(operation: type[keras.Operation] | Callable, kind: Kind, *examples: Example) -> None:
-    """Says what an operation means, here and for its subclasses that do not override `call()`.
+    """Registers the kind of an operation, also for its subclasses that do not override `call()`.
 
     Args:
-        operation: A layer class, or a function of `keras.ops` or `keras.activations`, of which the first example must
-            be one call.
+        operation: A layer class, or a function of `keras.ops` or `keras.activations`; for a function, the first example must be a single
+            call.
         kind: Its kind.
-        *examples: Tiny models that use it, on which the tests check that the kind is exact.
+        *examples: Tiny models with the operation, on which the tests check that the kind is exact.
 
     Example:
 

@@ -14,7 +14,7 @@ from keras_xai.kinds.smooth import Smooth
 
 
 def kind_of(step: Step) -> Kind:
-    """The kind of a step's operation; for one that has none, a `Smooth` kind whose refusal says so."""
+    """The kind of a step's operation; for unknown operations, a `Smooth` kind with that reason."""
     operation = step.operation
     entry = find(operation)
     if entry is None:
@@ -25,7 +25,7 @@ def kind_of(step: Step) -> Kind:
             f"`keras_xai.kinds.register({type(operation).__name__}, Composite(), Example(...))` makes it known"
         )
     overridden = _overridden(type(operation), entry.operation)
-    if overridden and type(entry.kind) is not Smooth:  # which claims nothing
+    if overridden and type(entry.kind) is not Smooth:  # `Smooth` makes no claims
         base = entry.operation.__name__
         return Smooth(
             f"it overrides `{overridden}()` of {base}, so that what is known of {base} need not hold; register a kind for it"
@@ -34,15 +34,15 @@ def kind_of(step: Step) -> Kind:
 
 
 def expand(graph: Graph) -> Graph:
-    """The graph in which fused and composite layers are replaced by what they consist of.
+    """The graph in which fused and composite layers are replaced by their parts.
 
-    A layer that cannot be divided stays as it is; `refusals` says why.
+    A layer that cannot be expanded is kept; `refusals` gives the reason.
     """
     return inlined(graph, _parts)
 
 
 def refusals(graph: Graph) -> list[Problem]:
-    """Why the steps of an expanded graph have no linear pieces: one `Problem` for each step that has none."""
+    """The reasons why steps of an expanded graph have no linear pieces: one `Problem` for each such step."""
     problems = []
     for step in graph.steps:
         reason = _setting_refused(step) or kind_of(step).refusal(step) or indivisible(step) or _mixes_samples(step)
@@ -51,7 +51,7 @@ def refusals(graph: Graph) -> list[Problem]:
     return problems
 
 
-# What a subclass may override and still be, on its inputs, the layer that it extends.
+# Methods that a subclass may override without changing the layer's computation.
 _HARMLESS = {"build", "get_config", "from_config", "get_build_config", "build_from_config", "compute_output_shape"}
 _HARMLESS |= {"compute_output_spec", "save_own_variables", "load_own_variables", "train_step", "test_step"}
 
@@ -66,7 +66,7 @@ def _overridden(operation, known):
 
 
 def _mixes_samples(step):
-    """Whether a sample's result depends on the samples beside it, found by trying: layers never do, operations may."""
+    """Whether a sample's result depends on other samples, by trial: layers never do this, operations may."""
     if isinstance(step.operation, keras.Layer):
         return None
     generator = np.random.default_rng(0)
@@ -74,7 +74,7 @@ def _mixes_samples(step):
     batch = [ops.convert_to_tensor(generator.normal(size=shape), dtype="float32") for shape in shapes]
     try:
         together, alone = step(*batch), step(*(x[:1] for x in batch))
-    except Exception:  # sizes that were open, and are not to be guessed
+    except Exception:  # unknown sizes cannot be guessed
         return None
     for all_results, one_result in zip(together, alone, strict=True):
         every, one = ops.convert_to_numpy(all_results), ops.convert_to_numpy(one_result)
@@ -91,7 +91,7 @@ def _parts(step):
 
 
 def indivisible(step: Step) -> str | None:
-    """Why it is not known what a step consists of: a clause without a full stop; `None` if it is known."""
+    """The reason why a step's parts are unknown, a clause without a full stop; `None` if they are known."""
     try:
         kind_of(step).parts(step)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Activations that act on each unit alone and are linear between thresholds."""
+"""Elementwise activations that are linear between thresholds."""
 
 import abc
 import dataclasses
@@ -17,15 +17,15 @@ from keras_xai.kinds.kind import Kind
 class Pieces:
     """A piecewise-linear function of one number.
 
-    Piece i is active between `thresholds[i - 1]` and `thresholds[i]`; on it the function is `slopes[i] * x + offsets[i]`.
-    Each number may be a tensor that broadcasts against the activations.
+    Piece i is active between `thresholds[i - 1]` and `thresholds[i]`; on it the function is `slopes[i] * x + offsets[i]`. Each number may
+    be a tensor that broadcasts against the activations.
 
     Attributes:
         thresholds: Increasing numbers.
         slopes: One more than thresholds.
         offsets: One more than thresholds.
-        belongs_above: Whether a threshold itself belongs to the piece above it; matters where the function jumps.
-            By default none does, as Keras compares `x > threshold`.
+        belongs_above: Whether a threshold itself belongs to the piece above it, which matters at jumps. By default it does not, as Keras
+            compares `x > threshold`.
     """
 
     thresholds: tuple
@@ -34,7 +34,7 @@ class Pieces:
     belongs_above: tuple[bool, ...] = (False, False)
 
     def minimum(self, start: float = -math.inf) -> float:
-        """The greatest lower bound of the function from `start` on; -inf also where a tensor decides."""
+        """The infimum of the function from `start` on; -inf also if it depends on a tensor."""
         if not all(isinstance(threshold, (int, float)) for threshold in self.thresholds):
             return -math.inf
         bounds = (-math.inf, *self.thresholds, math.inf)
@@ -46,7 +46,7 @@ class Pieces:
 
 
 def _value(slope, offset, x):
-    """The value of a line at a place, which may be infinite; -inf where a tensor decides."""
+    """The value of a line at a point, which may be infinite; -inf if it depends on a tensor."""
     if not isinstance(offset, (int, float)):
         return -math.inf
     if x == 0:
@@ -115,7 +115,7 @@ class Gate(Kind):
 
 def _choose(pattern, values, x):
     if all(isinstance(value, (int, float)) for value in values) and tuple(values) == (0, 1):
-        # The numbers of the pieces themselves: a cast is several times faster than a choice.
+        # The indices of the pieces: a cast is several times faster than a selection.
         return ops.cast(pattern, x.dtype)
     chosen = _like(values[0], x)
     for i, value in enumerate(values[1:]):
@@ -124,17 +124,17 @@ def _choose(pattern, values, x):
 
 
 def _single(value):
-    """A constant that Keras or TensorFlow keeps in float32, whatever the layer computes in."""
+    """A constant that Keras or TensorFlow keeps in float32, whatever the layer's compute dtype."""
     return float(np.float32(value))
 
 
 def _like(value, x):
-    # `ops.cast` would take a Python number through float32.
+    # `ops.cast` would round a Python number to float32.
     return ops.convert_to_tensor(value, dtype=x.dtype)
 
 
 class ReLU(Gate):
-    """max(0, x), with a slope below the threshold and a largest value."""
+    """max(0, x), with an optional threshold, slope below it, and maximum."""
 
     def pieces(self, operation):
         slope = operation.negative_slope
@@ -164,7 +164,7 @@ class PReLU(Gate):
 
 
 class Clip(Gate):
-    """x between two limits, the nearer limit outside."""
+    """x clipped to two limits."""
 
     def refusal(self, step):
         limits = (step.operation.x_min, step.operation.x_max)
@@ -186,7 +186,7 @@ class HardShrink(Gate):
 
 
 class SoftShrink(Gate):
-    """0 between -threshold and threshold, x moved towards 0 by threshold outside."""
+    """0 between -threshold and threshold, x shifted toward 0 by threshold outside."""
 
     def pieces(self, operation):
         threshold = operation.threshold

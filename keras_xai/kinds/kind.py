@@ -10,12 +10,12 @@ from keras_xai.kinds.ranges import Range, entrywise, whole
 
 
 class UnsupportedLayerError(ValueError):
-    """A model contains a layer that is not piecewise linear, or whose meaning is not known.
+    """Raised for a model with a layer that is not piecewise linear, or unknown.
 
     Args:
         problems: One `Problem` for each such layer.
-        refused: What cannot be done with the model, without a full stop.
-        advice: What to do about it.
+        refused: The operation that the model does not support, without a full stop.
+        advice: Advice on alternatives.
 
     Attributes:
         problems: As given.
@@ -29,12 +29,12 @@ class UnsupportedLayerError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """Why one layer is refused.
+    """The reason why one layer is not supported.
 
     Attributes:
-        path: Where the layer is in the model.
-        layer: Its class.
-        reason: Why it is refused.
+        path: Path of the layer in the model.
+        layer: Class of the layer.
+        reason: The reason.
     """
 
     path: str
@@ -48,14 +48,14 @@ class Problem:
 class Kind(abc.ABC):
     """A kind of layer: its role, its linear pieces, and the facts that methods need.
 
-    Kinds hold no state; every method is handed the `Step`, whose `operation` is the layer.
+    Kinds are stateless; every method takes the `Step`, whose `operation` is the layer.
 
     Attributes:
-        role: `"affine"`, `"merge"`, `"shape"` (all three one affine map), `"gate"` (elementwise pieces), `"select"` (a
-            choice among candidates), `"composite"` (made of others), `"curved"` (elementwise, not piecewise linear), or
-            `"smooth"` (not piecewise linear, nor elementwise).
-        pools: `"windows"` or `"global"` for a layer that makes one entry of each window, or of all places, of a channel.
-        embeds: Whether it turns tokens into vectors.
+        role: `"affine"`, `"merge"`, `"shape"` (all three one affine map), `"gate"` (elementwise pieces), `"select"` (a choice among
+            candidates), `"composite"` (made of others), `"curved"` (elementwise, not piecewise linear), or `"smooth"` (neither piecewise
+            linear nor elementwise).
+        pools: `"windows"` or `"global"` for a layer that reduces each window, or all positions, of a channel to one entry.
+        embeds: Whether it converts tokens to vectors.
     """
 
     role: ClassVar[str]
@@ -64,7 +64,7 @@ class Kind(abc.ABC):
 
     @abc.abstractmethod
     def parts(self, step: Step) -> Graph | None:
-        """The simpler operations that the step consists of, or `None` if it is simple.
+        """The graph of simpler operations that make up the step, or `None` if it is simple.
 
         `Conv2D(activation="relu")` is a `Conv2D` without activation and a `relu`. Step paths in the graph are relative;
         an empty one stands for the layer itself.
@@ -72,11 +72,11 @@ class Kind(abc.ABC):
 
     @abc.abstractmethod
     def refusal(self, step: Step) -> str | None:
-        """Why this step is not piecewise linear, or `None` if it is. Answered before anything is computed."""
+        """The reason why this step is not piecewise linear, or `None` if it is. Evaluated before any computation."""
 
     @abc.abstractmethod
     def pattern(self, step: Step, inputs: list) -> Any:
-        """Which piece is active: an integer tensor of shape `(n, ...)`, or `None` if there is only one piece.
+        """The active piece: an integer tensor of shape `(n, ...)`, or `None` if there is only one piece.
 
         Args:
             step: The call.
@@ -87,35 +87,35 @@ class Kind(abc.ABC):
     def constraints(self, step: Step, pattern: Any, inputs: list) -> list:
         """Tensors of shape `(n, ...)`, affine in `inputs`, all `>= 0` exactly where the piece `pattern` is active.
 
-        An entry that constrains nothing is `inf`.
+        An entry without a constraint is `inf`.
         """
 
     @abc.abstractmethod
     def reason(self, step: Step, pattern: Any, number: int, unit: tuple[int, ...]) -> str:
-        """What an entry of a constraint tensor demands, in words: a clause without a full stop.
+        """A description of an entry of a constraint tensor, a clause without a full stop.
 
         Args:
             step: The call.
             pattern: Array, the pattern of one sample, without the batch dimension.
-            number: Which of the tensors of `constraints`.
+            number: Index of the tensor in `constraints`.
             unit: Index of the entry in that tensor, without the batch dimension.
         """
 
     @abc.abstractmethod
     def freeze(self, step: Step, pattern: Any) -> Callable[[list], list]:
-        """The affine map, from input tensors to output tensors, that the step is on the piece `pattern`.
+        """The affine map from input tensors to output tensors on the piece `pattern`.
 
-        It can be applied away from the sample that has the pattern.
+        It can be applied to points other than the sample of the pattern.
         """
 
     # Facts. The defaults are right for most layers, and safe for all.
 
     def elementwise(self, step: Step) -> bool:
-        """Whether each entry of the one output depends on the entry of the one input in its place, and on no other."""
+        """Whether the step is elementwise: each output entry depends only on the input entry at its position."""
         return False
 
     def kernels(self, step: Step) -> list:
-        """The variables by which the layer multiplies its input, entries of the one with those of the other."""
+        """The variables that the layer multiplies its input by."""
         return []
 
     def bias(self, step: Step) -> Any:
@@ -123,46 +123,46 @@ class Kind(abc.ABC):
         return None
 
     def kernel_channels(self, step: Step) -> tuple[int, ...] | None:
-        """The axes of the last of `kernels` that tell the output's channels apart, counted from the end; `None` if not known.
+        """The axes of the last of `kernels` that index the output's channels, counted from the end; `None` if unknown.
 
-        Of a `Conv2D` that is `(-1,)`, of a `DepthwiseConv2D` `(-2, -1)`.
+        For a `Conv2D` that is `(-1,)`, for a `DepthwiseConv2D` `(-2, -1)`.
         """
         return None
 
     def factors(self, step: Step) -> list[Callable]:
-        """Of a layer of several kernels, for each the map from a tensor and the kernel to a tensor; the layer is one after the other."""
+        """For a layer of several kernels, the map of each from a tensor and the kernel to a tensor, whose composition is the layer."""
         return []
 
     def channel_axis(self, step: Step) -> int:
-        """The axis of the output that holds its channels, counted from the end: the last unless `data_format` says otherwise."""
+        """The channel axis of the output, counted from the end: the last unless `data_format` specifies another."""
         return 1 - len(step.output_specs[0].shape) if self.data_format(step) == "channels_first" else -1
 
     def data_format(self, step: Step) -> str | None:
-        """`"channels_last"` or `"channels_first"`, or `None` for a layer that does not ask where channels are."""
+        """`"channels_last"` or `"channels_first"`, or `None` for a layer without a data format."""
         return getattr(step.operation, "data_format", None)
 
     def convolves(self, step: Step) -> bool:
-        """Whether weights are shared by the places of a map, as the layer's `strides` tell."""
+        """Whether weights are shared across the positions of a map, determined by the layer's `strides`."""
         return bool(self.kernels(step)) and hasattr(step.operation, "strides")
 
     def averages(self, step: Step) -> bool:
-        """Whether each output is a sum of inputs with constant weights of at least zero."""
+        """Whether each output is a sum of inputs with constant nonnegative weights."""
         return False
 
     def nonnegative(self, step: Step) -> bool:
-        """Whether no output is negative, whatever the input, in training too."""
+        """Whether outputs are nonnegative for all inputs, including in training."""
         return False
 
     def keeps_sign(self, step: Step) -> bool:
-        """Whether no output is negative where no input is, in training too."""
+        """Whether outputs are nonnegative for nonnegative inputs, including in training."""
         return self.averages(step) or self.nonnegative(step)
 
     def normalized_axis(self, step: Step) -> int | None:
-        """The axis whose entries are scaled and shifted by constants at inference, as in batch normalization; `None` if none."""
+        """The axis scaled and shifted by constants at inference, as in batch normalization; `None` if there is none."""
         return None
 
     def scale(self, step: Step) -> Any:
-        """What the entries along `normalized_axis` are multiplied by, a tensor `(channels,)`."""
+        """The scale of the entries along `normalized_axis`, a tensor `(channels,)`."""
         raise TypeError(f"'{step.path}' has no scale. Check `normalized_axis` first.")
 
     def shifts(self, step: Step) -> bool:

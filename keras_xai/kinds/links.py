@@ -20,7 +20,7 @@ def strip_probabilities(graph: Graph) -> Graph:
 
 
 def link_of(whole: Graph, stripped: Graph) -> str | None:
-    """What turns the scores into the output: `"softmax"`, `"sigmoid"`, or `None` where they are the output.
+    """The function from scores to the output: `"softmax"`, `"sigmoid"`, or `None` for the identity.
 
     Args:
         whole: A graph of one output.

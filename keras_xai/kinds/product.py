@@ -10,15 +10,15 @@ from keras_xai.kinds.kind import OnePiece
 
 
 def constants_are_nonnegative(step: Step) -> bool:
-    """Whether no constant operand of a call is negative; of variables, which training changes, that is not known."""
+    """Whether no constant operand of a call is negative; unknown for variables, which training changes."""
     return all(not isinstance(each, keras.Variable) and bool(np.all(np.asarray(each) >= 0)) for each in step.constants())
 
 
 class TimesConstant(OnePiece):
-    """A product, quotient or contraction, affine where only one operand depends on the input.
+    """A product, quotient or contraction, affine if only one operand depends on the input.
 
     Args:
-        positions: Which operands may be the one that depends on the input.
+        positions: Positions of the operands that may depend on the input.
     """
 
     role = "affine"
@@ -43,7 +43,7 @@ class TimesConstant(OnePiece):
 
 
 class ScaledByConstant(TimesConstant):
-    """A product or quotient, entry by entry."""
+    """An elementwise product or quotient."""
 
     def elementwise(self, step):
         return step.input_specs[0].shape == step.output_specs[0].shape

@@ -1,6 +1,6 @@
-"""Receptive ranges: the half-open ranges of an input, one for each axis, on which ranges of an output depend.
+"""Receptive ranges: half-open ranges of an input, one per axis, on which ranges of an output depend.
 
-Shapes and axes are those of one sample, without the batch dimension. A range may reach beyond the border.
+Shapes and axes are those of one sample, without the batch dimension. A range may extend beyond the border.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -10,7 +10,7 @@ Range = tuple[int, int]
 
 
 def whole(shape: Sequence[int]) -> list[Range]:
-    """All of an input."""
+    """The whole input."""
     return [(0, size) for size in shape]
 
 
@@ -22,21 +22,21 @@ def entrywise(wanted: Sequence[Range], shape: Sequence[int]) -> list[Range]:
 
 
 def along(axes: Collection[int], wanted: Sequence[Range], shape: Sequence[int]) -> list[Range]:
-    """All entries along axes, and along the others the same ones."""
+    """All entries along the given axes, and the same entries along the others."""
     if len(wanted) != len(shape):
         return whole(shape)
     return [(0, shape[axis]) if axis in axes else each for axis, each in enumerate(wanted)]
 
 
 def by_place(step: Any, wanted: Sequence[Range], shapes: tuple, rule: Callable[[int, Range, int, int], Range]) -> list[Range]:
-    """Applies a rule to each spatial axis; of channels, all are needed.
+    """Applies a rule to each spatial axis; all channels are included.
 
     Args:
         step: The step, whose operation may have a `data_format`.
         wanted: Ranges of the output.
         shapes: `(shape, output_shape)` of the input and of the output.
-        rule: Maps the number of a spatial axis, the range of the output along it, and the sizes of input and output to the range of
-            the input.
+        rule: Maps the number of a spatial axis, the range of the output along it, and the sizes of input and output to the range of the
+            input.
     """
     shape, output_shape = shapes
     found = whole(shape)
@@ -50,7 +50,7 @@ def by_place(step: Any, wanted: Sequence[Range], shapes: tuple, rule: Callable[[
 
 
 def entry(setting: Any, place: int) -> int:
-    """A setting of one spatial axis, where one number stands for all."""
+    """A setting of one spatial axis; a single number applies to all."""
     return setting[place] if isinstance(setting, (tuple, list)) else setting
 
 
@@ -58,8 +58,8 @@ def window(operation: Any, size: Any) -> Callable[[int, Range, int, int], Range]
     """The rule of convolutions and poolings.
 
     Args:
-        operation: Has `strides` and `padding`, and may have a `dilation_rate`.
-        size: Of the window.
+        operation: An operation with `strides` and `padding`, and possibly a `dilation_rate`.
+        size: Size of the window.
     """
 
     def rule(place, wanted, length, output_length):
@@ -72,7 +72,7 @@ def window(operation: Any, size: Any) -> Callable[[int, Range, int, int], Range]
         elif operation.padding == "causal":
             before = reach - 1
         starts = (output * stride - before for output in range(*wanted))
-        # Entry by entry: of a dilated window that begins in the padding, the first entry of the input need not be one.
+        # Entry by entry: for a dilated window that begins in the padding, the first input entry need not be a window entry.
         touched = [start + tap * dilation for start in starts for tap in range(taps)]
         within = [each for each in touched if 0 <= each < length] or [0]
         return min(within), max(within) + 1
@@ -89,7 +89,7 @@ def transposed_window(operation: Any) -> Callable[[int, Range, int, int], Range]
     """The rule of transposed convolutions.
 
     Args:
-        operation: Has `kernel_size`, `strides`, `dilation_rate`, `padding` and `output_padding`.
+        operation: An operation with `kernel_size`, `strides`, `dilation_rate`, `padding` and `output_padding`.
     """
 
     def rule(place, wanted, length, output_length):
@@ -98,7 +98,7 @@ def transposed_window(operation: Any) -> Callable[[int, Range, int, int], Range]
         stride = entry(operation.strides, place)
         reach = (entry(operation.kernel_size, place) - 1) * entry(operation.dilation_rate, place) + 1
         before = max(reach - stride, 0) // 2 if operation.padding == "same" else 0
-        # Output o takes input i where o = stride * i + k - before, with k from 0 to reach - 1.
+        # Output o depends on input i where o = stride * i + k - before, with k from 0 to reach - 1.
         return -((reach - 1 - wanted[0] - before) // stride), (wanted[1] - 1 + before) // stride + 1
 
     return rule
@@ -115,11 +115,11 @@ def repeated(size: Any) -> Callable[[int, Range, int, int], Range]:
 
 
 def shifted(widths: Sequence, sign: int) -> Callable[[int, Range, int, int], Range]:
-    """The rule of cropping (`sign` 1) and padding (-1) in front and behind.
+    """The rule of cropping (`sign` 1) and padding (-1) at both ends.
 
     Args:
-        widths: Of one axis Keras keeps a pair, of several a pair for each.
-        sign: In which direction the input is shifted.
+        widths: Keras stores a pair for one axis, and a pair per axis for several.
+        sign: Direction in which the input is shifted.
     """
 
     def rule(place, wanted, length, output_length):

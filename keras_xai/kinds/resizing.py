@@ -7,12 +7,12 @@ from keras_xai.kinds.kind import OnePiece
 from keras_xai.kinds.ranges import by_place, repeated
 from keras_xai.kinds.windows import channels_back, channels_last
 
-# The weights of cubic interpolation and of Lanczos kernels are negative beside the nearest entries.
+# Cubic interpolation and Lanczos kernels have negative weights.
 _NONNEGATIVE = ("nearest", "bilinear")
 
 
 class Interpolation(OnePiece):
-    """Resizes or crops images, each axis by a matrix: TensorFlow has no second derivatives of resizing, and no float64."""
+    """Resizes or crops images by a matrix per axis: TensorFlow's resizing has no second derivatives and no float64."""
 
     role = "affine"
 
@@ -21,7 +21,7 @@ class Interpolation(OnePiece):
 
     def refusal(self, step):
         if getattr(step.operation, "pad_to_aspect_ratio", False):
-            return "it pads to an aspect ratio, which is not known here; pad with a layer of its own"
+            return "it pads to an aspect ratio, which is not supported; pad with a separate layer"
         return None if len(step.input_specs[0].shape) == 4 else "it resizes a single image, not a batch"
 
     def averages(self, step):
@@ -43,7 +43,7 @@ class Interpolation(OnePiece):
 
     @staticmethod
     def _matrix(step, x, axis, data_format):
-        """What becomes of one row (or column) of ones after the other."""
+        """The results for images with ones in a single row (or column)."""
         sizes = channels_last(ops.zeros_like(x[:1]), data_format).shape[1:3]
         shape = [sizes[axis - 1], 1, 1, 1]
         shape[axis] = sizes[axis - 1]
@@ -54,7 +54,7 @@ class Interpolation(OnePiece):
 
 
 class UpSampling(Interpolation):
-    """Enlarges images by interpolation, each axis by a matrix."""
+    """Enlarges images by interpolation, with a matrix per axis."""
 
     def receptive_range(self, step, wanted, shape, output_shape):
         if step.operation.interpolation != "nearest":

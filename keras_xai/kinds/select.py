@@ -12,7 +12,7 @@ from keras_xai.kinds.product import constants_are_nonnegative
 from keras_xai.kinds.ranges import adaptive_window, by_place, entrywise, window
 from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, channels_back, channels_last, window_sums
 
-# Stands for the padding that a pooling window reaches into. Finite, since it is multiplied by 0 when it is not chosen.
+# Value of the padding in pooling windows. Finite, because it is multiplied by 0 if it is not selected.
 _PADDING = -1e30
 
 
@@ -26,7 +26,7 @@ class Select(Kind):
 
     @abc.abstractmethod
     def candidates(self, step, inputs):
-        """An affine arrangement of the inputs of shape `(n, ..., candidates, m)`; one is chosen along the last axis but one."""
+        """An affine arrangement of the inputs, `(n, ..., candidates, m)`; the second to last axis is selected from."""
 
     @abc.abstractmethod
     def arrange(self, step, chosen):
@@ -47,20 +47,20 @@ class Select(Kind):
         candidates = self.candidates(step, inputs)
         chosen = _is_chosen(pattern, candidates)
         winner = ops.sum(ops.where(chosen, candidates, 0), axis=-2, keepdims=True)
-        # The winner against itself and against padding constrains nothing.
+        # Comparisons of the winner with itself and with padding are not constraints.
         free = ops.logical_or(chosen, candidates <= _PADDING / 2)
         return [ops.where(free, np.inf, self._sign * (winner - candidates))]
 
     def reason(self, step, pattern, number, unit):
-        *place, rival, channel = unit
+        *place, other, channel = unit
         winner = int(pattern[(*place, channel)])
         order = "at least" if self._sign > 0 else "at most"
-        return f"candidate {winner} at {(*place, channel)} of {step.path} stays {order} as large as candidate {rival}"
+        return f"candidate {winner} at {(*place, channel)} of {step.path} stays {order} as large as candidate {other}"
 
     def freeze(self, step, pattern):
         def frozen(inputs):
             candidates = self.candidates(step, inputs)
-            # A product and not a `where`: its derivative is again one product, the cheapest that was measured.
+            # A product instead of `where`: its derivative is also one product, the fastest variant measured.
             chosen = ops.cast(_is_chosen(pattern, candidates), candidates.dtype)
             return [self.arrange(step, ops.sum(candidates * chosen, axis=-2))]
 
@@ -73,7 +73,7 @@ def _is_chosen(pattern, candidates):
 
 
 class SelectEntries(Select):
-    """The largest (or smallest) of several entries of the inputs themselves, and not of what an affine map makes of them."""
+    """The largest (or smallest) of several input entries, without an affine map before the selection."""
 
     def keeps_sign(self, step):
         return True
@@ -93,7 +93,7 @@ class MaxPooling(SelectEntries):
     def arrange(self, step, chosen):
         return channels_back(chosen, step.operation.data_format)
 
-    # The two below are what the base class does, several times faster.
+    # Faster versions, several times, of the two methods of the base class.
 
     def pattern(self, step, inputs):
         return self._windows(step, inputs).largest()
@@ -136,7 +136,7 @@ class AdaptiveMaxPooling(SelectEntries):
         return by_place(step, wanted, (shape, output_shape), adaptive_window)
 
     def candidates(self, step, inputs):
-        # Shorter windows are filled up with their own last entry, which constrains nothing.
+        # Shorter windows are padded with their own last entry, which adds no constraint.
         return adaptive_windows(step.operation, inputs[0])[0]
 
     def arrange(self, step, chosen):
@@ -144,7 +144,7 @@ class AdaptiveMaxPooling(SelectEntries):
 
 
 class Extremum(Select):
-    """The largest (or smallest) of several tensors, entry by entry."""
+    """The elementwise largest (or smallest) of several tensors."""
 
     def nonnegative(self, step):
         return self._sign > 0 and bool(step.constants()) and constants_are_nonnegative(step)
@@ -168,7 +168,7 @@ class Extremum(Select):
 
 
 class ExtremumLayer(Extremum):
-    """The largest (or smallest) of several tensors, entry by entry, axes inserted after the first where one has fewer."""
+    """The elementwise largest (or smallest) of several tensors, with axes inserted after the first if a tensor has fewer."""
 
     def _operands(self, step, inputs):
         rank = max(len(x.shape) for x in inputs)

@@ -8,7 +8,7 @@ from keras_xai.kinds.ranges import along, by_place, shifted
 
 
 class Shape(OnePiece):
-    """Moves, joins, repeats, pads or drops entries, or passes them on as they are."""
+    """Moves, joins, repeats, pads or drops entries, or passes them on unchanged."""
 
     role = "shape"
 
@@ -20,21 +20,21 @@ class Shape(OnePiece):
 
 
 class Unchanged(Shape):
-    """Passes entries on as they are; some of these layers drop single ones in training."""
+    """Passes entries on unchanged; some of these layers drop single entries in training."""
 
     def elementwise(self, step):
         return True
 
 
 class Noise(Unchanged):
-    """Passes entries on as they are; in training, disturbs them, so that their signs can change."""
+    """Passes entries on unchanged; in training, perturbs them, which can change their signs."""
 
     def keeps_sign(self, step):
         return False
 
 
 class Augmentation(Shape):
-    """Passes entries on as they are; in training, changes an image by chance, with fill values that may be negative."""
+    """Passes entries on unchanged; in training, augments images randomly, with fill values that may be negative."""
 
     def keeps_sign(self, step):
         return False
@@ -48,14 +48,14 @@ class Padding(Shape):
 
 
 class Cropping(Shape):
-    """Drops what is at the border of maps."""
+    """Crops maps at the border."""
 
     def receptive_range(self, step, wanted, shape, output_shape):
         return by_place(step, wanted, (shape, output_shape), shifted(step.operation.cropping, 1))
 
 
 class PaddingWithConstant(Shape):
-    """Adds entries around a tensor, a constant or those of the tensor itself."""
+    """Pads a tensor, with a constant or its own entries."""
 
     def keeps_sign(self, step):
         values = step.arguments[1].get("constant_values")
@@ -82,7 +82,7 @@ for _class, _kind, _shape, _arguments in (
     (layers.Cropping1D, Cropping(), _SERIES, {}),
     (layers.Cropping2D, Cropping(), _IMAGE, {"cropping": ((1, 0), (0, 2))}),
     (layers.Cropping3D, Cropping(), _VOLUME, {}),
-    # What acts in training only.
+    # Layers that are active in training only.
     (layers.RandomFlip, Augmentation(), _IMAGE, {}),
     (layers.RandomRotation, Augmentation(), _IMAGE, {"factor": 0.1}),
     (layers.RandomTranslation, Augmentation(), _IMAGE, {"height_factor": 0.1, "width_factor": 0.1}),

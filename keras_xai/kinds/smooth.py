@@ -1,4 +1,4 @@
-"""Layers that are not piecewise linear, each with the reason that its refusal gives."""
+"""Layers that are not piecewise linear, each with the reason."""
 
 from keras import layers, ops
 
@@ -11,7 +11,7 @@ class Smooth(Kind):
     """Not piecewise linear.
 
     Args:
-        reason: Why, as a clause without a full stop.
+        reason: The reason, as a clause without a full stop.
     """
 
     role = "smooth"
@@ -42,12 +42,12 @@ class Smooth(Kind):
 
 
 class Curved(Smooth):
-    """An activation that acts on each unit alone, and is not piecewise linear.
+    """An elementwise activation that is not piecewise linear.
 
     Args:
-        reason: As a clause without a full stop.
+        reason: The reason, as a clause without a full stop.
         nonnegative: Whether it is never negative.
-        keeps_sign: Whether it is not negative for inputs that are not.
+        keeps_sign: Whether it is nonnegative for nonnegative inputs.
     """
 
     role = "curved"
@@ -68,14 +68,14 @@ class Curved(Smooth):
 
 
 class Sigmoid(Curved):
-    """The logistic function, which turns a score into a probability."""
+    """The logistic function, which converts a score to a probability."""
 
     def link(self, step):
         return "sigmoid"
 
 
 class Softmax(Smooth):
-    """A softmax, which along the last axis turns scores into probabilities."""
+    """A softmax, which converts scores to probabilities along the last axis."""
 
     def nonnegative(self, step):
         return True
@@ -85,7 +85,7 @@ class Softmax(Smooth):
 
 
 class Product(Smooth):
-    """A product of tensors, entry by entry."""
+    """An elementwise product of tensors."""
 
     def keeps_sign(self, step):
         return True
@@ -95,7 +95,7 @@ class Product(Smooth):
 
 
 class SampleNormalization(Smooth):
-    """Divides by statistics along axes of the sample itself."""
+    """A normalization by statistics of the sample itself."""
 
     def receptive_range(self, step, wanted, shape, output_shape):
         axes = step.operation.axis if isinstance(step.operation.axis, (list, tuple)) else [step.operation.axis]
@@ -103,7 +103,7 @@ class SampleNormalization(Smooth):
 
 
 class Embedding(Smooth):
-    """Looks the vectors of tokens up in a table."""
+    """An embedding, which looks up the vectors of tokens in a table."""
 
     embeds = True
 

@@ -11,9 +11,9 @@ class PoolingWindows:
     """The windows of a pooling layer or operation over a tensor.
 
     Args:
-        pool: Has `pool_size`, `strides`, `padding` and `data_format`.
-        x: Tensor `(n, *spatial, channels)`, or channels first if the layer says so.
-        padding_value: What windows see beyond the border.
+        pool: An object with `pool_size`, `strides`, `padding` and `data_format`.
+        x: Tensor `(n, *spatial, channels)`, or channels first according to the layer.
+        padding_value: Value beyond the border.
     """
 
     def __init__(self, pool, x, *, padding_value):
@@ -42,9 +42,9 @@ class PoolingWindows:
         return ops.reshape(ops.transpose(self._split(), order), (-1, *self._counts, math.prod(self._size), self._x.shape[-1]))
 
     def largest(self):
-        """The index of each window's largest entry, the first of equal ones, `(n, *windows, channels)`."""
+        """The index of each window's largest entry, the first one for ties, `(n, *windows, channels)`."""
         dtype = "uint8" if math.prod(self._size) <= 256 else "int32"
-        # A running maximum, one axis after the other, the last first: three times faster than `argmax` over all entries.
+        # A running maximum axis by axis, the last first: three times faster than `argmax` over all entries.
         largest, index, factor = self._x, None, 1
         for axis in reversed(range(len(self._size))):
             place = (axis + 1, self._counts[axis], self._size[axis], self._strides[axis])
@@ -54,8 +54,8 @@ class PoolingWindows:
         return index
 
     def chosen(self, index):
-        """Of each window the entry `index`, both `(n, *windows, channels)`, for the least time to differentiate it."""
-        if self._size == self._strides and len(self._size) < 3:  # TensorFlow multiplies no tensors of rank 8
+        """The entry `index` of each window, both `(n, *windows, channels)`, with a fast derivative."""
+        if self._size == self._strides and len(self._size) < 3:  # TensorFlow cannot multiply tensors of rank 8
             return self._chosen_by_product(index)
         return self._chosen_by_place(index)
 
@@ -63,24 +63,24 @@ class PoolingWindows:
         rank, channels = len(self._size), self._x.shape[-1]
         places = np.arange(math.prod(self._size)).reshape((1, *_alternate([1] * rank, self._size), 1))
         index = ops.reshape(index, (-1, *_alternate(self._counts, [1] * rank), channels))
-        # A product and not a `where`: its derivative is again one product.
+        # A product instead of `where`: its derivative is also one product.
         x = self._split() * ops.cast(ops.equal(index, ops.cast(places, index.dtype)), self._x.dtype)
-        for axis in range(2, rank + 2):  # one after the other, four times faster than both at once
+        for axis in range(2, rank + 2):  # axis by axis, four times faster than both at once
             x = ops.sum(x, axis=axis)
         return x
 
     def _chosen_by_place(self, index):
-        # One read for each window; its derivative is one write, however many windows share an entry.
+        # One read per window; its derivative is one write, however many windows share an entry.
         channels, lengths = self._x.shape[-1], self._x.shape[1:-1]
         offsets = _flat_places([np.arange(window) for window in self._size], lengths).ravel()
         places = _flat_places(self._starts(), lengths)[..., None] + ops.take(offsets, ops.cast(index, "int32"), axis=0)
         size = math.prod(lengths) * channels
         samples = ops.reshape(ops.arange(ops.shape(self._x)[0], dtype="int32") * size, (-1, *[1] * len(lengths), 1))
-        # In 32 bits, half again as fast as in 64: a tensor of 2**31 entries does not fit the memory that a batch has.
+        # 32 bits are 1.5 times as fast as 64: a tensor of 2**31 entries does not fit into the memory of a batch.
         return ops.take(ops.reshape(self._x, (-1,)), samples + places * channels + np.arange(channels, dtype="int32"))
 
     def _split(self):
-        """Windows that do not overlap as a reshape, `(n, windows, size, windows, size, ..., channels)`."""
+        """Non-overlapping windows as a reshape, `(n, windows, size, windows, size, ..., channels)`."""
         x = self._x
         for axis, (count, window) in enumerate(zip(self._counts, self._size, strict=True), start=1):
             x = between(x, 0, count * window, axis)
@@ -91,32 +91,32 @@ class PoolingWindows:
 
 
 def window_sums(pool, shape):
-    """The sum over each window as a function of a tensor, fast; `None` for windows that overlap or reach beyond the border.
+    """A fast function that sums over each window; `None` for windows that overlap or extend beyond the border.
 
     Args:
-        pool: Has `pool_size`, `strides`, `padding` and `data_format`.
-        shape: Of the tensor, with the batch dimension.
+        pool: An object with `pool_size`, `strides`, `padding` and `data_format`.
+        shape: Shape of the tensor, with the batch dimension.
     """
     rank = len(shape) - 2
     lengths = shape[2:] if pool.data_format == "channels_first" else shape[1:-1]
     size = _per_axis(pool.pool_size, rank)
     overlap = size != _per_axis(pool.strides or pool.pool_size, rank)
     beyond = pool.padding == "same" and any(not n or n % window for n, window in zip(lengths, size, strict=True))
-    if overlap or beyond or rank > 2:  # TensorFlow has no means of volumes in float64 on a CPU
+    if overlap or beyond or rank > 2:  # TensorFlow cannot average volumes in float64 on a CPU
         return None
     return lambda x: math.prod(size) * ops.average_pool(x, size, size, pool.padding, pool.data_format)
 
 
 def adaptive_windows(pool, x):
-    """The windows of an adaptive pooling layer, whose lengths differ by one at most.
+    """The windows of an adaptive pooling layer, whose lengths differ by at most one.
 
     Args:
-        pool: Has `output_size` and `data_format`.
-        x: Tensor `(n, *spatial, channels)`, or channels first if the layer says so.
+        pool: An object with `output_size` and `data_format`.
+        x: Tensor `(n, *spatial, channels)`, or channels first according to the layer.
 
     Returns:
-        `(windows, weights)`: tensor `(n, *windows, entries, channels)` in which shorter windows repeat their last entry,
-        and an array `(*windows, entries, 1)` of the shares that make up a window's mean.
+        `(windows, weights)`: tensor `(n, *windows, entries, channels)` in which shorter windows repeat their last entry, and an array
+        `(*windows, entries, 1)` of the weights of a window's mean.
     """
     x = channels_last(x, pool.data_format)
     indices, shares = [], []
@@ -131,7 +131,7 @@ def adaptive_windows(pool, x):
 
 
 def with_channels_last(function, x, data_format):
-    """What a function of a tensor with channels last makes of one in another layout, in that layout."""
+    """Applies a channels-last function to a tensor in another layout, and returns that layout."""
     return channels_back(function(channels_last(x, data_format)), data_format)
 
 
@@ -154,14 +154,14 @@ def _alternate(first, second):
 
 
 def between(x, start, end, axis):
-    """`x[..., start:end, ...]` along an axis. By `ops.split`, since indexing is ten times slower to differentiate."""
+    """`x[..., start:end, ...]` along an axis, by `ops.split`, because indexing is ten times slower to differentiate."""
     if (start, end) == (0, x.shape[axis]):
         return x
     return ops.split(x, [start, end], axis=axis)[1]
 
 
 def _along(x, axis, count, window, stride):
-    """The entries of the windows along one axis: `window` tensors, each with `count` places on it."""
+    """The entries of the windows along one axis: `window` tensors, each with `count` entries along it."""
     blocks = -(-((count - 1) * stride + window) // stride)
     length = blocks * stride
     missing = length - x.shape[axis]
@@ -173,14 +173,14 @@ def _along(x, axis, count, window, stride):
 
 
 def _running_maximum(values, indices, factor, dtype):
-    """The largest of some tensors, entry by entry, and `indices[i] + i * factor` of the first that is largest."""
+    """The elementwise maximum of some tensors, and `indices[i] + i * factor` of the first maximum."""
     largest = values[0]
     index = ops.zeros_like(largest, dtype=dtype) if indices is None else indices[0]
     for i, value in enumerate(values[1:], start=1):
         larger = value > largest
         largest = ops.maximum(value, largest)
         here = ops.cast(i * factor, dtype)
-        # A product is faster than a choice between two numbers; `here` exceeds all before.
+        # A product is faster than a selection between two numbers; `here` exceeds all before.
         first = indices is None
         index = ops.maximum(index, ops.cast(larger, dtype) * here) if first else ops.where(larger, indices[i] + here, index)
     return largest, index

@@ -18,11 +18,11 @@ from keras_xai.rules.rule import Call, Passage
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Messages:
-    """The messages that have arrived at the entries of a model.
+    """The messages at the entries of a model.
 
     Attributes:
         score: The explained scores, a tensor `(n,)`.
-        indices: The classes that they are of.
+        indices: The explained classes.
         entries: A tensor for each entry of the model, of the entry's shape.
     """
 
@@ -33,18 +33,18 @@ class Messages:
 
 @final
 class Backward:
-    """Passes messages from the explained scores back to the entries of a model, by a rule for each step.
+    """Passes messages from the explained scores back to the entries of a model, with a rule for each step.
 
     Args:
-        scores: The model's scores.
-        method: Name of the method, for errors.
+        scores: The scores of the model.
+        method: Name of the method for errors.
 
     Attributes:
-        entries: What messages come back to.
-        steps: Those that messages pass through, in order: what leads to the entries, as an `Embedding`, is not among them.
+        entries: The entries, at which the backward pass ends.
+        steps: The steps of the backward pass, in order; steps before the entries, such as an `Embedding`, are excluded.
 
     Raises:
-        ValueError: If an input of whole numbers goes elsewhere than into one `Embedding`.
+        ValueError: If an integer input is used by anything but one `Embedding`.
     """
 
     def __init__(self, scores: Scores, method: str):
@@ -60,14 +60,14 @@ class Backward:
         start: Callable[[Any, Any], Any],
         passages: Mapping[Step, Passage],
     ) -> Messages:
-        """One forward pass, and one back; to be called within a compiled program.
+        """One forward and one backward pass; call it within a compiled program.
 
         Args:
             inputs: The samples.
             indices: The classes.
-            target: What is explained.
-            start: Maps an output of the model and the explained score's derivative by it to the message of the output.
-            passages: How messages pass steps; by default by their transpose, as gradients do.
+            target: The target to explain.
+            start: Maps an output of the model and the derivative of the explained score with respect to it to the initial message.
+            passages: The rules of the steps; by default their transpose, as for gradients.
         """
         network = self._scores.network
         passed = {step: passages.get(step) or Passage(step) for step in self.steps}
@@ -102,11 +102,11 @@ class Backward:
 
 
 def backward(calls: Sequence[Call], messages: dict[int, Any]) -> None:
-    """Passes messages back through calls, each by its rule, adding up those that meet.
+    """Passes messages backward through calls, each by its rule, and sums messages at the same tensor.
 
     Args:
-        calls: In the order in which they were made.
-        messages: By identifier of a tensor, to start with those of the outputs; the others are added to it.
+        calls: The calls in their execution order.
+        messages: Messages by tensor identifier, initially those of the outputs; others are added to it.
     """
     for each in reversed(calls):
         arrived = [messages.get(identifier) for identifier in each.step.outputs]
@@ -118,16 +118,16 @@ def backward(calls: Sequence[Call], messages: dict[int, Any]) -> None:
 
 
 def deliver(messages: dict[int, Any], identifier: int, message: Any) -> None:
-    """Adds a message, or none, to what has come to a tensor."""
+    """Adds a message, unless it is `None`, to those of a tensor."""
     if message is not None:
         messages[identifier] = messages[identifier] + message if identifier in messages else message
 
 
 def between(steps: Iterable[Step], entries: Iterable[int]) -> tuple[Step, ...]:
-    """The steps through which real numbers depend on tensors, in order.
+    """The steps through which real-valued tensors depend on the given tensors, in order.
 
     Args:
-        steps: What is looked through, in the order of a graph.
+        steps: The steps to search, in the order of a graph.
         entries: Identifiers of the tensors.
     """
     reached, found = set(entries), []
@@ -144,12 +144,12 @@ def between(steps: Iterable[Step], entries: Iterable[int]) -> tuple[Step, ...]:
 
 
 def refuse(method: str, steps: Iterable[tuple[Step, str | None]], advice: str) -> None:
-    """Raises an error that names the steps that a method cannot pass, if there are any.
+    """Raises an error that names the steps that a method does not support, if there are any.
 
     Args:
-        method: Its name.
-        steps: Steps, each with the reason: a clause without a full stop, or `None` for one that it can pass.
-        advice: What to do about it.
+        method: Name of the method.
+        steps: Steps with their reasons: a clause without a full stop, or `None` for a supported step.
+        advice: Advice on alternatives.
 
     Raises:
         UnsupportedLayerError: If there is a reason.

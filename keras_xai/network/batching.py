@@ -12,27 +12,27 @@ from keras_xai.backend import folded
 from keras_xai.data.checks import check_count
 from keras_xai.graph.steps import Graph
 
-# For all tensors of a batch, as a gradient might keep them. On CPUs larger batches gain little: in a deep network one sample keeps
-# all cores busy, and in a small one calls no longer cost anything from a few hundred samples on.
+# Memory for all tensors of a batch, as a gradient may keep them. On CPUs larger batches gain little: in a deep network one sample uses all
+# cores, and in a small one the call overhead is negligible from a few hundred samples on.
 _BUDGET = 2**31
 _MOST = 256
-_UNKNOWN = 32  # for models that take inputs of several sizes
+_UNKNOWN = 32  # for models with inputs of variable size
 
 
 def batch_size_for(graph: Graph, batch_size: Any = None, *, dtype: str = "float32", copies: int = 0) -> int:
-    """The number of samples in a batch: the user's own, or the largest power of two whose tensors fit into two gibibytes.
+    """The number of samples per batch: the user's, or the largest power of two whose tensors fit into two gibibytes.
 
     Args:
-        graph: The model as it is run.
-        batch_size: What the user gave, `None` to choose.
-        dtype: Floating-point type in which the model is run.
-        copies: Further tensors of the shapes of the inputs that are kept for each sample, such as gradients.
+        graph: The graph to run.
+        batch_size: The user's value, `None` for an automatic choice.
+        dtype: Floating-point type of the computation.
+        copies: Additional tensors of the inputs' shapes per sample, such as gradients.
 
     Returns:
         An integer from 1 to 256, or the user's.
 
     Raises:
-        ValueError: If `batch_size` is neither `None` nor a whole number of at least 1.
+        ValueError: If `batch_size` is neither `None` nor an integer of at least 1.
     """
     if batch_size is not None:
         return check_count("batch_size", batch_size)
@@ -45,7 +45,7 @@ def batch_size_for(graph: Graph, batch_size: Any = None, *, dtype: str = "float3
 
 
 def _size(dtype, floating):
-    """Bytes of a number: those of the type that is computed in, where it is a real one; texts count as 8."""
+    """Bytes per entry: those of the compute dtype for real numbers; strings count as 8."""
     if keras.backend.is_float_dtype(dtype):
         dtype = floating
     return 8 if dtype == "string" else np.dtype(dtype).itemsize

@@ -15,17 +15,17 @@ from keras_xai.network.scores import Derivative, Scores
 
 @final
 class Entries:
-    """What a score is differentiated by: real inputs themselves, and of tokens the vectors that an `Embedding` makes of them.
+    """The tensors that a score is differentiated by: real-valued inputs, and the `Embedding` vectors of tokens.
 
     Args:
-        scores: The model's scores.
-        method: Name of the method, for errors.
+        scores: The scores of the model.
+        method: Name of the method for errors.
 
     Attributes:
-        identifiers: Of the tensors, one for each input of the model.
+        identifiers: Identifiers of the tensors, one for each input of the model.
 
     Raises:
-        ValueError: If an input of whole numbers goes elsewhere than into one `Embedding`.
+        ValueError: If an integer input is used by anything but one `Embedding`.
     """
 
     def __init__(self, scores: Scores, method: str):
@@ -37,7 +37,7 @@ class Entries:
         ]
 
     def _entry(self, identifier, spec, method):
-        # Padding is found by comparing tokens, which has no derivative: what counts is what turns them into real numbers.
+        # Padding masks compare tokens and have no derivative: only steps that convert tokens to real numbers count.
         tokens, real = {identifier}, []
         for step in self._scores.graph.steps:
             if tokens & set(step.inputs):
@@ -47,46 +47,46 @@ class Entries:
                     tokens.update(step.outputs)
         if len(real) != 1 or not kind_of(real[0]).embeds:
             raise ValueError(
-                f"{method} needs an input to differentiate by: real numbers, or tokens that go into one `Embedding`. Received: the "
-                f"input '{spec.name}' of dtype {spec.dtype}, which goes into {[step.path for step in real]}. Give the input a "
-                "floating-point dtype, or use a method that asks for scores only, such as LIME."
+                f"{method} needs a differentiable input: real numbers, or tokens of one `Embedding`. Received: the input '{spec.name}' of "
+                f"dtype {spec.dtype}, which is used by {[step.path for step in real]}. Give the input a floating-point dtype, or use a "
+                "method that only needs scores, such as LIME."
             )
         return real[0].outputs[0]
 
     def points(self, inputs: Sequence) -> list:
-        """The entries of a batch; to be called, as all that follows, within a compiled program."""
+        """The entries of a batch; call this and the following methods within a compiled program."""
         if not any(self._embedded):
             return list(inputs)
         values = self._scores.run(inputs, until=self.identifiers)
         return [values[identifier] for identifier in self.identifiers]
 
     def score(self, points: Sequence, inputs: Sequence, indices: Sequence, target: Target) -> tuple[Any, list]:
-        """The explained scores `(n,)` at points, and the classes that they are of.
+        """The explained scores `(n,)` at points, and their classes.
 
         Args:
-            points: Tensors in place of the entries of `inputs`.
-            inputs: The samples; padding is told by their tokens.
+            points: Tensors that replace the entries of `inputs`.
+            inputs: The samples, whose tokens define the padding.
             indices: The classes.
-            target: What is explained.
+            target: The target to explain.
         """
         known = dict(zip(self.identifiers, points, strict=True))
         return target.choose(self._scores.outputs(self._scores.run(inputs, known=known)), indices)
 
     def derivative(self, points: Sequence, inputs: Sequence, indices: Sequence, target: Target) -> Derivative:
-        """The explained scores at points, and their derivatives by them; arguments as for `score`."""
+        """The explained scores at points, and their derivatives with respect to the points; arguments as in `score`."""
         return self._scores.derivative(dict(zip(self.identifiers, points, strict=True)), inputs, indices, target)
 
     def weighted_sum(
         self, points: Callable[[Any], list], weights: Any, inputs: Sequence, indices: Sequence, target: Target
     ) -> list:
-        """The sum of gradients at many points of each sample, several points of each in the model at a time.
+        """The weighted sum of gradients at many points of each sample, with several points of each per forward pass.
 
         Args:
-            points: Maps the numbers `(per,)` of points to tensors `(per, n, ...)`, one for each entry.
-            weights: Tensor `(steps, per)`: the weight of each point, `per` of them at a time.
+            points: Maps the indices `(per,)` of points to tensors `(per, n, ...)`, one for each entry.
+            weights: Tensor `(steps, per)`: the weight of each point, with `per` points at a time.
             inputs: The samples.
             indices: The classes.
-            target: What is explained.
+            target: The target to explain.
 
         Returns:
             A tensor `(n, ...)` for each entry.
@@ -109,11 +109,11 @@ class Entries:
         return folded(add, steps, [ops.zeros_like(entry) for entry in like])
 
     def folded(self, values: Sequence) -> list:
-        """Values at the entries as values of the inputs: what falls on a token's vector is added up."""
+        """Converts values at the entries to values of the inputs: values of a token's vector are summed."""
         return [ops.sum(each, axis=-1) if embedded else each for each, embedded in zip(values, self._embedded, strict=True)]
 
     def magnitudes(self, values: Sequence) -> list:
-        """Values at the entries as values of the inputs: the length of what falls on a token's vector."""
+        """Converts values at the entries to values of the inputs: the norm over a token's vector."""
         return [
             ops.sqrt(ops.sum(ops.square(each), axis=-1)) if embedded else each
             for each, embedded in zip(values, self._embedded, strict=True)
@@ -121,13 +121,13 @@ class Entries:
 
 
 def total(values: Sequence) -> Any:
-    """The sum `(n,)` of all values of each sample, those of all inputs."""
+    """The sum `(n,)` of all values of each sample over all inputs."""
     return sum(ops.sum(each, axis=tuple(range(1, len(each.shape)))) for each in values)
 
 
 def in_steps(weights: np.ndarray, num_samples: int, batch_size: int) -> np.ndarray:
-    """Weights of points `(points,)` as `Entries.weighted_sum` takes them, so that no more than `batch_size` rows are in the model."""
+    """Arranges weights of points `(points,)` for `Entries.weighted_sum` with at most `batch_size` rows per forward pass."""
     per = max(1, batch_size // num_samples)
     steps = -(-len(weights) // per)
-    per = -(-len(weights) // steps)  # no more than needed, so that hardly any point is there for nothing
+    per = -(-len(weights) // steps)  # as few as needed, so that little work is wasted on padding
     return np.pad(weights, (0, steps * per - len(weights))).reshape(steps, per)

@@ -1,4 +1,4 @@
-"""A classifier run layer by layer in training, with relevance passed back through its layers."""
+"""Layer-by-layer execution of a classifier in training, with a backward relevance pass."""
 
 import dataclasses
 from typing import Any, final
@@ -25,13 +25,13 @@ from keras_xai.rules.rule import Call, Passage
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Unit:
-    """A layer of the model, as relevance passes it.
+    """A layer of the model in the backward relevance pass.
 
     Attributes:
-        step: Its call.
-        parts: The simple steps that it consists of; of the last layer, those before a final softmax or sigmoid.
-        passed: Whether relevance passes back through it: not through a softmax that ends the model, nor to integers.
-        divided: Whether it does so part by part.
+        step: Call of the layer.
+        parts: The simple steps of the layer; for the last layer, those before a final softmax or sigmoid.
+        passed: Whether relevance passes through it: not through a final softmax, nor to integers.
+        divided: Whether it passes part by part.
     """
 
     step: Step
@@ -41,7 +41,7 @@ class Unit:
 
     @property
     def ends(self) -> tuple[int, ...]:
-        """The identifiers that the layer's outputs have in the calls of a pass."""
+        """The identifiers of the layer's outputs in the calls of a pass."""
         return self.parts.outputs if self.divided else self.step.outputs
 
 
@@ -51,8 +51,8 @@ class ForwardPass:
 
     Attributes:
         values: Tensors by identifier.
-        scores: What becomes probabilities in the end, or the model's output where nothing does.
-        calls: Of each unit that relevance passes through.
+        scores: The tensor before the conversion to probabilities, or the model's output if there is none.
+        calls: The calls of each unit that relevance passes through.
     """
 
     values: dict[int, Any]
@@ -62,23 +62,23 @@ class ForwardPass:
 
 @final
 class LayerNetwork:
-    """A model of one output, through which relevance passes as the FBI loss does it.
+    """A model with one output and the backward relevance pass of the FBI loss.
 
-    The layers are the model's own and called as it calls them, so that the forward pass is one to train on.
+    The layers are the model's own and are called as in the model, so the forward pass can be used for training.
 
     Args:
         model: A built Sequential or functional model.
         propagation: The rule.
 
     Attributes:
-        graph: The model's calls.
-        units: One for each.
-        score: Identifier of the tensor to start from: the scores, or, where they are within the last layer, its output.
-        ends_in_sigmoid: Whether each score becomes a probability of its own.
+        graph: The graph of the model's calls.
+        units: One unit for each call.
+        score: Identifier of the tensor to start from: the scores or, if they are inside the last layer, its output.
+        ends_in_sigmoid: Whether each score becomes a separate probability.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If it is not built or subclassed, or has several outputs.
+        ValueError: If it is not built, is subclassed, or has several outputs.
         UnsupportedLayerError: If relevance cannot pass one of its layers.
     """
 
@@ -86,7 +86,7 @@ class LayerNetwork:
         self.graph = Network(trace(model)).graph
         if len(self.graph.outputs) != 1:
             raise ValueError(
-                f"Expected a model of one output. Received: '{model.name}', whose outputs are {list(self.graph.output_names)}. "
+                f"Expected a model with one output. Received: '{model.name}', whose outputs are {list(self.graph.output_names)}. "
                 "Train a model that ends in one of them, `keras.Model(model.inputs, model.outputs[0])`: it shares the layers."
             )
         (self.score,) = self.graph.outputs
@@ -104,11 +104,11 @@ class LayerNetwork:
         self._passages = self._all_passages()
 
     def forward(self, inputs: Any, *, training: bool) -> tuple[Any, ForwardPass]:
-        """The model's output in its own structure, and what `backward` needs.
+        """The model's output in its own structure, and the state for `backward`.
 
         Args:
-            inputs: In the structure of the model's inputs.
-            training: Whether layers behave as in training.
+            inputs: Inputs in the structure of the model's inputs.
+            training: Whether layers run in training mode.
         """
         tensors = in_order(inputs, self.graph.input_structure, self.graph.input_specs)
         values = {
@@ -136,10 +136,10 @@ class LayerNetwork:
         return packed, ForwardPass(values, values[self.score] if scores is None else scores, calls)
 
     def backward(self, run: ForwardPass, weights: Any) -> dict[int, Any]:
-        """The relevance of tensors for a weighted sum of scores, by identifier; none where no relevance comes.
+        """The relevance of tensors for a weighted sum of scores, by identifier; tensors without relevance are absent.
 
         Args:
-            run: From `forward`. It can be used once.
+            run: The state returned by `forward`. It can be used once.
             weights: Tensor of the scores' shape.
         """
         messages = {self.score: self._propagation.start(run.scores, weights)}
@@ -181,7 +181,7 @@ class LayerNetwork:
                 yield Problem(part.path, type(part.operation), reason)
 
     def _all_passages(self):
-        """For each unit, how relevance passes it: part by part, or as a whole; none where none does."""
+        """The passages of each unit: part by part, or as a whole; none for units without relevance."""
         passages: dict[Unit, list[Passage]] = {}
         known: frozenset[int] = frozenset()
         for unit in self.units:
@@ -204,11 +204,11 @@ class LayerNetwork:
         )
 
 
-_RANDOM = "it draws random numbers in training, within a layer that relevance passes part by part; make it a layer of its own"
+_RANDOM = "it draws random numbers in training, within a layer that relevance passes part by part; make it a separate layer"
 
 
 def _called(passages, values):
-    """Calls of the parts of a layer that has been called: nothing that a call changes is changed a second time."""
+    """Calls of the parts of a layer after the layer itself, without repeating side effects."""
     calls = []
     with unchanged():
         for passage in passages:
@@ -222,7 +222,7 @@ def _is_not_its_derivative(kind):
 
 
 def _as_specified(x, spec):
-    """An input as a functional model reads it: of the type of its `keras.Input`, with or without a last axis of length 1."""
+    """An input converted as in a functional model: to the dtype of its `keras.Input`, with a last axis of length 1 added or removed."""
     x = ops.convert_to_tensor(x, dtype=spec.dtype)
     rank = len(spec.shape)
     if len(x.shape) == rank - 1 and spec.shape[-1] == 1:

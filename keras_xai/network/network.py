@@ -1,4 +1,4 @@
-"""Forward passes through a traced model: cut short or resumed at any tensor, in a floating-point type of choice."""
+"""Forward passes through a traced model, stopped or resumed at any tensor, in any floating-point type."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -14,20 +14,20 @@ from keras_xai.graph.view import arithmetic, in_dtype, unchanged
 
 @final
 class Network:
-    """A graph that can be run. Nothing in the model is changed by a run, and its weights are read anew at each.
+    """A runnable graph. A run does not change the model, and reads its weights anew.
 
     Args:
         graph: The calls of a model, or of a part of it.
         dtype: Floating-point type of all arithmetic; by default that of each layer.
-        held: Whether steps run as the affine maps that they are on a linear piece, of which only those of other operations than
-            layers leave channels first.
+        held: Whether steps run as their affine maps on a linear piece, for which only steps that are layers leave the channels-first
+            format.
 
     Attributes:
         graph: The calls, in `dtype`.
-        dtype: As given.
+        dtype: As passed.
 
     Raises:
-        ValueError: If the machine cannot compute some of the steps, see `check_runnable`.
+        ValueError: If the device cannot compute some of the steps, see `check_runnable`.
     """
 
     def __init__(self, graph: Graph, dtype: str | None = None, *, held: bool = False):
@@ -47,8 +47,8 @@ class Network:
 
         Args:
             inputs: One tensor for each input of the graph.
-            until: Identifiers of tensors after which nothing needs to be computed; the graph's outputs by default.
-            known: Tensors by identifier that are not computed but taken from here.
+            until: Identifiers of the last tensors to compute; by default the graph's outputs.
+            known: Known tensors by identifier, which are not computed.
             call: Maps a step and the tensors so far to its outputs; by default its operation is called.
         """
         values = dict(zip(self.graph.inputs, inputs, strict=True)) | dict(known or {})
@@ -61,7 +61,7 @@ class Network:
         return [values[identifier] for identifier in self.graph.outputs]
 
     def scope(self) -> AbstractContextManager:
-        """Within it, steps compute as in `run`."""
+        """Context manager in which steps compute as in `run`."""
         return unchanged() if self.dtype is None else arithmetic(self.dtype)
 
 
@@ -70,7 +70,7 @@ def run_steps(steps: Iterable[Step], values: dict[int, Any], call: Callable | No
 
     Args:
         steps: The steps.
-        values: Tensors by identifier, to which those that are not yet among them are added.
+        values: Tensors by identifier; missing ones are added.
         call: As in `Network.run`.
     """
     for step in steps:

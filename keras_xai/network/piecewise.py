@@ -1,4 +1,4 @@
-"""Piecewise-linear networks that can be held on one linear piece."""
+"""Piecewise-linear networks that can be evaluated on a fixed linear piece."""
 
 import dataclasses
 import math
@@ -26,9 +26,9 @@ class Wall:
     """One constraint tensor.
 
     Attributes:
-        step: The call whose piece it keeps.
-        number: Its place among the constraint tensors of that call.
-        pattern: The place of that call's pattern among the network's patterns.
+        step: The call whose activation pattern it bounds.
+        number: Index of the tensor among the constraint tensors of that call.
+        pattern: Index of that call's pattern among the network's patterns.
         value: Tensor `(n, ...)`, `>= 0` where the pattern holds.
     """
 
@@ -44,19 +44,19 @@ class PiecewiseNetwork:
 
     Args:
         model: A built Sequential or functional model; only read.
-        output: Name or index of the output, for a model that has several.
-        dtype: Floating-point type to compute in; that of the model's weights and inputs by default.
-        layer: Path of the layer whose output the pieces are functions of; the model's inputs by default.
+        output: Name or index of the output, for a model with several outputs.
+        dtype: Floating-point type of the computation; by default that of the model's weights and inputs.
+        layer: Path of the layer whose output is the variable of the pieces; by default the model's inputs.
 
     Raises:
         UnsupportedLayerError: If a layer, after `layer`, is not piecewise linear.
-        ValueError: If the model has several outputs and none is chosen, or `layer` is not one that all of the output passes.
+        ValueError: If the model has several outputs and none is selected, or part of the output does not pass through `layer`.
 
     Attributes:
-        front: What is before the pieces, from the model's inputs to the output of `layer`, as it was traced.
+        front: The graph before the pieces, from the model's inputs to the output of `layer`, as traced.
         dtype: Floating-point type of all arithmetic.
         num_outputs: Number of scores C; an output of rank above two is flattened.
-        link: What turns the scores into the model's outputs: `"softmax"`, `"sigmoid"`, or `None` where they are the outputs.
+        link: The function from scores to the model's outputs: `"softmax"`, `"sigmoid"`, or `None` for the identity.
     """
 
     def __init__(self, model: keras.Model, output: str | int | None, dtype: str | None, layer: str | None = None):
@@ -102,19 +102,19 @@ class PiecewiseNetwork:
 
     @cached_property
     def _front(self) -> Network:
-        # Not every network that is made is run: of an `OpenBox`, that in float64 is for polytopes only.
+        # Created on demand: for example, the float64 network of an `OpenBox` is for polytopes only.
         assert self.front is not None
         return Network(self.front, self.dtype)
 
     def fingerprint(self) -> int:
-        """A checksum of all weights, which tells whether they have changed."""
+        """A checksum of all weights to detect changes."""
         checksum = 0
         for weight in self._weights:
             checksum = zlib.crc32(ops.convert_to_numpy(weight).tobytes(), checksum)
         return checksum
 
     def features(self, inputs: Sequence) -> list:
-        """What the pieces are functions of, from the model's inputs: these themselves unless there is a `front`."""
+        """The variables of the pieces, computed from the model's inputs; the inputs themselves without a `front`."""
         if self.front is None:
             return list(inputs)
         return self._front.outputs(self._front.run(inputs))
@@ -124,11 +124,11 @@ class PiecewiseNetwork:
 
         Args:
             inputs: One tensor for each input of the model.
-            patterns: The pieces to hold the network on; by default those on which `inputs` themselves are.
+            patterns: The pieces to evaluate on; by default those of `inputs`.
 
         Returns:
-            `(scores, patterns, walls)`: scores `(n, C)`; one integer tensor for each step that has pieces; and a list of
-            `Wall`, whose values are all `>= 0` where `patterns` is the pattern of `inputs`.
+            `(scores, patterns, walls)`: scores `(n, C)`; one integer tensor for each step with several pieces; and a list of `Wall`, whose
+            values are all `>= 0` if `patterns` is the pattern of `inputs`.
         """
         given = None if patterns is None else iter(patterns)
         used: list = []
@@ -137,7 +137,7 @@ class PiecewiseNetwork:
         def held(step, values):
             kind = kind_of(step)
             tensors = [values[identifier] for identifier in step.inputs]
-            # A kind that has pieces says so by the pattern it returns; the unused tensors of a compiled run are pruned.
+            # A kind with several pieces returns a pattern; unused tensors are pruned from compiled runs.
             pattern = kind.pattern(step, tensors)
             if pattern is not None:
                 pattern = pattern if given is None else next(given)
@@ -155,12 +155,12 @@ def _position(output, names):
         if len(names) == 1:
             return 0
         raise ValueError(
-            f"The model has {len(names)} outputs, {list(names)}: choose one by name or index, for example `OpenBox(model, output=0)`."
+            f"The model has {len(names)} outputs, {list(names)}: select one by name or index, for example `OpenBox(model, output=0)`."
         )
     if is_integer(output) and 0 <= output < len(names):
         return output
     if names.count(output) > 1:
-        raise ValueError(f"Several outputs of the model are called {output!r}, among {list(names)}: choose one by its index.")
+        raise ValueError(f"Several outputs of the model are called {output!r}, among {list(names)}: select one by index.")
     if output in names:
         return names.index(output)
     raise ValueError(f"Expected `output` to be one of {list(names)} or an index. Received: output={output!r}")

@@ -1,4 +1,4 @@
-"""The scores of a model as functions that can be run, resumed at a layer, and differentiated."""
+"""The scores of a model as differentiable functions that can be resumed at a layer."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +25,8 @@ class Derivative:
 
     Attributes:
         score: Tensor `(n,)`.
-        indices: The classes that are explained.
-        gradients: For each tensor that the scores are differentiated by, one of its shape.
+        indices: The explained classes.
+        gradients: For each tensor that the scores are differentiated by, a gradient of its shape.
     """
 
     score: Any
@@ -36,24 +36,24 @@ class Derivative:
 
 @final
 class Scores:
-    """The scores of a model: what becomes probabilities in a final softmax or sigmoid, or its outputs where nothing does.
+    """The scores of a model: the input of a final softmax or sigmoid, or its outputs if there is none.
 
-    Half precision is computed in float32, in which gradients do not vanish and sums of many terms keep their digits. The weights
-    are the model's own and read anew at each run; nothing in the model is changed by one.
+    Half-precision models are computed in float32, which avoids vanishing gradients and inaccurate sums. The weights are the model's own and
+    read at each run; the model is not changed.
 
     Args:
         model: A built Sequential or functional model.
 
     Attributes:
         network: The model as simple steps, fused activations split off and a final softmax or sigmoid left out.
-        links: How the scores of each output become what the model returns: `"softmax"`, `"sigmoid"`, or `None` where they are that.
+        links: For each output, the function from scores to the model's output: `"softmax"`, `"sigmoid"`, or `None` for the identity.
         dtype: The floating-point type of all arithmetic.
         name: The model's name.
         variables: The model's variables.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If it is not built, or subclassed.
+        ValueError: If it is not built, or is subclassed.
     """
 
     def __init__(self, model: keras.Model):
@@ -76,15 +76,15 @@ class Scores:
 
     @property
     def signature(self) -> list[tuple]:
-        """Shape and dtype of each input, for `keras_xai.backend.compiled`; the number of samples is open."""
+        """Shape and dtype of each input, for `keras_xai.backend.compiled`; the number of samples is unspecified."""
         return [((None, *spec.shape[1:]), self.input_dtype(spec)) for spec in self.graph.input_specs]
 
     def input_dtype(self, spec: keras.KerasTensor) -> str:
-        """The type in which an input is computed with: whole numbers stay what they are."""
+        """The compute dtype of an input; integers keep their dtype."""
         return self.dtype if keras.backend.is_float_dtype(spec.dtype) else spec.dtype
 
     def typed(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Arrays, one for each input, in the types in which they are computed with."""
+        """Arrays, one for each input, in their compute dtypes."""
         return [
             np.asarray(array).astype(self.input_dtype(spec), copy=False)
             for array, spec in zip(arrays, self.graph.input_specs, strict=True)
@@ -96,29 +96,29 @@ class Scores:
         return Target(target, self.graph.output_names, shapes, num_samples, self.dtype)
 
     def find(self, path: str) -> Step:
-        """The step at which the output of a layer is there, its fused activation included.
+        """The step that computes the output of a layer, including its fused activation.
 
         Args:
-            path: The layer's path, `"backbone/conv5"`.
+            path: The layer's path, such as `"backbone/conv5"`.
 
         Raises:
-            ValueError: If there is no such layer, or it has not one output; the message lists near paths.
+            ValueError: If there is no such layer, or it does not have one output; the message lists similar paths.
         """
         layer = self._whole.find(path)
         within = [step for step in self.graph.steps if step.path == path or step.path.startswith(f"{path}.")]
         if len(layer.outputs) != 1 or not within:
             raise ValueError(
-                f"Expected a layer that has one output and comes before the scores. Received: '{path}' ({type(layer.operation).__name__})."
+                f"Expected a layer with one output before the scores. Received: '{path}' ({type(layer.operation).__name__})."
             )
         return within[-1]
 
     def run(self, inputs: Sequence, *, until: Sequence[int] = (), known: Mapping[int, Any] | None = None) -> dict[int, Any]:
-        """The tensors of a forward pass by identifier; to be called within a compiled program.
+        """The tensors of a forward pass by identifier; call it within a compiled program.
 
         Args:
             inputs: One tensor for each input of the model.
-            until: Identifiers of tensors after which nothing needs to be computed; the model's outputs by default.
-            known: Tensors by identifier that are not computed but taken from here.
+            until: Identifiers of the last tensors to compute; by default the model's outputs.
+            known: Known tensors by identifier, which are not computed.
         """
         return self.network.run(inputs, until=until, known=known)
 
@@ -134,16 +134,16 @@ class Scores:
         target: Target,
         known: Mapping[int, Any] | None = None,
     ) -> Derivative:
-        """The explained scores and their derivatives by tensors of the forward pass, zero by those that they do not depend on.
+        """The explained scores and their derivatives with respect to tensors of the forward pass, zero if independent.
 
-        Only what follows these tensors is recorded, so that the backward pass ends there.
+        Only the steps after these tensors are recorded, so the backward pass ends there.
 
         Args:
             points: The tensors by identifier.
             inputs: One tensor for each input of the model.
             indices: The classes.
-            target: What is explained.
-            known: Tensors by identifier that are not computed again.
+            target: The target to explain.
+            known: Known tensors by identifier, which are not recomputed.
         """
         chosen: list = []
 
@@ -160,21 +160,21 @@ class Scores:
         )
 
     def program(self, target: Target, function: Callable, *more: Any) -> Callable:
-        """Compiles a function of a batch: of its inputs, its classes, and more.
+        """Compiles a function of a batch: of its inputs, its classes, and further arguments.
 
         Args:
-            target: What is explained; its `indices` are the classes.
-            function: Maps the list of inputs, the list of classes and what else there is to a nest of tensors.
+            target: The target, whose `indices` are the classes.
+            function: Maps the list of inputs, the list of classes and the further arguments to a nest of tensors.
             *more: Signature of each further argument.
         """
         return compiled(function, [self.signature, [((None,), "int32") for _ in target.indices], *more])
 
     def evaluator(self, target: Target, batch_size: int) -> Callable[[Sequence, Sequence], np.ndarray]:
-        """The explained score of any number of samples, never more than `batch_size` of them at a time in the model.
+        """The explained score of any number of samples, with at most `batch_size` per forward pass.
 
         Args:
-            target: What is explained.
-            batch_size: Samples in a forward pass.
+            target: The target to explain.
+            batch_size: Samples per forward pass.
 
         Returns:
             A function that maps arrays, one for each input of the model, and class indices, one array for each of
@@ -194,7 +194,7 @@ class Scores:
         return evaluate
 
     def predictor(self, target: Target) -> Callable[[Sequence, Sequence], list]:
-        """Fills in the predicted classes of a batch, `(inputs, indices)`, where an index is -1; costs nothing where none is."""
+        """Replaces indices of -1 in a batch, `(inputs, indices)`, by the predicted classes; free if there are none."""
 
         def predicted(inputs, indices):
             return target.choose(self.outputs(self.run(inputs)), indices)[1]

@@ -1,4 +1,4 @@
-"""Which tensors of a network have no negative entries, whatever the input."""
+"""Tensors of a network that are nonnegative for all inputs."""
 
 from collections.abc import Iterable
 
@@ -7,11 +7,11 @@ from keras_xai.kinds.expansion import kind_of
 
 
 def nonnegative_tensors(steps: Iterable[Step], known: Iterable[int] = ()) -> frozenset[int]:
-    """Identifiers of tensors that have no negative entries. Others may have none either.
+    """Identifiers of tensors that are provably nonnegative.
 
     Args:
         steps: Simple steps, in the order of a graph.
-        known: Identifiers of tensors that have none, to start with.
+        known: Identifiers of tensors known to be nonnegative.
     """
     found = set(known)
     for step in steps:

@@ -1,4 +1,4 @@
-"""Composites: which rule of layer-wise relevance propagation each layer takes, by its role and depth, or by its path."""
+"""Composites: the LRP rule of each layer, by its role and depth, or by its path."""
 
 import abc
 import dataclasses
@@ -18,10 +18,9 @@ class Place:
 
     Attributes:
         path: The layer's path.
-        role: `"dense"` or `"convolution"`, which have weights; `"pooling"`: averages, upsampling and what else is affine;
-            `"merge"`: sums of tensors; `"scaling"`: what is affine and acts on each entry alone, as a batch normalization that
-            cannot be folded into a layer before it.
-        depth: How many layers with weights come before it, on the longest way from the input.
+        role: `"dense"` or `"convolution"`, which have weights; `"pooling"`: averages, upsampling and other affine layers; `"merge"`: sums
+            of tensors; `"scaling"`: elementwise affine layers, such as a batch normalization that cannot be folded into a layer before it.
+        depth: Number of layers with weights before it, on the longest path from the input.
     """
 
     path: str
@@ -33,35 +32,35 @@ class Place:
 class Composite(abc.ABC):
     """Base class of composites: chooses the rule of each layer.
 
-    Activations, which act on each entry alone, pass relevance on as it is; poolings that choose a maximum give all of it to the
-    winner; what moves, joins or repeats entries passes it back along with them. None of these takes a rule.
+    Elementwise activations pass relevance on unchanged; max poolings give all of it to the winner; layers that move, join or repeat entries
+    pass it back along with them. None of these takes a rule.
 
     Args:
-        layers: Rules by the path of a layer, which come before all others.
+        layers: Rules by the path of a layer, which take precedence.
     """
 
     layers: Mapping[str, Rule | Pass] = dataclasses.field(default_factory=dict)
 
     @abc.abstractmethod
     def rule(self, place: Place) -> Rule | Pass:
-        """The rule of a layer that `layers` does not name."""
+        """The rule of a layer that is not in `layers`."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RoleComposite(Composite):
-    """Rules by role, and by depth where that is asked for.
+    """Rules by role, and optionally by depth.
 
     Args:
-        dense: Rule of dense layers; or rules by depth, each from its depth on: `{0: Gamma(0.5), 3: Epsilon()}`. Depth is the
-            number of layers with weights that come before, on the longest way from the input.
-        convolution: The same of convolutions.
-        first: Rule of the layers with weights that none comes before; by default that of others.
-        pooling: Rule of averages, upsampling, and what else is affine and without weights that are known.
+        dense: Rule of dense layers; or rules by depth, each from its depth on: `{0: Gamma(0.5), 3: Epsilon()}`. Depth is the number of
+            layers with weights before the layer, on the longest path from the input.
+        convolution: The same for convolutions.
+        first: Rule of the first layers with weights on each path; by default that of other layers.
+        pooling: Rule of averages, upsampling, and other affine layers without known weights.
         merge: Rule of sums of tensors.
-        scaling: Rule of what is affine and acts on each entry alone. By default it passes all relevance on: in proportion, an input
-            that a shift brings close to zero would get a large multiple of its output's relevance.
-        layers: Rules by the path of a layer, which come before all others.
+        scaling: Rule of elementwise affine layers. By default all relevance is passed on: in proportion, an input that a shift brings close
+            to zero would get a large multiple of its output's relevance.
+        layers: Rules by the path of a layer, which take precedence.
 
     Raises:
         ValueError: If rules by depth do not start at 0.
@@ -100,8 +99,8 @@ class EpsilonPlus(Composite):
     """`ZPlus` for convolutions, `Epsilon` for dense layers.
 
     Args:
-        epsilon: Of `Epsilon` in dense layers.
-        layers: Rules by the path of a layer, which come before all others.
+        epsilon: Parameter of `Epsilon` in dense layers.
+        layers: Rules by the path of a layer, which take precedence.
     """
 
     epsilon: float = 1e-6
@@ -117,8 +116,8 @@ class EpsilonAlpha2Beta1(Composite):
     """`AlphaBeta(2, 1)` for convolutions, `Epsilon` for dense layers.
 
     Args:
-        epsilon: Of `Epsilon` in dense layers.
-        layers: Rules by the path of a layer, which come before all others.
+        epsilon: Parameter of `Epsilon` in dense layers.
+        layers: Rules by the path of a layer, which take precedence.
     """
 
     epsilon: float = 1e-6
@@ -131,13 +130,13 @@ class EpsilonAlpha2Beta1(Composite):
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EpsilonPlusFlat(Composite):
-    """As `EpsilonPlus`, and `Flat` for the first layer with weights, or for several that none comes before.
+    """`EpsilonPlus` with `Flat` for the first layers with weights on each path.
 
     Source: [Kohlbrenner et al., 2020](https://doi.org/10.1109/IJCNN48605.2020.9206975).
 
     Args:
-        epsilon: Of `Epsilon` in dense layers.
-        layers: Rules by the path of a layer, which come before all others.
+        epsilon: Parameter of `Epsilon` in dense layers.
+        layers: Rules by the path of a layer, which take precedence.
     """
 
     epsilon: float = 1e-6

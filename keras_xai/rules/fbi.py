@@ -1,4 +1,4 @@
-"""Relevance of the FBI loss: the rule of each step, and what messages stand for."""
+"""Relevance of the FBI loss: the rule of each step, and the meaning of messages."""
 
 import abc
 import dataclasses
@@ -19,8 +19,8 @@ class Propagation(abc.ABC):
     """Chooses the rule of each simple step.
 
     Attributes:
-        name: What users call it.
-        by_derivative: Whether a piecewise-linear step that is made of others may be passed as a whole.
+        name: Name of the rule for users.
+        by_derivative: Whether a piecewise-linear composite step may be passed as a whole.
     """
 
     name: ClassVar[str]
@@ -28,30 +28,29 @@ class Propagation(abc.ABC):
 
     @abc.abstractmethod
     def refusal(self, step: Step) -> str | None:
-        """Why a simple step cannot be passed: a clause without a full stop; `None` if it can be."""
+        """The reason why a simple step is not supported, a clause without a full stop; `None` if it is supported."""
 
     @abc.abstractmethod
     def rule(self, step: Step) -> BackwardRule:
-        """The rule of a simple step that is not refused."""
+        """The rule of a supported simple step."""
 
     @abc.abstractmethod
     def start(self, scores: Any, weights: Any) -> Any:
-        """The message of the scores, of which `weights * scores` is explained; both tensors `(n, ...)`."""
+        """The initial message for explaining `weights * scores`; both tensors `(n, ...)`."""
 
     @abc.abstractmethod
     def relevance(self, activation: Any, message: Any) -> Any:
-        """The relevance of a tensor that a message has come to."""
+        """The relevance of a tensor, given its message."""
 
 
 @final
 class ZPropagation(Propagation):
-    """LRP z rule: `R_i = sum_j x_i w_ij / z_j R_j`; what the bias adds is kept by the bias.
+    """LRP z rule: `R_i = sum_j x_i w_ij / z_j R_j`; the bias absorbs its contribution.
 
-    The message is the ratio of relevance and activation. It passes a linear map by its transpose, without a division, and
-    so a piecewise-linear network as the gradient does. A curved activation f passes it by f(z) / z.
+    The message is the ratio of relevance to activation. It passes a linear map by its transpose, without a division, and thus a
+    piecewise-linear network like the gradient. A curved activation f multiplies it by f(z) / z.
 
-    Source: [Bach et al., 2015](https://doi.org/10.1371/journal.pone.0130140), equation 56, without a stabilizer but in curved
-    activations.
+    Source: [Bach et al., 2015](https://doi.org/10.1371/journal.pone.0130140), equation 56, with a stabilizer in curved activations only.
     """
 
     name = "z"
@@ -79,14 +78,12 @@ class ZPropagation(Propagation):
 class ZPlusPropagation(Propagation):
     """LRP z-plus rule: `R_i = sum_j (x_i w_ij)^+ / sum_k (x_k w_kj)^+ R_j`; biases get nothing.
 
-    The message is the relevance. What acts on each entry alone passes it as it is, batch normalization and dropout included; a batch
-    normalization that follows a layer with weights counts as part of it, so that behind a negative scale its weights have the opposite
-    signs; one that follows a layer made of others does not. All relevance is passed on, but for that of outputs to which no input adds
-    anything positive, which gets lost.
+    The message is the relevance. Elementwise layers pass it on unchanged, including batch normalization and dropout; a batch normalization
+    that follows a layer with weights counts as part of it, so that a negative scale flips the signs of its weights; one that follows a
+    composite layer does not. All relevance is passed on, except that of outputs without positive contributions, which is lost.
 
-    Source: [Montavon et al., 2017](https://doi.org/10.1016/j.patcog.2016.11.008), deep Taylor decomposition, rule z+. Where an
-    input can be negative, products of a negative input and a negative weight count as well, as in the alpha-beta rule with
-    beta = 0.
+    Source: [Montavon et al., 2017](https://doi.org/10.1016/j.patcog.2016.11.008), deep Taylor decomposition, rule z+. If an input can be
+    negative, products of negative inputs and negative weights count as well, as in the alpha-beta rule with beta = 0.
     """
 
     name = "zplus"
@@ -101,9 +98,9 @@ class ZPlusPropagation(Propagation):
         if len(kernels) > 1 or not all(isinstance(kernel, keras.Variable) for kernel in kernels):
             return "the rule 'zplus' takes the positive part of one kernel, and it has several; use the rule 'z'"
         if kind.role == "affine" and len(step.inputs) > 1:
-            return "it is called with a mask, which the rule 'zplus' does not know; use the rule 'z'"
+            return "it is called with a mask, which the rule 'zplus' does not support; use the rule 'z'"
         if kind.role == "affine" and not kernels and not isinstance(step.operation, keras.Layer):
-            return "the rule 'zplus' knows the kernels of layers only; use a layer, or the rule 'z'"
+            return "the rule 'zplus' supports the kernels of layers only; use a layer, or the rule 'z'"
         return kind.refusal(step)
 
     def rule(self, step):
@@ -127,7 +124,7 @@ class ZPlusPropagation(Propagation):
 @final
 @dataclasses.dataclass(frozen=True)
 class Quotient(BackwardRule):
-    """Ratios of relevance and activation behind an activation f: `f(z) / z` times the ratio, z kept from zero.
+    """Ratios of relevance to activation at an activation f: `f(z) / z` times the ratio, with z stabilized.
 
     Args:
         stabilizer: Added to the absolute value of z.
@@ -144,14 +141,14 @@ class Quotient(BackwardRule):
 @final
 @dataclasses.dataclass(frozen=True)
 class Unbiased(BackwardRule):
-    """`ZPlus` without biases. Whether an input is negative is asked at run time; where none is, fewer products are made."""
+    """`ZPlus` without biases. It checks at run time for negative inputs, and computes fewer products if there are none."""
 
     def pull(self, call, messages):
         """See `BackwardRule`."""
         share = ZPlus(bias=False, stabilizer=_stabilizer(call.outputs[0]))
         if call.passage.nonnegative:
             return share.pull(call, messages)
-        # Most networks are fed with numbers that are not negative, though nobody could know from looking at them.
+        # Most networks get nonnegative inputs, although this is not visible in the graph.
         some = functools.reduce(ops.logical_or, [ops.any(x < 0) for x in call.inputs])
         none = dataclasses.replace(call, passage=dataclasses.replace(call.passage, nonnegative=True))
         return ops.cond(some, lambda: share.pull(call, messages), lambda: share.pull(none, messages))
@@ -160,7 +157,7 @@ class Unbiased(BackwardRule):
 @final
 @dataclasses.dataclass(frozen=True)
 class UnbiasedMean(Rule):
-    """`ZPlus` of means of entries, whose weights are positive; those of bicubic interpolation that are not count as if they were."""
+    """`ZPlus` of means, whose weights are positive; negative weights of bicubic interpolation are treated as positive."""
 
     splits = False
     products = (1, 1)
@@ -171,7 +168,7 @@ class UnbiasedMean(Rule):
 
 
 def _stabilizer(x):
-    """What keeps quotients finite: half precision has no smaller ones."""
+    """The stabilizer of quotients, in the range of half precision."""
     return keras.config.epsilon() if ops.dtype(x) in ("float32", "float64") else 1e-3
 
 

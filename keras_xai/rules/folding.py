@@ -1,4 +1,4 @@
-"""Batch normalization, and constants that are added, as part of the affine map that they follow."""
+"""Folding of batch normalization and added constants into the preceding affine map."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from keras_xai.rules.rule import Call, Passage
 
 
 def folded_into(graph: Graph, step: Step) -> tuple[Step, ...]:
-    """The steps that are folded into a step with weights: they follow it, and nothing else takes what is in between.
+    """The steps folded into a step with weights: they follow it, and no other step uses the tensors in between.
 
     Args:
         graph: The graph.
-        step: A dense layer or convolution, one of its steps.
+        step: A dense layer or convolution in the graph.
     """
     found: list[Step] = []
     (output,) = step.outputs
@@ -28,7 +28,7 @@ def folded_into(graph: Graph, step: Step) -> tuple[Step, ...]:
 
 
 def effective_kernel(passage: Passage, kernel: Any) -> Any:
-    """The weights that a kernel amounts to together with what is folded into its step.
+    """The effective weights of a kernel with the folded steps.
 
     Args:
         passage: The step.
@@ -39,7 +39,7 @@ def effective_kernel(passage: Passage, kernel: Any) -> Any:
         kind = kind_of(each)
         if kind.normalized_axis(each) is not None:
             channels = kind_of(passage.step).kernel_channels(passage.step)
-            assert channels is not None, "only a scale of the channels is folded"
+            assert channels is not None, "only a channel scale is folded"
             rank = len(weights.shape)
             shape = [size if axis - rank in channels else 1 for axis, size in enumerate(weights.shape)]
             scale = ops.sign(kind.scale(each)) if passage.unscaled else kind.scale(each)
@@ -48,7 +48,7 @@ def effective_kernel(passage: Passage, kernel: Any) -> Any:
 
 
 def folded_bias(call: Call) -> Any:
-    """The bias of a step together with what is folded into it; it broadcasts against the output."""
+    """The effective bias of a step with the folded steps, which broadcasts against the output."""
     step, dtype = call.step, call.folded_output.dtype
     spec, axis = step.output_specs[0], _channel_axis(step)
     bias = call.kind.bias(step)
@@ -56,14 +56,14 @@ def folded_bias(call: Call) -> Any:
     if bias is not None and len(bias.shape) == 1 and axis is not None:
         total = ops.reshape(total, _beside(axis, spec.shape))
     for each in call.passage.folded:
-        # What the step makes of zero is what it adds. Its input must have the right rank, and as many channels.
+        # The output for a zero input is the bias. The input must have the right rank and number of channels.
         start = ops.zeros([1 if other != axis else size for other, size in enumerate(spec.shape)], dtype=dtype)
         (total,) = each(start + total)
     return total
 
 
 def _channel_axis(step):
-    """The axis of a step's output that tells its channels apart, each with weights of its own; `None` if that is not known."""
+    """The axis of a step's output whose channels have separate weights; `None` if it is unknown."""
     kind = kind_of(step)
     return None if kind.kernel_channels(step) is None else kind.channel_axis(step) % len(step.output_specs[0].shape)
 

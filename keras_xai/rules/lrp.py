@@ -1,7 +1,7 @@
 """Rules of layer-wise relevance propagation (LRP).
 
-A rule is a few products of modified inputs and modified weights. Their sum z is what the relevance of an output is divided by, and
-each input gets the product of itself and the transpose of the modified map of these ratios.
+A rule consists of a few products of modified inputs and modified weights. The relevance of an output is divided by their sum z, and each
+input gets the product of itself and the transpose of the modified map of these ratios.
 """
 
 import abc
@@ -21,15 +21,15 @@ class Rule(BackwardRule):
     """Base class of LRP rules: redistributes the relevance of an affine map's outputs to its inputs.
 
     Attributes:
-        splits: Whether it modifies weights, which it then has to know.
-        products: How many products it takes, forward and back, where no input is negative and where some may be.
+        splits: Whether it modifies weights, which must then be known.
+        products: Number of products, forward and backward, for nonnegative inputs and for arbitrary ones.
     """
 
     splits: ClassVar[bool] = True
     products: ClassVar[tuple[int, int]]
 
     def pull(self, call, messages):
-        """See `BackwardRule`: `share` for each of the affine maps that the call consists of."""
+        """See `BackwardRule`: applies `share` to each affine map of the call."""
         shares = list(messages)
         for layer in reversed(affine_maps(call)):
             shares = self.share(layer, *shares)
@@ -55,13 +55,13 @@ class Epsilon(Rule):
 
     $$R_i = \sum_j \frac{x_i w_{ij}}{z_j + \epsilon \, \mathrm{sign}(z_j)} R_j, \qquad z_j = \sum_i x_i w_{ij} + b_j$$
 
-    The bias keeps its part, and epsilon absorbs some: it is an absolute number, in the unit of the layer's output.
+    The bias absorbs its part, and epsilon a little: it is absolute, in the unit of the layer's output.
 
     Source: [Bach et al., 2015](https://doi.org/10.1371/journal.pone.0130140), equation 58.
 
     Args:
         epsilon: A positive number.
-        bias: Whether the bias counts as an addend, and what is its part gets lost; else the inputs share all.
+        bias: Whether the bias counts as a contribution whose part is lost; otherwise the inputs get all relevance.
     """
 
     epsilon: float = 1e-6
@@ -81,20 +81,20 @@ class Epsilon(Rule):
 @final
 @dataclasses.dataclass(frozen=True)
 class Gamma(Rule):
-    r"""LRP gamma rule: the epsilon rule, with addends of the output's sign weighted by 1 + gamma.
+    r"""LRP gamma rule: the epsilon rule with contributions of the output's sign weighted by 1 + gamma.
 
     $$R_i = \sum_j \frac{a_{ij}}{\sum_k a_{kj}} R_j, \qquad a_{ij} = x_i w_{ij} + \gamma \max(0, x_i w_{ij}) \quad (z_j > 0)$$
 
-    and the minimum in place of the maximum where z_j < 0. The bias is an addend like others. Between `Epsilon` (gamma = 0) and
-    `ZPlus` (gamma large).
+    and the minimum instead of the maximum for z_j < 0. The bias is a contribution like others. The rule interpolates between `Epsilon`
+    (gamma = 0) and `ZPlus` (large gamma).
 
-    Source: [Montavon et al., 2019](https://doi.org/10.1007/978-3-030-28954-6_10), table 10.1, for inputs that are not negative;
-    for all as in [Andéol et al., 2021](https://arxiv.org/abs/2106.04923).
+    Source: [Montavon et al., 2019](https://doi.org/10.1007/978-3-030-28954-6_10), table 10.1, for nonnegative inputs; for all inputs as in
+    [Andéol et al., 2021](https://arxiv.org/abs/2106.04923).
 
     Args:
         gamma: A number of at least 0.
-        bias: Whether the bias counts as an addend, and what is its part gets lost; else the inputs share all.
-        stabilizer: As the epsilon of `Epsilon`.
+        bias: Whether the bias counts as a contribution whose part is lost; otherwise the inputs get all relevance.
+        stabilizer: Like the epsilon of `Epsilon`.
     """
 
     gamma: float = 0.25
@@ -137,8 +137,8 @@ class AlphaBeta(Rule):
     Args:
         alpha: A number of at least 1.
         beta: alpha - 1.
-        bias: Whether the bias counts as an addend, and what is its part gets lost; else the inputs share all.
-        stabilizer: As the epsilon of `Epsilon`.
+        bias: Whether the bias counts as a contribution whose part is lost; otherwise the inputs get all relevance.
+        stabilizer: Like the epsilon of `Epsilon`.
     """
 
     alpha: float = 2.0
@@ -151,7 +151,7 @@ class AlphaBeta(Rule):
         check_positive("stabilizer", self.stabilizer)
         if not (self.beta >= 0 and np.isclose(self.alpha - self.beta, 1)):
             raise ValueError(
-                "Expected `alpha` and `beta` to be numbers of at least 0 whose difference is 1, so that relevance is neither made nor "
+                "Expected `alpha` and `beta` to be numbers of at least 0 whose difference is 1, so that relevance is conserved. "
                 f"lost. Received: alpha={self.alpha!r}, beta={self.beta!r}"
             )
 
@@ -173,14 +173,14 @@ class ZPlus(Rule):
 
     $$R_i = \sum_j \frac{(x_i w_{ij})^+}{\sum_k (x_k w_{kj})^+ + b_j^+} R_j$$
 
-    It is `AlphaBeta(1, 0)`. The relevance of outputs for which nothing speaks gets lost.
+    Equivalent to `AlphaBeta(1, 0)`. The relevance of outputs without positive contributions is lost.
 
-    Source: [Montavon et al., 2017](https://doi.org/10.1016/j.patcog.2016.11.008), for inputs that are not negative and without
-    biases, as with `bias=False`; for all [Bach et al., 2015](https://doi.org/10.1371/journal.pone.0130140), equation 60.
+    Source: [Montavon et al., 2017](https://doi.org/10.1016/j.patcog.2016.11.008), for nonnegative inputs and without biases, as with
+    `bias=False`; for all inputs [Bach et al., 2015](https://doi.org/10.1371/journal.pone.0130140), equation 60.
 
     Args:
-        bias: Whether a positive bias counts as an addend, and what is its part gets lost; else the inputs share all.
-        stabilizer: As the epsilon of `Epsilon`.
+        bias: Whether a positive bias counts as a contribution whose part is lost; otherwise the inputs get all relevance.
+        stabilizer: Like the epsilon of `Epsilon`.
     """
 
     bias: bool = True
@@ -202,13 +202,13 @@ class Flat(Rule):
 
     $$R_i = \sum_j \frac{1}{\sum_k 1} R_j$$
 
-    For a first convolution, whose filters and pixels would only make the picture grainy. A first dense layer is connected with all
-    inputs, which then get the same, and nothing is learned of them. Biases get nothing.
+    For a first convolution, whose filters and pixels would only make the heatmap grainy. A first dense layer is connected to all inputs,
+    which then get equal relevance, so the explanation is uninformative. Biases get nothing.
 
     Source: [Lapuschkin et al., 2019](https://doi.org/10.1038/s41467-019-08987-4), supplement.
 
     Args:
-        stabilizer: As the epsilon of `Epsilon`.
+        stabilizer: Like the epsilon of `Epsilon`.
     """
 
     stabilizer: float = 1e-6
@@ -219,7 +219,7 @@ class Flat(Rule):
 
     def share(self, layer, message):
         """See `Rule`."""
-        # Ones are the same for all samples, so that one sample's product will do.
+        # Ones are the same for all samples, so one sample's product suffices.
         total = layer.product([ops.ones_like(x[:1]) for x in layer.inputs], ops.ones_like)
         return shared(layer, message, [Product(ops.ones_like, ops.ones_like)], total, self.stabilizer)
 
@@ -236,10 +236,10 @@ class ZBox(Rule):
     Source: [Montavon et al., 2017](https://doi.org/10.1016/j.patcog.2016.11.008).
 
     Args:
-        low: The least values l of the layer's input: a number, or an array that broadcasts against it. The first layer's input is
-            that of the model, unless it is scaled first.
-        high: The greatest values h.
-        stabilizer: As the epsilon of `Epsilon`.
+        low: The lower bounds l of the layer's input: a number, or an array that broadcasts against it. The first layer's input is that of
+            the model, unless it is scaled first.
+        high: The upper bounds h.
+        stabilizer: Like the epsilon of `Epsilon`.
     """
 
     low: Any
@@ -263,6 +263,6 @@ class ZBox(Rule):
 
         box = [Product(filled(self.low), positive, sign=-1.0), Product(filled(self.high), negative, sign=-1.0)]
         total = layer.output - layer.bias()
-        for each in box:  # the same for all samples, so that one sample's product will do
+        for each in box:  # the same for all samples, so one sample's product suffices
             total = total - layer.product([each.inputs(x[:1]) for x in layer.inputs], each.weights)
         return shared(layer, message, [Product(same), *box], total, self.stabilizer)

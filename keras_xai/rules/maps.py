@@ -18,15 +18,15 @@ from keras_xai.rules.rule import Call
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class AffineMap:
-    """An affine map of one tensor, or of several.
+    """An affine map of one or several tensors.
 
     Attributes:
         inputs: Its input tensors.
         output: Its output tensor.
-        product: The map without its bias: maps tensors, one for each input, and a function that modifies weights, or `None`, to
-            the output. Where a map has no weights but only adds entries up, the signs with which it does are what is modified.
+        product: The map without its bias, from tensors, one for each input, and a function that modifies weights, or `None`, to the output.
+            For a map without weights that only adds entries, the function modifies their signs.
         bias: A function that returns the bias, which broadcasts against the output.
-        nonnegative: Whether the inputs have no negative entries, whatever the sample.
+        nonnegative: Whether the inputs have no negative entries for any sample.
     """
 
     inputs: list
@@ -37,12 +37,12 @@ class AffineMap:
 
 
 def role_of(step: Step) -> str:
-    """What a step is to relevance.
+    """The role of a step in relevance propagation.
 
     Returns:
-        `"dense"` or `"convolution"`, which have weights; `"pooling"`, affine without weights that are known; `"merge"`, which adds
-        tensors; `"scaling"`, which is affine and acts on each entry alone; `"activation"`, which acts on each entry alone
-        otherwise; `"shape"`, `"select"`, `"smooth"` or `"composite"`, as its kind says.
+        `"dense"` or `"convolution"`, which have weights; `"pooling"`, affine without known weights; `"merge"`, which adds tensors;
+        `"scaling"`, affine and elementwise; `"activation"`, elementwise otherwise; `"shape"`, `"select"`, `"smooth"` or `"composite"`, as
+        in its kind.
     """
     kind = kind_of(step)
     if kind.role in ("gate", "curved"):
@@ -59,7 +59,7 @@ def role_of(step: Step) -> str:
 
 
 def has_weights(step: Step) -> bool:
-    """Whether the weights of an affine step are known, so that a rule can take them apart."""
+    """Whether the weights of an affine step are known, so that a rule can split them."""
     role, kind = role_of(step), kind_of(step)
     if role == "pooling":
         return kind.averages(step)
@@ -74,7 +74,7 @@ def has_weights(step: Step) -> bool:
 
 
 def affine_maps(call: Call) -> list[AffineMap]:
-    """The affine maps that a called step consists of, with what is folded into it, the first one first.
+    """The affine maps of a called step with its folded steps, in order.
 
     Args:
         call: The call of a step whose role is `"dense"`, `"convolution"`, `"pooling"`, `"merge"` or `"scaling"`.
@@ -87,7 +87,7 @@ def affine_maps(call: Call) -> list[AffineMap]:
 
 
 def _weighted(call, kernels):
-    """A layer with one kernel, or a product with a constant."""
+    """The map of a layer with one kernel, or of a product with a constant."""
     step = call.step
     (kernel,) = kernels or _constants(step)
     weights = effective_kernel(call.passage, kernel)
@@ -105,7 +105,7 @@ def _weighted(call, kernels):
 
 
 def _composed(call, kernels):
-    """A layer of several kernels, as a separable convolution: maps one after the other."""
+    """The successive maps of a layer with several kernels, such as a separable convolution."""
     tensors = [ops.convert_to_tensor(kernel) for kernel in kernels]
     tensors[-1] = effective_kernel(call.passage, tensors[-1])
     *first, last = [_with_kernel(*pair) for pair in zip(call.kind.factors(call.step), tensors, strict=True)]
@@ -122,7 +122,7 @@ def _with_kernel(factor, weights):
 
 
 def _added(call):
-    """A map without weights: what each input adds to the output, each times the sign that it has there."""
+    """A map without weights: the contribution of each input to the output, with its sign."""
     step, places = call.step, call.real
     known, averaging = has_weights(step), call.kind.averages(step)
     function = call.kind.tangent(step, call.inputs) or call.passage.again
@@ -149,7 +149,7 @@ def _added(call):
             if averaging:
                 sign = ops.ones((), dtype=alone.dtype)
             else:
-                # Signs are the same for all samples, so that one of them will do.
+                # Signs are the same for all samples, so one sample suffices.
                 one = [ops.ones_like(each[:1]) if i == place else ops.zeros_like(each[:1]) for i, each in enumerate(inputs)]
                 sign = ops.sign(at(one, slice(0, 1)) - constant)
             total = total + modify(sign) * sign * alone
@@ -159,7 +159,7 @@ def _added(call):
 
 
 def _constants(step):
-    """The tensors and arrays that an operation is called with, that are not tensors of the graph."""
+    """The constant tensors and arrays in an operation's arguments, which are not tensors of the graph."""
     return [leaf for leaf in tree.flatten(step.arguments) if _is_array(leaf)]
 
 

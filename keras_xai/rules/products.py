@@ -1,7 +1,7 @@
 """Relevance in proportion to products of modified inputs and modified weights.
 
-The sum z of the products is what the relevance of an output is divided by, and each input gets the product of itself and the transpose
-of the modified map of these ratios.
+The relevance of an output is divided by the sum z of the products, and each input gets the product of itself and the transpose of the
+modified map of these ratios.
 """
 
 import dataclasses
@@ -20,9 +20,9 @@ class Product:
     """Modified inputs times modified weights.
 
     Attributes:
-        inputs: Maps an input tensor to what takes its place.
-        weights: Maps the weights to what takes their place; `None` for the weights as they are.
-        sign: What the product counts.
+        inputs: Maps an input tensor to its modified version.
+        weights: Maps the weights to their modified version; `None` for unmodified weights.
+        sign: Factor of the product.
     """
 
     inputs: Callable[[Any], Any]
@@ -54,11 +54,11 @@ def shared(
         layer: The map.
         message: The relevance of its outputs.
         products: The products.
-        total: What the relevance is divided by; with `add`, what the products add to.
-        stabilizer: Keeps `total` from zero.
-        add: Whether the products are still to be added up.
+        total: The divisor of the relevance; with `add`, the value that the products are added to.
+        stabilizer: Keeps `total` away from zero.
+        add: Whether the products have yet to be added.
     """
-    # Where nothing is negative, products of what is negative are zero.
+    # For nonnegative inputs, products of negative parts are zero.
     kept = [product for product in products if not (layer.nonnegative and product.inputs is negative)]
     inputs = [[product.inputs(x) for x in layer.inputs] for product in kept]
     recordings = [record(_modified(layer, product), xs) for product, xs in zip(kept, inputs, strict=True)]
@@ -71,7 +71,7 @@ def shared(
 
 
 def _modified(layer, product):
-    """The map of a layer with modified weights, as `record` takes it."""
+    """The map of a layer with modified weights, in the form for `record`."""
     return lambda inputs: [layer.product(inputs, product.weights)]
 
 

@@ -14,7 +14,7 @@ from keras_xai.rules.rule import BackwardRule
 @final
 @dataclasses.dataclass(frozen=True)
 class Guided(BackwardRule):
-    """Guided backpropagation: the positive part of the message, where the unit itself is active.
+    """Guided backpropagation: the positive part of the message for active units, zero for others.
 
     Source: [Springenberg et al., 2014](https://arxiv.org/abs/1412.6806), section 3.4.
     """
@@ -40,11 +40,11 @@ class Deconvolved(BackwardRule):
 
 
 def is_rectifier(step: Step) -> bool:
-    """Whether a step passes what exceeds a threshold of at least zero, and nothing or less of what does not."""
+    """Whether a step is a rectifier: identity above a nonnegative threshold, and nothing or a smaller slope below it."""
     kind = kind_of(step)
     if not isinstance(kind, Gate) or kind.refusal(step):
         return False
     pieces = kind.pieces(step.operation)
     threshold, below, above = pieces.thresholds[0], pieces.slopes[0], pieces.slopes[1]
-    learned = not isinstance(below, (int, float))  # the slopes of a PReLU
+    learned = not isinstance(below, (int, float))  # learned slopes, as of a PReLU
     return threshold >= 0 and above == 1 and (learned or 0 <= below < 1)

@@ -1,4 +1,4 @@
-"""Base class of backward rules: messages of a step's outputs become messages of its inputs."""
+"""Base class of backward rules, which map messages of a step's outputs to messages of its inputs."""
 
 import abc
 import dataclasses
@@ -16,9 +16,9 @@ from keras_xai.kinds.kind import Kind
 
 
 class BackwardRule(abc.ABC):
-    """Passes messages back through a call: derivatives, relevance, or ratios of relevance and activation.
+    """Passes messages backward through a call: derivatives, relevance, or ratios of relevance to activation.
 
-    It may be used within training: what it returns can be differentiated by weights.
+    It can be used in training: its result is differentiable with respect to weights.
     """
 
     @abc.abstractmethod
@@ -30,7 +30,7 @@ class BackwardRule(abc.ABC):
             messages: A tensor for each of its outputs.
 
         Returns:
-            A tensor for each input, `None` for one that gets none.
+            A tensor for each input, `None` for an input without a message.
         """
 
 
@@ -60,14 +60,14 @@ _TRANSPOSE = Transpose()
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Passage:
-    """How messages pass a step, known before anything is computed.
+    """A step with its rule, determined before any computation.
 
     Attributes:
         step: The step.
-        rule: By which they pass it.
-        folded: Steps that follow it and count as part of it, for rules that take weights apart; see `folded_into`.
-        nonnegative: Whether its inputs have no negative entries, whatever the sample.
-        unscaled: Whether of the scales that are folded only the signs are taken: in training, they are those of each batch.
+        rule: The rule by which messages pass it.
+        folded: Following steps that count as part of it, for rules that split weights; see `folded_into`.
+        nonnegative: Whether its inputs have no negative entries for any sample.
+        unscaled: Whether only the signs of folded scales are used: in training, scales are those of each batch.
     """
 
     step: Step
@@ -78,18 +78,18 @@ class Passage:
 
     @cached_property
     def sources(self) -> tuple[int, ...]:
-        """Identifiers of the step's inputs, each once, though a layer such as `Add` may be handed the same tensor twice."""
+        """Distinct identifiers of the step's inputs; a layer such as `Add` may take the same tensor twice."""
         return tuple(dict.fromkeys(self.step.inputs))
 
     def in_training(self, training: bool) -> "Passage":
-        """The passage of the step as it is called in training, or at inference."""
+        """The passage of the step called in training mode, or at inference."""
         return dataclasses.replace(self, step=self.step.in_training(training))
 
     def call(self, values: Mapping[int, Any]) -> "Call":
         """Calls the step.
 
         Args:
-            values: Tensors by identifier; the outputs of `folded` have to be there when messages come back.
+            values: Tensors by identifier; the outputs of `folded` must be present in the backward pass.
         """
         inputs = [values[identifier] for identifier in self.sources]
         kind = kind_of(self.step)
@@ -109,12 +109,12 @@ class Passage:
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Call:
-    """A step that has been called.
+    """A called step.
 
     Attributes:
-        passage: The step, and how messages pass it.
+        passage: The step with its rule.
         inputs: Its input tensors, one for each source.
-        recording: Its outputs and how a vector-Jacobian product passes back.
+        recording: Its outputs with their vector-Jacobian product.
         values: The tensors of the forward pass by identifier.
     """
 
@@ -135,21 +135,21 @@ class Call:
 
     @property
     def folded_output(self) -> Any:
-        """Its one output tensor, or that of the last step that is folded into it."""
+        """Its single output tensor, or that of the last step folded into it."""
         return self.values[self.passage.folded[-1].outputs[0]] if self.passage.folded else self.outputs[0]
 
     @cached_property
     def kind(self) -> Kind:
-        """What the step means."""
+        """The kind of the step."""
         return kind_of(self.step)
 
     @cached_property
     def real(self) -> list[int]:
-        """The places of the inputs that messages can come to: a mask is none."""
+        """The positions of real-valued inputs, which can get messages, unlike masks."""
         return [place for place, x in enumerate(self.inputs) if keras.backend.is_float_dtype(ops.dtype(x))]
 
     def pull(self, messages: Sequence) -> list:
-        """The transpose of the linear map that the step is here, applied to one tensor for each output."""
+        """The transpose of the step's linear map, applied to one tensor per output."""
         return self.recording.pull(messages)
 
     def again(self, *inputs: Any) -> list:
@@ -157,7 +157,7 @@ class Call:
         return self.passage.again(inputs)
 
     def at_real(self, messages: Sequence) -> list:
-        """Messages for the inputs at the places `real`, with `None` for the others."""
+        """Messages for the inputs at the positions `real`, with `None` for the others."""
         full: list = [None] * len(self.inputs)
         for place, message in zip(self.real, messages, strict=True):
             full[place] = message

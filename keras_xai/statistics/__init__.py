@@ -1,1 +1,1 @@
-"""Statistics of arrays, which know no model: confidence intervals, neighborhood hits, t-SNE."""
+"""Statistics of arrays, independent of models: confidence intervals, neighborhood hits, t-SNE."""

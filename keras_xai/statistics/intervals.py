@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Interval(NamedTuple):
-    """A mean and the ends of its 95 % confidence interval, NaN where one value does not tell of any error."""
+    """A mean with the ends of its 95 % confidence interval, which are NaN for a single value."""
 
     mean: float
     low: float
@@ -16,8 +16,8 @@ class Interval(NamedTuple):
 def interval(influence: np.ndarray) -> Interval:
     """Mean and confidence interval over samples and repeats.
 
-    Two things could have been otherwise: which samples were drawn, and where each repeat started. Their variances, that of the samples'
-    means over repeats and that of the repeats' means over samples, are added up, and Student's t has the degrees of freedom of the sum by
+    There are two sources of variation: the drawn samples and the start of each repeat. Their variances, that of the samples' means over
+    repeats and that of the repeats' means over samples, are added, and Student's t distribution has the degrees of freedom of the sum by
     Welch and Satterthwaite.
 
     Args:
@@ -27,13 +27,13 @@ def interval(influence: np.ndarray) -> Interval:
 
 
 def clipped(found: Interval) -> Interval:
-    """An interval of a mean of shares, which cannot be less than 0 or more than 1."""
+    """Clips the interval of a mean of shares to the range from 0 to 1."""
     low, high = np.clip(found[1:], 0, 1)  # NaN stays NaN
     return Interval(found.mean, float(low), float(high))
 
 
 def share(right: np.ndarray) -> Interval:
-    """The share of independent samples of which something is true, with Wilson's interval; NaN for none.
+    """The share of true values among independent samples, with Wilson's interval; NaN for no samples.
 
     Args:
         right: Bool `(n,)`.
@@ -51,8 +51,8 @@ def difference(first: np.ndarray, second: np.ndarray, paired: bool) -> Interval:
 
     Args:
         first: `(n,)`, or `(repeats, n)`.
-        second: As many, if they are paired.
-        paired: Whether both are of the same samples.
+        second: The same number, if they are paired.
+        paired: Whether both are for the same samples.
     """
     if paired:
         return interval(np.subtract(first, second))
@@ -60,7 +60,7 @@ def difference(first: np.ndarray, second: np.ndarray, paired: bool) -> Interval:
 
 
 def _variances(influence):
-    """The variances of the mean that can be told, each with its degrees of freedom."""
+    """The estimable variances of the mean, each with its degrees of freedom."""
     by_repeat = np.atleast_2d(np.asarray(influence, "float64"))
     repeats, count = by_repeat.shape
     found = [(by_repeat.mean(axis=0).var(ddof=1) / count, count - 1)] if count > 1 else []

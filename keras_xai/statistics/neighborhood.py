@@ -13,24 +13,24 @@ def neighborhood_hit(
 ) -> float | np.ndarray:
     """Neighborhood hit: the mean share of each point's k nearest neighbors with the same label.
 
-    A point is not its own neighbor, but another one in the same place is. Where several are equally far, so that it is open which
-    of them are among the k nearest, each counts with the part that is left for them: the value does not depend on the order of
-    the points. 1 means that classes are apart, and `chance_hit` is what shuffled labels have in the mean.
+    A point is not its own neighbor, but another point at the same position is. Ties at the k-th distance share the remaining places
+    equally, so the value does not depend on the order of the points. 1 means that the classes are separated, and `chance_hit` is the
+    expected value for shuffled labels.
 
-    Time and memory grow with the square of the number of points; distances are held in parts of at most
+    Time and memory grow with the square of the number of points; distances are held in chunks of at most
     `sklearn.get_config()["working_memory"]` MiB.
 
     Source: [Paulovich et al., 2008](https://doi.org/10.1109/TVCG.2007.70443), equations 2 and 3 of Wang & Liu, "Refining Deep Neural
-    Networks via Interpretability Using Transfer Learning" (2024), which leave ties open and do not say what k is.
+    Networks via Interpretability Using Transfer Learning" (2024), which do not specify ties and k.
 
     Args:
         points: `(n, d)`, or the `(n, n)` distances if `metric` is `"precomputed"`.
         labels: `(n,)` or `(n, 1)`, numbers or strings of at least two classes.
         k: Number of neighbors, from 1 to `n - 1`, or several.
-        metric: Any that `sklearn.metrics.pairwise_distances` takes.
+        metric: Any metric of `sklearn.metrics.pairwise_distances`.
 
     Returns:
-        A number from 0 to 1; for several k an array with one for each.
+        A number from 0 to 1; for several k an array with one value for each.
 
     Raises:
         ValueError: If shapes do not fit, points or distances are NaN or infinite, there is only one class, or a k is not in its range.
@@ -75,18 +75,18 @@ def chance_hit(labels: Any) -> float:
 def hits_and_influence(
     points: np.ndarray, codes: np.ndarray, counts: Sequence[int], metric: str | Callable = "euclidean"
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The neighborhood hit of each point, and what each point contributes to their mean.
+    """The neighborhood hit of each point, and the contribution of each point to their mean.
 
-    A point contributes its own hit, and by how much more or less than others in the same neighborhoods it has the label that is
-    theirs. The mean of these influences is the mean hit, and their standard error is that of the mean hit, or larger: by a tenth
-    where classes are apart, by up to four tenths where the points know nothing of classes. Points are neighbors of each other, so
-    that hits are not independent, and their own standard error would be a quarter to a third too small.
+    A point contributes its own hit, and the excess of its label over others in the neighborhoods that it belongs to. The mean of these
+    influences is the mean hit, and their standard error is that of the mean hit, or larger: by a tenth for separated classes, by up to four
+    tenths for points unrelated to the classes. Hits are not independent, because points are neighbors of each other, and their own standard
+    error would be a quarter to a third too small.
 
     Args:
         points: `(n, d)`, or distances `(n, n)`.
-        codes: `(n,)`, the classes as whole numbers.
+        codes: `(n,)`, the classes as integers.
         counts: Numbers of neighbors.
-        metric: As for `neighborhood_hit`.
+        metric: As in `neighborhood_hit`.
 
     Returns:
         For each of `counts` a tuple `(hits, influence)` of arrays `(n,)` of float64.
@@ -96,7 +96,8 @@ def hits_and_influence(
     options: dict[str, Any] = {"metric": metric}
     norms = None
     if metric in ("euclidean", "l2"):
-        # Squares are exact where their roots are not. About the median, so that nothing is lost to a large offset, nor to an outlier.
+        # Squared distances are exact where their roots are not. Centered at the median, so that neither a large offset nor an outlier costs
+        # precision.
         points = points - np.median(points, axis=0)
         options = {"metric": "euclidean", "squared": True}
         norms = np.square(points).sum(axis=1)
@@ -105,10 +106,10 @@ def hits_and_influence(
     start = 0
     for distances in pairwise_distances_chunked(points, **options):
         rows = np.arange(start, start + len(distances))
-        distances = distances.astype("float64")  # a copy: precomputed ones are the caller's
+        distances = distances.astype("float64")  # a copy, since precomputed distances are the caller's
         if not np.isfinite(distances).all():
-            raise ValueError(f"Expected distances that are finite. Received: NaN or infinity by metric={metric!r}.")
-        # What rounding can make of equal distances: squared ones are differences of squares, and others may be of numbers up to 1.
+            raise ValueError(f"Expected finite distances. Received: NaN or infinity by metric={metric!r}.")
+        # Bound on the rounding error of equal distances: squared ones are differences of squares, and others may be of numbers up to 1.
         size = np.abs(distances)
         size = size + np.minimum(size.max(axis=1, keepdims=True), 1) if norms is None else norms[rows, None] + norms
         slack = 64 * np.finfo("float64").eps * size
@@ -127,11 +128,11 @@ def hits_and_influence(
 
 
 def class_codes(labels: Any, count: int) -> np.ndarray:
-    """Checked labels as whole numbers from 0, in the order of their classes.
+    """Checked labels as integers from 0, in the order of their classes.
 
     Args:
         labels: `(n,)` or `(n, 1)`.
-        count: What n has to be.
+        count: Expected number n.
 
     Raises:
         ValueError: If there is not one for each sample, one is NaN, or there is only one class.
@@ -158,7 +159,7 @@ def class_codes(labels: Any, count: int) -> np.ndarray:
         ) from error
     if len(classes) < 2:
         raise ValueError(
-            f"Expected labels of at least two classes, since all neighbors have the label of the only one. Received: {classes.tolist()}."
+            f"Expected labels of at least two classes, since with one class all neighbors have its label. Received: {classes.tolist()}."
         )
     return codes.ravel()
 
@@ -181,7 +182,5 @@ def _checked_points(points, metric):
         raise ValueError(f"Expected distances of shape (n, n) for metric='precomputed'. Received: shape {points.shape}.")
     finite = np.isfinite(points).all(axis=1)
     if not finite.all():
-        raise ValueError(
-            f"Expected points that are finite. Received: NaN or infinity in point {int(np.flatnonzero(~finite)[0])}."
-        )
+        raise ValueError(f"Expected finite points. Received: NaN or infinity in point {int(np.flatnonzero(~finite)[0])}.")
     return points.astype("float64", copy=False)

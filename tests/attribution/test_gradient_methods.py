@@ -207,7 +207,7 @@ def test_tokens_are_explained_by_their_vectors(sentences):
 def test_inputs_that_cannot_be_differentiated_by(sentences):
     x = keras.Input((3,), dtype="int32")
     model = keras.Model(x, layers.Dense(2)(keras.ops.cast(x, "float32")))
-    with pytest.raises(ValueError, match="Saliency needs an input to differentiate by"):
+    with pytest.raises(ValueError, match="Saliency needs a differentiable input"):
         Saliency(model)(np.ones((1, 3), "int32"))
 
 

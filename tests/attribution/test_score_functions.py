@@ -127,7 +127,7 @@ def test_methods_that_take_no_score_of_ones_own(model, method, message):
 
 
 def test_a_loop_over_scores_is_refused(model):
-    with pytest.raises(ValueError, match="Take scores by index"):
+    with pytest.raises(ValueError, match="Access scores by index"):
         Saliency(model)(X, target=lambda scores: [row[k] for row, k in zip(scores, ROWS, strict=True)])
 
 

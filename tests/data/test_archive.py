@@ -122,7 +122,7 @@ def test_fields_come_back(tmp_path):
         assert found["b"]["c"][:3] == [1, None, "text"] and found["d"] == 0.5 and found["f"] == "len"
     with pytest.raises(ValueError, match="written by `Other.save`. Received: a file of the format 'keras_xai Thing'"):
         read_fields(tmp_path / "file", "Other")
-    with pytest.raises(TypeError, match="arrays of numbers or texts"):
+    with pytest.raises(TypeError, match="arrays of numbers or strings"):
         write_fields(tmp_path / "file", {"a": np.array([object()])}, "Thing")
     assert read_fields(tmp_path / "file", "Thing")["d"] == 0.5
 

@@ -51,19 +51,19 @@ def test_methods_with_all_in_one_batch(name, images):
 
 @pytest.mark.parametrize("name", entries.METHODS)
 def test_methods_refuse_what_does_not_end(name, images):
-    with pytest.raises(ValueError, match="Expected a dataset that ends"):
+    with pytest.raises(ValueError, match="Expected a finite dataset"):
         entries.METHODS[name](images)(dataset(entries.X).repeat())
 
 
 @pytest.mark.parametrize("entry", quickly(entries.ENTRIES, "activations", "OpenBox", "fbi_penalty"))
 def test_entries_refuse_what_does_not_end(entry, images):
-    with pytest.raises(ValueError, match="Expected a dataset that ends"):
+    with pytest.raises(ValueError, match="Expected a finite dataset"):
         entries.ENTRIES[entry](images, dataset(entries.X).repeat())
 
 
 def test_pretraining_refuses_what_does_not_end_but_for_a_number_of_steps():
     model = keras.Sequential([keras.Input((4,)), RBMDense(3), layers.Dense(2)])
-    with pytest.raises(ValueError, match="Expected a dataset that ends"):
+    with pytest.raises(ValueError, match="Expected a finite dataset"):
         pretrain(model, dataset(entries.TABLE).repeat(), epochs=1, verbose=0)
     history = pretrain(model, dataset(entries.TABLE).repeat(), epochs=1, verbose=0, steps_per_epoch=2, jit_compile=False)
     assert len(history) == 1

@@ -153,8 +153,8 @@ def test_columns_by_name(make, by_name):
     age, chol = read_all(x, by_name)
     assert age.tolist() == [[30], [50]] and chol.tolist() == [[180], [220]]
     for columns, message in (
-        ({"age": [1]}, r"\['chol'\] are missing and \[\] are no inputs"),
-        ({"age": [1], "chol": [1], "thal": [1]}, r"\[\] are missing and \['thal'\] are no inputs"),
+        ({"age": [1]}, r"\['chol'\] are missing and \[\] are not inputs"),
+        ({"age": [1], "chol": [1], "thal": [1]}, r"\[\] are missing and \['thal'\] are not inputs"),
     ):
         with pytest.raises(ValueError, match=message):
             read_all(pd.DataFrame(columns), by_name)
@@ -190,7 +190,7 @@ def test_strings_go_to_inputs_of_strings():
         (tf.ragged.constant([[1.0, 2.0], [3.0]]), "dense array as input 'table'. Received: RaggedTensor"),
         (tf.sparse.from_dense(X), "dense array as input 'table'. Received: SparseTensor"),
         (scipy.sparse.csr_matrix(X), "dense array as input 'table'. Received: csr_matrix"),
-        ([[1.0, 2.0], [3.0]], "samples of one shape as input 'table'. Received: a nested list"),
+        ([[1.0, 2.0], [3.0]], "samples of the same shape as input 'table'. Received: a nested list"),
         (X.astype(complex), "real numbers as input 'table'. Received: an array of dtype complex128"),
         (X.astype(str), "real numbers as input 'table'. Received: an array of dtype <U"),
         (None, "real numbers as input 'table'. Received: an array of dtype object"),
@@ -225,7 +225,7 @@ def test_what_is_refused_of_datasets(one):
         num_batches = None
 
     for endless in (dataset(X).repeat(), Endless(X)):
-        with pytest.raises(ValueError, match=r"Expected a dataset that ends.*dataset.take\(n\)"):
+        with pytest.raises(ValueError, match=r"Expected a finite dataset.*dataset.take\(n\)"):
             Samples(endless, one, BATCH)
     with pytest.raises(ValueError, match="`batch_size` to be a whole number of at least 1. Received: batch_size=True"):
         Samples(X, one, True)
@@ -235,7 +235,7 @@ def test_batches_of_several_shapes_are_not_joined():
     x = keras.Input((None, 2))
     graph = trace(keras.Model(x, layers.GlobalAveragePooling1D()(x)))
     samples = Samples(iter([np.zeros((1, 3, 2)), np.zeros((1, 4, 2))]), graph, 2)
-    with pytest.raises(ValueError, match=r"samples have one shape.*Received: samples of \(3, 2\) and of \(4, 2\)"):
+    with pytest.raises(ValueError, match=r"samples have the same shape.*Received: samples of \(3, 2\) and of \(4, 2\)"):
         samples.arrays()
 
 

@@ -150,7 +150,7 @@ def test_labels_and_inputs_of_all_sorts():
     drawn = draw(dataset, None, trace(model), 12, seed=0)
     assert drawn.classes == ["cat", "dog"] and all(array.base is None for array in drawn.inputs)
     for bad, message in (
-        (dataset.repeat(), "a dataset that ends"),
+        (dataset.repeat(), "a finite dataset"),
         (dataset.map(lambda x, y: (x, (y, y))), "one label for each sample. Received: 2"),
         (
             tf.data.Dataset.range(4).map(lambda i: ((tf.zeros((2, i)), tf.zeros((2, 6, 6, 3))), tf.zeros(2))),

@@ -635,7 +635,7 @@ register(Dropping, Composite(), Example((4,), lambda x: Dropping()(x)))
 @pytest.mark.parametrize("rule", RULES)
 def test_a_layer_whose_parts_would_draw_other_random_numbers_is_refused(rule):
     model = chain(Dropping(), Dense(3, "softmax"), shape=(4,))
-    with pytest.raises(UnsupportedLayerError, match="Dropout.*make it a layer of its own"):
+    with pytest.raises(UnsupportedLayerError, match="Dropout.*make it a separate layer"):
         LayerNetwork(model, RULES[rule])
 
 
@@ -855,7 +855,7 @@ def two_outputs():
     "build, error, message",
     [
         (lambda: chain(Conv2D(2, 1)), ValueError, r"target='label'.*\(None, 8, 8, 2\). Use target='all'"),
-        (two_outputs, ValueError, "a model of one output"),
+        (two_outputs, ValueError, "a model with one output"),
         (lambda: keras.Sequential([Dense(2)]), ValueError, "has not been built"),
         (subclassed, ValueError, "subclassed"),
         (lambda: Dense(2), TypeError, "Expected a `keras.Model`"),

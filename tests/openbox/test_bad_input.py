@@ -250,7 +250,7 @@ def test_constants_that_are_computed_from_weights():
 
     register(Scaled, Composite(), Example((3,), lambda x: Scaled()(x)))
     x = keras.Input((3,))
-    with pytest.raises(UnsupportedLayerError, match="computes a tensor from its weights before the input comes in"):
+    with pytest.raises(UnsupportedLayerError, match="computes a tensor from its weights before the input is known"):
         OpenBox(keras.Model(x, Scaled()(x)))
 
 
@@ -271,7 +271,7 @@ def test_outputs_of_one_name():
     x = keras.Input((3,))
     shared = layers.Dense(2, name="d")
     model = keras.Model(x, [shared(x), shared(-x)])
-    with pytest.raises(ValueError, match="Several outputs of the model are called 'd'.*by its index"):
+    with pytest.raises(ValueError, match="Several outputs of the model are called 'd'.*by index"):
         OpenBox(model, output="d")
     OpenBox(model, output=1)
 

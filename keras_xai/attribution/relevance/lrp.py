@@ -164,7 +164,7 @@ def _can_fold(step: Step) -> bool:
 
 
 def _misfit(step: Step, rule: Rule | Pass) -> str | None:
-    """Why a step cannot take a rule."""
+    """The reason why a step cannot take a rule."""
     name = type(rule).__name__
     if isinstance(rule, Pass):
         return (

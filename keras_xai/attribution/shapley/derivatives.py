@@ -20,7 +20,7 @@ from keras_xai.network.scores import Scores
 
 
 class _Score(keras.layers.Layer):
-    """The explained score as a layer of the model that shap is handed.
+    """The explained score as a layer of the model for shap.
 
     The rest of the input, the classes and the tokens that mark padding, is kept in variables: it is constant over shap's rows, or set
     before each of its calls.

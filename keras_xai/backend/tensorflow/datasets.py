@@ -11,7 +11,7 @@ def is_native_dataset(x: Any) -> bool:
 
 
 def num_batches(dataset: Any) -> int | None:
-    """Number of elements of a `tf.data.Dataset`, `None` where it does not know or does not end."""
+    """Number of elements of a `tf.data.Dataset`, `None` if it is unknown or infinite."""
     known = int(dataset.cardinality())
     return known if known >= 0 else None
 
@@ -22,7 +22,7 @@ def is_endless(dataset: Any) -> bool:
 
 
 def element_spec(dataset: Any) -> Any:
-    """The element spec of a `tf.data.Dataset`, a nest of `tf.TensorSpec`; nothing is read."""
+    """The element spec of a `tf.data.Dataset`, a nest of `tf.TensorSpec`, without reading it."""
     return dataset.element_spec
 
 

@@ -11,21 +11,20 @@ from keras_xai.backend.interface import Linearization, Recording
 def linearize(function: Callable[[list], tuple[list, Any]], inputs: Sequence) -> Linearization:
     """Evaluates `function` at `inputs` and prepares its derivative.
 
-    Each later product costs about one evaluation, since the forward pass is not repeated. Meant to be called inside a
-    function made by `compiled`.
+    Each later product costs about one evaluation, because the forward pass is not repeated. Call it inside a function made by `compiled`.
 
     Args:
         function: Maps a list of tensors to `(outputs, auxiliary)`, `outputs` a list of tensors.
         inputs: The point.
     """
     zero = tf.UnconnectedGradients.ZERO
-    inputs = [tf.convert_to_tensor(x) for x in inputs]  # arrays, where TensorFlow is told to run functions eagerly
+    inputs = [tf.convert_to_tensor(x) for x in inputs]  # arrays, if TensorFlow runs functions eagerly
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as outer:
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as inner:
             inner.watch(inputs)
             outputs, auxiliary = function(list(inputs))
-        # The vector-Jacobian product is linear in its cotangents, so that its own transpose, which needs no second
-        # forward pass, is the Jacobian-vector product. Unused, it is pruned when the function is compiled.
+        # The vector-Jacobian product is linear in its cotangents, so its own transpose, which needs no second forward pass, is the
+        # Jacobian-vector product. If unused, it is pruned from the compiled function.
         cotangents = [tf.zeros_like(output) for output in outputs]
         outer.watch(cotangents)
         transposed = inner.gradient(outputs, inputs, output_gradients=cotangents, unconnected_gradients=zero)
@@ -42,14 +41,14 @@ def linearize(function: Callable[[list], tuple[list, Any]], inputs: Sequence) ->
 def record(function: Callable[[list], Sequence], inputs: Sequence, *, push: Callable | None = None) -> Recording:
     """Evaluates `function` at `inputs` and records its vector-Jacobian product.
 
-    Unlike `linearize`, it may be called within the training of the function's own variables, which it does not watch.
+    Unlike `linearize`, it may be called while training the function's own variables, which it does not watch.
 
     Args:
         function: Maps a list of tensors to a list of tensors.
         inputs: The point.
-        push: For a function of one input and one output that passes each entry on to one output entry or none: the
-            Jacobian-vector product at hand of a tangent and the vector-Jacobian product of ones. The product that the
-            backend has for it may be several times slower, as that of pooling is.
+        push: For a function with one input and one output that passes each entry to at most one output entry: the Jacobian-vector product,
+            computed from a tangent and the vector-Jacobian product of ones. The backend's own product may be several times slower, for
+            example for pooling.
     """
     with tf.GradientTape(persistent=push is not None, watch_accessed_variables=False) as tape:
         tape.watch([x for x in inputs if x.dtype.is_floating])
@@ -73,5 +72,5 @@ def record(function: Callable[[list], Sequence], inputs: Sequence, *, push: Call
 
 
 def _shaped_as(tensors, derivatives):
-    # Some derivatives, that of `split` for one, know their shape only when they run.
+    # Some derivatives, such as that of `split`, only know their shape at run time.
     return [tf.ensure_shape(derivative, tensor.shape) for derivative, tensor in zip(derivatives, tensors, strict=True)]

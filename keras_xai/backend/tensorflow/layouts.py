@@ -6,10 +6,10 @@ import tensorflow as tf
 
 
 def lacks_layout(call: Callable[[], object]) -> bool:
-    """Whether a call fails because the device has no kernel for the layout of its tensors.
+    """Whether a call fails because the device has no kernel for the data format of its tensors.
 
     Args:
-        call: Is called once, outside of any program that is being compiled. If it fails for another reason, that is not told.
+        call: Called once, outside of any program that is being compiled. Other failures are ignored.
     """
     with tf.init_scope():
         try:

@@ -10,8 +10,8 @@ def normal(like: Any, places: Any, numbers: Any, seed: Any) -> Any:
 
     Args:
         like: Tensor `(n, ...)`.
-        places: Integer tensor `(per,)`, which draws.
-        numbers: Integer tensor `(n,)`, the place of each sample among all.
+        places: Integer tensor `(per,)`, indices of the draws.
+        numbers: Integer tensor `(n,)`, the index of each sample in the whole dataset.
         seed: Integer scalar.
 
     Returns:

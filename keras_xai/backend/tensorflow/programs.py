@@ -11,13 +11,13 @@ def compiled(function: Callable, signature: Sequence, *, jit_compile: bool = Fal
 
     Args:
         function: Maps tensors to a nest of tensors.
-        signature: A `(shape, dtype)` pair for each argument, or a list of pairs for an argument that is a list; `None`
-            for a dimension that varies between calls.
+        signature: A `(shape, dtype)` pair for each argument, or a list of pairs for a list argument; `None` for a dimension that varies
+            between calls.
         jit_compile: Whether to compile with XLA.
     """
     program = tf.function(function, input_signature=_specs(signature), autograph=False, jit_compile=jit_compile)
-    # With a fixed signature a program is traced once. TensorFlow tells programs apart by their source, and would warn that the fifth one
-    # made of the same function, by another method or for another model, is traced again and again.
+    # With a fixed signature a program is traced once. TensorFlow identifies programs by their source, and would warn about repeated
+    # retracing at the fifth program made from the same function for another method or model.
     program._omit_frequent_tracing_warning = True
     return program
 
@@ -26,7 +26,7 @@ def traced(function: Callable, signature: Sequence) -> None:
     """Calls a function with symbolic tensors, to inspect shapes; nothing is computed.
 
     Args:
-        function: Its result is dropped.
+        function: The function, whose result is dropped.
         signature: As in `compiled`.
     """
     tf.function(function, input_signature=_specs(signature), autograph=False).get_concrete_function()
@@ -37,8 +37,8 @@ def stacked(function: Callable, count: int, dtypes: Any) -> Any:
 
     Args:
         function: Maps an integer scalar tensor to a nest of tensors.
-        count: How often it is called; an integer or a scalar tensor.
-        dtypes: The nest's dtypes.
+        count: Number of calls; an integer or a scalar tensor.
+        dtypes: The dtypes of the nest.
     """
     return tf.map_fn(function, tf.range(count), fn_output_signature=dtypes, parallel_iterations=1)
 

@@ -10,7 +10,7 @@ from tensorflow.python.framework import ops as framework
 
 from keras_xai.backend.interface import Primitive
 
-# Their results are known from shapes and types: nothing that goes in counts for them.
+# Their results depend on shapes and dtypes only, not on values.
 _BLIND = {"Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike"}
 
 
@@ -18,7 +18,7 @@ _BLIND = {"Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike"}
 def gradients_restored() -> Iterator[None]:
     """Context manager that restores TensorFlow's gradient registry and recording hooks afterwards.
 
-    A failed call of shap's `DeepExplainer` leaves them changed, so that the next gradient of the process fails.
+    A failed call of shap's `DeepExplainer` leaves them changed, which breaks the next gradient of the process.
     """
     registry = framework._gradient_registry._registry
     entries = [(name, entry, dict(entry)) for name, entry in registry.items()]
@@ -27,7 +27,7 @@ def gradients_restored() -> Iterator[None]:
         yield
     finally:
         execute.record_gradient = recording
-        # TensorFlow itself goes on to need what it has added for functions that were traced within.
+        # TensorFlow itself still needs its additions for functions traced within the context.
         added = {name: entry for name, entry in registry.items() if name.startswith("CustomGradient")}
         registry.clear()
         registry.update(added)
@@ -41,8 +41,8 @@ def primitives(function: Callable, specs: Sequence[tuple]) -> list[Primitive]:
     """The operations through which the result of a function depends on its real arguments.
 
     Args:
-        function: Maps tensors to a nest of tensors. It is called once, with placeholders.
-        specs: A `(shape, dtype)` pair for each argument; only those of a floating-point type are followed.
+        function: Maps tensors to a nest of tensors. It is called once with placeholders.
+        specs: A `(shape, dtype)` pair for each argument; only floating-point arguments are followed.
     """
     signature = [tf.TensorSpec(*spec) for spec in specs]
     graph = tf.function(function, input_signature=signature, autograph=False).get_concrete_function().graph
@@ -59,5 +59,5 @@ def primitives(function: Callable, specs: Sequence[tuple]) -> list[Primitive]:
 
 
 def as_written(function: Callable) -> Any:
-    """Marks a function to be exempt from AutoGraph."""
+    """Exempts a function from AutoGraph."""
     return tf.autograph.experimental.do_not_convert(function)

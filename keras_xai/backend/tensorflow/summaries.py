@@ -13,34 +13,34 @@ if TYPE_CHECKING:
 
 @final
 class SummaryWriter:
-    """Writes to an event file of its own.
+    """A writer with its own event file.
 
     Args:
-        log_dir: The folder; made when it is not there.
+        log_dir: The folder; created if it does not exist.
     """
 
     def __init__(self, log_dir: str | pathlib.Path):
         self._writer = tf.summary.create_file_writer(str(log_dir))
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Writes numbers, so that they are in the file when it returns.
+        """Writes numbers and flushes them to the file.
 
         Args:
             values: Numbers by tag.
-            step: Where they are on the horizontal axis.
+            step: Position on the horizontal axis.
         """
-        # `keras.callbacks.TensorBoard` may have forbidden to write at steps between those that it writes at.
+        # `keras.callbacks.TensorBoard` may have disabled writing at steps between its own.
         with self._writer.as_default(), tf.summary.record_if(True):
             for tag, value in values.items():
                 tf.summary.scalar(tag, value, step=step)
 
     def figure(self, tag: str, figure: "Figure", step: int) -> None:
-        """Writes a picture.
+        """Writes an image.
 
         Args:
-            tag: Its name.
+            tag: Name of the image.
             figure: A matplotlib figure.
-            step: Where it is on the slider.
+            step: Position on the slider.
         """
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 

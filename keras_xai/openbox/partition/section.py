@@ -1,4 +1,4 @@
-"""A network along a line or a plane through its input space, with coordinates of its own."""
+"""A network restricted to a line or a plane in its input space, with coordinates along it."""
 
 import dataclasses
 import functools

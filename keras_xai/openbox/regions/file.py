@@ -89,7 +89,7 @@ def load(path: Any, box: Engine, *, num_classes: int, cache_bytes: int) -> tuple
 def _check_entries(path, names, lengths, size):
     together = names.dtype == "uint8" and names.shape == (len(lengths), 16) and lengths.dtype == "int64" and len(lengths) > 0
     if not together or (lengths < 0).any() or lengths.sum() != size or len(np.unique(names, axis=0)) < len(names):
-        raise _refusal(path, "an archive with inconsistent entries")
+        raise _refusal(path, "an archive whose entries do not belong together")
 
 
 def _fit(shapes, specs):

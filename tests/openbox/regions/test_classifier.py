@@ -423,7 +423,7 @@ def test_several_inputs():
     assert not hasattr(classifier, "n_features_in_")
     table = classifier.table(x, model.predict(x, verbose=0).argmax(axis=1), max_regions=3, radius=2)
     assert (table["radius_min"] > 0).all()
-    with pytest.raises(ValueError, match="as many samples in every input"):
+    with pytest.raises(ValueError, match="the same number of samples in every input"):
         classifier.predict({"image": x["image"], "row": np.concatenate([x["row"], x["row"]])})
 
 

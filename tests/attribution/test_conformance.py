@@ -55,13 +55,19 @@ def few(x):
     return keras.tree.map_structure(lambda values: values[:2], x)
 
 
-# The model of the column "final softmax" is that of "reloaded" before it was saved.
-SLOW = {"final softmax": pytest.mark.slow}
+# All methods on models of any structure; on models that differ in other ways, one of each way in which methods read a model.
+STRUCTURES = ("functional", "nested", "several inputs", "several outputs")
+OF_EACH_WAY = ("IntegratedGradients", "LRP", "GradCAM", "Occlusion", "SHAP deep")
+
+
+def _is_quick(method, name):
+    # The model of the column "final softmax" is that of "reloaded" before it was saved.
+    return name in STRUCTURES or (method in OF_EACH_WAY and name != "final softmax")
 
 
 @pytest.mark.parametrize(
     "method, name",
-    [pytest.param(method, name, marks=SLOW.get(name, ()), id=f"{method}-{name}") for method, name in CELLS],
+    [pytest.param(*cell, marks=() if _is_quick(*cell) else pytest.mark.slow, id="-".join(cell)) for cell in CELLS],
 )
 def test_cell(method, name):
     case = CASES[name]

@@ -38,6 +38,7 @@ from keras_xai.losses.terms import terms_of
 from keras_xai.network.layers import LayerNetwork
 from keras_xai.rules import PROPAGATIONS as RULES
 from tests import naive
+from tests.slow import quickly
 from tests.zoo import in_dtype, in_float32
 
 pytestmark = [pytest.mark.onednn, pytest.mark.usefixtures("float64")]
@@ -175,7 +176,7 @@ def test_the_penalty_is_that_of_the_equations_layer_by_layer(name, rule):
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("name", ["mlp", "cnn", "residual"])
+@pytest.mark.parametrize("name", quickly(["mlp", "cnn", "residual"], "residual"))
 def test_it_is_on_trained_networks_as_well(name, rule, trained, digits):
     model, x, y = trained(name), digits[0][1500:1504], digits[1][1500:1504]
     for options in OPTIONS:

@@ -198,7 +198,9 @@ class TestData:
 
 
 class TestRepeating:
-    @pytest.mark.parametrize("rule", [ContrastiveDivergence(sampling=True), PersistentContrastiveDivergence()])
+    @pytest.mark.parametrize(
+        "rule", [pytest.param(ContrastiveDivergence(sampling=True), marks=pytest.mark.slow), PersistentContrastiveDivergence()]
+    )
     def test_a_seed_repeats_a_run_exactly(self, rule):
         weights = []
         for seed in (1, 1, 2):
@@ -209,7 +211,10 @@ class TestRepeating:
         assert_same(weights[0], weights[1], rtol=0, atol=0)
         assert not np.array_equal(weights[0][0], weights[2][0])
 
-    @pytest.mark.parametrize("killed_in, rule", [("first", PersistentContrastiveDivergence()), ("second", "hybrid")])
+    @pytest.mark.parametrize(
+        "killed_in, rule",
+        [pytest.param("first", PersistentContrastiveDivergence(), marks=pytest.mark.slow), ("second", "hybrid")],
+    )
     def test_a_run_that_was_killed_is_resumed_and_ends_with_the_same_weights(self, killed_in, rule, tmp_path):
         rule = Hybrid([(ContrastiveDivergence(sampling=True), 2), (ReconstructionError(), 2)]) if rule == "hybrid" else rule
         expected = mlp()

@@ -11,6 +11,7 @@ from keras.src.backend.common import global_state
 from tensorflow.python.framework import ops
 
 from tests.attribution.grid import CASES, METHODS, REFUSED, model_of
+from tests.slow import quickly
 
 CELLS = [(method, case) for method in METHODS for case in CASES]
 
@@ -106,7 +107,7 @@ def test_the_size_of_batches_changes_nothing(method, name):
             np.testing.assert_allclose(two, one, atol=1e-5 * max(1, np.abs(one).max()))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", quickly(METHODS, *OF_EACH_WAY))
 def test_nothing_changes_after_a_failure(method):
     case = CASES["functional"]
     broken = model_of(case)

@@ -43,13 +43,13 @@ def _parametrize(cases):
     return pytest.mark.parametrize("entry, example", [case for case, _ in cases], ids=[name for _, name in cases])
 
 
-def _one_of_each_kind(cases):
-    """The cases, all but the first operation of each kind slow: those of a kind differ in what the test below sees as well."""
+def _one_of_each_kind(cases, key=type):
+    """The cases, slow but for the first of each kind: others of it have its pieces, and the test above has them all."""
     seen = set()
     for (entry, example), name in cases:
         # The derivative of a split knows its shape only when it runs.
-        quick = type(entry.kind) not in seen or name == "numpy-Split-0"
-        seen.add(type(entry.kind))
+        quick = key(entry.kind) not in seen or name == "numpy-Split-0"
+        seen.add(key(entry.kind))
         yield pytest.param(entry, example, id=name, marks=() if quick else pytest.mark.slow)
 
 
@@ -117,15 +117,25 @@ def test_linear_pieces_are_exact(entry, example):
         assert (np.abs(beyond - local.predict(x + step)).max(axis=1)[near] > 10 * tolerance).all()
 
 
-@pytest.mark.parametrize("entry, example", list(_one_of_each_kind([case for case in LINEAR if case[1].endswith("-0")])))
+def _derivative(kind):
+    """What tells derivatives of kinds apart: gates have one, a product with the slopes of their pieces."""
+    return kind.role if kind.role == "gate" else type(kind)
+
+
+FIRST = [(case, name) for case, name in LINEAR if name.endswith("-0")]
+
+
+@pytest.mark.parametrize("entry, example", list(_one_of_each_kind(FIRST, _derivative)))
 def test_walls_behind_the_layer(entry, example):
     """Distances through the layer: its derivative is needed forwards and backwards, from many walls and from few."""
     keras.utils.set_random_seed(2)
-    single = entry.operation.__name__ in SINGLE_PRECISION
-    with in_dtype("float32" if single else "float64"):
+
+    def build():
         x = keras.Input(example.shape)
         hidden = keras.layers.Dense(3, activation="relu")(keras.layers.Flatten()(example.build(x)))
-        model = keras.Model(x, keras.layers.Dense(2)(hidden))
+        return keras.Model(x, keras.layers.Dense(2)(hidden))
+
+    model, _ = _model(entry, build)
     points = np.random.default_rng(3).normal(size=(NUM_SAMPLES, *example.shape))
     local = OpenBox(model, dtype="float64", batch_size=NUM_SAMPLES)(points, outputs=[0], verbose=0)
     wall = local.nearest_wall(verbose=0)

@@ -1,6 +1,14 @@
 """What tests and doctests of the package, the README and the documentation have in common."""
 
+import gc
+
 import pytest
+
+
+def pytest_collection_finish():
+    # What is imported by now stays: the collector, which a traced program calls often, need not look through it each time.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -34,17 +34,27 @@ def digits():
 
 
 @pytest.fixture(scope="session")
-def trained(digits):
+def trained(digits, tmp_path_factory):
     """A function from a name in the zoo to that network, trained on the digits in float64."""
     images, labels = digits
+    # Processes of one run have their folders in one, and train each network once.
+    folder = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.mktemp("zoo")
 
     @functools.cache
     def train(name):
+        path = folder / f"{name}.weights.h5"
         with in_dtype("float64"):
             keras.utils.set_random_seed(0)
             model = ZOO[name]()
             model.compile(keras.optimizers.Adam(4e-3), "sparse_categorical_crossentropy")
-            model.fit(images[:1500], labels[:1500], epochs=6, batch_size=64, verbose=0)
+            if path.is_file():
+                model(images[:1])  # builds the layers that serve as activations
+                model.load_weights(path)
+            else:
+                model.fit(images[:1500], labels[:1500], epochs=6, batch_size=64, verbose=0)
+                written = path.with_name(f"{os.getpid()}-{path.name}")
+                model.save_weights(written)
+                written.replace(path)
             accuracy = np.mean(np.argmax(model(images[1500:], training=False), axis=1) == labels[1500:])
         assert accuracy > 0.5, f"the zoo's {name} has not learned anything: {accuracy}"
         return model

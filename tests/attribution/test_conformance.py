@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_xai import attribution
 from tests.attribution.grid import CASES, METHODS, REFUSED, model_of
 from tests.public import DOCS, concrete, snake_case, unexported
+from tests.slow import quickly
 from tests.state import state
 
 CELLS = [(method, case) for method in METHODS for case in CASES]
@@ -29,13 +30,19 @@ def few(x):
     return keras.tree.map_structure(lambda values: values[:2], x)
 
 
-# The model of the column "final softmax" is that of "reloaded" before it was saved.
-SLOW = {"final softmax": pytest.mark.slow}
+# All methods on models of any structure; on models that differ in other ways, one of each way in which methods read a model.
+STRUCTURES = ("functional", "nested", "several inputs", "several outputs")
+OF_EACH_WAY = ("IntegratedGradients", "LRP", "GradCAM", "Occlusion", "SHAP deep")
+
+
+def _is_quick(method, name):
+    # The model of the column "final softmax" is that of "reloaded" before it was saved.
+    return name in STRUCTURES or (method in OF_EACH_WAY and name != "final softmax")
 
 
 @pytest.mark.parametrize(
     "method, name",
-    [pytest.param(method, name, marks=SLOW.get(name, ()), id=f"{method}-{name}") for method, name in CELLS],
+    [pytest.param(*cell, marks=() if _is_quick(*cell) else pytest.mark.slow, id="-".join(cell)) for cell in CELLS],
 )
 def test_cell(method, name):
     check_cell(METHODS[method], name, REFUSED.get((method, name)))
@@ -79,7 +86,7 @@ def test_the_size_of_batches_changes_nothing(method, name):
             np.testing.assert_allclose(two, one, atol=1e-5 * max(1, np.abs(one).max()))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", quickly(METHODS, *OF_EACH_WAY))
 def test_nothing_changes_after_a_failure(method):
     case = CASES["functional"]
     broken = model_of(case)

@@ -53,6 +53,7 @@ def test_other_backends_that_are_installed_are_refused(name):
     assert imported == "False"
 
 
+@pytest.mark.slow
 def test_tensorflow_is_taken():
     assert _import(KERAS_BACKEND="tensorflow") == ["imported", "True"]
 

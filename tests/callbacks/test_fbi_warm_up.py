@@ -47,11 +47,11 @@ class Figures(keras.callbacks.Callback):
     "name, values, warm_up, expected",
     [
         ("val_accuracy", [0.2, 0.7, 0.71, 0.1], FBIWarmUp(), [0, 0, 0, 0.25]),
-        ("val_loss", [2.0, 1.0, 0.5, 3.0], FBIWarmUp("val_loss", 0.9), [0, 0, 0, 0.25]),
+        pytest.param("val_loss", [2.0, 1.0, 0.5, 3.0], FBIWarmUp("val_loss", 0.9), [0, 0, 0, 0.25], marks=pytest.mark.slow),
         ("loss", [2.0, 1.0, 0.5, 3.0], FBIWarmUp("loss", 0.9, mode="max"), [0, 0.25, 0.25, 0.25]),
         ("val_accuracy", [0.1] * 4, FBIWarmUp(epoch=2), [0, 0, 0.25, 0.25]),
-        ("val_accuracy", [0.9] * 3, FBIWarmUp(epoch=2), [0, 0.25, 0.25]),
-        ("accuracy", [0.1] * 2, FBIWarmUp(None, epoch=0), [0.25, 0.25]),
+        pytest.param("val_accuracy", [0.9] * 3, FBIWarmUp(epoch=2), [0, 0.25, 0.25], marks=pytest.mark.slow),
+        pytest.param("accuracy", [0.1] * 2, FBIWarmUp(None, epoch=0), [0.25, 0.25], marks=pytest.mark.slow),
     ],
 )
 def test_it_is_a_latch(few, name, values, warm_up, expected):

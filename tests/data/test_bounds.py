@@ -27,7 +27,7 @@ def _little_memory():
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("rule", [None, PersistentContrastiveDivergence()])
+@pytest.mark.parametrize("rule", [None, pytest.param(PersistentContrastiveDivergence(), marks=pytest.mark.slow)])
 def test_pretraining_with_all_in_one_batch(rule):
     x = np.random.default_rng(0).uniform(size=(8, 6))
     found = []

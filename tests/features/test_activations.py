@@ -54,11 +54,11 @@ def test_layers_are_those_of_a_submodel(batch_size):
     "name, paths",
     [
         ("residual", ["conv2d", "conv2d_1", "conv2d_2"]),
-        ("depthwise", ["conv2d", "depthwise_conv2d", "separable_conv2d"]),
+        pytest.param("depthwise", ["conv2d", "depthwise_conv2d", "separable_conv2d"], marks=pytest.mark.slow),
         ("shared", ["shared", "conv2d", "shared:1"]),
         ("nested", ["backbone/block/conv2d"]),
-        ("series", ["conv1d", "conv1d_1"]),
-        ("transpose", ["conv2d", "conv2d_transpose"]),
+        pytest.param("series", ["conv1d", "conv1d_1"], marks=pytest.mark.slow),
+        pytest.param("transpose", ["conv2d", "conv2d_transpose"], marks=pytest.mark.slow),
     ],
 )
 def test_convolutions_are_found_by_default(name, paths):

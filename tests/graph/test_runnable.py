@@ -150,8 +150,12 @@ def test_nothing_is_tried_where_channels_are_last(monkeypatch):
     "make",
     [
         lambda **layout: layers.Conv2D(4, 3, strides=2, activation="relu", **layout),
-        lambda **layout: layers.Conv2D(20, 2, padding="same", activation="relu", **layout),
-        lambda **layout: layers.Conv2DTranspose(3, 3, strides=2, activation="relu", **layout),
+        pytest.param(
+            lambda **layout: layers.Conv2D(20, 2, padding="same", activation="relu", **layout), marks=pytest.mark.slow
+        ),
+        pytest.param(
+            lambda **layout: layers.Conv2DTranspose(3, 3, strides=2, activation="relu", **layout), marks=pytest.mark.slow
+        ),
     ],
     ids=["strided", "small windows", "transposed"],
 )

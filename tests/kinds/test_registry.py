@@ -8,6 +8,7 @@ from keras import ops
 from keras_xai.graph import trace
 from keras_xai.kinds.entries import registry
 from keras_xai.kinds.expansion import expand, kind_of, refusals
+from keras_xai.network.piecewise import PiecewiseNetwork
 from keras_xai.openbox import OpenBox, UnsupportedLayerError
 from tests.zoo import in_dtype
 
@@ -43,16 +44,54 @@ def _parametrize(cases):
     return pytest.mark.parametrize("entry, example", [case for case, _ in cases], ids=[name for _, name in cases])
 
 
-@pytest.mark.parametrize(
-    "entry, example",
-    # Further examples of an operation, in which its arguments are others, are left to the slow tests.
-    [pytest.param(*case, id=name, marks=() if name.endswith("-0") else pytest.mark.slow) for case, name in LINEAR],
-)
-def test_linear_pieces_are_exact(entry, example):
-    keras.utils.set_random_seed(1)
+def _one_of_each_kind(cases, key=type):
+    """The cases, slow but for the first of each kind: others of it have its pieces, and the test above has them all."""
+    seen = set()
+    for (entry, example), name in cases:
+        # The derivative of a split knows its shape only when it runs.
+        quick = key(entry.kind) not in seen or name == "numpy-Split-0"
+        seen.add(key(entry.kind))
+        yield pytest.param(entry, example, id=name, marks=() if quick else pytest.mark.slow)
+
+
+def _model(entry, build):
+    """A model of what `build` makes, and the tolerance for its outputs."""
     single = entry.operation.__name__ in SINGLE_PRECISION
     with in_dtype("float32" if single else "float64"):
-        model = example.model()
+        return build(), 2e-6 if single else 1e-10
+
+
+@_parametrize(LINEAR)
+def test_held_networks_are_affine_and_the_model_within_their_walls(entry, example):
+    keras.utils.set_random_seed(1)
+    model, tolerance = _model(entry, example.model)
+    network = PiecewiseNetwork(model, None, "float64")
+    x, offset = np.random.default_rng(0).normal(size=(2, NUM_SAMPLES, *example.shape))
+    scores, patterns, _ = network.run([ops.convert_to_tensor(x)])
+
+    def held(points):
+        values, _, walls = network.run([ops.convert_to_tensor(points)], patterns)
+        inside = [(np.asarray(wall.value) >= 0).reshape(NUM_SAMPLES, -1).all(axis=1) for wall in walls]
+        return np.asarray(values), np.all(inside, axis=0) if inside else np.ones(NUM_SAMPLES, bool)
+
+    left = False
+    for length in (1e-4, 0.03, 0.3, 3.0):
+        values, inside = held(x + length * offset)
+        actual = _outputs(model, x + length * offset)
+        atol = tolerance * max(1.0, np.abs(actual).max())
+        error = np.abs(values - actual).max(axis=1)
+        assert (error[inside] <= atol).all()
+        np.testing.assert_allclose(values + held(x - length * offset)[0], 2 * np.asarray(scores), atol=4 * atol)
+        # The control: on another piece the model is another function.
+        left = left or (error[~inside] > 10 * atol).any()
+        assert inside.all() or length > 1e-4
+    assert left or entry.kind.role not in ("gate", "select")
+
+
+@pytest.mark.parametrize("entry, example", list(_one_of_each_kind(LINEAR)))
+def test_linear_pieces_are_exact(entry, example):
+    keras.utils.set_random_seed(1)
+    model, tolerance = _model(entry, example.model)
     x = np.random.default_rng(0).normal(size=(NUM_SAMPLES, *example.shape))
     box = OpenBox(model, dtype="float64", batch_size=NUM_SAMPLES)
     local = box(x, verbose=0)
@@ -66,7 +105,6 @@ def test_linear_pieces_are_exact(entry, example):
     actual = _outputs(model, points.reshape(-1, *example.shape)).reshape(NUM_POINTS, NUM_SAMPLES, -1)
     flat = points.reshape(NUM_POINTS, NUM_SAMPLES, -1)
     predicted = np.einsum("nkd,pnd->pnk", local.coef.reshape(NUM_SAMPLES, actual.shape[-1], -1), flat) + local.intercept
-    tolerance = 2e-6 if single else 1e-10
     assert np.abs(actual - predicted).max() <= tolerance * max(1.0, np.abs(actual).max())
 
     # The control: just beyond the wall the network is on another piece.
@@ -80,26 +118,25 @@ def test_linear_pieces_are_exact(entry, example):
         assert (np.abs(beyond - local.predict(x + step)).max(axis=1)[near] > 10 * tolerance).all()
 
 
-def _one_of_each_kind():
-    """The first example of each operation; all but the first operation of each kind slow, of which there are many."""
-    seen = set()
-    for (entry, example), name in LINEAR:
-        if name.endswith("-0"):
-            # The derivative of a split knows its shape only when it runs.
-            quick = type(entry.kind) not in seen or name == "numpy-Split-0"
-            seen.add(type(entry.kind))
-            yield pytest.param(entry, example, id=name, marks=() if quick else pytest.mark.slow)
+def _derivative(kind):
+    """What tells derivatives of kinds apart: gates have one, a product with the slopes of their pieces."""
+    return kind.role if kind.role == "gate" else type(kind)
 
 
-@pytest.mark.parametrize("entry, example", list(_one_of_each_kind()))
+FIRST = [(case, name) for case, name in LINEAR if name.endswith("-0")]
+
+
+@pytest.mark.parametrize("entry, example", list(_one_of_each_kind(FIRST, _derivative)))
 def test_walls_behind_the_layer(entry, example):
     """Distances through the layer: its derivative is needed forwards and backwards, from many walls and from few."""
     keras.utils.set_random_seed(2)
-    single = entry.operation.__name__ in SINGLE_PRECISION
-    with in_dtype("float32" if single else "float64"):
+
+    def build():
         x = keras.Input(example.shape)
         hidden = keras.layers.Dense(3, activation="relu")(keras.layers.Flatten()(example.build(x)))
-        model = keras.Model(x, keras.layers.Dense(2)(hidden))
+        return keras.Model(x, keras.layers.Dense(2)(hidden))
+
+    model, _ = _model(entry, build)
     points = np.random.default_rng(3).normal(size=(NUM_SAMPLES, *example.shape))
     local = OpenBox(model, dtype="float64", batch_size=NUM_SAMPLES)(points, outputs=[0], verbose=0)
     wall = local.nearest_wall(verbose=0)

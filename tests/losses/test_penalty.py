@@ -39,6 +39,7 @@ from keras_xai.network.layers import LayerNetwork
 from keras_xai.openbox import UnsupportedLayerError
 from keras_xai.rules import PROPAGATIONS as RULES
 from tests import naive
+from tests.slow import quickly
 from tests.zoo import in_dtype, in_float32
 
 pytestmark = [pytest.mark.onednn, pytest.mark.usefixtures("float64")]
@@ -176,7 +177,7 @@ def test_the_penalty_is_that_of_the_equations_layer_by_layer(name, rule):
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("name", ["mlp", "cnn", "residual"])
+@pytest.mark.parametrize("name", quickly(["mlp", "cnn", "residual"], "residual"))
 def test_it_is_on_trained_networks_as_well(name, rule, trained, digits):
     model, x, y = trained(name), digits[0][1500:1504], digits[1][1500:1504]
     for options in OPTIONS:
@@ -333,7 +334,7 @@ def test_the_gradient_takes_the_statistics_of_the_batch_for_what_they_are():
     assert abs(gradient(model, x, y, direction, training=True) - expected) > 0.01 * abs(expected)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", quickly(RULES, "zplus"))
 def test_a_compiled_step_gives_the_same(rule):
     model = randomized(chain(Conv2D(2, 2, activation="relu"), MaxPooling2D(3), Flatten(), Dense(3)))
     x, y = sample(model)

@@ -13,6 +13,7 @@ from keras_xai.callbacks import FBIWarmUp
 from keras_xai.losses import FBILoss, fbi_penalty
 from keras_xai.models import FBIModel
 from keras_xai.openbox import UnsupportedLayerError
+from tests.slow import quickly
 
 WEIGHT = 0.3
 
@@ -133,10 +134,7 @@ WAYS = {
 }
 
 
-OFTEN = ("column of weights", "validation_split")  # each compiles a step; the others are in the second stage
-
-
-@pytest.mark.parametrize("way", [way if way in OFTEN else pytest.param(way, marks=pytest.mark.slow) for way in WAYS])
+@pytest.mark.parametrize("way", quickly(WAYS, "validation_split"))  # each compiles a step
 def test_the_loss_shown_is_made_of_the_two_that_are_shown(few, way):
     arguments, options = WAYS[way]
     model = network()

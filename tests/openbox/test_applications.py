@@ -19,9 +19,7 @@ def _model(name, size):
     "name, size",
     [
         ("VGG16", 32),
-        ("VGG19", 32),
         ("ResNet50", 32),
-        ("ResNet101", 32),
         ("ResNet50V2", 32),
         ("MobileNet", 32),
         ("MobileNetV2", 32),

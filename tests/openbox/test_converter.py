@@ -51,7 +51,7 @@ def test_tensors_and_lists_are_arrays(box, x, local):
     _same(box(x.tolist(), verbose=0), local)
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 100])
+@pytest.mark.parametrize("batch_size", quickly([1, 7, 100], 7))
 def test_batch_size_does_not_matter(batch_size, trained, x, local):
     other = OpenBox(trained("cnn"), batch_size=batch_size)(x, verbose=0)
     _same(other, local)

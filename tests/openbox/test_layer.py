@@ -8,6 +8,7 @@ from keras import layers
 from keras_xai.graph import trace
 from keras_xai.graph.split import split
 from keras_xai.openbox import OpenBox
+from tests.slow import quickly
 from tests.tolerance import rounding
 from tests.zoo import in_dtype
 
@@ -17,7 +18,7 @@ def _rest(model, layer):
     return keras.Model(model.get_layer(layer).output, model.outputs)
 
 
-@pytest.mark.parametrize("number", [1, 3, 4])
+@pytest.mark.parametrize("number", quickly([1, 3, 4], 3))
 def test_pieces_are_those_of_the_rest_of_the_model(number, trained, digits):
     model, x = trained("cnn"), digits[0][1500:1520]
     name = model.layers[number].name

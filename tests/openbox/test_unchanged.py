@@ -39,7 +39,7 @@ def _saved(model, path):
 
 
 # Statistics and dropout, a layer called twice, models within the model; the others have no more to write to.
-@pytest.mark.parametrize("name", quickly(ZOO, "cnn", "shared", "nested"))
+@pytest.mark.parametrize("name", quickly(ZOO, "cnn", "nested"))
 def test_model_is_only_read(name, tmp_path, digits):
     keras.utils.set_random_seed(0)
     model = ZOO[name]()

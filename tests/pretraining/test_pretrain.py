@@ -198,7 +198,10 @@ class TestData:
 
 
 class TestRepeating:
-    @pytest.mark.parametrize("killed_in, rule", [("first", PersistentContrastiveDivergence()), ("second", "hybrid")])
+    @pytest.mark.parametrize(
+        "killed_in, rule",
+        [pytest.param("first", PersistentContrastiveDivergence(), marks=pytest.mark.slow), ("second", "hybrid")],
+    )
     def test_a_run_that_was_killed_is_resumed_and_ends_with_the_same_weights(self, killed_in, rule, tmp_path):
         rule = Hybrid([(ContrastiveDivergence(sampling=True), 2), (ReconstructionError(), 2)]) if rule == "hybrid" else rule
         expected = mlp()

@@ -9,6 +9,7 @@ from scipy.optimize import linprog, nnls
 
 from keras_xai.openbox import OpenBox
 from keras_xai.openbox.geometry.projection import Constraints, nearest_step
+from tests.slow import quickly
 from tests.zoo import in_dtype
 
 NORMS = (1, 2, np.inf)
@@ -124,7 +125,7 @@ def test_one_score_stands_for_two_classes():
     assert found.label.tolist() == [1, 0] and found.verified.all()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", quickly(["float32", "float64"], "float32"))
 def test_images_in_a_box(dtype, trained, digits):
     model, x = trained("cnn"), digits[0][1500:1506]
     local = OpenBox(model, dtype=dtype)(x, verbose=0)

@@ -18,7 +18,7 @@ from tests.zoo import in_dtype
 
 pytestmark = pytest.mark.onednn
 
-NAMES = quickly(["mlp", "cnn", "residual", "shared", "nested"], "cnn", "nested")
+NAMES = quickly(["mlp", "cnn", "residual", "shared", "nested"], "nested")
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from keras_xai.openbox.regions.store import pack, unpack
 from keras_xai.openbox.regions.stream import Stream
 from keras_xai.openbox.regions.table import log_odds
 from tests import naive
+from tests.slow import quickly
 from tests.tolerance import rounding
 from tests.zoo import in_dtype, in_float32
 
@@ -55,7 +56,7 @@ def _weights(model):
     return [weight.numpy() for weight in model.weights]
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn", "residual", "nested"])
+@pytest.mark.parametrize("name", quickly(["mlp", "cnn", "residual", "nested"], "residual"))
 def test_predictions_are_the_networks(name, trained, x):
     classifier = OpenBox(trained(name), batch_size=16).convert(x[:50], verbose=0)
     np.testing.assert_allclose(classifier.predict_proba(x), naive.evaluate(trained(name), x), atol=1e-12)

@@ -17,7 +17,7 @@ def is_number(value: Any) -> bool:
 
 
 def check_count(name: str, value: Any, *, least: int = 1, most: int | None = None, what: str = "") -> int:
-    """Checks that a value is a whole number in a range.
+    """Checks that a value is an integer in a range.
 
     Args:
         name: Name of the argument.
@@ -30,10 +30,10 @@ def check_count(name: str, value: Any, *, least: int = 1, most: int | None = Non
         The number as an `int`.
 
     Raises:
-        ValueError: If it is not a whole number, or out of range.
+        ValueError: If it is not an integer, or out of range.
     """
     if not is_integer(value) or value < least:
-        raise ValueError(f"Expected `{name}` to be a whole number of at least {least}. Received: {name}={value!r}")
+        raise ValueError(f"Expected `{name}` to be an integer of at least {least}. Received: {name}={value!r}")
     if most is not None and value > most:
         of = f"the number of {what}, {most}" if what else f"{most}"
         raise ValueError(f"Expected `{name}` to be at most {of}. Received: {name}={value}")
@@ -73,7 +73,7 @@ def check_positive(name: str, value: Any) -> float:
 
 
 def check_seed(seed: Any) -> int:
-    """Checks that a value is a whole number of at least 0 and returns it as an `int`."""
+    """Checks that a value is an integer of at least 0 and returns it as an `int`."""
     return check_count("seed", seed, least=0)
 
 

@@ -167,7 +167,7 @@ def class_codes(labels: Any, count: int) -> np.ndarray:
 def check_neighbors(k: Any, count: int) -> int:
     """A checked number of neighbors among `count` points."""
     if not is_integer(k) or not 1 <= k < count:
-        raise ValueError(f"Expected `k` to be a whole number from 1 to {count - 1}, for {count} points. Received: k={k!r}")
+        raise ValueError(f"Expected `k` to be an integer from 1 to {count - 1}, for {count} points. Received: k={k!r}")
     return int(k)
 
 

@@ -76,7 +76,7 @@ class TSNE:
         check(
             "iterations",
             lambda value: is_integer(value) and value > _EXAGGERATED,
-            f"a whole number of more than {_EXAGGERATED}",
+            f"an integer of more than {_EXAGGERATED}",
         )
         check("learning_rate", lambda value: value == "auto" or (number(value) and value > 0), "'auto' or a positive number")
         check(

@@ -542,7 +542,7 @@ def test_a_layer_that_the_score_does_not_depend_on():
 
 
 def test_other_bad_arguments(network, averaging):
-    with pytest.raises(ValueError, match="Expected `max_maps` to be a whole number of at least 1. Received: max_maps=0"):
+    with pytest.raises(ValueError, match="Expected `max_maps` to be an integer of at least 1. Received: max_maps=0"):
         ScoreCAM(network, max_maps=0)
     with pytest.raises(ValueError, match="does not take a `baseline`"):
         GradCAM(network)(np.zeros((1, 8, 8, 1)), baseline=0)

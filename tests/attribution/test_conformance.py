@@ -108,9 +108,7 @@ def documentation(name):
     page = DOCS / "methods" / f"{snake_case(name)}.md"
     if not page.is_file():
         return [f"there is no page docs/methods/{page.name}"]
-    missing = [
-        part for part in ("**What it answers.**", "**Source.**", "**When it misleads.**") if part not in page.read_text()
-    ]
+    missing = [part for part in ("**Question.**", "**Source.**", "**When it misleads.**") if part not in page.read_text()]
     if f"]({page.name})" not in (page.parent / "index.md").read_text():
         missing.append("a row of the table in docs/methods/index.md")
     return missing

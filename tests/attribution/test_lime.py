@@ -147,11 +147,11 @@ def test_several_inputs_are_divided_together():
 def test_bad_options_are_told(network, table, images):
     with pytest.raises(ValueError, match="`num_samples` to be at least 2"):
         LIME(table, num_samples=1)
-    with pytest.raises(ValueError, match="`num_samples` to be a whole number"):
+    with pytest.raises(ValueError, match="`num_samples` to be an integer"):
         LIME(table, num_samples=0.5)
     with pytest.raises(ValueError, match="Expected `segments` to be a number of segments"):
         LIME(network, segments="slic")
-    with pytest.raises(ValueError, match="`segments` to be a whole number of at least 1"):
+    with pytest.raises(ValueError, match="`segments` to be an integer of at least 1"):
         LIME(network, segments=0)
     with pytest.raises(ValueError, match=r"integer array of shape \(12, 12\).*Received: an array of shape \(5, 12\)"):
         LIME(network, segments=BLOCKS[:5])(images)

@@ -297,7 +297,7 @@ def test_bad_options_and_backgrounds_are_told(table, network, x, images):
         SHAP(table, explainer="tree")
     with pytest.raises(ValueError, match="no `num_samples` for `explainer='deep'`"):
         SHAP(table, num_samples=10)
-    with pytest.raises(ValueError, match="`num_samples` to be a whole number of at least 1"):
+    with pytest.raises(ValueError, match="`num_samples` to be an integer of at least 1"):
         SHAP(table, explainer="kernel", num_samples=0)
     with pytest.raises(ValueError, match="no `segments` with `explainer='deep'`, which only 'kernel' takes"):
         SHAP(network, segments=4)

@@ -17,7 +17,7 @@ def test_integers_of_numpy_count(value):
 
 @pytest.mark.parametrize("value", [True, np.True_, 0, -1, 1.0, np.float64(2), "3", None, [1], np.array(1)])
 def test_what_is_no_count(value):
-    with pytest.raises(ValueError, match="Expected `k` to be a whole number of at least 1. Received: k="):
+    with pytest.raises(ValueError, match="Expected `k` to be an integer of at least 1. Received: k="):
         check_count("k", value)
 
 
@@ -25,7 +25,7 @@ def test_ranges():
     assert check_count("k", 0, least=0) == 0
     with pytest.raises(ValueError, match="`k` to be at most the number of regions, 3. Received: k=4"):
         check_count("k", 4, most=3, what="regions")
-    with pytest.raises(ValueError, match="`seed` to be a whole number of at least 0"):
+    with pytest.raises(ValueError, match="`seed` to be an integer of at least 0"):
         check_seed(-1)
 
 

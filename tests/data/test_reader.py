@@ -227,7 +227,7 @@ def test_what_is_refused_of_datasets(one):
     for endless in (dataset(X).repeat(), Endless(X)):
         with pytest.raises(ValueError, match=r"Expected a finite dataset.*dataset.take\(n\)"):
             Samples(endless, one, BATCH)
-    with pytest.raises(ValueError, match="`batch_size` to be a whole number of at least 1. Received: batch_size=True"):
+    with pytest.raises(ValueError, match="`batch_size` to be an integer of at least 1. Received: batch_size=True"):
         Samples(X, one, True)
 
 

@@ -144,7 +144,7 @@ def test_intervals(rng):
         (np.zeros((5, 2)), [0] * 5, {}, r"at least two classes.*Received: \[0\]"),
         (np.zeros((5, 2)), np.eye(5), {}, r"shape \(5, 5\). Of one-hot labels, pass labels.argmax"),
         (np.zeros((5, 2)), [0, 1, np.nan, 0, 1], {}, "NaN as label of sample 2"),
-        (np.zeros((5, 2)), [0, 1, 0, 1, 0], {"k": 5}, "`k` to be a whole number from 1 to 4, for 5 points. Received: k=5"),
+        (np.zeros((5, 2)), [0, 1, 0, 1, 0], {"k": 5}, "`k` to be an integer from 1 to 4, for 5 points. Received: k=5"),
         (np.zeros((5, 2)), [0, 1, 0, 1, 0], {"k": 0}, "Received: k=0"),
         (np.zeros((5, 2)), [0, 1, 0, 1, 0], {"k": 2.5}, "Received: k=2.5"),
         (np.zeros((5, 2)), [0, 1, 0, 1, 0], {"k": []}, r"one or more numbers of neighbors. Received: k=\[\]"),

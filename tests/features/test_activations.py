@@ -250,7 +250,7 @@ CONV = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(4, 3, name="conv1
         (CONV, np.where(X > 2, np.nan, X), None, {}, "NaN or infinity"),
         (CONV, tf.data.Dataset.from_tensor_slices(X[:0]).batch(2), None, {}, "a dataset without elements"),
         (CONV, tf.data.Dataset.from_tensor_slices(X[:, :4]).batch(2), None, {}, "Expected an array of shape"),
-        (CONV, X, None, {"batch_size": 0}, "whole number of at least 1. Received: batch_size=0"),
+        (CONV, X, None, {"batch_size": 0}, "integer of at least 1. Received: batch_size=0"),
         (CONV, X, None, {"verbose": 3}, "verbose=3"),
         (keras.Sequential([layers.Conv2D(4, 3)]), X, None, {}, "Expected a built model"),
     ],

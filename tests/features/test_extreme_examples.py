@@ -234,7 +234,7 @@ def test_receptive_fields_of_units_behind_unknown_layers_and_of_tokens():
         ({"units": []}, r"Received: units=\[\]"),
         ({"units": 0.5}, "Received: units=0.5"),
         ({"k": 24}, "at least k samples. Received: k=24 and 23 samples"),
-        ({"k": 0}, "Expected `k` to be a whole number of at least 1. Received: k=0"),
+        ({"k": 0}, "Expected `k` to be an integer of at least 1. Received: k=0"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"verbose": 7}, "verbose=7"),
     ],

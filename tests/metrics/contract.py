@@ -140,7 +140,7 @@ def check_documentation(metric):
     """A section in `docs/methods/metrics.md` that says what every section says."""
     text = section("methods/metrics.md", metric.__name__)
     assert text is not None, f"docs/methods/metrics.md has no section {metric.__name__}"
-    for part in ("**What it answers.**", "**Source.**", "**Cost.**", "**When it misleads.**"):
+    for part in ("**Question.**", "**Source.**", "**Cost.**", "**When it misleads.**"):
         assert part in text, f"the section {metric.__name__} lacks {part}"
 
 

@@ -35,7 +35,7 @@ SECTION = """# Metrics
 
 ## LargestShare
 
-**What it answers.** ... **Source.** ... **Cost.** ... **When it misleads.** ...
+**Question.** ... **Source.** ... **Cost.** ... **When it misleads.** ...
 
 ## Another
 """

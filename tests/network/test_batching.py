@@ -47,7 +47,7 @@ def test_methods_metrics_and_boxes_follow_it(make, monkeypatch):
     monkeypatch.setattr(batching, "_BUDGET", 2**16)
     assert make(network(2))._batch_size == 256
     assert make(network(1000))._batch_size in (8, 16)
-    with pytest.raises(ValueError, match="`batch_size` to be a whole number of at least 1. Received: batch_size=0"):
+    with pytest.raises(ValueError, match="`batch_size` to be an integer of at least 1. Received: batch_size=0"):
         make(network(2), batch_size=0)
 
 

@@ -78,7 +78,7 @@ def test_settings(box, x):
     with pytest.raises(ValueError, match="Expected `dtype`.*'float16'"):
         OpenBox(model, dtype="float16")
     for batch_size in (0, 2.5):
-        with pytest.raises(ValueError, match="Expected `batch_size`.*whole number of at least 1"):
+        with pytest.raises(ValueError, match="Expected `batch_size`.*integer of at least 1"):
             OpenBox(model, batch_size=batch_size)
     with pytest.raises(ValueError, match="Expected `verbose`"):
         box(x, verbose=3)

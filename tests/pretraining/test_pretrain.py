@@ -388,8 +388,8 @@ class TestBadInput:
     @pytest.mark.parametrize(
         "options, message",
         [
-            ({"epochs": 0}, "`epochs` to be a whole number"),
-            ({"batch_size": 0}, "`batch_size` to be a whole number"),
+            ({"epochs": 0}, "`epochs` to be an integer"),
+            ({"batch_size": 0}, "`batch_size` to be an integer"),
             ({"verbose": 3}, "`verbose`"),
             ({"validation_split": 1.5}, "`validation_split` to be between 0 and 1"),
             ({"x": tf.data.Dataset.from_tensor_slices(X).batch(5), "validation_split": 0.5}, "Expected arrays to split"),

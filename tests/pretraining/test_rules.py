@@ -266,7 +266,7 @@ def test_hybrid_trains_by_the_one_and_then_by_the_other(x):
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: ContrastiveDivergence(0), "`k` to be a whole number of at least 1"),
+        (lambda: ContrastiveDivergence(0), "`k` to be an integer of at least 1"),
         (lambda: PersistentContrastiveDivergence(num_chains=0), "`num_chains`"),
         (lambda: ReconstructionError(weight_cost=-1), "`weight_cost` to be 0 or positive"),
         (lambda: ReconstructionError(sparsity_cost=float("nan")), "`sparsity_cost`"),

@@ -176,7 +176,7 @@ def test_failures_are_told():
     with pytest.raises(ValueError, match="NaN"):
         local.polytope(0, bounds=(np.nan, 1))
     for k in (0, 2.5):
-        with pytest.raises(ValueError, match="whole number of at least 1"):
+        with pytest.raises(ValueError, match="integer of at least 1"):
             local.nearest_facets(k)
     with pytest.raises(ValueError, match="number of walls, 6. Received: k=7"):
         local.nearest_facets(7)

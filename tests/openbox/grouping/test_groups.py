@@ -325,16 +325,16 @@ def test_a_network_of_one_hidden_layer_is_found_again():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"num_groups": 0}, "`num_groups` to be a whole number of at least 1. Received: num_groups=0"),
-        ({"num_groups": 2.0}, "`num_groups` to be a whole number of at least 1. Received: num_groups=2.0"),
-        ({"num_groups": True}, "`num_groups` to be a whole number of at least 1. Received: num_groups=True"),
+        ({"num_groups": 0}, "`num_groups` to be an integer of at least 1. Received: num_groups=0"),
+        ({"num_groups": 2.0}, "`num_groups` to be an integer of at least 1. Received: num_groups=2.0"),
+        ({"num_groups": True}, "`num_groups` to be an integer of at least 1. Received: num_groups=True"),
         ({"num_groups": 5000}, "`num_groups` to be at most the number of regions of `x`, .*. Received: num_groups=5000"),
         ({"x": np.zeros((3, 5))}, r"\(.*2\)"),
         ({"y": np.zeros(3, int)}, "`y` to have one label for each of 100 samples. Received: 3 labels."),
         ({"y": np.zeros(100)}, "`y` to be class indices of shape"),
         ({"y": np.full(100, 2)}, "Expected class indices from 0 to 1 in `y`. Received: indices from 2 to 2."),
         ({"ridge": 0.0}, "`ridge` to be a positive number. Received: ridge=0.0"),
-        ({"max_rounds": -1}, "`max_rounds` to be a whole number of at least 0. Received: max_rounds=-1"),
+        ({"max_rounds": -1}, "`max_rounds` to be an integer of at least 0. Received: max_rounds=-1"),
     ],
 )
 def test_bad_arguments(circles, arguments, message):
@@ -348,10 +348,10 @@ def test_bad_arguments_elsewhere(circles):
     groups = merge_regions(box, x[:100], 2, verbose=0)
     for call, message in (
         (lambda: prune_regions(box, x[:100], 101), "Expected `num_regions` to be at most"),
-        (lambda: flatten_regions(groups, x[:100], num_units=0), "Expected `num_units` to be a whole number of at least 1"),
-        (lambda: flatten_regions(groups, x[:100], max_steps=0.5), "Expected `max_steps` to be a whole number of at least 0"),
+        (lambda: flatten_regions(groups, x[:100], num_units=0), "Expected `num_units` to be an integer of at least 1"),
+        (lambda: flatten_regions(groups, x[:100], max_steps=0.5), "Expected `max_steps` to be an integer of at least 0"),
         (lambda: fidelity_curve(box, x[:100], y), "Expected `y` to have one label"),
-        (lambda: fidelity_curve(box, x[:100], sizes=[0]), "Expected `sizes` to be a whole number of at least 1"),
+        (lambda: fidelity_curve(box, x[:100], sizes=[0]), "Expected `sizes` to be an integer of at least 1"),
         (lambda: fidelity_curve(box, x[:100], methods=["melt"]), "Expected `methods` to be a list of some of"),
         (lambda: fidelity_curve(box, x[:100], test=x), "Expected `test` to be None or a pair"),
         (lambda: groups.fidelity(x[:100], y), "Expected `y` to have one label"),

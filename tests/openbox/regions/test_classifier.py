@@ -370,7 +370,7 @@ def test_wrong_rows(small):
 
 @pytest.mark.parametrize("cache_bytes", [-1, 1.5, None])
 def test_wrong_cache(cache_bytes, box, x):
-    with pytest.raises(ValueError, match="Expected `cache_bytes` to be a whole number of at least 0"):
+    with pytest.raises(ValueError, match="Expected `cache_bytes` to be an integer of at least 0"):
         RegionClassifier(box, cache_bytes=cache_bytes).fit(x)
 
 
@@ -595,7 +595,7 @@ def test_radii_of_a_region_without_walls():
     [
         ({"y": [3] * 200}, r"Expected labels from 0, 1, 2. Received also: 3"),
         ({"y": [0] * 3}, r"one label for each of 200 samples"),
-        ({"max_regions": 0}, r"`max_regions` to be a whole number of at least 1"),
+        ({"max_regions": 0}, r"`max_regions` to be an integer of at least 1"),
         ({"radius": 3}, r"`radius` to be None or the norm"),
     ],
 )

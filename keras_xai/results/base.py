@@ -89,6 +89,10 @@ class Result(Shown):
 
         Args:
             path: Of the file; `.npz` is added where it is missing, as `numpy.savez` does.
+
+        Raises:
+            IsADirectoryError: If it is the path of a folder.
+            FileNotFoundError: If the folder of the file does not exist.
         """
         write_fields(path, self.to_fields(), type(self).__name__)
 
@@ -101,12 +105,12 @@ class Result(Shown):
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is not one that `save` has written.
+            ValueError: If the file is not one that `save` has written, or is incomplete or corrupted.
         """
         fields = read_fields(path, cls.__name__)
         try:
             return cls.from_fields(fields)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # whatever fields that others wrote can lead to
             raise archive.refusal(path, f"{cls.__name__}.save", f"an archive with the fields {list(fields)}") from error
 
 

@@ -12,6 +12,7 @@ from keras import ops, tree
 
 from keras_xai.backend import BatchMean, of_own_batch, scope_of
 from keras_xai.data.archive import replacing
+from keras_xai.data.backups import Trained, mend, write_trained
 from keras_xai.losses.fbi import Penalty, check_weight
 from keras_xai.models.checkpoint import load_state, save_state
 from keras_xai.models.data import check_labels_of
@@ -30,7 +31,8 @@ class FBIModel(keras.Model):
 
     `fit()` shows `task_loss` and `fbi_penalty` beside `loss`, also of validation data. While the penalty is off, as
     `keras_xai.callbacks.FBIWarmUp` leaves it at first, nothing of it is computed, steps cost what they cost without, and
-    `fbi_penalty` is 0. Whether it is on is part of the weights, so that `keras.callbacks.BackupAndRestore` resumes it.
+    `fbi_penalty` is 0. Whether it is on is part of the weights, so that `keras.callbacks.BackupAndRestore` resumes it. A backup is
+    resumed at the epoch that its weights have reached, whenever the process was killed.
 
     If the penalty is not a finite number, training stops with a warning that names the layer, and the model gets the weights
     back that it had before the epoch.
@@ -105,6 +107,7 @@ class FBIModel(keras.Model):
         # Whether the penalty is on is decided when steps are compiled, so that it costs nothing while it is off.
         self._is_on = weight > 0
         self._compiled_on: dict[str, bool] = {}
+        self.trained = (0, 0)  # epochs, and batches of the next, that the weights have seen
         self._this_step = threading.local()  # the devices of a distribution strategy take turns in threads
         self.built = True
 
@@ -191,7 +194,8 @@ class FBIModel(keras.Model):
             # The guard is first, so that no other callback saves weights that are not finite; backups are last, so that they
             # hold what other callbacks did at the end of the epoch.
             given = sorted(tree.flatten(callbacks or []), key=lambda each: isinstance(each, keras.callbacks.BackupAndRestore))
-            arguments["callbacks"] = [Guard(), *given]
+            arguments["callbacks"] = [Guard(), Trained(), *given]
+            mend(given)
         try:
             return super().fit(**arguments)
         finally:
@@ -210,7 +214,7 @@ class FBIModel(keras.Model):
 
         Args:
             filepath: Path that ends in `.weights.h5`.
-            overwrite: Whether to replace a file without asking.
+            overwrite: Whether to replace a file without asking in the terminal.
             max_shard_size: Not supported: `plain_model.save_weights` is.
         """
         if max_shard_size is not None:
@@ -218,19 +222,17 @@ class FBIModel(keras.Model):
                 f"Expected one file for all weights. Received: max_shard_size={max_shard_size}. Call "
                 "`plain_model.save_weights`, which saves the model without the state of training."
             )
-        # Where Keras asks whether to replace a file, it has to know of it.
-        if not overwrite and pathlib.Path(filepath).exists():
-            self.plain_model.save_weights(filepath, overwrite=False)
-            save_state(filepath, self._states, getattr(self, "optimizer", None))
+        if not overwrite and pathlib.Path(filepath).exists() and not _may_replace(filepath):
             return
         with replacing(filepath) as path:
             self.plain_model.save_weights(path, overwrite=True)
             save_state(path, self._states, getattr(self, "optimizer", None))
+            write_trained(path, self.trained)
 
     def load_weights(self, filepath, skip_mismatch=False, **kwargs):
         """Loads weights that this or the plain model saved, as `keras.Model.load_weights`."""
         self.plain_model.load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
-        load_state(filepath, self._states, self.optimizer)
+        load_state(filepath, self._states, getattr(self, "optimizer", None))
 
     def get_config(self):
         model = keras.saving.serialize_keras_object(self.plain_model)
@@ -268,6 +270,14 @@ class FBIModel(keras.Model):
             yield
         finally:
             self._this_step.penalized, self._this_step.run = False, None
+
+
+def _may_replace(path):
+    """The question that Keras asks, which it would ask about the temporary file."""
+    answer = ""
+    while answer not in ("y", "n"):
+        answer = input(f"[WARNING] {path} already exists - overwrite? [y/n] ").strip().lower()
+    return answer == "y"
 
 
 def _name_of(metric):

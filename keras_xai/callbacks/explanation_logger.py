@@ -7,7 +7,6 @@ import keras
 
 from keras_xai.attribution import Explanation, Method
 from keras_xai.backend import SummaryWriter
-from keras_xai.data.archive import replacing
 from keras_xai.data.checks import check_count
 from keras_xai.data.streams import is_once
 
@@ -105,8 +104,7 @@ class ExplanationLogger(keras.callbacks.Callback):
         # Not `plot`, whose figures are windows if pyplot has any.
         figure = explanations_plot({self.latest.method: self.latest}, **self._plot_options)
         if self._folder is not None:
-            with replacing(self._folder / f"{self._method.label}_epoch_{epoch + 1:04d}.png") as path:
-                figure.savefig(path)
+            figure.savefig(self._folder / f"{self._method.label}_epoch_{epoch + 1:04d}.png")
         if self._writer is not None:
             self._writer.figure(f"explanations/{self._method.label}", figure, step=epoch)
 

@@ -1,6 +1,7 @@
 """Atomic file writing, and results as `.npz` archives of plain arrays, without pickles.
 
-An archive contains the entry `header`, a JSON text with `format`, `version` and everything that is not an array, and one entry per array.
+An archive contains the entry `header`, a JSON text with `format`, `version`, `arrays` (a checksum of each array, by name) and
+everything that is not an array, and one entry per array.
 """
 
 import contextlib
@@ -8,32 +9,55 @@ import json
 import math
 import os
 import pathlib
+import re
 import shutil
+import socket
+import time
 import uuid
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 import numpy as np
+
+# Temporary files are named by the machine and the process that write them.
+_PREFIX = ".keras_xai-"
+_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+_TEMPORARY = re.compile(r"\.keras_xai-([0-9a-f]{8})-(\d+)-[0-9a-f]{12}.*", re.DOTALL)
+_LONGEST_END = 40  # names have 255 bytes, and a character four at most
+_OLDEST_SECONDS = 24 * 60 * 60
+_being_written: set[str] = set()  # by this process
+
+# A deflated byte stands for at most so many: more cannot be in a file, whatever it declares.
+_MOST_INFLATION = 1032
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Context manager that yields a temporary path, which replaces `path` on success.
 
-    After a kill, a full disk or an error, the old file is intact; after an error, no temporary file remains. Links are followed, and the
-    new file has the permissions of the old one.
+    After a kill, a full disk or an error, the old file is intact; after an error, no temporary file remains, and the temporary file of
+    a killed process is removed by the next writer. Links are followed, and the new file has the permissions of the old one.
 
     Args:
         path: The file. A path other than a regular file, such as a device, is written directly.
+
+    Raises:
+        IsADirectoryError: If it is a folder.
+        FileNotFoundError: If its folder does not exist.
     """
+    check_is_file_name(path)
     target = pathlib.Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         yield target
         return
     # In the same folder, because renaming is atomic within one file system only; with the same suffix, by which writers select a format.
-    temporary = target.with_name(f".{uuid.uuid4().hex[:12]}.{target.name}")
+    name = f"{_PREFIX}{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:12]}{''.join(target.suffixes[-2:])[-_LONGEST_END:]}"
+    temporary = target.with_name(name)
+    _being_written.add(name)
     try:
+        _remove_abandoned(target.parent)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
@@ -42,7 +66,51 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         os.replace(temporary, target)
         _sync_folder(target.parent)
     finally:
+        _being_written.discard(name)  # first: what cannot be removed now is left to the next writer
         temporary.unlink(missing_ok=True)
+
+
+def check_is_file_name(path: str | os.PathLike) -> None:
+    """Checks that a file can be written, as far as its name and its folder tell.
+
+    Raises:
+        IsADirectoryError: If the path is that of a folder.
+        FileNotFoundError: If its folder does not exist.
+    """
+    name = os.fspath(path)
+    if os.path.isdir(name) or not os.path.basename(name):
+        raise IsADirectoryError(f"Expected the path of a file. Received: {name!r}, a folder. Add the name of the file.")
+    folder = os.path.dirname(os.path.realpath(name))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(
+            f"Expected a file name in an existing folder. Received: {name!r}, whose folder {folder!r} does not exist. "
+            "Create the folder first."
+        )
+
+
+def _remove_abandoned(folder):
+    """Removes temporary files of writers that no longer run. Those of writers that do, also in other processes, are left."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _TEMPORARY.fullmatch(entry.name)
+            if found is not None and _is_abandoned(entry, host=found[1], pid=int(found[2])):
+                with contextlib.suppress(OSError):  # another writer has removed it first, or it is not ours
+                    os.unlink(entry.path)
+
+
+def _is_abandoned(entry, host, pid):
+    if host == _HOST and pid == os.getpid():
+        return entry.name not in _being_written
+    # Windows has no question that does no harm, and the processes of other machines are not known.
+    if host == _HOST and os.name == "posix":
+        try:
+            os.kill(pid, 0)
+        except (ProcessLookupError, OverflowError):
+            return True
+        except OSError:
+            pass
+    # The number of a process is used again after it has ended.
+    return time.time() - entry.stat().st_mtime > _OLDEST_SECONDS
 
 
 @contextlib.contextmanager
@@ -74,7 +142,8 @@ def write(
         arrays: Arrays of numbers or strings, by name.
         compressed: Whether to compress the arrays.
     """
-    contents: dict[str, Any] = {"header": np.array(json.dumps(dict(header))), **arrays}
+    checksums = {name: _checksum(array) for name, array in arrays.items()}
+    contents: dict[str, Any] = {"header": np.array(json.dumps({**header, "arrays": checksums})), **arrays}
     with replacing_bytes(path) as file:
         (np.savez_compressed if compressed else np.savez)(file, **contents)
 
@@ -89,30 +158,37 @@ def read(
         kind: The required `format` of the header.
         version: The supported version.
         writer: The public method that writes such files, for errors.
-        names: The arrays to read, by default all.
+        names: The arrays that the file must contain, and no others; by default any.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file has another format or version, is incomplete or corrupted, or declares wrong sizes.
+        ValueError: If the file has another format or version, is incomplete or corrupted, declares wrong sizes, or contains other
+            arrays than its header lists.
     """
+    if os.path.isdir(path):
+        raise refusal(path, writer, "a folder")
     with open(path, "rb") as file:
         try:
             if file.read(2) != b"PK":
                 file.seek(0)
-                np.load(file, allow_pickle=False)
+                np.lib.format.read_magic(file)
                 raise refusal(path, writer, "a file that is not an archive")
-            file.seek(0)
-            _check_sizes(file)
-            archive = np.load(file, allow_pickle=False)
-            header = _header(path, archive, kind, version, writer)
-            wanted = [name for name in archive.files if name != "header"] if names is None else names
-            return header, {name: archive[name] for name in wanted}
-        except KeyError as error:
-            raise refusal(path, writer, f"an archive without the entry {error}") from error
+            with zipfile.ZipFile(file) as archive:
+                entries = _checked_entries(archive, os.fstat(file.fileno()).st_size)
+                header = _header(path, archive, entries, kind, version, writer)
+                _check_names(path, writer, entries, header, names)
+                arrays = {name: _array(archive, entry) for name, entry in entries.items() if name != "header"}
+        except MemoryError:
+            raise
         except Exception as error:  # `zipfile` and NumPy raise at least nine types, depending on the damage
             if f"written by `{writer}`" in str(error):
                 raise
             raise refusal(path, writer, f"a truncated, corrupted or other file ({error})") from error
+    checksums = header.pop("arrays")
+    wrong = [name for name, array in arrays.items() if _checksum(array) != checksums[name]]
+    if wrong:
+        raise refusal(path, writer, f"an archive whose header and entries do not belong together, {wrong} being others")
+    return header, arrays
 
 
 def refusal(path: str | os.PathLike, writer: str, received: str) -> ValueError:
@@ -120,24 +196,55 @@ def refusal(path: str | os.PathLike, writer: str, received: str) -> ValueError:
     return ValueError(f"Expected a file written by `{writer}`. Received: {received}, {os.fspath(path)!r}.")
 
 
-def _check_sizes(file):
-    """Compares the declared size of each array with that of its entry, before unpacking."""
-    with zipfile.ZipFile(file) as archive:
-        for entry in archive.infolist():
-            with archive.open(entry) as stream:
-                major, _ = np.lib.format.read_magic(stream)
-                reader = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-                shape, _, dtype = reader(stream)
-                if dtype.hasobject or math.prod(shape) * dtype.itemsize != entry.file_size - stream.tell():
-                    raise ValueError(f"'{entry.filename}' does not have the size that it declares")
-    file.seek(0)
+def _checked_entries(archive, size):
+    """The entries by the name of their array, once what each declares is known to agree with what it has; none is unpacked."""
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for entry in archive.infolist():
+        name = entry.filename.removesuffix(".npy")
+        if name in entries:
+            raise ValueError(f"'{name}' is in it twice")
+        entries[name] = entry
+        if entry.file_size > _MOST_INFLATION * entry.compress_size:
+            raise ValueError(f"'{entry.filename}' does not have the size that it declares")
+        with archive.open(entry) as stream:
+            shape, dtype = _declared(stream)
+            if dtype.hasobject or min(shape, default=0) < 0:
+                raise ValueError(f"'{entry.filename}' is not of numbers or texts")
+            if math.prod(shape) * dtype.itemsize != entry.file_size - stream.tell():
+                raise ValueError(f"'{entry.filename}' does not have the size that it declares")
+    # Entries that share their bytes would be unpacked once for each.
+    if sum(entry.compress_size for entry in entries.values()) > size:
+        raise ValueError("its entries declare more bytes than the file has")
+    return entries
 
 
-def _header(path, archive, kind, version, writer):
-    if "header" not in archive.files:
-        raise refusal(path, writer, f"an archive with the entries {sorted(archive.files)} and without a header")
+def _declared(stream):
+    """Shape and dtype of an array, by what is written before its contents."""
+    major, _ = np.lib.format.read_magic(stream)
+    reader = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+    shape, _, dtype = reader(stream)
+    return shape, dtype
+
+
+def _array(archive, entry):
+    with archive.open(entry) as stream:
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+        stream.read()  # at the end, the checksum is compared
+    return array
+
+
+def _checksum(array):
+    """A number that depends on what is in an array, its shape and its dtype, but not on where it is in memory."""
+    array = np.asarray(array)
+    start = zlib.crc32(f"{array.dtype.str.lstrip('<>=|')} {array.shape}".encode())
+    return zlib.crc32(array.tobytes(), start)
+
+
+def _header(path, archive, entries, kind, version, writer):
+    if "header" not in entries:
+        raise refusal(path, writer, f"an archive with the entries {sorted(entries)} and without a header")
     try:
-        header = json.loads(str(archive["header"]))
+        header = json.loads(str(_array(archive, entries["header"])))
     except json.JSONDecodeError as error:
         raise refusal(path, writer, "an archive whose header cannot be read") from error
     found = header.get("format") if isinstance(header, dict) else None
@@ -149,3 +256,17 @@ def _header(path, archive, kind, version, writer):
         hint = "a later version of keras_xai wrote it; use that one" if later else "no version of keras_xai wrote that"
         raise refusal(path, writer, f"version {given!r} of the format while {version} is supported ({hint})")
     return header
+
+
+def _check_names(path, writer, entries, header, names):
+    """Compares the arrays that there are with those that the header lists, and with those that there must be."""
+    listed = header.get("arrays")
+    if not isinstance(listed, dict):
+        raise refusal(path, writer, "an archive whose header does not list its arrays")
+    for wanted in (listed, listed if names is None else names):
+        missing = sorted(set(wanted) - set(entries))
+        if missing:
+            raise refusal(path, writer, f"an archive without the entries {missing}")
+        others = sorted(set(entries) - set(wanted) - {"header"})
+        if others:
+            raise refusal(path, writer, f"an archive with the entries {others}, which its header does not list")

@@ -22,6 +22,8 @@ def write_fields(path: str | pathlib.Path, fields: Mapping[str, Any], kind: str)
 
     Raises:
         TypeError: If an array contains objects.
+        IsADirectoryError: If the path is a folder.
+        FileNotFoundError: If the folder of the file does not exist.
     """
     arrays: dict[str, np.ndarray] = {}
 
@@ -40,6 +42,8 @@ def write_fields(path: str | pathlib.Path, fields: Mapping[str, Any], kind: str)
             return {"tuple" if isinstance(value, tuple) else "list": [stored(each) for each in value]}
         name = f"array_{len(arrays)}"
         arrays[name] = np.asarray(value)
+        if arrays[name].dtype.kind == "V" and arrays[name].dtype.names is None:
+            arrays[name] = arrays[name].astype("float32")  # bfloat16 and the like, which NumPy's files do not know
         if arrays[name].dtype.hasobject:
             raise TypeError(
                 f"Expected arrays of numbers or strings to write to a file. Received: {type(value).__name__} of objects."
@@ -47,6 +51,7 @@ def write_fields(path: str | pathlib.Path, fields: Mapping[str, Any], kind: str)
         return {"array": name}
 
     header = {"format": _format(kind), "version": _VERSION, "fields": {name: stored(value) for name, value in fields.items()}}
+    archive.check_is_file_name(path)
     path = pathlib.Path(path)
     if path.suffix != ".npz":
         path = path.with_name(f"{path.name}.npz")
@@ -73,18 +78,23 @@ def read_fields(path: str | pathlib.Path, kind: str) -> dict[str, Any]:
     def restored(stored):
         ((tag, value),) = stored.items()
         if tag == "array":
-            return arrays[value]
+            return arrays.pop(value)  # a file that takes one array many times would fill the memory
         if tag == "dict":
             return {key: restored(each) for key, each in value.items()}
         if tag == "slice":
             return slice(*(restored(each) for each in value))
         if tag in ("list", "tuple"):
             return (tuple if tag == "tuple" else list)(restored(each) for each in value)
+        if tag not in ("plain", "text") or not (value is None or isinstance(value, (str, float, int))):
+            raise ValueError(f"a value that is {tag!r}")
         return value
 
     try:
-        return {name: restored(stored) for name, stored in header["fields"].items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        fields = {name: restored(stored) for name, stored in header["fields"].items()}
+        if arrays:
+            raise ValueError(f"{sorted(arrays)} belong to no field")
+        return fields
+    except Exception as error:  # whatever a header that others wrote can lead to
         raise archive.refusal(path, writer, f"an archive whose header and entries do not belong together ({error})") from error
 
 

@@ -12,6 +12,7 @@ from keras import ops, tree
 
 from keras_xai.backend import BatchMean, of_own_batch, scope_of
 from keras_xai.data.archive import replacing
+from keras_xai.data.backups import Trained, mend, write_trained
 from keras_xai.losses.fbi import Penalty, check_weight
 from keras_xai.models.checkpoint import load_state, save_state
 from keras_xai.models.data import check_labels_of
@@ -30,7 +31,8 @@ class FBIModel(keras.Model):
 
     `fit()` reports `task_loss` and `fbi_penalty` in addition to `loss`, also for validation data. While the penalty is off, initially with
     `keras_xai.callbacks.FBIWarmUp`, it is not computed, steps cost no more than without it, and `fbi_penalty` is 0. The switch is part of
-    the weights, so that `keras.callbacks.BackupAndRestore` resumes it.
+    the weights, so that `keras.callbacks.BackupAndRestore` resumes it, at the epoch that the weights have reached, whenever the process
+    was killed.
 
     If the penalty is not finite, training stops with a warning that names the layer, and the weights from before the epoch are restored.
 
@@ -104,6 +106,7 @@ class FBIModel(keras.Model):
         # The switch is evaluated when steps are compiled, so that the penalty costs nothing while it is off.
         self._is_on = weight > 0
         self._compiled_on: dict[str, bool] = {}
+        self.trained = (0, 0)  # completed epochs, and batches of the next one
         self._this_step = threading.local()  # the replicas of a distribution strategy run in threads
         self.built = True
 
@@ -190,7 +193,8 @@ class FBIModel(keras.Model):
             # The guard is first, so that no other callback saves non-finite weights; backups are last, so that they include changes by
             # other callbacks at the end of the epoch.
             given = sorted(tree.flatten(callbacks or []), key=lambda each: isinstance(each, keras.callbacks.BackupAndRestore))
-            arguments["callbacks"] = [Guard(), *given]
+            arguments["callbacks"] = [Guard(), Trained(), *given]
+            mend(given)
         try:
             return super().fit(**arguments)
         finally:
@@ -209,7 +213,7 @@ class FBIModel(keras.Model):
 
         Args:
             filepath: Path that ends in `.weights.h5`.
-            overwrite: Whether to replace an existing file without asking.
+            overwrite: Whether to replace an existing file without asking in the terminal.
             max_shard_size: Not supported; use `plain_model.save_weights`.
         """
         if max_shard_size is not None:
@@ -217,19 +221,17 @@ class FBIModel(keras.Model):
                 f"Expected one file for all weights. Received: max_shard_size={max_shard_size}. Call `plain_model.save_weights`, which "
                 "saves the model without the training state."
             )
-        # Keras must see the file when it asks whether to replace it.
-        if not overwrite and pathlib.Path(filepath).exists():
-            self.plain_model.save_weights(filepath, overwrite=False)
-            save_state(filepath, self._states, getattr(self, "optimizer", None))
+        if not overwrite and pathlib.Path(filepath).exists() and not _may_replace(filepath):
             return
         with replacing(filepath) as path:
             self.plain_model.save_weights(path, overwrite=True)
             save_state(path, self._states, getattr(self, "optimizer", None))
+            write_trained(path, self.trained)
 
     def load_weights(self, filepath, skip_mismatch=False, **kwargs):
         """Loads weights saved by this or the plain model like `keras.Model.load_weights`."""
         self.plain_model.load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
-        load_state(filepath, self._states, self.optimizer)
+        load_state(filepath, self._states, getattr(self, "optimizer", None))
 
     def get_config(self):
         model = keras.saving.serialize_keras_object(self.plain_model)
@@ -267,6 +269,14 @@ class FBIModel(keras.Model):
             yield
         finally:
             self._this_step.penalized, self._this_step.run = False, None
+
+
+def _may_replace(path):
+    """The question that Keras asks, which it would ask about the temporary file."""
+    answer = ""
+    while answer not in ("y", "n"):
+        answer = input(f"[WARNING] {path} already exists - overwrite? [y/n] ").strip().lower()
+    return answer == "y"
 
 
 def _name_of(metric):

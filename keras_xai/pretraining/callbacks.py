@@ -2,6 +2,7 @@
 
 import copy
 import os
+import pathlib
 import shutil
 from collections.abc import Sequence
 from typing import Any, final
@@ -140,6 +141,9 @@ def delete_backups(callbacks: Sequence[keras.callbacks.Callback]) -> None:
     """Deletes the backups of `BackupAndRestore` callbacks, unless they are configured to keep them."""
     for callback in callbacks:
         if isinstance(callback, keras.callbacks.BackupAndRestore) and callback.delete_checkpoint:
+            # From the last layer to the first, so that a run that is killed meanwhile is still resumed as far as backups are left.
+            for folder in sorted(pathlib.Path(callback.backup_dir).glob("*/"), reverse=True):
+                shutil.rmtree(folder, ignore_errors=True)
             shutil.rmtree(callback.backup_dir, ignore_errors=True)
 
 

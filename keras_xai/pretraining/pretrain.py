@@ -9,6 +9,7 @@ import keras
 from keras import ops, tree
 
 from keras_xai.backend import scope_of
+from keras_xai.data.backups import Trained, mend
 from keras_xai.data.checks import check_verbose
 from keras_xai.graph.trace import trace
 from keras_xai.pretraining.callbacks import KeptWeights, Progress, RaisedMomentum, Randomness, delete_backups, for_stage
@@ -114,7 +115,7 @@ def pretrain(
             if stage.rule.fit_visible_bias and stage.first == 0:
                 fit_visible_bias(trainer, data, fit_options.get("steps_per_epoch"))
         kept = KeptWeights()
-        added: list[keras.callbacks.Callback] = [kept, Randomness(data)]
+        added: list[keras.callbacks.Callback] = [kept, Randomness(data), Trained()]
         if optimizer is None:
             added.append(RaisedMomentum())
         if verbose in ("auto", 1):
@@ -122,12 +123,14 @@ def pretrain(
             progress.start(stage.path, before)
         elif verbose == 2:
             print(f"Layer '{stage.path}', {type(stage.rule).__name__}")
+        given = for_stage(callbacks, f"{number:02d}_{stage.path.replace('/', '.')}")
+        mend(given)
         with _trained(stage.layer.visible_bias):
             history = trainer.fit(
                 data,
                 initial_epoch=stage.first,
                 epochs=stage.last,
-                callbacks=added + for_stage(callbacks, f"{number:02d}_{stage.path.replace('/', '.')}"),
+                callbacks=added + given,
                 verbose=2 if verbose == 2 else 0,
                 **fit_options,
             )

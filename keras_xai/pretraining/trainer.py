@@ -6,6 +6,8 @@ import keras
 from keras import ops
 
 from keras_xai.backend import BatchMean
+from keras_xai.data.archive import replacing
+from keras_xai.data.backups import write_trained
 from keras_xai.pretraining.plan import Stage
 
 
@@ -21,6 +23,7 @@ class RBMTrainer(keras.Model):
     Attributes:
         layer: The machine. Its kernel, bias and visible bias are trained in place.
         rule: This layer's copy of the rule.
+        trained: Completed epochs, and batches of the next one.
         seed: Integer variable, saved in backups so that resumed training sees the data in the same order.
     """
 
@@ -38,6 +41,7 @@ class RBMTrainer(keras.Model):
         )  # fmt: skip
         self._mean_loss = BatchMean(name="mean", dtype=layer.variable_dtype)
         self._error = keras.metrics.Mean(name="reconstruction_error")
+        self.trained = (0, 0)
         self.built = True
 
     def call(self, inputs):
@@ -54,3 +58,12 @@ class RBMTrainer(keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return self.get_metrics_result()
+
+    def save_weights(self, filepath, overwrite=True, max_shard_size=None):
+        """Saves the weights and the state of training, as `keras.Model.save_weights`; a file is replaced once it is complete."""
+        if not overwrite or max_shard_size is not None:
+            super().save_weights(filepath, overwrite=overwrite, max_shard_size=max_shard_size)
+            return
+        with replacing(filepath) as path:
+            super().save_weights(path, overwrite=True)
+            write_trained(path, self.trained)

@@ -6,12 +6,15 @@ Imported only when something is drawn, because it imports matplotlib.
 import contextlib
 import contextvars
 import io
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from keras_xai.data.archive import replacing
 
 _WITH_WINDOWS = contextvars.ContextVar("with windows", default=False)
 
@@ -26,6 +29,22 @@ class ShownFigure(Figure):
         buffer = io.BytesIO()
         self.savefig(buffer, format="png")
         return buffer.getvalue()
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Saves the figure, as `matplotlib.figure.Figure.savefig`. A file that is there is replaced once the new one is complete.
+
+        Args:
+            fname: Path of the file, or an open file.
+            **options: Of `matplotlib.figure.Figure.savefig`.
+        """
+        if not isinstance(fname, (str, os.PathLike)):
+            super().savefig(fname, **options)
+            return
+        name = os.fspath(fname)
+        if options.get("format") is None and not os.path.splitext(name)[1].strip("."):
+            name = f"{name.rstrip('.')}.{self.canvas.get_default_filetype()}"  # as matplotlib does
+        with replacing(name) as path:
+            super().savefig(path, **options)
 
 
 def new_figure(**options: Any) -> Figure:

@@ -160,15 +160,14 @@ class Page:
 
         Returns:
             The path.
+
+        Raises:
+            IsADirectoryError: If it is the path of a folder.
+            FileNotFoundError: If the folder of the file does not exist.
         """
-        path = pathlib.Path(path)
-        if not path.parent.is_dir():
-            raise FileNotFoundError(
-                f"Expected a file name in an existing folder. Received: path={str(path)!r}. Create the folder first."
-            )
         with replacing_bytes(path) as file:
             file.write(self.html().encode("utf-8"))
-        return path
+        return pathlib.Path(path)
 
     def _add(self, *lines):
         self._parts.append("\n".join(lines))

@@ -90,6 +90,10 @@ class Result(Shown):
 
         Args:
             path: Path of the file; `.npz` is appended if missing, as in `numpy.savez`.
+
+        Raises:
+            IsADirectoryError: If the path is a folder.
+            FileNotFoundError: If the folder of the file does not exist.
         """
         write_fields(path, self.to_fields(), type(self).__name__)
 
@@ -102,12 +106,12 @@ class Result(Shown):
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file was not written by `save`.
+            ValueError: If the file was not written by `save`, or is incomplete or corrupted.
         """
         fields = read_fields(path, cls.__name__)
         try:
             return cls.from_fields(fields)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # whatever fields that others wrote can lead to
             raise archive.refusal(path, f"{cls.__name__}.save", f"an archive with the fields {list(fields)}") from error
 
 

@@ -18,6 +18,7 @@ from keras_xai.features import TSNE
 from keras_xai.models import FBIModel
 from keras_xai.openbox import OpenBox
 from keras_xai.report import Page
+from keras_xai.report.figure import new_figure
 
 X = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
 
@@ -49,6 +50,7 @@ WRITERS = {
     "RegionClassifier.save": ("file.npz", lambda model, path: OpenBox(model).convert(X, verbose=0).save(path)),
     "Page.save": ("file.html", lambda model, path: Page("Title").save(path)),
     "ExplanationLogger": ("Saliency_epoch_0001.png", _logged),
+    "savefig": ("file.svg", lambda model, path: new_figure().savefig(path)),
     "FBIModel.save_weights": ("file.weights.h5", lambda model, path: FBIModel(model).save_weights(path)),
 }
 
@@ -99,6 +101,16 @@ def test_a_write_that_breaks_off_leaves_nothing(name, module, writer, model, tmp
     with pytest.raises(OSError, match="No space left"):
         write(model, tmp_path / file)
     assert not list(tmp_path.iterdir())
+
+
+def test_figures_get_the_end_that_matplotlib_adds(tmp_path):
+    for name, options in (("one", {}), ("two.", {}), ("three.svg", {}), ("four", {"format": "pdf"})):
+        new_figure().savefig(tmp_path / name, **options)
+        plain = tmp_path / "plain"
+        plain.mkdir(exist_ok=True)
+        matplotlib.figure.Figure().savefig(plain / name, **options)
+    ours, theirs = ({each.name for each in folder.iterdir() if each.is_file()} for folder in (tmp_path, tmp_path / "plain"))
+    assert ours == theirs and len(ours) == 4
 
 
 def test_links_and_devices_stay_what_they_are(tmp_path):

@@ -67,7 +67,7 @@ def load(path: Any, box: Engine, *, num_classes: int, cache_bytes: int) -> tuple
     """
     header, arrays = read(path, _ARRAYS)
     names, lengths, classes = arrays["names"], arrays["lengths"], arrays["classes"]
-    _check_entries(path, names, lengths, len(arrays["patterns"]))
+    _check_entries(path, header, arrays)
     ends = np.cumsum(lengths)
     if header["fingerprint"] != box.programs.fingerprint():
         raise _refusal(path, "regions of another model, or of this model with other weights")
@@ -76,26 +76,55 @@ def load(path: Any, box: Engine, *, num_classes: int, cache_bytes: int) -> tuple
         raise _refusal(
             path, f"regions of another model, with {len(classes)} classes and inputs of the shapes {header['shapes']}"
         )
+    features = arrays["features"]
+    if len(features) and [list(features.shape)] != header["shapes"]:
+        raise _refusal(
+            path,
+            f"names of {len(features)} features and inputs of the shapes {header['shapes']}, which do not belong together",
+        )
     regions = Regions(box, [tuple(shape) for shape in header["shapes"]], cache_bytes=cache_bytes)
     bytes_of_all = arrays["patterns"].tobytes()
     patterns = [bytes_of_all[end - length : end] for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)]
     regions.add_packed([name.tobytes() for name in names], patterns)
     _check_probe(path, regions, arrays["probe"])
+    try:
+        regions.check_names()
+    except ValueError as error:
+        raise _refusal(path, f"names and patterns that do not belong together ({error})") from error
     if header["object_labels"]:
         classes = classes.astype(object)
-    return regions, classes, arrays["features"].astype(object)
+    return regions, classes, features.astype(object)
 
 
-def _check_entries(path, names, lengths, size):
-    together = names.dtype == "uint8" and names.shape == (len(lengths), 16) and lengths.dtype == "int64" and len(lengths) > 0
-    if not together or (lengths < 0).any() or lengths.sum() != size or len(np.unique(names, axis=0)) < len(names):
-        raise _refusal(path, "an archive whose entries do not belong together")
+def _check_entries(path, header, arrays):
+    """Compares the parts of a file with each other, before any of them is used."""
+    names, patterns, lengths, classes, features, probe = (arrays[name] for name in _ARRAYS)
+    count, size = len(np.atleast_1d(lengths)), patterns.size
+    contradictions = {
+        "lengths": lengths.dtype != "int64" or lengths.ndim != 1 or not count or (lengths < 1).any() or (lengths > size).any(),
+        "names": names.dtype != "uint8" or names.shape != (count, 16) or len(np.unique(names, axis=0)) < count,
+        "classes": classes.ndim != 1 or classes.dtype.kind not in "biufUS" or not np.array_equal(np.unique(classes), classes),
+        "features": features.ndim != 1 or features.dtype.kind != "U" or len(set(features.tolist())) < len(features),
+        "probe": probe.dtype.kind != "f"
+        or probe.ndim != 2
+        or len(probe) != min(_PROBED, count)
+        or not np.isfinite(probe).all(),
+        "dtype": header["dtype"] not in ("float32", "float64"),
+        "object_labels": header["object_labels"] and classes.dtype.kind != "U",
+    }
+    wrong = [name for name, contradicts in contradictions.items() if contradicts]
+    # Not by the sum alone, which could overflow.
+    if not wrong and (patterns.dtype != "uint8" or patterns.ndim != 1 or int(lengths.sum(dtype="float64")) != size):
+        wrong = ["patterns", "lengths"]
+    if wrong:
+        raise _refusal(path, f"an archive whose entries do not belong together, or are not what `save` writes: {wrong}")
 
 
 def _fit(shapes, specs):
     return len(shapes) == len(specs) and all(
         isinstance(shape, list)
         and len(shape) == len(spec)
+        and all(isinstance(size, int) and size > 0 for size in shape)
         and all(want in (None, got) for want, got in zip(spec, shape, strict=True))
         for shape, spec in zip(shapes, specs, strict=True)
     )

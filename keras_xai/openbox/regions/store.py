@@ -85,6 +85,16 @@ class Regions:
         """`(regions,)` strings, as `LinearPieces.region_id`."""
         return np.array([name.hex() for name in self._numbers], dtype="<U32")
 
+    def check_names(self) -> None:
+        """Raises a `ValueError` if a pattern is not one of this network, or is not the one that its name is made of."""
+        specs, names = self.box.programs.layout(self._origins).patterns, self.names
+        for start in range(0, len(self), self.box.batch_size):
+            patterns = unpack(self._patterns[start : start + self.box.batch_size], specs)
+            found = names_of(patterns, len(patterns[0]) if patterns else len(names[start : start + self.box.batch_size]))
+            wrong = np.flatnonzero(found != names[start : start + self.box.batch_size])
+            if len(wrong):
+                raise ValueError(f"Expected patterns with their names. Received: another name for region {start + wrong[0]}.")
+
     @property
     def fingerprint(self) -> int:
         """The checksum of the weights that the regions belong to."""
@@ -222,10 +232,16 @@ def unpack(packed: Sequence[bytes], specs: Sequence[tuple[tuple, str]]) -> list[
     """
     sizes = [int(np.prod(shape[1:], dtype=int)) for shape, _ in specs]
     arrays = [np.empty((len(packed), size), dtype) for size, (_, dtype) in zip(sizes, specs, strict=True)]
+    most_bits = [8 * array.itemsize for array in arrays]
+    most = len(specs) + sum(bits * -(-size // 8) for bits, size in zip(most_bits, sizes, strict=True))
     for sample, each in enumerate(packed):
-        raw = _decompressed(each)
+        raw = _decompressed(each, most)
         widths, place = raw[: len(specs)], len(specs)
-        if len(widths) < len(specs) or len(raw) != place + sum(w * -(-n // 8) for w, n in zip(widths, sizes, strict=True)):
+        if (
+            len(widths) < len(specs)
+            or any(width > bits for width, bits in zip(widths, most_bits, strict=True))
+            or len(raw) != place + sum(w * -(-n // 8) for w, n in zip(widths, sizes, strict=True))
+        ):
             raise ValueError("Expected patterns of the model's own shapes. Received: packed patterns of another length.")
         for array, width, size in zip(arrays, widths, sizes, strict=True):
             length = -(-size // 8)
@@ -238,8 +254,13 @@ def unpack(packed: Sequence[bytes], specs: Sequence[tuple[tuple, str]]) -> list[
     return [array.reshape(-1, *shape[1:]) for array, (shape, _) in zip(arrays, specs, strict=True)]
 
 
-def _decompressed(packed):
+def _decompressed(packed, most):
+    """Compressed bytes as they were, of which there are no more than `most`."""
+    reader = zlib.decompressobj()
     try:
-        return zlib.decompress(packed)
+        raw = reader.decompress(packed, most + 1)
     except zlib.error as error:
         raise ValueError(f"Expected compressed patterns. Received: bytes that cannot be decompressed ({error}).") from error
+    if not reader.eof or reader.unused_data or len(raw) > most:
+        raise ValueError("Expected patterns of the model's own shapes. Received: packed patterns of another length.")
+    return raw

@@ -9,6 +9,7 @@ One package a backend, TensorFlow the first; nothing outside them imports a back
 - devices: `lacks_layout`, whether one has no kernel for a layout of channels;
 - datasets: `is_native_dataset`, `num_batches`, `is_endless`, `element_spec`; of tensors, `has_values` (no placeholder) and `is_dense`;
 - summaries: `SummaryWriter` for TensorBoard;
+- `EXCLUSIVE`, the lock that is held while programs are traced and while something that belongs to the whole process is changed;
 - what shap's `DeepExplainer` needs: `primitives`, `gradients_restored`, `as_written`.
 
 Types that all backends return are in `interface`. `BatchMean` and `of_own_batch`, losses of batches that several devices share, are
@@ -49,10 +50,12 @@ else:
         '"backend": "tensorflow" in `~/.keras/keras.json`.'
     )
 
+from keras_xai.backend.exclusive import EXCLUSIVE
 from keras_xai.backend.interface import Linearization, Primitive, Recording
 from keras_xai.backend.losses import BatchMean, of_own_batch
 
 __all__ = [
+    "EXCLUSIVE",
     "BatchMean",
     "Linearization",
     "Primitive",

@@ -27,7 +27,8 @@ class Explanation(Rows):
             rate places of an image do. Positive values speak for the score, negative ones against it, where the method knows
             signs. The unit is the score's for methods that share it out, and the method's own for others; its page says which.
         target: What is explained: the class of each sample, an integer array `(n,)`; or the callable that was given, as
-            `SampleScores` where it scores all samples at once; a dict of these by output name for a model of several outputs.
+            `SampleScores` where it scores all samples at once; a dict of these by output name for a model of several outputs. Of a
+            single sigmoid, 1 is the class that its score speaks for, and 0 the other one, for which the negated score speaks.
         inputs: The samples that are explained, as the model takes them.
         convergence_delta: `(n,)`: what the values of a sample lack to add up to what they share out, in the unit of the score; `None` for
             methods that share nothing out.
@@ -39,6 +40,9 @@ class Explanation(Rows):
             score changes by, and not what each entry adds to the score.
         feature_names: The names of the columns, where the samples were a `DataFrame` for a model of one input, else `None`.
         shared_baseline: Whether `baseline` is a background that all samples were compared with, and not one for each.
+        probability: `(n,)`: what the model predicts, for an output of a single sigmoid: the probability of class 1. A dict of these by
+            output name for a model of several outputs; `None` where there is no such output among those that are explained.
+        prediction: The same for an output of one score that is no probability, as that of a regression.
     """
 
     values: Any
@@ -51,8 +55,12 @@ class Explanation(Rows):
     derivatives: bool = False
     feature_names: list[str] | None = None
     shared_baseline: bool = False
+    probability: Any = None
+    prediction: Any = None
 
-    _row_axes: ClassVar[Mapping[str, int]] = {"values": 0, "target": 0, "inputs": 0, "convergence_delta": 0}
+    _row_axes: ClassVar[Mapping[str, int]] = dict.fromkeys(
+        ("values", "target", "inputs", "convergence_delta", "probability", "prediction"), 0
+    )
 
     def _taken(self, rows: np.ndarray) -> Self:
         baseline = self.baseline if self.shared_baseline else taken(self.baseline, rows)
@@ -79,7 +87,7 @@ class Explanation(Rows):
             samples: Indices of the samples to draw, or how many of the first.
             show: Maps an image as the model takes it to one that can be seen, `(height, width)` or `(height, width, 3)`, to undo what
                 preprocessing has done. By default values are moved into the range of colors.
-            class_names: Names of the classes.
+            class_names: Names of the classes; two for a single sigmoid, of classes 0 and 1.
             feature_names: Names of the features of a table; by default those of the columns, where the samples were a `DataFrame`.
             vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
             title: A title.
@@ -117,7 +125,7 @@ class Explanation(Rows):
     def _facts(self) -> dict[str, Any]:
         names = self.feature_names
         return {
-            "target": _target(self.target),
+            "target": _target(self.target) if self.prediction is None or isinstance(self.prediction, Mapping) else "the model's output",
             "values": self.values,
             "largest convergence delta": None
             if self.convergence_delta is None or not self.convergence_delta.size

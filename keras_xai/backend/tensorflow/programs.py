@@ -5,6 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_xai.backend.exclusive import EXCLUSIVE
+
 
 def compiled(function: Callable, signature: Sequence, *, jit_compile: bool = False) -> Callable:
     """Compiles a function of tensors.
@@ -15,6 +17,26 @@ def compiled(function: Callable, signature: Sequence, *, jit_compile: bool = Fal
             for a dimension that varies between calls.
         jit_compile: Whether to compile with XLA.
     """
+    return _Program(function, signature, jit_compile)
+
+
+class _Program:
+    """A compiled function that threads can call: it is traced once, by the first, while nothing else is."""
+
+    def __init__(self, function, signature, jit_compile):
+        self._is_traced = False
+        self._program = _function(function, signature, jit_compile)
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._is_traced:
+            return self._program(*arguments)
+        with EXCLUSIVE:
+            found = self._program(*arguments)
+            self._is_traced = True
+        return found
+
+
+def _function(function, signature, jit_compile):
     program = tf.function(function, input_signature=_specs(signature), autograph=False, jit_compile=jit_compile)
     # With a fixed signature a program is traced once. TensorFlow tells programs apart by their source, and would warn that the fifth one
     # made of the same function, by another method or for another model, is traced again and again.
@@ -29,7 +51,8 @@ def traced(function: Callable, signature: Sequence) -> None:
         function: Its result is dropped.
         signature: As in `compiled`.
     """
-    tf.function(function, input_signature=_specs(signature), autograph=False).get_concrete_function()
+    with EXCLUSIVE:
+        tf.function(function, input_signature=_specs(signature), autograph=False).get_concrete_function()
 
 
 def stacked(function: Callable, count: int, dtypes: Any) -> Any:

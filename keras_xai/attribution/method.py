@@ -281,6 +281,4 @@ class Method(Remade, abc.ABC):
 
 def _joined(predicted, link):
     """By name of the output, what batches have predicted by outputs with a link."""
-    return {
-        name: np.concatenate([each[kind, name] for each in predicted]) for kind, name in predicted[0] if kind == link
-    }
+    return {name: np.concatenate([each[kind, name] for each in predicted]) for kind, name in predicted[0] if kind == link}

@@ -58,7 +58,8 @@ class Target:
         self._positions = [list(names).index(name) for name in choices]
         self._names = list(choices)
         self.binary = [
-            links is not None and links[position] == "sigmoid" and tuple(shapes[position][1:]) == (1,) for position in self._positions
+            links is not None and links[position] == "sigmoid" and tuple(shapes[position][1:]) == (1,)
+            for position in self._positions
         ]
         chosen = [
             _checked(choice, shapes[position], num_samples, dtype, binary)

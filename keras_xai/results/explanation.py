@@ -125,7 +125,9 @@ class Explanation(Rows):
     def _facts(self) -> dict[str, Any]:
         names = self.feature_names
         return {
-            "target": _target(self.target) if self.prediction is None or isinstance(self.prediction, Mapping) else "the model's output",
+            "target": _target(self.target)
+            if self.prediction is None or isinstance(self.prediction, Mapping)
+            else "the model's output",
             "values": self.values,
             "largest convergence delta": None
             if self.convergence_delta is None or not self.convergence_delta.size

@@ -40,7 +40,9 @@ def facts_table(title: str, facts: Mapping[str, Any]) -> str:
 
 def frame_table(frame: "pd.DataFrame", most: int = 40) -> str:
     """A data frame, of at most so many rows."""
-    return encodable(frame.to_html(escape=True, border=0, max_rows=most, float_format=lambda value: f"{value:.3g}", na_rep="-"))
+    return encodable(
+        frame.to_html(escape=True, border=0, max_rows=most, float_format=lambda value: f"{value:.3g}", na_rep="-")
+    )
 
 
 def image(figure: "Figure") -> str:

@@ -17,7 +17,9 @@ def model(activation, name="head"):
     return keras.Sequential([keras.Input((2,)), head])
 
 
-@pytest.mark.parametrize("name", quickly([*METHODS], "GradientTimesInput", "SHAP deep", "DecisionFeatures", "Occlusion", "LRP"))
+@pytest.mark.parametrize(
+    "name", quickly([*METHODS], "GradientTimesInput", "SHAP deep", "DecisionFeatures", "Occlusion", "LRP")
+)
 def test_classes_of_one_sigmoid(name):
     """1 is the score, as by default, and 0 is its negative: as two scores [-s, s] of which a class is explained."""
     case = CASES["single sigmoid"]
@@ -74,7 +76,9 @@ def test_several_outputs_of_one_score():
     assert found.plot().axes[0].get_ylabel() == f"sick class 0 (p = {probability:.3g})\ncost = {cost:.3g}"
 
 
-@pytest.mark.parametrize("activation, target, message", [("sigmoid", 2, "from 0 to 1"), (None, 1, "from 0 to 0.*not end in a sig")])
+@pytest.mark.parametrize(
+    "activation, target, message", [("sigmoid", 2, "from 0 to 1"), (None, 1, "from 0 to 0.*not end in a sig")]
+)
 def test_what_is_no_class(activation, target, message):
     with pytest.raises(ValueError, match=message):
         Saliency(model(activation))(X, target)

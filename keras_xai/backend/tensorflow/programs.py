@@ -37,7 +37,7 @@ class _Program:
 
 
 def _function(function, signature, jit_compile):
-    program = tf.function(function, input_signature=_specs(signature), autograph=False, jit_compile=jit_compile)
+    program = tf.function(scoped(function), input_signature=_specs(signature), autograph=False, jit_compile=jit_compile)
     # With a fixed signature a program is traced once. TensorFlow tells programs apart by their source, and would warn that the fifth one
     # made of the same function, by another method or for another model, is traced again and again.
     program._omit_frequent_tracing_warning = True
@@ -52,7 +52,7 @@ def traced(function: Callable, signature: Sequence) -> None:
         signature: As in `compiled`.
     """
     with EXCLUSIVE:
-        tf.function(function, input_signature=_specs(signature), autograph=False).get_concrete_function()
+        tf.function(scoped(function), input_signature=_specs(signature), autograph=False).get_concrete_function()
 
 
 def stacked(function: Callable, count: int, dtypes: Any) -> Any:
@@ -74,6 +74,16 @@ def folded(function: Callable, count: int, initial: Sequence) -> list:
 
     start = (tf.constant(0), list(initial))
     return tf.while_loop(lambda i, state: i < count, body, start, parallel_iterations=1)[1]
+
+
+def scoped(function: Callable) -> Callable:
+    """A function within a scope of names: a layer's name is one within, and may begin with `_`, which outermost ones may not."""
+
+    def within(*arguments):
+        with tf.name_scope("explained"):
+            return function(*arguments)
+
+    return within
 
 
 def _specs(signature):

@@ -10,6 +10,7 @@ from tensorflow.python.framework import ops as framework
 
 from keras_xai.backend.exclusive import EXCLUSIVE
 from keras_xai.backend.interface import Primitive
+from keras_xai.backend.tensorflow.programs import scoped
 
 # Their results are known from shapes and types: nothing that goes in counts for them.
 _BLIND = {"Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike"}
@@ -53,7 +54,7 @@ def primitives(function: Callable, specs: Sequence[tuple]) -> list[Primitive]:
     """
     signature = [tf.TensorSpec(*spec) for spec in specs]
     with EXCLUSIVE:
-        graph = tf.function(function, input_signature=signature, autograph=False).get_concrete_function().graph
+        graph = tf.function(scoped(function), input_signature=signature, autograph=False).get_concrete_function().graph
     reached = {tensor.ref() for tensor in graph.inputs[: len(signature)] if tensor.dtype.is_floating}
     found = []
     for operation in graph.get_operations():

@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, final
 
@@ -15,6 +16,7 @@ from keras_xai.attribution.chunks import Chunk, Seen, in_parts
 from keras_xai.data.batches import joined, progress
 from keras_xai.data.checks import check_verbose
 from keras_xai.data.reader import Samples
+from keras_xai.data.remade import Remade
 from keras_xai.data.structure import packed
 from keras_xai.graph.target import Target
 from keras_xai.network.batching import batch_size_for
@@ -66,10 +68,11 @@ class Part:
     num_forward_passes: float
 
 
-class Method(abc.ABC):
+class Method(Remade, abc.ABC):
     """An attribution method: `Method(model, **options)(x, target=None, baseline=None)` returns an `Explanation`.
 
-    A subclass implements `_prepare`, and sets the attributes below where their defaults do not hold.
+    A subclass implements `_prepare`, and sets the attributes below where their defaults do not hold. A method can be called from several
+    threads, and pickled before and after its first call: it is made anew of its arguments.
 
     Args:
         model: A built Sequential or functional model, possibly with nested models. It is only read, never changed.
@@ -97,6 +100,8 @@ class Method(abc.ABC):
         self._batch_size = batch_size_for(self._scores.graph, batch_size, dtype=self._scores.dtype)
         self._verbose = verbose
         self._seed: int | None = None  # set by methods that draw at random
+        self._predicted = self._scores.predictions()
+        self._preparing = threading.Lock()
         self._prepared: tuple[Any, Callable[[Batch], Part]] | None = None
 
     @final
@@ -111,8 +116,8 @@ class Method(abc.ABC):
             target: The score to explain, always before a final softmax or sigmoid: `None` for the predicted class of each sample, a class
                 index, one index per sample, or a callable that maps the scores `(n, classes)` to a tensor `(n,)` or a list of n values,
                 such as a `Score` of tf-keras-vis. For a model of several outputs, a dict of these by output name, or a list of callables,
-                one per output; the named scores are added. A model with a single sigmoid output has one score, which is explained for
-                positive and negative predictions alike.
+                one per output; the named scores are added. A model with a single sigmoid output has one score, which speaks for class
+                1: `None` explains it for positive and negative predictions alike, as 1 does, and 0 explains the negated score.
             baseline: Reference to compare samples with, for methods that take one: a number for all entries, an array of the shape of one
                 sample, or one per sample; in the structure of `x` for a model of several inputs. Zero by default.
 
@@ -137,11 +142,13 @@ class Method(abc.ABC):
         chunks = self._chunks(samples, target, baseline)
         # Batches of a dataset may be larger than the model's batches, so their count does not tell the progress.
         num_batches = None if samples.num_samples is None else samples.num_batches
-        parts, seen = [], Seen()
+        parts, seen, predicted = [], Seen(), []
         for chunk, part in progress(in_parts(chunks, self._batch_size), num_batches, self._verbose):
             seen.add(chunk)
             explain = self._explainer(chunk.goal)
-            parts.append(self._finite(explain(self._batch(chunk, part, seed)), chunk.start + part.start))
+            batch = self._batch(chunk, part, seed)
+            parts.append(self._finite(explain(batch), chunk.start + part.start))
+            predicted.append(self._predictions(chunk.goal, batch))
         values = [joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)]
         indices = [np.concatenate(arrays) for arrays in zip(*(part.indices for part in parts), strict=True)]
         # A callable that scores all samples at once is bound to the samples of its chunk.
@@ -160,6 +167,8 @@ class Method(abc.ABC):
             derivatives=self.gives_derivatives,
             feature_names=samples.feature_names,
             shared_baseline=self.shares_baseline,
+            probability=goal.packed(_joined(predicted, "sigmoid")),
+            prediction=goal.packed(_joined(predicted, None)),
         )
 
     @property
@@ -231,9 +240,26 @@ class Method(abc.ABC):
         )
 
     def _explainer(self, goal):
-        if self._prepared is None or self._prepared[0] != goal.key:
-            self._prepared = (goal.key, self._prepare(goal))
-        return self._prepared[1]
+        with self._preparing:
+            if self._prepared is None or self._prepared[0] != goal.key:
+                self._prepared = (goal.key, self._prepare(goal))
+            return self._prepared[1]
+
+    def _predictions(self, goal, batch) -> dict[tuple, np.ndarray]:
+        """What the model predicts by outputs of one score: by link and name of the output, an array `(n,)`."""
+        scores = self._scores
+        singles = {
+            name: position
+            for name, position in goal.by_class.items()
+            if tuple(scores.graph.output_specs[position].shape[1:]) == (1,) and scores.links[position] != "softmax"
+        }
+        if not singles:
+            return {}
+        outputs = self._predicted(batch.inputs)
+        return {
+            (scores.links[position], name): keras.ops.convert_to_numpy(outputs[position])[:, 0]
+            for name, position in singles.items()
+        }
 
     def _finite(self, part, start) -> Part:
         arrays = [keras.ops.convert_to_numpy(values) for values in part.values]
@@ -251,3 +277,8 @@ class Method(abc.ABC):
             indices=indices,
             convergence_delta=None if part.convergence_delta is None else np.asarray(part.convergence_delta),
         )
+
+
+def _joined(predicted, link):
+    """By name of the output, what batches have predicted by outputs with a link."""
+    return {name: np.concatenate([each[kind, name] for each in predicted]) for kind, name in predicted[0] if kind == link}

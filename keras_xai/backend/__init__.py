@@ -9,6 +9,7 @@ There is one package per backend, so far TensorFlow; no other code imports a bac
 - devices: `lacks_layout`, whether the device has no kernel for a data format;
 - datasets: `is_native_dataset`, `num_batches`, `is_endless`, `element_spec`; for tensors, `has_values` (not symbolic) and `is_dense`;
 - summaries: `SummaryWriter` for TensorBoard;
+- `EXCLUSIVE`, the lock that is held while programs are traced and while process-wide state is changed;
 - support for shap's `DeepExplainer`: `primitives`, `gradients_restored`, `as_written`.
 
 Types that all backends return are in `interface`. `BatchMean` and `of_own_batch`, losses of batches that are distributed over several
@@ -49,10 +50,12 @@ else:
         '"backend": "tensorflow" in `~/.keras/keras.json`.'
     )
 
+from keras_xai.backend.exclusive import EXCLUSIVE
 from keras_xai.backend.interface import Linearization, Primitive, Recording
 from keras_xai.backend.losses import BatchMean, of_own_batch
 
 __all__ = [
+    "EXCLUSIVE",
     "BatchMean",
     "Linearization",
     "Primitive",

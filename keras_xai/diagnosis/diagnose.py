@@ -143,7 +143,7 @@ def _diagnosed(path, depth, vectors: Vectors, codes, k, protocol, bar, clock):
             f"'{path}' returns the same values for all {len(codes)} samples. Its neighborhood hit is at chance level.",
             stacklevel=3,
         )
-    ((_, activation_influence),) = hits_and_influence(values.astype("float64"), codes, [k])
+    ((_, activation_influence),) = hits_and_influence(values, codes, [k])
     squared = _squared_distances(values)
     components, explained = (
         (values[:, :1], np.nan) if constant else principal_components(values, protocol.components, protocol.seed)

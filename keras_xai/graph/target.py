@@ -32,10 +32,13 @@ class Target:
         shapes: Shapes of the model's outputs, `(n, classes)` each; the first entry is ignored.
         num_samples: Number of samples.
         dtype: Dtype of the scores.
+        links: Link of each output, `"sigmoid"` or others, see `keras_xai.network.scores.Scores`. An output of one sigmoid has two
+            classes: its score is that of class 1, and the negated score that of class 0.
 
     Attributes:
         indices: An integer array `(n,)` for each explained output: a class for each sample, -1 for its highest score. For a callable that
             scores all samples at once, the index of each sample; unused for other callables.
+        binary: For each of these outputs, whether its one score stands for two classes.
 
     Raises:
         ValueError: If an index is out of range, the number of indices is not the number of samples, an output is unknown, or none is
@@ -49,15 +52,20 @@ class Target:
         shapes: Sequence[Sequence[int | None]],
         num_samples: int,
         dtype: str = "float32",
+        links: Sequence[str | None] | None = None,
     ):
         self._by_name = len(names) > 1
         by_name = self._by_name or is_list_of_functions(target)
         choices = active(_by_output(target, names) if by_name else {names[0]: target})
         self._positions = [list(names).index(name) for name in choices]
         self._names = list(choices)
+        self.binary = [
+            links is not None and links[position] == "sigmoid" and tuple(shapes[position][1:]) == (1,)
+            for position in self._positions
+        ]
         chosen = [
-            _checked(choice, shapes[position], num_samples, dtype)
-            for choice, position in zip(choices.values(), self._positions, strict=True)
+            _checked(choice, shapes[position], num_samples, dtype, binary)
+            for choice, position, binary in zip(choices.values(), self._positions, self.binary, strict=True)
         ]
         self._callables = [None if isinstance(choice, np.ndarray) else choice for choice in chosen]
         self._functions = [
@@ -71,21 +79,38 @@ class Target:
         """A key that is equal for targets that can share a compiled program."""
         return tuple(zip(self._positions, self._functions, strict=True))
 
-    def choose(self, outputs: Sequence, indices: Sequence) -> tuple[Any, list]:
+    @property
+    def by_class(self) -> dict[str, int]:
+        """Positions, by name, of the outputs of which a class or the only score is explained."""
+        every = zip(self._names, self._positions, self._functions, strict=True)
+        return {name: position for name, position, function in every if function is None}
+
+    def packed(self, by_name: Mapping[str, Any]) -> Any:
+        """Values by output name in the form of `described`; `None` if there are none."""
+        if not by_name:
+            return None
+        return dict(by_name) if self._by_name else next(iter(by_name.values()))
+
+    def choose(self, outputs: Sequence, indices: Sequence, *, probabilities: bool = False) -> tuple[Any, list]:
         """The explained score of each sample, and the explained classes.
 
         Args:
             outputs: Tensors, the model's outputs.
             indices: Integer tensors `(n,)`, rows of `indices`.
+            probabilities: Whether the outputs of one sigmoid are probabilities, so that class 0 has the rest to 1.
 
         Returns:
             A tensor `(n,)`, the sum over the explained outputs, and integer tensors like `indices`, with the highest scores found.
         """
         total, found = 0, []
-        for position, function, index in zip(self._positions, self._functions, indices, strict=True):
+        for position, function, binary, index in zip(self._positions, self._functions, self.binary, indices, strict=True):
             scores = outputs[position]
             if function is not None:
                 total = total + score_of(function, scores, index)
+            elif binary:
+                index = ops.where(index < 0, 1, ops.cast(index, "int32"))
+                (score,) = ops.unstack(scores, axis=-1)
+                total = total + ops.where(index == 1, score, 1 - score if probabilities else -score)
             else:
                 index = ops.where(index < 0, ops.cast(ops.argmax(scores, axis=-1), "int32"), ops.cast(index, "int32"))
                 picked = ops.one_hot(index, scores.shape[-1], dtype="bool")
@@ -108,9 +133,9 @@ class Target:
         return taken(self.described(alone), np.array([0]))
 
 
-def _checked(choice, shape, num_samples, dtype):
+def _checked(choice, shape, num_samples, dtype, binary=False):
     """A class for each sample, -1 for the highest score; or a callable, bound to its samples if it scores all at once."""
-    choice = without_scores(choice, len(shape))
+    choice = choice if binary else without_scores(choice, len(shape))
     if callable(choice):
         return bound(choice, shape, num_samples, dtype)
     if len(shape) != 2:
@@ -128,8 +153,10 @@ def _checked(choice, shape, num_samples, dtype):
         )
     if indices.ndim == 1 and len(indices) != num_samples:
         raise ValueError(f"Expected one target per sample, {num_samples} of them. Received: {len(indices)} targets.")
-    if indices.size and (indices.min() < 0 or indices.max() >= shape[-1]):
-        raise ValueError(f"Expected target indices from 0 to {shape[-1] - 1}. Received: target={choice!r}")
+    num_classes = 2 if binary else shape[-1]
+    if indices.size and (indices.min() < 0 or indices.max() >= num_classes):
+        only = "" if num_classes > 1 else " The output has one score and does not end in a sigmoid, so that it has no classes."
+        raise ValueError(f"Expected target indices from 0 to {num_classes - 1}. Received: target={choice!r}.{only}")
     return np.array(np.broadcast_to(indices, (num_samples,)), "int32")
 
 

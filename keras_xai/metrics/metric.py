@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_xai.attribution import Explanation, Method
 from keras_xai.data.checks import check_seed, check_verbose
+from keras_xai.data.remade import Remade
 from keras_xai.network.batching import batch_size_for
 from keras_xai.network.scores import Scores
 
@@ -52,7 +53,7 @@ class Metric(abc.ABC):
         """An array `(n,)`."""
 
 
-class ModelMetric(Metric):
+class ModelMetric(Remade, Metric):
     """A metric that evaluates a model on perturbed samples.
 
     Args:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_xai.attribution import Method
+from keras_xai.data.remade import Remade
 from keras_xai.metrics.metric import Metric, check_method, explain_again, seed_of
 from keras_xai.metrics.places import Places
 from keras_xai.metrics.randomization import check_model
@@ -14,7 +15,7 @@ from keras_xai.network.scores import Scores
 
 
 @final
-class RandomLogit(Metric):
+class RandomLogit(Remade, Metric):
     """Random logit test: rank correlation between the explanations of a class and of a random other class.
 
     An explanation that is the same for all classes does not explain why the model predicts this one.

@@ -10,6 +10,7 @@ import numpy as np
 from keras_xai.attribution import Explanation, Method
 from keras_xai.data.batches import progress
 from keras_xai.data.checks import check_verbose
+from keras_xai.data.remade import Remade
 from keras_xai.graph.split import up_to
 from keras_xai.graph.trace import trace
 from keras_xai.metrics.metric import Metric, check_method, explain_again, seed_of
@@ -18,7 +19,7 @@ from keras_xai.metrics.similarity import rank_correlation
 
 
 @final
-class ModelParameterRandomization(Metric):
+class ModelParameterRandomization(Remade, Metric):
     """Model parameter randomization test: rank correlation with explanations of the model with randomized layers.
 
     An explanation that stays the same while the layers are randomized shows the image and not the model. Two modes: `"cascading"`

@@ -92,7 +92,8 @@ class Replacement:
             for name, link in zip(names, self._links, strict=True)
         ]
         key = (target.key, tuple(links))
-        if self._compiled is None or self._compiled[0] != key:
+        latest = self._compiled  # read once: another thread may replace it
+        if latest is None or latest[0] != key:
 
             def score(inputs, indices, instead, owners, masks):
                 changed = [
@@ -101,12 +102,13 @@ class Replacement:
                 ]
                 outputs = self._scores.outputs(self._scores.run(changed))
                 linked = [_LINKS[link](output) for link, output in zip(links, outputs, strict=True)]
-                return target.choose(linked, [ops.take(index, owners) for index in indices])[0]
+                chosen = [ops.take(index, owners) for index in indices]
+                return target.choose(linked, chosen, probabilities="sigmoid" in links)[0]
 
             masks = [((None, *_place_shape(spec.shape)), "bool") for spec in self._scores.graph.input_specs]
             more = (self._scores.signature, ((None,), "int64"), masks)
-            self._compiled = (key, self._scores.program(target, score, *more))
-        return self._compiled[1]
+            latest = self._compiled = (key, self._scores.program(target, score, *more))
+        return latest[1]
 
 
 def _place_shape(shape):

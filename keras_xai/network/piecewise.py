@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from keras_xai.data.checks import is_integer
+from keras_xai.data.remade import Remade
 from keras_xai.graph.split import split
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.trace import trace
@@ -39,7 +40,7 @@ class Wall:
 
 
 @final
-class PiecewiseNetwork:
+class PiecewiseNetwork(Remade):
     """A piecewise-linear model: its scores, its activation pattern, and its linear pieces.
 
     Args:

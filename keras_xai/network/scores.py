@@ -93,7 +93,7 @@ class Scores:
     def target(self, target: Any, num_samples: int) -> Target:
         """A checked target, see `keras_xai.graph.target.Target`."""
         shapes = [spec.shape for spec in self._whole.output_specs]
-        return Target(target, self.graph.output_names, shapes, num_samples, self.dtype)
+        return Target(target, self.graph.output_names, shapes, num_samples, self.dtype, self.links)
 
     def find(self, path: str) -> Step:
         """The step that computes the output of a layer, including its fused activation.
@@ -192,6 +192,16 @@ class Scores:
             return np.concatenate([ops.convert_to_numpy(part) for part in parts])
 
         return evaluate
+
+    def predictions(self) -> Callable[[Sequence], list]:
+        """What the model returns for a batch: its scores, or the probabilities that a final softmax or sigmoid makes of them."""
+        links = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, None: lambda scores: scores}
+
+        def predicted(inputs):
+            outputs = self.outputs(self.run(inputs))
+            return [links[link](output) for link, output in zip(self.links, outputs, strict=True)]
+
+        return compiled(predicted, [self.signature])
 
     def predictor(self, target: Target) -> Callable[[Sequence, Sequence], list]:
         """Replaces indices of -1 in a batch, `(inputs, indices)`, by the predicted classes; free if there are none."""

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.backend import compiled, linearize, stacked, traced
+from keras_xai.data.remade import Remade
 from keras_xai.graph.steps import Step
 from keras_xai.network.piecewise import PiecewiseNetwork
 from keras_xai.openbox.normals import lengths, negligible, picked, rows, size_of, split
@@ -52,7 +53,7 @@ class Layout:
         return group, tuple(int(i) for i in np.unravel_index(index - group.start, group.shape))
 
 
-class Programs:
+class Programs(Remade):
     """Functions of one batch, compiled once for each shape of a sample.
 
     All take and return lists of tensors, one for each input of the model, with samples along the first axis. Walls are in one flat list,
@@ -186,7 +187,8 @@ class Programs:
         key = (name, *(array.shape[1:] for array in inputs), repr(more))
         if key not in self._cache:
             signature = [self._signature(inputs), *more]
-            self._cache[key] = compiled(function, signature, jit_compile=self._jit_compile)
+            # Two threads may make it, and both take the first.
+            self._cache.setdefault(key, compiled(function, signature, jit_compile=self._jit_compile))
         return self._cache[key]
 
     def _pieces(self, inputs, outputs):

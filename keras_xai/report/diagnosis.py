@@ -1,7 +1,7 @@
 """Layer diagnosis as pictures: t-SNE maps, and neighborhood hit against depth."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -94,8 +94,9 @@ def depth_plot(named: Mapping[str, "Diagnosis"], *, title: str = "") -> "Figure"
         ("among the activations", "activation_hit", "neighborhood hit"),
         ("linear probe", "probe_accuracy", "accuracy"),
     )
-    from keras_xai.report.figure import new_figure
+    from keras_xai.report.figure import add_legend, new_figure
 
+    drawn: dict[str, Any] = {}
     figure = new_figure(figsize=(11.0, 3.9), layout="constrained")
     for axes, (heading, attribute, quantity) in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
         for number, (name, report) in enumerate(named.items()):
@@ -103,7 +104,7 @@ def depth_plot(named: Mapping[str, "Diagnosis"], *, title: str = "") -> "Figure"
             found = np.array([getattr(layer, attribute) for layer in layers])
             depth = [layer.depth for layer in layers]
             errors = np.nan_to_num(np.abs(found[:, 1:] - found[:, :1])).T
-            axes.errorbar(
+            drawn[name] = axes.errorbar(
                 depth,
                 found[:, 0],
                 yerr=errors,
@@ -126,8 +127,7 @@ def depth_plot(named: Mapping[str, "Diagnosis"], *, title: str = "") -> "Figure"
         axes.grid(color="#e6e9ec", linewidth=0.6)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False, fontsize=9)
+    add_legend(figure, [*drawn.values()], loc="outside lower center", ncols=min(len(drawn), 4), frameon=False, fontsize=9)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
@@ -166,12 +166,13 @@ def _draw_map(axes, points, colors):
 def _legend(figure, names, colors):
     from matplotlib.lines import Line2D
 
+    from keras_xai.report.figure import add_legend
+
     handles = [
         Line2D([], [], color=color, marker="o", markersize=5, linestyle="", label=name)
         for name, color in zip(names, colors, strict=True)
     ]
     if len(handles) > _MOST_NAMED:
         handles = [handles[0], handles[-1]]
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(len(handles), 10), frameon=False, fontsize=8, columnspacing=1.0
-    )
+    options = {"loc": "outside lower center", "frameon": False, "fontsize": 8, "columnspacing": 1.0}
+    add_legend(figure, handles, ncols=min(len(handles), 10), **options)

@@ -27,7 +27,7 @@ def embedding_plot(
     title: str,
 ) -> "Figure":
     """A map of samples, for `EmbeddingMap.plot`."""
-    from keras_xai.report.figure import new_figure
+    from keras_xai.report.figure import add_legend, new_figure
 
     for name, given in (("images", images), ("labels", labels)):
         if given is not None and len(given) != len(found.points):
@@ -59,7 +59,7 @@ def embedding_plot(
             Line2D([], [], color=class_color(k), marker="o" if images is None else "s", linestyle="", label=name)
             for k, name in enumerate(names)
         ]
-        figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9)
+        add_legend(figure, handles, loc="outside right upper", frameon=False, fontsize=9)
     return figure
 
 

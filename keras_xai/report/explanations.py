@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_xai.report.heatmap import COLOR_MAP
 from keras_xai.report.plots import draw_picture, shown_image
+from keras_xai.results.text import encodable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +51,7 @@ def explanations_plot(
         samples: Indices of the samples to draw, or the number of first samples.
         show: Maps an image from the model's preprocessing to a displayable image, `(height, width)` or `(height, width, 3)`. By default
             values are scaled to the color range.
-        class_names: Names of the classes.
+        class_names: Names of the classes; two for a single sigmoid, of classes 0 and 1.
         feature_names: Names of the features; by default the column names, if the samples were a `DataFrame`.
         vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
         title: A title.
@@ -211,6 +212,19 @@ class Grid:
 
     def _class(self, output, classes, sample):
         index = int(classes[sample])
+        probability, prediction = (
+            (each.get(output) if isinstance(each, Mapping) else each)
+            for each in (self._explanations[0].probability, self._explanations[0].prediction)
+        )
+        names = None if output or self._class_names is None else self._class_names
+        if probability is not None:
+            name = f"{output} class {index}".strip() if names is None or len(names) != 2 else names[index]
+            value = float(probability[sample])
+            return f"{name} (p = {value if index else 1 - value:.3g})"
+        if prediction is not None:
+            # What ends in no sigmoid may be the logit of two classes, and then it speaks for the second.
+            name = output or "prediction" if names is None or len(names) > 2 else names[-1]
+            return f"{name} = {float(prediction[sample]):.3g}"
         if output or self._class_names is None:
             return f"{output} class {index}".strip()
         if index >= len(self._class_names):
@@ -341,11 +355,16 @@ def _draw_words(axes: "Axes", words, values):
 
 def _laid_out(words):
     """For each word, its token's position, its line, its start in the line, and its outline, in units of em."""
+    from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
+
+    from keras_xai.report.figure import families
 
     placed, line, start = [], 0, 0.0
     for i, word in words:
-        path = TextPath((0, 0), word.replace("$", r"\$"), size=1)
+        # An outline is of one line, and its dollar signs are mathematics unless they are escaped.
+        drawable = encodable(word).replace("\n", "⏎").replace("$", r"\$")
+        path = TextPath((0, 0), drawable, size=1, prop=FontProperties(family=families(word)))
         width = path.get_extents().x1 if len(path.vertices) else 0.3
         if start and start + width > _LINE_EMS - 0.3:
             line, start = line + 1, 0.0

@@ -5,16 +5,21 @@ Imported only when something is drawn, because it imports matplotlib.
 
 import contextlib
 import contextvars
+import functools
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import matplotlib
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter
 
 from keras_xai.data.archive import replacing
+from keras_xai.results.text import encodable
 
 _WITH_WINDOWS = contextvars.ContextVar("with windows", default=False)
 
@@ -23,7 +28,20 @@ class ShownFigure(Figure):
     """A figure that a notebook shows if it is the last value of a cell or passed to `display`.
 
     It is not registered in pyplot, so notebooks do not show it twice and it does not stay in memory until it is closed.
+
+    All text is drawn literally: `$`, `_` and the like are not interpreted as mathematics, and glyphs that the font lacks are taken from
+    other fonts. Numbers along axes keep matplotlib's own notation.
     """
+
+    def draw(self, renderer: Any) -> None:
+        """Draws the figure."""
+        _as_it_is(self)
+        super().draw(renderer)
+
+    def get_tightbbox(self, *args: Any, **options: Any) -> Any:
+        """The space that its contents take."""
+        _as_it_is(self)
+        return super().get_tightbbox(*args, **options)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -73,6 +91,74 @@ def with_windows() -> Iterator[None]:
         yield
     finally:
         _WITH_WINDOWS.reset(token)
+
+
+def add_legend(parent: Any, handles: Sequence[Any], **options: Any) -> None:
+    """Adds a legend in which names that begin with `_`, which matplotlib leaves out, are there.
+
+    Args:
+        parent: The figure or axes.
+        handles: Its entries, which have labels.
+        **options: Of `matplotlib.axes.Axes.legend`.
+    """
+    legend = parent.legend(handles, ["name"] * len(handles), **options)
+    for text, handle in zip(legend.get_texts(), handles, strict=True):
+        text.set_text(str(handle.get_label()))
+
+
+def families(text: str) -> list[str]:
+    """Font families in which each character of a text is found, the usual ones first."""
+    usual = list(matplotlib.rcParams["font.family"])
+    others = [name for character in dict.fromkeys(text) if not " " <= character <= "~" for name in _families_with(character)]
+    return [*usual, *dict.fromkeys(others)]
+
+
+@functools.cache
+def _families_with(character: str) -> tuple[str, ...]:
+    """The first font that has a character besides DejaVu Sans, the usual one, and the one that has a sign for every character."""
+    entries = font_manager.fontManager.ttflist
+    last = tuple(entry.name for entry in entries if entry.name.startswith("Last Resort"))[:1]
+    for entry in entries:
+        if not entry.name.startswith("Last Resort") and entry.style == "normal":
+            with contextlib.suppress(Exception):  # fonts of other systems and of colored bitmaps, which matplotlib cannot draw
+                if ord(character) in font_manager.get_font(entry.fname).get_charmap():
+                    return (entry.name, *last)
+    return last
+
+
+def _as_it_is(figure):
+    """Prepares all text of a figure to be drawn as it is. Text that matplotlib writes itself, as powers of ten, is left alone."""
+    numbers = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            formatter = axis.get_major_formatter()
+            if isinstance(formatter, FixedFormatter):
+                formatter.seq = [encodable(each) for each in formatter.seq]
+            elif isinstance(formatter, FuncFormatter):
+                if not isinstance(formatter.func, _Encodable):
+                    formatter.func = _Encodable(formatter.func)
+            else:
+                numbers.update(axis.get_majorticklabels())
+            numbers.update([*axis.get_minorticklabels(), axis.get_offset_text()])
+    for text in figure.findobj(Text):
+        if text not in numbers:
+            text.set_parse_math(False)
+            content = text.get_text()
+            if not content.isascii() or not content.isprintable():
+                if content != encodable(content):
+                    text.set_text(encodable(content))
+                if (found := [*dict.fromkeys([*text.get_fontfamily(), *families(content)])]) != text.get_fontfamily():
+                    text.set_fontfamily(found)
+
+
+class _Encodable:
+    """A function from the number of a tick to its name, of which all can be drawn."""
+
+    def __init__(self, name: Callable):
+        self._name = name
+
+    def __call__(self, x: float, position: int | None = None) -> str:
+        return encodable(self._name(x, position))
 
 
 def _has_windows():

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from keras_xai.data.archive import replacing_bytes
+from keras_xai.results.text import encodable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,8 +31,9 @@ caption, figcaption { color: #474f58; font-size: .9rem; text-align: left; }
 caption, figure > img + figcaption { max-width: 52rem; }
 caption { caption-side: bottom; padding-top: .6rem; }
 th, td { padding: .38rem 1.2rem .38rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #e6e9ec; }
+h1, h2, h3, p, th, td, caption, figcaption { unicode-bidi: plaintext; white-space: pre-line; }
 th { font-weight: 600; border-bottom-color: #a9b1ba; }
-td + td, th + th { text-align: right; padding-right: 0; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td + td, th + th { text-align: right; padding-right: 0; font-variant-numeric: tabular-nums; white-space: pre; }
 figure { margin: 1rem 0; }
 figure img { max-width: 100%; height: auto; display: block; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(31rem, 100%), 1fr)); gap: 1rem; margin: 1rem 0; }
@@ -76,7 +78,7 @@ class Page:
     """
 
     def __init__(self, title: str):
-        self._title = html.escape(str(title))
+        self._title = _escaped(title)
         self._parts: list[str] = []
 
     def heading(self, text: str, level: int = 2) -> "Page":
@@ -90,11 +92,11 @@ class Page:
             raise ValueError(
                 f"Expected `level` to be 2 or 3; the page's title is the only heading of level 1. Received: level={level!r}"
             )
-        return self._add(f"<h{level}>{html.escape(str(text))}</h{level}>")
+        return self._add(f"<h{level}>{_escaped(text)}</h{level}>")
 
     def text(self, text: str) -> "Page":
         """Adds a paragraph."""
-        return self._add(f"<p>{html.escape(str(text))}</p>")
+        return self._add(f"<p>{_escaped(text)}</p>")
 
     def table(self, rows: Iterable[Sequence], *, header: Sequence | None = None, caption: str | None = None) -> "Page":
         """Adds a table.
@@ -114,7 +116,7 @@ class Page:
                 f"Expected at least one row, and rows (and `header`) of equal length. Received: {len(rows)} rows of {sorted(lengths)} "
                 "cells."
             )
-        lines = [f"<caption>{html.escape(caption)}</caption>"] if caption else []
+        lines = [f"<caption>{_escaped(caption)}</caption>"] if caption else []
         if header is not None:
             lines.append(f"<thead>{_row(header, 'th')}</thead>")
         lines += ["<tbody>", *(_row(row, "td") for row in rows), "</tbody>"]
@@ -137,7 +139,7 @@ class Page:
             images = [_image(figure, panel.title) for figure in panel.figures]
             lines += [
                 '<section class="panel">',
-                f"<h3>{html.escape(panel.title)}</h3>",
+                f"<h3>{_escaped(panel.title)}</h3>",
                 _figure(images, panel.caption),
                 "</section>",
             ]
@@ -174,13 +176,17 @@ class Page:
         return self
 
 
+def _escaped(text):
+    return html.escape(encodable(str(text)))
+
+
 def _row(cells, tag):
-    return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f"<{tag}>{_escaped(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
 def _figure(images, caption):
     return "\n".join(
-        ["<figure>", *images, *([f"<figcaption>{html.escape(caption)}</figcaption>"] if caption else []), "</figure>"]
+        ["<figure>", *images, *([f"<figcaption>{_escaped(caption)}</figcaption>"] if caption else []), "</figure>"]
     )
 
 
@@ -188,4 +194,4 @@ def _image(figure, description, attributes=""):
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_PIXELS_PER_INCH)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(description)}"{attributes}>'
+    return f'<img src="data:image/png;base64,{data}" alt="{_escaped(description)}"{attributes}>'

@@ -37,7 +37,7 @@ def plane_plot(
     from matplotlib import colormaps
     from matplotlib.collections import LineCollection, PolyCollection
 
-    from keras_xai.report.figure import new_figure
+    from keras_xai.report.figure import add_legend, new_figure
 
     names = checked_names(class_names, plane.coef.shape[1])
     for given, what in ((input_names, "input_names"), (images, "images")):
@@ -71,13 +71,13 @@ def plane_plot(
     axes.set_xlabel(f"{len(plane):,} linear pieces; the picture is {high[0] - low[0]:.3g} wide in the input space", fontsize=9)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set_color("#c4cad0")
-    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9)
+    add_legend(figure, handles, loc="outside right upper", frameon=False, fontsize=9)
     return figure
 
 
 def line_plot(line: "Line", *, class_names: Sequence[str] | None) -> "Figure":
     """The scores along a line, for `Line.plot`."""
-    from keras_xai.report.figure import new_figure
+    from keras_xai.report.figure import add_legend, new_figure
 
     num_outputs = line.slopes.shape[1]
     names = checked_names(class_names, num_outputs)
@@ -88,10 +88,10 @@ def line_plot(line: "Line", *, class_names: Sequence[str] | None) -> "Figure":
     ends = np.array([0.0, *line.crossings, 1.0])
     for low, high, k in zip(ends[:-1], ends[1:], line.classes, strict=True):
         axes.axvspan(low, high, color=class_shade(k, 0.5, 0.4), linewidth=0)
-    winners = np.unique(line.classes)
+    winners, drawn = np.unique(line.classes), {}
     for k in sorted(range(scores.shape[1]), key=lambda k: k in winners):
-        style = {"color": class_color(k), "lw": 1.8, "label": names[k]} if k in winners else {"color": _NEUTRAL, "lw": 0.7}
-        axes.plot(line.breakpoints, scores[:, k], **style)
+        style = {"color": class_color(k), "lw": 1.8} if k in winners else {"color": _NEUTRAL, "lw": 0.7}
+        (drawn[k],) = axes.plot(line.breakpoints, scores[:, k], label=names[k], **style)
     for t in line.crossings:
         axes.axvline(t, color=_INK, linewidth=1.0, linestyle="--")
         highest = float(np.interp(t, line.breakpoints, scores.max(axis=1)))
@@ -107,7 +107,8 @@ def line_plot(line: "Line", *, class_names: Sequence[str] | None) -> "Figure":
         each.tick_params(labelsize=9)
         each.spines[["top", "right"]].set_visible(False)
     axes.tick_params(bottom=False)
-    figure.legend(loc="outside right upper", frameon=False, fontsize=9, title="predicted", title_fontsize=9)
+    handles = [drawn[k] for k in winners]
+    add_legend(figure, handles, loc="outside right upper", frameon=False, fontsize=9, title="predicted", title_fontsize=9)
     return figure
 
 

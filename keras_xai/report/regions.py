@@ -169,13 +169,15 @@ def _add_legend(axes, classes, samples):
     """Adds the legends of colors and widths."""
     from matplotlib.lines import Line2D
 
+    from keras_xai.report.figure import add_legend
+
     handles = [Line2D([], [], color=color, linewidth=2.5, label=name) for name, color in classes.items()]
     for place in dict.fromkeys((int(samples.argmin()), int(samples.argmax()))):
         share, number = _shares(samples)[place], samples[place]
         width, opacity = _between(_WIDTHS, share), _between(_OPACITIES, share)
         name = f"{number:,} sample{'' if number == 1 else 's'}"
         handles.append(Line2D([], [], color=_GRAY, linewidth=width, alpha=opacity, label=name))
-    axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(handles), frameon=False, fontsize=9)
+    add_legend(axes, handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(handles), frameon=False, fontsize=9)
 
 
 def _shares(samples):

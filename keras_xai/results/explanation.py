@@ -27,7 +27,8 @@ class Explanation(Rows):
             positions. Positive values are positive contributions to the score, negative values negative contributions, if the method has
             signs. The unit is that of the score for methods that distribute it; otherwise the method's page gives the unit.
         target: The explained target: the class of each sample, an integer array `(n,)`; or the given callable, as `SampleScores` if it
-            scores all samples at once; a dict of these by output name for a model of several outputs.
+            scores all samples at once; a dict of these by output name for a model of several outputs. For a single sigmoid, class 1 is
+            the one of its score, and class 0 the other one, of the negated score.
         inputs: The explained samples, in the form that the model takes.
         convergence_delta: `(n,)`: the completeness error of each sample's values, in the unit of the score; `None` for methods that do not
             distribute a score.
@@ -39,6 +40,9 @@ class Explanation(Rows):
             the change of the score, instead of contributions to the score.
         feature_names: The column names, if the samples were a `DataFrame` for a model of one input, otherwise `None`.
         shared_baseline: Whether `baseline` is a background shared by all samples instead of one baseline per sample.
+        probability: `(n,)`: for an output of a single sigmoid, the predicted probability of class 1. A dict of these by output name for a
+            model of several outputs; `None` if no explained output is of this kind.
+        prediction: The same for an output of one score that is not a probability, such as that of a regression.
     """
 
     values: Any
@@ -51,8 +55,12 @@ class Explanation(Rows):
     derivatives: bool = False
     feature_names: list[str] | None = None
     shared_baseline: bool = False
+    probability: Any = None
+    prediction: Any = None
 
-    _row_axes: ClassVar[Mapping[str, int]] = {"values": 0, "target": 0, "inputs": 0, "convergence_delta": 0}
+    _row_axes: ClassVar[Mapping[str, int]] = dict.fromkeys(
+        ("values", "target", "inputs", "convergence_delta", "probability", "prediction"), 0
+    )
 
     def _taken(self, rows: np.ndarray) -> Self:
         baseline = self.baseline if self.shared_baseline else taken(self.baseline, rows)
@@ -79,7 +87,7 @@ class Explanation(Rows):
             samples: Indices of the samples to draw, or the number of first samples.
             show: Maps an image from the model's preprocessing to a displayable image, `(height, width)` or `(height, width, 3)`. By default
                 values are scaled to the color range.
-            class_names: Names of the classes.
+            class_names: Names of the classes; two for a single sigmoid, of classes 0 and 1.
             feature_names: Names of the features of a table; by default the column names, if the samples were a `DataFrame`.
             vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
             title: A title.
@@ -117,7 +125,9 @@ class Explanation(Rows):
     def _facts(self) -> dict[str, Any]:
         names = self.feature_names
         return {
-            "target": _target(self.target),
+            "target": _target(self.target)
+            if self.prediction is None or isinstance(self.prediction, Mapping)
+            else "the model's output",
             "values": self.values,
             "largest convergence delta": None
             if self.convergence_delta is None or not self.convergence_delta.size

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from keras_xai.results.text import described
+from keras_xai.results.text import described, encodable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,9 @@ def facts_table(title: str, facts: Mapping[str, Any]) -> str:
 
 def frame_table(frame: "pd.DataFrame", most: int = 40) -> str:
     """A data frame with a maximum number of rows."""
-    return frame.to_html(escape=True, border=0, max_rows=most, float_format=lambda value: f"{value:.3g}", na_rep="-")
+    return encodable(
+        frame.to_html(escape=True, border=0, max_rows=most, float_format=lambda value: f"{value:.3g}", na_rep="-")
+    )
 
 
 def image(figure: "Figure") -> str:
@@ -57,5 +59,5 @@ def image(figure: "Figure") -> str:
 
 
 def _escaped(text):
-    text = str(text)
+    text = encodable(str(text))
     return html.escape(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")

@@ -11,8 +11,13 @@ _FEW = 8
 
 def one_line(text: str, longest: int = _LONGEST) -> str:
     """A text without line breaks, truncated if it is long."""
-    text = " ".join(text.split())
+    text = " ".join(encodable(text).split())
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def encodable(text: str) -> str:
+    """A text in which lone surrogates, which no file and no font has a place for, are escapes, as Python writes them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def counted(number: int, noun: str) -> str:

@@ -7,6 +7,10 @@ import numpy as np
 
 from keras_xai.data.checks import is_integer
 
+_EUCLIDEAN = ("euclidean", "l2")
+# Distances that change by no more than the sum of the changes of all coordinates.
+_NORMS = ("l1", "manhattan", "cityblock", "chebyshev", "minkowski")
+
 
 def neighborhood_hit(
     points: Any, labels: Any, k: int | Sequence[int] = 6, *, metric: str | Callable = "euclidean"
@@ -14,8 +18,9 @@ def neighborhood_hit(
     """Neighborhood hit: the mean share of each point's k nearest neighbors with the same label.
 
     A point is not its own neighbor, but another point at the same position is. Ties at the k-th distance share the remaining places
-    equally, so the value does not depend on the order of the points. 1 means that the classes are separated, and `chance_hit` is the
-    expected value for shuffled labels.
+    equally, so the value does not depend on the order of the points. Distances are equal if they differ by no more than the rounding
+    of the points to their type, so that a grid with steps of 0.1 in float32, or far from zero, has the ties of one with steps of 1. A
+    hit of 1 means that the classes are separated, and `chance_hit` is the expected value for shuffled labels.
 
     Time and memory grow with the square of the number of points; distances are held in chunks of at most
     `sklearn.get_config()["working_memory"]` MiB.
@@ -83,7 +88,7 @@ def hits_and_influence(
     error would be a quarter to a third too small.
 
     Args:
-        points: `(n, d)`, or distances `(n, n)`.
+        points: `(n, d)`, or distances `(n, n)`, in the type in which they were computed: ties depend on its precision.
         codes: `(n,)`, the classes as integers.
         counts: Numbers of neighbors.
         metric: As in `neighborhood_hit`.
@@ -94,8 +99,13 @@ def hits_and_influence(
     from sklearn.metrics import pairwise_distances_chunked
 
     options: dict[str, Any] = {"metric": metric}
-    norms = None
-    if metric in ("euclidean", "l2"):
+    given, norms = _narrowed(points), None
+    errors = _rounding(given).sum(axis=1) if metric in _NORMS else np.zeros(len(points))
+    # Of other metrics only the type of the points is known.
+    precision = np.finfo("float64" if metric in _NORMS or given.dtype.kind != "f" else given.dtype).eps
+    points = points.astype("float64", copy=False)
+    if metric in _EUCLIDEAN:
+        errors = np.sqrt(np.square(_rounding(given)).sum(axis=1))
         # Squared distances are exact where their roots are not. Centered at the median, so that neither a large offset nor an outlier costs
         # precision.
         points = points - np.median(points, axis=0)
@@ -109,22 +119,52 @@ def hits_and_influence(
         distances = distances.astype("float64")  # a copy, since precomputed distances are the caller's
         if not np.isfinite(distances).all():
             raise ValueError(f"Expected finite distances. Received: NaN or infinity by metric={metric!r}.")
-        # Bound on the rounding error of equal distances: squared ones are differences of squares, and others may be of numbers up to 1.
-        size = np.abs(distances)
-        size = size + np.minimum(size.max(axis=1, keepdims=True), 1) if norms is None else norms[rows, None] + norms
-        slack = 64 * np.finfo("float64").eps * size
+        # Bound on the difference of equal distances by rounding of the points and of the distances: squared ones are differences of
+        # squares, and others may be of numbers up to 1.
+        moved = errors[rows, None] + errors
+        if norms is not None:
+            slack = moved * (2 * np.sqrt(np.abs(distances)) + moved) + 64 * np.finfo("float64").eps * (
+                norms[rows, None] + norms
+            )
+        else:
+            size = np.abs(distances)
+            size = size + np.minimum(size.max(axis=1, keepdims=True), 1)
+            slack = moved + 64 * float(precision) * size
         distances[np.arange(len(rows)), rows] = np.inf
         same = codes[rows, None] == codes
-        nearest = np.partition(distances, [k - 1 for k in counts], axis=1)
+        nearest = np.argpartition(distances, [k - 1 for k in counts], axis=1)
         for each, k in enumerate(counts):
-            limit = nearest[:, k - 1, None]
-            closer = distances < limit - slack
-            tied = (distances <= limit + slack) & ~closer
+            place = nearest[:, k - 1, None]
+            limit, within = np.take_along_axis(distances, place, axis=1), slack + np.take_along_axis(slack, place, axis=1)
+            closer = distances < limit - within
+            tied = (distances <= limit + within) & ~closer
             weights = closer + tied * ((k - closer.sum(axis=1)) / tied.sum(axis=1))[:, None]
             hits[each, rows] = (weights * same).sum(axis=1) / k
             onward[each] += (weights * (same - hits[each, rows, None])).sum(axis=0) / k
         start += len(rows)
     return list(zip(hits, hits + onward, strict=True))
+
+
+def _narrowed(points):
+    """Numbers of float64 that float32 holds as well as what they were before they were cast: numbers of float32."""
+    if points.dtype != "float64":
+        return points
+    with np.errstate(over="ignore"):
+        narrow = points.astype("float32")
+    return narrow if (narrow == points).all() else points
+
+
+def _rounding(points):
+    """By how much each coordinate may have been rounded, `(n, d)` of float64.
+
+    That is one unit in the last place of its type, or nothing for coordinates that leave the last bits of all values of theirs unused,
+    as those of a grid of whole numbers or halves do.
+    """
+    if points.dtype.kind != "f":
+        return np.zeros(points.shape)
+    unit = np.spacing(np.abs(points).max(axis=0))
+    exact = (np.fmod(points, 8 * unit) == 0).all(axis=0) | ((unit <= 1) & (points == np.round(points)).all(axis=0))
+    return np.where(exact, 0.0, np.spacing(np.abs(points)).astype("float64"))
 
 
 def class_codes(labels: Any, count: int) -> np.ndarray:
@@ -183,4 +223,4 @@ def _checked_points(points, metric):
     finite = np.isfinite(points).all(axis=1)
     if not finite.all():
         raise ValueError(f"Expected finite points. Received: NaN or infinity in point {int(np.flatnonzero(~finite)[0])}.")
-    return points.astype("float64", copy=False)
+    return points

@@ -182,7 +182,7 @@ def test_maps_are_those_of_tf_keras_vis(trained, digits, method):
 def test_a_binary_score_has_a_sign(binary, signs):
     signed = np.where(np.broadcast_to(signs, 7), 1, -1)[:, np.newaxis]
     found = Saliency(binary, batch_size=3)(X, target=BinaryScore(signs))
-    np.testing.assert_allclose(found.values, signed * Saliency(binary)(X, target=0).values, atol=1e-6)
+    np.testing.assert_allclose(found.values, signed * Saliency(binary)(X, target=1).values, atol=1e-6)
 
 
 def test_scores_of_samples_that_come_in_batches(model, binary):
@@ -214,7 +214,7 @@ def test_scores_of_several_outputs(two_by_two):
         np.testing.assert_array_equal(found.target["left"], ROWS)
         np.testing.assert_allclose(found.values["a"], expected["a"], atol=1e-6)
     both = Saliency(two_by_two)(PAIR, target=[CategoricalScore(ROWS), BinaryScore(False)])
-    right = Saliency(two_by_two)(PAIR, target={"right": 0}).values
+    right = Saliency(two_by_two)(PAIR, target={"right": 1}).values
     np.testing.assert_allclose(both.values["b"], expected["b"] - right["b"], atol=1e-6)
 
 

@@ -1,5 +1,7 @@
 """The neighborhood hit equals a loop over points, whatever the metric, the order of points, and ties."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -50,6 +52,62 @@ def test_ties_and_duplicates(points, data):
     found = neighborhood_hit(points, labels, k)
     assert found == pytest.approx(by_hand(points, labels, k), abs=1e-12)
     assert neighborhood_hit(points[order], labels[order], k) == pytest.approx(found, abs=1e-12)
+
+
+def exact(grid, labels, k, power=2):
+    """The hit of points on a grid of whole numbers in rational arithmetic."""
+    hits = []
+    for i, point in enumerate(grid):
+        far = {j: int((np.abs(point - other) ** power).sum()) for j, other in enumerate(grid) if j != i}
+        limit = sorted(far.values())[k - 1]
+        right, tied = (
+            [labels[j] == labels[i] for j, each in far.items() if kind(each)] for kind in (limit.__gt__, limit.__eq__)
+        )
+        hits.append((sum(right) + Fraction(k - len(right), len(tied)) * sum(tied)) / k)
+    return float(sum(hits) / len(hits))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    grid=arrays("int64", st.tuples(st.integers(3, 14), st.integers(1, 3)), elements=st.integers(-4, 4)),
+    step=st.fractions(Fraction(1, 1000), 1000, max_denominator=1000) | st.sampled_from([Fraction(1, 10), Fraction(1, 3)]),
+    offset=st.fractions(-1000, 1000, max_denominator=10),
+    dtype=st.sampled_from(["float32", "float64", "cast"]),
+    metric=st.sampled_from(["euclidean", "cityblock", "precomputed"]),
+    data=st.data(),
+)
+def test_ties_of_grids_rounded_to_their_type(grid, step, offset, dtype, metric, data):
+    """Equal distances are equal whatever the step, the offset and the type; `"cast"` is float32 handed over as float64."""
+    offset = offset * step  # within the type's precision
+    points = np.array([[float(step * int(entry) + offset) for entry in row] for row in grid])
+    if dtype != "float64":
+        points = points.astype("float32").astype("float64" if dtype == "cast" else "float32")
+    if metric == "precomputed":
+        points = cdist(grid, grid).astype(points.dtype) * points.dtype.type(step)
+    labels = np.array(data.draw(st.lists(st.integers(0, 2), min_size=len(grid), max_size=len(grid))))
+    labels[:2] = 0, 1
+    k = data.draw(st.integers(1, len(grid) - 1))
+    expected = exact(grid, labels, k, power=1 if metric == "cityblock" else 2)
+    assert neighborhood_hit(points, labels, k, metric=metric) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cityblock", "cosine"])
+@pytest.mark.parametrize("offset", [0, 10])
+def test_distances_that_differ_are_no_ties(offset, metric):
+    """By a thousandth of themselves, in float32; and by a millionth in float64."""
+    for dtype, part in (("float32", 1e-3), ("float64", 1e-6)):
+        nearer = np.array([[1.0, 0.0], [1.0, 0.1], [1.0, -0.1 * (1 - part)]])
+        points = (nearer + (0 if metric == "cosine" else offset)).astype(dtype)
+        # The first point's neighbor is the third alone, of its label.
+        assert neighborhood_hit(points, [0, 1, 0], 1, metric=metric) == pytest.approx(2 / 3)
+
+
+def test_whole_numbers_are_exact_in_any_type():
+    """Where they fill the type, distances that differ by less than its last place still differ."""
+    labels = [0, 1, 0]
+    for dtype, offset in (("float16", 1024), ("float32", 2**23), ("float64", 2**23)):
+        points = np.array([[0], [2], [-1]]) + offset
+        assert neighborhood_hit(points.astype(dtype), labels, 1) == neighborhood_hit(points, labels, 1) == pytest.approx(2 / 3)
 
 
 def test_clusters_chance_and_what_a_point_is_to_itself(rng):

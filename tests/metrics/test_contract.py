@@ -1,10 +1,15 @@
 """One contract over every public metric: a new one that breaks it, or has no oracle or no page, fails here."""
 
+import inspect
+import pickle
+
 import numpy as np
 import pytest
 
 from keras_xai import metrics
+from keras_xai.attribution import GradientTimesInput
 from tests.metrics.contract import CASES, check_cell, check_comparison, check_documentation, check_oracle
+from tests.metrics.examples import convolutional
 from tests.public import concrete, unexported
 from tests.slow import quickly
 
@@ -75,3 +80,19 @@ def test_a_metric_without_a_page_or_an_oracle_is_noticed():
         check_documentation(Bad)
     with pytest.raises(AssertionError, match="no oracle of Bad"):
         check_oracle(Bad)
+
+
+@of_every_metric
+def test_pickled_before_and_after_use(metric):
+    """A loaded metric rates as the one that was pickled, also where it has drawn a seed of its own."""
+    model = convolutional()
+    method = GradientTimesInput(model)
+    x = np.random.default_rng(0).normal(size=(3, 6, 5, 2)).astype("float32")
+    explanation = method(x)
+    arguments = {"model": model, "method": method, "masks": x[..., 0] > 0}
+    wanted = inspect.signature(metric).parameters
+    made = metric(**{name: value for name, value in arguments.items() if name in wanted})
+    before = pickle.loads(pickle.dumps(made))
+    expected = made(explanation)
+    for loaded in (before, pickle.loads(pickle.dumps(made))):
+        np.testing.assert_allclose(loaded(explanation), expected, rtol=0, atol=1e-5)

@@ -80,7 +80,7 @@ def test_probability_or_score(explanation, model):
     sigmoid, score = convolutional("sigmoid", units=1), convolutional(None, units=1)
     score.set_weights(sigmoid.get_weights())
     of_one = explained(IMAGES, explanation.values)
-    _, curve = Deletion(sigmoid, steps=2).curve(of_one)
+    _, curve = Deletion(sigmoid, steps=2).curve(explained(IMAGES, explanation.values, np.ones(len(IMAGES), "int32")))
     np.testing.assert_allclose(curve[:, 0], sigmoid(IMAGES)[:, 0], atol=1e-6)
     np.testing.assert_allclose(Deletion(score, probability=True, steps=2).curve(of_one)[1], curve, atol=1e-6)
     np.testing.assert_allclose(Deletion(score, steps=2).curve(of_one)[1][:, 0], score(IMAGES)[:, 0], atol=1e-6)

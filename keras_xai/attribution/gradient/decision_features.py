@@ -102,6 +102,8 @@ class DecisionFeatures(Method):
 
         def weighed(network, scores, index):
             """The preference for a class `(n,)`, given scores `(n, C)`."""
+            if network.link == "sigmoid" and network.num_outputs == 1:
+                return ops.where(index == 1, scores[:, 0], -scores[:, 0])
             chosen = ops.one_hot(index, network.num_outputs, dtype=scores.dtype)
             if self._against == "all" and network.num_outputs > 1:
                 chosen = chosen - (1 - chosen) / (network.num_outputs - 1)

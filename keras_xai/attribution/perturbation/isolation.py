@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from keras_xai.backend import EXCLUSIVE
+
 
 def random_state(seed: int, number: int) -> np.random.RandomState:
     """Returns the `numpy.random.RandomState` of one sample, in the form that lime and scikit-learn take.
@@ -20,13 +22,19 @@ def random_state(seed: int, number: int) -> np.random.RandomState:
 
 @contextlib.contextmanager
 def isolated(state: np.random.RandomState | None = None) -> Iterator[None]:
-    """Context manager that silences warnings and restores the global random state afterwards.
+    """Context manager that silences warnings and restores the global random state afterwards, one at a time in the process.
 
     shap draws from NumPy's global generator, and emits warnings that the caller has already handled.
 
     Args:
         state: The state of NumPy's global generator within the context; unchanged by default.
     """
+    with EXCLUSIVE, _isolated(state):
+        yield
+
+
+@contextlib.contextmanager
+def _isolated(state):
     before, plain = np.random.get_state(), random.getstate()  # noqa: NPY002, what is to be kept is the global state
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

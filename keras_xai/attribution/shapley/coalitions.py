@@ -157,9 +157,11 @@ class Partition(Coalitions):
         if columns is not None:
             return _correlated(columns)
         key = b"".join(np.asarray(numbers.shape).tobytes() + numbers.tobytes() for numbers in parted.numbers)
-        if key not in self._trees:
-            self._trees = {key: halved(_coordinates(parted))}  # images of the same size share a tree
-        return self._trees[key]
+        tree = self._trees.get(key)
+        if tree is None:
+            tree = halved(_coordinates(parted))
+            self._trees = {key: tree}  # images of the same size share a tree
+        return tree
 
 
 @final

@@ -1,6 +1,7 @@
 """SHAP by gradients: shap's `DeepExplainer` and `GradientExplainer`."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from typing import final
 
@@ -50,8 +51,10 @@ class _Score(keras.layers.Layer):
         for variable, x in zip(self._tokens, inputs, strict=True):
             if variable is not None:
                 variable.assign(x)
-        for variable, index in zip(self._classes, indices, strict=True):
-            if variable is not None:
+        for variable, index, binary in zip(self._classes, indices, self._parts[2].binary, strict=True):
+            if variable is not None and binary and len(variable.shape) > 1:
+                variable.assign(np.where(index == 1, 1, -1)[:, np.newaxis])
+            elif variable is not None:
                 variable.assign(index if len(variable.shape) == 1 else np.eye(variable.shape[1])[index])
 
     def key(self, inputs: Sequence[np.ndarray], indices: Sequence[np.ndarray]) -> tuple:
@@ -113,6 +116,17 @@ def _told(name, model):
         ) from error
 
 
+def _one_at_a_time(explain):
+    """A function for one thread at a time: the rows that are explained are in variables of the score's layer."""
+    lock = threading.Lock()
+
+    def locked(batch):
+        with lock:
+            return explain(batch)
+
+    return locked
+
+
 @final
 class _Entered:
     """Samples and background at the entries of a model: the inputs themselves, or the token vectors."""
@@ -164,6 +178,7 @@ class Deep:
         entered = self._entered.prepare(target)
         made: dict[tuple, tuple] = {}
 
+        @_one_at_a_time
         def explain(batch):
             indices, x, others = entered(batch)
             shapes = tuple(each.shape[1:] for each in batch.inputs)
@@ -244,6 +259,7 @@ class Gradient:
         entered = self._entered.prepare(target)
         made: dict[tuple, tuple] = {}
 
+        @_one_at_a_time
         def explain(batch):
             indices, x, others = entered(batch)
             shapes = tuple(each.shape[1:] for each in batch.inputs)

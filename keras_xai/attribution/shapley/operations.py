@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import keras
 from keras import ops
 
-from keras_xai.backend import Primitive, primitives
+from keras_xai.backend import EXCLUSIVE, Primitive, primitives
 from keras_xai.graph.view import arithmetic
 from keras_xai.kinds.kind import Problem, UnsupportedLayerError
 from keras_xai.network.scores import Scores
@@ -40,21 +40,24 @@ _ONE_VARIES = ("MatMul", "BatchMatMulV2", "Einsum", "Pow")
 def more_operations() -> Iterator[dict]:
     """Context manager that adds operations to shap's `DeepExplainer`: LeakyReLU, ReLU6, depthwise convolution and others.
 
+    They are those of the whole process, so that one thread at a time is within.
+
     Yields:
         All operations that it knows, by name.
     """
     from shap.explainers._deep import deep_tf
 
-    known = deep_tf.op_handlers
-    before = dict(known)
-    known.update({name: deep_tf.linearity_1d(place) for name, place in _LINEAR.items()})
-    known.update({name: deep_tf.nonlinearity_1d(0) for name in _SINGLE})
-    known.update({"MaxPool3D": deep_tf.maxpool, "Max": _highest, "SelectV2": deep_tf.passthrough})
-    try:
-        yield known
-    finally:
-        known.clear()
-        known.update(before)
+    with EXCLUSIVE:
+        known = deep_tf.op_handlers
+        before = dict(known)
+        known.update({name: deep_tf.linearity_1d(place) for name, place in _LINEAR.items()})
+        known.update({name: deep_tf.nonlinearity_1d(0) for name in _SINGLE})
+        known.update({"MaxPool3D": deep_tf.maxpool, "Max": _highest, "SelectV2": deep_tf.passthrough})
+        try:
+            yield known
+        finally:
+            known.clear()
+            known.update(before)
 
 
 def check_operations(scores: Scores, entries: list[int]) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_xai.backend.exclusive import EXCLUSIVE
+
 
 def compiled(function: Callable, signature: Sequence, *, jit_compile: bool = False) -> Callable:
     """Compiles a function of tensors.
@@ -15,7 +17,27 @@ def compiled(function: Callable, signature: Sequence, *, jit_compile: bool = Fal
             between calls.
         jit_compile: Whether to compile with XLA.
     """
-    program = tf.function(function, input_signature=_specs(signature), autograph=False, jit_compile=jit_compile)
+    return _Program(function, signature, jit_compile)
+
+
+class _Program:
+    """A compiled function that threads can share: the first call traces it, while no other program is traced."""
+
+    def __init__(self, function, signature, jit_compile):
+        self._is_traced = False
+        self._program = _function(function, signature, jit_compile)
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._is_traced:
+            return self._program(*arguments)
+        with EXCLUSIVE:
+            found = self._program(*arguments)
+            self._is_traced = True
+        return found
+
+
+def _function(function, signature, jit_compile):
+    program = tf.function(scoped(function), input_signature=_specs(signature), autograph=False, jit_compile=jit_compile)
     # With a fixed signature a program is traced once. TensorFlow identifies programs by their source, and would warn about repeated
     # retracing at the fifth program made from the same function for another method or model.
     program._omit_frequent_tracing_warning = True
@@ -29,7 +51,8 @@ def traced(function: Callable, signature: Sequence) -> None:
         function: The function, whose result is dropped.
         signature: As in `compiled`.
     """
-    tf.function(function, input_signature=_specs(signature), autograph=False).get_concrete_function()
+    with EXCLUSIVE:
+        tf.function(scoped(function), input_signature=_specs(signature), autograph=False).get_concrete_function()
 
 
 def stacked(function: Callable, count: int, dtypes: Any) -> Any:
@@ -51,6 +74,16 @@ def folded(function: Callable, count: int, initial: Sequence) -> list:
 
     start = (tf.constant(0), list(initial))
     return tf.while_loop(lambda i, state: i < count, body, start, parallel_iterations=1)[1]
+
+
+def scoped(function: Callable) -> Callable:
+    """A function within a scope of names: a layer's name is one within, and may begin with `_`, which outermost ones may not."""
+
+    def within(*arguments):
+        with tf.name_scope("explained"):
+            return function(*arguments)
+
+    return within
 
 
 def _specs(signature):

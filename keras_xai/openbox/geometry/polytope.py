@@ -116,6 +116,11 @@ class Polytope:
         self.x = space.packed(x)
         self.normals = space.packed(self._rows)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Labels are found by a function of the network's steps.
+        walls = (int(wall) for wall in self._walls)
+        return self.__dict__ | {"_label": {wall: self._label(wall) for wall in walls}.__getitem__}
+
     def __len__(self) -> int:
         return len(self.values)
 

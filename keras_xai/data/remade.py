@@ -1,0 +1,29 @@
+"""Objects that can be pickled at any time: as the arguments that they were made of."""
+
+from typing import Any, ClassVar, Self
+
+
+class Remade:
+    """Mixin for classes that hold compiled programs or locks: pickled and copied as the arguments of their constructor.
+
+    The loaded object is made anew of them, a Keras model among them with the weights that it has when it is pickled. It compiles
+    its programs when it is used.
+    """
+
+    # What is drawn at random when the object is made, and so is not to be made anew.
+    _kept: ClassVar[tuple[str, ...]] = ("_seed",)
+    _made_of: tuple[tuple, dict[str, Any]]
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """An object that remembers its arguments."""
+        made = super().__new__(cls)
+        made._made_of = (args, options)
+        return made
+
+    def __reduce__(self) -> tuple:
+        kept = {name: self.__dict__[name] for name in self._kept if name in self.__dict__}
+        return _made, (type(self), *self._made_of), kept
+
+
+def _made(kind, args, options):
+    return kind(*args, **options)

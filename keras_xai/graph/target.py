@@ -1,6 +1,6 @@
 """Targets: selection of the explained score of each sample."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import keras
@@ -16,6 +16,7 @@ from keras_xai.graph.score_functions import (
     score_of,
     without_scores,
 )
+from keras_xai.graph.surroundings import what_is_read
 from keras_xai.results.base import taken
 from keras_xai.results.sample_scores import SampleScores
 
@@ -32,6 +33,8 @@ class Target:
         dtype: Of the scores.
 
     Attributes:
+        positions: Positions of the outputs that count.
+        key: Equal for two targets for which one compiled program will do: callables, and the values of the variables that they read.
         indices: An integer array `(n,)` for each output that counts: a class for each sample, -1 for its highest score. For a callable
             that scores all samples at once it is the place of each sample among them; that of another callable is not used.
 
@@ -51,11 +54,11 @@ class Target:
         self._by_name = len(names) > 1
         by_name = self._by_name or is_list_of_functions(target)
         choices = active(_by_output(target, names) if by_name else {names[0]: target})
-        self._positions = [list(names).index(name) for name in choices]
+        self.positions = [list(names).index(name) for name in choices]
         self._names = list(choices)
         chosen = [
             _checked(choice, shapes[position], num_samples, dtype)
-            for choice, position in zip(choices.values(), self._positions, strict=True)
+            for choice, position in zip(choices.values(), self.positions, strict=True)
         ]
         self._callables = [None if isinstance(choice, np.ndarray) else choice for choice in chosen]
         self._functions = [
@@ -63,11 +66,16 @@ class Target:
             for choice in self._callables
         ]
         self.indices = [_indices(choice, num_samples) for choice in chosen]
+        # A compiled program keeps what a callable has read when it was compiled.
+        self.key = tuple(
+            (position, function, what_is_read(function.function if isinstance(function, PerSample) else function))
+            for position, function in zip(self.positions, self._functions, strict=True)
+        )
 
     @property
-    def key(self) -> tuple:
-        """Equal for two targets for which one compiled program will do."""
-        return tuple(zip(self._positions, self._functions, strict=True))
+    def choices(self) -> list[tuple[int, Callable | None]]:
+        """For each output that counts its position, and the callable, or `None` for class indices."""
+        return list(zip(self.positions, self._functions, strict=True))
 
     def choose(self, outputs: Sequence, indices: Sequence) -> tuple[Any, list]:
         """The explained score of each sample and the classes that it is the score of.
@@ -77,11 +85,15 @@ class Target:
             indices: Integer tensors `(n,)`, of samples out of `indices`.
 
         Returns:
-            A tensor `(n,)`, the sum over the outputs that count, and integer tensors as `indices`, the highest score found.
+            A tensor `(n,)`, the sum over the outputs that count, NaN where one of their scores is; and integer tensors as `indices`, the
+            highest score found.
         """
         total, found = 0, []
-        for position, function, index in zip(self._positions, self._functions, indices, strict=True):
+        for position, function, index in zip(self.positions, self._functions, indices, strict=True):
             scores = outputs[position]
+            # The highest of some scores that are NaN is no answer, and neither is one of them that happens not to be NaN.
+            missing = ops.any(ops.isnan(scores), axis=tuple(range(1, len(scores.shape))))
+            total = total + ops.where(missing, float("nan"), ops.zeros((), scores.dtype))
             if function is not None:
                 total = total + score_of(function, scores, index)
             else:

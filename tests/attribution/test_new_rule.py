@@ -70,5 +70,7 @@ def test_composites_take_it(float64):
 def test_layers_whose_weights_are_not_known_refuse_it():
     """It modifies weights, which is the default of `Rule.splits`."""
     resized = keras.Sequential([keras.Input((4, 4, 1)), layers.UpSampling2D(interpolation="bicubic"), layers.Flatten()])
-    with pytest.raises(ValueError, match="the rule WSquare splits weights by sign, and the weights of this layer are not known"):
+    with pytest.raises(
+        ValueError, match="the rule WSquare splits weights by sign, and the weights of this layer are not known"
+    ):
         LRP(resized, composite=RoleComposite(dense=Epsilon(), convolution=Epsilon(), pooling=WSquare()))

@@ -40,10 +40,12 @@ class Seen:
         """The most recent chunk."""
         return self._chunks[-1]
 
-    def add(self, chunk: Chunk) -> None:
-        """Adds a chunk, unless it was added before."""
-        if not self._chunks or self.latest is not chunk:
+    def add(self, chunk: Chunk) -> bool:
+        """Adds a chunk, unless it was added before; returns whether it is new."""
+        new = not self._chunks or self.latest is not chunk
+        if new:
             self._chunks.append(chunk)
+        return new
 
     def inputs(self) -> list[np.ndarray]:
         """All samples; arrays are not copied."""

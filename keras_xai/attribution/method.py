@@ -126,7 +126,8 @@ class Method(Remade, abc.ABC):
 
         Raises:
             ValueError: If samples, target or baseline do not fit the model, if the method does not take the given baseline, or if the
-                model's scores or derivatives are NaN or infinite for a sample.
+                model's scores or derivatives are NaN or infinite for a sample; if the scores are not those that the model itself computes,
+                or not the same for a sample in any batch; or if a derivative that is needed does not exist.
         """
         if baseline is not None and not self.takes_baseline:
             raise ValueError(f"`{type(self).__name__}` does not take a `baseline`. Received: baseline={baseline!r}")
@@ -144,7 +145,8 @@ class Method(Remade, abc.ABC):
         num_batches = None if samples.num_samples is None else samples.num_batches
         parts, seen, predicted = [], Seen(), []
         for chunk, part in progress(in_parts(chunks, self._batch_size), num_batches, self._verbose):
-            seen.add(chunk)
+            if seen.add(chunk):
+                self._scores.check_same_function(chunk.inputs)
             explain = self._explainer(chunk.goal)
             batch = self._batch(chunk, part, seed)
             parts.append(self._finite(explain(batch), chunk.start + part.start))
@@ -263,19 +265,31 @@ class Method(Remade, abc.ABC):
 
     def _finite(self, part, start) -> Part:
         arrays = [keras.ops.convert_to_numpy(values) for values in part.values]
-        bad = np.flatnonzero(~np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays], axis=0))
+        delta = None if part.convergence_delta is None else np.asarray(part.convergence_delta)
+        found = arrays if delta is None else [*arrays, delta]
+        bad = np.flatnonzero(~np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in found], axis=0))
         if bad.size:
             raise ValueError(
                 f"The scores of the model '{self._scores.name}', or their derivatives, are NaN or infinite around sample {start + bad[0]},"
                 f" so {type(self).__name__} cannot explain it. Check the model's weights and the range of its inputs: `model.predict(x)` "
                 "should be finite."
             )
+        if self.takes_baseline and not self.gives_derivatives and delta is not None:
+            zero = np.all([(array == 0).reshape(len(array), -1).all(axis=1) for array in arrays], axis=0)
+            jumps = np.flatnonzero(zero & (np.abs(delta) > self._scores.rounding))
+            if jumps.size:
+                raise ValueError(
+                    f"Expected a score that changes gradually from the baseline to a sample. Received: '{self._scores.name}', whose "
+                    f"score of sample {start + jumps[0]} differs by {delta[jumps[0]]:.3g} from that of the baseline while all values of "
+                    f"{type(self).__name__} are zero, as with steps that have no derivative. Use a method that needs scores only, such as "
+                    "Occlusion or LIME."
+                )
         indices = [np.asarray(index) for index in part.indices]
         return dataclasses.replace(
             part,
             values=arrays,
             indices=indices,
-            convergence_delta=None if part.convergence_delta is None else np.asarray(part.convergence_delta),
+            convergence_delta=delta,
         )
 
 

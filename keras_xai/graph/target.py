@@ -1,6 +1,6 @@
 """Targets: selection of the explained score of each sample."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -15,6 +15,7 @@ from keras_xai.graph.score_functions import (
     score_of,
     without_scores,
 )
+from keras_xai.graph.surroundings import what_is_read
 from keras_xai.results.base import taken
 from keras_xai.results.sample_scores import SampleScores
 
@@ -36,6 +37,8 @@ class Target:
             classes: its score is that of class 1, and the negated score that of class 0.
 
     Attributes:
+        positions: Positions of the explained outputs.
+        key: A key that is equal for targets that can share a compiled program: callables, and the values of the variables that they read.
         indices: An integer array `(n,)` for each explained output: a class for each sample, -1 for its highest score. For a callable that
             scores all samples at once, the index of each sample; unused for other callables.
         binary: For each of these outputs, whether its one score stands for two classes.
@@ -57,15 +60,15 @@ class Target:
         self._by_name = len(names) > 1
         by_name = self._by_name or is_list_of_functions(target)
         choices = active(_by_output(target, names) if by_name else {names[0]: target})
-        self._positions = [list(names).index(name) for name in choices]
+        self.positions = [list(names).index(name) for name in choices]
         self._names = list(choices)
         self.binary = [
             links is not None and links[position] == "sigmoid" and tuple(shapes[position][1:]) == (1,)
-            for position in self._positions
+            for position in self.positions
         ]
         chosen = [
             _checked(choice, shapes[position], num_samples, dtype, binary)
-            for choice, position, binary in zip(choices.values(), self._positions, self.binary, strict=True)
+            for choice, position, binary in zip(choices.values(), self.positions, self.binary, strict=True)
         ]
         self._callables = [None if isinstance(choice, np.ndarray) else choice for choice in chosen]
         self._functions = [
@@ -73,16 +76,21 @@ class Target:
             for choice in self._callables
         ]
         self.indices = [_indices(choice, num_samples) for choice in chosen]
+        # A compiled program keeps what a callable has read when it was compiled.
+        self.key = tuple(
+            (position, function, what_is_read(function.function if isinstance(function, PerSample) else function))
+            for position, function in zip(self.positions, self._functions, strict=True)
+        )
 
     @property
-    def key(self) -> tuple:
-        """A key that is equal for targets that can share a compiled program."""
-        return tuple(zip(self._positions, self._functions, strict=True))
+    def choices(self) -> list[tuple[int, Callable | None]]:
+        """For each explained output its position, and the callable, or `None` for class indices."""
+        return list(zip(self.positions, self._functions, strict=True))
 
     @property
     def by_class(self) -> dict[str, int]:
         """Positions, by name, of the outputs of which a class or the only score is explained."""
-        every = zip(self._names, self._positions, self._functions, strict=True)
+        every = zip(self._names, self.positions, self._functions, strict=True)
         return {name: position for name, position, function in every if function is None}
 
     def packed(self, by_name: Mapping[str, Any]) -> Any:
@@ -100,11 +108,15 @@ class Target:
             probabilities: Whether the outputs of one sigmoid are probabilities, so that class 0 has the rest to 1.
 
         Returns:
-            A tensor `(n,)`, the sum over the explained outputs, and integer tensors like `indices`, with the highest scores found.
+            A tensor `(n,)`, the sum over the explained outputs, NaN if one of their scores is; and integer tensors like `indices`, with
+            the highest scores found.
         """
         total, found = 0, []
-        for position, function, binary, index in zip(self._positions, self._functions, self.binary, indices, strict=True):
+        for position, function, binary, index in zip(self.positions, self._functions, self.binary, indices, strict=True):
             scores = outputs[position]
+            # The highest of some scores that are NaN is no answer, and neither is one of them that happens not to be NaN.
+            missing = ops.any(ops.isnan(scores), axis=tuple(range(1, len(scores.shape))))
+            total = total + ops.where(missing, float("nan"), ops.zeros((), scores.dtype))
             if function is not None:
                 total = total + score_of(function, scores, index)
             elif binary:

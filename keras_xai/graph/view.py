@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import keras
 import numpy as np
@@ -34,12 +35,20 @@ def borrow(
     # Bypasses `Layer.__setattr__`, which would record the changes in trackers that both layers share.
     view.__dict__.update(layer.__dict__)
     if dtype is not None:
-        view.__dict__["_dtype_policy"] = keras.DTypePolicy(dtype)
+        view.__dict__["_dtype_policy"] = _policy(layer, dtype)
     if activation is not None:
         view.__dict__["activation"] = activation
     if data_format is not None:
         view.__dict__["data_format"] = data_format
     return view
+
+
+def _policy(layer, dtype):
+    """The policy of a layer with all arithmetic in `dtype`; one that is quantized stays so, its kernel is of integers."""
+    policy: Any = getattr(layer, "dtype_policy", None)
+    if getattr(policy, "quantization_mode", None) is None:
+        return keras.DTypePolicy(dtype)
+    return type(policy).from_config(policy.get_config() | {"source_name": dtype})
 
 
 def unchanged(values: Sequence[tuple] = ()) -> AbstractContextManager:

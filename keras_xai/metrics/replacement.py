@@ -56,6 +56,7 @@ class Replacement:
             ValueError: If a score is NaN or infinite.
         """
         places = self.checked(explanation)
+        self._scores.check_same_function(places.inputs)
         target = self._scores.target(explanation.target, len(explanation))
         program = self._program(target, explanation.target)
         inputs, instead = self._scores.typed(places.inputs), self._scores.typed(instead)

@@ -12,7 +12,7 @@ from keras_xai.graph.steps import Step
 from keras_xai.graph.target import Target
 from keras_xai.kinds.kind import Problem, UnsupportedLayerError
 from keras_xai.network.entries import Entries
-from keras_xai.network.scores import Scores
+from keras_xai.network.scores import Scores, undefined_where_not_finite
 from keras_xai.rules.rule import Call, Passage
 
 
@@ -69,6 +69,7 @@ class Backward:
             start: Maps an output of the model and the derivative of the explained score with respect to it to the initial message.
             passages: The rules of the steps; by default their transpose, as for gradients.
         """
+        self._scores.check_differentiable(self.entries.identifiers, target)
         network = self._scores.network
         passed = {step: passages.get(step) or Passage(step) for step in self.steps}
         calls: list[Call] = []
@@ -98,7 +99,7 @@ class Backward:
             messages[identifier] if identifier in messages else ops.zeros_like(values[identifier])
             for identifier in self.entries.identifiers
         ]
-        return Messages(recording.outputs[0], chosen, back)
+        return Messages(recording.outputs[0], chosen, undefined_where_not_finite(recording.outputs[0], back))
 
 
 def backward(calls: Sequence[Call], messages: dict[int, Any]) -> None:

@@ -1,5 +1,7 @@
 """Entries of a model: real inputs, or the embedding vectors of tokens, by which scores are differentiated."""
 
+import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
@@ -8,9 +10,48 @@ import numpy as np
 from keras import ops
 
 from keras_xai.backend import folded
+from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
 from keras_xai.kinds.expansion import kind_of
+from keras_xai.kinds.tokens import passes_tokens
 from keras_xai.network.scores import Derivative, Scores
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tokens:
+    """How an input is used as tokens.
+
+    Attributes:
+        embeddings: The steps that look vectors of it up.
+        others: The steps that compute with it otherwise.
+    """
+
+    embeddings: list[Step]
+    others: list[Step]
+
+
+def tokens_of(graph: Graph, identifier: int) -> Tokens:
+    """How an input is used as tokens: by an `Embedding`, as it is or reshaped or cast, whatever the dtype of the input.
+
+    Args:
+        graph: The model.
+        identifier: Identifier of the input.
+    """
+    spec = dict(zip(graph.inputs, graph.input_specs, strict=True))[identifier]
+    whole = not keras.backend.is_float_dtype(spec.dtype)
+    tokens, embeddings, others = {identifier}, [], []
+    for step in graph.steps:
+        if tokens.isdisjoint(step.inputs):
+            continue
+        if kind_of(step).embeds:
+            embeddings.append(step)
+        elif passes_tokens(step) or (whole and keras.backend.is_int_dtype(step.output_specs[0].dtype)):
+            tokens.update(step.outputs)
+        # Padding is found by comparing tokens, which has no derivative: what counts is what turns them into real numbers.
+        elif any(output.dtype != "bool" for output in step.output_specs):
+            others.append(step)
+    return Tokens(embeddings, others)
 
 
 @final
@@ -25,33 +66,39 @@ class Entries:
         identifiers: Identifiers of the tensors, one for each input of the model.
 
     Raises:
-        ValueError: If an integer input is used by anything but one `Embedding`.
+        ValueError: If an integer input is used by anything but one `Embedding`, or a real input by an `Embedding` and something else.
     """
 
     def __init__(self, scores: Scores, method: str):
         self._scores = scores
-        self._embedded = [not keras.backend.is_float_dtype(spec.dtype) for spec in scores.graph.input_specs]
-        self.identifiers = [
-            self._entry(identifier, spec, method) if embedded else identifier
-            for identifier, spec, embedded in zip(scores.graph.inputs, scores.graph.input_specs, self._embedded, strict=True)
-        ]
+        self.identifiers: list[int] = []
+        self._embedded: list[bool] = []
+        self._specs = scores.graph.input_specs
+        for identifier, spec in zip(scores.graph.inputs, self._specs, strict=True):
+            tokens = tokens_of(scores.graph, identifier)
+            self._embedded.append(bool(tokens.embeddings) or not keras.backend.is_float_dtype(spec.dtype))
+            self.identifiers.append(self._vectors(tokens, spec, method) if self._embedded[-1] else identifier)
 
-    def _entry(self, identifier, spec, method):
-        # Padding masks compare tokens and have no derivative: only steps that convert tokens to real numbers count.
-        tokens, real = {identifier}, []
-        for step in self._scores.graph.steps:
-            if tokens & set(step.inputs):
-                if any(keras.backend.is_float_dtype(output.dtype) for output in step.output_specs):
-                    real.append(step)
-                elif keras.backend.is_int_dtype(step.output_specs[0].dtype):
-                    tokens.update(step.outputs)
-        if len(real) != 1 or not kind_of(real[0]).embeds:
+    @staticmethod
+    def _vectors(tokens, spec, method):
+        """Identifier of the vectors of an input's tokens."""
+        used = [step.path for step in (*tokens.embeddings, *tokens.others)]
+        if len(tokens.embeddings) != 1 or tokens.others:
             raise ValueError(
                 f"{method} needs a differentiable input: real numbers, or tokens of one `Embedding`. Received: the input '{spec.name}' of "
-                f"dtype {spec.dtype}, which is used by {[step.path for step in real]}. Give the input a floating-point dtype, or use a "
-                "method that only needs scores, such as LIME."
+                f"dtype {spec.dtype}, which is used by {used}. Give the input a floating-point dtype, divide it into one input for tokens "
+                "and one for numbers, or use a method that only needs scores, such as LIME."
             )
-        return real[0].outputs[0]
+        (embedding,) = tokens.embeddings
+        shape = embedding.input_specs[0].shape
+        if shape != spec.shape and (
+            None in (*shape[1:], *spec.shape[1:]) or math.prod(shape[1:]) != math.prod(spec.shape[1:])
+        ):
+            raise ValueError(
+                f"{method} needs an `Embedding` that looks up all entries of an input. Received: '{embedding.path}', which looks up "
+                f"{tuple(shape)} of the input '{spec.name}' of shape {tuple(spec.shape)}."
+            )
+        return embedding.outputs[0]
 
     def points(self, inputs: Sequence) -> list:
         """The entries of a batch; call this and the following methods within a compiled program."""
@@ -110,13 +157,17 @@ class Entries:
 
     def folded(self, values: Sequence) -> list:
         """Converts values at the entries to values of the inputs: values of a token's vector are summed."""
-        return [ops.sum(each, axis=-1) if embedded else each for each, embedded in zip(values, self._embedded, strict=True)]
+        return self._of_tokens(values, lambda each: ops.sum(each, axis=-1))
 
     def magnitudes(self, values: Sequence) -> list:
         """Converts values at the entries to values of the inputs: the norm over a token's vector."""
+        return self._of_tokens(values, lambda each: ops.sqrt(ops.sum(ops.square(each), axis=-1)))
+
+    def _of_tokens(self, values, reduce):
+        found = [reduce(each) if embedded else each for each, embedded in zip(values, self._embedded, strict=True)]
         return [
-            ops.sqrt(ops.sum(ops.square(each), axis=-1)) if embedded else each
-            for each, embedded in zip(values, self._embedded, strict=True)
+            ops.reshape(each, (-1, *spec.shape[1:])) if len(each.shape) != len(spec.shape) else each
+            for each, spec in zip(found, self._specs, strict=True)
         ]
 
 

@@ -14,6 +14,7 @@ from keras_xai.graph.view import unchanged
 from keras_xai.kinds.expansion import expand, kind_of
 from keras_xai.kinds.kind import Kind, Problem, UnsupportedLayerError
 from keras_xai.kinds.links import link_of, strip_probabilities
+from keras_xai.network.agreement import is_quantized
 from keras_xai.network.backward import backward, deliver
 from keras_xai.network.network import Network
 from keras_xai.network.signs import nonnegative_tensors
@@ -177,6 +178,7 @@ class LayerNetwork:
         for part in unit.parts.steps:
             random = hasattr(part.operation, "seed_generator") and part.operation is not unit.step.operation
             reason = _RANDOM if unit.divided and random else self._propagation.refusal(part)
+            reason = _QUANTIZED if is_quantized(part.operation) else reason
             if reason:
                 yield Problem(part.path, type(part.operation), reason)
 
@@ -204,6 +206,7 @@ class LayerNetwork:
         )
 
 
+_QUANTIZED = "it is quantized, and rounds its input"
 _RANDOM = "it draws random numbers in training, within a layer that relevance passes part by part; make it a separate layer"
 
 

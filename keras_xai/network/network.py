@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any, final
 
 import keras
+from keras import ops
 
 from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import leading_to
@@ -53,8 +54,13 @@ class Network:
         """
         values = dict(zip(self.graph.inputs, inputs, strict=True)) | dict(known or {})
         with self.scope():
-            run_steps(leading_to(self.graph, until or self.graph.outputs, values), values, call)
+            run_steps(leading_to(self.graph, until or self.graph.outputs, values), values, call or self._called)
         return values
+
+    def _called(self, step, values):
+        tensors = [values[identifier] for identifier in step.inputs]
+        size = step.input_specs[0].shape[0] if step.input_specs and getattr(step.operation, "stateful", False) else None
+        return step(*tensors) if size is None else _in_batches(step, size, tensors, self.scope)
 
     def outputs(self, values: Mapping[int, Any]) -> list:
         """The outputs of the graph among the tensors of a forward pass."""
@@ -81,3 +87,17 @@ def run_steps(steps: Iterable[Step], values: dict[int, Any], call: Callable | No
 
 def _called(step, values):
     return step(*(values[identifier] for identifier in step.inputs))
+
+
+def _in_batches(step, size, tensors, scope):
+    """A step that has a state for each of a fixed number of rows, on any number of rows; each batch starts at the present state."""
+    count = ops.shape(tensors[0])[0]
+    batches = (count + size - 1) // size
+    rows = ops.minimum(ops.arange(batches * size, dtype="int32"), count - 1)
+    divided = tuple(ops.reshape(ops.take(x, rows, axis=0), (batches, size, *x.shape[1:])) for x in tensors)
+
+    def called(batch):
+        with scope():  # its own, in which no state is left behind by another batch
+            return tuple(step(*batch))
+
+    return [ops.reshape(y, (-1, *y.shape[2:]))[:count] for y in ops.map(called, divided)]

@@ -19,6 +19,7 @@ from keras_xai.graph.view import widest_dtype
 from keras_xai.kinds.expansion import expand, kind_of, refusals
 from keras_xai.kinds.kind import UnsupportedLayerError
 from keras_xai.kinds.links import link_of, strip_probabilities
+from keras_xai.network.agreement import Agreement
 from keras_xai.network.network import Network
 
 
@@ -63,6 +64,8 @@ class PiecewiseNetwork(Remade):
     def __init__(self, model: keras.Model, output: str | int | None, dtype: str | None, layer: str | None = None):
         graph = trace(model)
         position = _position(output, graph.output_names)
+        self._model_graph = graph
+        self._output = position
         graph = dataclasses.replace(
             graph,
             outputs=(graph.outputs[position],),
@@ -95,6 +98,8 @@ class PiecewiseNetwork(Remade):
         self.num_outputs = math.prod(shape)
         self.link = link_of(whole, graph)
         self._weights = model.weights
+        links = [self.link if place == position else None for place in range(len(self._model_graph.outputs))]
+        self._agreement = Agreement(model, self._model_graph, links)
 
     @property
     def graph(self) -> Graph:
@@ -106,6 +111,22 @@ class PiecewiseNetwork(Remade):
         # Created on demand: for example, the float64 network of an `OpenBox` is for polytopes only.
         assert self.front is not None
         return Network(self.front, self.dtype)
+
+    def check_same_function(self, inputs: Sequence) -> None:
+        """Compares the scores with what the model itself computes, see `Scores.check_same_function`.
+
+        Args:
+            inputs: Some samples, an array for each input of the model.
+        """
+
+        def run(arrays):
+            tensors = [ops.cast(x, self.dtype) for x in arrays]
+            scores: list = [None] * len(self._model_graph.outputs)
+            spec = self.graph.output_specs[0]
+            scores[self._output] = ops.reshape(self.run(self.features(tensors))[0], (-1, *spec.shape[1:]))
+            return scores, {}
+
+        self._agreement.check(run, inputs)
 
     def fingerprint(self) -> int:
         """A checksum of all weights to detect changes."""

@@ -1,7 +1,7 @@
 """The scores of a model as differentiable functions that can be resumed at a layer."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, final
 
 import keras
@@ -16,6 +16,8 @@ from keras_xai.graph.trace import trace
 from keras_xai.graph.view import widest_dtype
 from keras_xai.kinds.expansion import expand
 from keras_xai.kinds.links import link_of, strip_probabilities
+from keras_xai.network.agreement import Agreement
+from keras_xai.network.differentiable import check_differentiable
 from keras_xai.network.network import Network
 
 
@@ -66,6 +68,10 @@ class Scores:
         ]
         self.dtype = widest_dtype(graph, model.variables)
         self.network = Network(graph, self.dtype)
+        self._agreement = Agreement(model, self._whole, self.links)
+        self._input_ranges = [
+            _narrowest(self._whole, *each) for each in zip(self._whole.inputs, self._whole.input_specs, strict=True)
+        ]
         self.name = model.name
         self.variables = tuple(model.variables)
 
@@ -85,10 +91,11 @@ class Scores:
 
     def typed(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Arrays, one for each input, in their compute dtypes."""
-        return [
-            np.asarray(array).astype(self.input_dtype(spec), copy=False)
-            for array, spec in zip(arrays, self.graph.input_specs, strict=True)
-        ]
+        with np.errstate(over="ignore"):  # infinite inputs have scores that are refused
+            return [
+                _rounded(np.asarray(array), own).astype(self.input_dtype(spec), copy=False)
+                for array, own, spec in zip(arrays, self._input_ranges, self.graph.input_specs, strict=True)
+            ]
 
     def target(self, target: Any, num_samples: int) -> Target:
         """A checked target, see `keras_xai.graph.target.Target`."""
@@ -123,8 +130,38 @@ class Scores:
         return self.network.run(inputs, until=until, known=known)
 
     def outputs(self, values: Mapping[int, Any]) -> list:
-        """The scores among the tensors of a forward pass, one tensor for each output of the model."""
-        return self.network.outputs(values)
+        """The scores among the tensors of a forward pass, one tensor for each output of the model.
+
+        Infinite where they are beyond the range of the model's own type.
+        """
+        found = self.network.outputs(values)
+        return [
+            ops.where(ops.abs(scores) > _LARGEST_HALF, ops.sign(scores) * float("inf"), scores)
+            if spec.dtype == "float16"
+            else scores
+            for scores, spec in zip(found, self.graph.output_specs, strict=True)
+        ]
+
+    @property
+    def rounding(self) -> float:
+        """The difference of two scores that may be rounding, known after `check_same_function`."""
+        return self._agreement.rounding
+
+    def check_same_function(self, inputs: Sequence[np.ndarray]) -> None:
+        """Compares the scores with what the model itself computes, once per model.
+
+        Args:
+            inputs: Some samples, an array for each input of the model, of which two are used.
+
+        Raises:
+            ValueError: If they differ beyond rounding, or depend on the place of a sample in a batch, or on the batch.
+        """
+
+        def run(arrays):
+            values = self.run([ops.convert_to_tensor(x) for x in self.typed(arrays)])
+            return self.outputs(values), values
+
+        self._agreement.check(run, inputs, self.graph.steps)
 
     def derivative(
         self,
@@ -136,7 +173,8 @@ class Scores:
     ) -> Derivative:
         """The explained scores and their derivatives with respect to tensors of the forward pass, zero if independent.
 
-        Only the steps after these tensors are recorded, so the backward pass ends there.
+        They are NaN for a sample whose score is NaN or infinite. Only the steps after these tensors are recorded, so the backward pass
+        ends there.
 
         Args:
             points: The tensors by identifier.
@@ -144,7 +182,11 @@ class Scores:
             indices: The classes.
             target: The target to explain.
             known: Known tensors by identifier, which are not recomputed.
+
+        Raises:
+            ValueError: If there is no derivative, because the scores depend on a tensor through rounding, integers or a lookup.
         """
+        self.check_differentiable(points, target)
         chosen: list = []
 
         def score(tensors):
@@ -155,9 +197,17 @@ class Scores:
         recording = record(score, list(points.values()))
         (value,) = recording.outputs
         gradients = recording.pull([ops.ones_like(value)])
-        return Derivative(
-            value, chosen, [ops.zeros_like(x) if g is None else g for g, x in zip(gradients, points.values(), strict=True)]
-        )
+        gradients = [ops.zeros_like(x) if g is None else g for g, x in zip(gradients, points.values(), strict=True)]
+        return Derivative(value, chosen, undefined_where_not_finite(value, gradients))
+
+    def check_differentiable(self, points: Iterable[int], target: Target) -> None:
+        """Rejects derivatives of the explained scores that do not exist, see `keras_xai.network.differentiable`.
+
+        Args:
+            points: Identifiers of the tensors by which is differentiated.
+            target: What is explained.
+        """
+        check_differentiable(self.network, points, [self.graph.outputs[position] for position in target.positions])
 
     def program(self, target: Target, function: Callable, *more: Any) -> Callable:
         """Compiles a function of a batch: of its inputs, its classes, and further arguments.
@@ -217,3 +267,31 @@ class Scores:
             return [ops.convert_to_numpy(index) for index in program(list(inputs), list(indices))]
 
         return fill_in
+
+
+def undefined_where_not_finite(score: Any, tensors: Sequence) -> list:
+    """Tensors `(n, ...)`, NaN for the samples whose score is NaN or infinite: rectifiers turn a NaN into a derivative of zero.
+
+    Args:
+        score: Tensor `(n,)`.
+        tensors: The tensors.
+    """
+    finite = ops.isfinite(score)
+    return [ops.where(ops.reshape(finite, (-1, *[1] * (len(x.shape) - 1))), x, float("nan")) for x in tensors]
+
+
+_LARGEST_HALF = float(np.finfo("float16").max)
+
+
+def _narrowest(graph, identifier, spec):
+    """The floating-point type of the least range to which the model itself casts an input: float16, or its own."""
+    computed = [getattr(step.operation, "compute_dtype", None) for step in graph.steps if identifier in step.inputs]
+    return "float16" if "float16" in (spec.dtype, *computed) and keras.backend.is_float_dtype(spec.dtype) else spec.dtype
+
+
+def _rounded(array, dtype):
+    """An array that is infinite where `dtype` is; all else as it is."""
+    if dtype != "float16" or array.dtype.kind not in "fiu":
+        return array
+    large = np.abs(array.astype("float64")) > _LARGEST_HALF
+    return np.where(large, np.inf, array) if large.any() else array

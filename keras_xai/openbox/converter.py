@@ -183,6 +183,8 @@ class OpenBox(Engine):
             start += len(batch[0])
             with np.errstate(over="ignore"):  # reported below, with advice
                 inputs = [array.astype(self.dtype) for array in batch]
+            if samples.inputs is self.sample_graph:  # not the output of a hidden layer
+                self._network.check_same_function(inputs)
             f, coef, intercept, patterns = self._pieces.pieces(inputs, picked)
             coefficients = [np.moveaxis(ops.convert_to_numpy(gradient), 0, 1) for gradient in coef]
             names = names_of(patterns, len(picked))

@@ -97,8 +97,10 @@ def test_no_more_rows_than_the_batch_size_are_in_the_model(images):
 
     x = keras.Input((8, 9, 2))
     model = keras.Model(x, layers.Dense(2)(layers.Flatten()(Watch()(x))))
+    method = Occlusion(model, window=4, stride=2, batch_size=16)
+    method(images[:1], target=1)  # at the first call, scores are compared with the model's
     rows.clear()
-    Occlusion(model, window=4, stride=2, batch_size=16)(images, target=1)
+    method(images, target=1)
     # Five samples of 3 x 4 windows: chunks of them are of one size, not one chunk for each sample.
     assert max(rows) <= 16 and sorted(rows) == [5, 15, 15, 15, 15]
 

@@ -126,9 +126,10 @@ def test_only_callables_of_all_samples_are_called_for_one_at_a_time():
     def row_wise(scores):
         return scores[:, 0] - scores[:, 1]
 
-    assert Target(row_wise, ["output"], [(None, 3)], 2).key == ((0, row_wise),)
-    bound = [Target(per_sample, ["output"], [(None, 3)], 2).key for _ in range(2)]
-    assert bound[0] == bound[1] != ((0, per_sample),)
+    assert Target(row_wise, ["output"], [(None, 3)], 2).choices == [(0, row_wise)]
+    bound = [Target(per_sample, ["output"], [(None, 3)], 2) for _ in range(2)]
+    assert bound[0].choices == bound[1].choices != [(0, per_sample)]
+    assert bound[0].key == bound[1].key
 
 
 def test_scores_of_places_are_averaged_as_in_tf_keras_vis():

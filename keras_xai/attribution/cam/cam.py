@@ -7,6 +7,7 @@ from keras import ops
 from keras_xai.attribution.cam.maps import explained_outputs, maps_before
 from keras_xai.attribution.method import Method, Part
 from keras_xai.kinds.expansion import kind_of
+from keras_xai.network.scores import undefined_where_not_finite
 
 
 @final
@@ -62,7 +63,8 @@ class CAM(Method):
             (weights,) = found.gradients
             features = maps.channels_last(values[maps.identifier])
             weights = ops.reshape(weights, (-1, *[1] * (len(features.shape) - 2), features.shape[-1]))
-            return maps.values(ops.relu(ops.sum(weights * features, axis=-1)), inputs), found.indices
+            heat = ops.relu(ops.sum(weights * features, axis=-1))
+            return maps.values(undefined_where_not_finite(found.score, [heat])[0], inputs), found.indices
 
         program = scores.program(target, activation)
 

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_xai.attribution.cam.maps import LayerMethod
 from keras_xai.attribution.method import Batch, Part
+from keras_xai.network.scores import undefined_where_not_finite
 
 
 @final
@@ -123,7 +124,7 @@ def _weighted(scores, maps, target, weigh) -> Callable[[Batch], Part]:
         found = scores.derivative({maps.identifier: values[maps.identifier]}, inputs, indices, target, known=values)
         features, gradients = (maps.channels_last(each) for each in (values[maps.identifier], *found.gradients))
         heat = ops.relu(ops.sum(weigh(features, gradients) * features, axis=-1))
-        return maps.values(heat, inputs), found.indices
+        return maps.values(undefined_where_not_finite(found.score, [heat])[0], inputs), found.indices
 
     program = scores.program(target, activation)
 

@@ -185,7 +185,7 @@ def maps_before(graph: Graph, step: Step) -> Maps | None:
 
 def explained_outputs(graph: Graph, target: Target) -> list[int]:
     """Identifiers of the graph outputs that a target uses."""
-    return [graph.outputs[position] for position, _ in target.key]
+    return [graph.outputs[position] for position in target.positions]
 
 
 def _maps_of(graph: Graph, step: Step, identifier: int, origins: Mapping[int, set]) -> Maps | None:

@@ -10,6 +10,7 @@ from keras_xai.attribution.method import Part
 from keras_xai.data.checks import check_count
 from keras_xai.network.batching import in_chunks
 from keras_xai.network.entries import Entries
+from keras_xai.network.scores import undefined_where_not_finite
 
 
 @final
@@ -74,7 +75,7 @@ class ScoreCAM(LayerMethod):
 
         def activation(inputs, indices, baseline):
             values = scores.run(inputs)
-            _, chosen = target.choose(scores.outputs(values), indices)
+            whole, chosen = target.choose(scores.outputs(values), indices)
             features = ops.moveaxis(maps.channels_last(values[maps.identifier]), -1, 1)
             used = _varying(features, self._max_maps)
             samples, channels = (ops.cast(each, "int32") for each in ops.nonzero(used))
@@ -100,7 +101,7 @@ class ScoreCAM(LayerMethod):
             weights = ops.softmax(ops.where(used, found, -1e30), axis=1) * ops.cast(used, found.dtype)
             weights = ops.reshape(weights, (*ops.shape(weights), *[1] * (len(features.shape) - 2)))
             heat = ops.relu(ops.sum(weights * features, axis=1))
-            return maps.values(heat, inputs), chosen, count
+            return maps.values(undefined_where_not_finite(whole, [heat])[0], inputs), chosen, count
 
         program = scores.program(target, activation, scores.signature)
 

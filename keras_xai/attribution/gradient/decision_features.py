@@ -9,6 +9,7 @@ from keras_xai.attribution.method import Method, Part
 from keras_xai.backend import record
 from keras_xai.network.entries import total
 from keras_xai.network.piecewise import PiecewiseNetwork
+from keras_xai.network.scores import undefined_where_not_finite
 
 
 @final
@@ -93,12 +94,12 @@ class DecisionFeatures(Method):
         return None
 
     def _prepare(self, target):
-        if any(function is not None for _, function in target.key):
+        if any(function is not None for _, function in target.choices):
             raise ValueError(
                 "DecisionFeatures explains class scores, which are linear on the piece of a sample. Received: a callable "
                 "`target`. Give class indices."
             )
-        networks = [self._network(position) for position, _ in target.key]
+        networks = [self._network(position) for position in target.positions]
 
         def weighed(network, scores, index):
             """The preference for a class `(n,)`, given scores `(n, C)`."""
@@ -125,7 +126,8 @@ class DecisionFeatures(Method):
             recording = record(preference, inputs)
             (score,) = recording.outputs
             found = recording.pull([ops.ones_like(score)])
-            return score, patterns, [ops.zeros_like(x) if g is None else g for g, x in zip(found, inputs, strict=True)]
+            found = [ops.zeros_like(x) if g is None else g for g, x in zip(found, inputs, strict=True)]
+            return score, patterns, undefined_where_not_finite(score, found)
 
         def alone(inputs, indices):
             return weights(real(inputs), indices)[2], None

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_xai.data.checks import check_count, is_integer
-from keras_xai.kinds.expansion import kind_of
+from keras_xai.network.entries import tokens_of
 from keras_xai.network.scores import Scores
 
 _SUPERPIXELS, _STRETCHES = 50, 20
@@ -19,16 +19,14 @@ def is_apart(scores: Scores) -> list[bool]:
     """For each input, whether every entry is its own segment: table features and tokens."""
     found = []
     for identifier, spec in zip(scores.graph.inputs, scores.graph.input_specs, strict=True):
-        embedded = any(identifier in step.inputs and kind_of(step).embeds for step in scores.graph.steps)
-        found.append(embedded or len(spec.shape) <= 2)
+        found.append(bool(tokens_of(scores.graph, identifier).embeddings) or len(spec.shape) <= 2)
     return found
 
 
 def holds_tokens(scores: Scores) -> bool:
     """Whether all inputs are token indices: integers, or inputs of an `Embedding`."""
-    embedded = [step.inputs[0] for step in scores.graph.steps if kind_of(step).embeds]
     return all(
-        identifier in embedded or not keras.backend.is_float_dtype(spec.dtype)
+        tokens_of(scores.graph, identifier).embeddings or not keras.backend.is_float_dtype(spec.dtype)
         for identifier, spec in zip(scores.graph.inputs, scores.graph.input_specs, strict=True)
     )
 

@@ -36,7 +36,7 @@ class _Score(keras.layers.Layer):
                 zip(scores.graph.input_specs, shapes, [i in entries.identifiers for i in scores.graph.inputs], strict=True)
             )
         ]
-        self._classes = [self._variable_of(scores, num_rows, i, *each) for i, each in enumerate(target.key)]
+        self._classes = [self._variable_of(scores, num_rows, i, *each) for i, each in enumerate(target.choices)]
         self.found = _variable((num_rows,), scores.dtype, "found") if num_rows > 1 else None
 
     @staticmethod
@@ -75,10 +75,10 @@ class _Score(keras.layers.Layer):
             for point, tokens in zip(points, self._tokens, strict=True)
         ]
         known = dict(zip(entries.identifiers, points, strict=True))
-        outputs = scores.outputs(scores.run(inputs, known=known))
+        outputs = scores.network.outputs(scores.run(inputs, known=known))  # of operations for which shap has rules
         # An input that the score does not depend on also needs a derivative, because shap asks for it.
         total = 0.0 * sum(ops.sum(ops.reshape(point, (count, -1)), axis=1) for point in points)
-        for (position, function), known_of_rows in zip(target.key, self._classes, strict=True):
+        for (position, function), known_of_rows in zip(target.choices, self._classes, strict=True):
             if function is None:
                 total = total + ops.sum(outputs[position] * known_of_rows, axis=-1)
             else:
@@ -138,6 +138,7 @@ class _Entered:
 
     def prepare(self, target: Target) -> Callable[[Batch], tuple[list, list, list]]:
         """Compiles the function that maps a batch to its classes, and to the points of its samples and background."""
+        self.scores.check_differentiable(self.entries.identifiers, target)
         predicted = self.scores.predictor(target)
         points = compiled(self.entries.points, [self.scores.signature])
 

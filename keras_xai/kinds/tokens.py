@@ -1,0 +1,31 @@
+"""Steps that tokens pass on their way to an `Embedding`, and steps whose derivative is zero wherever there is one."""
+
+import functools
+
+from keras import layers, ops
+
+from keras_xai.graph.steps import Step
+from keras_xai.graph.trace import operation_class
+
+
+def passes_tokens(step: Step) -> bool:
+    """Whether a step keeps tokens in their order: it reshapes, casts, or looks up another number for each."""
+    return isinstance(step.operation, _passing())
+
+
+def is_sign(step: Step) -> bool:
+    """Whether a step takes signs; TensorFlow has zeros for their derivative, and not none as for rounding."""
+    return isinstance(step.operation, _sign())
+
+
+@functools.cache
+def _passing():
+    functions = (lambda x: ops.reshape(x, (-1, 1)), lambda x: ops.expand_dims(x, 1), lambda x: ops.cast(x, "int32"))
+    squeeze = operation_class(lambda x: ops.squeeze(x, 1), (1,))
+    operations = [operation_class(function) for function in functions]
+    return (layers.Flatten, layers.Reshape, layers.Identity, layers.IntegerLookup, squeeze, *operations)
+
+
+@functools.cache
+def _sign():
+    return operation_class(ops.sign)

@@ -149,7 +149,7 @@ class Method(Remade, abc.ABC):
                 self._scores.check_same_function(chunk.inputs)
             explain = self._explainer(chunk.goal)
             batch = self._batch(chunk, part, seed)
-            parts.append(self._finite(explain(batch), chunk.start + part.start))
+            parts.append(self._finite(_checked_part(explain(batch), batch, type(self).__name__), chunk.start + part.start))
             predicted.append(self._predictions(chunk.goal, batch))
         values = [joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)]
         indices = [np.concatenate(arrays) for arrays in zip(*(part.indices for part in parts), strict=True)]
@@ -234,7 +234,7 @@ class Method(Remade, abc.ABC):
     def _batch(self, chunk, part, seed) -> Batch:
         others = chunk.baseline if chunk.baseline is None or self.shares_baseline else [each[part] for each in chunk.baseline]
         return Batch(
-            inputs=[x[part] for x in chunk.inputs],
+            inputs=[_read_only(x[part]) for x in chunk.inputs],
             indices=[index[part] for index in chunk.goal.indices],
             baseline=others,
             numbers=np.arange(chunk.start + part.start, chunk.start + part.stop, dtype="int32"),
@@ -296,3 +296,26 @@ class Method(Remade, abc.ABC):
 def _joined(predicted, link):
     """By name of the output, what batches have predicted by outputs with a link."""
     return {name: np.concatenate([each[kind, name] for each in predicted]) for kind, name in predicted[0] if kind == link}
+
+
+def _read_only(array):
+    """A view that cannot be changed: the samples are the user's, and part of the explanation."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _checked_part(part, batch, method):
+    """What `_prepare`'s function has returned, which may be a user's."""
+    if not isinstance(part, Part):
+        raise TypeError(
+            f"Expected the function that `{method}._prepare` returns to return a `Part`. Received: {type(part).__name__}."
+        )
+    count = len(batch.numbers)
+    shapes = [tuple(values.shape) for values in part.values]
+    if len(shapes) != len(batch.inputs) or any(shape[:1] != (count,) for shape in shapes):
+        raise ValueError(
+            f"Expected `{method}` to give values for each of {count} samples, an array for each of {len(batch.inputs)} inputs. Received: "
+            f"values of the shapes {shapes}."
+        )
+    return part

@@ -70,7 +70,7 @@ def read_fields(path: str | pathlib.Path, kind: str) -> dict[str, Any]:
         ValueError: If the file was not written by `kind.save`, or is incomplete or corrupted.
     """
     path = pathlib.Path(path)
-    if not path.exists():
+    if not path.exists() and path.suffix != ".npz":
         path = path.with_name(f"{path.name}.npz")  # the suffix that `write_fields` adds
     writer = f"{kind}.save"
     header, arrays = archive.read(path, _format(kind), _VERSION, writer)

@@ -41,7 +41,13 @@ class Metric(abc.ABC):
                 "Expected an `Explanation`, as attribution methods return them. Received: an object of type "
                 f"{type(explanation).__name__}."
             )
-        return np.asarray(self._rate(explanation), dtype="float64")
+        values = np.asarray(self._rate(explanation), dtype="float64")
+        if values.shape != (len(explanation),):
+            raise ValueError(
+                f"Expected `{type(self).__name__}` to give one value for each of {len(explanation)} samples. Received: values of shape "
+                f"{values.shape}. Return an array of shape ({len(explanation)},) from `_rate`."
+            )
+        return values
 
     @property
     def label(self) -> str:

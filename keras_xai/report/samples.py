@@ -84,7 +84,11 @@ def figure_of(rows: int, columns: int, *, side: float, extra: float = 0.35) -> t
 def unit_name(unit: Sequence[int], layer: str, class_names: Sequence[str] | None = None) -> str:
     """The name of a unit in a plot."""
     if layer == "score":
-        return class_names[unit[-1]] if class_names is not None else f"class {unit[-1]}"
+        if class_names is None:
+            return f"class {unit[-1]}"
+        if unit[-1] >= len(class_names):
+            raise ValueError(f"Expected `class_names` to name class {unit[-1]}. Received: {len(class_names)} names.")
+        return class_names[unit[-1]]
     return f"channel {unit[0]}" if len(unit) == 1 else f"unit {', '.join(map(str, unit))}"
 
 

@@ -16,7 +16,9 @@ def made():
     """A box of a small network."""
     keras.utils.set_random_seed(0)
     units = {"one": (9, "relu"), "two": (6, "relu"), "head": (3, "softmax")}
-    return OpenBox(keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(*each, name=name) for name, each in units.items())]))
+    return OpenBox(
+        keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(*each, name=name) for name, each in units.items())])
+    )
 
 
 # What is made of a box, and what is asked of it: results that take a compiled program among them.

@@ -79,7 +79,7 @@ def test_a_code_beside_numbers():
 def test_one_input_for_codes_and_numbers_is_refused():
     x = keras.Input((6,), name="mixed")
     both = layers.Concatenate()([layers.Flatten()(layers.Embedding(9, 2)(x)), x])
-    with pytest.raises(ValueError, match="input 'mixed' of dtype float32, which goes into"):
+    with pytest.raises(ValueError, match="input 'mixed' of dtype float32, which is used by"):
         Saliency(keras.Model(x, layers.Dense(2)(both)))(np.abs(X), target=0)
 
 

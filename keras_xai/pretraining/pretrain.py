@@ -14,13 +14,14 @@ from keras_xai.data.checks import check_verbose
 from keras_xai.graph.trace import trace
 from keras_xai.pretraining.callbacks import KeptWeights, Progress, RaisedMomentum, Randomness, delete_backups, for_stage
 from keras_xai.pretraining.contrastive_divergence import ContrastiveDivergence
-from keras_xai.pretraining.data import Shuffled, check_visible, read
+from keras_xai.pretraining.data import Shuffled, check_visible, read, sample
 from keras_xai.pretraining.monitors import Monitor
 from keras_xai.pretraining.plan import plan
 from keras_xai.pretraining.rule import Schedule
 from keras_xai.pretraining.trainer import RBMTrainer
 from keras_xai.pretraining.visible_bias import fit_visible_bias
 
+_SAMPLES = 512  # of which units that are active are told from dead ones
 _COMPILE_OPTIONS = ("jit_compile", "run_eagerly", "steps_per_execution")
 
 
@@ -44,7 +45,9 @@ def pretrain(
     and epoch in which an earlier call with the same arguments was interrupted, and ends with the same weights. It and
     `keras.callbacks.TensorBoard` use a folder within theirs for each layer. Callbacks get the training of one layer as their
     `model`, a `keras_xai.pretraining.trainer.RBMTrainer`, and count its epochs from 0. Should the weights become infinite, the
-    layer gets those back that it had before that epoch, a warning tells which one it was, and no further layer is trained.
+    reconstruction error rise above ten times the data's mean square, or most units become 0 for all samples, the layer gets the
+    weights back that it had before that epoch, a warning tells which one it was, and no further layer is trained. Before the
+    first step, a warning tells if data are too large for ReLU and linear units.
 
     The model is left on the devices that it was made for by a `tf.distribute` strategy. Call
     `keras.utils.set_random_seed` before to repeat a run exactly.
@@ -110,13 +113,22 @@ def pretrain(
     seed = int(keras.random.randint((), 0, 2**31 - 1))
     histories: dict[str, keras.callbacks.History] = {}
     before = 0
+    some = sample(data, _SAMPLES)
     for number, stage in enumerate(stages):
         with scope_of(model):
             trainer = RBMTrainer(stage, samples_in_batch, seed + number)
             trainer.compile(optimizer=_optimizer(optimizer, stage.rule), **compile_options)
             if stage.rule.fit_visible_bias and stage.first == 0:
                 fit_visible_bias(trainer, data, fit_options.get("steps_per_epoch"))
-        kept = KeptWeights()
+        visible = None if some is None else trainer.call(some)
+        if visible is not None and not ops.convert_to_numpy(visible).any():
+            warnings.warn(
+                f"Pretraining was stopped: the inputs of layer '{stage.path}' are 0 for all samples, so that it and the layers behind "
+                "it have nothing to learn. Rescale the data, or initialize the layers before it anew.",
+                stacklevel=2,
+            )
+            break
+        kept = KeptWeights(visible)
         added: list[keras.callbacks.Callback] = [kept, Randomness(data), Trained()]
         if optimizer is None:
             added.append(RaisedMomentum())
@@ -141,7 +153,7 @@ def pretrain(
         seed = int(ops.convert_to_numpy(trainer.seed)) - number
         if kept.diverged is not None:
             warnings.warn(
-                f"Pretraining was stopped: weights or loss of layer '{stage.path}' became infinite or NaN in epoch "
+                f"Pretraining was stopped: {kept.reason.format(layer=repr(stage.path))} in epoch "
                 f"{kept.diverged + 1} of {epochs}. The layer has the weights again that it had before that epoch, and the layers "
                 "behind it are not pretrained. Use a smaller learning rate, or rescale the data.",
                 stacklevel=2,

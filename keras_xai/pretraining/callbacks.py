@@ -54,25 +54,63 @@ class RaisedMomentum(keras.callbacks.Callback):
 
 @final
 class KeptWeights(keras.callbacks.Callback):
-    """Restores a layer's weights from before the epoch in which they or the loss became non-finite, and stops.
+    """Restores a layer's weights from before the epoch that ruined it, and stops.
+
+    Such an epoch ends with non-finite weights or loss, with a reconstruction error far above that of zeros, or with most hidden units that
+    were active at the start being 0 for all samples.
+
+    Args:
+        visible: The layer's inputs for some samples, `(n, ..., features)`, or `None` if there are none.
 
     Attributes:
         diverged: The epoch of the divergence, `None` if there was none.
+        reason: A description of it, with `{layer}` in place of the layer.
     """
 
-    def __init__(self):
+    # The error of zeros is the data's mean square, which training begins with and goes below.
+    MOST_ERROR, MOST_DEAD = 10, 0.75
+
+    def __init__(self, visible: Any):
         super().__init__()
         self.diverged: int | None = None
+        self.reason = ""
+        self._visible = visible
+
+    def on_train_begin(self, logs=None):
+        self._limit, self._alive = np.inf, None
+        if self._visible is not None:
+            reconstruction = ops.convert_to_numpy(self.model.layer.machine().reconstruct(self._visible))
+            visible = ops.convert_to_numpy(self._visible).astype("float64")
+            errors = np.square(reconstruction - visible).mean(), np.square(visible).mean()
+            self._limit, self._alive = self.MOST_ERROR * max(errors), self._active()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._kept = self.model.layer.get_weights()
 
     def on_epoch_end(self, epoch, logs=None):
-        values = [*self.model.layer.get_weights(), (logs or {}).get("loss", 0.0)]
-        if not all(np.isfinite(np.asarray(value, "float64")).all() for value in values):
+        self.reason = self._ruin(logs or {})
+        if self.reason:
             self.model.layer.set_weights(self._kept)
             self.model.stop_training = True
             self.diverged = epoch
+
+    def _ruin(self, logs):
+        values = [*self.model.layer.get_weights(), logs.get("loss", 0.0)]
+        if not all(np.isfinite(np.asarray(value, "float64")).all() for value in values):
+            return "weights or loss of layer {layer} became infinite or NaN"
+        error = logs.get("reconstruction_error", 0.0)
+        if error > self._limit:
+            return f"the reconstruction error of layer {{layer}} rose to {error:.3g}, where {self._limit:.3g} is too much,"
+        if self._alive is not None:
+            died = int((self._alive & ~self._active()).sum())
+            if died > self.MOST_DEAD * self._alive.sum():
+                return f"{died} of the {self._alive.sum()} active units of layer {{layer}} became 0 for all samples"
+        return ""
+
+    def _active(self):
+        """`(units,)`, whether a hidden unit is not 0 for all samples."""
+        hidden = ops.convert_to_numpy(self.model.layer.machine().hidden_means(self._visible))
+        return (hidden != 0).reshape(-1, hidden.shape[-1]).any(axis=0)
 
 
 @final

@@ -17,6 +17,9 @@ from keras_xai.data.structure import packed
 from keras_xai.graph.steps import Graph
 from keras_xai.pretraining.plan import Stage
 
+# Root mean square above which units of variance 1 without a greatest value are warned of; standardized data have 1.
+_LARGEST = 3
+
 
 @final
 class Shuffled(keras.utils.PyDataset):
@@ -121,12 +124,40 @@ def check_visible(data: Any, stages: Sequence[Stage], batch_size: int) -> None:
 
     Raises:
         ValueError: If values exceed the units' range by more than its width.
+
+    Warns:
+        UserWarning: If values are outside the range, or too large for units without a largest value.
     """
-    batch = data.spread(batch_size) if isinstance(data, Shuffled) else first_batch(data)
+    batch = sample(data, batch_size)
+    told = False
     for stage in stages:
         if batch is not None and stage.first == 0:
-            visible = ops.convert_to_numpy(stage.front(tree.map_structure(ops.convert_to_tensor, batch)))
+            visible = ops.convert_to_numpy(stage.front(batch))
             _check_range(visible, stage)
+            told = told or _is_too_large(visible, stage)  # what is behind a layer of large values has large values, too
+
+
+def sample(data: Any, count: int) -> Any:
+    """At most `count` samples as tensors, from all over arrays, or the first batch of a dataset; `None` if it has none."""
+    batch = data.spread(count) if isinstance(data, Shuffled) else first_batch(data)
+    return None if batch is None else tree.map_structure(ops.convert_to_tensor, batch)
+
+
+def _is_too_large(values, stage):
+    """Whether values are many times as large as the noise of units that have no greatest value; with a warning."""
+    machine = stage.layer.machine()
+    size = float(np.sqrt(np.square(values, dtype="float64").mean()))
+    # Where one side has a greatest value, the steps cannot make the other side grow without end.
+    if size <= _LARGEST or not math.isinf(machine.visible.high) or not math.isinf(machine.hidden.high):
+        return False
+    warnings.warn(
+        f"Expected data of about the size 1 for the units of layer '{stage.path}', which have the activations "
+        f"'{machine.visible.activation.__name__}' and '{machine.hidden.activation.__name__}' and the variance 1. Received: values "
+        f"from {float(values.min()):.6g} to {float(values.max()):.6g}, of the root mean square {size:.3g}. Weights may grow without "
+        "end, or units die. Rescale the data, to the mean 0 and the variance 1 or to values from 0 to 1.",
+        stacklevel=4,
+    )
+    return True
 
 
 def _readable_again(x, graph, steps):

@@ -14,13 +14,14 @@ from keras_xai.data.checks import check_verbose
 from keras_xai.graph.trace import trace
 from keras_xai.pretraining.callbacks import KeptWeights, Progress, RaisedMomentum, Randomness, delete_backups, for_stage
 from keras_xai.pretraining.contrastive_divergence import ContrastiveDivergence
-from keras_xai.pretraining.data import Shuffled, check_visible, read
+from keras_xai.pretraining.data import Shuffled, check_visible, read, sample
 from keras_xai.pretraining.monitors import Monitor
 from keras_xai.pretraining.plan import plan
 from keras_xai.pretraining.rule import Schedule
 from keras_xai.pretraining.trainer import RBMTrainer
 from keras_xai.pretraining.visible_bias import fit_visible_bias
 
+_SAMPLES = 512  # of which units that are active are told from dead ones
 _COMPILE_OPTIONS = ("jit_compile", "run_eagerly", "steps_per_execution")
 
 
@@ -42,8 +43,9 @@ def pretrain(
     Each layer is trained by Keras' own `fit()`. A `keras.callbacks.BackupAndRestore` among the callbacks resumes an interrupted call with
     the same arguments at its layer and epoch, and ends with the same weights. It and `keras.callbacks.TensorBoard` use a subfolder per
     layer. Callbacks get the training of one layer as their `model`, a `keras_xai.pretraining.trainer.RBMTrainer`, and count its epochs
-    from 0. If the weights become non-finite, those from before that epoch are restored, a warning names the layer, and no further layer is
-    trained.
+    from 0. If the weights become non-finite, the reconstruction error exceeds ten times the data's mean square, or most units become 0
+    for all samples, the weights from before that epoch are restored, a warning names the layer, and no further layer is trained. Before
+    the first step, a warning is given if the data are too large for ReLU and linear units.
 
     The model stays on the devices that a `tf.distribute` strategy placed it on. Call `keras.utils.set_random_seed` first to make a run
     reproducible.
@@ -108,13 +110,22 @@ def pretrain(
     seed = int(keras.random.randint((), 0, 2**31 - 1))
     histories: dict[str, keras.callbacks.History] = {}
     before = 0
+    some = sample(data, _SAMPLES)
     for number, stage in enumerate(stages):
         with scope_of(model):
             trainer = RBMTrainer(stage, samples_in_batch, seed + number)
             trainer.compile(optimizer=_optimizer(optimizer, stage.rule), **compile_options)
             if stage.rule.fit_visible_bias and stage.first == 0:
                 fit_visible_bias(trainer, data, fit_options.get("steps_per_epoch"))
-        kept = KeptWeights()
+        visible = None if some is None else trainer.call(some)
+        if visible is not None and not ops.convert_to_numpy(visible).any():
+            warnings.warn(
+                f"Pretraining was stopped: the inputs of layer '{stage.path}' are 0 for all samples, so that it and the layers behind "
+                "it have nothing to learn. Rescale the data, or initialize the layers before it anew.",
+                stacklevel=2,
+            )
+            break
+        kept = KeptWeights(visible)
         added: list[keras.callbacks.Callback] = [kept, Randomness(data), Trained()]
         if optimizer is None:
             added.append(RaisedMomentum())
@@ -139,9 +150,9 @@ def pretrain(
         seed = int(ops.convert_to_numpy(trainer.seed)) - number
         if kept.diverged is not None:
             warnings.warn(
-                f"Pretraining was stopped: weights or loss of layer '{stage.path}' became infinite or NaN in epoch {kept.diverged + 1} of "
-                f"{epochs}. The layer's weights from before that epoch were restored, and the layers after it are not pretrained. Use a "
-                "smaller learning rate, or rescale the data.",
+                f"Pretraining was stopped: {kept.reason.format(layer=repr(stage.path))} in epoch "
+                f"{kept.diverged + 1} of {epochs}. The layer's weights from before that epoch were restored, and the "
+                "layers after it are not pretrained. Use a smaller learning rate, or rescale the data.",
                 stacklevel=2,
             )
             break

@@ -1,9 +1,12 @@
 """Greedy pretraining: what each layer is trained on, by `fit()`, from any data, and what must not happen."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn.datasets import load_digits
 
 from keras_xai.layers import RBMDense
 from keras_xai.pretraining import ContrastiveDivergence, Hybrid, PersistentContrastiveDivergence, ReconstructionError, pretrain
@@ -421,3 +424,71 @@ def test_a_run_that_diverges_stops_with_the_last_good_weights():
     assert_same(model.get_layer("first").get_weights(), good[-1][1], rtol=0, atol=0)
     assert np.isfinite(model.get_layer("first").get_weights()[0]).all()
     assert_same(model.get_layer("second").get_weights(), second, rtol=0, atol=0)
+
+
+def _digits():
+    return load_digits().data.astype("float32")
+
+
+def _two_layers(activation):
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [keras.Input((64,)), RBMDense(64, activation, name="first"), RBMDense(32, activation, name="second")]
+    )
+
+
+@pytest.mark.parametrize(
+    "activation, reason", [("relu", "reconstruction error of layer 'first' rose"), ("linear", "of layer 'first'")]
+)
+def test_data_that_units_without_a_greatest_value_cannot_hold(activation, reason):
+    model = _two_layers(activation)
+    before = model.get_weights()
+    with pytest.warns(UserWarning, match="Rescale|rescale") as told:
+        histories = pretrain(model, _digits(), epochs=5, verbose=0)
+    messages = [str(each.message) for each in told if each.category is UserWarning]
+    assert len(messages) == 2
+    assert "of layer 'first'" in messages[0] and "values from 0 to 16" in messages[0] and "Rescale the data" in messages[0]
+    assert (
+        reason in messages[1] and "in epoch 1 of 5" in messages[1] and "Use a smaller learning rate, or rescale" in messages[1]
+    )
+    assert list(histories) == ["first"]
+    for layer, place in zip(model.layers, (0, 3), strict=True):
+        assert_same(layer.get_weights()[:2], before[place : place + 2], rtol=0, atol=0)  # but for the fitted visible bias
+
+
+@pytest.mark.parametrize("activation", ["relu", "linear", "sigmoid"])
+def test_watching_changes_nothing_of_data_that_fit(activation, monkeypatch):
+    watched, plain = _two_layers(activation), _two_layers(activation)
+    keras.utils.set_random_seed(1)
+    assert list(pretrain(watched, _digits()[:400] / 16, epochs=2, verbose=0)) == ["first", "second"]  # no warning
+    module = sys.modules["keras_xai.pretraining.pretrain"]  # the package's attribute of that name is the function
+    monkeypatch.setattr(module, "sample", lambda *_: None)
+    monkeypatch.setattr(module, "check_visible", lambda *_: None)
+    keras.utils.set_random_seed(1)
+    pretrain(plain, _digits()[:400] / 16, epochs=2, verbose=0)
+    assert_same(watched.get_weights(), plain.get_weights(), rtol=0, atol=0)
+
+
+def test_a_layer_whose_units_die_is_put_back():
+    model = _two_layers("relu")
+
+    class Ruin(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if self.model.layer.name == "second":
+                self.model.layer.bias.assign(-1e3 * np.ones(32))
+
+    before = model.get_layer("second").get_weights()
+    with pytest.warns(
+        UserWarning, match="active units of layer 'second' became 0 for all samples in epoch 1 of 2.*rescale the data"
+    ):
+        pretrain(model, _digits()[:200] / 16, epochs=2, verbose=0, callbacks=[Ruin()])
+    assert_same(model.get_layer("second").get_weights()[:2], before[:2], rtol=0, atol=0)
+
+
+def test_a_layer_behind_dead_units_reports_no_error_of_zero():
+    model = _two_layers("relu")
+    model.get_layer("first").bias.assign(-1e3 * np.ones(64))
+    model.get_layer("first").trainable = False
+    with pytest.warns(UserWarning, match="the inputs of layer 'second' are 0 for all samples"):
+        histories = pretrain(model, _digits()[:200] / 16, epochs=2, verbose=0)
+    assert histories == {}

@@ -239,7 +239,7 @@ def draw(figure, comparison, chance, numbers, options):
         (
             name,
             *(f"{row[metric]['mean']:.3f}" for metric in chance),
-            f"{row['cost']['passes']:.0f}",
+            f"{row['cost']['num_forward_passes']:.0f}",
             f"{row['cost']['seconds']:.3f}",
         )
         for name, row in comparison.table.iterrows()

@@ -164,7 +164,7 @@ def draw(comparison, y, event, names, numbers, options):
     )
     page.heading("Metrics")
     rows = [
-        (name, *(f"{row[metric]['mean']:.3f}" for metric in comparison.values), f"{row['cost']['passes']:.0f}")
+        (name, *(f"{row[metric]['mean']:.3f}" for metric in comparison.values), f"{row['cost']['num_forward_passes']:.0f}")
         for name, row in comparison.table.iterrows()
     ]
     mass = f"Mass in event: the share of positive relevance in the event and {MARGIN} steps next to it; higher is better. "

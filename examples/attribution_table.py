@@ -180,7 +180,7 @@ def draw(explanations, table, agreement, features, classes, numbers, options):
                 name,
                 f"{table['delta']['median'][name]:.2%}",
                 *(f"{table[metric]['mean'][name]:.3f}" for metric in metrics),
-                f"{table['cost']['passes'][name]:.0f}",
+                f"{table['cost']['num_forward_passes'][name]:.0f}",
             )
             for name in names
         ],

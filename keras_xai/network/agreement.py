@@ -100,7 +100,12 @@ class Agreement:
                 "Explain a model in which each sample is computed alone, for example with constants in place of the batch's statistics",
             )
         linked = [None if score is None else _LINKS[link](score) for link, score in zip(self._links, ours, strict=True)]
-        limits = [min(limit, 0.25) if link else limit for limit, link in zip(allowed, self._links, strict=True)]
+        # Probabilities have a rounding of their own, which counts where scores are tiny.
+        digits = self._digits(ours)
+        limits = [
+            max(min(limit, 0.25), 64 * digits * _largest(probabilities)) if link else limit
+            for limit, link, probabilities in zip(allowed, self._links, linked, strict=True)
+        ]
         found = _apart(linked, theirs, limits)
         if found:
             raise self._error(
@@ -160,11 +165,15 @@ class Agreement:
 
     def _allowed(self, scores, values):
         """How far the scores of each output may be apart: half of the digits of the coarsest type in the model."""
-        dtypes = [getattr(layer, "compute_dtype", None) for layer in self._layers.values()]
-        digits = max(_EPSILON.get(dtype, 0.0) for dtype in (*dtypes, *(spec.dtype for spec in self._graph.output_specs)))
-        digits = max(digits, *(_EPSILON.get(keras.backend.standardize_dtype(y.dtype), 0.0) for y in scores if y is not None))
+        digits = self._digits(scores)
         inner = max((_largest(value) for value in values.values()), default=0.0)
         return [0.0 if y is None else 4 * np.sqrt(digits) * _largest(y) + 8 * digits * inner for y in scores]
+
+    def _digits(self, scores):
+        """The relative rounding error of the coarsest type in the model."""
+        dtypes = [getattr(layer, "compute_dtype", None) for layer in self._layers.values()]
+        digits = max(_EPSILON.get(dtype, 0.0) for dtype in (*dtypes, *(spec.dtype for spec in self._graph.output_specs)))
+        return max(digits, *(_EPSILON.get(keras.backend.standardize_dtype(y.dtype), 0.0) for y in scores if y is not None))
 
     @staticmethod
     def _place(steps, first, second, *, rows, allowed):

@@ -99,7 +99,7 @@ CASES = {
 
 # What is refused, by metric and sort of data: a part of the error's message.
 REFUSED = {
-    (metrics.MaxSensitivity, "tokens"): "samples of real numbers, which can be changed a little",
+    (metrics.MaxSensitivity, "tokens"): "samples of real numbers, which can be perturbed slightly",
     (metrics.NeighborSimilarity, "tokens"): "samples of real numbers",
 }
 

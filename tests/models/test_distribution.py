@@ -30,7 +30,7 @@ def train(strategy, rule, warm_up=(), normalization=()):
         hidden = [layers.Conv2D(4, 3), *normalization, layers.ReLU(), layers.MaxPooling2D(2)]
         head = [layers.Flatten(), layers.Dense(8, "relu", kernel_regularizer="l2"), layers.Dense(3, "softmax")]
         model = keras.Sequential([keras.Input((8, 8, 1)), *hidden, *head])
-    training = FBIModel(model, 0.3, rule=rule)  # outside of the scope
+    training = FBIModel(model, 0.3, rule=rule, reduction="mean")  # outside of the scope
     with strategy.scope():
         training.compile(keras.optimizers.SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"])
     history = training.fit(x, y, sample_weight=weights, epochs=3, batch_size=32, shuffle=False, verbose=0, callbacks=list(warm_up))

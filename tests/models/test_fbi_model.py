@@ -172,8 +172,8 @@ def test_mixed_precision(few):
         model = network()
     finally:
         keras.config.set_dtype_policy("float32")
-    half = compiled(FBIModel(model, WEIGHT)).fit(*few, epochs=2, verbose=0).history
-    single = compiled(FBIModel(network(), WEIGHT)).fit(*few, epochs=2, verbose=0).history
+    half = compiled(FBIModel(model, WEIGHT, reduction="mean")).fit(*few, epochs=2, verbose=0).history
+    single = compiled(FBIModel(network(), WEIGHT, reduction="mean")).fit(*few, epochs=2, verbose=0).history
     for name in ("loss", "fbi_penalty"):
         np.testing.assert_allclose(half[name], single[name], rtol=0.02)
 

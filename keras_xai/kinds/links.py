@@ -1,8 +1,16 @@
 """Link functions: the final softmax or sigmoid that turns scores into probabilities."""
 
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
 from keras_xai.graph.split import up_to
 from keras_xai.graph.steps import Graph
 from keras_xai.kinds.expansion import kind_of
+
+# What each link makes of scores.
+LINKS: dict[str | None, Callable[[Any], Any]] = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, None: lambda scores: scores}
 
 
 def strip_probabilities(graph: Graph) -> Graph:

@@ -9,6 +9,7 @@ from keras import ops
 from keras_xai.attribution import Explanation
 from keras_xai.data.arrays import checked
 from keras_xai.data.batches import progress, rows
+from keras_xai.kinds.links import LINKS
 from keras_xai.metrics.places import Places
 from keras_xai.network.scores import Scores
 
@@ -102,7 +103,7 @@ class Replacement:
                     for x, other, mask in zip(inputs, instead, masks, strict=True)
                 ]
                 outputs = self._scores.outputs(self._scores.run(changed))
-                linked = [_LINKS[link](output) for link, output in zip(links, outputs, strict=True)]
+                linked = [LINKS[link](output) for link, output in zip(links, outputs, strict=True)]
                 chosen = [ops.take(index, owners) for index in indices]
                 return target.choose(linked, chosen, probabilities="sigmoid" in links)[0]
 
@@ -123,6 +124,3 @@ def _links(scores, probability):
     if probability:
         return ["sigmoid" if spec.shape[-1] == 1 else "softmax" for spec in scores.graph.output_specs]
     return scores.links
-
-
-_LINKS: dict[str | None, Callable] = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, None: lambda scores: scores}

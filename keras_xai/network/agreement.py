@@ -10,8 +10,7 @@ from keras import ops, tree
 from keras_xai.data.structure import packed
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.view import unchanged
-
-_LINKS: dict[str | None, Callable] = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, None: lambda scores: scores}
+from keras_xai.kinds.links import LINKS
 
 # What Keras itself sets on layers without changing what they compute at inference.
 _HARMLESS = {"_trainable", "_called", "_call_context", "_losses", "_build_shapes_dict", "_path", "_compile_metrics"}
@@ -99,7 +98,7 @@ class Agreement:
                 + "; such layers look at the whole batch, or draw random numbers",
                 "Explain a model in which each sample is computed alone, for example with constants in place of the batch's statistics",
             )
-        linked = [None if score is None else _LINKS[link](score) for link, score in zip(self._links, ours, strict=True)]
+        linked = [None if score is None else LINKS[link](score) for link, score in zip(self._links, ours, strict=True)]
         # Probabilities have a rounding of their own, which counts where scores are tiny.
         digits = self._digits(ours)
         limits = [

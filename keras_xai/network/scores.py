@@ -15,7 +15,7 @@ from keras_xai.graph.target import Target
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import widest_dtype
 from keras_xai.kinds.expansion import expand
-from keras_xai.kinds.links import link_of, strip_probabilities
+from keras_xai.kinds.links import LINKS, link_of, strip_probabilities
 from keras_xai.network.agreement import Agreement
 from keras_xai.network.differentiable import check_differentiable
 from keras_xai.network.network import Network
@@ -245,11 +245,10 @@ class Scores:
 
     def predictions(self) -> Callable[[Sequence], list]:
         """What the model returns for a batch: its scores, or the probabilities that a final softmax or sigmoid makes of them."""
-        links = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, None: lambda scores: scores}
 
         def predicted(inputs):
             outputs = self.outputs(self.run(inputs))
-            return [links[link](output) for link, output in zip(self.links, outputs, strict=True)]
+            return [LINKS[link](output) for link, output in zip(self.links, outputs, strict=True)]
 
         return compiled(predicted, [self.signature])
 

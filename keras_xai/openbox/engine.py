@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_xai.data.batches import joined, progress
 from keras_xai.data.reader import Samples, in_float64
+from keras_xai.data.remade import Remade
 from keras_xai.graph.steps import Graph
 from keras_xai.network.batching import batch_size_for
 from keras_xai.network.piecewise import PiecewiseNetwork
@@ -16,7 +17,7 @@ from keras_xai.openbox.pieces import LinearPieces
 from keras_xai.openbox.programs import Programs
 
 
-class Engine(abc.ABC):
+class Engine(Remade, abc.ABC):
     """Base class of `OpenBox`, which documents the arguments.
 
     A box creates partitions and regions, which in turn compute with a box. They depend on this base class only, which avoids circular
@@ -35,14 +36,6 @@ class Engine(abc.ABC):
     ):
         if dtype not in (None, "float32", "float64"):
             raise ValueError(f"Expected `dtype` to be 'float32', 'float64' or None. Received: dtype={dtype!r}")
-        self._arguments = {
-            "model": model,
-            "output": output,
-            "layer": layer,
-            "dtype": dtype,
-            "batch_size": batch_size,
-            "jit_compile": jit_compile,
-        }
         self._network = PiecewiseNetwork(model, output, dtype, layer)
         # For each score there are as many coefficients as input entries.
         self._batch_size = batch_size_for(
@@ -52,12 +45,6 @@ class Engine(abc.ABC):
             self._batch_size = min(self._batch_size, batch_size_for(self._network.front, batch_size))
         self._pieces = Programs(self._network, jit_compile=jit_compile)
         self._geometry = Programs(PiecewiseNetwork(model, output, "float64", layer), jit_compile=jit_compile)
-
-    def __getstate__(self) -> dict:
-        return self._arguments  # compiled programs cannot be pickled and are rebuilt from these
-
-    def __setstate__(self, state: dict) -> None:
-        self.__init__(**state)  # type: ignore[misc]
 
     @property
     def batch_size(self) -> int:

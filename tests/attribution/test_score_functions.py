@@ -50,24 +50,6 @@ def linear(network):
 
 
 @pytest.fixture(scope="module")
-def model():
-    keras.utils.set_random_seed(0)
-    return keras.Sequential([keras.Input((4,), name="table"), layers.Dense(5, "relu"), layers.Dense(3, "softmax")])
-
-
-@pytest.fixture(scope="module")
-def two_by_two():
-    keras.utils.set_random_seed(0)
-    a, b = keras.Input((4,), name="a"), keras.Input((2,), name="b")
-    hidden = layers.Dense(6, "relu")(b)
-    outputs = {
-        "left": layers.Dense(3, "softmax", name="left_scores")(layers.Concatenate()([a, hidden])),
-        "right": layers.Dense(1, "sigmoid", name="right_scores")(hidden),
-    }
-    return keras.Model({"a": a, "b": b}, outputs)
-
-
-@pytest.fixture(scope="module")
 def binary():
     keras.utils.set_random_seed(0)
     return keras.Sequential([keras.Input((4,), name="table"), layers.Dense(5, "relu"), layers.Dense(1, "sigmoid")])

@@ -111,7 +111,7 @@ def test_a_model_with_the_same_weights_that_is_another_function(path):
 
 
 def test_the_model_after_saving_and_loading_it(path, tmp_path, box, x):
-    box._arguments["model"].save(tmp_path / "model.keras")
+    _model().save(tmp_path / "model.keras")
     other = OpenBox(keras.models.load_model(tmp_path / "model.keras"), dtype="float32")
     np.testing.assert_allclose(_load(path, other).predict_proba(x), _load(path, box).predict_proba(x), atol=1e-6)
 

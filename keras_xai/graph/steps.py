@@ -2,18 +2,31 @@
 
 import dataclasses
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-from keras import tree
+from keras import ops, tree
 
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
-    """Placeholder for the `position`-th tensor input in a step's recorded call arguments."""
+    """Placeholder for the `position`-th tensor input in a step's recorded call arguments.
+
+    Attributes:
+        position: The position.
+        repeated: Whether the tensor is one row, to be repeated for each sample of the batch.
+    """
 
     position: int
+    repeated: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchSize:
+    """Placeholder for a number in a call that is `multiple` times the number of samples."""
+
+    multiple: int = 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,7 +41,10 @@ class Step:
         outputs: Identifiers of the output tensors.
         input_specs: `keras.KerasTensor` of each input: shape with the batch dimension, and dtype.
         output_specs: The same for each output.
-        arguments: `(args, kwargs)` of the call, with a `Slot` in place of each tensor.
+        arguments: `(args, kwargs)` of the call, with a `Slot` in place of each tensor and a `BatchSize` in place of numbers of samples.
+        settings: Attributes of the operation, by name, that contain a `BatchSize`.
+        sized_by: `(input, axis, multiple)`: the input and its axis whose length is `multiple` times the number of samples, for the
+            placeholders.
     """
 
     path: str
@@ -38,11 +54,16 @@ class Step:
     input_specs: tuple[keras.KerasTensor, ...]
     output_specs: tuple[keras.KerasTensor, ...]
     arguments: tuple[tuple, dict] = ((Slot(0),), {})
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    sized_by: tuple[int, int, int] = (0, 0, 1)
 
     def __call__(self, *tensors: Any) -> list:
         """Calls the operation on `tensors`, one for each of `inputs`; returns one tensor for each of `outputs`."""
         args, kwargs = self.bind(tensors)
-        return tree.flatten(self.operation(*args, **kwargs))
+        operation = self.operation
+        if self.settings:
+            operation = with_attributes(operation, self._filled(self.settings, tensors))
+        return tree.flatten(operation(*args, **kwargs))
 
     def in_training(self, training: bool) -> "Step":
         """The step called in training mode, or at inference, which is the recorded mode."""
@@ -51,7 +72,23 @@ class Step:
 
     def bind(self, tensors: Sequence) -> tuple[tuple, dict]:
         """The call's arguments with `tensors` in their places."""
-        return tree.map_structure(lambda leaf: tensors[leaf.position] if isinstance(leaf, Slot) else leaf, self.arguments)
+        return self._filled(self.arguments, tensors)
+
+    def _filled(self, structure, tensors):
+        def filled(leaf):
+            if isinstance(leaf, BatchSize):
+                return leaf.multiple * self._batch_size(tensors)
+            if isinstance(leaf, Slot):
+                tensor = tensors[leaf.position]
+                return ops.repeat(tensor, self._batch_size(tensors), axis=0) if leaf.repeated else tensor
+            return leaf
+
+        return tree.map_structure(filled, structure)
+
+    def _batch_size(self, tensors):
+        position, axis, multiple = self.sized_by
+        size = ops.shape(tensors[position])[axis]
+        return size if multiple == 1 else size // multiple
 
     def operands(self, tensors: Sequence) -> list:
         """The leaves of the call's positional arguments, constants included, with `tensors` in their places."""
@@ -64,6 +101,18 @@ class Step:
     def takes_tensor(self, position: int) -> bool:
         """Whether the `position`-th positional leaf of the call is a tensor of the graph, not a constant."""
         return isinstance(tree.flatten(self.arguments[0])[position], Slot)
+
+
+def with_attributes(operation: keras.Operation, attributes: Mapping[str, Any]) -> Any:
+    """A view of an operation with other attributes; the operation is not changed.
+
+    `copy.copy` is not suitable: it saves and reloads a Keras layer, which doubles its weights and disconnects them from training.
+    """
+    view = object.__new__(type(operation))
+    # Bypasses `Layer.__setattr__`, which would record the changes in trackers that both share.
+    view.__dict__.update(operation.__dict__)
+    view.__dict__.update(attributes)
+    return view
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops, tree
 from keras.src.backend import AutocastScope
 
-from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.steps import Graph, Step, with_attributes
 
 
 def borrow(
@@ -18,11 +18,8 @@ def borrow(
 ) -> keras.layers.Layer:
     """A layer that shares all variables with `layer` but computes in `dtype`, with `activation`, in `data_format`.
 
-    The user's layer is not changed. `copy.copy` is not suitable: it saves and reloads a Keras layer, which doubles its weights and
-    disconnects them from training.
-
     Args:
-        layer: A built layer.
+        layer: A built layer, which is not changed.
         dtype: Floating-point type of the computation; the layer's own if `None`. Takes effect inside `arithmetic(dtype)`.
         activation: Replaces the attribute `activation` of the layer.
         data_format: Replaces the attribute `data_format` of the layer. Its `call` takes tensors in this format; `__call__` still checks for
@@ -31,16 +28,12 @@ def borrow(
     Returns:
         A layer of the same class to be called inside `arithmetic`; never train, save or build it.
     """
-    view = object.__new__(type(layer))
-    # Bypasses `Layer.__setattr__`, which would record the changes in trackers that both layers share.
-    view.__dict__.update(layer.__dict__)
-    if dtype is not None:
-        view.__dict__["_dtype_policy"] = _policy(layer, dtype)
-    if activation is not None:
-        view.__dict__["activation"] = activation
-    if data_format is not None:
-        view.__dict__["data_format"] = data_format
-    return view
+    attributes = {
+        "_dtype_policy": None if dtype is None else _policy(layer, dtype),
+        "activation": activation,
+        "data_format": data_format,
+    }
+    return with_attributes(layer, {name: value for name, value in attributes.items() if value is not None})
 
 
 def _policy(layer, dtype):
@@ -79,8 +72,11 @@ def in_dtype(graph: Graph, dtype: str) -> Graph:
 
 
 def _step_in_dtype(step: Step, dtype: str) -> Step:
-    if isinstance(step.operation, keras.Layer):
-        step = dataclasses.replace(step, operation=borrow(step.operation, dtype=dtype))
+    operation: Any = step.operation
+    if isinstance(operation, keras.Layer):
+        step = dataclasses.replace(step, operation=borrow(operation, dtype=dtype))
+    elif isinstance(cast_to := getattr(operation, "dtype", None), str) and keras.backend.is_float_dtype(cast_to):
+        step = dataclasses.replace(step, operation=with_attributes(operation, {"dtype": dtype}))
     arguments = tree.map_structure(lambda leaf: _constant_in_dtype(leaf, dtype), step.arguments)
     return dataclasses.replace(step, arguments=arguments)
 

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_xai.graph.steps import Graph
-from keras_xai.graph.trace import trace_function
+from keras_xai.graph.nodes import trace_function
 
 
 def trace_activation(activation: Callable, specs: Sequence[keras.KerasTensor]) -> Graph:

@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from keras_xai.graph.trace import preceded
+from keras_xai.graph.inlining import preceded
 from keras_xai.graph.view import borrow
 from keras_xai.kinds.activation import trace_activation
 from keras_xai.kinds.entries import Example, register

@@ -3,9 +3,9 @@
 import dataclasses
 
 import keras
-from keras import layers, ops, tree
+from keras import layers, ops
 
-from keras_xai.graph.trace import trace_function
+from keras_xai.graph.calls import inside
 from keras_xai.kinds.activation import trace_activation
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.expansion import kind_of
@@ -19,23 +19,7 @@ class Composite(OnePiece):
     role = "composite"
 
     def parts(self, step):
-        def call(*tensors):
-            args, kwargs = step.bind(tensors)
-            return step.operation.call(*args, **kwargs)
-
-        layer = step.operation
-        graph = trace_function(call, step.input_specs, name=f"{type(layer).__name__}.call", owner=layer)
-        if layer.variables and any(map(_is_computed, tree.flatten([part.arguments for part in graph.steps]))):
-            raise ValueError(
-                "its `call()` computes a tensor from its weights before the input is known, which would not change "
-                "when the weights change; register a kind that computes it in `freeze`"
-            )
-        return graph
-
-
-def _is_computed(leaf):
-    # `keras.ops` treats a variable as a tensor, which is read at each call.
-    return ops.is_tensor(leaf) and not isinstance(leaf, keras.Variable)
+        return inside(step)
 
 
 class ActivationFunction(OnePiece):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import keras
 
-from keras_xai.graph.trace import operation_class
+from keras_xai.graph.nodes import operation_class
 from keras_xai.kinds.kind import Kind
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from keras import ops
 
 from keras_xai.graph.steps import Graph, Step
-from keras_xai.graph.trace import inlined
+from keras_xai.graph.inlining import inlined
 from keras_xai.kinds.entries import find
 from keras_xai.kinds.kind import Kind, Problem
-from keras_xai.kinds.smooth import Smooth
+from keras_xai.kinds.smooth import Smooth, Unknown
 
 
 def kind_of(step: Step) -> Kind:
@@ -20,16 +20,11 @@ def kind_of(step: Step) -> Kind:
     if entry is None:
         if not isinstance(operation, keras.Layer):
             return Smooth("its kind is not known; `keras_xai.kinds.register` makes a function of `keras.ops` known")
-        return Smooth(
-            "its kind is not known; if its `call()` is made of Keras layers and `keras.ops`, "
-            f"`keras_xai.kinds.register({type(operation).__name__}, Composite(), Example(...))` makes it known"
-        )
+        return Unknown("its kind is not known")
     overridden = _overridden(type(operation), entry.operation)
     if overridden and type(entry.kind) is not Smooth:  # `Smooth` makes no claims
         base = entry.operation.__name__
-        return Smooth(
-            f"it overrides `{overridden}()` of {base}, so that what is known of {base} need not hold; register a kind for it"
-        )
+        return Unknown(f"it overrides `{overridden}()` of {base}, so that what is known of {base} need not hold")
     return entry.kind
 
 

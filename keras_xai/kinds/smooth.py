@@ -2,6 +2,7 @@
 
 from keras import layers, ops
 
+from keras_xai.graph.calls import inside
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import Kind
 from keras_xai.kinds.ranges import along, entrywise, whole
@@ -39,6 +40,17 @@ class Smooth(Kind):
 
     def _error(self):
         return TypeError(f"A layer without linear pieces was asked for them: {self._reason}. Check `refusal` first.")
+
+
+class Unknown(Smooth):
+    """A layer of which nothing is known but its `call()`, which is traced.
+
+    Args:
+        reason: Why nothing is known of it, as a clause without a full stop.
+    """
+
+    def parts(self, step):
+        return inside(step)
 
 
 class Curved(Smooth):

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_xai.graph.trace import inlined, trace, trace_function
+from keras_xai.graph.inlining import inlined
+from keras_xai.graph.nodes import trace_function
+from keras_xai.graph.trace import trace
 from keras_xai.kinds.expansion import expand
 from keras_xai.openbox import OpenBox
 from tests.zoo import ZOO

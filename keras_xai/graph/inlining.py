@@ -1,0 +1,57 @@
+"""Graphs put together: steps replaced by their parts, and steps before others."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+
+import keras
+
+from keras_xai.graph.steps import Graph, Step
+
+
+def preceded(step: Step, operation: keras.Operation, graph: Graph) -> Graph:
+    """The graph that calls `operation` with the arguments of `step`, and then applies `graph` to its output."""
+    start = 1 + max(graph.inputs + graph.outputs + tuple(i for step in graph.steps for i in step.outputs))
+    first = dataclasses.replace(step, path="", operation=operation, inputs=(start,), outputs=graph.inputs)
+    return dataclasses.replace(graph, inputs=(start,), input_specs=step.input_specs, steps=(first, *graph.steps))
+
+
+def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
+    """The graph with each step recursively replaced by its parts.
+
+    Args:
+        graph: The graph.
+        parts: Maps a step to the graph of its parts, or to `None`. A part `"relu"` of the step `"dense"` has the path `"dense.relu"`, a layer
+            `"/relu"` inside it the path `"dense/relu"`.
+    """
+    steps: list[Step] = []
+    fresh = itertools.count(1 + max(graph.inputs + tuple(i for step in graph.steps for i in step.outputs)))
+    renamed: dict[int, int] = {}  # an output that the parts pass through is the input itself
+
+    def visit(step):
+        step = dataclasses.replace(step, inputs=tuple(renamed.get(i, i) for i in step.inputs))
+        inner = parts(step)
+        if inner is None:
+            steps.append(step)
+            return
+        names = dict(zip(inner.inputs, step.inputs, strict=True))
+        for part in inner.steps:
+            for identifier in part.outputs:
+                names[identifier] = next(fresh)
+            suffix = f".{part.path}" if part.path and len(inner.steps) > 1 else ""
+            suffix = part.path if part.path.startswith("/") else suffix
+            visit(
+                dataclasses.replace(
+                    part,
+                    path=step.path + suffix,
+                    inputs=tuple(names[i] for i in part.inputs),
+                    outputs=tuple(names[i] for i in part.outputs),
+                )
+            )
+        for outer, identifier in zip(step.outputs, inner.outputs, strict=True):
+            renamed[outer] = renamed.get(names[identifier], names[identifier])
+
+    for step in graph.steps:
+        visit(step)
+    outputs = tuple(renamed.get(i, i) for i in graph.outputs)
+    return dataclasses.replace(graph, outputs=outputs, steps=tuple(steps))

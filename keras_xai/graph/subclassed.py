@@ -1,0 +1,128 @@
+"""Graphs of subclassed models."""
+
+import dataclasses
+import inspect
+import itertools
+
+import keras
+from keras import tree
+from keras.src.backend import compute_output_spec
+
+from keras_xai.graph.calls import inside
+from keras_xai.graph.split import alone
+from keras_xai.graph.steps import Graph, Slot, Step
+
+# Inputs of which all combinations of types are tried.
+_FEW_INPUTS = 3
+
+
+def trace_subclassed(model: keras.Model) -> Graph:
+    """Traces a subclassed model through its `call()`; a single call of the model if that is not possible.
+
+    Keras records the shapes that a model was called with, not the types: inputs are real numbers if the model takes them, otherwise integers.
+
+    Args:
+        model: A subclassed model that was built or called.
+
+    Raises:
+        ValueError: If it was never built, or its `call()` needs further arguments, or takes neither real numbers nor integers.
+    """
+    inputs = _recorded_inputs(model)
+    step, outputs, graph = _traced(model, inputs)
+    if graph is None:
+        graph = alone(step)
+    names = {identifier: each.path.removeprefix("/") for each in graph.steps for identifier in each.outputs}
+    return dataclasses.replace(
+        graph,
+        steps=tuple(dataclasses.replace(each, path=each.path.removeprefix("/")) for each in graph.steps),
+        output_names=tuple(str(path[0]) for path, _ in tree.flatten_with_path(outputs))
+        if isinstance(outputs, dict)
+        else tuple(names.get(identifier, "output") for identifier in graph.outputs),
+        input_specs=step.input_specs,
+        input_structure=tree.pack_sequence_as(inputs, step.input_specs),
+        output_structure=outputs,
+    )
+
+
+def _traced(model, inputs):
+    """The call of a model, its outputs in their structure, and the graph inside it, if it can be traced, in the first types that it takes."""
+    real = "float64" if model.compute_dtype == "float64" else "float32"
+    count = len(tree.flatten(inputs))
+    types = itertools.product((real, "int32"), repeat=count) if count <= _FEW_INPUTS else ((each,) * count for each in (real, "int32"))
+    found, error = None, None
+    for dtypes in types:
+        try:
+            step, outputs = _call(model, inputs, dtypes)
+        except Exception as exception:
+            error = error or exception
+            continue
+        found = found or (step, outputs, None)
+        try:
+            return step, outputs, inside(step)
+        except ValueError:
+            continue
+    if found is None:
+        raise ValueError(
+            f"Expected a model that can be called with symbolic tensors. Received: '{model.name}' ({type(model).__name__}), whose `call()` "
+            f"fails with {type(error).__name__}: {(str(error).splitlines() or [''])[0]} If it takes strings or other inputs than real numbers "
+            "and integers, wrap it in a functional model, `keras.Model(inputs, model(inputs))` with `inputs = keras.Input(shape, dtype=...)`."
+        ) from error
+    return found
+
+
+def _call(model, inputs, dtypes):
+    specs = [
+        keras.KerasTensor(spec.shape, dtype, name=spec.name) for spec, dtype in zip(tree.flatten(inputs), dtypes, strict=True)
+    ]
+    accepted = inspect.signature(model.call).parameters
+    more = {"training": False} if "training" in accepted else {}
+    given = tree.pack_sequence_as(inputs, specs)
+    outputs = compute_output_spec(lambda values: model.call(values, **more), given)
+    flat = tree.flatten(outputs)
+    if not flat or not all(isinstance(each, keras.KerasTensor) for each in flat):
+        raise ValueError("it does not return tensors.")
+    slots = tree.pack_sequence_as(inputs, [Slot(position) for position in range(len(specs))])
+    numbers = range(len(specs) + len(flat))
+    step = Step(
+        model.name,
+        model,
+        tuple(numbers[: len(specs)]),
+        tuple(numbers[len(specs) :]),
+        tuple(specs),
+        tuple(flat),
+        ((slots,), more),
+    )
+    return step, outputs
+
+
+def _recorded_inputs(model):
+    """The inputs that a model was built or called with, in their structure, as symbolic tensors of any batch size."""
+    shapes = getattr(model, "_build_shapes_dict", None)
+    parameters = list(inspect.signature(model.call).parameters.values())
+    needed = [each.name for each in parameters[1:] if each.default is each.empty and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
+    if needed or not parameters:
+        raise ValueError(
+            f"Expected a model whose `call()` takes its inputs as one argument, as `model.predict` passes them. Received: '{model.name}' "
+            f"({type(model).__name__}), whose `call()` also needs {needed}. Give these arguments defaults, or take all inputs as one list, tuple "
+            "or dict."
+        )
+    if not model.built or not shapes:
+        raise ValueError(
+            f"Expected a built model. Received: '{model.name}' ({type(model).__name__}), which was never called, so that its input shape is not "
+            "known. Call it once on data, as `model.predict(x)` does, or `model.build(input_shape)`."
+        )
+    shape = next(iter(shapes.values()))
+
+    def spec(path, sizes):
+        name = "_".join(map(str, path)) if path else parameters[0].name
+        return keras.KerasTensor((None, *sizes[1:]), name=name if not name.isdigit() else f"{parameters[0].name}_{name}")
+
+    return _map_shapes(spec, shape, ())
+
+
+def _map_shapes(function, shapes, path):
+    if isinstance(shapes, dict):
+        return {key: _map_shapes(function, each, (*path, key)) for key, each in shapes.items()}
+    if shapes and isinstance(shapes[0], (list, tuple, dict)):
+        return type(shapes)(_map_shapes(function, each, (*path, i)) for i, each in enumerate(shapes))
+    return function(path, shapes)

@@ -13,11 +13,13 @@ from collections.abc import Callable, Sequence
 import keras
 from keras import tree
 from keras.src.backend.common import global_state
+from keras.src.backend.common.stateless_scope import get_stateless_scope, in_stateless_scope
 from keras.src.models.functional import Functional
 from keras.src.ops.function import Function
 
 from keras_xai.data.structure import in_order
 from keras_xai.graph.steps import Graph, Slot, Step
+from keras_xai.graph.view import unchanged
 
 
 def function_of(model: keras.Model) -> Function | None:
@@ -68,8 +70,10 @@ def trace_function(
         ValueError: If the function cannot be called with symbolic tensors or does not return them.
     """
     name = name or getattr(function, "__name__", repr(function))
-    with _names_unused(), _unrecorded(owner):
+    with _names_unused(), _unrecorded(owner), _stateless() as scope:
         inputs = [keras.Input(batch_shape=spec.shape, dtype=spec.dtype) for spec in specs]
+        variables = getattr(owner, "variables", ())
+        before = [scope.get_current_value(variable) for variable in variables]
         try:
             outputs = function(*inputs)
         except Exception as error:
@@ -78,6 +82,8 @@ def trace_function(
                 f"`{name}` cannot be called with a symbolic tensor, unlike functions made of Keras layers and `keras.ops` "
                 f"({type(error).__name__}: {message})"
             ) from error
+        if any(scope.get_current_value(each) is not value for each, value in zip(variables, before, strict=True)):
+            raise ValueError(f"`{name}` changes variables, or draws random numbers")
         for output in tree.flatten(outputs) or [outputs]:
             if not isinstance(output, keras.KerasTensor):
                 raise ValueError(f"`{name}` returns {type(output).__name__} and not a tensor that is computed from its input")
@@ -107,6 +113,16 @@ def _names_unused():
         yield
     finally:
         global_state.set_global_attribute("object_name_uids", before)
+
+
+@contextlib.contextmanager
+def _stateless():
+    """Context manager in which calls change no variable: the scope there is, whose values of variables count, or a new one."""
+    if in_stateless_scope():
+        yield get_stateless_scope()
+    else:
+        with unchanged() as scope:
+            yield scope
 
 
 @contextlib.contextmanager

@@ -15,10 +15,12 @@ class Slot:
 
     Attributes:
         position: The position.
+        fixed: Whether the tensor depends on weights only, not on the inputs of the graph.
         repeated: Whether the tensor is one row, to be repeated for each sample of the batch.
     """
 
     position: int
+    fixed: bool = False
     repeated: bool = False
 
 
@@ -99,8 +101,14 @@ class Step:
         return [leaf for leaf in tree.flatten(self.arguments[0]) if not isinstance(leaf, Slot)]
 
     def takes_tensor(self, position: int) -> bool:
-        """Whether the `position`-th positional leaf of the call is a tensor of the graph, not a constant."""
-        return isinstance(tree.flatten(self.arguments[0])[position], Slot)
+        """Whether the `position`-th positional leaf of the call is a tensor that depends on the graph's inputs."""
+        leaf = tree.flatten(self.arguments[0])[position]
+        return isinstance(leaf, Slot) and not leaf.fixed
+
+    @property
+    def num_varying(self) -> int:
+        """Number of inputs that depend on the graph's inputs; the others are computed from weights."""
+        return len(self.inputs) - sum(isinstance(leaf, Slot) and leaf.fixed for leaf in tree.flatten(self.arguments))
 
 
 def with_attributes(operation: keras.Operation, attributes: Mapping[str, Any]) -> Any:

@@ -9,13 +9,15 @@ from keras import ops
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.inlining import inlined
 from keras_xai.kinds.entries import find
-from keras_xai.kinds.kind import Kind, Problem
+from keras_xai.kinds.kind import Constant, Kind, Problem
 from keras_xai.kinds.smooth import Smooth, Unknown
 
 
 def kind_of(step: Step) -> Kind:
     """The kind of a step's operation; for unknown operations, a `Smooth` kind with that reason."""
     operation = step.operation
+    if not step.inputs:
+        return Constant()
     entry = find(operation)
     if entry is None:
         if not isinstance(operation, keras.Layer):
@@ -62,7 +64,7 @@ def _overridden(operation, known):
 
 def _mixes_samples(step):
     """Whether a sample's result depends on other samples, by trial: layers never do this, operations may."""
-    if isinstance(step.operation, keras.Layer):
+    if isinstance(step.operation, keras.Layer) or not step.inputs:
         return None
     generator = np.random.default_rng(0)
     shapes = [(3, *(size or 6 for size in spec.shape[1:])) for spec in step.input_specs]

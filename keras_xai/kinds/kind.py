@@ -215,3 +215,12 @@ class OnePiece(Kind):
 
     def freeze(self, step, pattern):
         return lambda inputs: step(*inputs)
+
+
+class Constant(OnePiece):
+    """A call without inputs, such as of what a layer computes from its weights alone."""
+
+    role = "affine"
+
+    def parts(self, step):
+        return None

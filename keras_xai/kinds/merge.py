@@ -18,7 +18,8 @@ class Merge(OnePiece):
         return None
 
     def elementwise(self, step):
-        return len(step.inputs) == 1 and step.input_specs[0].shape == step.output_specs[0].shape  # the others are constants
+        # The others are constants.
+        return step.num_varying == 1 and step.input_specs[0].shape == step.output_specs[0].shape
 
 
 class Sum(Merge):

@@ -10,8 +10,8 @@ from keras_xai.kinds.kind import OnePiece
 
 
 def constants_are_nonnegative(step: Step) -> bool:
-    """Whether no constant operand of a call is negative; unknown for variables, which training changes."""
-    return all(not isinstance(each, keras.Variable) and bool(np.all(np.asarray(each) >= 0)) for each in step.constants())
+    """Whether no constant operand of a call is negative; unknown for those that depend on weights, which training changes."""
+    return step.num_varying == len(step.inputs) and all(not isinstance(each, keras.Variable) and bool(np.all(np.asarray(each) >= 0)) for each in step.constants())
 
 
 class TimesConstant(OnePiece):
@@ -30,7 +30,7 @@ class TimesConstant(OnePiece):
         return None
 
     def refusal(self, step):
-        if len(step.inputs) == 1 and any(step.takes_tensor(position) for position in self._positions):
+        if step.num_varying == 1 and any(step.takes_tensor(position) for position in self._positions):
             return None
         return "it multiplies or divides by a tensor that depends on the input, which is not piecewise linear"
 
@@ -39,7 +39,7 @@ class TimesConstant(OnePiece):
         return variables if len(variables) == 1 else []
 
     def keeps_sign(self, step):
-        return len(step.inputs) == 1 and constants_are_nonnegative(step)
+        return step.num_varying == 1 and constants_are_nonnegative(step)
 
 
 class ScaledByConstant(TimesConstant):

@@ -52,6 +52,14 @@ class Unknown(Smooth):
     def parts(self, step):
         return inside(step)
 
+    def refusal(self, step):
+        try:
+            self.parts(step)
+            cause = "its `call()` can be traced"
+        except ValueError as error:
+            cause = str(error)
+        return f"{self._reason}, and {cause}; `keras_xai.kinds.register` makes it known"
+
 
 class Curved(Smooth):
     """An elementwise activation that is not piecewise linear.

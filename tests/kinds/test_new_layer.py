@@ -233,15 +233,24 @@ def test_a_method_follows_weights_that_change_after_it_was_made(float64):
     assert not np.allclose(one, before)
 
 
-def test_tensors_computed_from_weights_are_still_refused():
+@pytest.mark.parametrize("registered", [True, False])
+def test_tensors_computed_from_weights_follow_the_weights(registered, float64):
     class Doubled(Projection):
         def call(self, x):
-            return ops.matmul(x, 2 * self.kernel)
+            return ops.matmul(x, 2 * ops.transpose(ops.transpose(self.kernel))) + self.bias
 
-    register(Doubled, Composite(), Example((6,), lambda x: Doubled(3)(x)))
+    if registered:
+        register(Doubled, Composite(), Example((6,), lambda x: Doubled(3)(x)))
     x = keras.Input((6,))
-    with pytest.raises(UnsupportedLayerError, match="computes a tensor from its weights"):
-        OpenBox(keras.Model(x, Doubled(3)(x)))
+    model = keras.Model(x, layers.ReLU()(Doubled(3)(x)))
+    box, points = OpenBox(model), np.random.default_rng(1).normal(size=(5, 6))
+    for seed in (0, 1):
+        model.set_weights([np.random.default_rng(seed).normal(size=weight.shape) for weight in model.get_weights()])
+        pieces = box(points, verbose=0)
+        np.testing.assert_allclose(pieces.predict(points), model(points), rtol=1e-12, atol=1e-12)
+        active = np.asarray(model(points)) > 0
+        kernel = 2 * model.layers[1].get_weights()[0]
+        np.testing.assert_allclose(pieces.coef, np.where(active[:, :, None], kernel.T, 0.0), rtol=1e-12)
 
 
 def test_subclasses_that_override_the_call_inherit_no_facts():

@@ -78,7 +78,7 @@ class ByRow(layers.Layer):
 REFUSED = {
     "random": (lambda: StaysRandom(0.5, name="culprit"), "draws random numbers at inference.*'culprit'.* stay random"),
     "shared noise": (lambda: SharedNoise(name="culprit"), "draws random numbers at inference.*'culprit'"),
-    "whole batch": (lambda: BatchCentered(name="culprit"), "in two batches.*'culprit' \\(BatchCentered\\).*whole batch"),
+    "whole batch": (lambda: BatchCentered(name="culprit"), "in two batches.*'culprit.mean' \\(Mean\\).*whole batch"),
     "row": (lambda: ByRow(name="culprit"), "in two rows of a batch.*'culprit' \\(ByRow\\)"),
 }
 

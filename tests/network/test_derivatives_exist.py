@@ -100,7 +100,7 @@ BREAKS = {
     "round": (lambda x: ops.round(x), "Round"),
     "floor": (lambda x: ops.floor(x), "Floor"),
     "sign": (lambda x: ops.sign(x), "Sign"),
-    "custom": (Rounded(name="rounded"), "'rounded' \\(Rounded\\)"),
+    "custom": (Rounded(name="rounded"), "'rounded' \\(Round\\)"),
     "integers": (lambda x: ops.cast(ops.cast(3 * x, "int32"), "float32"), "Cast"),
     "argmax": (lambda x: ops.one_hot(ops.argmax(x, axis=-1), 4), "Argmax"),
     "comparison": (lambda x: ops.cast(x > 0, "float32"), "Greater"),

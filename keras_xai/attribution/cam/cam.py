@@ -87,7 +87,7 @@ class CAM(Method):
                 if kind.pools == "global" and kind.averages(step):
                     found[step.path] = step
                     break
-                if len(step.inputs) != 1 or kind.role not in ("affine", "shape"):
+                if step.num_varying != 1 or kind.role not in ("affine", "shape"):
                     self._refuse(last)
                 identifier = step.inputs[0]
             else:

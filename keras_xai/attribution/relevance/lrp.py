@@ -183,7 +183,7 @@ def _places(steps: Iterable[Step], entries: Iterable[int]) -> dict[Step, Place]:
     places = {}
     for step in steps:
         role = role_of(step)
-        depth = max(depths.get(identifier, 0) for identifier in step.inputs)
+        depth = max((depths.get(identifier, 0) for identifier in step.inputs), default=0)
         if role in _RULED:
             places[step] = Place(step.path, role, depth)
         depths.update(dict.fromkeys(step.outputs, depth + (role in _WEIGHTED)))

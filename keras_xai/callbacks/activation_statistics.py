@@ -131,7 +131,7 @@ class ActivationStatistics(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Checks all arguments against the model."""
         graph = graph_to(model_with_layers(self.model), self._layers)
-        steps = {path: graph.find(path) for path in graph.output_names}
+        steps = {path: graph.end_of(path) for path in graph.output_names}
         axes = {path: kind_of(step).channel_axis(step) for path, step in steps.items()}
         self._batches = [typed(batch, graph) for batch in Samples(self._x, graph, batch_size_for(graph, self._batch_size))]
         self._program = program(graph, lambda path, values: _moments(values, axes[path]))

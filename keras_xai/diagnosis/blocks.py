@@ -10,8 +10,9 @@ from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.trace import trace
 from keras_xai.kinds.activated import has_kernels
-from keras_xai.kinds.expansion import expand, kind_of
+from keras_xai.kinds.expansion import expand, kind_of, open_layers
 from keras_xai.kinds.links import strip_probabilities
+from keras_xai.network.entries import tokens_of
 
 # More layers than this are too many to compare side by side.
 _MOST = 12
@@ -70,7 +71,7 @@ def block_ends(model: keras.Model) -> list[str]:
     >>> block_ends(model)
     ['relu1', 'pooling', 'hidden']
     """
-    graph = trace(model)
+    graph = open_layers(trace(model))
     blocks = list(_blocks(graph))
     if blocks and blocks[-1].is_last and _computes_scores(graph):
         del blocks[-1]
@@ -79,7 +80,7 @@ def block_ends(model: keras.Model) -> list[str]:
             f"Expected a model with hidden layers. Received: '{model.name}', in which only the last layer has weights. Give the paths of "
             f"layers: layers={[step.path for step in graph.steps][:3]}"
         )
-    return [block.path for block in _thinned(blocks)]
+    return [graph.outer_path(graph.find(block.path)) for block in _thinned(blocks)]
 
 
 def depths(graph: Graph, paths: Sequence[str]) -> list[float]:
@@ -96,7 +97,7 @@ def depths(graph: Graph, paths: Sequence[str]) -> list[float]:
     """
     counts, reached = _counted(graph, _is_weighted)
     whole = max(reached[each] for each in graph.outputs)
-    return [min(counts[path] / whole, 1.0) if whole else 0.0 for path in paths]
+    return [min(counts[graph.end_of(path).path] / whole, 1.0) if whole else 0.0 for path in paths]
 
 
 def _counted(graph: Graph, counts: Callable[[Step], bool]) -> tuple[dict[str, int], dict[int, int]]:
@@ -133,10 +134,19 @@ def _with_necks(graph: Graph) -> Iterator[tuple[Step, bool]]:
     steps = leading_to(graph, graph.outputs)
     last_use = {identifier: i for i, step in enumerate(steps) for identifier in step.inputs}
     last_use |= dict.fromkeys(graph.outputs, len(steps))
-    # In step order, such a tensor is the only one that later steps still need.
-    needed = set(graph.inputs) & set(last_use)
+    # In step order, such a tensor is the only one that later steps still need, besides masks and what depends on weights only.
+    needed = {
+        identifier
+        for identifier, spec in zip(graph.inputs, graph.input_specs, strict=True)
+        if identifier in last_use and (keras.backend.is_float_dtype(spec.dtype) or tokens_of(graph, identifier).embeddings)
+    }
     for i, step in enumerate(steps):
-        needed = {identifier for identifier in needed.union(step.outputs) if last_use.get(identifier, -1) > i}
+        outputs = {
+            identifier
+            for identifier, spec in zip(step.outputs, step.output_specs, strict=True)
+            if step.inputs and keras.backend.is_float_dtype(spec.dtype)
+        }
+        needed = {identifier for identifier in needed | outputs if last_use.get(identifier, -1) > i}
         yield step, len(step.outputs) == 1 and needed == set(step.outputs)
 
 

@@ -16,6 +16,7 @@ from keras_xai.diagnosis.sampling import draw
 from keras_xai.diagnosis.vectors import Extractor, Vectors, normalized
 from keras_xai.features.activations import check_finite
 from keras_xai.graph.trace import trace
+from keras_xai.kinds.expansion import open_layers
 from keras_xai.results.diagnosis import Diagnosis
 from keras_xai.results.layer_diagnosis import LayerDiagnosis
 from keras_xai.results.protocol import Protocol
@@ -97,7 +98,7 @@ def diagnose(
     """
     check_verbose(verbose)
     protocol = check_protocol(protocol)
-    graph = trace(model)
+    graph = open_layers(trace(model))
     extract = Extractor(model, block_ends(model) if layers is None else layers, protocol.maps)
     drawn = draw(x, y, graph, protocol.samples, protocol.seed)
     k = check_neighbors(k, len(drawn))
@@ -109,8 +110,8 @@ def diagnose(
     for path, vectors in found.items():
         check_finite(path, vectors.values, drawn.indices)
     clock.stop("activations")
-    order = {step.path: place for place, step in enumerate(graph.steps)}
-    paths = sorted(found, key=order.__getitem__)
+    order = {step: place for place, step in enumerate(graph.steps)}
+    paths = sorted(found, key=lambda path: order[graph.end_of(path)])
     depth = dict(zip(paths, depths(graph, paths), strict=True))
     num_maps = len(paths) * protocol.repeats
     layer_results = {}

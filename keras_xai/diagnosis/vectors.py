@@ -64,7 +64,7 @@ class Extractor:
 
     def __init__(self, model: keras.Model, layers: Sequence[str], reduction: str):
         self.graph = graph_to(model, layers)
-        self._steps = {path: self.graph.find(path) for path in self.graph.output_names}
+        self._steps = {path: self.graph.end_of(path) for path in self.graph.output_names}
         for path, step in self._steps.items():
             spec = step.output_specs[0]
             if len(spec.shape) < 2 or not keras.backend.is_float_dtype(spec.dtype):

@@ -16,7 +16,7 @@ from keras_xai.graph.split import up_to
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.trace import trace
 from keras_xai.kinds.activated import activated
-from keras_xai.kinds.expansion import kind_of
+from keras_xai.kinds.expansion import kind_of, open_layers
 from keras_xai.network import Network
 from keras_xai.network.batching import batch_size_for
 
@@ -90,7 +90,7 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
         TypeError: If `model` is not a Keras model.
         ValueError: If the model is subclassed, or the layers do not exist.
     """
-    graph = trace(model)
+    graph = open_layers(trace(model))
     if layers is None:
         chosen = {step.path: activated(graph, step) for step in graph.steps if _is_convolution(step)}
         if not chosen:
@@ -102,7 +102,7 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
     else:
         if isinstance(layers, str) or not layers:
             raise ValueError(f"Expected `layers` to be a list of one or more paths. Received: layers={layers!r}")
-        chosen = {path: graph.find(path) for path in layers}
+        chosen = {path: graph.end_of(path) for path in layers}
     several = [path for path, step in chosen.items() if len(step.outputs) != 1]
     if several:
         raise ValueError(f"Expected layers with one output. Received: {several}.")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import keras
@@ -19,13 +19,14 @@ _BATCHES = (2, 3)
 _BOOKKEEPING = {"name", "_auto_config", "_inbound_nodes", "_outbound_nodes", "_remat_mode"}
 
 
-def inside(step: Step, *, compare: bool = True) -> Graph:
+def inside(step: Step, call: Callable | None = None, *, compare: bool = True) -> Graph:
     """The graph of the operations inside a call, believed only if it computes what the call does.
 
     The paths of layers in it begin with `"/"`.
 
     Args:
         step: The call of a layer, or of a subclassed model.
+        call: A function of the same arguments to trace in place of the layer's `call()`.
         compare: Whether to compare the two. A graph of a call that needs to know the number of samples is always compared.
 
     Raises:
@@ -34,16 +35,16 @@ def inside(step: Step, *, compare: bool = True) -> Graph:
     """
     if hidden_masks(step):
         raise ValueError("its input carries a mask, which its `call()` does not take as an argument")
-    name = f"{type(step.operation).__name__}.call"
+    call = call or step.operation.call
     try:
-        graph = _Trace(step, name, None).graph()
+        graph = _Trace(step, call, None).graph()
         if compare:
             _check_equal(step, graph)
     except ValueError as error:
         if not _only_batch_is_open(step):
             raise
         try:
-            graph = _of_batches(step, name)
+            graph = _of_batches(step, call)
         except ValueError as other:
             raise error from other
         _check_equal(step, graph)
@@ -67,17 +68,17 @@ def _only_batch_is_open(step):
 class _Trace:
     """What a call does with a number of samples."""
 
-    def __init__(self, step: Step, name: str, batch: int | None):
+    def __init__(self, step: Step, call: Callable, batch: int | None):
         self.step = step
-        self._name = name
+        self._call = call
         self.specs = [
             spec if batch is None else keras.KerasTensor((batch, *spec.shape[1:]), spec.dtype) for spec in step.input_specs
         ]
-        self.raw = trace_function(self._call, self.specs, name=name, owner=step.operation)
+        self.raw = trace_function(self._bound, self.specs, name=f"{type(step.operation).__name__}.call", owner=step.operation)
 
-    def _call(self, *tensors):
+    def _bound(self, *tensors):
         args, kwargs = self.step.bind(tensors)
-        return self.step.operation.call(*args, **kwargs)
+        return self._call(*args, **kwargs)
 
     def computed(self) -> list:
         """Tensors that the call computes without its inputs, in order: from weights, numbers and sizes."""
@@ -88,7 +89,7 @@ class _Trace:
         return _with_computed(self.raw, self, [False] * len(self.computed()))
 
     def again(self) -> "_Trace":
-        return _Trace(self.step, self._name, self.specs[0].shape[0] if self.specs else None)
+        return _Trace(self.step, self._call, self.specs[0].shape[0] if self.specs else None)
 
 
 @final
@@ -179,9 +180,10 @@ def _other(variable):
     return ops.convert_to_tensor(noise, dtype=variable.dtype) + ops.convert_to_tensor(variable)
 
 
-def _of_batches(step: Step, name: str) -> Graph:
+def _of_batches(step: Step, call: Callable) -> Graph:
     """The graph of a call that needs to know the number of samples, found from two numbers."""
-    traces = [_Trace(step, name, batch) for batch in _BATCHES]
+    name = f"{type(step.operation).__name__}.call"
+    traces = [_Trace(step, call, batch) for batch in _BATCHES]
     few, more = (each.raw for each in traces)
     if len(few.steps) != len(more.steps) or few.outputs != more.outputs:
         raise ValueError(f"`{name}` does other things with {_BATCHES[0]} samples than with {_BATCHES[1]}")

@@ -21,7 +21,7 @@ def split(graph: Graph, path: str) -> tuple[Graph, Graph]:
     Raises:
         ValueError: If there is no such layer, it does not have one output, or the graph's outputs also depend on the inputs by other paths.
     """
-    step = graph.find(path)
+    step = graph.end_of(path)
     if len(step.outputs) != 1:
         raise ValueError(f"Expected a layer with one output. Received: '{path}', which has {len(step.outputs)}.")
     around = [other.path for other in leading_to(graph, graph.outputs, step.outputs) if set(other.inputs) & set(graph.inputs)]

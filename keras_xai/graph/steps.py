@@ -159,8 +159,36 @@ class Graph:
         by_path = {step.path: step for step in self.steps}
         if path in by_path:
             return by_path[path]
-        near = difflib.get_close_matches(path, by_path, n=3, cutoff=0.3) or list(by_path)[:3]
+        near = difflib.get_close_matches(str(path), by_path, n=3, cutoff=0.3) or list(by_path)[:3]
         raise ValueError(
             f"No layer of the model has the path received. Received: path={path!r}. The nearest paths are {near}. "
             "A layer of a nested model is written 'model_name/layer_name', the second call of a shared layer 'layer_name:1'."
         )
+
+    def end_of(self, path: str) -> Step:
+        """The step that computes the output of a layer, also of one that consists of several steps, or of a nested model.
+
+        Args:
+            path: A path as for `find`, also of what is around steps: `"backbone"` for the output of `"backbone/conv5"`.
+
+        Raises:
+            ValueError: If there is no such layer, or it has several outputs.
+        """
+        within = [step for step in self.steps if step.path == path or step.path.startswith((f"{path}.", f"{path}/"))]
+        used = {*self.outputs, *(i for step in self.steps if step not in within for i in step.inputs)}
+        ends = [step for step in within if used.intersection(step.outputs)] or within[-1:]
+        if len(ends) > 1:
+            raise ValueError(
+                f"Expected a layer with one output. Received: '{path}', from which {[step.path for step in ends]} lead on. Choose one of them."
+            )
+        return ends[0] if ends else self.find(path)
+
+    def outer_path(self, step: Step) -> str:
+        """The path of the smallest layer that consists of several steps of which this is the end, or of the step itself if it is a layer."""
+        if isinstance(step.operation, keras.Layer) or "." not in step.path:
+            return step.path
+        around = step.path.rpartition(".")[0]
+        try:
+            return around if self.end_of(around) is step else step.path
+        except ValueError:
+            return step.path

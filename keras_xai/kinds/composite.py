@@ -40,7 +40,20 @@ class CompositeWrapper(Composite):
 
 
 class TimeDistributed(Smooth):
-    """A wrapper that calls its layer once for each time step."""
+    """A wrapper that calls its layer for each time step: all time steps are samples for the layer inside."""
+
+    opens = True
+
+    def parts(self, step):
+        layer = step.operation.layer
+
+        def call(x, training=None, mask=None):
+            if mask is not None or x.shape[1] is None:
+                raise ValueError("its time steps have a mask, or their number is not known")
+            found = layer(ops.reshape(x, (-1, *x.shape[2:])), **({} if training is None else {"training": training}))
+            return ops.reshape(found, (-1, x.shape[1], *found.shape[1:]))
+
+        return inside(step, call)
 
     def convolves(self, step):
         inner = self._of_one_time(step)
@@ -75,8 +88,6 @@ register(
 )
 register(
     layers.TimeDistributed,
-    TimeDistributed(
-        "it calls its layer once for each time step, which is not divided into pieces; give a layer that takes them all"
-    ),
+    TimeDistributed("it calls its layer once for each time step"),
     Example((3, 6, 6, 2), lambda x: layers.TimeDistributed(layers.Conv2D(2, 3))(x)),
 )

@@ -38,6 +38,11 @@ def expand(graph: Graph) -> Graph:
     return inlined(graph, _parts)
 
 
+def open_layers(graph: Graph) -> Graph:
+    """The graph in which layers of which nothing else is known are replaced by the layers and operations inside them."""
+    return inlined(graph, lambda step: _parts(step) if kind_of(step).opens else None)
+
+
 def refusals(graph: Graph) -> list[Problem]:
     """The reasons why steps of an expanded graph have no linear pieces: one `Problem` for each such step."""
     problems = []

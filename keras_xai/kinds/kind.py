@@ -56,11 +56,13 @@ class Kind(abc.ABC):
             linear nor elementwise).
         pools: `"windows"` or `"global"` for a layer that reduces each window, or all positions, of a channel to one entry.
         embeds: Whether it converts tokens to vectors.
+        opens: Whether the layers inside it are layers of the model, with paths of their own.
     """
 
     role: ClassVar[str]
     pools: ClassVar[str | None] = None
     embeds: ClassVar[bool] = False
+    opens: ClassVar[bool] = False
 
     @abc.abstractmethod
     def parts(self, step: Step) -> Graph | None:

@@ -49,6 +49,8 @@ class Unknown(Smooth):
         reason: Why nothing is known of it, as a clause without a full stop.
     """
 
+    opens = True
+
     def parts(self, step):
         return inside(step)
 

@@ -16,7 +16,7 @@ from keras_xai.graph.split import split
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import widest_dtype
-from keras_xai.kinds.expansion import expand, kind_of, refusals
+from keras_xai.kinds.expansion import expand, kind_of, open_layers, refusals
 from keras_xai.kinds.kind import UnsupportedLayerError
 from keras_xai.kinds.links import link_of, strip_probabilities
 from keras_xai.network.agreement import Agreement
@@ -74,7 +74,7 @@ class PiecewiseNetwork(Remade):
         )
         front = None
         if layer is not None:
-            front, graph = split(graph, layer)
+            front, graph = split(open_layers(graph), layer)
         whole = expand(graph)
         graph = strip_probabilities(whole)
         problems = refusals(graph)

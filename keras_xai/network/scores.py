@@ -60,7 +60,7 @@ class Scores:
 
     def __init__(self, model: keras.Model):
         self._whole = trace(model)
-        expanded = expand(self._whole)
+        self._expanded = expanded = expand(self._whole)
         graph = strip_probabilities(expanded)
         self.links = [
             link_of(dataclasses.replace(expanded, outputs=(end,)), dataclasses.replace(graph, outputs=(start,)))
@@ -111,13 +111,12 @@ class Scores:
         Raises:
             ValueError: If there is no such layer, or it does not have one output; the message lists similar paths.
         """
-        layer = self._whole.find(path)
-        within = [step for step in self.graph.steps if step.path == path or step.path.startswith(f"{path}.")]
-        if len(layer.outputs) != 1 or not within:
+        step = self._expanded.end_of(path)
+        if len(step.outputs) != 1 or all(step.outputs != each.outputs for each in self.graph.steps):
             raise ValueError(
-                f"Expected a layer with one output before the scores. Received: '{path}' ({type(layer.operation).__name__})."
+                f"Expected a layer with one output before the scores. Received: '{path}' ({type(step.operation).__name__})."
             )
-        return within[-1]
+        return self.graph.end_of(step.path)
 
     def run(self, inputs: Sequence, *, until: Sequence[int] = (), known: Mapping[int, Any] | None = None) -> dict[int, Any]:
         """The tensors of a forward pass by identifier; call it within a compiled program.

@@ -56,7 +56,7 @@ class Part:
     """The explanation of a batch.
 
     Attributes:
-        values: A tensor or array `(n, *input_shape)` for each input.
+        values: A tensor or array `(n, *input_shape)` for each input; `None` for an input that is held fixed.
         indices: As in the batch, with the predicted classes in place of -1.
         convergence_delta: Tensor or array `(n,)`, or `None`.
         num_forward_passes: Number of forward passes for all samples of the batch, see `Explanation.num_forward_passes`.
@@ -151,20 +151,23 @@ class Method(Remade, abc.ABC):
             batch = self._batch(chunk, part, seed)
             parts.append(self._finite(_checked_part(explain(batch), batch, type(self).__name__), chunk.start + part.start))
             predicted.append(self._predictions(chunk.goal, batch))
-        values = [joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)]
+        values = [None if arrays[0] is None else joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)]
         indices = [np.concatenate(arrays) for arrays in zip(*(part.indices for part in parts), strict=True)]
         # A callable that scores all samples at once is bound to the samples of its chunk.
-        goal = seen.latest.goal if samples.num_samples is not None else self._scores.target(target, len(values[0]))
+        inputs = seen.inputs()
+        goal = seen.latest.goal if samples.num_samples is not None else self._scores.target(target, len(inputs[0]))
         compared = seen.baseline(shared=self.shares_baseline)
+        if compared is not None and not self.shares_baseline:
+            compared = [x if value is None else each for value, each, x in zip(values, compared, inputs, strict=True)]
         return Explanation(
             values=packed(values, graph),
             target=goal.described(indices),
-            inputs=packed(seen.inputs(), graph),
+            inputs=packed(inputs, graph),
             convergence_delta=None
             if parts[0].convergence_delta is None
             else np.concatenate([part.convergence_delta for part in parts]),
             baseline=None if compared is None else packed(compared, graph),
-            num_forward_passes=sum(part.num_forward_passes for part in parts) / len(values[0]),
+            num_forward_passes=sum(part.num_forward_passes for part in parts) / len(inputs[0]),
             method=self.label,
             derivatives=self.gives_derivatives,
             feature_names=samples.feature_names,
@@ -228,8 +231,13 @@ class Method(Remade, abc.ABC):
 
     def _chunk(self, start, arrays, target, baseline):
         goal = self._scores.target(target, len(arrays[0]))
+        inputs = self._scores.typed(arrays)
         compared = self._baseline(baseline, arrays) if self.takes_baseline else None
-        return Chunk(start, self._scores.typed(arrays), goal, compared)
+        if compared is not None and not self.shares_baseline:
+            compared = [
+                each if explained else x for each, x, explained in zip(compared, inputs, self._scores.explainable, strict=True)
+            ]
+        return Chunk(start, inputs, goal, compared)
 
     def _batch(self, chunk, part, seed) -> Batch:
         others = chunk.baseline if chunk.baseline is None or self.shares_baseline else [each[part] for each in chunk.baseline]
@@ -264,7 +272,8 @@ class Method(Remade, abc.ABC):
         }
 
     def _finite(self, part, start) -> Part:
-        arrays = [keras.ops.convert_to_numpy(values) for values in part.values]
+        values = [None if each is None else keras.ops.convert_to_numpy(each) for each in part.values]
+        arrays = [each for each in values if each is not None]
         delta = None if part.convergence_delta is None else np.asarray(part.convergence_delta)
         found = arrays if delta is None else [*arrays, delta]
         bad = np.flatnonzero(~np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in found], axis=0))
@@ -287,7 +296,7 @@ class Method(Remade, abc.ABC):
         indices = [np.asarray(index) for index in part.indices]
         return dataclasses.replace(
             part,
-            values=arrays,
+            values=values,
             indices=indices,
             convergence_delta=delta,
         )
@@ -312,8 +321,8 @@ def _checked_part(part, batch, method):
             f"Expected the function that `{method}._prepare` returns to return a `Part`. Received: {type(part).__name__}."
         )
     count = len(batch.numbers)
-    shapes = [tuple(values.shape) for values in part.values]
-    if len(shapes) != len(batch.inputs) or any(shape[:1] != (count,) for shape in shapes):
+    shapes = [None if values is None else tuple(values.shape) for values in part.values]
+    if len(shapes) != len(batch.inputs) or any(shape and shape[:1] != (count,) for shape in shapes) or not any(shapes):
         raise ValueError(
             f"Expected `{method}` to give values for each of {count} samples, an array for each of {len(batch.inputs)} inputs. Received: "
             f"values of the shapes {shapes}."

@@ -3,7 +3,7 @@
 There is one package per backend, so far TensorFlow; no other code imports a backend. Each provides:
 
 - derivatives: `linearize` (Jacobian products in both directions), `record` (vector-Jacobian products within training);
-- compiled programs: `compiled`, `traced` (shapes only), and the loops `stacked` and `folded` in them;
+- compiled programs: `compiled`, `traced` (shapes only), and the loops `stacked` and `folded` in them; `eagerly`, outside of them;
 - noise: `normal`, random numbers keyed by seed, sample and draw;
 - distribution: `scope_of`, the devices of a model's variables;
 - devices: `lacks_layout`, whether the device has no kernel for a data format;
@@ -26,6 +26,7 @@ if keras.config.backend() == "tensorflow":
         SummaryWriter,
         as_written,
         compiled,
+        eagerly,
         element_spec,
         folded,
         gradients_restored,
@@ -63,6 +64,7 @@ __all__ = [
     "SummaryWriter",
     "as_written",
     "compiled",
+    "eagerly",
     "element_spec",
     "folded",
     "gradients_restored",

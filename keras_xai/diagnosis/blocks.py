@@ -12,7 +12,7 @@ from keras_xai.graph.trace import trace
 from keras_xai.kinds.activated import has_kernels
 from keras_xai.kinds.expansion import expand, kind_of, open_layers
 from keras_xai.kinds.links import strip_probabilities
-from keras_xai.network.entries import tokens_of
+from keras_xai.network.roles import Tokens
 
 # More layers than this are too many to compare side by side.
 _MOST = 12
@@ -138,7 +138,7 @@ def _with_necks(graph: Graph) -> Iterator[tuple[Step, bool]]:
     needed = {
         identifier
         for identifier, spec in zip(graph.inputs, graph.input_specs, strict=True)
-        if identifier in last_use and (keras.backend.is_float_dtype(spec.dtype) or tokens_of(graph, identifier).embeddings)
+        if identifier in last_use and (keras.backend.is_float_dtype(spec.dtype) or Tokens(graph, identifier).embeddings)
     }
     for i, step in enumerate(steps):
         outputs = {

@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_xai.data.checks import check_count, check_number
 from keras_xai.graph.steps import Graph
-from keras_xai.network.entries import tokens_of
+from keras_xai.network.roles import Tokens
 
 _TINY = 1e-12
 # Factor from the usual shift to the side length.
@@ -75,7 +75,7 @@ class Ascent:
 def real_input(graph: Graph, caller: str) -> tuple[int | None, ...]:
     """The shape of a sample of the model's single real-valued input; raises if there is none."""
     specs = graph.input_specs
-    if len(specs) != 1 or not keras.backend.is_float_dtype(specs[0].dtype) or tokens_of(graph, graph.inputs[0]).embeddings:
+    if len(specs) != 1 or not keras.backend.is_float_dtype(specs[0].dtype) or Tokens(graph, graph.inputs[0]).embeddings:
         raise ValueError(
             f"`{caller}` changes an input and needs a model with one real-valued input. Received: a model with the inputs "
             f"{[(spec.name, tuple(spec.shape), spec.dtype) for spec in specs]}. Fix the others, for example by `keras.Model(x, model([x, "

@@ -55,13 +55,11 @@ class Kind(abc.ABC):
             candidates), `"composite"` (made of others), `"curved"` (elementwise, not piecewise linear), or `"smooth"` (neither piecewise
             linear nor elementwise).
         pools: `"windows"` or `"global"` for a layer that reduces each window, or all positions, of a channel to one entry.
-        embeds: Whether it converts tokens to vectors.
         opens: Whether the layers inside it are layers of the model, with paths of their own.
     """
 
     role: ClassVar[str]
     pools: ClassVar[str | None] = None
-    embeds: ClassVar[bool] = False
     opens: ClassVar[bool] = False
 
     @abc.abstractmethod
@@ -166,6 +164,10 @@ class Kind(abc.ABC):
     def scale(self, step: Step) -> Any:
         """The scale of the entries along `normalized_axis`, a tensor `(channels,)`."""
         raise TypeError(f"'{step.path}' has no scale. Check `normalized_axis` first.")
+
+    def looks_up(self, step: Step) -> bool:
+        """Whether the layer looks its input up in a table of vectors, as an embedding does with tokens."""
+        return False
 
     def shifts(self, step: Step) -> bool:
         """Whether the output is the input plus a constant."""

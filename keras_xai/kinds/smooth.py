@@ -125,9 +125,10 @@ class SampleNormalization(Smooth):
 
 
 class Embedding(Smooth):
-    """An embedding, which looks up the vectors of tokens in a table."""
+    """An embedding, which looks up the vectors of tokens in a table, or multiplies by the table where it is called in reverse."""
 
-    embeds = True
+    def looks_up(self, step):
+        return not step.arguments[1].get("reverse", False)
 
     def receptive_range(self, step, wanted, shape, output_shape):
         return list(wanted[:-1]) if len(shape) < len(wanted) else whole(shape)

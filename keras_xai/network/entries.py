@@ -1,95 +1,75 @@
 """Entries of a model: real inputs, or the embedding vectors of tokens, by which scores are differentiated."""
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras_xai.backend import folded
-from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
-from keras_xai.kinds.expansion import kind_of
-from keras_xai.kinds.tokens import passes_tokens
+from keras_xai.network.differentiable import check_differentiable
+from keras_xai.network.roles import Role, Tokens
 from keras_xai.network.scores import Derivative, Scores
-
-
-@final
-@dataclasses.dataclass(frozen=True, eq=False)
-class Tokens:
-    """How an input is used as tokens.
-
-    Attributes:
-        embeddings: The steps that look vectors of it up.
-        others: The steps that compute with it otherwise.
-    """
-
-    embeddings: list[Step]
-    others: list[Step]
-
-
-def tokens_of(graph: Graph, identifier: int) -> Tokens:
-    """How an input is used as tokens: by an `Embedding`, as it is or reshaped or cast, whatever the dtype of the input.
-
-    Args:
-        graph: The model.
-        identifier: Identifier of the input.
-    """
-    spec = dict(zip(graph.inputs, graph.input_specs, strict=True))[identifier]
-    whole = not keras.backend.is_float_dtype(spec.dtype)
-    tokens, embeddings, others = {identifier}, [], []
-    for step in graph.steps:
-        if tokens.isdisjoint(step.inputs):
-            continue
-        if kind_of(step).embeds:
-            embeddings.append(step)
-        elif passes_tokens(step) or (whole and keras.backend.is_int_dtype(step.output_specs[0].dtype)):
-            tokens.update(step.outputs)
-        # Padding is found by comparing tokens, which has no derivative: what counts is what turns them into real numbers.
-        elif any(output.dtype != "bool" for output in step.output_specs):
-            others.append(step)
-    return Tokens(embeddings, others)
 
 
 @final
 class Entries:
     """The tensors that a score is differentiated by: real-valued inputs, and the `Embedding` vectors of tokens.
 
+    Inputs without derivative, such as masks and codes beside other inputs, are held fixed.
+
     Args:
         scores: The scores of the model.
         method: Name of the method for errors.
 
     Attributes:
-        identifiers: Identifiers of the tensors, one for each input of the model.
+        identifiers: Identifiers of the tensors; several for the tokens of several embeddings.
+        sources: For each of these, the position of its input.
 
     Raises:
-        ValueError: If an integer input is used by anything but one `Embedding`, or a real input by an `Embedding` and something else.
+        ValueError: If no input has a derivative.
     """
 
     def __init__(self, scores: Scores, method: str):
         self._scores = scores
-        self.identifiers: list[int] = []
-        self._embedded: list[bool] = []
         self._specs = scores.graph.input_specs
-        for identifier, spec in zip(scores.graph.inputs, self._specs, strict=True):
-            tokens = tokens_of(scores.graph, identifier)
-            self._embedded.append(bool(tokens.embeddings) or not keras.backend.is_float_dtype(spec.dtype))
-            self.identifiers.append(self._vectors(tokens, spec, method) if self._embedded[-1] else identifier)
+        self.identifiers: list[int] = []
+        self.sources: list[int] = []
+        refusals = []
+        for position in range(len(self._specs)):
+            try:
+                found = self._of(position, method)
+            except ValueError as error:
+                refusals.append(error)
+                continue
+            self.identifiers += found
+            self.sources += [position] * len(found)
+        if not self.identifiers:
+            raise refusals[0]
+
+    def _of(self, position, method) -> list[int]:
+        """Identifiers of the tensors of an input; raises if it has no derivative."""
+        scores, spec = self._scores, self._specs[position]
+        graph, role = scores.graph, scores.roles[position]
+        tokens = Tokens(graph, graph.inputs[position])
+        if role is Role.TOKENS:
+            return [self._vectors(embedding, spec, method) for embedding in tokens.embeddings]
+        if role is not Role.NUMBERS or tokens.embeddings:
+            used = [step.path for step in (*tokens.embeddings, *tokens.others)]
+            raise ValueError(
+                f"{method} needs a differentiable input: real numbers, or tokens of an `Embedding`. Received: the input '{spec.name}' of "
+                f"dtype {spec.dtype}, which is used by {used} as {role.value}. Give the input a floating-point dtype, divide it into one input "
+                "for tokens and one for numbers, or use a method that only needs scores, such as LIME."
+            )
+        if len(self._specs) > 1:
+            check_differentiable(scores.network, [graph.inputs[position]], graph.outputs)
+        return [graph.inputs[position]]
 
     @staticmethod
-    def _vectors(tokens, spec, method):
+    def _vectors(embedding, spec, method):
         """Identifier of the vectors of an input's tokens."""
-        used = [step.path for step in (*tokens.embeddings, *tokens.others)]
-        if len(tokens.embeddings) != 1 or tokens.others:
-            raise ValueError(
-                f"{method} needs a differentiable input: real numbers, or tokens of one `Embedding`. Received: the input '{spec.name}' of "
-                f"dtype {spec.dtype}, which is used by {used}. Give the input a floating-point dtype, divide it into one input for tokens "
-                "and one for numbers, or use a method that only needs scores, such as LIME."
-            )
-        (embedding,) = tokens.embeddings
         shape = embedding.input_specs[0].shape
         if shape != spec.shape and (
             None in (*shape[1:], *spec.shape[1:]) or math.prod(shape[1:]) != math.prod(spec.shape[1:])
@@ -102,8 +82,8 @@ class Entries:
 
     def points(self, inputs: Sequence) -> list:
         """The entries of a batch; call this and the following methods within a compiled program."""
-        if not any(self._embedded):
-            return list(inputs)
+        if set(self.identifiers) <= set(self._scores.graph.inputs):
+            return [inputs[position] for position in self.sources]
         values = self._scores.run(inputs, until=self.identifiers)
         return [values[identifier] for identifier in self.identifiers]
 
@@ -156,24 +136,31 @@ class Entries:
         return folded(add, steps, [ops.zeros_like(entry) for entry in like])
 
     def folded(self, values: Sequence) -> list:
-        """Converts values at the entries to values of the inputs: values of a token's vector are summed."""
-        return self._of_tokens(values, lambda each: ops.sum(each, axis=-1))
+        """Converts values at the entries to values of the inputs, summed over a token's vectors; `None` for inputs that are held fixed."""
+        return self._by_input(values, lambda each: ops.sum(each, axis=-1), lambda each: each)
 
     def magnitudes(self, values: Sequence) -> list:
-        """Converts values at the entries to values of the inputs: the norm over a token's vector."""
-        return self._of_tokens(values, lambda each: ops.sqrt(ops.sum(ops.square(each), axis=-1)))
+        """Converts values at the entries to values of the inputs: the norm over a token's vectors; `None` as in `folded`."""
+        return self._by_input(values, lambda each: ops.sum(ops.square(each), axis=-1), ops.sqrt)
 
-    def _of_tokens(self, values, reduce):
-        found = [reduce(each) if embedded else each for each, embedded in zip(values, self._embedded, strict=True)]
+    def _by_input(self, values, reduce, finish):
+        found: list = [None] * len(self._specs)
+        for position, identifier, each in zip(self.sources, self.identifiers, values, strict=True):
+            spec = self._specs[position]
+            if identifier == self._scores.graph.inputs[position]:
+                found[position] = each
+                continue
+            of_tokens = ops.reshape(reduce(each), (-1, *(ops.shape(each)[1:-1] if None in spec.shape[1:] else spec.shape[1:])))
+            found[position] = of_tokens if found[position] is None else found[position] + of_tokens
         return [
-            ops.reshape(each, (-1, *spec.shape[1:])) if len(each.shape) != len(spec.shape) else each
-            for each, spec in zip(found, self._specs, strict=True)
+            finish(each) if each is not None and self._scores.graph.inputs[position] not in self.identifiers else each
+            for position, each in enumerate(found)
         ]
 
 
 def total(values: Sequence) -> Any:
     """The sum `(n,)` of all values of each sample over all inputs."""
-    return sum(ops.sum(each, axis=tuple(range(1, len(each.shape)))) for each in values)
+    return sum(ops.sum(each, axis=tuple(range(1, len(each.shape)))) for each in values if each is not None)
 
 
 def in_steps(weights: np.ndarray, num_samples: int, batch_size: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from keras_xai.kinds.links import LINKS, link_of, strip_probabilities
 from keras_xai.network.agreement import Agreement
 from keras_xai.network.differentiable import check_differentiable
 from keras_xai.network.network import Network
+from keras_xai.network.roles import Role, roles
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,6 +51,7 @@ class Scores:
         network: The model as simple steps, fused activations split off and a final softmax or sigmoid left out.
         links: For each output, the function from scores to the model's output: `"softmax"`, `"sigmoid"`, or `None` for the identity.
         dtype: The floating-point type of all arithmetic.
+        roles: What each input is.
         name: The model's name.
         variables: The model's variables.
 
@@ -72,6 +74,7 @@ class Scores:
         self._input_ranges = [
             _narrowest(self._whole, *each) for each in zip(self._whole.inputs, self._whole.input_specs, strict=True)
         ]
+        self.roles = roles(graph)
         self.name = model.name
         self.variables = tuple(model.variables)
 
@@ -140,6 +143,11 @@ class Scores:
             else scores
             for scores, spec in zip(found, self.graph.output_specs, strict=True)
         ]
+
+    @property
+    def explainable(self) -> list[bool]:
+        """For each input, whether it can be attributed to; others are held fixed."""
+        return [role is not Role.FIXED for role in self.roles]
 
     @property
     def rounding(self) -> float:

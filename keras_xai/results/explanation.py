@@ -23,7 +23,7 @@ class Explanation(Rows):
 
     Attributes:
         values: In the structure of the model's inputs: an array `(n, *input_shape)`, or a list, tuple or dict of them for a model of
-            several inputs. The channel axis has length 1 if the method does not distinguish channels, like methods that rate image
+            several inputs, with `None` for an input that was held fixed, see `held_fixed`. The channel axis has length 1 if the method does not distinguish channels, like methods that rate image
             positions. Positive values are positive contributions to the score, negative values negative contributions, if the method has
             signs. The unit is that of the score for methods that distribute it; otherwise the method's page gives the unit.
         target: The explained target: the class of each sample, an integer array `(n,)`; or the given callable, as `SampleScores` if it
@@ -61,6 +61,13 @@ class Explanation(Rows):
     _row_axes: ClassVar[Mapping[str, int]] = dict.fromkeys(
         ("values", "target", "inputs", "convergence_delta", "probability", "prediction"), 0
     )
+
+    @property
+    def held_fixed(self) -> list:
+        """The inputs that are not explained but kept as they are: masks, segments and positions of tokens, and, for methods that need derivatives,
+        codes and texts. The keys of `values`, or positions in it."""
+        named = self.values.items() if isinstance(self.values, Mapping) else enumerate(self.values if _several(self.values) else [])
+        return [name for name, each in named if each is None]
 
     def _taken(self, rows: np.ndarray) -> Self:
         baseline = self.baseline if self.shared_baseline else taken(self.baseline, rows)
@@ -129,6 +136,7 @@ class Explanation(Rows):
             if self.prediction is None or isinstance(self.prediction, Mapping)
             else "the model's output",
             "values": self.values,
+            "held fixed": listed(map(str, self.held_fixed)) if self.held_fixed else None,
             "largest convergence delta": None
             if self.convergence_delta is None or not self.convergence_delta.size
             else float(np.abs(self.convergence_delta).max()),
@@ -139,6 +147,10 @@ class Explanation(Rows):
 
     def _picture(self) -> "Figure":
         return self.plot(samples=3)
+
+
+def _several(values):
+    return isinstance(values, (list, tuple))
 
 
 def _target(target):

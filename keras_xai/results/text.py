@@ -26,12 +26,12 @@ def counted(number: int, noun: str) -> str:
 
 
 def leaves(value: Any) -> list[np.ndarray]:
-    """The arrays of a nest of lists, tuples and dicts."""
+    """The arrays of a nest of lists, tuples and dicts, without `None`."""
     if isinstance(value, Mapping):
         return [leaf for each in value.values() for leaf in leaves(each)]
     if isinstance(value, (list, tuple)):
         return [leaf for each in value for leaf in leaves(each)]
-    return [np.asarray(value)]
+    return [] if value is None else [np.asarray(value)]
 
 
 def shapes(value: Any, skip: int = 1) -> str:

@@ -55,11 +55,8 @@ class Maps:
         return heat if axis is None else ops.expand_dims(heat, axis)
 
     def values(self, heat: Any, inputs: Sequence) -> list:
-        """Resizes one map per sample to all inputs, with zeros for those that are not in `inputs`."""
-        return [
-            self.over(position, x, heat) if position in self.inputs else ops.zeros_like(x, dtype=heat.dtype)
-            for position, x in enumerate(inputs)
-        ]
+        """Resizes one map per sample to all inputs; `None` for those that are not in `inputs`."""
+        return [self.over(position, x, heat) if position in self.inputs else None for position, x in enumerate(inputs)]
 
 
 class LayerMethod(Method):

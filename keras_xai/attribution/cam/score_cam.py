@@ -87,12 +87,14 @@ class ScoreCAM(LayerMethod):
                 given = [ops.take(x, sample, axis=0) for x in inputs]
                 masked = [ops.take(point, sample, axis=0) for point in points]
                 heat = ops.take(singly, sample * features.shape[1] + channel, axis=0)
-                for position in maps.inputs:
+                for place, position in enumerate(entries.sources):
+                    if position not in maps.inputs:
+                        continue
                     mask = _normalized(maps.over(position, given[position], heat))
-                    if len(mask.shape) < len(masked[position].shape):
+                    if len(mask.shape) < len(masked[place].shape):
                         mask = mask[..., None]  # for tokens: all entries of their vectors
-                    start = ops.take(empty[position], sample, axis=0)
-                    masked[position] = start + mask * (masked[position] - start)
+                    start = ops.take(empty[place], sample, axis=0)
+                    masked[place] = start + mask * (masked[place] - start)
                 return entries.score(masked, given, [ops.take(index, sample) for index in chosen], target)[0]
 
             count = ops.shape(samples)[0]

@@ -86,7 +86,7 @@ class IntegratedGradients(Method):
                 sums, used = path.integrals(place, np.arange(count), panels, self._steps), np.full(count, self._steps)
             else:
                 sums, used = self._adapted(path, place, ends)
-            values = [np.asarray(each) for each in path.folded(sums, batch.inputs, batch.baseline)]
+            values = path.folded(sums, batch.inputs, batch.baseline)
             delta = ends[1] - ends[0] - np.asarray(total(values))
             return Part(values, indices, delta, num_forward_passes=float(2 * (used.sum() + count) + batch.passes_to_predict))
 

@@ -1,7 +1,7 @@
 """Scores of samples with hidden segments, for LIME and SHAP."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import final
 
 import numpy as np
@@ -23,22 +23,34 @@ class Parted:
         hidden: An array `(m, *input_shape)` for each input: the m samples that replace hidden segments.
         numbers: For each input, an array with the segment number of each position, `count` where hiding changes nothing.
         count: Number of segments that hiding changes.
+        explained: For each input, whether it is explained, not held fixed.
     """
 
     sample: list[np.ndarray]
     hidden: list[np.ndarray]
     numbers: list[np.ndarray]
     count: int
+    explained: list[bool]
 
     @classmethod
-    def of(cls, sample: Sequence[np.ndarray], hidden: Sequence[np.ndarray], numbers: Sequence[np.ndarray]) -> "Parted":
-        """Drops the segments that are equal in the sample and in all replacements.
+    def of(
+        cls,
+        sample: Sequence[np.ndarray],
+        hidden: Sequence[np.ndarray],
+        numbers: Sequence[np.ndarray],
+        explained: Sequence[bool],
+    ) -> "Parted":
+        """Drops the segments that are equal in the sample and in all replacements, and those of inputs that are held fixed.
 
         Args:
             sample: An array `input_shape` for each input.
             hidden: As in the attribute.
             numbers: The segment number of each position, from 0.
+            explained: As in the attribute.
         """
+        hidden = [
+            others if changes else np.broadcast_to(x, others.shape) for x, others, changes in zip(sample, hidden, explained, strict=True)
+        ]
         changed = np.zeros(1 + max(int(each.max()) for each in numbers), bool)
         for x, others, each in zip(sample, hidden, numbers, strict=True):
             differs = (others != x).any(axis=0)
@@ -46,17 +58,20 @@ class Parted:
         count = int(changed.sum())
         renumbered = np.full(len(changed), count)
         renumbered[changed] = np.arange(count)
-        return cls([x[np.newaxis] for x in sample], list(hidden), [renumbered[each] for each in numbers], count)
+        return cls([x[np.newaxis] for x in sample], hidden, [renumbered[each] for each in numbers], count, list(explained))
 
-    def spread(self, weights: np.ndarray) -> list[np.ndarray]:
-        """Values of the segments `(count,)` at each of their positions, with a channel axis of length 1 if samples have channels."""
+    def spread(self, weights: np.ndarray) -> list[np.ndarray | None]:
+        """Values of the segments `(count,)` at each of their positions, with a channel axis of length 1 if samples have channels.
+
+        `None` for an input that is held fixed.
+        """
         padded = np.append(weights, 0)
         return [
-            padded[each].reshape(each.shape + (1,) * (x.ndim - 1 - each.ndim))
-            for x, each in zip(self.sample, self.numbers, strict=True)
+            padded[each].reshape(each.shape + (1,) * (x.ndim - 1 - each.ndim)) if explained else None
+            for x, each, explained in zip(self.sample, self.numbers, self.explained, strict=True)
         ]
 
-    def shared(self, values: np.ndarray) -> list[np.ndarray]:
+    def shared(self, values: np.ndarray) -> list[np.ndarray | None]:
         """As `spread`, with the value of each segment divided among its positions."""
         sizes = np.bincount(np.concatenate([each.ravel() for each in self.numbers]), minlength=self.count + 1)[: self.count]
         return self.spread(values / sizes)
@@ -127,3 +142,8 @@ class Hiding:
                     "such as the token of unknown words. Otherwise check the model's weights: `model.predict(x)` should be finite."
                 )
         return means
+
+
+def stacked(samples: Iterable[Sequence[np.ndarray | None]]) -> list[np.ndarray | None]:
+    """The values of samples, a list of arrays for each, as one array for each input; `None` for an input that is held fixed."""
+    return [None if arrays[0] is None else np.stack(arrays) for arrays in zip(*samples, strict=True)]

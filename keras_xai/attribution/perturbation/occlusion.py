@@ -102,7 +102,7 @@ class Occlusion(Method):
                 found = ops.scatter(numbers[:, None], found, (count * in_all,))
                 return windows.means(ops.reshape(found, (count, *counts)), cover)
 
-            return [lost(position) for position in range(len(inputs))], indices
+            return [lost(position) if explained else None for position, explained in enumerate(scores.explainable)], indices
 
         covers = [[((None, None), "bool") for _ in windows.axes] for windows in self._windows]
         changing = [((None,), "int32") for _ in self._windows]

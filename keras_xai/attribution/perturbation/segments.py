@@ -4,11 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, final
 
-import keras
 import numpy as np
 
 from keras_xai.data.checks import check_count, is_integer
-from keras_xai.network.entries import tokens_of
+from keras_xai.network.roles import Role, Tokens
 from keras_xai.network.scores import Scores
 
 _SUPERPIXELS, _STRETCHES = 50, 20
@@ -19,16 +18,13 @@ def is_apart(scores: Scores) -> list[bool]:
     """For each input, whether every entry is its own segment: table features and tokens."""
     found = []
     for identifier, spec in zip(scores.graph.inputs, scores.graph.input_specs, strict=True):
-        found.append(bool(tokens_of(scores.graph, identifier).embeddings) or len(spec.shape) <= 2)
+        found.append(bool(Tokens(scores.graph, identifier).embeddings) or len(spec.shape) <= 2)
     return found
 
 
 def holds_tokens(scores: Scores) -> bool:
     """Whether all inputs are token indices: integers, or inputs of an `Embedding`."""
-    return all(
-        tokens_of(scores.graph, identifier).embeddings or not keras.backend.is_float_dtype(spec.dtype)
-        for identifier, spec in zip(scores.graph.inputs, scores.graph.input_specs, strict=True)
-    )
+    return Role.NUMBERS not in scores.roles
 
 
 @final

@@ -9,7 +9,7 @@ from scipy.cluster.hierarchy import complete
 from scipy.spatial.distance import squareform
 
 from keras_xai.attribution.method import Batch, Part
-from keras_xai.attribution.perturbation.hiding import Hiding, Parted
+from keras_xai.attribution.perturbation.hiding import Hiding, Parted, stacked
 from keras_xai.attribution.perturbation.isolation import isolated, random_state
 from keras_xai.attribution.perturbation.segments import Segments, blocks, is_apart
 from keras_xai.graph.target import Target
@@ -69,7 +69,8 @@ class Coalitions(abc.ABC):
             indices = [np.asarray(each) for each in predicted(batch.inputs, batch.indices)]
             found, gaps, passes = [], [], batch.passes_to_predict
             for i, number in enumerate(batch.numbers):
-                parted = Parted.of([x[i] for x in batch.inputs], batch.baseline, self._parts([x[i] for x in batch.inputs]))
+                sample = [x[i] for x in batch.inputs]
+                parted = Parted.of(sample, batch.baseline, self._parts(sample), self._scores.explainable)
                 game = Game(hiding, parted, [each[[i]] for each in indices])
                 values = np.full(parted.count, game.all - game.none)
                 if parted.count > 1:
@@ -78,7 +79,7 @@ class Coalitions(abc.ABC):
                 found.append(parted.shared(values))
                 gaps.append(game.all - game.none - values.sum())
                 passes += game.played * len(batch.baseline[0])
-            return Part([np.stack(each) for each in zip(*found, strict=True)], indices, np.array(gaps), passes)
+            return Part(stacked(found), indices, np.array(gaps), passes)
 
         return explain
 

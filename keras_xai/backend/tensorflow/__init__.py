@@ -12,7 +12,7 @@ from keras_xai.backend.tensorflow.derivatives import linearize, record
 from keras_xai.backend.tensorflow.distribution import scope_of
 from keras_xai.backend.tensorflow.layouts import lacks_layout
 from keras_xai.backend.tensorflow.noise import normal
-from keras_xai.backend.tensorflow.programs import compiled, folded, stacked, traced
+from keras_xai.backend.tensorflow.programs import compiled, eagerly, folded, stacked, traced
 from keras_xai.backend.tensorflow.registry import as_written, gradients_restored, primitives
 from keras_xai.backend.tensorflow.summaries import SummaryWriter
 
@@ -20,6 +20,7 @@ __all__ = [
     "SummaryWriter",
     "as_written",
     "compiled",
+    "eagerly",
     "element_spec",
     "folded",
     "gradients_restored",

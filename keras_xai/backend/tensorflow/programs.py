@@ -55,6 +55,12 @@ def traced(function: Callable, signature: Sequence) -> None:
         tf.function(scoped(function), input_signature=_specs(signature), autograph=False).get_concrete_function()
 
 
+def eagerly(function: Callable[[], Any]) -> Any:
+    """Calls a function of concrete tensors at once, also while a program is traced."""
+    with tf.init_scope():
+        return function()
+
+
 def stacked(function: Callable, count: int, dtypes: Any) -> Any:
     """Stacks `function(0), ..., function(count - 1)` along a new first axis, one evaluation in memory at a time.
 

@@ -33,8 +33,6 @@ def inside(step: Step, call: Callable | None = None, *, compare: bool = True) ->
         ValueError: If the layer's `call()` consists of other things than Keras layers and `keras.ops`, or if it computes something else than
             its operations, as random layers do.
     """
-    if hidden_masks(step):
-        raise ValueError("its input carries a mask, which its `call()` does not take as an argument")
     call = call or step.operation.call
     try:
         graph = _Trace(step, call, None).graph()
@@ -49,12 +47,6 @@ def inside(step: Step, call: Callable | None = None, *, compare: bool = True) ->
             raise error from other
         _check_equal(step, graph)
     return dataclasses.replace(graph, steps=tuple(dataclasses.replace(each, path=_inner(each)) for each in graph.steps))
-
-
-def hidden_masks(step: Step) -> bool:
-    """Whether an input of a call has a mask of Keras attached that the call does not take as an argument."""
-    masked = any(getattr(spec, "_keras_mask", None) is not None for spec in step.input_specs)
-    return masked and not any(value is not None for name, value in step.arguments[1].items() if name.endswith("mask"))
 
 
 def _inner(step):

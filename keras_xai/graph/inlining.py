@@ -1,6 +1,7 @@
 """Graphs put together: steps replaced by their parts, and steps before others."""
 
 import dataclasses
+import inspect
 import itertools
 from collections.abc import Callable
 
@@ -27,12 +28,17 @@ def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
     steps: list[Step] = []
     fresh = itertools.count(1 + max(graph.inputs + tuple(i for step in graph.steps for i in step.outputs)))
     renamed: dict[int, int] = {}  # an output that the parts pass through is the input itself
+    masks: dict[int, int] = {}  # masks that parts attach to their outputs, which Keras does not record
 
     def visit(step):
         step = dataclasses.replace(step, inputs=tuple(renamed.get(i, i) for i in step.inputs))
+        if _reads_masks(step):
+            step = step.masked(masks)
         inner = parts(step)
         if inner is None:
             steps.append(step)
+            if _passes_masks(step) and step.inputs[0] in masks:
+                masks[step.outputs[0]] = masks[step.inputs[0]]
             return
         names = dict(zip(inner.inputs, step.inputs, strict=True))
         for part in inner.steps:
@@ -50,8 +56,26 @@ def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
             )
         for outer, identifier in zip(step.outputs, inner.outputs, strict=True):
             renamed[outer] = renamed.get(names[identifier], names[identifier])
+            if identifier in inner.masks:
+                masks[renamed[outer]] = renamed.get(names[inner.masks[identifier]], names[inner.masks[identifier]])
 
     for step in graph.steps:
         visit(step)
     outputs = tuple(renamed.get(i, i) for i in graph.outputs)
     return dataclasses.replace(graph, outputs=outputs, steps=tuple(steps))
+
+
+def _reads_masks(step):
+    """Whether a layer may use a mask that Keras attaches to its input."""
+    operation = step.operation
+    if not isinstance(operation, keras.Layer):
+        return False
+    own = type(operation).__module__.startswith("keras.src.layers.")
+    return not own or any(name.endswith("mask") for name in inspect.signature(operation.call).parameters)
+
+
+def _passes_masks(step):
+    """Whether a layer attaches the mask of its input to its output."""
+    operation = step.operation
+    default = isinstance(operation, keras.Layer) and type(operation).compute_mask is keras.Layer.compute_mask
+    return default and operation.supports_masking

@@ -88,7 +88,7 @@ def trace_function(
             if not isinstance(output, keras.KerasTensor):
                 raise ValueError(f"`{name}` returns {type(output).__name__} and not a tensor that is computed from its input")
         graph_function = Function(inputs, outputs)
-        graph = _Tracer().trace(graph_function, inputs, (name,) * len(graph_function.outputs))
+        graph = _Tracer().trace(graph_function, inputs, (name,) * len(graph_function.outputs), with_masks=True)
         _forget(graph_function)
     return dataclasses.replace(graph, steps=tuple(_relabeled(graph.steps)))
 
@@ -171,16 +171,28 @@ def _output_names(function) -> list[str]:
 
 
 
+def _mask_of(tensor):
+    return getattr(tensor, "_keras_mask", None)
+
+
+def _reads_masks(node):
+    """Whether a call may read masks that Keras attaches to its inputs: layers of Keras itself take them as arguments, which are recorded."""
+    own = type(node.operation).__module__.startswith(("keras.src.layers.", "keras.src.models."))
+    given = any("mask" in name and value is not None for name, value in node.arguments.kwargs.items())
+    return isinstance(node.operation, keras.Layer) and not own and not given
+
+
 class _Tracer:
     """Numbers tensors and collects steps while traversing a function and its nested models."""
 
     def __init__(self):
         self._steps: list[Step] = []
         self._num_tensors = 0
+        self._masks: dict[int, int] = {}
 
-    def trace(self, function, structure, names) -> Graph:
+    def trace(self, function, structure, names, *, with_masks=False) -> Graph:
         inputs = self._fresh(len(function.inputs))
-        outputs = self._walk(function, inputs, "")
+        outputs = self._walk(function, inputs, "", with_masks=with_masks)
         return Graph(
             inputs=inputs,
             outputs=outputs,
@@ -190,6 +202,7 @@ class _Tracer:
             input_structure=structure,
             output_structure=function._outputs_struct,
             steps=tuple(self._steps),
+            masks=self._masks,
         )
 
     def _fresh(self, count) -> tuple[int, ...]:
@@ -197,7 +210,7 @@ class _Tracer:
         self._num_tensors += count
         return tuple(range(start, self._num_tensors))
 
-    def _walk(self, function, inputs, prefix) -> tuple[int, ...]:
+    def _walk(self, function, inputs, prefix, *, with_masks=False) -> tuple[int, ...]:
         known = dict(zip(map(id, function.inputs), inputs, strict=True))
         calls: dict[int, int] = {}  # number of calls of each operation so far
         for depth in sorted(function._nodes_by_depth, reverse=True):
@@ -205,23 +218,52 @@ class _Tracer:
                 # A node that is not reachable from the inputs belongs to another use of a shared layer.
                 if node.is_input or any(id(tensor) not in known for tensor in node.input_tensors):
                     continue
-                count = calls.setdefault(id(node.operation), 0)
-                calls[id(node.operation)] += 1
-                path = prefix + node.operation.name + (f":{count}" if count else "")
-                for tensor, identifier in zip(node.outputs, self._call(node, known, path), strict=True):
-                    known[id(tensor)] = identifier
+                if id(node.outputs[0]) not in known:
+                    self._visit(node, known, calls, prefix)
+        for tensor in function.outputs if with_masks else ():
+            if (mask := _mask_of(tensor)) is not None:
+                self._reach(mask, known, calls, prefix)
+                if id(mask) in known:
+                    self._masks[known[id(tensor)]] = known[id(mask)]
         return tuple(known[id(tensor)] for tensor in function.outputs)
 
-    def _call(self, node, known, path) -> tuple[int, ...]:
+    def _visit(self, node, known, calls, prefix):
+        masks = [_mask_of(tensor) if _reads_masks(node) else None for tensor in node.input_tensors]
+        for mask in masks:
+            if mask is not None:
+                self._reach(mask, known, calls, prefix)
+        count = calls.setdefault(id(node.operation), 0)
+        calls[id(node.operation)] += 1
+        path = prefix + node.operation.name + (f":{count}" if count else "")
+        for tensor, identifier in zip(node.outputs, self._call(node, known, path, masks), strict=True):
+            known[id(tensor)] = identifier
+
+    def _reach(self, tensor, known, calls, prefix):
+        """Visits the nodes that a mask is computed by, which lead to no output of the model."""
+        operation, index, _ = tensor._keras_history
+        node = operation._inbound_nodes[index]
+        if id(tensor) in known or node.is_input:
+            return
+        for each in node.input_tensors:
+            self._reach(each, known, calls, prefix)
+        if all(id(each) in known for each in node.input_tensors):
+            self._visit(node, known, calls, prefix)
+
+    def _call(self, node, known, path, masks) -> tuple[int, ...]:
         inputs = tuple(known[id(tensor)] for tensor in node.input_tensors)
         function = function_of(node.operation) if isinstance(node.operation, keras.Model) else None
         if function is not None:
             argument = node.arguments.args[0] if node.arguments.args else next(iter(node.arguments.kwargs.values()))
             given = [known[id(tensor)] for tensor in in_order(argument, function._inputs_struct, function.inputs)]
             return self._walk(function, tuple(given), path + "/")
-        slots = iter(range(len(inputs)))
+        masked = [position for position, mask in enumerate(masks) if mask is not None and id(mask) in known]
+        slots = iter(
+            Slot(position, mask=len(inputs) + masked.index(position) if position in masked else None) for position in range(len(inputs))
+        )
+        inputs += tuple(known[id(masks[position])] for position in masked)
+        specs = (*node.input_tensors, *(masks[position] for position in masked))
         arguments = tree.map_structure(
-            lambda leaf: Slot(next(slots)) if isinstance(leaf, keras.KerasTensor) else leaf,
+            lambda leaf: next(slots) if isinstance(leaf, keras.KerasTensor) else leaf,
             (tuple(node.arguments.args), dict(node.arguments.kwargs)),
         )
         if isinstance(node.operation, keras.Layer) and "training" in inspect.signature(node.operation.call).parameters:
@@ -230,6 +272,6 @@ class _Tracer:
             )
         outputs = self._fresh(len(node.outputs))
         self._steps.append(
-            Step(path, node.operation, inputs, outputs, tuple(node.input_tensors), tuple(node.outputs), arguments)
+            Step(path, node.operation, inputs, outputs, specs, tuple(node.outputs), arguments)
         )
         return outputs

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 from keras import ops, tree
+from keras.src.backend import get_keras_mask, set_keras_mask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,11 +18,13 @@ class Slot:
         position: The position.
         fixed: Whether the tensor depends on weights only, not on the inputs of the graph.
         repeated: Whether the tensor is one row, to be repeated for each sample of the batch.
+        mask: Position of the tensor input that Keras attaches to this one as its mask; `None` without a mask.
     """
 
     position: int
     fixed: bool = False
     repeated: bool = False
+    mask: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +85,8 @@ class Step:
                 return leaf.multiple * self._batch_size(tensors)
             if isinstance(leaf, Slot):
                 tensor = tensors[leaf.position]
+                if leaf.mask is not None:
+                    set_keras_mask(tensor, tensors[leaf.mask])
                 return ops.repeat(tensor, self._batch_size(tensors), axis=0) if leaf.repeated else tensor
             return leaf
 
@@ -108,7 +113,41 @@ class Step:
     @property
     def num_varying(self) -> int:
         """Number of inputs that depend on the graph's inputs; the others are computed from weights."""
-        return len(self.inputs) - sum(isinstance(leaf, Slot) and leaf.fixed for leaf in tree.flatten(self.arguments))
+        slots = [leaf for leaf in tree.flatten(self.arguments) if isinstance(leaf, Slot)]
+        return len(self.inputs) - sum(slot.fixed + (slot.mask is not None) for slot in slots)
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether the call has a mask: as an argument, or attached to an input."""
+        given = any(name.endswith("mask") and value is not None for name, value in self.arguments[1].items())
+        return given or any(isinstance(leaf, Slot) and leaf.mask is not None for leaf in tree.flatten(self.arguments))
+
+    def masked(self, masks: Mapping[int, int]) -> "Step":
+        """The call with masks attached to its inputs, unless it has one.
+
+        Args:
+            masks: Identifiers of the masks, by those of the tensors.
+        """
+        found = {position: masks[identifier] for position, identifier in enumerate(self.inputs) if identifier in masks}
+        if not found or self.is_masked:
+            return self
+        places = {position: len(self.inputs) + place for place, position in enumerate(found)}
+
+        def attached(leaf):
+            return dataclasses.replace(leaf, mask=places[leaf.position]) if isinstance(leaf, Slot) and leaf.position in places else leaf
+
+        return dataclasses.replace(
+            self,
+            inputs=(*self.inputs, *found.values()),
+            input_specs=(*self.input_specs, *(_mask_spec(self.input_specs[position]) for position in found)),
+            arguments=tree.map_structure(attached, self.arguments),
+        )
+
+
+def copy_mask(source: Any, tensor: Any) -> None:
+    """Attaches the mask of one tensor, if Keras has attached one, to another."""
+    if (mask := get_keras_mask(source)) is not None:
+        set_keras_mask(tensor, mask)
 
 
 def with_attributes(operation: keras.Operation, attributes: Mapping[str, Any]) -> Any:
@@ -121,6 +160,11 @@ def with_attributes(operation: keras.Operation, attributes: Mapping[str, Any]) -
     view.__dict__.update(operation.__dict__)
     view.__dict__.update(attributes)
     return view
+
+
+def _mask_spec(spec):
+    """A mask has an entry for each vector along the last axis."""
+    return keras.KerasTensor(spec.shape[:-1] if len(spec.shape) > 2 else spec.shape, "bool")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -136,6 +180,7 @@ class Graph:
         input_structure: The inputs in the model's structure (a tensor, list, tuple or dict), of `keras.KerasTensor`.
         output_structure: The outputs in the model's structure, of `keras.KerasTensor`.
         steps: The calls.
+        masks: Identifiers of the masks that Keras attaches to outputs, by those of the outputs.
     """
 
     inputs: tuple[int, ...]
@@ -146,6 +191,7 @@ class Graph:
     input_structure: Any
     output_structure: Any
     steps: tuple[Step, ...]
+    masks: Mapping[int, int] = dataclasses.field(default_factory=dict)
 
     def find(self, path: str) -> Step:
         """The step at `path`.

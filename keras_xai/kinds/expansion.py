@@ -102,8 +102,7 @@ def indivisible(step: Step) -> str | None:
 
 
 def _setting_refused(step):
-    _, kwargs = step.arguments
-    if kwargs.get("mask") is not None:
+    if step.is_masked:
         return "it is called with a mask, which is not supported"
     if getattr(step.operation, "quantization_mode", None):
         return f"it is quantized ('{step.operation.quantization_mode}'), which rounds its input"

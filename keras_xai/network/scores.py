@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_xai.backend import compiled, record
 from keras_xai.data.batches import rows
-from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.steps import Graph, Step, copy_mask
 from keras_xai.graph.target import Target
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import widest_dtype
@@ -75,6 +75,7 @@ class Scores:
             _narrowest(self._whole, *each) for each in zip(self._whole.inputs, self._whole.input_specs, strict=True)
         ]
         self.roles = roles(graph)
+        self._masking = {step.outputs[0] for step in graph.steps if getattr(step.operation, "mask_zero", False)}
         self.name = model.name
         self.variables = tuple(model.variables)
 
@@ -129,6 +130,9 @@ class Scores:
             until: Identifiers of the last tensors to compute; by default the model's outputs.
             known: Known tensors by identifier, which are not computed.
         """
+        for identifier in self._masking.intersection(known or {}):
+            # The mask belongs to the tokens, not to the vectors that replace theirs.
+            copy_mask(self.network.run(inputs, until=[identifier])[identifier], known[identifier])
         return self.network.run(inputs, until=until, known=known)
 
     def outputs(self, values: Mapping[int, Any]) -> list:

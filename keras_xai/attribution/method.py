@@ -151,7 +151,9 @@ class Method(Remade, abc.ABC):
             batch = self._batch(chunk, part, seed)
             parts.append(self._finite(_checked_part(explain(batch), batch, type(self).__name__), chunk.start + part.start))
             predicted.append(self._predictions(chunk.goal, batch))
-        values = [None if arrays[0] is None else joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)]
+        values = [
+            None if arrays[0] is None else joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)
+        ]
         indices = [np.concatenate(arrays) for arrays in zip(*(part.indices for part in parts), strict=True)]
         # A callable that scores all samples at once is bound to the samples of its chunk.
         inputs = seen.inputs()

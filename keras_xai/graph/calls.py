@@ -30,8 +30,8 @@ def inside(step: Step, call: Callable | None = None, *, compare: bool = True) ->
         compare: Whether to compare the two. A graph of a call that needs to know the number of samples is always compared.
 
     Raises:
-        ValueError: If the layer's `call()` consists of other things than Keras layers and `keras.ops`, or if it computes something else than
-            its operations, as random layers do.
+        ValueError: If the layer's `call()` consists of other things than Keras layers and `keras.ops`, or if it computes something else
+            than its operations, as random layers do.
     """
     call = call or step.operation.call
     try:
@@ -101,6 +101,7 @@ class FromWeights(keras.Operation):
         self._rows = rows
 
     def call(self):
+        """The tensors, computed anew."""
         found = self._traced.again().computed()
         return [found[i][:1] if rows else found[i] for i, rows in zip(self._wanted, self._rows, strict=True)]
 
@@ -162,7 +163,9 @@ def _depend_on_weights(traced, tensors):
     with unchanged(changed):
         others = traced.again().computed()
     return [
-        not np.array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(other), equal_nan=one.dtype not in ("bool", "string"))
+        not np.array_equal(
+            ops.convert_to_numpy(one), ops.convert_to_numpy(other), equal_nan=one.dtype not in ("bool", "string")
+        )
         for one, other in zip(tensors, others, strict=True)
     ]
 
@@ -239,7 +242,7 @@ def _merged(one: Any, other: Any, name) -> Any:
         return BatchSize(one // _BATCHES[0])
     if isinstance(one, np.ndarray) and np.array_equal(one, other):
         return one
-    if one is other or type(one) is type(other) and not isinstance(one, np.ndarray) and (one == other or callable(one)):
+    if one is other or (type(one) is type(other) and not isinstance(one, np.ndarray) and (one == other or callable(one))):
         return one
     raise ValueError(f"`{name}` computes with the number of samples: {one!r} of {_BATCHES[0]}, {other!r} of {_BATCHES[1]}")
 
@@ -267,7 +270,9 @@ def _check_equal(step: Step, graph: Graph) -> None:
                 ours = run(graph, given)
         except Exception as error:
             first = (str(error).splitlines() or [""])[0]
-            raise ValueError(f"the operations in its `call()` cannot be run by themselves ({type(error).__name__}: {first})") from error
+            raise ValueError(
+                f"the operations in its `call()` cannot be run by themselves ({type(error).__name__}: {first})"
+            ) from error
         for one, other in zip(ours, theirs, strict=True):
             if not _close(one, other):
                 raise ValueError("the operations in its `call()` do not compute what the layer does")
@@ -293,5 +298,3 @@ def _close(one, other):
     tolerance = 0.05 if half else 1e-4
     size = np.abs(b[np.isfinite(b)]).max(initial=0.0)
     return a.shape == b.shape and np.allclose(a, b, rtol=tolerance, atol=tolerance * size + 1e-6, equal_nan=True)
-
-

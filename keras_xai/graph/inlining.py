@@ -22,8 +22,8 @@ def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
 
     Args:
         graph: The graph.
-        parts: Maps a step to the graph of its parts, or to `None`. A part `"relu"` of the step `"dense"` has the path `"dense.relu"`, a layer
-            `"/relu"` inside it the path `"dense/relu"`.
+        parts: Maps a step to the graph of its parts, or to `None`. A part `"relu"` of the step `"dense"` has the path `"dense.relu"`, a
+            layer `"/relu"` inside it the path `"dense/relu"`.
     """
     steps: list[Step] = []
     fresh = itertools.count(1 + max(graph.inputs + tuple(i for step in graph.steps for i in step.outputs)))

@@ -34,8 +34,8 @@ def function_of(model: keras.Model) -> Function | None:
     if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call:
         if model._functional is None:
             raise ValueError(
-                f"Expected a built model. Received: the Sequential model '{model.name}' ({type(model).__name__}), which has not been built, "
-                "so that its input shape is not known. Add `keras.Input(shape)` as its first element, or call it once on data."
+                f"Expected a built model. Received: the Sequential model '{model.name}' ({type(model).__name__}), which has not been "
+                "built, so that its input shape is not known. Add `keras.Input(shape)` as its first element, or call it once on data."
             )
         return model._functional
     return model if isinstance(model, Functional) and type(model).call is Functional.call else None
@@ -57,8 +57,8 @@ def trace_function(
     """Traces a function written with Keras layers and `keras.ops`.
 
     Args:
-        function: Maps tensors to a tensor, or a list, tuple or dict of them. It is called once with symbolic tensors, without leaving records
-            in the called layers.
+        function: Maps tensors to a tensor, or a list, tuple or dict of them. It is called once with symbolic tensors, without leaving
+            records in the called layers.
         specs: Shape (with the batch dimension) and dtype of each argument.
         name: Name of the function in errors; its own name by default.
         owner: The layer of the function. Calls in it that do not lead to the output leave no record either.
@@ -169,14 +169,12 @@ def _output_names(function) -> list[str]:
     return [tensor._keras_history.operation.name for tensor in function.outputs]
 
 
-
-
 def _mask_of(tensor):
     return getattr(tensor, "_keras_mask", None)
 
 
 def _reads_masks(node):
-    """Whether a call may read masks that Keras attaches to its inputs: layers of Keras itself take them as arguments, which are recorded."""
+    """Whether a call may read masks that Keras attaches to its inputs; Keras' own layers take them as recorded arguments."""
     own = type(node.operation).__module__.startswith(("keras.src.layers.", "keras.src.models."))
     given = any("mask" in name and value is not None for name, value in node.arguments.kwargs.items())
     return isinstance(node.operation, keras.Layer) and not own and not given
@@ -258,7 +256,8 @@ class _Tracer:
             return self._walk(function, tuple(given), path + "/")
         masked = [position for position, mask in enumerate(masks) if mask is not None and id(mask) in known]
         slots = iter(
-            Slot(position, mask=len(inputs) + masked.index(position) if position in masked else None) for position in range(len(inputs))
+            Slot(position, mask=len(inputs) + masked.index(position) if position in masked else None)
+            for position in range(len(inputs))
         )
         inputs += tuple(known[id(masks[position])] for position in masked)
         specs = (*node.input_tensors, *(masks[position] for position in masked))
@@ -271,7 +270,5 @@ class _Tracer:
                 False  # as in `model.predict`; the mode of the model's call overrides recorded arguments
             )
         outputs = self._fresh(len(node.outputs))
-        self._steps.append(
-            Step(path, node.operation, inputs, outputs, specs, tuple(node.outputs), arguments)
-        )
+        self._steps.append(Step(path, node.operation, inputs, outputs, specs, tuple(node.outputs), arguments))
         return outputs

@@ -134,7 +134,11 @@ class Step:
         places = {position: len(self.inputs) + place for place, position in enumerate(found)}
 
         def attached(leaf):
-            return dataclasses.replace(leaf, mask=places[leaf.position]) if isinstance(leaf, Slot) and leaf.position in places else leaf
+            return (
+                dataclasses.replace(leaf, mask=places[leaf.position])
+                if isinstance(leaf, Slot) and leaf.position in places
+                else leaf
+            )
 
         return dataclasses.replace(
             self,
@@ -225,12 +229,13 @@ class Graph:
         ends = [step for step in within if used.intersection(step.outputs)] or within[-1:]
         if len(ends) > 1:
             raise ValueError(
-                f"Expected a layer with one output. Received: '{path}', from which {[step.path for step in ends]} lead on. Choose one of them."
+                f"Expected a layer with one output. Received: '{path}', from which {[step.path for step in ends]} lead on. Choose one "
+                "of them."
             )
         return ends[0] if ends else self.find(path)
 
     def outer_path(self, step: Step) -> str:
-        """The path of the smallest layer that consists of several steps of which this is the end, or of the step itself if it is a layer."""
+        """The path of the smallest layer of which this step is the end; of the step itself if that is a layer."""
         if isinstance(step.operation, keras.Layer) or "." not in step.path:
             return step.path
         around = step.path.rpartition(".")[0]

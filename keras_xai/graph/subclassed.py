@@ -19,7 +19,8 @@ _FEW_INPUTS = 3
 def trace_subclassed(model: keras.Model) -> Graph:
     """Traces a subclassed model through its `call()`; a single call of the model if that is not possible.
 
-    Keras records the shapes that a model was called with, not the types: inputs are real numbers if the model takes them, otherwise integers.
+    Keras records the shapes that a model was called with, not the types: inputs are real numbers if the model takes them, otherwise
+    integers.
 
     Args:
         model: A subclassed model that was built or called.
@@ -45,10 +46,14 @@ def trace_subclassed(model: keras.Model) -> Graph:
 
 
 def _traced(model, inputs):
-    """The call of a model, its outputs in their structure, and the graph inside it, if it can be traced, in the first types that it takes."""
+    """The call of a model in the first types that it takes, its outputs in their structure, and the graph inside it, or `None`."""
     real = "float64" if model.compute_dtype == "float64" else "float32"
     count = len(tree.flatten(inputs))
-    types = itertools.product((real, "int32"), repeat=count) if count <= _FEW_INPUTS else ((each,) * count for each in (real, "int32"))
+    types = (
+        itertools.product((real, "int32"), repeat=count)
+        if count <= _FEW_INPUTS
+        else ((each,) * count for each in (real, "int32"))
+    )
     found, error = None, None
     for dtypes in types:
         try:
@@ -64,8 +69,9 @@ def _traced(model, inputs):
     if found is None:
         raise ValueError(
             f"Expected a model that can be called with symbolic tensors. Received: '{model.name}' ({type(model).__name__}), whose `call()` "
-            f"fails with {type(error).__name__}: {(str(error).splitlines() or [''])[0]} If it takes strings or other inputs than real numbers "
-            "and integers, wrap it in a functional model, `keras.Model(inputs, model(inputs))` with `inputs = keras.Input(shape, dtype=...)`."
+            f"fails with {type(error).__name__}: {(str(error).splitlines() or [''])[0]} If it takes strings or other inputs than real "
+            "numbers and integers, wrap it in a functional model, `keras.Model(inputs, model(inputs))` with `inputs = keras.Input(shape, "
+            "dtype=...)`."
         ) from error
     return found
 
@@ -99,17 +105,21 @@ def _recorded_inputs(model):
     """The inputs that a model was built or called with, in their structure, as symbolic tensors of any batch size."""
     shapes = getattr(model, "_build_shapes_dict", None)
     parameters = list(inspect.signature(model.call).parameters.values())
-    needed = [each.name for each in parameters[1:] if each.default is each.empty and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
+    needed = [
+        each.name
+        for each in parameters[1:]
+        if each.default is each.empty and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+    ]
     if needed or not parameters:
         raise ValueError(
             f"Expected a model whose `call()` takes its inputs as one argument, as `model.predict` passes them. Received: '{model.name}' "
-            f"({type(model).__name__}), whose `call()` also needs {needed}. Give these arguments defaults, or take all inputs as one list, tuple "
-            "or dict."
+            f"({type(model).__name__}), whose `call()` also needs {needed}. Give these arguments defaults, or take all inputs as one "
+            "list, tuple or dict."
         )
     if not model.built or not shapes:
         raise ValueError(
-            f"Expected a built model. Received: '{model.name}' ({type(model).__name__}), which was never called, so that its input shape is not "
-            "known. Call it once on data, as `model.predict(x)` does, or `model.build(input_shape)`."
+            f"Expected a built model. Received: '{model.name}' ({type(model).__name__}), which was never called, so that its input "
+            "shape is not known. Call it once on data, as `model.predict(x)` does, or `model.build(input_shape)`."
         )
     shape = next(iter(shapes.values()))
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import keras
 from keras import ops
 
-from keras_xai.graph.steps import Graph
 from keras_xai.graph.nodes import trace_function
+from keras_xai.graph.steps import Graph
 
 
 def trace_activation(activation: Callable, specs: Sequence[keras.KerasTensor]) -> Graph:

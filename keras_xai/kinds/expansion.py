@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.inlining import inlined
+from keras_xai.graph.steps import Graph, Step
 from keras_xai.kinds.entries import find
 from keras_xai.kinds.kind import Constant, Kind, Problem
 from keras_xai.kinds.smooth import Smooth, Unknown

@@ -11,7 +11,9 @@ from keras_xai.kinds.kind import OnePiece
 
 def constants_are_nonnegative(step: Step) -> bool:
     """Whether no constant operand of a call is negative; unknown for those that depend on weights, which training changes."""
-    return step.num_varying == len(step.inputs) and all(not isinstance(each, keras.Variable) and bool(np.all(np.asarray(each) >= 0)) for each in step.constants())
+    return step.num_varying == len(step.inputs) and all(
+        not isinstance(each, keras.Variable) and bool(np.all(np.asarray(each) >= 0)) for each in step.constants()
+    )
 
 
 class TimesConstant(OnePiece):

@@ -4,8 +4,8 @@ import functools
 
 from keras import layers, ops
 
-from keras_xai.graph.steps import Step
 from keras_xai.graph.nodes import operation_class
+from keras_xai.graph.steps import Step
 
 
 def passes_tokens(step: Step) -> bool:

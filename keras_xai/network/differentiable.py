@@ -84,7 +84,7 @@ def _is_lost(network, step, real: Collection[int]) -> bool:
 
 
 def _depends(step: Step, real: Collection[int]) -> bool:
-    """Whether a step depends on the numbers in its real inputs, found by trial, and not only on their shape, as the positions of tokens do."""
+    """Whether a step depends on the numbers in its real inputs, not only on their shape as positions do; found by trial."""
     generator = np.random.default_rng(0)
 
     def outputs():

@@ -60,8 +60,8 @@ class Entries:
             used = [step.path for step in (*tokens.embeddings, *tokens.others)]
             raise ValueError(
                 f"{method} needs a differentiable input: real numbers, or tokens of an `Embedding`. Received: the input '{spec.name}' of "
-                f"dtype {spec.dtype}, which is used by {used} as {role.value}. Give the input a floating-point dtype, divide it into one input "
-                "for tokens and one for numbers, or use a method that only needs scores, such as LIME."
+                f"dtype {spec.dtype}, which is used by {used} as {role.value}. Give the input a floating-point dtype, divide it into "
+                "one input for tokens and one for numbers, or use a method that only needs scores, such as LIME."
             )
         if len(self._specs) > 1:
             check_differentiable(scores.network, [graph.inputs[position]], graph.outputs)

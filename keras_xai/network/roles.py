@@ -56,15 +56,18 @@ class Tokens:
 def roles(graph: Graph) -> list[Role]:
     """The role of each input of a model.
 
-    An input of integers is a mask if it is used as one only, or if it is called so. Of several inputs whose embeddings are added, those with
-    smaller tables are the segments or positions of the tokens of the others.
+    An input of integers is a mask if it is used as one only, or if it is called so. Of several inputs whose embeddings are added, those
+    with smaller tables are the segments or positions of the tokens of the others.
 
     Args:
         graph: The model.
     """
     used = {identifier: Tokens(graph, identifier) for identifier in graph.inputs}
     beside = _beside_tokens(graph, used)
-    return [_role(identifier, spec, used[identifier], beside) for identifier, spec in zip(graph.inputs, graph.input_specs, strict=True)]
+    return [
+        _role(identifier, spec, used[identifier], beside)
+        for identifier, spec in zip(graph.inputs, graph.input_specs, strict=True)
+    ]
 
 
 def _role(identifier, spec, tokens, beside):

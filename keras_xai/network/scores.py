@@ -130,7 +130,8 @@ class Scores:
             until: Identifiers of the last tensors to compute; by default the model's outputs.
             known: Known tensors by identifier, which are not computed.
         """
-        for identifier in self._masking.intersection(known or {}):
+        known = known or {}
+        for identifier in self._masking.intersection(known):
             # The mask belongs to the tokens, not to the vectors that replace theirs.
             copy_mask(self.network.run(inputs, until=[identifier])[identifier], known[identifier])
         return self.network.run(inputs, until=until, known=known)

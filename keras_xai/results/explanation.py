@@ -23,7 +23,8 @@ class Explanation(Rows):
 
     Attributes:
         values: In the structure of the model's inputs: an array `(n, *input_shape)`, or a list, tuple or dict of them for a model of
-            several inputs, with `None` for an input that was held fixed, see `held_fixed`. The channel axis has length 1 if the method does not distinguish channels, like methods that rate image
+            several inputs, with `None` for an input that was held fixed, see `held_fixed`. The channel axis has length 1 if the method
+            does not distinguish channels, like methods that rate image
             positions. Positive values are positive contributions to the score, negative values negative contributions, if the method has
             signs. The unit is that of the score for methods that distribute it; otherwise the method's page gives the unit.
         target: The explained target: the class of each sample, an integer array `(n,)`; or the given callable, as `SampleScores` if it
@@ -64,9 +65,15 @@ class Explanation(Rows):
 
     @property
     def held_fixed(self) -> list:
-        """The inputs that are not explained but kept as they are: masks, segments and positions of tokens, and, for methods that need derivatives,
-        codes and texts. The keys of `values`, or positions in it."""
-        named = self.values.items() if isinstance(self.values, Mapping) else enumerate(self.values if _several(self.values) else [])
+        """The inputs that are not explained but kept as they are: the keys of `values`, or positions in it.
+
+        Masks, segments and positions of tokens; and, for methods that need derivatives, codes and texts.
+        """
+        named = (
+            self.values.items()
+            if isinstance(self.values, Mapping)
+            else enumerate(self.values if _several(self.values) else [])
+        )
         return [name for name, each in named if each is None]
 
     def _taken(self, rows: np.ndarray) -> Self:

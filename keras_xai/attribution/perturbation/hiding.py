@@ -49,7 +49,8 @@ class Parted:
             explained: As in the attribute.
         """
         hidden = [
-            others if changes else np.broadcast_to(x, others.shape) for x, others, changes in zip(sample, hidden, explained, strict=True)
+            others if changes else np.broadcast_to(x, others.shape)
+            for x, others, changes in zip(sample, hidden, explained, strict=True)
         ]
         changed = np.zeros(1 + max(int(each.max()) for each in numbers), bool)
         for x, others, each in zip(sample, hidden, numbers, strict=True):

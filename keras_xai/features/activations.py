@@ -17,6 +17,7 @@ from keras_xai.graph.steps import Graph
 from keras_xai.graph.trace import trace
 from keras_xai.kinds.activated import activated
 from keras_xai.kinds.expansion import kind_of, open_layers
+from keras_xai.kinds.rows import rows_per_sample
 from keras_xai.network import Network
 from keras_xai.network.batching import batch_size_for
 
@@ -44,8 +45,8 @@ def activations(
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If the model has no such layer or no convolutional layer, if a layer has several outputs, if the model is subclassed, so
-            that its layers cannot be found, or if `x` does not fit it, is empty, or contains NaN or infinity.
+        ValueError: If the model has no such layer or no convolutional layer, if a layer has several outputs, or if `x` does not fit it,
+            is empty, or contains NaN or infinity.
 
     Example:
 
@@ -130,13 +131,22 @@ def program(graph: Graph, function: Callable[[str, Any], Any] = lambda path, val
         ValueError: If the device cannot compute some of the layers.
     """
     network = Network(graph)
+    rows = rows_per_sample(graph)
 
     def outputs(inputs):
-        values = network.outputs(network.run(inputs))
-        return [function(path, value) for path, value in zip(graph.output_names, values, strict=True)]
+        values = network.run(inputs)
+        return [
+            function(path, _by_sample(values[identifier], rows[identifier]))
+            for path, identifier in zip(graph.output_names, graph.outputs, strict=True)
+        ]
 
     inner = compiled(outputs, [[((None, *spec.shape[1:]), spec.dtype) for spec in graph.input_specs]])
     return lambda batch: dict(zip(graph.output_names, inner(list(batch)), strict=True))
+
+
+def _by_sample(values, rows):
+    """Activations with a first axis for samples, and one for the rows of each if there are several."""
+    return values if rows == 1 else ops.reshape(values, (-1, rows, *values.shape[1:]))
 
 
 def check_finite(path: str, vectors: np.ndarray, samples: np.ndarray | None = None) -> None:

@@ -41,10 +41,7 @@ def inside(step: Step, call: Callable | None = None, *, compare: bool = True) ->
     except ValueError as error:
         if not _only_batch_is_open(step):
             raise
-        try:
-            graph = _of_batches(step, call)
-        except ValueError as other:
-            raise error from other
+        graph = _of_batches(step, call)
         _check_equal(step, graph)
     return dataclasses.replace(graph, steps=tuple(dataclasses.replace(each, path=_inner(each)) for each in graph.steps))
 

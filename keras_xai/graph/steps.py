@@ -215,6 +215,14 @@ class Graph:
             "A layer of a nested model is written 'model_name/layer_name', the second call of a shared layer 'layer_name:1'."
         )
 
+    def within(self, path: str) -> list[Step]:
+        """The steps of a layer, or of a nested model.
+
+        Args:
+            path: Its path.
+        """
+        return [step for step in self.steps if step.path == path or step.path.startswith((f"{path}.", f"{path}/"))]
+
     def end_of(self, path: str) -> Step:
         """The step that computes the output of a layer, also of one that consists of several steps, or of a nested model.
 
@@ -224,7 +232,7 @@ class Graph:
         Raises:
             ValueError: If there is no such layer, or it has several outputs.
         """
-        within = [step for step in self.steps if step.path == path or step.path.startswith((f"{path}.", f"{path}/"))]
+        within = self.within(path)
         used = {*self.outputs, *(i for step in self.steps if step not in within for i in step.inputs)}
         ends = [step for step in within if used.intersection(step.outputs)] or within[-1:]
         if len(ends) > 1:

@@ -16,7 +16,7 @@ from keras_xai.graph.steps import Graph, Slot, Step
 _FEW_INPUTS = 3
 
 
-def trace_subclassed(model: keras.Model) -> Graph:
+def trace_subclassed(model: keras.Model, *, training: bool) -> Graph:
     """Traces a subclassed model through its `call()`; a single call of the model if that is not possible.
 
     Keras records the shapes that a model was called with, not the types: inputs are real numbers if the model takes them, otherwise
@@ -24,12 +24,13 @@ def trace_subclassed(model: keras.Model) -> Graph:
 
     Args:
         model: A subclassed model that was built or called.
+        training: Whether `call()` runs in training mode, if it has one.
 
     Raises:
         ValueError: If it was never built, or its `call()` needs further arguments, or takes neither real numbers nor integers.
     """
     inputs = _recorded_inputs(model)
-    step, outputs, graph = _traced(model, inputs)
+    step, outputs, graph = _traced(model, inputs, training)
     if graph is None:
         graph = alone(step)
     names = {identifier: each.path.removeprefix("/") for each in graph.steps for identifier in each.outputs}
@@ -45,7 +46,7 @@ def trace_subclassed(model: keras.Model) -> Graph:
     )
 
 
-def _traced(model, inputs):
+def _traced(model, inputs, training):
     """The call of a model in the first types that it takes, its outputs in their structure, and the graph inside it, or `None`."""
     real = "float64" if model.compute_dtype == "float64" else "float32"
     count = len(tree.flatten(inputs))
@@ -57,7 +58,7 @@ def _traced(model, inputs):
     found, error = None, None
     for dtypes in types:
         try:
-            step, outputs = _call(model, inputs, dtypes)
+            step, outputs = _call(model, inputs, dtypes, training)
         except Exception as exception:
             error = error or exception
             continue
@@ -76,12 +77,12 @@ def _traced(model, inputs):
     return found
 
 
-def _call(model, inputs, dtypes):
+def _call(model, inputs, dtypes, training):
     specs = [
         keras.KerasTensor(spec.shape, dtype, name=spec.name) for spec, dtype in zip(tree.flatten(inputs), dtypes, strict=True)
     ]
     accepted = inspect.signature(model.call).parameters
-    more = {"training": False} if "training" in accepted else {}
+    more = {"training": training} if "training" in accepted else {}
     given = tree.pack_sequence_as(inputs, specs)
     outputs = compute_output_spec(lambda values: model.call(values, **more), given)
     flat = tree.flatten(outputs)

@@ -7,7 +7,7 @@ from keras_xai.graph.steps import Graph
 from keras_xai.graph.subclassed import trace_subclassed
 
 
-def trace(model: keras.Model) -> Graph:
+def trace(model: keras.Model, *, training: bool = False) -> Graph:
     """Traces a model into a graph of operation calls, with nested models flattened.
 
     A subclassed model is traced through its `call()`; if that is not possible, because it consists of other things than Keras layers and
@@ -15,6 +15,7 @@ def trace(model: keras.Model) -> Graph:
 
     Args:
         model: A built `keras.Model`. It is only read.
+        training: Whether the `call()` of a subclassed model is traced in training mode.
 
     Returns:
         A `Graph`.
@@ -35,4 +36,4 @@ def trace(model: keras.Model) -> Graph:
     if not isinstance(model, keras.Model):
         raise TypeError(f"Expected a `keras.Model`. Received: model={model!r} (of type {type(model).__name__}).")
     function = function_of(model)
-    return trace_subclassed(model) if function is None else trace_nodes(function)
+    return trace_subclassed(model, training=training) if function is None else trace_nodes(function)

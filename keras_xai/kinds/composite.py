@@ -10,7 +10,6 @@ from keras_xai.kinds.activation import trace_activation
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.kinds.kind import OnePiece
-from keras_xai.kinds.smooth import Smooth
 
 
 class Composite(OnePiece):
@@ -39,7 +38,7 @@ class CompositeWrapper(Composite):
         return kind_of(inner).convolves(inner)
 
 
-class TimeDistributed(Smooth):
+class TimeDistributed(Composite):
     """A wrapper that calls its layer for each time step: all time steps are samples for the layer inside."""
 
     opens = True
@@ -52,6 +51,20 @@ class TimeDistributed(Smooth):
                 raise ValueError("its time steps have a mask, or their number is not known")
             found = layer(ops.reshape(x, (-1, *x.shape[2:])), **({} if training is None else {"training": training}))
             return ops.reshape(found, (-1, x.shape[1], *found.shape[1:]))
+
+        return inside(step, call)
+
+    def unrolled(self, step):
+        layer, count = step.operation.layer, step.input_specs[0].shape[1]
+        if count is None:
+            raise ValueError(
+                "it calls its layer once for each time step, and their number is not known; give `keras.Input` a length"
+            )
+
+        def call(x, training=None, mask=None):
+            if mask is not None:
+                raise ValueError("its time steps have a mask")
+            return ops.stack([layer(x[:, i]) for i in range(count)], axis=1)
 
         return inside(step, call)
 
@@ -88,6 +101,6 @@ register(
 )
 register(
     layers.TimeDistributed,
-    TimeDistributed("it calls its layer once for each time step"),
+    TimeDistributed(),
     Example((3, 6, 6, 2), lambda x: layers.TimeDistributed(layers.Conv2D(2, 3))(x)),
 )

@@ -10,6 +10,7 @@ from keras_xai.graph.inlining import inlined
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.kinds.entries import find
 from keras_xai.kinds.kind import Constant, Kind, Problem
+from keras_xai.kinds.rows import rows_per_sample
 from keras_xai.kinds.smooth import Smooth, Unknown
 
 
@@ -30,12 +31,16 @@ def kind_of(step: Step) -> Kind:
     return entry.kind
 
 
-def expand(graph: Graph) -> Graph:
+def expand(graph: Graph, *, unroll: bool = False) -> Graph:
     """The graph in which fused and composite layers are replaced by their parts.
 
     A layer that cannot be expanded is kept; `refusals` gives the reason.
+
+    Args:
+        graph: The graph.
+        unroll: Whether layers that repeat a calculation for each time step have steps for each.
     """
-    return inlined(graph, _parts)
+    return inlined(graph, lambda step: _parts(step, unroll=unroll))
 
 
 def open_layers(graph: Graph) -> Graph:
@@ -46,12 +51,20 @@ def open_layers(graph: Graph) -> Graph:
 def refusals(graph: Graph) -> list[Problem]:
     """The reasons why steps of an expanded graph have no linear pieces: one `Problem` for each such step."""
     problems = []
+    rows = rows_per_sample(graph)
     for step in graph.steps:
-        reason = _setting_refused(step) or kind_of(step).refusal(step) or indivisible(step) or _mixes_samples(step)
+        several = any(rows[identifier] != 1 for identifier in step.outputs)
+        reason = (
+            _ROWS
+            if several
+            else _setting_refused(step) or kind_of(step).refusal(step) or indivisible(step) or _mixes_samples(step)
+        )
         if reason:
             problems.append(Problem(step.path, type(step.operation), reason))
     return problems
 
+
+_ROWS = "it has several rows for each sample, as layers inside `TimeDistributed` do, of which pieces know only one"
 
 # Methods that a subclass may override without changing the layer's computation.
 _HARMLESS = {"build", "get_config", "from_config", "get_build_config", "build_from_config", "compute_output_shape"}
@@ -85,9 +98,10 @@ def _mixes_samples(step):
     return None
 
 
-def _parts(step):
+def _parts(step, *, unroll=False):
+    kind = kind_of(step)
     try:
-        return kind_of(step).parts(step)
+        return (kind.unrolled(step) if unroll else None) or kind.parts(step)
     except ValueError:
         return None
 

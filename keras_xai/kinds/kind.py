@@ -70,6 +70,13 @@ class Kind(abc.ABC):
         an empty one stands for the layer itself.
         """
 
+    def unrolled(self, step: Step) -> Graph | None:
+        """As `parts`, for a layer that repeats a calculation for each time step: with steps of its own for each.
+
+        Every tensor has a row for each sample then, as pieces need it. `None` for other layers.
+        """
+        return None
+
     @abc.abstractmethod
     def refusal(self, step: Step) -> str | None:
         """The reason why this step is not piecewise linear, or `None` if it is. Evaluated before any computation."""

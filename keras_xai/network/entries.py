@@ -23,17 +23,20 @@ class Entries:
     Args:
         scores: The scores of the model.
         method: Name of the method for errors.
+        target: What is explained; by default all outputs.
 
     Attributes:
         identifiers: Identifiers of the tensors; several for the tokens of several embeddings.
         sources: For each of these, the position of its input.
 
     Raises:
-        ValueError: If no input has a derivative.
+        ValueError: If no input that the target depends on has a derivative.
     """
 
-    def __init__(self, scores: Scores, method: str):
+    def __init__(self, scores: Scores, method: str, target: Target | None = None):
         self._scores = scores
+        outputs = scores.graph.outputs
+        self._outputs = outputs if target is None else [outputs[position] for position in target.positions]
         self._specs = scores.graph.input_specs
         self.identifiers: list[int] = []
         self.sources: list[int] = []
@@ -46,7 +49,7 @@ class Entries:
                 continue
             self.identifiers += found
             self.sources += [position] * len(found)
-        if not self.identifiers:
+        if refusals and not self._matter():
             raise refusals[0]
 
     def _of(self, position, method) -> list[int]:
@@ -64,8 +67,16 @@ class Entries:
                 "one input for tokens and one for numbers, or use a method that only needs scores, such as LIME."
             )
         if len(self._specs) > 1:
-            check_differentiable(scores.network, [graph.inputs[position]], graph.outputs)
+            check_differentiable(scores.network, [graph.inputs[position]], self._outputs)
         return [graph.inputs[position]]
+
+    def _matter(self):
+        """Whether what is explained depends on any of the entries."""
+        reached = set(self.identifiers)
+        for step in self._scores.graph.steps:
+            if not reached.isdisjoint(step.inputs):
+                reached.update(step.outputs)
+        return not reached.isdisjoint(self._outputs)
 
     @staticmethod
     def _vectors(embedding, spec, method):

@@ -90,6 +90,13 @@ class LayerNetwork:
                 f"Expected a model with one output. Received: '{model.name}', whose outputs are {list(self.graph.output_names)}. "
                 "Train a model that ends in one of them, `keras.Model(model.inputs, model.outputs[0])`: it shares the layers."
             )
+        modes = [[step.path for step in trace(model, training=training).steps] for training in (False, True)]
+        if modes[0] != modes[1]:
+            raise ValueError(
+                f"Expected a model that calls the same layers in training and at inference. Received: '{model.name}', whose `call()` runs "
+                f"{sorted(set(modes[0]) ^ set(modes[1]))} in one of the two modes only. Call these layers in both, with "
+                "`training=training`."
+            )
         (self.score,) = self.graph.outputs
         self.ends_in_sigmoid = False
         self._propagation = propagation

@@ -75,7 +75,7 @@ class PiecewiseNetwork(Remade):
         front = None
         if layer is not None:
             front, graph = split(open_layers(graph), layer)
-        whole = expand(graph)
+        whole = expand(graph, unroll=True)
         graph = strip_probabilities(whole)
         problems = refusals(graph)
         if problems:

@@ -115,12 +115,13 @@ class Scores:
         Raises:
             ValueError: If there is no such layer, or it does not have one output; the message lists similar paths.
         """
-        step = self._expanded.end_of(path)
-        if len(step.outputs) != 1 or all(step.outputs != each.outputs for each in self.graph.steps):
+        inner = self.graph if self.graph.within(path) else self._expanded
+        step = inner.end_of(path)
+        if len(step.outputs) != 1 or inner is not self.graph:
             raise ValueError(
                 f"Expected a layer with one output before the scores. Received: '{path}' ({type(step.operation).__name__})."
             )
-        return self.graph.end_of(step.path)
+        return step
 
     def run(self, inputs: Sequence, *, until: Sequence[int] = (), known: Mapping[int, Any] | None = None) -> dict[int, Any]:
         """The tensors of a forward pass by identifier; call it within a compiled program.

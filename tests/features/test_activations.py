@@ -124,11 +124,11 @@ def test_a_fused_activation_is_the_last_that_belongs_to_a_convolution():
 
 def test_wrapped_convolutions():
     model = sequential(
-        layers.TimeDistributed(layers.Conv2D(4, 3, activation="relu"), name="frames"),
+        layers.TimeDistributed(layers.Conv2D(4, 3, activation="relu", name="conv"), name="frames"),
         layers.TimeDistributed(layers.Flatten()),
         shape=(3, 8, 8, 1),
     )
-    assert activations(model, np.random.default_rng(1).normal(size=(2, 3, 8, 8, 1)))["frames"].shape == (2, 3, 6, 6, 4)
+    assert activations(model, np.random.default_rng(1).normal(size=(2, 3, 8, 8, 1)))["frames/conv"].shape == (2, 3, 6, 6, 4)
 
 
 def backbone_and_head():

@@ -62,7 +62,7 @@ def tensors(step, count=64, draw=lambda shape: RNG.normal(size=shape)):
     """Random inputs of a step."""
     found = []
     for spec in step.input_specs:
-        x = RNG.integers(3, size=(count, *spec.shape[1:])) if kind_of(step).embeds else draw((count, *spec.shape[1:]))
+        x = RNG.integers(3, size=(count, *spec.shape[1:])) if kind_of(step).looks_up(step) else draw((count, *spec.shape[1:]))
         found.append(ops.convert_to_tensor(x, dtype=spec.dtype))
     return found
 
@@ -88,7 +88,7 @@ def lowest(step, draw):
 
 
 def is_numeric(kind, step):
-    return not kind.embeds and len(step.outputs) == 1 and step.operation.__class__.__name__ != "Cast"
+    return not kind.looks_up(step) and len(step.outputs) == 1 and step.operation.__class__.__name__ != "Cast"
 
 
 @every(is_numeric)
@@ -141,7 +141,7 @@ def test_nothing_else_claims_to_average(kind, step):
 def test_names_agree(kind, step):
     name = type(step.operation).__name__
     assert kind.pools == ("global" if "Global" in name else "windows" if "Pool" in name else None)
-    assert kind.embeds == ("Embedding" in name)
+    assert kind.looks_up(step) == ("Embedding" in name)
     assert kind.convolves(step) == ("Conv" in name or name == "TimeDistributed")  # of a convolution, in its example
     assert (kind.normalized_axis(step) is not None) == (name == "BatchNormalization")
 
@@ -160,7 +160,7 @@ def test_poolings_keep_channels_apart_and_make_fewer_entries(kind, step):
         assert np.prod(spec.shape[1:]) == spec.shape[axis]
 
 
-@every(lambda kind, step: kind.embeds)
+@every(lambda kind, step: kind.looks_up(step))
 def test_embeddings_make_a_vector_of_each_token(kind, step):
     (tokens,) = tensors(step)
     vectors = called(step, [tokens])
@@ -230,12 +230,12 @@ def support(step, position, draws=4):
     entries = int(np.prod(shape))
     base = called(step, [ops.convert_to_tensor(x) for x in inputs]).reshape(draws, 1, -1)
     found = np.zeros((entries, base.shape[-1]), bool)
-    for change in [1, 2] if kind_of(step).embeds else [50.0, -50.0]:
+    for change in [1, 2] if kind_of(step).looks_up(step) else [50.0, -50.0]:
         rows = [np.repeat(x, entries, axis=0) for x in inputs]
         changed = rows[position].reshape(draws, entries, entries)
         diagonal = np.arange(entries)
         moved = changed[:, diagonal, diagonal] + change
-        changed[:, diagonal, diagonal] = moved % 3 if kind_of(step).embeds else moved
+        changed[:, diagonal, diagonal] = moved % 3 if kind_of(step).looks_up(step) else moved
         y = called(step, [ops.convert_to_tensor(x) for x in rows]).reshape(draws, entries, -1)
         found |= ~((np.abs(y - base) < 1e-6) | (y == base) | (np.isnan(y) & np.isnan(base))).all(axis=0)
     return found.reshape(*shape, *step.output_specs[0].shape[1:])

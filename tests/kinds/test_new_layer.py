@@ -270,6 +270,6 @@ def test_subclasses_that_override_the_call_inherit_no_facts():
         x = keras.Input(shape)
         (step,) = trace(keras.Model(x, layer(x))).steps
         kind = kind_of(step)
-        assert not kind.embeds and kind.link(step) is None and kind.pools is None
+        assert not kind.looks_up(step) and kind.link(step) is None and kind.pools is None
         assert not kind.nonnegative(step) and not kind.keeps_sign(step)
         assert "it overrides `call()`" in kind.refusal(step)

@@ -858,7 +858,7 @@ def two_outputs():
         (lambda: chain(Conv2D(2, 1)), ValueError, r"target='label'.*\(None, 8, 8, 2\). Use target='all'"),
         (two_outputs, ValueError, "a model with one output"),
         (lambda: keras.Sequential([Dense(2)]), ValueError, "has not been built"),
-        (subclassed, ValueError, "subclassed"),
+        (subclassed, ValueError, "never called"),
         (lambda: Dense(2), TypeError, "Expected a `keras.Model`"),
     ],
 )

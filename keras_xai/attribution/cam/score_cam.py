@@ -71,7 +71,7 @@ class ScoreCAM(LayerMethod):
 
     def _prepare(self, target):
         scores, maps = self._scores, self._maps(target)
-        entries = Entries(scores, type(self).__name__)
+        entries = Entries(scores, type(self).__name__, target)
 
         def activation(inputs, indices, baseline):
             values = scores.run(inputs)

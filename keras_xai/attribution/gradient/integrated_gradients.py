@@ -146,7 +146,7 @@ class _Path:
     """The straight path from baseline to sample, and the score along it."""
 
     def __init__(self, scores, target, method, batch_size):
-        entries = Entries(scores, method)
+        entries = Entries(scores, method, target)
         self._dtype = scores.dtype
         self._batch_size = batch_size
         self.predicted = scores.predictor(target)

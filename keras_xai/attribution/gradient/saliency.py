@@ -33,7 +33,7 @@ class Saliency(Method):
     gives_derivatives = True
 
     def _prepare(self, target):
-        entries = Entries(self._scores, type(self).__name__)
+        entries = Entries(self._scores, type(self).__name__, target)
 
         def gradient(inputs, indices):
             derivative = entries.derivative(entries.points(inputs), inputs, indices, target)
@@ -75,7 +75,7 @@ class GradientTimesInput(Method):
     """
 
     def _prepare(self, target):
-        entries = Entries(self._scores, type(self).__name__)
+        entries = Entries(self._scores, type(self).__name__, target)
 
         def products(inputs, indices):
             points = entries.points(inputs)

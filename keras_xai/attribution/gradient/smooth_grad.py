@@ -61,7 +61,7 @@ class SmoothGrad(Method):
         self._seed = seed
 
     def _prepare(self, target):
-        entries = Entries(self._scores, type(self).__name__)
+        entries = Entries(self._scores, type(self).__name__, target)
 
         def mean(inputs, indices, weights, numbers, seed):
             points = entries.points(inputs)

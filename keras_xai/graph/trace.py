@@ -19,6 +19,7 @@ from keras.src.ops.function import Function
 
 from keras_xai.data.structure import in_order
 from keras_xai.graph.steps import Graph, Slot, Step
+from keras_xai.graph.view import losses_kept
 
 
 def trace(model: keras.Model) -> Graph:
@@ -114,13 +115,14 @@ def _names_unused():
 
 @contextlib.contextmanager
 def _unrecorded(owner):
-    """Context manager that removes the call records of the layers inside `owner`."""
+    """Context manager that removes the call records of the layers inside `owner`, and keeps their losses."""
     records = []
     if owner is not None:
         for layer in owner._flatten_layers():
             records += [(nodes, list(nodes)) for nodes in (layer._inbound_nodes, layer._outbound_nodes)]
     try:
-        yield
+        with contextlib.nullcontext() if owner is None else losses_kept(owner):
+            yield
     finally:
         for nodes, before in records:
             nodes[:] = before

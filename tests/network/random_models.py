@@ -1,0 +1,532 @@
+"""Random models: Sequential and functional networks of most Keras layers, one for each seed.
+
+`draw(seed)` is deterministic. It returns the model, samples, and a twin in float64 with the same weights, with which Keras itself computes
+what methods must return.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+NUM_SAMPLES = 3
+POLICIES = ("float32", "float32", "mixed_float16", "mixed_bfloat16", "bfloat16", "float64")
+LARGEST = 150  # entries of a tensor, so that methods that run once for each entry are quick
+
+LINEAR = ("linear", "relu", "relu", "leaky_relu", "relu6", "hard_tanh", "hard_sigmoid", "sparse_sigmoid", "soft_shrink")
+JUMPING = ("hard_shrink",)
+CURVED = ("tanh", "sigmoid", "gelu", "silu", "elu", "selu", "celu", "softplus", "softsign", "mish", "exponential", "hard_silu")
+CURVED += ("log_sigmoid", "tanh_shrink", "squareplus", "sparse_plus", "softmax", "log_softmax")
+
+# Computed in float32 in a float64 model: TensorFlow resizes in it, and has no 3-D pooling in float64 on a CPU.
+SINGLE_PRECISION = {layers.UpSampling2D, layers.Resizing, layers.CenterCrop}
+# How TensorFlow says that a machine has no kernel for a type or layout.
+NOT_COMPUTED_HERE = (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError, TypeError)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Drawn:
+    """A random model.
+
+    Attributes:
+        seed: The seed.
+        model: The model.
+        x: Samples in the structure of the model's inputs.
+        twin: A float64 model of the same weights that returns the scores, before final softmax or sigmoid.
+        policy: The dtype policy of the layers.
+        piecewise: Whether the scores are piecewise linear in the inputs.
+        continuous: Whether no activation function jumps.
+        single: Whether some layer computes in float32 even in float64.
+        links: For each output the final activation, `None` if there is none.
+        classes: The layer classes in the model.
+    """
+
+    seed: int
+    model: keras.Model
+    x: Any
+    twin: keras.Model
+    policy: str
+    piecewise: bool
+    continuous: bool
+    single: bool
+    links: tuple
+    classes: frozenset
+
+    def scores(self, x: Any) -> list[np.ndarray]:
+        """The scores `(n, classes)` of each output in float64."""
+        found = self.twin(keras.tree.map_structure(np.asarray, x), training=False)
+        return [keras.ops.convert_to_numpy(each).astype("float64") for each in keras.tree.flatten(found)]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Entry:
+    """A layer class that can be drawn.
+
+    Attributes:
+        ranks: Ranks of the tensors that it takes, without the batch axis.
+        make: Makes the layer, given a `_Model` and the shape.
+        curved: Whether it is not piecewise linear.
+    """
+
+    ranks: tuple[int, ...]
+    make: Callable
+    curved: bool = False
+
+
+def draw(seed: int) -> Drawn:
+    """The random model of a seed; channels-last in float32 if this machine does not compute what was drawn first."""
+    choices = np.random.default_rng([seed, 0])
+    policy, first = str(choices.choice(POLICIES)), bool(choices.random() < 0.15)
+    for each in ((policy, first), (policy, False), ("float32", False)):
+        with _policy(each[0]):
+            found = _Model(seed, channels_first=each[1])
+        _randomize(found.model, seed)
+        x = found.samples(np.random.default_rng([seed, 2]))
+        try:
+            found.model.predict_on_batch(x)
+        except NOT_COMPUTED_HERE:
+            continue
+        break
+    twin, single = _twin(found, seed, x, channels_first=each[1])
+    classes = frozenset(type(layer) for layer in found.model._flatten_layers())
+    return Drawn(
+        seed=seed,
+        model=found.model,
+        x=x,
+        twin=twin,
+        policy=each[0],
+        piecewise=not found.curved,
+        continuous=not found.jumps,
+        single=single or not SINGLE_PRECISION.isdisjoint(classes),
+        links=tuple(found.links),
+        classes=classes,
+    )
+
+
+def _twin(found, seed, x, *, channels_first):
+    for dtype in ("float64", "float32"):
+        with _policy(dtype):
+            other = _Model(seed, channels_first=channels_first, linked=False)
+        for variable, source in zip(other.model.variables, found.model.variables, strict=True):
+            if keras.backend.is_float_dtype(variable.dtype):
+                variable.assign(keras.ops.convert_to_numpy(keras.ops.cast(source, "float64")))
+        try:
+            other.model(x, training=False)
+        except NOT_COMPUTED_HERE:
+            continue
+        return other.model, dtype == "float32"
+    raise AssertionError(f"The model of seed {seed} runs neither in float64 nor in float32.")
+
+
+@contextlib.contextmanager
+def _policy(name):
+    policy, floatx = keras.config.dtype_policy(), keras.config.floatx()
+    keras.config.set_floatx("float64" if name == "float64" else "float32")
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+        keras.config.set_floatx(floatx)
+
+
+def _randomize(model, seed):
+    rng = np.random.default_rng([seed, 1])
+    for variable in model.variables:
+        shape, path = variable.shape, variable.path
+        if not keras.backend.is_float_dtype(variable.dtype):
+            continue
+        if "variance" in path:
+            variable.assign(rng.uniform(0.5, 2, size=shape))
+        elif "gamma" in path or "scale" in path:
+            variable.assign(rng.uniform(0.5, 1.5, size=shape) * rng.choice([-1, 1, 1], size=shape))
+        elif path.endswith("alpha"):
+            variable.assign(rng.uniform(0.05, 0.8, size=shape))
+        else:
+            fan = max(1.0, float(np.prod(shape[:-1]))) if len(shape) > 1 else 4.0
+            variable.assign(rng.normal(scale=1.2 / np.sqrt(fan), size=shape))
+
+
+class _Model:
+    """The architecture of a seed, made of layers of the current dtype policy.
+
+    Attributes:
+        model: The model.
+        curved: Whether it has a layer that is not piecewise linear.
+        jumps: Whether it has an activation that jumps.
+        links: The final activation of each output.
+    """
+
+    def __init__(self, seed, *, channels_first, linked=True):
+        self.rng = np.random.default_rng([seed, 3])
+        self.allow_curved = self.rng.random() < 0.5
+        self.curved = self.jumps = False
+        self.first = channels_first
+        self.links: list = []
+        self._linked = linked
+        self._layers: list = []  # that can be shared, with the shape that they take
+        self._tokens: list[bool] = []
+        self.model = self._sequential() if self.rng.random() < 0.25 else self._functional()
+
+    # Choices.
+
+    def pick(self, values):
+        return values[int(self.rng.integers(len(values)))]
+
+    def chance(self, probability):
+        return bool(self.rng.random() < probability)
+
+    def activation(self):
+        """The name of an activation function, as layers take it."""
+        groups = [LINEAR, LINEAR, JUMPING if self.chance(0.2) else LINEAR, *([CURVED] if self.allow_curved else [])]
+        name = self.pick(self.pick(groups))
+        self.curved |= name in CURVED
+        self.jumps |= name in JUMPING
+        return name
+
+    def format(self):
+        return {"data_format": "channels_first" if self.first else "channels_last"}
+
+    @property
+    def channels(self):
+        return 1 if self.first else -1
+
+    # Architecture.
+
+    def samples(self, rng):
+        arrays = [
+            rng.integers(0, 7, size=(NUM_SAMPLES, *tensor.shape[1:])).astype(tensor.dtype)
+            if tokens
+            # `predict` casts to `keras.config.floatx()`, so that other numbers would not reach a float64 model.
+            else rng.normal(size=(NUM_SAMPLES, *tensor.shape[1:])).astype("float32").astype(tensor.dtype)
+            for tensor, tokens in zip(self.model.inputs, self._tokens, strict=True)
+        ]
+        struct = self.model._inputs_struct if hasattr(self.model, "_inputs_struct") else self.model._functional._inputs_struct
+        return keras.tree.pack_sequence_as(struct, arrays) if len(arrays) > 1 else arrays[0]
+
+    def _input_shape(self, rank):
+        places, channels = [(), (5,), (5, 4), (3, 3, 2)][rank - 1], int(self.rng.integers(1, 4))
+        if rank == 1:
+            return (int(self.rng.integers(3, 8)),)
+        return (channels, *places) if self.first else (*places, channels)
+
+    def _input(self, name=None):
+        """An input, and what is made of it first."""
+        if self.allow_curved and self.chance(0.15):
+            self.curved = True
+            self._tokens.append(True)
+            x = keras.Input((5,), dtype=self.pick(["int32", None]), name=name)
+            return x, layers.Embedding(7, 3)(x)
+        self._tokens.append(False)
+        x = keras.Input(self._input_shape(self.pick([1, 1, 2, 3, 3, 3, 4])), name=name)
+        return x, x
+
+    def _sequential(self):
+        x, y = self._input()
+        model = keras.Sequential([x] + ([y._keras_history.operation] if y is not x else []))
+        for _ in range(int(self.rng.integers(1, 6))):
+            layer, y = self._unary(y)
+            model.add(layer)
+        for layer in self._head(y):
+            model.add(layer)
+        return model
+
+    def _functional(self):
+        named = self.chance(0.5)
+        ends = [self._input(f"input_{i}" if named else None) for i in range(2 if self.chance(0.3) else 1)]
+        inputs, pool = [x for x, _ in ends], [y for _, y in ends]
+        for _ in range(int(self.rng.integers(2, 8))):
+            pool.append(self._step(pool))
+        used = [*pool[: len(inputs)], pool[-1]] if len(inputs) > 1 else pool[-1:]
+        if len(used) > 1:
+            used = [layers.Concatenate()([layers.Flatten()(y) for y in used])]
+        (y,) = used
+        outputs = []
+        for _ in range(2 if self.chance(0.2) else 1):
+            z = y
+            for layer in self._head(y):
+                z = layer(z)
+            outputs.append(z)
+        dictionary = {f"out_{i}": z for i, z in enumerate(outputs)}
+        struct = {x.name: x for x in inputs} if named and len(inputs) > 1 else inputs if len(inputs) > 1 else inputs[0]
+        return keras.Model(struct, dictionary if len(outputs) > 1 else outputs[0])
+
+    def _step(self, pool):
+        x = self.pick(pool[-3:])
+        roll = self.rng.random()
+        if roll < 0.1:
+            known = [layer for layer, shape in self._layers if shape == x.shape]
+            if known:
+                return self.pick(known)(x)
+        if roll < 0.2 and num_entries(x) < LARGEST:
+            return self._nested(x)
+        if roll < 0.55:
+            merged = self._merge(x, pool)
+            if merged is not None:
+                return merged
+        return self._unary(x)[1]
+
+    def _nested(self, x):
+        inner = keras.Input(x.shape[1:], dtype=x.dtype)
+        if self.chance(0.5):
+            y = inner
+            for _ in range(int(self.rng.integers(1, 4))):
+                _, y = self._unary(y)
+            block = keras.Model(inner, y)
+        else:
+            parts, y = [], inner
+            for _ in range(int(self.rng.integers(1, 4))):
+                layer, y = self._unary(y)
+                parts.append(layer)
+            block = keras.Sequential([keras.Input(x.shape[1:], dtype=x.dtype), *parts])
+        self._layers.append((block, x.shape))
+        return block(x)
+
+    def _merge(self, x, pool):
+        same = [y for y in pool if y.shape == x.shape and y is not x]
+        if same and self.chance(0.7):
+            other = self.pick(same)
+        else:
+            other = layers.Dense(x.shape[-1], activation=self.activation())(x)
+        rank = len(x.shape) - 1
+        names = [layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum, layers.Concatenate]
+        if self.allow_curved:
+            names += [layers.Multiply, layers.Dot]
+            names += [layers.Attention, layers.AdditiveAttention, layers.MultiHeadAttention] if rank == 2 else []
+            names += [layers.GroupQueryAttention] if rank == 2 else []
+        cls = self.pick(names)
+        if cls is layers.Concatenate:
+            if num_entries(x) * 2 > LARGEST:
+                return None
+            return cls(axis=self.pick([-1, *range(1, rank + 1)]))([x, other])
+        if cls is layers.Dot:
+            if rank > 2:
+                return None
+            self.curved = True
+            return cls(axes=rank, normalize=self.chance(0.3))([x, other])
+        if cls in (layers.Attention, layers.AdditiveAttention):
+            self.curved = True
+            return cls()([x, other])
+        if cls is layers.MultiHeadAttention:
+            self.curved = True
+            return cls(int(self.rng.integers(1, 3)), 2)(x, other)
+        if cls is layers.GroupQueryAttention:
+            self.curved = True
+            return cls(2, 2, self.pick([1, 2]))(x, other)
+        self.curved |= cls is layers.Multiply
+        return cls()([x, other])
+
+    def _unary(self, x):
+        """A random layer that takes the tensor, and its output."""
+        rank = len(x.shape) - 1
+        fitting = [cls for cls, entry in UNARY.items() if rank in entry.ranks and (self.allow_curved or not entry.curved)]
+        own = [cls for cls in fitting if len(UNARY[cls].ranks) < 3]  # there are many, of few ranks each
+        while True:
+            cls = self.pick(own if own and self.chance(0.6) else fitting)
+            before = self.curved, self.jumps
+            try:
+                layer = UNARY[cls].make(self, x.shape[1:])
+                y = layer(x)
+            except ValueError:  # a window is larger than the tensor
+                self.curved, self.jumps = before
+                continue
+            if 0 < num_entries(y) <= LARGEST and 0 < len(y.shape) - 1 <= 4:
+                self.curved |= UNARY[cls].curved
+                self._layers.append((layer, x.shape))
+                return layer, y
+            self.curved, self.jumps = before
+
+    def _head(self, x):
+        """The last layers, the score of which is before a final softmax or sigmoid."""
+        rank = len(x.shape) - 1
+        pools = {2: layers.GlobalAveragePooling1D, 3: layers.GlobalAveragePooling2D, 4: layers.GlobalAveragePooling3D}
+        body = []
+        if rank > 1:
+            body.append(pools[rank](**self.format()) if self.chance(0.5) else layers.Flatten())
+        link = self.pick([None, "softmax", "softmax", "sigmoid"])
+        units = 1 if link != "softmax" and self.chance(0.4) else 3
+        how = self.pick(["fused", "activation", "layer" if link == "softmax" else "fused"])
+        self.links.append(link)
+        if how == "fused" or link is None:
+            return [*body, layers.Dense(units, activation=link if self._linked else None)]
+        end = [layers.Softmax() if how == "layer" else layers.Activation(link)] if self._linked else []
+        return [*body, layers.Dense(units), *end]
+
+
+def num_entries(tensor):
+    """Number of entries of a sample's tensor."""
+    return int(np.prod([size or 0 for size in tensor.shape[1:]]))
+
+
+def _conv(cls, transposed=False, depthwise=False, dilated=True):
+    def make(m, shape):
+        strides = m.pick([1, 1, 2])
+        options = {"strides": strides, "padding": m.pick(["valid", "same"]), "use_bias": m.chance(0.7), **m.format()}
+        if dilated and strides == 1 and m.chance(0.2):
+            options["dilation_rate"] = 2
+        if cls is layers.Conv1D and not m.first and m.chance(0.2):
+            options["padding"] = "causal"
+        if depthwise:
+            options["depth_multiplier"] = m.pick([1, 2])
+        filters = () if depthwise and "Depthwise" in cls.__name__ else (m.pick([2, 3]),)
+        return cls(*filters, m.pick([1, 2, 3]), activation=m.activation(), **options)
+
+    return make
+
+
+def _pool(cls):
+    def make(m, shape):
+        return cls(m.pick([2, 3]), strides=m.pick([None, 1, 2]), padding=m.pick(["valid", "same"]), **m.format())
+
+    return make
+
+
+def _plain(cls, formatted=True, **options):
+    return lambda m, shape: cls(**options, **(m.format() if formatted else {}))
+
+
+def _global(cls):
+    return lambda m, shape: cls(keepdims=m.chance(0.3), **m.format())
+
+
+# There is no orthogonal matrix in bfloat16.
+_IN_ANY_TYPE = {"recurrent_initializer": "glorot_uniform"}
+
+
+def _recurrent(cls):
+    return lambda m, shape: cls(2, return_sequences=m.chance(0.5), go_backwards=m.chance(0.2), **_IN_ANY_TYPE)
+
+
+def _bidirectional(m, shape):
+    inner = m.pick([layers.LSTM, layers.GRU, layers.SimpleRNN])(2, return_sequences=m.chance(0.5), **_IN_ANY_TYPE)
+    return layers.Bidirectional(inner, merge_mode=m.pick(["concat", "sum", "mul", "ave"]))
+
+
+def _time_distributed(m, shape):
+    options = [layers.Dense(2, activation=m.activation())]
+    options += [layers.Conv1D(2, 2, activation="relu")] if len(shape) == 3 else []
+    return layers.TimeDistributed(m.pick(options))
+
+
+def _einsum(m, shape):
+    axes = "bcd"[: len(shape)]
+    return layers.EinsumDense(f"a{axes},{axes[-1]}z->a{axes[:-1]}z", (*shape[:-1], 3), activation=m.activation(), bias_axes="z")
+
+
+def _normalization(m, shape):
+    count = shape[m.channels - 1 if m.first else -1]
+    return layers.Normalization(
+        axis=m.channels, mean=m.rng.normal(size=count), variance=m.rng.uniform(0.5, 2, size=count), invert=m.chance(0.2)
+    )
+
+
+def _relu(m, shape):
+    return layers.ReLU(
+        max_value=m.pick([None, 1.5]), negative_slope=m.pick([0.0, 0.2]), threshold=0.0 if m.chance(0.8) else 0.3 * _jump(m)
+    )
+
+
+def _jump(m):
+    m.jumps = True
+    return 1.0
+
+
+def _reshape(m, shape):
+    size = int(np.prod(shape))
+    divisors = [k for k in range(1, size + 1) if size % k == 0]
+    return layers.Reshape((m.pick(divisors), -1) if m.chance(0.7) else (-1,))
+
+
+def _group(m, shape):
+    channels = shape[m.channels - 1 if m.first else -1]
+    return layers.GroupNormalization(m.pick([k for k in (1, 2, 3) if channels % k == 0]), axis=m.channels)
+
+
+def _amounts(m, count, limit=1):
+    return tuple((m.pick(range(limit + 1)), m.pick(range(limit + 1))) for _ in range(count))
+
+
+def _spectral(m, shape):
+    return layers.SpectralNormalization(layers.Dense(3, activation=m.activation()))
+
+
+_ANY, _PLACES = (1, 2, 3, 4), (2, 3, 4)
+
+UNARY: dict[type, Entry] = {
+    layers.Dense: Entry(_ANY, lambda m, shape: layers.Dense(m.pick([2, 3, 4]), activation=m.activation())),
+    layers.EinsumDense: Entry((1, 2, 3), _einsum),
+    layers.Activation: Entry(_ANY, lambda m, shape: layers.Activation(m.activation())),
+    layers.ReLU: Entry(_ANY, _relu),
+    layers.LeakyReLU: Entry(_ANY, lambda m, shape: layers.LeakyReLU(m.pick([0.1, 0.4]))),
+    layers.PReLU: Entry(_ANY, lambda m, shape: layers.PReLU()),
+    layers.ELU: Entry(_ANY, lambda m, shape: layers.ELU(), curved=True),
+    layers.Softmax: Entry(_ANY, lambda m, shape: layers.Softmax(), curved=True),
+    layers.BatchNormalization: Entry(
+        _ANY, lambda m, shape: layers.BatchNormalization(axis=m.channels, center=m.chance(0.8), scale=m.chance(0.8))
+    ),
+    layers.LayerNormalization: Entry(_ANY, lambda m, shape: layers.LayerNormalization(), curved=True),
+    layers.RMSNormalization: Entry(_ANY, lambda m, shape: layers.RMSNormalization(), curved=True),
+    layers.UnitNormalization: Entry(_ANY, lambda m, shape: layers.UnitNormalization(), curved=True),
+    layers.GroupNormalization: Entry(_PLACES, _group, curved=True),
+    layers.Normalization: Entry(_ANY, _normalization),
+    layers.Rescaling: Entry(_ANY, lambda m, shape: layers.Rescaling(m.pick([0.5, -2.0]), offset=m.pick([0.0, -1.0]))),
+    layers.Dropout: Entry(_ANY, _plain(layers.Dropout, False, rate=0.4)),
+    layers.AlphaDropout: Entry(_ANY, _plain(layers.AlphaDropout, False, rate=0.4)),
+    layers.GaussianDropout: Entry(_ANY, _plain(layers.GaussianDropout, False, rate=0.4)),
+    layers.GaussianNoise: Entry(_ANY, _plain(layers.GaussianNoise, False, stddev=0.4)),
+    layers.ActivityRegularization: Entry(_ANY, _plain(layers.ActivityRegularization, False, l1=0.1)),
+    layers.Identity: Entry(_ANY, _plain(layers.Identity, False)),
+    layers.SpatialDropout1D: Entry((2,), _plain(layers.SpatialDropout1D, False, rate=0.4)),
+    layers.SpatialDropout2D: Entry((3,), _plain(layers.SpatialDropout2D, rate=0.4)),
+    layers.SpatialDropout3D: Entry((4,), _plain(layers.SpatialDropout3D, rate=0.4)),
+    layers.SpectralNormalization: Entry((1, 2), _spectral),
+    layers.Flatten: Entry(_PLACES, _plain(layers.Flatten)),
+    layers.Reshape: Entry(_ANY, _reshape),
+    layers.Permute: Entry(
+        _PLACES, lambda m, shape: layers.Permute(tuple(1 + int(i) for i in m.rng.permutation(len(shape))))
+    ),
+    layers.RepeatVector: Entry((1,), lambda m, shape: layers.RepeatVector(m.pick([2, 3]))),
+    layers.TimeDistributed: Entry((2, 3), _time_distributed),
+    layers.LSTM: Entry((2,), _recurrent(layers.LSTM), curved=True),
+    layers.GRU: Entry((2,), _recurrent(layers.GRU), curved=True),
+    layers.SimpleRNN: Entry((2,), _recurrent(layers.SimpleRNN), curved=True),
+    layers.RNN: Entry((2,), lambda m, shape: layers.RNN(layers.GRUCell(2, **_IN_ANY_TYPE), return_sequences=m.chance(0.5)), curved=True),
+    layers.Bidirectional: Entry((2,), _bidirectional, curved=True),
+    layers.Conv1D: Entry((2,), _conv(layers.Conv1D)),
+    layers.Conv2D: Entry((3,), _conv(layers.Conv2D)),
+    layers.Conv3D: Entry((4,), _conv(layers.Conv3D)),
+    layers.Conv1DTranspose: Entry((2,), _conv(layers.Conv1DTranspose, dilated=False)),
+    layers.Conv2DTranspose: Entry((3,), _conv(layers.Conv2DTranspose, dilated=False)),
+    layers.Conv3DTranspose: Entry((4,), _conv(layers.Conv3DTranspose, dilated=False)),
+    layers.DepthwiseConv1D: Entry((2,), _conv(layers.DepthwiseConv1D, depthwise=True)),
+    layers.DepthwiseConv2D: Entry((3,), _conv(layers.DepthwiseConv2D, depthwise=True)),
+    layers.SeparableConv1D: Entry((2,), _conv(layers.SeparableConv1D, depthwise=True)),
+    layers.SeparableConv2D: Entry((3,), _conv(layers.SeparableConv2D, depthwise=True)),
+    layers.ZeroPadding1D: Entry((2,), lambda m, shape: layers.ZeroPadding1D(_amounts(m, 1)[0], **m.format())),
+    layers.ZeroPadding2D: Entry((3,), lambda m, shape: layers.ZeroPadding2D(_amounts(m, 2), **m.format())),
+    layers.ZeroPadding3D: Entry((4,), lambda m, shape: layers.ZeroPadding3D(_amounts(m, 3), **m.format())),
+    layers.Cropping1D: Entry((2,), lambda m, shape: layers.Cropping1D(_amounts(m, 1)[0])),
+    layers.Cropping2D: Entry((3,), lambda m, shape: layers.Cropping2D(_amounts(m, 2), **m.format())),
+    layers.Cropping3D: Entry((4,), lambda m, shape: layers.Cropping3D(_amounts(m, 3), **m.format())),
+    layers.UpSampling1D: Entry((2,), lambda m, shape: layers.UpSampling1D(2)),
+    layers.UpSampling2D: Entry(
+        (3,), lambda m, shape: layers.UpSampling2D(2, interpolation=m.pick(["nearest", "bilinear"]), **m.format())
+    ),
+    layers.UpSampling3D: Entry((4,), _plain(layers.UpSampling3D, size=2)),
+    layers.Resizing: Entry((3,), lambda m, shape: layers.Resizing(m.pick([3, 5]), m.pick([3, 6]), **m.format())),
+    layers.CenterCrop: Entry((3,), lambda m, shape: layers.CenterCrop(2, 2, **m.format())),
+    layers.RandomFlip: Entry((3,), _plain(layers.RandomFlip)),
+}
+for _rank in (1, 2, 3):
+    for _name in ("Max", "Average"):
+        _cls = getattr(layers, f"{_name}Pooling{_rank}D")
+        UNARY[_cls] = Entry((_rank + 1,), _pool(_cls))
+        _cls = getattr(layers, f"Global{_name}Pooling{_rank}D")
+        UNARY[_cls] = Entry((_rank + 1,), _global(_cls))
+        _cls = getattr(layers, f"Adaptive{_name}Pooling{_rank}D")
+        UNARY[_cls] = Entry((_rank + 1,), lambda m, shape, cls=_cls: cls(2, **m.format()))

@@ -10,7 +10,6 @@ from keras_xai.kinds.activation import trace_activation
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.kinds.kind import OnePiece
-from keras_xai.kinds.smooth import Smooth
 
 
 class Composite(OnePiece):
@@ -55,8 +54,18 @@ class CompositeWrapper(Composite):
         return kind_of(inner).convolves(inner)
 
 
-class TimeDistributed(Smooth):
-    """A wrapper that calls its layer once for each time step."""
+class TimeDistributed(Composite):
+    """A wrapper that calls its layer once for each time step, expanded into these calls."""
+
+    def parts(self, step):
+        layer, count = step.operation, step.input_specs[0].shape[1]
+        if count is None:
+            raise ValueError("it calls its layer once for each time step, and their number is not known; give `keras.Input` a length")
+
+        def call(x):
+            return ops.stack([layer.layer(x[:, i]) for i in range(count)], axis=1)
+
+        return trace_function(call, step.input_specs, name="TimeDistributed.call", owner=layer)
 
     def convolves(self, step):
         inner = self._of_one_time(step)
@@ -91,8 +100,6 @@ register(
 )
 register(
     layers.TimeDistributed,
-    TimeDistributed(
-        "it calls its layer once for each time step, which is not divided into pieces; give a layer that takes them all"
-    ),
+    TimeDistributed(),
     Example((3, 6, 6, 2), lambda x: layers.TimeDistributed(layers.Conv2D(2, 3))(x)),
 )

@@ -88,7 +88,7 @@ def draw(seed: int) -> Drawn:
         _randomize(found.model, seed)
         x = found.samples(np.random.default_rng([seed, 2]))
         try:
-            found.model.predict_on_batch(x)
+            found.model(x, training=False)
         except NOT_COMPUTED_HERE:
             continue
         break
@@ -229,7 +229,7 @@ class _Model:
     def _sequential(self):
         x, y = self._input()
         model = keras.Sequential([x] + ([y._keras_history.operation] if y is not x else []))
-        for _ in range(int(self.rng.integers(1, 6))):
+        for _ in range(int(self.rng.integers(1, 5))):
             layer, y = self._unary(y)
             model.add(layer)
         for layer in self._head(y):
@@ -240,7 +240,7 @@ class _Model:
         named = self.chance(0.5)
         ends = [self._input(f"input_{i}" if named else None) for i in range(2 if self.chance(0.3) else 1)]
         inputs, pool = [x for x, _ in ends], [y for _, y in ends]
-        for _ in range(int(self.rng.integers(2, 8))):
+        for _ in range(int(self.rng.integers(2, 6))):
             pool.append(self._step(pool))
         used = [*pool[: len(inputs)], pool[-1]] if len(inputs) > 1 else pool[-1:]
         if len(used) > 1:
@@ -275,12 +275,12 @@ class _Model:
         inner = keras.Input(x.shape[1:], dtype=x.dtype)
         if self.chance(0.5):
             y = inner
-            for _ in range(int(self.rng.integers(1, 4))):
+            for _ in range(int(self.rng.integers(1, 3))):
                 _, y = self._unary(y)
             block = keras.Model(inner, y)
         else:
             parts, y = [], inner
-            for _ in range(int(self.rng.integers(1, 4))):
+            for _ in range(int(self.rng.integers(1, 3))):
                 layer, y = self._unary(y)
                 parts.append(layer)
             block = keras.Sequential([keras.Input(x.shape[1:], dtype=x.dtype), *parts])
@@ -420,9 +420,9 @@ def _einsum(m, shape):
 
 def _normalization(m, shape):
     count = shape[m.channels - 1 if m.first else -1]
-    return layers.Normalization(
-        axis=m.channels, mean=m.rng.normal(size=count), variance=m.rng.uniform(0.5, 2, size=count), invert=m.chance(0.2)
-    )
+    # Constants that half precision holds exactly: the layer rounds them when it is built.
+    mean, variance = m.rng.integers(-8, 9, size=count) / 4, m.rng.choice([0.25, 1.0, 2.25], size=count)
+    return layers.Normalization(axis=m.channels, mean=mean, variance=variance, invert=m.chance(0.2))
 
 
 def _relu(m, shape):

@@ -60,7 +60,9 @@ class TimeDistributed(Composite):
     def parts(self, step):
         layer, count = step.operation, step.input_specs[0].shape[1]
         if count is None:
-            raise ValueError("it calls its layer once for each time step, and their number is not known; give `keras.Input` a length")
+            raise ValueError(
+                "it calls its layer once for each time step, and their number is not known; give `keras.Input` a length"
+            )
 
         def call(x):
             return ops.stack([layer.layer(x[:, i]) for i in range(count)], axis=1)

@@ -108,6 +108,11 @@ def draw(seed: int) -> Drawn:
     )
 
 
+def classes_of(seed: int) -> frozenset[type]:
+    """The layer classes in the model of a seed, without the weights and the twin."""
+    return frozenset(type(layer) for layer in _Model(seed, channels_first=False).model._flatten_layers())
+
+
 def _twin(found, seed, x, *, channels_first):
     for dtype in ("float64", "float32"):
         with _policy(dtype):
@@ -289,10 +294,8 @@ class _Model:
 
     def _merge(self, x, pool):
         same = [y for y in pool if y.shape == x.shape and y is not x]
-        if same and self.chance(0.7):
-            other = self.pick(same)
-        else:
-            other = layers.Dense(x.shape[-1], activation=self.activation())(x)
+        dense = layers.Dense(x.shape[-1], activation=self.activation())
+        other = self.pick(same) if same and self.chance(0.7) else dense(x)
         rank = len(x.shape) - 1
         names = [layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum, layers.Concatenate]
         if self.allow_curved:
@@ -363,8 +366,8 @@ def num_entries(tensor):
     return int(np.prod([size or 0 for size in tensor.shape[1:]]))
 
 
-def _conv(cls, transposed=False, depthwise=False, dilated=True):
-    def make(m, shape):
+def _conv(cls, depthwise=False, dilated=True):
+    def make(m, _):
         strides = m.pick([1, 1, 2])
         options = {"strides": strides, "padding": m.pick(["valid", "same"]), "use_bias": m.chance(0.7), **m.format()}
         if dilated and strides == 1 and m.chance(0.2):
@@ -415,7 +418,9 @@ def _time_distributed(m, shape):
 
 def _einsum(m, shape):
     axes = "bcd"[: len(shape)]
-    return layers.EinsumDense(f"a{axes},{axes[-1]}z->a{axes[:-1]}z", (*shape[:-1], 3), activation=m.activation(), bias_axes="z")
+    return layers.EinsumDense(
+        f"a{axes},{axes[-1]}z->a{axes[:-1]}z", (*shape[:-1], 3), activation=m.activation(), bias_axes="z"
+    )
 
 
 def _normalization(m, shape):
@@ -487,15 +492,15 @@ UNARY: dict[type, Entry] = {
     layers.SpectralNormalization: Entry((1, 2), _spectral),
     layers.Flatten: Entry(_PLACES, _plain(layers.Flatten)),
     layers.Reshape: Entry(_ANY, _reshape),
-    layers.Permute: Entry(
-        _PLACES, lambda m, shape: layers.Permute(tuple(1 + int(i) for i in m.rng.permutation(len(shape))))
-    ),
+    layers.Permute: Entry(_PLACES, lambda m, shape: layers.Permute(tuple(1 + int(i) for i in m.rng.permutation(len(shape))))),
     layers.RepeatVector: Entry((1,), lambda m, shape: layers.RepeatVector(m.pick([2, 3]))),
     layers.TimeDistributed: Entry((2, 3), _time_distributed),
     layers.LSTM: Entry((2,), _recurrent(layers.LSTM), curved=True),
     layers.GRU: Entry((2,), _recurrent(layers.GRU), curved=True),
     layers.SimpleRNN: Entry((2,), _recurrent(layers.SimpleRNN), curved=True),
-    layers.RNN: Entry((2,), lambda m, shape: layers.RNN(layers.GRUCell(2, **_IN_ANY_TYPE), return_sequences=m.chance(0.5)), curved=True),
+    layers.RNN: Entry(
+        (2,), lambda m, shape: layers.RNN(layers.GRUCell(2, **_IN_ANY_TYPE), return_sequences=m.chance(0.5)), curved=True
+    ),
     layers.Bidirectional: Entry((2,), _bidirectional, curved=True),
     layers.Conv1D: Entry((2,), _conv(layers.Conv1D)),
     layers.Conv2D: Entry((3,), _conv(layers.Conv2D)),

@@ -17,12 +17,14 @@ from keras_xai.attribution import IntegratedGradients
 from keras_xai.network.scores import Scores
 from keras_xai.openbox import OpenBox, UnsupportedLayerError
 from tests.attribution.grid import VARIANTS
-from tests.network.random_models import NUM_SAMPLES, draw
+from tests.network.random_models import NUM_SAMPLES, UNARY, classes_of, draw
 from tests.public import concrete
 from tests.state import state
 from tests.tolerance import rounding
 
 NUM_QUICK, NUM_SLOW = 25, 500
+NUM_CLASSES = 80
+NUM_WITH_REFUSALS, NUM_EXPLAINED = 12, 2
 
 METHODS = {
     label: functools.partial(method, **options)
@@ -192,11 +194,29 @@ def check(seed, folder):
     return label if expected is not None else None
 
 
-SEEDS = [
-    pytest.param(seed, id=f"seed{seed}-", marks=() if seed < NUM_QUICK else pytest.mark.slow) for seed in range(NUM_SLOW)
-]
+SEEDS = [pytest.param(seed, id=f"seed{seed}-", marks=() if seed < NUM_QUICK else pytest.mark.slow) for seed in range(NUM_SLOW)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_model(seed, tmp_path):
     check(seed, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("label", sorted(REFUSING))
+def test_methods_that_refuse_some_models_explain_others(label):
+    """Else a method that refuses everything would pass the tests above."""
+    worked = [seed for seed in range(NUM_WITH_REFUSALS) if explain(label, *_with_target(draw(seed)))[1] is not None]
+    assert len(worked) >= NUM_EXPLAINED
+
+
+def _with_target(drawn):
+    return drawn, target_of(drawn)
+
+
+@pytest.mark.slow
+def test_layers_are_drawn():
+    drawn = {cls for seed in range(NUM_SLOW) for cls in classes_of(seed)}
+    print(len(drawn), "layer classes:", sorted(cls.__name__ for cls in drawn))
+    assert drawn.issuperset(UNARY)
+    assert len(drawn) >= NUM_CLASSES

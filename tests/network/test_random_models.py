@@ -17,7 +17,8 @@ from keras_xai.attribution import IntegratedGradients
 from keras_xai.network.scores import Scores
 from keras_xai.openbox import OpenBox, UnsupportedLayerError
 from tests.attribution.grid import VARIANTS
-from tests.network.random_models import NUM_SAMPLES, UNARY, classes_of, draw
+from tests.network.random_layers import UNARY
+from tests.network.random_models import NUM_SAMPLES, classes_of, draw
 from tests.public import concrete
 from tests.state import state
 from tests.tolerance import rounding

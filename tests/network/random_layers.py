@@ -61,6 +61,15 @@ def _global(cls):
 _IN_ANY_TYPE = {"recurrent_initializer": "glorot_uniform"}
 
 
+def _adaptive(cls):
+    def make(m, shape):
+        if min(shape[1:] if m.first else shape[:-1]) < 2:
+            raise ValueError("TensorFlow does not compile a pooling to more places than there are")
+        return cls(2, **m.format())
+
+    return make
+
+
 def _recurrent(cls):
     return lambda m, shape: cls(2, return_sequences=m.chance(0.5), go_backwards=m.chance(0.2), **_IN_ANY_TYPE)
 
@@ -194,4 +203,4 @@ for _rank in (1, 2, 3):
         _cls = getattr(layers, f"Global{_name}Pooling{_rank}D")
         UNARY[_cls] = Entry((_rank + 1,), _global(_cls))
         _cls = getattr(layers, f"Adaptive{_name}Pooling{_rank}D")
-        UNARY[_cls] = Entry((_rank + 1,), lambda m, shape, cls=_cls: cls(2, **m.format()))
+        UNARY[_cls] = Entry((_rank + 1,), _adaptive(_cls))

@@ -348,5 +348,12 @@ class _Model:
         self.links.append(link)
         if how == "fused" or link is None:
             return [*body, layers.Dense(units, activation=link if self._linked else None)]
-        end = [layers.Softmax() if how == "layer" else layers.Activation(link)] if self._linked else []
-        return [*body, layers.Dense(units), *end]
+        # The twin has a layer in its place: the depth of layers orders the variables.
+        end = (
+            layers.Activation("linear")
+            if not self._linked
+            else layers.Softmax()
+            if how == "layer"
+            else layers.Activation(link)
+        )
+        return [*body, layers.Dense(units), end]

@@ -38,7 +38,7 @@ def inside(step: Step, call: Callable | None = None, *, compare: bool = True) ->
         graph = _Trace(step, call, None).graph()
         if compare:
             _check_equal(step, graph)
-    except ValueError as error:
+    except ValueError:
         if not _only_batch_is_open(step):
             raise
         graph = _of_batches(step, call)

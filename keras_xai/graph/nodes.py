@@ -19,7 +19,7 @@ from keras.src.ops.function import Function
 
 from keras_xai.data.structure import in_order
 from keras_xai.graph.steps import Graph, Slot, Step
-from keras_xai.graph.view import unchanged
+from keras_xai.graph.view import losses_kept, unchanged
 
 
 def function_of(model: keras.Model) -> Function | None:
@@ -127,13 +127,14 @@ def _stateless():
 
 @contextlib.contextmanager
 def _unrecorded(owner):
-    """Context manager that removes the call records of the layers inside `owner`."""
+    """Context manager that removes the call records of the layers inside `owner`, and keeps their losses."""
     records = []
     if owner is not None:
         for layer in owner._flatten_layers():
             records += [(nodes, list(nodes)) for nodes in (layer._inbound_nodes, layer._outbound_nodes)]
     try:
-        yield
+        with contextlib.nullcontext() if owner is None else losses_kept(owner):
+            yield
     finally:
         for nodes, before in records:
             nodes[:] = before

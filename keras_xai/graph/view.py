@@ -18,6 +18,9 @@ def borrow(
 ) -> keras.layers.Layer:
     """A layer that shares all variables with `layer` but computes in `dtype`, with `activation`, in `data_format`.
 
+    The layers inside it, such as the cell of a recurrent layer, compute in `dtype` as well, except for those of a model inside it. The view
+    keeps losses of its own.
+
     Args:
         layer: A built layer, which is not changed.
         dtype: Floating-point type of the computation; the layer's own if `None`. Takes effect inside `arithmetic(dtype)`.
@@ -28,12 +31,55 @@ def borrow(
     Returns:
         A layer of the same class to be called inside `arithmetic`; never train, save or build it.
     """
-    attributes = {
-        "_dtype_policy": None if dtype is None else _policy(layer, dtype),
-        "activation": activation,
-        "data_format": data_format,
-    }
-    return with_attributes(layer, {name: value for name, value in attributes.items() if value is not None})
+    view = _view(layer, dtype, {})
+    given = {"activation": activation, "data_format": data_format}
+    view.__dict__.update({name: value for name, value in given.items() if value is not None})
+    return view
+
+
+def _view(layer, dtype, views):
+    """A view of a layer and of the layers inside it; `views` holds those made so far by the identity of their layers."""
+    if id(layer) in views:
+        return views[id(layer)]
+    view = views[id(layer)] = object.__new__(type(layer))
+    # Bypasses `Layer.__setattr__`, which would record the changes in trackers that both layers share.
+    attributes = view.__dict__
+    attributes.update(layer.__dict__)
+    attributes.update(_losses=[], _loss_ids=set())  # a call clears them
+    if dtype is not None:
+        attributes["_dtype_policy"] = _policy(layer, dtype)
+        if layer._layers:
+            attributes.update({name: _views(value, dtype, views) for name, value in attributes.items() if name not in _LINKS})
+    return view
+
+
+_LINKS = {"_inbound_nodes", "_outbound_nodes", "_tracker", "_parent_path"}
+
+
+def _views(value, dtype, views):
+    """An attribute with views in place of layers. A model inside keeps its own: its graph refers to them."""
+    if isinstance(value, keras.Layer):
+        return value if isinstance(value, keras.Model) else _view(value, dtype, views)
+    if isinstance(value, list) and any(isinstance(each, (keras.Layer, list)) for each in value):
+        return [_views(each, dtype, views) for each in value]
+    if type(value) is tuple and any(isinstance(each, keras.Layer) for each in value):
+        return tuple(_views(each, dtype, views) for each in value)
+    if isinstance(value, dict) and any(isinstance(each, keras.Layer) for each in value.values()):
+        return {key: _views(each, dtype, views) for key, each in value.items()}
+    return value
+
+
+@contextmanager
+def losses_kept(layer: keras.Layer) -> Iterator[None]:
+    """Context manager in which calls leave the losses of a layer, and of those inside it, as they are."""
+    kept = [(each, list(each._losses), set(each._loss_ids)) for each in layer._flatten_layers()]
+    try:
+        yield
+    finally:
+        for each, losses, identities in kept:
+            each._losses[:] = losses
+            each._loss_ids.clear()
+            each._loss_ids.update(identities)
 
 
 def _policy(layer, dtype):
@@ -67,7 +113,7 @@ def widest_dtype(graph: Graph, variables: Iterable) -> str:
 
 
 def in_dtype(graph: Graph, dtype: str) -> Graph:
-    """The graph with its layers, and floating-point constants of their calls, in `dtype`; run it inside `arithmetic`."""
+    """The graph with its layers, casts, and floating-point constants of calls, in `dtype`; run it inside `arithmetic`."""
     return dataclasses.replace(graph, steps=tuple(_step_in_dtype(step, dtype) for step in graph.steps))
 
 
@@ -75,10 +121,14 @@ def _step_in_dtype(step: Step, dtype: str) -> Step:
     operation: Any = step.operation
     if isinstance(operation, keras.Layer):
         step = dataclasses.replace(step, operation=borrow(operation, dtype=dtype))
-    elif isinstance(cast_to := getattr(operation, "dtype", None), str) and keras.backend.is_float_dtype(cast_to):
+    elif _is_float(vars(operation).get("dtype")):  # as of `ops.cast(x, "float16")`
         step = dataclasses.replace(step, operation=with_attributes(operation, {"dtype": dtype}))
     arguments = tree.map_structure(lambda leaf: _constant_in_dtype(leaf, dtype), step.arguments)
     return dataclasses.replace(step, arguments=arguments)
+
+
+def _is_float(dtype):
+    return isinstance(dtype, str) and keras.backend.is_float_dtype(dtype)
 
 
 def _constant_in_dtype(leaf, dtype):

@@ -9,7 +9,7 @@ from keras import ops, tree
 
 from keras_xai.data.structure import packed
 from keras_xai.graph.steps import Graph
-from keras_xai.graph.view import unchanged
+from keras_xai.graph.view import losses_kept, unchanged
 from keras_xai.kinds.links import LINKS
 
 # What Keras itself sets on layers without changing what they compute at inference.
@@ -124,7 +124,7 @@ class Agreement:
         """What the model returns, and the states of random generators that it has drawn from."""
         given = [ops.convert_to_tensor(x, spec.dtype) for x, spec in zip(batch, self._graph.input_specs, strict=True)]
         scope: Any = unchanged([(state, ops.convert_to_numpy(state) + 4711) for state in reseed])
-        with scope:
+        with losses_kept(self._model), scope:
             outputs = self._model(packed(given, self._graph), training=False)
         drawn = [] if reseed else [state for state in self._generators() if scope.get_current_value(state) is not None]
         return tree.flatten(outputs), drawn

@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_xai.data.checks import check_count, check_number
 from keras_xai.graph.steps import Graph
-from keras_xai.network.entries import tokens_of
+from keras_xai.network.tokens import tokens_of
 
 _TINY = 1e-12
 # Factor from the usual shift to the side length.

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.graph.steps import Step
+from keras_xai.kinds.axes import by_letters
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import OnePiece
 
@@ -59,6 +60,14 @@ class TimesMatrix(TimesConstant):
         return (-1,) if self.kernels(step) and step.takes_tensor(0) else None
 
 
+class EinsteinSum(TimesConstant):
+    """A sum of products along named axes."""
+
+    def axis_sources(self, step, position):
+        operands = [operand for operand in range(2) if len(step.arguments[0]) > operand + 1 and step.takes_tensor(operand + 1)]
+        return by_letters(step.operation.subscripts, operands[position]) if position < len(operands) else None
+
+
 class ConvolutionByConstant(TimesConstant):
     """A convolution with a constant."""
 
@@ -81,11 +90,11 @@ for _function, _example in (
     (ops.dot, Example((4,), lambda x: ops.dot(x, np.arange(8.0).reshape(4, 2)))),
 ):
     register(_function, TimesMatrix(_EITHER), _example)
-for _function, _example in (
-    (ops.tensordot, Example((4,), lambda x: ops.tensordot(x, np.arange(8.0).reshape(4, 2), axes=1))),
-    (ops.einsum, Example((4,), lambda x: ops.einsum("bi,ij->bj", x, np.arange(8.0).reshape(4, 2)))),
+for _function, _kind, _example in (
+    (ops.tensordot, TimesConstant(_EITHER), Example((4,), lambda x: ops.tensordot(x, np.arange(8.0).reshape(4, 2), axes=1))),
+    (ops.einsum, EinsteinSum(_EITHER), Example((4,), lambda x: ops.einsum("bi,ij->bj", x, np.arange(8.0).reshape(4, 2)))),
 ):
-    register(_function, TimesConstant(_EITHER), _example)
+    register(_function, _kind, _example)
 register(
     ops.conv,
     ConvolutionByConstant(_FIRST),

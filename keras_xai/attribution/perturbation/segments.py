@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_xai.data.checks import check_count, is_integer
-from keras_xai.network.entries import tokens_of
+from keras_xai.network.tokens import tokens_of
 from keras_xai.network.scores import Scores
 
 _SUPERPIXELS, _STRETCHES = 50, 20

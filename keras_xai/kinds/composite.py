@@ -72,7 +72,8 @@ class TimeDistributed(Smooth):
         named = kind_of(inner).axis_names(inner)
         if named is not None:
             return Named(["T", *named.inputs], ["T", *named.outputs], named.certainty)
-        return Named(*(["T", *[None] * (len(specs[0].shape) - 2)] for specs in (step.input_specs, step.output_specs)))
+        ranks = (len(step.input_specs[0].shape) - 1, len(step.output_specs[0].shape) - 1)
+        return Named(["T", *[None] * (ranks[0] - 1)], ["T", *[None] * (ranks[1] - 1)])
 
     def axis_sources(self, step, position):
         inner = self._of_one_time(step)

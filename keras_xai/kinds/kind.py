@@ -145,10 +145,10 @@ class Kind(abc.ABC):
     def axis_names(self, step: Step) -> Named | None:
         """What the step itself says of the axes of its first input and output, by default through its data format."""
         data_format = self.data_format(step)
-        ranks = [len(specs[0].shape) - 1 for specs in (step.input_specs, step.output_specs)]
-        if data_format is None or ranks[0] < 2:
+        rank = len(step.input_specs[0].shape) - 1
+        if data_format is None or rank < 2:
             return None
-        return Named(*(by_format(data_format, rank) for rank in ranks))
+        return Named(by_format(data_format, rank), by_format(data_format, len(step.output_specs[0].shape) - 1))
 
     def axis_sources(self, step: Step, position: int) -> Sources | None:
         """For each axis of an output sample the axes of an input that it is made of; `None` if that is unknown.

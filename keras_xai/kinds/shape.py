@@ -199,17 +199,20 @@ register(
     Example((4,), lambda x: ops.pad(x, ((0, 0), (1, 2)), constant_values=-1.0)),
 )
 
-for _function, _kind, _example in (
-    (ops.stack, Stack(), Example((4,), lambda x: ops.stack([x, x], axis=1))),
-    (ops.reshape, Reshaping(), Example(_IMAGE, lambda x: ops.reshape(x, (-1, 12, 6)))),
-    (ops.transpose, Permutation(), Example(_IMAGE, lambda x: ops.transpose(x, (0, 3, 1, 2)))),
-    (ops.swapaxes, Permutation(), Example(_IMAGE, lambda x: ops.swapaxes(x, 1, 3))),
-    (ops.moveaxis, Permutation(), Example(_IMAGE, lambda x: ops.moveaxis(x, 1, 3))),
-    (ops.expand_dims, Reshaping(), Example((4,), lambda x: ops.expand_dims(x, 1))),
-    (ops.squeeze, Reshaping(), Example((1, 4), lambda x: ops.squeeze(x, 1))),
-    (KerasTensor.__getitem__, Indexing(), Example((4,), lambda x: x[:, 1:3])),
+register(ops.stack, Stack(), Example((4,), lambda x: ops.stack([x, x], axis=1)))
+register(KerasTensor.__getitem__, Indexing(), Example((4,), lambda x: x[:, 1:3]))
+for _function, _example in (
+    (ops.transpose, Example(_IMAGE, lambda x: ops.transpose(x, (0, 3, 1, 2)))),
+    (ops.swapaxes, Example(_IMAGE, lambda x: ops.swapaxes(x, 1, 3))),
+    (ops.moveaxis, Example(_IMAGE, lambda x: ops.moveaxis(x, 1, 3))),
 ):
-    register(_function, _kind, _example)
+    register(_function, Permutation(), _example)
+for _function, _example in (
+    (ops.reshape, Example(_IMAGE, lambda x: ops.reshape(x, (-1, 12, 6)))),
+    (ops.expand_dims, Example((4,), lambda x: ops.expand_dims(x, 1))),
+    (ops.squeeze, Example((1, 4), lambda x: ops.squeeze(x, 1))),
+):
+    register(_function, Reshaping(), _example)
 for _function, _example in (
     (ops.repeat, Example((4,), lambda x: ops.repeat(x, 2, axis=1))),
     (ops.tile, Example((4,), lambda x: ops.tile(x, (1, 2)))),

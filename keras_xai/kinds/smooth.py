@@ -116,7 +116,8 @@ class OfSequence(Smooth):
     """A layer of vectors in a sequence, (time, channels), such as attention or a recurrent layer."""
 
     def axis_names(self, step):
-        return Named(*(_of_sequence(len(specs[0].shape) - 1) for specs in (step.input_specs, step.output_specs)), BY_USE)
+        names, output_names = (_of_sequence(len(specs[0].shape) - 1) for specs in (step.input_specs, step.output_specs))
+        return Named(names, output_names, BY_USE)
 
 
 def _of_sequence(rank):

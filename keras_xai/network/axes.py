@@ -20,9 +20,9 @@ class Axes:
     """The layout of each tensor of a graph, by one walk over it.
 
     Each step says what it knows of its own tensors, such as a convolution by its `data_format`, and how the axes of its output follow from
-    those of its input. The names are carried along both ways, the surest first: those that the user declares with `keras_xai.layers.with_layout`, those of
-    data formats, those of sequences and normalizations, those of dense layers. Where they contradict each other, or there are none, the
-    channels are the last axis, as in Keras.
+    those of its input. The names are carried along both ways, the surest first: those that the user declares with
+    `keras_xai.layers.with_layout`, those of data formats, those of sequences and normalizations, those of dense layers. Where they
+    contradict each other, or there are none, the channels are the last axis, as in Keras.
 
     Args:
         graph: The graph.

@@ -96,8 +96,8 @@ class Layout:
 
     @property
     def without_channels(self) -> "Layout":
-        """The layout in which the channels are a place as well."""
-        return Layout(self.letters.replace("C", "P"))
+        """The layout in which all axes are places, in their order."""
+        return Layout(f"N{place_letters(self.rank - 1)}")
 
     def sizes(self, shape: Sequence) -> tuple:
         """The sizes of the places of an array of this layout, with the samples in its shape."""

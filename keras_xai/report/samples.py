@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_xai.data.layout import Layout
 from keras_xai.report.plots import draw_picture, shown_image
 
 if TYPE_CHECKING:
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
 
 _FRAME = "#c4cad0"
 _LINE = "#2f6fd0"
+
+
+def in_picture_order(sample: Any, layout: Any) -> Any:
+    """A sample, or a crop of one, channels last; as it is without a layout of its own.
+
+    Args:
+        sample: An array without the axis of samples.
+        layout: Its layout, with the samples; `None` for channels last.
+    """
+    if not isinstance(layout, str) or np.ndim(sample) != len(layout) - 1:
+        return sample
+    return Layout(layout).channels_last(np.asarray(sample)[np.newaxis])[0]
 
 
 def draw_sample(axes: "Axes", sample: Any, show: Callable[[Any], Any] | None = None) -> None:

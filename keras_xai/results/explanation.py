@@ -100,8 +100,8 @@ class Explanation(Rows):
 
         Args:
             samples: Indices of the samples to draw, or the number of first samples.
-            show: Maps an image from the model's preprocessing to a displayable image, `(height, width)` or `(height, width, 3)`. By default
-                values are scaled to the color range.
+            show: Maps an image `(height, width, channels)` from the model's preprocessing to a displayable image, `(height, width)` or
+                `(height, width, 3)`. By default values are scaled to the color range.
             class_names: Names of the classes; two for a single sigmoid, of classes 0 and 1.
             feature_names: Names of the features of a table; by default the column names, if the samples were a `DataFrame`.
             vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.

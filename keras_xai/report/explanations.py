@@ -42,9 +42,10 @@ def explanations_plot(
     Red is a positive contribution to the explained score, blue a negative one. Each picture has its own scale, centered at zero and limited
     by the 99th percentile of its absolute values, because methods have different units and a single bright pixel would hide the rest.
 
-    Explanations know the layout of their inputs, so that channels first are drawn as channels last. An image is shown unchanged, and for each method in gray below the colors of the values, summed over the
-    channels. A series is a line per channel in these colors. Features are bars, the most relevant to all methods first.
-    Tokens are words on a background in these colors. A model of several inputs has a row per input.
+    Explanations know the layout of their inputs, so that channels first are drawn as channels last. An image is shown unchanged, and for
+    each method in gray below the colors of the values, summed over the channels. A series is a line per channel in these colors. Features
+    are bars, the most relevant to all methods first. Tokens are words on a background in these colors. A model of several inputs has a row
+    per input.
 
     Args:
         named: Maps the name of each method to its explanation, all of the same samples.

@@ -79,7 +79,8 @@ def with_layout(model: keras.Model, layout: Any) -> keras.Model:
     ((2, 8, 1), (2, 8, 8))
     """
     inputs = tree.map_structure(
-        lambda spec: keras.Input(spec.shape[1:], batch_size=spec.shape[0], dtype=spec.dtype, name=spec.name), model.input
+        lambda spec: keras.Input(spec.shape[1:], batch_size=spec.shape[0], dtype=spec.dtype, name=spec.name),
+        model.inputs[0] if isinstance(model, keras.Sequential) else model.input,
     )
     layouts = tree.flatten(layout)
     given = tree.flatten(inputs)

@@ -37,12 +37,14 @@ class DeclaredLayout(keras.layers.Layer):
         self.layout = Layout(layout).letters
         self.supports_masking = True
 
-    def call(self, inputs):
-        if len(inputs.shape) != len(self.layout):
+    def build(self, input_shape):
+        if len(input_shape) != len(self.layout):
             raise ValueError(
                 f"Expected an input with an axis for each letter of the layout '{self.layout}'. Received: an input of shape "
-                f"{tuple(inputs.shape)}."
+                f"{tuple(input_shape)}."
             )
+
+    def call(self, inputs):
         return inputs
 
     def compute_output_shape(self, input_shape):

@@ -27,6 +27,8 @@ from keras_xai.attribution import (
 from keras_xai.data.layout import Layout
 from keras_xai.features import Ascent, Dream, deep_dream, extreme_examples, maximize_activation, receptive_field, reconstruct
 from keras_xai.layers import with_layout
+from keras_xai.openbox import OpenBox
+from keras_xai.report import activations_plot, openbox_page
 from tests import channels_first
 
 SHAPE = (10, 13, 3)
@@ -221,6 +223,23 @@ def test_receptive_fields(color, letters):
     found = receptive_field(permuted(model, letters), "core/conv", (2, 5))
     assert found == tuple(expected[letter] for letter in letters[1:])
     assert expected["H"] == slice(2, 5)
+
+
+@pytest.mark.parametrize("letters", ["NCHW", "NWHC"])
+def test_pictures_of_linear_pieces_and_activations(color, letters):
+    model, x = color
+    turned = Layout(letters).restored(x)
+    one, two = OpenBox(model)(x, verbose=0), OpenBox(permuted(model, letters))(turned, verbose=0)
+    (expected, *_), (found, *_) = (local.nearest_facets(2, verbose=0) for local in (one, two))
+    assert found.layout == letters
+    for first, second in zip(drawn(expected.plot(x[0])), drawn(found.plot(turned[0])), strict=True):
+        np.testing.assert_allclose(second, first, atol=1e-3)
+    pages = [openbox_page(local, local.nearest_wall(verbose=0)).html() for local in (one, two)]
+    assert pages[0].count('class="panel"') == pages[1].count('class="panel"') == 3
+    found = np.random.default_rng(0).random((2, 4, 5, 6))
+    first = activations_plot({"": {"conv": found}})
+    second = activations_plot({"": {"conv": Layout(letters).restored(found)}}, layout=letters)
+    np.testing.assert_array_equal(drawn(first), drawn(second))
 
 
 def test_segmenters_receive_pictures(pair):

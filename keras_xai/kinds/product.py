@@ -64,8 +64,8 @@ class EinsteinSum(TimesConstant):
     """A sum of products along named axes."""
 
     def axis_sources(self, step, position):
-        operands = [operand for operand in range(2) if len(step.arguments[0]) > operand + 1 and step.takes_tensor(operand + 1)]
-        return by_letters(step.operation.subscripts, operands[position]) if position < len(operands) else None
+        operands = [operand for operand in range(len(step.operands(step.inputs))) if step.takes_tensor(operand)]
+        return by_letters(step.operation.subscripts, operands[position])
 
 
 class ConvolutionByConstant(TimesConstant):

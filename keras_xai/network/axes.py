@@ -70,9 +70,10 @@ class Axes:
             if found is not None:
                 named.append((step, found))
             links += [
-                (identifier, step.outputs[0], sources)
+                (identifier, output, sources)
                 for position, identifier in enumerate(step.inputs)
                 if (sources := kind.axis_sources(step, position)) is not None
+                for output in step.outputs
             ]
         for certainty in range(BY_PRODUCT + 1):
             chosen = [(step, found) for step, found in named if found.certainty == certainty]

@@ -69,6 +69,12 @@ CASES = {
         (3, 8, 8),
         lambda: [layers.Permute((2, 3, 1)), layers.EinsumDense("bhwc,cd->bhwd", (8, 8, 4)), *conv()],
     ),
+    "einsum of operations": (
+        "NCHW",
+        (3, 8, 8),
+        lambda: [layers.Lambda(lambda x: ops.einsum("bchw,cd->bhwd", x, np.ones((3, 4), "float32"))), *conv()],
+    ),
+    "split": ("NCHW", (4, 8, 8), lambda: [layers.Lambda(lambda x: ops.split(ops.moveaxis(x, 1, 3), 2, axis=-1)[1]), *conv()]),
     "film": ("NDHWC", (5, 8, 8, 3), lambda: [layers.TimeDistributed(layers.Conv2D(2, 3)), *head()]),
     "film first": ("NDCHW", (5, 3, 8, 8), lambda: [layers.TimeDistributed(layers.ZeroPadding2D(1, **FIRST)), *head()]),
     "declared": ("NHW", (8, 8), lambda: [DeclaredLayout("NHW"), *head()]),

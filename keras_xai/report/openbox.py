@@ -63,8 +63,8 @@ def openbox_page(
     >>> page.html().count('class="panel"')
     5
     """
+    images = _checked_images(local, images)
     layout = _layout(local)
-    images = _checked_images(local, images, layout)
     _check_counts(local, walls, labels, class_names)
     chosen = _checked_choice(local, show)
     features = layout.channels_last(local.decision_features(against="runner-up")).reshape(*images.shape[:3], -1).sum(axis=3)
@@ -160,7 +160,7 @@ def _layout(local):
     return Layout(letters)
 
 
-def _checked_images(local, images, layout):
+def _checked_images(local, images):
     shape = getattr(local.x, "shape", None)
     if shape is None or len(shape) not in (3, 4):
         raise ValueError(
@@ -171,6 +171,7 @@ def _checked_images(local, images, layout):
         raise ValueError(
             "Expected the linear pieces of at least two classes. Received: one class. Call the `OpenBox` with more `outputs`."
         )
+    layout = _layout(local)
     images = layout.channels_last(local.x) if images is None else np.asarray(images)
     expected = layout.channels_last_shape(shape)[:3]
     if images.shape == shape and images.shape[:3] != expected:

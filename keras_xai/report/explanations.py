@@ -1,12 +1,13 @@
 """Explanations as pictures: images, series, tables and texts, by one method or by several side by side."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_xai.report.heatmap import COLOR_MAP
 from keras_xai.report.plots import draw_picture, shown_image
+from keras_xai.report.samples import arrays_of
 from keras_xai.results.text import encodable
 
 if TYPE_CHECKING:
@@ -87,9 +88,9 @@ class Grid:
             raise ValueError("Expected at least one explanation. Received: an empty mapping.")
         self.names = list(named)
         self._explanations = list(named.values())
-        self._inputs = _arrays(self._explanations[0], "inputs")
+        self._inputs = arrays_of(self._explanations[0], "inputs")
         for name, explanation in named.items():
-            shapes = [x.shape for x in _arrays(explanation, "inputs").values()]
+            shapes = [x.shape for x in arrays_of(explanation, "inputs").values()]
             if shapes != [x.shape for x in self._inputs.values()]:
                 raise ValueError(
                     f"Expected explanations of the same samples. Received: samples of shape {shapes} for '{name}', and of shape "
@@ -97,7 +98,7 @@ class Grid:
                 )
         layouts = dict(zip(self._inputs, self._explanations[0].layouts, strict=True))
         self._kinds = {name: _kind(x, layouts[name]) for name, x in self._inputs.items()}
-        self._values = [_arrays(each, "values") for each in self._explanations]
+        self._values = [arrays_of(each, "values") for each in self._explanations]
         self._samples = _chosen(samples, len(next(iter(self._inputs.values()))))
         self._show = show or shown_image
         self._class_names = class_names
@@ -233,24 +234,6 @@ class Grid:
         if index >= len(self._class_names):
             raise ValueError(f"Expected `class_names` to name class {index}. Received: {len(self._class_names)} names.")
         return str(self._class_names[index])
-
-
-def _arrays(explanation: "Explanation", field: str) -> dict[str, np.ndarray]:
-    """The inputs or values of an explanation by name of the input, channels last."""
-    named = _named(getattr(explanation, field))
-    return {
-        name: layout.channels_last(array) if array.ndim == layout.rank else array
-        for (name, array), layout in zip(named.items(), explanation.layouts, strict=True)
-    }
-
-
-def _named(values: Any, name: str = "input") -> dict[str, np.ndarray]:
-    """Converts a nest of arrays to a dict by name."""
-    if isinstance(values, Mapping):
-        return {key: array for each in sorted(values) for key, array in _named(values[each], str(each)).items()}
-    if isinstance(values, (list, tuple)):
-        return {key: array for i, each in enumerate(values) for key, array in _named(each, f"{name} {i}").items()}
-    return {name: np.asarray(values)}
 
 
 def _kind(x, layout):

@@ -176,6 +176,7 @@ class Method(Remade, abc.ABC):
             shared_baseline=self.shares_baseline,
             probability=goal.packed(_joined(predicted, "sigmoid")),
             prediction=goal.packed(_joined(predicted, None)),
+            layout=packed([each.letters for each in self._scores.layouts], graph),
         )
 
     @property

@@ -12,7 +12,7 @@ from keras_xai.callbacks.recording import Recorder, model_with_layers
 from keras_xai.data.arrays import typed
 from keras_xai.data.reader import Samples
 from keras_xai.features.activations import graph_to, program
-from keras_xai.kinds.expansion import kind_of
+from keras_xai.network.axes import Axes
 from keras_xai.network.batching import batch_size_for
 
 
@@ -132,7 +132,8 @@ class ActivationStatistics(keras.callbacks.Callback):
         """Checks all arguments against the model."""
         graph = graph_to(model_with_layers(self.model), self._layers)
         steps = {path: graph.end_of(path) for path in graph.output_names}
-        axes = {path: kind_of(step).channel_axis(step) for path, step in steps.items()}
+        known = Axes(graph)
+        axes = {path: known.channel(step.outputs[0]) for path, step in steps.items()}
         self._batches = [typed(batch, graph) for batch in Samples(self._x, graph, batch_size_for(graph, self._batch_size))]
         self._program = program(graph, lambda path, values: _moments(values, axes[path]))
         self._recorder = Recorder(self.model, self._log_dir)

@@ -13,9 +13,10 @@ from keras_xai.data.batches import rows
 from keras_xai.data.streams import elements, is_stream
 from keras_xai.data.structure import packed
 from keras_xai.graph.steps import Graph
+from keras_xai.network.axes import Axes
 from keras_xai.statistics.neighborhood import class_codes
 
-_CHANNELS = (1, 3, 4)  # of images; otherwise the last axis may be spatial
+_CHANNELS = (1, 3, 4)  # of images; otherwise the axis may be spatial
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,8 +42,12 @@ class Drawn:
 
     def batches(self, batch_size: int) -> Iterator[tuple]:
         """Batches `(x,)` for the model: only one batch is held in the model's image size at a time."""
+        layouts = Axes(self.graph).inputs()
         for part in rows(len(self), batch_size):
-            arrays = [_resized(array[part], spec) for array, spec in zip(self.inputs, self.graph.input_specs, strict=True)]
+            arrays = [
+                _resized(array[part], spec, layout)
+                for array, spec, layout in zip(self.inputs, self.graph.input_specs, layouts, strict=True)
+            ]
             yield (packed(arrays, self.graph),)
 
 
@@ -130,30 +135,32 @@ def _one_by_one(dataset: Any, graph: Graph) -> Iterator[tuple]:
 def _any_size(x, graph):
     """The graph with inputs of the original image size."""
     specs = [
-        keras.KerasTensor((None, *array.shape[1:]), spec.dtype, name=spec.name) if _differs_in_size(array, spec) else spec
-        for array, spec in zip(unchecked(x, graph), graph.input_specs, strict=True)
+        keras.KerasTensor((None, *array.shape[1:]), spec.dtype, name=spec.name)
+        if _differs_in_size(array, spec, layout)
+        else spec
+        for array, spec, layout in zip(unchecked(x, graph), graph.input_specs, Axes(graph).inputs(), strict=True)
     ]
     return dataclasses.replace(graph, input_specs=tuple(specs))
 
 
-def _differs_in_size(array, spec):
-    """Whether an array contains channels-last images with the right channels but another height or width."""
+def _differs_in_size(array, spec, layout):
+    """Whether an array contains images with the right channels but another height or width."""
     wanted = tuple(spec.shape[1:])
     return (
         array.ndim == 4
         and len(wanted) == 3
         and None not in wanted
-        and array.shape[3] == wanted[2]
-        and wanted[2] in _CHANNELS
+        and layout.channel is not None
+        and array.shape[layout.channel] == spec.shape[layout.channel]
+        and spec.shape[layout.channel] in _CHANNELS
         and array.shape[1:] != wanted
         and keras.backend.is_float_dtype(spec.dtype)
     )
 
 
-def _resized(array, spec):
-    if not _differs_in_size(array, spec):
+def _resized(array, spec, layout):
+    if not _differs_in_size(array, spec, layout):
         return array
-    resized = ops.image.resize(
-        array.astype(spec.dtype), spec.shape[1:3], interpolation="bilinear", data_format="channels_last"
-    )
-    return ops.convert_to_numpy(resized)
+    images, size = layout.channels_last(array.astype(spec.dtype)), layout.sizes(spec.shape)
+    resized = ops.image.resize(images, size, interpolation="bilinear", data_format="channels_last")
+    return layout.restored(ops.convert_to_numpy(resized))

@@ -14,7 +14,7 @@ from keras_xai.data.reader import Samples
 from keras_xai.diagnosis.sampling import Drawn
 from keras_xai.features.activations import graph_to, program
 from keras_xai.graph.steps import Step
-from keras_xai.kinds.expansion import kind_of
+from keras_xai.network.axes import Axes
 from keras_xai.network.batching import batch_size_for
 
 # Maximum number of entries of a vector: 64 MB of float32 for 1,000 samples.
@@ -72,7 +72,10 @@ class Extractor:
                     f"Expected layers with a real-valued output of shape (n, ...). Received: '{path}', of shape {tuple(spec.shape)} and "
                     f"dtype {spec.dtype}."
                 )
-        self._reductions = {path: _reduction(step, reduction) for path, step in self._steps.items()}
+        axes = Axes(self.graph)
+        self._reductions = {
+            path: _reduction(step, axes.channel(step.outputs[0]), reduction) for path, step in self._steps.items()
+        }
         self._program = program(self.graph, lambda path, values: self._reductions[path].apply(values))
 
     def __call__(self, drawn: Drawn, batch_size: int | None = None, verbose: Any = "auto") -> dict[str, Vectors]:
@@ -117,9 +120,8 @@ def normalized(values: np.ndarray, kind: str) -> np.ndarray:
     return values
 
 
-def _reduction(step: Step, kind: str) -> _Reduction:
+def _reduction(step: Step, axis: int, kind: str) -> _Reduction:
     spec = step.output_specs[0]
-    axis = kind_of(step).channel_axis(step) % len(spec.shape)
     sizes = [size for i, size in enumerate(spec.shape) if i not in (0, axis)]
     channels = spec.shape[axis]
     dtype = "float64" if spec.dtype == "float64" else "float32"

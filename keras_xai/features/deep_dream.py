@@ -14,7 +14,6 @@ from keras_xai.data.batches import progress
 from keras_xai.data.checks import check_count, check_number, check_verbose, is_integer
 from keras_xai.data.reader import read_unchecked
 from keras_xai.features.ascent import checked_range, normalized, real_input
-from keras_xai.kinds.expansion import kind_of
 from keras_xai.network.scores import Scores
 from keras_xai.results.dreamed import Dreamed
 
@@ -78,7 +77,7 @@ def deep_dream(
 
     Args:
         model: A built Sequential or functional model with one image input; only read.
-        images: `(n, height, width, channels)`.
+        images: `(n, height, width, channels)`, or in the layout of the model, such as channels first.
         layers: A layer's path, such as `"backbone/conv5"`; a list of paths; or a dict from paths to one channel each, `None` for all
             channels. Each layer counts by the mean over its channels; a layer at half the resolution counts four times.
         value_range: `(low, high)`, the range of values: numbers, or arrays that broadcast to an image.
@@ -110,13 +109,15 @@ def deep_dream(
     dream = Dream() if dream is None else dream
     scores = Scores(model)
     shape = real_input(scores.graph, "deep_dream")
+    (layout,) = scores.layouts
     objective, names = _objective(scores, layers)
-    originals = _checked_images(images, scores.graph, shape, scores.dtype)
-    low, high = checked_range(value_range, originals.shape[1:], scores.dtype)
+    given = _checked_images(images, scores, shape)
+    given_range, value_range = value_range, checked_range(value_range, given.shape[1:], scores.dtype)
+    originals, low, high = (layout.channels_last(each) for each in (given, *value_range))
     if (originals < low).any() or (originals > high).any():
         raise ValueError(
             f"Expected images within `value_range`. Received: values from {originals.min():.4g} to {originals.max():.4g} and "
-            f"value_range={value_range!r}"
+            f"value_range={given_range!r}"
         )
     sizes = _sizes(originals.shape[1:3], dream)
     _check_sizes(scores, objective, sizes, dream, originals.shape[-1])
@@ -133,7 +134,7 @@ def deep_dream(
         x, history[octave, :, number] = _dreamed(gradient, np.clip(x, low[0], high[0]), (low[0], high[0]), dream, random)
         detail = x - base
         dreamed[number] = x if octave == len(sizes) - 1 else 0
-    return Dreamed(dreamed, originals, history, names, (low, high))
+    return Dreamed(layout.restored(dreamed), given, history, names, value_range, layout.letters)
 
 
 def _objective(scores, layers) -> tuple[Callable, list[str]]:
@@ -143,11 +144,12 @@ def _objective(scores, layers) -> tuple[Callable, list[str]]:
     if not channels:
         raise ValueError(f"Expected at least one layer. Received: layers={layers!r}")
     steps = {path: scores.find(path) for path in channels}
-    spatial = scores.graph.input_specs[0].shape[1:-1]
+    (layout,) = scores.layouts
+    spatial = layout.sizes(scores.graph.input_specs[0].shape)
     terms = []
     for path, step in steps.items():
         spec, channel = step.output_specs[0], channels[path]
-        axis = kind_of(step).channel_axis(step) % len(spec.shape)
+        axis = scores.axes.channel(step.outputs[0])
         count = spec.shape[axis]
         if channel is not None and not (is_integer(channel) and 0 <= channel < count):
             raise ValueError(f"Expected a channel of '{path}', from 0 to {count - 1}, or None. Received: {channel!r}")
@@ -158,7 +160,7 @@ def _objective(scores, layers) -> tuple[Callable, list[str]]:
         terms.append((step.outputs[0], axis, channel, float(density)))
 
     def objective(x):
-        values = scores.run([x], until=[identifier for identifier, *_ in terms])
+        values = scores.run([layout.restored(x)], until=[identifier for identifier, *_ in terms])
         total: Any = 0
         for identifier, axis, channel, density in terms:
             maps = values[identifier]
@@ -219,16 +221,25 @@ def _tiles(length, tile_size):
     return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], length], strict=True)]
 
 
-def _checked_images(images, graph, shape, dtype):
-    (x,) = read_unchecked(images, graph)
-    if len(shape) != 3 or x.ndim != 4 or x.shape[-1] != shape[-1] or not x.size or x.dtype.kind not in "fiub":
+def _checked_images(images, scores, shape):
+    (x,), (layout,) = read_unchecked(images, scores.graph), scores.layouts
+    size = [*shape]  # images may have any height and width
+    for axis in layout.places:
+        size[axis - 1] = x.shape[axis] if x.ndim == layout.rank else None
+    if len(layout.places) != 2 or x.shape[1:] != tuple(size) or not x.size or x.dtype.kind not in "fiub":
         raise ValueError(
-            f"Expected images (n, height, width, {shape[-1]}) and a model that takes images. Received: an array of shape "
+            f"Expected images {_wanted(layout, shape)} and a model that takes images. Received: an array of shape "
             f"{x.shape} and dtype {x.dtype}, and a model whose input has the shape {shape}."
         )
     if not np.isfinite(x).all():
         raise ValueError("Expected finite images. Received: NaN or infinity.")
-    return x.astype(dtype)
+    return x.astype(scores.dtype)
+
+
+def _wanted(layout, shape):
+    """The shape of images in words."""
+    names = {"N": "n", "H": "height", "W": "width"}
+    return f"({', '.join(names.get(letter, str(size)) for letter, size in zip(layout.letters, (None, *shape), strict=True))})"
 
 
 def _sizes(size: Sequence[int], dream) -> list[tuple[int, int]]:
@@ -245,7 +256,7 @@ def _check_sizes(scores, objective, sizes, dream, channels):
         for tile in _tiles(height, dream.tile_size)
         for other in _tiles(width, dream.tile_size)
     }
-    own = tuple(scores.graph.input_specs[0].shape[1:3])
+    own = tuple(scores.layouts[0].sizes(scores.graph.input_specs[0].shape))
     for height, width in sorted(tiles - {own})[:: max(1, len(tiles - {own}) - 1)]:  # the smallest and the largest
         try:
             traced(objective, [((1, height, width, channels), scores.dtype)])

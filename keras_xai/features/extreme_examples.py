@@ -94,7 +94,8 @@ def extreme_examples(
     if seen < k:
         raise ValueError(f"Expected at least k samples. Received: k={k} and {seen} samples.")
     highest, lowest = (end.examples(responses.graph) for end in ends)
-    return ExtremeExamples(highest, lowest, chosen, responses.name, seen)
+    layout = packed([each.letters for each in responses.scores.layouts], responses.graph)
+    return ExtremeExamples(highest, lowest, chosen, responses.name, seen, layout)
 
 
 def _positions(places, sizes):

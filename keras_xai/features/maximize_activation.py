@@ -79,11 +79,13 @@ def maximize_activation(
     responses = Responses(model, layer)
     shape = real_input(responses.graph, "maximize_activation")
     chosen = responses.units(units)
+    (layout,) = responses.scores.layouts
     low, high = checked_range(value_range, shape, responses.scores.dtype)
     seed = secrets.randbits(30) if seed is None else seed
-    x = _start(ascent.start, shape, (low, high), len(chosen), seed)
+    x = _start(ascent.start, layout, shape, (low, high), len(chosen), seed)
+    x, ends = layout.channels_last(x), (layout.channels_last(low), layout.channels_last(high))
     moves = [movements(ascent, x.shape[1:-1], seed, number) for number in range(len(chosen))]
-    climbs = [_program(each, (low, high), ascent, x.shape[1:]) for each in (responses, responses.leaking(_LEAK))]
+    climbs = [_program(each, ends, ascent, x.shape[1:]) for each in (responses, responses.leaking(_LEAK))]
     # Each step holds the gradient of an input and two transformed copies.
     batch_size = batch_size_for(responses.graph, ascent.batch_size, copies=3)
     parts = [
@@ -98,10 +100,10 @@ def maximize_activation(
             f"The response of unit {chosen[bad[0]]} of '{responses.name}' is NaN or infinite. Check the model's weights, and that "
             "`value_range` is the range of its inputs."
         )
-    return Maximized(images, values, history, chosen, responses.name, (low, high))
+    return Maximized(layout.restored(images), values, history, chosen, responses.name, (low, high), layout.letters)
 
 
-def _start(start, shape, value_range, count, seed):
+def _start(start, layout, shape, value_range, count, seed):
     """The starting points of the ascent, an array `(count, *input_shape)`."""
     low, high = value_range
     if start is None:
@@ -110,7 +112,9 @@ def _start(start, shape, value_range, count, seed):
                 f"Expected `Ascent(start=...)` for a model whose input size is unknown. Received: start=None and an input of "
                 f"shape {shape}."
             )
-        noise = np.stack([np.random.default_rng([seed, number, 0]).normal(size=shape) for number in range(count)])
+        drawn = layout.channels_last_shape((1, *shape))[1:]
+        noise = np.stack([np.random.default_rng([seed, number, 0]).normal(size=drawn) for number in range(count)])
+        noise = layout.restored(noise)
         return np.clip((low + high) / 2 + _NOISE * (high - low) * noise, low, high).astype(low.dtype)
     x = np.asarray(start, low.dtype)
     x = x[None] if x.ndim == len(shape) else x
@@ -133,13 +137,14 @@ def _indices(responses, units):
 def _program(responses, value_range, ascent, shape):
     """Compiles a step: inputs to the next inputs, the responses before the step, and the largest gradient entries."""
     low, high = value_range
+    (layout,) = responses.scores.layouts
     dtype = responses.scores.dtype
     steady = movements(ascent, shape[:-1], 0, 0) is None
     axes = tuple(range(1, len(shape) + 1))
 
     def step(x, channels, positions, movement, size):
         def response(inputs):
-            maps = responses.of([inputs[0] if steady else moved(inputs[0], movement)])
+            maps = responses.of([layout.restored(inputs[0] if steady else moved(inputs[0], movement))])
             return [_response(maps, channels, positions)]
 
         climbing = record(response, [x])

@@ -124,6 +124,7 @@ def reconstruct(
         model=model.name,
         num_maps=responses.num_channels,
         keep=keep,
+        layout=responses.scores.layouts[0].letters,
     )
 
 

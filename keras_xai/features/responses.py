@@ -49,17 +49,16 @@ class Responses:
                     f"Expected `layer` for a model of several outputs, here {list(graph.output_names)}. Received: layer=None. "
                     "Give the path of the layer that computes the output."
                 )
-            self.name, self.identifier, spec, axis = "score", graph.outputs[0], graph.output_specs[0], -1
+            self.name, self.identifier, spec = "score", graph.outputs[0], graph.output_specs[0]
         else:
             step = self._linear(layer)
             self.name, self.identifier, spec = layer, step.outputs[0], step.output_specs[0]
-            axis = kind_of(step).channel_axis(step)
         if len(spec.shape) < 2 or not keras.backend.is_float_dtype(spec.dtype):
             raise ValueError(
                 f"Expected a layer with a real-valued output of shape (n, ..., channels). Received: '{self.name}', of shape "
                 f"{tuple(spec.shape)} and dtype {spec.dtype}."
             )
-        self.axis = axis % len(spec.shape)
+        self.axis = len(spec.shape) - 1 if layer is None else self.scores.axes.channel(self.identifier)
         rest = [size for place, size in enumerate(spec.shape) if place not in (0, self.axis)]
         self.num_channels: int = spec.shape[self.axis]
         self.shape: tuple[int | None, ...] = (*rest, self.num_channels)

@@ -6,6 +6,7 @@ from keras import layers, ops
 from keras_xai.graph.inlining import preceded
 from keras_xai.graph.view import borrow
 from keras_xai.kinds.activation import trace_activation
+from keras_xai.kinds.axes import BY_PRODUCT, BY_USE, Named, by_letters, channel_at
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import OnePiece
 from keras_xai.kinds.ranges import along
@@ -46,6 +47,10 @@ class AffineWithActivation(OnePiece):
 class Dense(AffineWithActivation):
     """A product with a matrix along the last axis, followed by a fused activation."""
 
+    def axis_names(self, step):
+        names = channel_at(-1, len(step.input_specs[0].shape) - 1)
+        return Named(names, names, BY_PRODUCT)
+
     def receptive_range(self, step, wanted, shape, output_shape):
         return along([len(shape) - 1], wanted, shape)
 
@@ -57,6 +62,9 @@ class EinsumDense(AffineWithActivation):
         _, kernel, output = step.operation.equation.replace("->", ",").split(",")
         return (-1,) if kernel[-1] == output[-1] else None
 
+    def axis_sources(self, step, position):
+        return by_letters(step.operation.equation, 0)
+
 
 class Scaling(Affine):
     """Scales and shifts each entry."""
@@ -65,8 +73,23 @@ class Scaling(Affine):
         return True
 
 
+class Standardization(Scaling):
+    """A scaling and a shift by constants, along one axis or for all entries alike."""
+
+    def axis_names(self, step):
+        axes = step.operation.axis
+        if len(axes) != 1:
+            return None
+        names = channel_at(axes[0], len(step.input_specs[0].shape) - 1)
+        return Named(names, names, BY_USE)
+
+
 class BatchNormalization(Scaling):
     """A scaling; in training, by the statistics of the batch, which relevance treats as constants."""
+
+    def axis_names(self, step):
+        names = channel_at(step.operation.axis, len(step.input_specs[0].shape) - 1)
+        return Named(names, names, BY_USE)
 
     def normalized_axis(self, step):
         return step.operation.axis
@@ -133,7 +156,7 @@ register(
     Example((3, 4), lambda x: layers.EinsumDense("abc,cd->adb", (4, 3))(x)),  # channels are not the last axis
 )
 register(layers.BatchNormalization, BatchNormalization(), Example(_IMAGE, lambda x: _batch_normalization()(x)))
-register(layers.Normalization, Scaling(), Example((4, 2), lambda x: _normalization()(x)))
+register(layers.Normalization, Standardization(), Example((4, 2), lambda x: _normalization()(x)))
 register(layers.Rescaling, Scaling(), Example(_IMAGE, lambda x: layers.Rescaling(2.0, offset=-1.0)(x)))
 register(ops.negative, Scaling(), Example((4,), lambda x: ops.negative(x)))
 register(ops.cast, Cast(), Example((4,), lambda x: ops.cast(x, "float64")))

@@ -3,6 +3,7 @@
 from keras import layers, ops
 
 from keras_xai.kinds.affine import Affine
+from keras_xai.kinds.axes import BY_USE, Named, kept_axes, reduced_names
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.ranges import adaptive_window, by_place, repeated, window
 from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, channels_back
@@ -13,6 +14,18 @@ class Mean(Affine):
 
     def averages(self, step):
         return True
+
+
+class ReducedMean(Mean):
+    """The sum or mean along axes."""
+
+    def axis_names(self, step):
+        sources = self.axis_sources(step, 0)
+        names = reduced_names(step.operation.axis, len(step.input_specs[0].shape) - 1)
+        return Named(names, [names[each[0]] if each else None for each in sources], BY_USE)
+
+    def axis_sources(self, step, position):
+        return kept_axes(step.operation.axis, step.operation.keepdims, len(step.input_specs[0].shape) - 1)
 
 
 class AveragePooling(Mean):
@@ -71,6 +84,9 @@ class AdaptiveAveragePooling3D(AdaptiveAveragePooling):
 class Repetition(Mean):
     """Repeats each entry."""
 
+    def data_format(self, step):
+        return super().data_format(step) or "channels_last"  # an `UpSampling1D` has none
+
     def receptive_range(self, step, wanted, shape, output_shape):
         return by_place(step, wanted, (shape, output_shape), repeated(step.operation.size))
 
@@ -96,6 +112,6 @@ register(
     Example(_VOLUME, lambda x: layers.AveragePooling3D(2)(x)),
     Example(_VOLUME, lambda x: layers.AveragePooling3D(3, strides=2, padding="same")(x)),
 )
-register(ops.sum, Mean(), Example(_IMAGE, lambda x: ops.sum(x, axis=(1, 2))))
-register(ops.mean, Mean(), Example(_IMAGE, lambda x: ops.mean(x, axis=-1, keepdims=True)))
+register(ops.sum, ReducedMean(), Example(_IMAGE, lambda x: ops.sum(x, axis=(1, 2))))
+register(ops.mean, ReducedMean(), Example(_IMAGE, lambda x: ops.mean(x, axis=-1, keepdims=True)))
 register(ops.average_pool, AveragePooling(), Example(_IMAGE, lambda x: ops.average_pool(x, 2)))

@@ -7,6 +7,7 @@ from keras import layers, ops
 
 from keras_xai.graph.calls import inside
 from keras_xai.kinds.activation import trace_activation
+from keras_xai.kinds.axes import Named
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.kinds.kind import OnePiece
@@ -76,10 +77,26 @@ class TimeDistributed(Composite):
         inner = self._of_one_time(step)
         return kind_of(inner).channel_axis(inner)  # counted from the end, unaffected by the time axis
 
+    def axis_names(self, step):
+        inner = self._of_one_time(step)
+        named = kind_of(inner).axis_names(inner)
+        if named is not None:
+            return Named(["T", *named.inputs], ["T", *named.outputs], named.certainty)
+        ranks = (len(step.input_specs[0].shape) - 1, len(step.output_specs[0].shape) - 1)
+        return Named(["T", *[None] * (ranks[0] - 1)], ["T", *[None] * (ranks[1] - 1)])
+
+    def axis_sources(self, step, position):
+        inner = self._of_one_time(step)
+        sources = kind_of(inner).axis_sources(inner, position)
+        return sources and [(0,), *(tuple(axis + 1 for axis in each) for each in sources)]
+
     @staticmethod
     def _of_one_time(step):
-        specs = [keras.KerasTensor((spec.shape[0], *spec.shape[2:]), spec.dtype) for spec in step.output_specs]
-        return dataclasses.replace(step, operation=step.operation.layer, output_specs=tuple(specs))
+        specs = [
+            tuple(keras.KerasTensor((spec.shape[0], *spec.shape[2:]), spec.dtype) for spec in each)
+            for each in (step.input_specs, step.output_specs)
+        ]
+        return dataclasses.replace(step, operation=step.operation.layer, input_specs=specs[0], output_specs=specs[1])
 
 
 register(

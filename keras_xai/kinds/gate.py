@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from keras_xai.kinds.axes import BY_USE, Named, reduced_names
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import Kind
 
@@ -158,6 +159,11 @@ class LeakyReLU(Gate):
 
 class PReLU(Gate):
     """x above 0, alpha * x below, alpha learned for each unit."""
+
+    def axis_names(self, step):
+        shared = step.operation.shared_axes
+        names = reduced_names(shared, len(step.input_specs[0].shape) - 1) if shared else None
+        return names and Named(names, names, BY_USE)
 
     def pieces(self, operation):
         return Pieces((0.0,), (operation.alpha, 1.0), (0.0, 0.0))

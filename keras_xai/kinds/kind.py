@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from keras_xai.graph.steps import Graph, Step
+from keras_xai.kinds.axes import Named, Sources, by_format, unmoved
 from keras_xai.kinds.ranges import Range, entrywise, whole
 
 
@@ -147,6 +148,28 @@ class Kind(abc.ABC):
     def data_format(self, step: Step) -> str | None:
         """`"channels_last"` or `"channels_first"`, or `None` for a layer without a data format."""
         return getattr(step.operation, "data_format", None)
+
+    def axis_names(self, step: Step) -> Named | None:
+        """What the step itself says of the axes of its first input and output, by default through its data format."""
+        data_format = self.data_format(step)
+        rank = len(step.input_specs[0].shape) - 1
+        if data_format is None or rank < 2:
+            return None
+        return Named(by_format(data_format, rank), by_format(data_format, len(step.output_specs[0].shape) - 1))
+
+    def axis_sources(self, step: Step, position: int) -> Sources | None:
+        """For each axis of an output sample the axes of an input that it is made of; `None` if that is unknown.
+
+        By default each axis is the one at its position.
+
+        Args:
+            step: The call.
+            position: Position of the input.
+        """
+        shape, output_shape = step.input_specs[position].shape[1:], step.output_specs[0].shape[1:]
+        if self.pools == "global" and len(output_shape) == 1 < len(shape):
+            return [(0 if self.data_format(step) == "channels_first" else len(shape) - 1,)]
+        return unmoved(shape, output_shape)
 
     def convolves(self, step: Step) -> bool:
         """Whether weights are shared across the positions of a map, determined by the layer's `strides`."""

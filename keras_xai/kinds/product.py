@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.graph.steps import Step
+from keras_xai.kinds.axes import by_letters
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import OnePiece
 
@@ -61,6 +62,14 @@ class TimesMatrix(TimesConstant):
         return (-1,) if self.kernels(step) and step.takes_tensor(0) else None
 
 
+class EinsteinSum(TimesConstant):
+    """A sum of products along named axes."""
+
+    def axis_sources(self, step, position):
+        operands = [operand for operand in range(len(step.operands(step.inputs))) if step.takes_tensor(operand)]
+        return by_letters(step.operation.subscripts, operands[position])
+
+
 class ConvolutionByConstant(TimesConstant):
     """A convolution with a constant."""
 
@@ -83,11 +92,11 @@ for _function, _example in (
     (ops.dot, Example((4,), lambda x: ops.dot(x, np.arange(8.0).reshape(4, 2)))),
 ):
     register(_function, TimesMatrix(_EITHER), _example)
-for _function, _example in (
-    (ops.tensordot, Example((4,), lambda x: ops.tensordot(x, np.arange(8.0).reshape(4, 2), axes=1))),
-    (ops.einsum, Example((4,), lambda x: ops.einsum("bi,ij->bj", x, np.arange(8.0).reshape(4, 2)))),
+for _function, _kind, _example in (
+    (ops.tensordot, TimesConstant(_EITHER), Example((4,), lambda x: ops.tensordot(x, np.arange(8.0).reshape(4, 2), axes=1))),
+    (ops.einsum, EinsteinSum(_EITHER), Example((4,), lambda x: ops.einsum("bi,ij->bj", x, np.arange(8.0).reshape(4, 2)))),
 ):
-    register(_function, TimesConstant(_EITHER), _example)
+    register(_function, _kind, _example)
 register(
     ops.conv,
     ConvolutionByConstant(_FIRST),

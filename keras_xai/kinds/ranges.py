@@ -28,6 +28,24 @@ def along(axes: Collection[int], wanted: Sequence[Range], shape: Sequence[int]) 
     return [(0, shape[axis]) if axis in axes else each for axis, each in enumerate(wanted)]
 
 
+def moved(
+    sources: Sequence[Sequence[int]] | None, wanted: Sequence[Range], shape: Sequence, output_shape: Sequence
+) -> list[Range]:
+    """The same entries along axes that are moved, and all entries along axes that are split or merged.
+
+    Args:
+        sources: For each axis of the output the axes of the input that it is made of.
+        wanted: Ranges of the output.
+        shape: Of a sample of the input.
+        output_shape: Of a sample of the output.
+    """
+    found = whole(shape)
+    for axis, made_of in enumerate(sources or ()):
+        if len(made_of) == 1 and shape[made_of[0]] == output_shape[axis]:
+            found[made_of[0]] = wanted[axis]
+    return found
+
+
 def by_place(step: Any, wanted: Sequence[Range], shapes: tuple, rule: Callable[[int, Range, int, int], Range]) -> list[Range]:
     """Applies a rule to each spatial axis; all channels are included.
 

@@ -6,6 +6,7 @@ import math
 import numpy as np
 from keras import layers, ops
 
+from keras_xai.kinds.axes import BY_USE, Named, kept_axes, reduced_names
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import Kind
 from keras_xai.kinds.product import constants_are_nonnegative
@@ -177,6 +178,13 @@ class ExtremumLayer(Extremum):
 
 class Reduction(SelectEntries):
     """The largest (or smallest) entry along axes."""
+
+    def axis_names(self, step):
+        names = reduced_names(step.operation.axis, len(step.input_specs[0].shape) - 1)
+        return Named(names, [names[each[0]] if each else None for each in self.axis_sources(step, 0)], BY_USE)
+
+    def axis_sources(self, step, position):
+        return kept_axes(step.operation.axis, step.operation.keepdims, len(step.input_specs[0].shape) - 1)
 
     def candidates(self, step, inputs):
         (x,) = inputs

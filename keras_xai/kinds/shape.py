@@ -2,9 +2,11 @@
 
 from keras import KerasTensor, layers, ops
 
+from keras_xai.kinds.axes import BY_USE, DECLARED, Named, by_format, indexed, permuted, reshaped
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import OnePiece
-from keras_xai.kinds.ranges import along, by_place, shifted
+from keras_xai.kinds.ranges import along, by_place, moved, shifted
+from keras_xai.layers.layout import DeclaredLayout
 
 
 class Shape(OnePiece):
@@ -26,6 +28,76 @@ class Unchanged(Shape):
         return True
 
 
+class Moved(Shape):
+    """Moves entries to other axes."""
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        return moved(self.axis_sources(step, 0), wanted, shape, output_shape)
+
+
+class Permutation(Moved):
+    """Changes the order of the axes."""
+
+    def axis_sources(self, step, position):
+        return permuted(step, len(step.input_specs[0].shape) - 1)
+
+
+class Reshaping(Moved):
+    """Splits, merges, adds or drops axes."""
+
+    def axis_sources(self, step, position):
+        return reshaped(step.input_specs[0].shape[1:], step.output_specs[0].shape[1:])
+
+
+class Flattening(Reshaping):
+    """Merges all axes; in the channels-first format, it moves the channels to the end before, as its weights expect."""
+
+    def axis_names(self, step):
+        rank = len(step.input_specs[0].shape) - 1
+        if self.data_format(step) != "channels_first" or rank < 2:
+            return None  # channels last is the default, and says nothing
+        return Named(by_format("channels_first", rank), [None], BY_USE)
+
+
+class Declaration(Unchanged):
+    """Passes entries on unchanged, and declares which axis is which."""
+
+    def axis_names(self, step):
+        names = [None if letter in "FL" else letter for letter in step.operation.layout[1:]]
+        return Named(names, names, DECLARED)
+
+
+class RepeatedVector(Shape):
+    """Repeats a vector along a new axis of time."""
+
+    def axis_sources(self, step, position):
+        return [(), (0,)]
+
+
+class Stack(Shape):
+    """Joins tensors along a new axis."""
+
+    def axis_sources(self, step, position):
+        rank = len(step.output_specs[0].shape)
+        new = step.operation.axis % rank - 1
+        return [() if axis == new else (axis - (axis > new),) for axis in range(rank - 1)] if new >= 0 else None
+
+
+class Indexing(Shape):
+    """Takes a part of a tensor."""
+
+    def axis_sources(self, step, position):
+        args, _ = step.arguments
+        return indexed(args[1], len(step.input_specs[0].shape) - 1) if len(args) == 2 else None
+
+
+class SpatialDropout1D(Unchanged):
+    """Passes series on unchanged; drops channels in training."""
+
+    def data_format(self, step):
+        return "channels_last"
+
+
 class Noise(Unchanged):
     """Passes entries on unchanged; in training, perturbs them, which can change their signs."""
 
@@ -39,6 +111,10 @@ class Augmentation(Shape):
     def keeps_sign(self, step):
         return False
 
+    def axis_names(self, step):
+        named = super().axis_names(step)  # less sure than a convolution, because its format does not matter at inference
+        return named and Named(named.inputs, named.outputs, BY_USE)
+
 
 class Padding(Shape):
     """Adds zeros around maps."""
@@ -49,6 +125,9 @@ class Padding(Shape):
 
 class Cropping(Shape):
     """Crops maps at the border."""
+
+    def data_format(self, step):
+        return super().data_format(step) or "channels_last"  # a `Cropping1D` has none
 
     def receptive_range(self, step, wanted, shape, output_shape):
         return by_place(step, wanted, (shape, output_shape), shifted(step.operation.cropping, 1))
@@ -72,10 +151,10 @@ class Concatenation(Shape):
 _SERIES, _IMAGE, _VOLUME = (8, 2), (6, 6, 2), (4, 4, 4, 2)
 
 for _class, _kind, _shape, _arguments in (
-    (layers.Flatten, Shape(), _IMAGE, {}),
-    (layers.Reshape, Shape(), _IMAGE, {"target_shape": (4, -1)}),
-    (layers.Permute, Shape(), _IMAGE, {"dims": (3, 1, 2)}),
-    (layers.RepeatVector, Shape(), (4,), {"n": 3}),
+    (layers.Flatten, Flattening(), _IMAGE, {}),
+    (layers.Reshape, Reshaping(), _IMAGE, {"target_shape": (4, -1)}),
+    (layers.Permute, Permutation(), _IMAGE, {"dims": (3, 1, 2)}),
+    (layers.RepeatVector, RepeatedVector(), (4,), {"n": 3}),
     (layers.ZeroPadding1D, Padding(), _SERIES, {}),
     (layers.ZeroPadding2D, Padding(), _IMAGE, {"padding": ((1, 0), (0, 2))}),
     (layers.ZeroPadding3D, Padding(), _VOLUME, {}),
@@ -90,8 +169,9 @@ for _class, _kind, _shape, _arguments in (
     (layers.RandomContrast, Augmentation(), _IMAGE, {"factor": 0.1}),
     (layers.RandomBrightness, Augmentation(), _IMAGE, {"factor": 0.1}),
     (layers.Identity, Unchanged(), (4,), {}),
+    (DeclaredLayout, Declaration(), _IMAGE, {"layout": "NHWC"}),
     (layers.Dropout, Unchanged(), (4,), {"rate": 0.5}),
-    (layers.SpatialDropout1D, Unchanged(), _SERIES, {"rate": 0.5}),
+    (layers.SpatialDropout1D, SpatialDropout1D(), _SERIES, {"rate": 0.5}),
     (layers.SpatialDropout2D, Unchanged(), _IMAGE, {"rate": 0.5}),
     (layers.SpatialDropout3D, Unchanged(), _VOLUME, {"rate": 0.5}),
     (layers.ActivityRegularization, Unchanged(), (4,), {"l1": 0.1}),
@@ -119,20 +199,26 @@ register(
     Example((4,), lambda x: ops.pad(x, ((0, 0), (1, 2)), constant_values=-1.0)),
 )
 
+register(ops.stack, Stack(), Example((4,), lambda x: ops.stack([x, x], axis=1)))
+register(KerasTensor.__getitem__, Indexing(), Example((4,), lambda x: x[:, 1:3]))
 for _function, _example in (
-    (ops.stack, Example((4,), lambda x: ops.stack([x, x], axis=1))),
-    (ops.reshape, Example(_IMAGE, lambda x: ops.reshape(x, (-1, 12, 6)))),
     (ops.transpose, Example(_IMAGE, lambda x: ops.transpose(x, (0, 3, 1, 2)))),
     (ops.swapaxes, Example(_IMAGE, lambda x: ops.swapaxes(x, 1, 3))),
     (ops.moveaxis, Example(_IMAGE, lambda x: ops.moveaxis(x, 1, 3))),
+):
+    register(_function, Permutation(), _example)
+for _function, _example in (
+    (ops.reshape, Example(_IMAGE, lambda x: ops.reshape(x, (-1, 12, 6)))),
     (ops.expand_dims, Example((4,), lambda x: ops.expand_dims(x, 1))),
     (ops.squeeze, Example((1, 4), lambda x: ops.squeeze(x, 1))),
+):
+    register(_function, Reshaping(), _example)
+for _function, _example in (
     (ops.repeat, Example((4,), lambda x: ops.repeat(x, 2, axis=1))),
     (ops.tile, Example((4,), lambda x: ops.tile(x, (1, 2)))),
     (ops.flip, Example((4,), lambda x: ops.flip(x, axis=1))),
     (ops.roll, Example((4,), lambda x: ops.roll(x, 1, axis=1))),
     (ops.split, Example((4,), lambda x: ops.split(x, 2, axis=1)[1])),
     (ops.take, Example((4,), lambda x: ops.take(x, [2, 0], axis=1))),
-    (KerasTensor.__getitem__, Example((4,), lambda x: x[:, 1:3])),
 ):
     register(_function, Shape(), _example)

@@ -3,6 +3,7 @@
 from keras import layers, ops
 
 from keras_xai.graph.calls import inside
+from keras_xai.kinds.axes import BY_USE, Named, channel_at, unmoved
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import Kind
 from keras_xai.kinds.ranges import along, entrywise, whole
@@ -119,9 +120,38 @@ class Product(Smooth):
 class SampleNormalization(Smooth):
     """A normalization by statistics of the sample itself."""
 
+    def axis_names(self, step):
+        axis = step.operation.axis
+        if isinstance(axis, (list, tuple)):
+            if len(axis) != 1:
+                return None
+            (axis,) = axis
+        names = channel_at(axis, len(step.input_specs[0].shape) - 1)
+        return Named(names, names, BY_USE)
+
     def receptive_range(self, step, wanted, shape, output_shape):
         axes = step.operation.axis if isinstance(step.operation.axis, (list, tuple)) else [step.operation.axis]
         return along([axis % len(step.output_specs[0].shape) - 1 for axis in axes], wanted, shape)
+
+
+class OfSequence(Smooth):
+    """A layer of vectors in a sequence, (time, channels), such as attention or a recurrent layer."""
+
+    def axis_names(self, step):
+        names, output_names = (_of_sequence(len(specs[0].shape) - 1) for specs in (step.input_specs, step.output_specs))
+        return Named(names, output_names, BY_USE)
+
+
+def _of_sequence(rank):
+    return ["T", "C"] if rank == 2 else channel_at(-1, rank)
+
+
+class GroupNormalization(Smooth):
+    """A normalization by statistics of groups of channels of the sample itself."""
+
+    def axis_names(self, step):
+        names = channel_at(step.operation.axis, len(step.input_specs[0].shape) - 1)
+        return Named(names, names, BY_USE)
 
 
 class Embedding(Smooth):
@@ -129,6 +159,18 @@ class Embedding(Smooth):
 
     def looks_up(self, step):
         return not step.arguments[1].get("reverse", False)
+
+    def axis_names(self, step):
+        shape, output_shape = step.input_specs[0].shape, step.output_specs[0].shape
+        if len(output_shape) != len(shape) + 1:
+            return None
+        return Named([None] * (len(shape) - 1), channel_at(-1, len(shape)), BY_USE)
+
+    def axis_sources(self, step, position):
+        shape, output_shape = step.input_specs[0].shape[1:], step.output_specs[0].shape[1:]
+        if len(output_shape) == len(shape) + 1:
+            return [*((axis,) for axis in range(len(shape))), ()]
+        return unmoved(shape, output_shape)
 
     def receptive_range(self, step, wanted, shape, output_shape):
         return list(wanted[:-1]) if len(shape) < len(wanted) else whole(shape)
@@ -149,20 +191,22 @@ for _class, _kind, _shape, _arguments in (
     (layers.LayerNormalization, SampleNormalization(_STATISTICS), (4, 3), {}),
     (layers.RMSNormalization, SampleNormalization(_STATISTICS), (4, 3), {}),
     (layers.UnitNormalization, SampleNormalization(_STATISTICS), (4, 3), {}),
-    (layers.GroupNormalization, Smooth(_STATISTICS), (6, 6, 4), {"groups": 2}),
+    (layers.GroupNormalization, GroupNormalization(_STATISTICS), (6, 6, 4), {"groups": 2}),
 ):
     register(_class, _kind, Example(_shape, lambda x, cls=_class, arguments=_arguments: cls(**arguments)(x)))
 register(layers.Multiply, Product(_PRODUCT), Example((4,), lambda x: layers.Multiply()([x, x])))
 register(layers.Dot, Smooth(_PRODUCT), Example((4,), lambda x: layers.Dot(axes=1)([x, x])))
-register(layers.Attention, Smooth(_ATTENTION), Example((4, 2), lambda x: layers.Attention()([x, x])))
-register(layers.AdditiveAttention, Smooth(_ATTENTION), Example((4, 2), lambda x: layers.AdditiveAttention()([x, x])))
-register(layers.MultiHeadAttention, Smooth(_ATTENTION), Example((4, 2), lambda x: layers.MultiHeadAttention(1, 2)(x, x)))
-register(layers.GroupQueryAttention, Smooth(_ATTENTION), Example((4, 2), lambda x: layers.GroupQueryAttention(2, 2, 1)(x, x)))
-register(layers.RNN, Smooth(_RECURRENT), Example((4, 2), lambda x: layers.RNN(layers.LSTMCell(2))(x)))
-register(layers.LSTM, Smooth(_RECURRENT), Example((4, 2), lambda x: layers.LSTM(2)(x)))
-register(layers.GRU, Smooth(_RECURRENT), Example((4, 2), lambda x: layers.GRU(2)(x)))
-register(layers.SimpleRNN, Smooth(_RECURRENT), Example((4, 2), lambda x: layers.SimpleRNN(2)(x)))
-register(layers.Bidirectional, Smooth(_RECURRENT), Example((4, 2), lambda x: layers.Bidirectional(layers.LSTM(2))(x)))
+register(layers.Attention, OfSequence(_ATTENTION), Example((4, 2), lambda x: layers.Attention()([x, x])))
+register(layers.AdditiveAttention, OfSequence(_ATTENTION), Example((4, 2), lambda x: layers.AdditiveAttention()([x, x])))
+register(layers.MultiHeadAttention, OfSequence(_ATTENTION), Example((4, 2), lambda x: layers.MultiHeadAttention(1, 2)(x, x)))
+register(
+    layers.GroupQueryAttention, OfSequence(_ATTENTION), Example((4, 2), lambda x: layers.GroupQueryAttention(2, 2, 1)(x, x))
+)
+register(layers.RNN, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.RNN(layers.LSTMCell(2))(x)))
+register(layers.LSTM, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.LSTM(2)(x)))
+register(layers.GRU, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.GRU(2)(x)))
+register(layers.SimpleRNN, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.SimpleRNN(2)(x)))
+register(layers.Bidirectional, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.Bidirectional(layers.LSTM(2))(x)))
 register(layers.Embedding, Embedding(_LOOKUP), Example((4,), lambda x: layers.Embedding(3, 2)(x)))
 register(layers.ReversibleEmbedding, Embedding(_LOOKUP), Example((4,), lambda x: layers.ReversibleEmbedding(3, 2)(x)))
 

@@ -43,7 +43,8 @@ class _Curve(ModelMetric):
             k)`.
         """
         places = self._replacement.checked(explanation)
-        instead = baseline_like(places.inputs, self._baseline, self._scores)
+        given = baseline_like(places.restored(places.inputs), self._baseline, self._scores)
+        instead = places.channels_last(given)
         rank = ranks(places.relevance)
         count, total = rank.shape
         counts = np.unique(np.linspace(0, total, self._steps + 1).round().astype(int))

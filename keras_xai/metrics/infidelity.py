@@ -76,7 +76,8 @@ class Infidelity(ModelMetric):
 
     def _rate(self, explanation):
         places = self._replacement.checked(explanation)
-        instead = baseline_like(places.inputs, self._baseline, self._scores)
+        given = baseline_like(places.restored(places.inputs), self._baseline, self._scores)
+        instead = places.channels_last(given)
         slope = explanation.derivatives
         changes = [
             x - other if slope and x.dtype.kind == "f" else np.ones_like(x, "float64")
@@ -104,8 +105,8 @@ class Infidelity(ModelMetric):
             return np.zeros(sum(int(np.prod(shape)) for shape in places.shapes), bool)
         draw = np.random.default_rng((self._seed, sample, number))
         masks = [
-            _subset(shape, draw) if x.ndim == 2 else _box(shape, draw)
-            for x, shape in zip(places.inputs, places.shapes, strict=True)
+            _subset(shape, draw) if layout.is_apart else _box(shape, draw)
+            for layout, shape in zip(places.layouts, places.shapes, strict=True)
         ]
         return np.concatenate([mask.ravel() for mask in masks])
 

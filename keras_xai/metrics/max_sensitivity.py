@@ -73,22 +73,24 @@ class MaxSensitivity(Metric):
                 "Expected samples of real numbers, which can be perturbed slightly. Received: inputs of dtype "
                 f"{[x.dtype.name for x in inputs]}."
             )
+        layouts = explanation.layouts
         values = Places(explanation).values
         norm, largest = np.linalg.norm(values, axis=1), np.zeros(len(values))
         for number in progress(range(self._num_samples), self._num_samples, self._verbose):
-            moved = [self._moved(x, i, number) for i, x in enumerate(inputs)]
+            moved = [self._moved(x, i, number, layout) for i, (x, layout) in enumerate(zip(inputs, layouts, strict=True))]
             moved = tree.pack_sequence_as(explanation.inputs, moved)
             again = Places(explain_again(self._method, explanation, inputs=moved)).values
             largest = np.maximum(largest, np.linalg.norm(again - values, axis=1))
         largest = np.where(np.any([_ranges(x) > 0 for x in inputs], axis=0), largest, 0)  # otherwise nothing was perturbed
         return np.where(norm > 0, largest / np.where(norm > 0, norm, 1), np.where(largest > 0, np.nan, 0))
 
-    def _moved(self, x, i, number):
+    def _moved(self, x, i, number, layout):
         if x.dtype.kind != "f":
             return x
         ranges = (self._radius * _ranges(x)).reshape(-1, *[1] * (x.ndim - 1))
-        draws = [np.random.default_rng((self._seed, i, number, k)).uniform(-1, 1, x.shape[1:]) for k in range(len(x))]
-        return (x + ranges * np.stack(draws)).astype(x.dtype)
+        shape = layout.channels_last_shape(x.shape)[1:]
+        draws = [np.random.default_rng((self._seed, i, number, k)).uniform(-1, 1, shape) for k in range(len(x))]
+        return (x + ranges * layout.restored(np.stack(draws))).astype(x.dtype)
 
 
 def _ranges(x):

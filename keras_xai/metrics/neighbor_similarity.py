@@ -46,7 +46,8 @@ class NeighborSimilarity(Metric):
             )
         from sklearn.neighbors import NearestNeighbors
 
-        points = np.concatenate([x.reshape(len(x), -1) for x in inputs], axis=1)
+        places = Places(explanation)
+        points = np.concatenate([x.reshape(len(x), -1) for x in places.inputs], axis=1)
         (nearest,) = NearestNeighbors(n_neighbors=1).fit(points).kneighbors(return_distance=False).T
-        values = Places(explanation).values
+        values = places.values
         return cosine(values, values[nearest])

@@ -85,7 +85,7 @@ class PixelFlipping(ModelMetric):
         owners, replaced = np.divmod(np.arange(len(rank) * (steps + 1)), steps + 1)
         scores = self._replacement.scores(
             explanation,
-            [self._noise(x, i) for i, x in enumerate(places.inputs)],
+            [self._noise(x, i, layout) for i, (x, layout) in enumerate(zip(places.inputs, places.layouts, strict=True))],
             owners,
             lambda part: rank[owners[part]] < replaced[part][:, None],
         ).reshape(len(rank), -1)
@@ -94,16 +94,16 @@ class PixelFlipping(ModelMetric):
     def _regions(self, places):
         """The region number of each position."""
         found, count = [], 0
-        for x, shape in zip(places.inputs, places.shapes, strict=True):
-            side = 1 if x.ndim == 2 else self._region or max(1, round(max(shape) / _REGIONS))
+        for layout, shape in zip(places.layouts, places.shapes, strict=True):
+            side = 1 if layout.is_apart else self._region or max(1, round(max(shape) / _REGIONS))
             blocks = [-(-length // side) for length in shape]
             numbers = np.ravel_multi_index(np.meshgrid(*(np.arange(n) // side for n in shape), indexing="ij"), blocks)
             found.append(count + numbers.ravel())
             count += int(np.prod(blocks))
         return np.concatenate(found)
 
-    def _noise(self, x, i):
-        axes = tuple(range(1, max(2, x.ndim - 1)))
+    def _noise(self, x, i, layout):
+        axes = tuple(range(1, x.ndim if layout.is_apart else x.ndim - 1))
         low, high = x.min(axis=axes, keepdims=True), x.max(axis=axes, keepdims=True)
         noise = np.empty_like(x)
         for number, (start, end) in enumerate(zip(low, high, strict=True)):

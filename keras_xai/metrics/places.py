@@ -14,14 +14,15 @@ from keras_xai.attribution import Explanation
 class Places:
     """The positions of the inputs of a model, in one row.
 
-    An input `(n, ..., channels)` with three or more axes has a position for each entry of the axes in between: a pixel, a time step. An
-    input `(n, features)` has a position for each entry. The positions of several inputs are concatenated.
+    Images and series have a position for each pixel or time step, whatever the layout of the model; tables and texts have one for each
+    entry. The positions of several inputs are concatenated. All arrays here are channels last, see `keras_xai.data.layout.Layout`.
 
     Args:
         explanation: The explanation, with its values and inputs.
 
     Attributes:
-        inputs: The samples, an array for each input.
+        inputs: The samples, an array for each input, channels last.
+        layouts: The layout of each input of the model.
         shapes: The spatial shape of each input: `(height, width)`, `(time,)`, `(features,)`.
 
     Raises:
@@ -29,17 +30,30 @@ class Places:
     """
 
     def __init__(self, explanation: Explanation):
-        self.inputs: list[np.ndarray] = [np.asarray(x) for x in tree.flatten(explanation.inputs)]
-        self._values = [np.asarray(values, dtype="float64") for values in tree.flatten(explanation.values)]
-        shapes = [x.shape for x in self.inputs]
-        if [_without_channels(values.shape) for values in self._values] != [_without_channels(shape) for shape in shapes]:
+        inputs = [np.asarray(x) for x in tree.flatten(explanation.inputs)]
+        values = [np.asarray(values, dtype="float64") for values in tree.flatten(explanation.values)]
+        shapes = [x.shape for x in inputs]
+        self.layouts = explanation.layouts
+        if [_of_places(*each) for each in zip(values, self.layouts, strict=True)] != [
+            _of_places(*each) for each in zip(inputs, self.layouts, strict=True)
+        ]:
             raise ValueError(
                 "Expected an explanation whose values have the shapes of its inputs, up to the channels. Received: values of shape "
-                f"{[values.shape for values in self._values]} for inputs of shape {shapes}."
+                f"{[each.shape for each in values]} for inputs of shape {shapes}."
             )
-        if not all(np.isfinite(values).all() for values in self._values):
+        if not all(np.isfinite(each).all() for each in values):
             raise ValueError("Expected an explanation of finite values. Received: NaN or infinity.")
-        self.shapes = [_without_channels(shape)[1:] for shape in shapes]
+        self.inputs: list[np.ndarray] = self.channels_last(inputs)
+        self._values = self.channels_last(values)
+        self.shapes = [layout.sizes(shape) for layout, shape in zip(self.layouts, shapes, strict=True)]
+
+    def channels_last(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Arrays in the layouts of the model, one for each input, in their channels-last form."""
+        return [layout.channels_last(array) for layout, array in zip(self.layouts, arrays, strict=True)]
+
+    def restored(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Undoes `channels_last`."""
+        return [layout.restored(array) for layout, array in zip(self.layouts, arrays, strict=True)]
 
     @property
     def relevance(self) -> np.ndarray:
@@ -52,23 +66,25 @@ class Places:
         return np.concatenate([values.reshape(len(values), -1) for values in self._values], axis=1)
 
     def times(self, changes: Sequence[np.ndarray]) -> np.ndarray:
-        """The values times changes `(n, *input_shape)`, an array for each input, summed over channels: `(n, places)`."""
+        """The values times changes, channels last, an array for each input, summed over channels: `(n, places)`."""
         return self.added([values * change for values, change in zip(self._values, changes, strict=True)])
 
     def added(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
-        """Arrays `(n, *input_shape)`, one for each input, as one row of positions `(n, places)`, summed over channels."""
-        return self.joined([array.sum(axis=-1) if array.ndim > 2 else array for array in arrays])
+        """Arrays, channels last, one for each input, as one row of positions `(n, places)`, summed over channels."""
+        return self.joined(
+            [array if layout.is_apart else array.sum(axis=-1) for array, layout in zip(arrays, self.layouts, strict=True)]
+        )
 
     def joined(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
         """Arrays `(n, *place_shape)`, one for each input, as one row `(n, places)`."""
         return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
 
     def apart(self, row: np.ndarray) -> list[np.ndarray]:
-        """Rows `(b, places)` as arrays that fit the inputs, their channels of length 1."""
+        """Rows `(b, places)` as arrays that fit the inputs, channels last, their channels of length 1."""
         parts = np.split(row, np.cumsum([math.prod(shape) for shape in self.shapes])[:-1], axis=1)
         return [
-            part.reshape(len(row), *shape, *[1] * (x.ndim > 2))
-            for part, shape, x in zip(parts, self.shapes, self.inputs, strict=True)
+            part.reshape(len(row), *shape, *[1] * (not layout.is_apart))
+            for part, shape, layout in zip(parts, self.shapes, self.layouts, strict=True)
         ]
 
 
@@ -88,13 +104,14 @@ def checked_masks(masks: Any, places: Places) -> np.ndarray:
     """Object masks as rows `(n, places)`; raises if they do not fit the samples.
 
     Args:
-        masks: Booleans `(n, *place_shape)`, optionally with a trailing axis of length 1; for several inputs in their structure.
+        masks: Booleans `(n, *place_shape)`, or in the layout of the inputs with a channel axis of length 1; for several inputs in their
+            structure.
         places: The positions of the samples.
     """
     given = tree.flatten(masks) if len(places.shapes) > 1 else [masks]
     expected = [(len(x), *shape) for x, shape in zip(places.inputs, places.shapes, strict=True)]
     arrays = [np.asarray(mask) for mask in given]
-    arrays = [array[..., 0] if array.shape[-1:] == (1,) and array.ndim > 2 else array for array in arrays]
+    arrays = [_without_channels(*each) for each in zip(arrays, places.layouts, strict=True)]
     if [array.shape for array in arrays] != expected or any(array.dtype != bool for array in arrays):
         received = [(np.shape(mask), np.asarray(mask).dtype.name) for mask in given]
         raise ValueError(f"Expected boolean masks of the shapes {expected}. Received: shapes and dtypes {received}.")
@@ -105,5 +122,15 @@ def checked_masks(masks: Any, places: Places) -> np.ndarray:
     return row
 
 
-def _without_channels(shape):
-    return shape[:-1] if len(shape) > 2 else shape
+def _without_channels(mask, layout):
+    """A mask without its axis of channels of length 1, at the end or where the samples have theirs."""
+    if layout.is_apart or mask.ndim != len(layout.places) + 2:
+        return mask
+    if layout.channel is not None and mask.shape[layout.channel] == 1:
+        return layout.channels_last(mask)[..., 0]
+    return mask[..., 0] if mask.shape[-1] == 1 else mask
+
+
+def _of_places(array, layout):
+    """The samples and the sizes of places of an array, or its shape if it has another number of axes."""
+    return (len(array), *layout.sizes(array.shape)) if array.ndim == layout.rank else array.shape

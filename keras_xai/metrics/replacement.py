@@ -1,5 +1,6 @@
 """Scores of samples with replaced places, shared by faithfulness metrics."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, final
 
@@ -9,6 +10,7 @@ from keras import ops
 from keras_xai.attribution import Explanation
 from keras_xai.data.arrays import checked
 from keras_xai.data.batches import progress, rows
+from keras_xai.data.structure import packed
 from keras_xai.kinds.links import LINKS
 from keras_xai.metrics.places import Places
 from keras_xai.network.scores import Scores
@@ -37,8 +39,11 @@ class Replacement:
         self._compiled: tuple[Any, Callable] | None = None
 
     def checked(self, explanation: Explanation) -> Places:
-        """The positions of an explanation after a check that its samples fit the model."""
+        """The positions of an explanation after a check that its samples fit the model, in whose layout they are."""
         checked(explanation.inputs, self._scores.graph)
+        if explanation.layout is None:
+            letters = packed([layout.letters for layout in self._scores.layouts], self._scores.graph)
+            explanation = dataclasses.replace(explanation, layout=letters)
         return Places(explanation)
 
     def scores(self, explanation: Explanation, instead: list[np.ndarray], owners: np.ndarray, masks: Callable) -> np.ndarray:
@@ -46,7 +51,7 @@ class Replacement:
 
         Args:
             explanation: The explanation, with its samples and its target.
-            instead: Replacements, an array `(n, *input_shape)` for each input.
+            instead: Replacements, an array for each input, channels last.
             owners: Integer array `(rows,)`, ascending: the index of the sample that each row perturbs.
             masks: Maps a slice of the rows to booleans `(b, places)`: the replaced positions.
 
@@ -57,21 +62,23 @@ class Replacement:
             ValueError: If a score is NaN or infinite.
         """
         places = self.checked(explanation)
-        self._scores.check_same_function(places.inputs)
+        own = places.restored(places.inputs)
+        self._scores.check_same_function(own)
         target = self._scores.target(explanation.target, len(explanation))
         program = self._program(target, explanation.target)
-        inputs, instead = self._scores.typed(places.inputs), self._scores.typed(instead)
-        differs = places.added([x != other for x, other in zip(inputs, instead, strict=True)]) > 0
+        inputs, instead = self._scores.typed(own), self._scores.typed(places.restored(instead))
+        differing = [x != other for x, other in zip(inputs, instead, strict=True)]
+        differs = places.added(places.channels_last(differing)) > 0
 
         def score(of, masks):
             samples = slice(of[0], of[-1] + 1)
             arrays = [[each[samples] for each in several] for several in (inputs, target.indices, instead)]
-            return program(*arrays, of - samples.start, places.apart(masks))
+            return program(*arrays, of - samples.start, places.restored(places.apart(masks)))
 
         everyone = np.arange(len(explanation))
-        own = [score(everyone[part], np.zeros_like(differs[part])) for part in rows(len(everyone), self._batch_size)]
+        unchanged = [score(everyone[part], np.zeros_like(differs[part])) for part in rows(len(everyone), self._batch_size)]
         # Equal rows in different batches do not give bitwise equal scores on every processor.
-        found = np.concatenate(own).astype("float64")[owners]
+        found = np.concatenate(unchanged).astype("float64")[owners]
         parts = rows(len(owners), self._batch_size)
         for part in progress(parts, len(parts), self._verbose):
             replaced = masks(part) & differs[owners[part]]
@@ -107,14 +114,10 @@ class Replacement:
                 chosen = [ops.take(index, owners) for index in indices]
                 return target.choose(linked, chosen, probabilities="sigmoid" in links)[0]
 
-            masks = [((None, *_place_shape(spec.shape)), "bool") for spec in self._scores.graph.input_specs]
+            masks = [((None,) * len(spec.shape), "bool") for spec in self._scores.graph.input_specs]
             more = (self._scores.signature, ((None,), "int64"), masks)
             latest = self._compiled = (key, self._scores.program(target, score, *more))
         return latest[1]
-
-
-def _place_shape(shape):
-    return (*shape[1:-1], 1) if len(shape) > 2 else tuple(shape[1:])
 
 
 def _links(scores, probability):

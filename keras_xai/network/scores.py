@@ -1,6 +1,7 @@
 """The scores of a model as differentiable functions that can be resumed at a layer."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, final
 
@@ -10,6 +11,7 @@ from keras import ops
 
 from keras_xai.backend import compiled, record
 from keras_xai.data.batches import rows
+from keras_xai.data.layout import Layout
 from keras_xai.graph.steps import Graph, Step, copy_mask
 from keras_xai.graph.target import Target
 from keras_xai.graph.trace import trace
@@ -17,6 +19,7 @@ from keras_xai.graph.view import widest_dtype
 from keras_xai.kinds.expansion import expand
 from keras_xai.kinds.links import LINKS, link_of, strip_probabilities
 from keras_xai.network.agreement import Agreement
+from keras_xai.network.axes import Axes
 from keras_xai.network.differentiable import check_differentiable
 from keras_xai.network.network import Network
 from keras_xai.network.roles import Role, roles
@@ -83,6 +86,16 @@ class Scores:
     def graph(self) -> Graph:
         """The steps of `network`."""
         return self.network.graph
+
+    @functools.cached_property
+    def axes(self) -> Axes:
+        """Which axis of each tensor is which."""
+        return Axes(self.graph)
+
+    @functools.cached_property
+    def layouts(self) -> list[Layout]:
+        """The layout of each input."""
+        return self.axes.inputs()
 
     @property
     def signature(self) -> list[tuple]:

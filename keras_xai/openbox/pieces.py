@@ -61,7 +61,11 @@ class LinearPieces(Shown):
             array.setflags(write=False)
         self._fingerprint = geometry.fingerprint()
         self._coefficients = coefficients
-        self.space = Space(tuple(array.shape[1:] for array in self._x), functools.partial(packed, inputs=samples.inputs))
+        self.space = Space(
+            tuple(array.shape[1:] for array in self._x),
+            functools.partial(packed, inputs=samples.inputs),
+            geometry.input_layouts,
+        )
         self.x = self.space.pack(self._x)
         self.coef = self.space.pack(coefficients)
         self.outputs = outputs

@@ -10,6 +10,7 @@ from keras import ops
 from keras_xai.backend import compiled, linearize, stacked, traced
 from keras_xai.data.remade import Remade
 from keras_xai.graph.steps import Step
+from keras_xai.network.axes import Axes
 from keras_xai.network.piecewise import PiecewiseNetwork
 from keras_xai.openbox.normals import lengths, negligible, picked, rows, size_of, split
 
@@ -69,6 +70,11 @@ class Programs(Remade):
         self._jit_compile = jit_compile
         self._cache: dict[tuple, Callable] = {}
         self._layouts: dict[tuple, Layout] = {}
+
+    @functools.cached_property
+    def input_layouts(self) -> tuple[str, ...]:
+        """What each axis of each input is, see `keras_xai.layers.DeclaredLayout`."""
+        return tuple(layout.letters for layout in Axes(self._network.graph).inputs())
 
     def fingerprint(self) -> int:
         """A checksum of the network's weights."""

@@ -16,10 +16,12 @@ class Space:
     Attributes:
         shapes: Shape of each input, without the batch dimension.
         pack: Converts a list of arrays, one for each input, to the structure of the model's inputs.
+        layouts: Layout of each input, see `keras_xai.layers.DeclaredLayout`; none for channels last.
     """
 
     shapes: tuple[tuple[int, ...], ...]
     pack: Callable[[list], Any]
+    layouts: tuple[str, ...] = ()
 
     @property
     def num_dims(self) -> int:

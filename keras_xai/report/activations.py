@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_xai.data.layout import Layout
 from keras_xai.report.heatmap import COLOR_MAP, shared_limit
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def activations_plot(
     sample: int = 0,
     layers: Sequence[str] | None = None,
     max_filters: int = 64,
+    layout: str = "NHWC",
     title: str = "",
 ) -> "Figure":
     """Plots filter activations of one sample for several trainings, with a row per layer and a block per training.
@@ -46,6 +48,7 @@ def activations_plot(
         sample: Index of the sample.
         layers: The layers to draw; by default all, in the order of the first training.
         max_filters: Maximum number of filters to draw per layer, from the first.
+        layout: What the axes of the activations are: `"NCHW"` for layers with channels first.
         title: A title.
 
     Returns:
@@ -69,7 +72,7 @@ def activations_plot(
 
     if not max_filters >= 1:
         raise ValueError(f"Expected `max_filters` to be at least 1. Received: max_filters={max_filters!r}")
-    maps = _maps(named_activations, sample, layers)
+    maps = _maps(named_activations, sample, layers, Layout(layout))
     heights = [_height(blocks[0][..., :max_filters].shape) for blocks in maps.values()]
     figure = new_figure(
         figsize=(_BLOCK * len(named_activations) + 2.4, sum(heights) + 0.25 * len(maps) + 0.5), layout="constrained"
@@ -85,7 +88,7 @@ def activations_plot(
     return figure
 
 
-def _maps(named_activations, sample, layers):
+def _maps(named_activations, sample, layers, layout):
     """For each layer, the maps `(height, width, channels)` of the sample, one array per training."""
     if not named_activations:
         raise ValueError("Expected the activations of at least one training. Received: an empty mapping.")
@@ -107,7 +110,7 @@ def _maps(named_activations, sample, layers):
                 )
             if not 0 <= sample < len(values):
                 raise ValueError(f"Expected `sample` to be from 0 to {len(values) - 1}. Received: sample={sample!r}")
-            blocks.append(values[sample].astype("float64"))
+            blocks.append(layout.channels_last(values[[sample]])[0].astype("float64"))
         if len({block.shape for block in blocks}) > 1:
             raise ValueError(
                 f"Expected maps of the same shape for each training. Received: shapes {[block.shape for block in blocks]} for "

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_xai.report.samples import draw_sample, figure_of, unit_name
+from keras_xai.report.samples import draw_sample, figure_of, in_picture_order, unit_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ def examples_plot(
             row, examples.crops[unit], examples.values[unit], examples.indices[unit], strict=True
         ):
             axes.set_axis_on()
-            draw_sample(axes, crop, show)
+            draw_sample(axes, in_picture_order(crop, found.layout), show)
             axes.set_title(f"{value:.3g}  (#{index})", fontsize=7, pad=2)
         name = unit_name(units[unit], found.layer, class_names)
         row[0].set_ylabel(f"{name}\n{end}", fontsize=9, rotation=0, ha="right", va="center", labelpad=6)

@@ -1,12 +1,13 @@
 """Explanations as pictures: images, series, tables and texts, by one method or by several side by side."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_xai.report.heatmap import COLOR_MAP
 from keras_xai.report.plots import draw_picture, shown_image
+from keras_xai.report.samples import arrays_of
 from keras_xai.results.text import encodable
 
 if TYPE_CHECKING:
@@ -42,15 +43,16 @@ def explanations_plot(
     Red is a positive contribution to the explained score, blue a negative one. Each picture has its own scale, centered at zero and limited
     by the 99th percentile of its absolute values, because methods have different units and a single bright pixel would hide the rest.
 
-    An image `(height, width, channels)` is shown unchanged, and for each method in gray below the colors of the values, summed over the
-    channels. A series `(time, channels)` is a line per channel in these colors. Features are bars, the most relevant to all methods first.
-    Tokens are words on a background in these colors. A model of several inputs has a row per input.
+    Explanations know the layout of their inputs, so that channels first are drawn as channels last. An image is shown unchanged, and for
+    each method in gray below the colors of the values, summed over the channels. A series is a line per channel in these colors. Features
+    are bars, the most relevant to all methods first. Tokens are words on a background in these colors. A model of several inputs has a row
+    per input.
 
     Args:
         named: Maps the name of each method to its explanation, all of the same samples.
         samples: Indices of the samples to draw, or the number of first samples.
-        show: Maps an image from the model's preprocessing to a displayable image, `(height, width)` or `(height, width, 3)`. By default
-            values are scaled to the color range.
+        show: Maps an image `(height, width, channels)` from the model's preprocessing to a displayable image, `(height, width)` or
+            `(height, width, 3)`. By default values are scaled to the color range.
         class_names: Names of the classes; two for a single sigmoid, of classes 0 and 1.
         feature_names: Names of the features; by default the column names, if the samples were a `DataFrame`.
         vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
@@ -86,15 +88,17 @@ class Grid:
             raise ValueError("Expected at least one explanation. Received: an empty mapping.")
         self.names = list(named)
         self._explanations = list(named.values())
-        self._inputs = _arrays(self._explanations[0].inputs)
+        self._inputs = arrays_of(self._explanations[0], "inputs")
         for name, explanation in named.items():
-            shapes = [x.shape for x in _arrays(explanation.inputs).values()]
+            shapes = [x.shape for x in arrays_of(explanation, "inputs").values()]
             if shapes != [x.shape for x in self._inputs.values()]:
                 raise ValueError(
                     f"Expected explanations of the same samples. Received: samples of shape {shapes} for '{name}', and of shape "
                     f"{[x.shape for x in self._inputs.values()]} for '{self.names[0]}'."
                 )
-        self._kinds = {name: _kind(x) for name, x in self._inputs.items()}
+        layouts = dict(zip(self._inputs, self._explanations[0].layouts, strict=True))
+        self._kinds = {name: _kind(x, layouts[name]) for name, x in self._inputs.items()}
+        self._values = [arrays_of(each, "values") for each in self._explanations]
         self._samples = _chosen(samples, len(next(iter(self._inputs.values()))))
         self._show = show or shown_image
         self._class_names = class_names
@@ -148,7 +152,7 @@ class Grid:
 
     def _draw_row(self, axes, sample, name):
         x, kind = self._inputs[name][sample], self._kinds[name]
-        values = [np.asarray(_arrays(each.values)[name][sample], "float64") for each in self._explanations]
+        values = [np.asarray(each[name][sample], "float64") for each in self._values]
         if not all(np.isfinite(each).all() for each in values):
             raise ValueError(f"Expected explanations of finite values. Received: NaN or infinity for sample {sample}.")
         # Placed next to the first picture: features and words have no picture in the input column, since the methods' pictures name them.
@@ -232,18 +236,9 @@ class Grid:
         return str(self._class_names[index])
 
 
-def _arrays(values: Any, name: str = "input") -> dict[str, np.ndarray]:
-    """Converts a nest of arrays to a dict by name."""
-    if isinstance(values, Mapping):
-        return {key: array for each in sorted(values) for key, array in _arrays(values[each], str(each)).items()}
-    if isinstance(values, (list, tuple)):
-        return {key: array for i, each in enumerate(values) for key, array in _arrays(each, f"{name} {i}").items()}
-    return {name: np.asarray(values)}
-
-
-def _kind(x):
-    if x.ndim == 2:
-        return "text" if x.dtype.kind in "iu" else "table"
+def _kind(x, layout):
+    if layout.is_apart:
+        return "table" if not layout.is_tokens else "text" if x.ndim == 2 else "image"
     return "series" if x.ndim == 3 and x.shape[-1] <= _SERIES_CHANNELS else "image"
 
 

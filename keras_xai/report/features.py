@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_xai.report.heatmap import COLOR_MAP, draw_heatmap, flat_image, shared_limit
 from keras_xai.report.plots import draw_picture, shown_image
+from keras_xai.report.samples import in_picture_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,8 +67,10 @@ def decision_plot(features: np.ndarray, images: np.ndarray, *, titles: Sequence[
 
 def boundary_plot(facets: "Facets", image: np.ndarray) -> "Figure":
     """The facets of one image's polytope, for `Facets.plot`."""
-    image = np.asarray(image)
+    image = np.asarray(in_picture_order(image, facets.layout))
     normals = np.asarray(facets.normal)
+    if len(facets) and normals.ndim in (3, 4):
+        normals = np.stack([in_picture_order(normal, facets.layout) for normal in normals])
     if not len(facets) or normals.shape[1:3] != image.shape[:2] or normals.ndim not in (3, 4):
         raise ValueError(
             f"Expected at least one facet of the polytope of an image of height and width {image.shape[:2]}. "

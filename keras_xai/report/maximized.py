@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from keras_xai.report.samples import draw_sample, figure_of, unit_name, within
+import numpy as np
+
+from keras_xai.report.samples import draw_sample, figure_of, in_picture_order, unit_name, within
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +24,7 @@ def maximized_plot(
     figure, grid = figure_of(rows, columns, side=2.0, extra=0.4 * rows + 0.2)
     for axes, image, unit, value in zip(grid.flat, found.images, found.units, found.values, strict=False):
         axes.set_axis_on()
-        draw_sample(axes, image, show or within(found.value_range))
+        draw_sample(axes, in_picture_order(image, found.layout), show or within(_ends(found)))
         axes.set_title(f"{unit_name(unit, found.layer, class_names)}\n{value:.4g}", fontsize=9)
     figure.suptitle(title or ("" if found.layer == "score" else found.layer), fontsize=11)
     return figure
@@ -33,12 +35,17 @@ def dream_plot(found: "Dreamed", *, samples: int, show: Callable[[Any], Any] | N
     if not samples >= 1:
         raise ValueError(f"Expected `samples` to be at least 1. Received: samples={samples!r}")
     count = min(samples, len(found.images))
-    height, width = found.images.shape[1:3]
+    height, width = in_picture_order(found.images[0], found.layout).shape[:2]
     figure, grid = figure_of(count, 2, side=3.6 * min(1.0, max(0.4, height / width)), extra=0.5)
     figure.set_figwidth(7.4)
     for row, original, image in zip(grid, found.originals, found.images, strict=False):
         for axes, each in zip(row, (original, image), strict=True):
             axes.set_axis_on()
-            draw_sample(axes, each, show or within(found.value_range))
+            draw_sample(axes, in_picture_order(each, found.layout), show or within(_ends(found)))
     figure.suptitle(title or ", ".join(found.layers), fontsize=11)
     return figure
+
+
+def _ends(found):
+    """The value range, channels last."""
+    return [in_picture_order(np.asarray(end)[0], found.layout)[np.newaxis] for end in found.value_range]

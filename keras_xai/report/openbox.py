@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_xai.data.layout import Layout
 from keras_xai.report.heatmap import color_bar, heatmap, shared_limit
 from keras_xai.report.page import Page, Panel
 from keras_xai.report.plots import histogram, picture
@@ -63,9 +64,10 @@ def openbox_page(
     5
     """
     images = _checked_images(local, images)
+    layout = _layout(local)
     _check_counts(local, walls, labels, class_names)
     chosen = _checked_choice(local, show)
-    features = local.decision_features(against="runner-up").reshape(*images.shape[:3], -1).sum(axis=3)
+    features = layout.channels_last(local.decision_features(against="runner-up")).reshape(*images.shape[:3], -1).sum(axis=3)
     limit = shared_limit([features[chosen]])
     page = Page("Linear pieces of a network") if page is None else page
     page.heading("Decision features of the linear pieces")
@@ -149,6 +151,15 @@ def _name(index, class_names):
     return str(index) if class_names is None else str(class_names[index])
 
 
+def _layout(local):
+    """The layout of the samples: images without channels unless there is an axis of them."""
+    shape = np.shape(local.x) if isinstance(local.x, np.ndarray) else ()
+    (letters,) = local.space.layouts if len(local.space.layouts) == 1 else (None,)
+    if letters is None or len(shape) == 3 or Layout(letters).is_apart:
+        return Layout("NHW") if len(shape) == 3 else Layout.of_shape(shape)
+    return Layout(letters)
+
+
 def _checked_images(local, images):
     shape = getattr(local.x, "shape", None)
     if shape is None or len(shape) not in (3, 4):
@@ -160,10 +171,14 @@ def _checked_images(local, images):
         raise ValueError(
             "Expected the linear pieces of at least two classes. Received: one class. Call the `OpenBox` with more `outputs`."
         )
-    images = np.asarray(local.x if images is None else images)
-    if images.shape[:3] != shape[:3]:
+    layout = _layout(local)
+    images = layout.channels_last(local.x) if images is None else np.asarray(images)
+    expected = layout.channels_last_shape(shape)[:3]
+    if images.shape == shape and images.shape[:3] != expected:
+        images = layout.channels_last(images)
+    if images.shape[:3] != expected:
         raise ValueError(
-            f"Expected `images` to begin with the shape of the samples, {shape[:3]}. Received: an array of shape {images.shape}."
+            f"Expected `images` to begin with the shape of the samples, {expected}. Received: an array of shape {images.shape}."
         )
     return images
 

@@ -12,6 +12,7 @@ class Pieces(Protocol):
     x: Any
     scores: np.ndarray
     outputs: np.ndarray
+    space: Any
 
     def __len__(self) -> int: ...
 

@@ -1,10 +1,12 @@
 """Sheets of tiles of reconstructions from feature maps, for several layers and networks."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_xai.data.layout import Layout
 from keras_xai.report.samples import draw_sample
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def deconvnet_plot(
     """
     from keras_xai.report.figure import new_figure
 
-    columns = _by_network(found)
+    columns = {name: [_channels_last(each) for each in column] for name, column in _by_network(found).items()}
     for column in columns.values():
         for each in column:
             _check(each, sample)
@@ -111,6 +113,17 @@ def _by_network(found) -> dict[str, list]:
     if not columns or not all(columns.values()):
         raise ValueError(f"Expected reconstructions of at least one layer of each network. Received: {found!r}")
     return columns
+
+
+def _channels_last(found):
+    """The reconstructions with channels last."""
+    if found.layout is None:
+        return found
+    layout = Layout(found.layout)
+    values = np.asarray(found.values)
+    flat = layout.channels_last(values.reshape(-1, *values.shape[2:]))
+    values = flat.reshape(*values.shape[:2], *flat.shape[1:])
+    return dataclasses.replace(found, values=values, inputs=layout.channels_last(np.asarray(found.inputs)), layout=None)
 
 
 def _check(found, sample) -> None:

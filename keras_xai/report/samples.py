@@ -1,19 +1,34 @@
 """Drawing of single samples, or crops of them, in small axes: images, series, features, and texts."""
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_xai.data.layout import Layout
 from keras_xai.report.plots import draw_picture, shown_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from keras_xai.results import Explanation
+
 _FRAME = "#c4cad0"
 _LINE = "#2f6fd0"
+
+
+def in_picture_order(sample: Any, layout: Any) -> Any:
+    """A sample, or a crop of one, channels last; as it is without a layout of its own.
+
+    Args:
+        sample: An array without the axis of samples.
+        layout: Its layout, with the samples; `None` for channels last.
+    """
+    if not isinstance(layout, str) or np.ndim(sample) != len(layout) - 1:
+        return sample
+    return Layout(layout).channels_last(np.asarray(sample)[np.newaxis])[0]
 
 
 def draw_sample(axes: "Axes", sample: Any, show: Callable[[Any], Any] | None = None) -> None:
@@ -99,3 +114,21 @@ def shown(image: np.ndarray) -> np.ndarray:
         return drawn
     low, high = drawn.min(), drawn.max()
     return np.repeat(((drawn - low) / (high - low or 1))[..., None], 3, axis=2)
+
+
+def arrays_of(explanation: "Explanation", field: str) -> dict[str, np.ndarray]:
+    """The inputs or values of an explanation by name of the input, channels last."""
+    named = _named(getattr(explanation, field))
+    return {
+        name: layout.channels_last(array) if array.ndim == layout.rank else array
+        for (name, array), layout in zip(named.items(), explanation.layouts, strict=True)
+    }
+
+
+def _named(values: Any, name: str = "input") -> dict[str, np.ndarray]:
+    """Converts a nest of arrays to a dict by name."""
+    if isinstance(values, Mapping):
+        return {key: array for each in sorted(values) for key, array in _named(values[each], str(each)).items()}
+    if isinstance(values, (list, tuple)):
+        return {key: array for i, each in enumerate(values) for key, array in _named(each, f"{name} {i}").items()}
+    return {name: np.asarray(values)}

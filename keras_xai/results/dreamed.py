@@ -20,12 +20,13 @@ class Dreamed(Rows):
     """Images changed by `deep_dream`.
 
     Attributes:
-        images: `(n, height, width, channels)`, within the value range.
+        images: `(n, height, width, channels)`, or in the layout of the model, within the value range.
         originals: The original images.
         history: `(octaves, steps, n)`: the objective before each step: half the mean square of the activations per image pixel, summed over
             the layers.
         layers: The layers' paths.
         value_range: The minimum and maximum, arrays that broadcast to `images`.
+        layout: The layout of `images`, such as `"NHWC"`; channels last if `None`.
     """
 
     images: np.ndarray
@@ -33,6 +34,7 @@ class Dreamed(Rows):
     history: np.ndarray
     layers: list[str]
     value_range: tuple[np.ndarray, np.ndarray]
+    layout: str | None = None
 
     _row_axes: ClassVar[Mapping[str, int]] = {"images": 0, "originals": 0, "history": 2}
 

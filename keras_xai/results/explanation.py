@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
+from keras import tree
 
+from keras_xai.data.layout import Layout
 from keras_xai.results.base import Rows, taken
 from keras_xai.results.pictures import drawn
 from keras_xai.results.text import counted, listed, shapes
@@ -44,6 +46,8 @@ class Explanation(Rows):
         probability: `(n,)`: for an output of a single sigmoid, the predicted probability of class 1. A dict of these by output name for a
             model of several outputs; `None` if no explained output is of this kind.
         prediction: The same for an output of one score that is not a probability, such as that of a regression.
+        layout: What each axis of the inputs is, such as `"NHWC"` or `"NCHW"`, in the structure of the inputs; see
+            `keras_xai.layers.DeclaredLayout` for the letters. `None` for channels last. Metrics and pictures read it.
     """
 
     values: Any
@@ -58,6 +62,7 @@ class Explanation(Rows):
     shared_baseline: bool = False
     probability: Any = None
     prediction: Any = None
+    layout: Any = None
 
     _row_axes: ClassVar[Mapping[str, int]] = dict.fromkeys(
         ("values", "target", "inputs", "convergence_delta", "probability", "prediction"), 0
@@ -80,6 +85,16 @@ class Explanation(Rows):
         baseline = self.baseline if self.shared_baseline else taken(self.baseline, rows)
         return dataclasses.replace(super()._taken(rows), baseline=baseline)
 
+    @property
+    def layouts(self) -> list[Layout]:
+        """The layout of each input, in a flat list."""
+        inputs = tree.flatten(self.inputs)
+        given = [None] * len(inputs) if self.layout is None else tree.flatten(self.layout)
+        return [
+            Layout.of_shape(np.shape(x), np.asarray(x).dtype) if each is None else Layout(each)
+            for x, each in zip(inputs, given, strict=True)
+        ]
+
     def plot(
         self,
         samples: int | Sequence[int] = 4,
@@ -99,8 +114,8 @@ class Explanation(Rows):
 
         Args:
             samples: Indices of the samples to draw, or the number of first samples.
-            show: Maps an image from the model's preprocessing to a displayable image, `(height, width)` or `(height, width, 3)`. By default
-                values are scaled to the color range.
+            show: Maps an image `(height, width, channels)` from the model's preprocessing to a displayable image, `(height, width)` or
+                `(height, width, 3)`. By default values are scaled to the color range.
             class_names: Names of the classes; two for a single sigmoid, of classes 0 and 1.
             feature_names: Names of the features of a table; by default the column names, if the samples were a `DataFrame`.
             vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
@@ -148,6 +163,7 @@ class Explanation(Rows):
             if self.convergence_delta is None or not self.convergence_delta.size
             else float(np.abs(self.convergence_delta).max()),
             "forward passes per sample": self.num_forward_passes,
+            "axes of the inputs": None if self.layout is None else ", ".join(each.letters for each in self.layouts),
             "values are": "derivatives by the entries" if self.derivatives else None,
             "feature_names": None if names is None else listed(names),
         }

@@ -57,6 +57,7 @@ class ExtremeExamples(Rows):
         units: The units, each a tuple `(channel,)` or `(*position, channel)`.
         layer: The layer's path, `"score"` for the model's scores.
         num_samples: Total number of samples.
+        layout: The layout of the samples, such as `"NHWC"`, in the structure of the model's inputs; channels last if `None`.
     """
 
     highest: Examples
@@ -64,6 +65,7 @@ class ExtremeExamples(Rows):
     units: list[tuple[int, ...]]
     layer: str
     num_samples: int
+    layout: Any = None
 
     _row_lists: ClassVar[tuple[str, ...]] = ("units",)
 

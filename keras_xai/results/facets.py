@@ -26,6 +26,7 @@ class Facets(Rows):
         layer: Paths of the layers of the facets, `"input"` for the sides of an input box.
         unit: Index of the unit in its layer, as in `Walls`.
         reason: Description of each facet's constraint.
+        layout: The layout of the inputs, such as `"NHWC"`, in the structure of the model's inputs; channels last if `None`.
     """
 
     normal: Any
@@ -34,6 +35,7 @@ class Facets(Rows):
     layer: tuple[str, ...]
     unit: tuple[tuple[int, ...], ...]
     reason: tuple[str, ...]
+    layout: Any = None
 
     _row_axes: ClassVar[Mapping[str, int]] = {"normal": 0, "value": 0, "distance": 0}
     _row_lists: ClassVar[tuple[str, ...]] = ("layer", "unit", "reason")
@@ -45,7 +47,7 @@ class Facets(Rows):
         facet, increasing blue pixels moves it toward the facet.
 
         Args:
-            image: The sample, `(height, width)`, `(height, width, 1)` or `(height, width, 3)`.
+            image: The sample, `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, or in the layout of the model.
 
         Returns:
             A matplotlib figure: the image, and a heatmap for each facet.

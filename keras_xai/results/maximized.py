@@ -26,6 +26,7 @@ class Maximized(Rows):
         units: The units, each a tuple `(channel,)` or `(*position, channel)`.
         layer: The layer's path, `"score"` for the model's scores.
         value_range: The minimum and maximum, arrays that broadcast to `images`.
+        layout: The layout of `images`, such as `"NHWC"`; channels last if `None`.
     """
 
     images: np.ndarray
@@ -34,6 +35,7 @@ class Maximized(Rows):
     units: list[tuple[int, ...]]
     layer: str
     value_range: tuple[np.ndarray, np.ndarray]
+    layout: str | None = None
 
     _row_axes: ClassVar[Mapping[str, int]] = {"images": 0, "values": 0, "history": 1}
     _row_lists: ClassVar[tuple[str, ...]] = ("units",)

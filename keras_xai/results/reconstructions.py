@@ -29,6 +29,7 @@ class Reconstructions(Rows):
         model: The model's name.
         num_maps: Number of maps that the layer has.
         keep: The kept part of a map, `"map"` or `"largest"`.
+        layout: The layout of `inputs`, such as `"NHWC"`; channels last if `None`.
     """
 
     values: np.ndarray
@@ -39,6 +40,7 @@ class Reconstructions(Rows):
     model: str
     num_maps: int
     keep: str
+    layout: str | None = None
 
     _row_axes: ClassVar[Mapping[str, int]] = {"values": 0, "maps": 0, "activations": 0, "inputs": 0}
 

@@ -255,7 +255,9 @@ def test_receptive_ranges_are_the_support_of_the_derivative(kind, step):
             box[tuple(slice(*ends) for ends in inside)] = True
             assert not (depends & ~box).any(), place
             # Where less than all is claimed, no less would do; of places that is said of all channels together.
-            channels = seen[(..., *place[:-1], slice(None))].any(axis=-1) if len(to) == len(shape) > 1 else depends
+            unmoved = kind.axis_sources(step, position) == [(axis,) for axis in range(len(shape))]
+            by_place = len(to) == len(shape) > 1 and unmoved
+            channels = seen[(..., *place[:-1], slice(None))].any(axis=-1) if by_place else depends
             for axis, (start, stop) in enumerate(inside):
                 of_axis = channels if axis < len(shape) - 1 else depends
                 if (start, stop) != (0, shape[axis]) and depends.any():

@@ -48,7 +48,7 @@ class CAM(Method):
     def _prepare(self, target):
         scores, graph = self._scores, self._scores.graph
         pooling = self._pooling(explained_outputs(graph, target))
-        maps = maps_before(graph, pooling)
+        maps = maps_before(self._scores, pooling)
         if maps is None:
             raise ValueError(
                 f"Expected a model that averages the feature maps of an input. Received: '{pooling.path}', which averages a tensor of "

@@ -8,11 +8,11 @@ import keras
 from keras import ops
 
 from keras_xai.attribution.method import Method
+from keras_xai.data.layout import Layout
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
 from keras_xai.kinds.expansion import kind_of
-from keras_xai.network.axes import channel_axis
 from keras_xai.network.scores import Scores
 
 
@@ -24,19 +24,18 @@ class Maps:
     Attributes:
         path: Path of the layer in the model.
         identifier: Identifier of the layer's output.
-        channel_axis: Channel axis of that output.
-        inputs: Positions of the model's inputs that share the layer's spatial positions, each mapped to its channel axis, or to `None` if
-            it has none.
+        layout: Layout of that output.
+        inputs: Positions of the model's inputs that share the layer's spatial positions, each mapped to its layout.
     """
 
     path: str
     identifier: int
-    channel_axis: int
-    inputs: Mapping[int, int | None]
+    layout: Layout
+    inputs: Mapping[int, Layout]
 
     def channels_last(self, tensor: Any) -> Any:
         """The layer's output, or a tensor of its shape, as `(n, *places, channels)`."""
-        return ops.moveaxis(tensor, self.channel_axis, -1)
+        return self.layout.channels_last(tensor)
 
     def over(self, position: int, x: Any, heat: Any) -> Any:
         """Resizes one map per sample to an input by linear interpolation.
@@ -49,10 +48,9 @@ class Maps:
         Returns:
             A tensor `(n, *input_shape)` with a channel axis of length 1.
         """
-        axis = self.inputs[position]
-        sizes = [ops.shape(x)[i] for i in range(1, len(x.shape)) if i != axis]
-        heat = resized(heat, sizes)
-        return heat if axis is None else ops.expand_dims(heat, axis)
+        layout = self.inputs[position]
+        heat = resized(heat, layout.sizes(ops.shape(x)))
+        return heat if layout.is_apart else layout.restored(ops.expand_dims(heat, -1))
 
     def values(self, heat: Any, inputs: Sequence) -> list:
         """Resizes one map per sample to all inputs; `None` for those that are not in `inputs`."""
@@ -102,9 +100,9 @@ def named_maps(scores: Scores, path: str) -> Maps:
     if not isinstance(path, str):
         raise ValueError(f"Expected `layer` to be the path of a layer, such as 'backbone/conv5'. Received: layer={path!r}")
     step = scores.find(path)
-    maps = _maps_of(scores.graph, step, step.outputs[0], _origins(scores.graph))
+    maps = _maps_of(scores, step, step.outputs[0], _origins(scores.graph))
     if maps is None:
-        near = [_layer(scores.graph, each.path) for each in _candidates(scores.graph, scores.graph.outputs).values()][-3:]
+        near = [_layer(scores.graph, each.path) for each in _candidates(scores, scores.graph.outputs).values()][-3:]
         raise ValueError(
             "Expected `layer` to have feature maps of an input: an output (n, height, width, channels) for an image input, or (n, time, "
             f"channels) for a series input, with more than one position. Received: layer={path!r} with an output of shape "
@@ -128,7 +126,7 @@ def last_maps(scores: Scores, target: Target) -> Maps:
     """
     graph = scores.graph
     outputs = explained_outputs(graph, target)
-    candidates = _candidates(graph, outputs)
+    candidates = _candidates(scores, outputs)
     followed = {each for step in leading_to(graph, candidates) for each in step.inputs}
     ends = {_before_pooling(identifier, candidates) for identifier in candidates.keys() - followed}
     if not ends:
@@ -143,7 +141,7 @@ def last_maps(scores: Scores, target: Target) -> Maps:
             f"branches, {[_layer(graph, candidates[end].path) for end in sorted(ends)]}. Choose one of them: layer=..."
         )
     (end,) = ends
-    maps = _maps_of(graph, candidates[end], end, _origins(graph))
+    maps = _maps_of(scores, candidates[end], end, _origins(graph))
     assert maps is not None  # it is a candidate
     return maps
 
@@ -167,16 +165,16 @@ def resized(maps: Any, sizes: Sequence) -> Any:
     return maps
 
 
-def maps_before(graph: Graph, step: Step) -> Maps | None:
+def maps_before(scores: Scores, step: Step) -> Maps | None:
     """The input of a step as feature maps, `None` if it has no spatial axes of the model's input.
 
     Args:
-        graph: The graph.
+        scores: The scores of the model.
         step: One of its steps; only its first input is considered.
     """
-    for producer in graph.steps:
+    for producer in scores.graph.steps:
         if step.inputs[0] in producer.outputs:
-            return _maps_of(graph, producer, step.inputs[0], _origins(graph))
+            return _maps_of(scores, producer, step.inputs[0], _origins(scores.graph))
     return None
 
 
@@ -185,22 +183,22 @@ def explained_outputs(graph: Graph, target: Target) -> list[int]:
     return [graph.outputs[position] for position in target.positions]
 
 
-def _maps_of(graph: Graph, step: Step, identifier: int, origins: Mapping[int, set]) -> Maps | None:
+def _maps_of(scores: Scores, step: Step, identifier: int, origins: Mapping[int, set]) -> Maps | None:
     """A step's output as feature maps of the inputs that it depends on, `None` if it has the positions of none."""
+    graph, layout = scores.graph, scores.axes.layout(identifier)
     spec = step.output_specs[step.outputs.index(identifier)]
-    rank = len(spec.shape)
-    channels = channel_axis(graph, identifier, rank)
-    places = [size for axis, size in enumerate(spec.shape) if axis not in (0, channels)]
-    if rank < 3 or not keras.backend.is_float_dtype(spec.dtype) or all(size == 1 for size in places):
+    sizes = layout.sizes(spec.shape)
+    if layout.channel is None or not keras.backend.is_float_dtype(spec.dtype) or all(size == 1 for size in sizes):
         return None
-    ranks = {position: len(graph.input_specs[position].shape) for position in sorted(origins[identifier])}
-    with_channels = {
-        position: channel_axis(graph, graph.inputs[position], rank) for position, its_rank in ranks.items() if its_rank == rank
+    alike = {
+        position: scores.layouts[position]
+        for position in sorted(origins[identifier])
+        if len(scores.layouts[position].places) == len(sizes)
     }
+    with_channels = {position: each for position, each in alike.items() if each.channel is not None}
     # Tokens, and gray images without a channel axis, get one within the model.
-    without = {position: None for position, its_rank in ranks.items() if its_rank == rank - 1}
-    inputs: Mapping[int, int | None] = with_channels or without
-    return Maps(_layer(graph, step.path), identifier, channels, inputs) if inputs else None
+    inputs = with_channels or alike
+    return Maps(_layer(graph, step.path), identifier, layout, inputs) if inputs else None
 
 
 def _origins(graph):
@@ -212,15 +210,16 @@ def _origins(graph):
     return origins
 
 
-def _candidates(graph, outputs):
+def _candidates(scores, outputs):
     """The tensors leading to `outputs` that are feature maps, and the step that computes each."""
+    graph = scores.graph
     origins, found = _origins(graph), {}
     learned: set[int] = set()
     for step in leading_to(graph, outputs):
         # An input that is only moved or rescaled is not a feature.
         if not (_moves(step) or kind_of(step).elementwise(step)) or learned & set(step.inputs):
             learned.update(step.outputs)
-            found.update({each: step for each in step.outputs if _maps_of(graph, step, each, origins)})
+            found.update({each: step for each in step.outputs if _maps_of(scores, step, each, origins)})
     return found
 
 

@@ -62,13 +62,17 @@ class SmoothGrad(Method):
 
     def _prepare(self, target):
         entries = Entries(self._scores, type(self).__name__, target)
+        layouts = [
+            self._scores.layouts[position] if identifier in self._scores.graph.inputs else None  # vectors of tokens
+            for position, identifier in zip(entries.sources, entries.identifiers, strict=True)
+        ]
 
         def mean(inputs, indices, weights, numbers, seed):
             points = entries.points(inputs)
             spreads = [self._noise * _range(x) for x in points]
 
             def noisy(places):
-                draws = [normal(x, places, numbers, seed + i) for i, x in enumerate(points)]
+                draws = [_draws(x, layouts[i], places, numbers, seed + i) for i, x in enumerate(points)]
                 return [x + spread * draw for x, spread, draw in zip(points, spreads, draws, strict=True)]
 
             return entries.magnitudes(entries.weighted_sum(noisy, weights, inputs, indices, target))
@@ -87,6 +91,16 @@ class SmoothGrad(Method):
             return Part(values, indices, convergence_delta=None, num_forward_passes=passes)
 
         return explain
+
+
+def _draws(x, layout, places, numbers, seed):
+    """Noise that is the same in all layouts of the input."""
+    last = x if layout is None else layout.channels_last(x)
+    draws = normal(last, places, numbers, seed)
+    if last is x:
+        return draws
+    restored = layout.restored(ops.reshape(draws, (-1, *ops.shape(draws)[2:])))
+    return ops.reshape(restored, (*ops.shape(draws)[:2], *ops.shape(restored)[1:]))
 
 
 def _range(x):

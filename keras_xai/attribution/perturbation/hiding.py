@@ -7,8 +7,8 @@ from typing import final
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.perturbation.segments import is_apart
 from keras_xai.data.batches import rows
+from keras_xai.data.layout import Layout
 from keras_xai.graph.target import Target
 from keras_xai.network.scores import Scores
 
@@ -21,8 +21,9 @@ class Parted:
     Attributes:
         sample: An array `(1, *input_shape)` for each input.
         hidden: An array `(m, *input_shape)` for each input: the m samples that replace hidden segments.
-        numbers: For each input, an array with the segment number of each position, `count` where hiding changes nothing.
+        numbers: For each input, an array with the segment number of each place, `count` where hiding changes nothing.
         count: Number of segments that hiding changes.
+        layouts: The layout of each input.
         explained: For each input, whether it is explained, not held fixed.
     """
 
@@ -30,6 +31,7 @@ class Parted:
     hidden: list[np.ndarray]
     numbers: list[np.ndarray]
     count: int
+    layouts: list[Layout]
     explained: list[bool]
 
     @classmethod
@@ -38,6 +40,7 @@ class Parted:
         sample: Sequence[np.ndarray],
         hidden: Sequence[np.ndarray],
         numbers: Sequence[np.ndarray],
+        layouts: Sequence[Layout],
         explained: Sequence[bool],
     ) -> "Parted":
         """Drops the segments that are equal in the sample and in all replacements, and those of inputs that are held fixed.
@@ -45,7 +48,8 @@ class Parted:
         Args:
             sample: An array `input_shape` for each input.
             hidden: As in the attribute.
-            numbers: The segment number of each position, from 0.
+            numbers: The segment number of each place, from 0.
+            layouts: As in the attribute.
             explained: As in the attribute.
         """
         hidden = [
@@ -53,13 +57,22 @@ class Parted:
             for x, others, changes in zip(sample, hidden, explained, strict=True)
         ]
         changed = np.zeros(1 + max(int(each.max()) for each in numbers), bool)
-        for x, others, each in zip(sample, hidden, numbers, strict=True):
-            differs = (others != x).any(axis=0)
+        for x, others, each, layout in zip(sample, hidden, numbers, layouts, strict=True):
+            differs = layout.channels_last((others != x).any(axis=0, keepdims=True))[0]
             np.logical_or.at(changed, each, differs.any(axis=-1) if differs.ndim > each.ndim else differs)
         count = int(changed.sum())
         renumbered = np.full(len(changed), count)
         renumbered[changed] = np.arange(count)
-        return cls([x[np.newaxis] for x in sample], hidden, [renumbered[each] for each in numbers], count, list(explained))
+        places = [renumbered[each] for each in numbers]
+        return cls([x[np.newaxis] for x in sample], hidden, places, count, list(layouts), list(explained))
+
+    @property
+    def positions(self) -> list[np.ndarray]:
+        """The numbers in the layout of the inputs: arrays `input_shape`, with a channel axis of length 1 if samples have channels."""
+        return [
+            layout.restored(each[np.newaxis] if layout.is_apart else each[np.newaxis, ..., np.newaxis])[0]
+            for each, layout in zip(self.numbers, self.layouts, strict=True)
+        ]
 
     def spread(self, weights: np.ndarray) -> list[np.ndarray | None]:
         """Values of the segments `(count,)` at each of their positions, with a channel axis of length 1 if samples have channels.
@@ -67,10 +80,7 @@ class Parted:
         `None` for an input that is held fixed.
         """
         padded = np.append(weights, 0)
-        return [
-            padded[each].reshape(each.shape + (1,) * (x.ndim - 1 - each.ndim)) if explained else None
-            for x, each, explained in zip(self.sample, self.numbers, self.explained, strict=True)
-        ]
+        return [padded[each] if explained else None for each, explained in zip(self.positions, self.explained, strict=True)]
 
     def shared(self, values: np.ndarray) -> list[np.ndarray | None]:
         """As `spread`, with the value of each segment divided among its positions."""
@@ -90,9 +100,7 @@ class Hiding:
 
     def __init__(self, scores: Scores, target: Target, batch_size: int):
         def mixed(x, others, numbers, shown):
-            kept = ops.take(shown, numbers, axis=1)
-            extra = len(x.shape) - len(kept.shape)  # the channel axis, if there is one
-            kept = ops.reshape(kept, (ops.shape(kept)[0], 1, *ops.shape(kept)[1:], *[1] * extra))
+            kept = ops.expand_dims(ops.take(shown, numbers, axis=1), 1)
             return ops.reshape(ops.where(kept, x[np.newaxis], others[np.newaxis]), (-1, *ops.shape(x)[1:]))
 
         def score(inputs, indices, hidden, numbers, shown):
@@ -100,18 +108,10 @@ class Hiding:
             found = target.choose(scores.outputs(scores.run(batch)), indices)[0]
             return ops.sum(ops.reshape(found, (ops.shape(shown)[0], -1)), axis=1)
 
-        places = [((None,) * len(shape), "int32") for shape in self.places(scores)]
+        places = [((None,) * (len(spec.shape) - 1), "int32") for spec in scores.graph.input_specs]
         self._program = scores.program(target, score, scores.signature, places, ((None, None), "bool"))
         self._batch_size = batch_size
         self._name = scores.name
-
-    @staticmethod
-    def places(scores: Scores) -> list[tuple]:
-        """The spatial shape of each input: its shape without the channel axis."""
-        return [
-            spec.shape[1:] if apart else spec.shape[1:-1]
-            for spec, apart in zip(scores.graph.input_specs, is_apart(scores), strict=True)
-        ]
 
     def __call__(self, parted: Parted, indices: Sequence[np.ndarray], shown: np.ndarray) -> np.ndarray:
         """The mean score over all replacements of the hidden segments.
@@ -128,7 +128,7 @@ class Hiding:
             ValueError: If a score is NaN or infinite.
         """
         count = len(parted.hidden[0])
-        numbers = [each.astype("int32") for each in parted.numbers]
+        numbers = [each.astype("int32") for each in parted.positions]
         shown = np.pad(shown.astype(bool), ((0, 0), (0, 1)), constant_values=True)
         means = np.zeros(len(shown))
         for some in rows(len(shown), max(1, self._batch_size // count)):

@@ -41,8 +41,8 @@ class LIME(Method):
         model: The model to explain, see `Method`.
         num_samples: Number of perturbed copies of each sample.
         segments: Number of superpixels of an image (default 50) or of equally long segments of a series (default 20); or an integer array
-            of the shape of a sample without the channel axis, with the segment number of each position; or a function that maps a sample to
-            such an array. Each feature of a table and each token is a segment.
+            `(height, width)` or `(time,)`, with the segment number of each position; or a function that maps a sample, channels last
+            whatever the layout of the model, to such an array. Each feature of a table and each token is a segment.
         background: For a model with one input `(n, features)`: samples such as the training data, of shape `(m, features)`.
         seed: Random seed; results do not depend on the batch size. By default, each call draws a new seed.
         batch_size: Perturbed copies per forward pass; `None` to derive it from the size of the model's tensors.
@@ -108,7 +108,7 @@ class LIME(Method):
                 "Expected no `baseline` together with a `background`, from which features are drawn. Received: both."
             )
         if isinstance(baseline, str):
-            if baseline != "mean" or any(self._segments.apart):
+            if baseline != "mean" or any(layout.is_apart for layout in self._segments.layouts):
                 raise ValueError(
                     f"Expected `baseline` to be numbers, or 'mean' for images and series. Received: baseline={baseline!r}"
                 )
@@ -138,8 +138,9 @@ class LIME(Method):
 
         def explain(sample, hidden, indices, state):
             numbers = self._segments.of(sample)
-            others = hidden or [means(x, each)[np.newaxis] for x, each in zip(sample, numbers, strict=True)]
-            parted = Parted.of(sample, others, numbers, self._scores.explainable)
+            layouts = self._segments.layouts
+            others = hidden or [means(*each)[np.newaxis] for each in zip(sample, numbers, layouts, strict=True)]
+            parted = Parted.of(sample, others, numbers, layouts, self._scores.explainable)
             if parted.count < 2:  # a single part needs no regression, and lime's kernel nearly ignores the sample without it
                 shown, hidden = hiding(parted, indices, np.array([[True], [False]]).repeat(parted.count, axis=1))
                 return parted.spread(np.full(parted.count, shown - hidden)), 0.0

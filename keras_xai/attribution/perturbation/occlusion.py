@@ -11,7 +11,6 @@ from keras import ops
 from keras_xai.attribution.method import Method, Part
 from keras_xai.attribution.perturbation.windows import Windows
 from keras_xai.data.structure import names_of
-from keras_xai.network.axes import channel_axis
 from keras_xai.network.batching import in_chunks
 
 
@@ -71,8 +70,8 @@ class Occlusion(Method):
         names = names_of(graph.input_structure, graph.input_specs)
         windows, strides = _by_input("window", window, names), _by_input("stride", stride, names)
         self._windows = [
-            Windows(spec, windows[name], strides[name], channel_axis(graph, identifier, len(spec.shape)))
-            for name, identifier, spec in zip(names, graph.inputs, graph.input_specs, strict=True)
+            Windows(spec, windows[name], strides[name], layout)
+            for name, spec, layout in zip(names, graph.input_specs, self._scores.layouts, strict=True)
         ]
 
     def _prepare(self, target):

@@ -7,19 +7,12 @@ from typing import Any, final
 import numpy as np
 
 from keras_xai.data.checks import check_count, is_integer
-from keras_xai.network.roles import Role, Tokens
+from keras_xai.data.layout import Layout
+from keras_xai.network.roles import Role
 from keras_xai.network.scores import Scores
 
 _SUPERPIXELS, _STRETCHES = 50, 20
 _MOST_BLOCKS = 4096
-
-
-def is_apart(scores: Scores) -> list[bool]:
-    """For each input, whether every entry is its own segment: table features and tokens."""
-    found = []
-    for identifier, spec in zip(scores.graph.inputs, scores.graph.input_specs, strict=True):
-        found.append(bool(Tokens(scores.graph, identifier).embeddings) or len(spec.shape) <= 2)
-    return found
 
 
 def holds_tokens(scores: Scores) -> bool:
@@ -34,18 +27,18 @@ class Segments:
     Args:
         scores: The scores of the model.
         segments: Number of superpixels of an image, or of equally long segments of a series; an integer array of the shape of a sample
-            without the channel axis, with the segment number of each position; or a function that maps a sample to such an array. Defaults
-            to 50 superpixels and 20 series segments; each feature of a table and each token is a segment.
+            without the channel axis, with the segment number of each position; or a function that maps a sample, channels last, to such an
+            array. Defaults to 50 superpixels and 20 series segments; each feature of a table and each token is a segment.
 
     Raises:
         ValueError: If `segments` is none of these, or an array or function for a model of several inputs.
 
     Attributes:
-        apart: For each input, whether each of its entries is a segment by default.
+        layouts: The layout of each input. By default each entry of a table or a text is a segment.
     """
 
     def __init__(self, scores: Scores, segments: Any):
-        self.apart = is_apart(scores)
+        self.layouts = scores.layouts
         self._segments = segments
         if segments is None or is_integer(segments):
             if segments is not None:
@@ -56,13 +49,13 @@ class Segments:
                 "Expected `segments` to be a number of segments, an integer array with the segment number of each position, or a function"
                 f" that maps a sample to such an array. Received: segments={segments!r}"
             )
-        if len(self.apart) > 1:
+        if len(self.layouts) > 1:
             raise ValueError(
-                f"Expected `segments` to be a number for a model of {len(self.apart)} inputs. Received: segments={segments!r}"
+                f"Expected `segments` to be a number for a model of {len(self.layouts)} inputs. Received: segments={segments!r}"
             )
 
     def of(self, sample: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The segment number of each position, an array for each input, numbered consecutively across inputs.
+        """The segment number of each position, an array of the places of each input, numbered consecutively across inputs.
 
         Args:
             sample: An array `input_shape` for each input.
@@ -71,9 +64,10 @@ class Segments:
             ValueError: If a segment array, given or returned by the function, does not have the spatial shape of the sample.
         """
         found, start = [], 0
-        for x, apart in zip(sample, self.apart, strict=True):
-            places = x.shape if apart else x.shape[:-1]
-            _, numbers = np.unique(self._numbers(x, places, apart), return_inverse=True)
+        for given, layout in zip(sample, self.layouts, strict=True):
+            x = layout.channels_last(given[np.newaxis])[0]
+            places = x.shape if layout.is_apart else x.shape[:-1]
+            _, numbers = np.unique(self._numbers(x, places, layout.is_apart), return_inverse=True)
             found.append(start + numbers.reshape(places))
             start += int(numbers.max()) + 1
         return found
@@ -106,11 +100,11 @@ def _superpixels(x, number):
     return slic(scaled, n_segments=number, compactness=30, sigma=1, start_label=0, channel_axis=-1)
 
 
-def blocks(sample: Sequence[np.ndarray], apart: Sequence[bool]) -> list[np.ndarray]:
+def blocks(sample: Sequence[np.ndarray], layouts: Sequence[Layout]) -> list[np.ndarray]:
     """The finest useful segments: single positions, or square blocks if there are many positions; see `Segments.of`."""
     found, start = [], 0
-    for x, single in zip(sample, apart, strict=True):
-        places = x.shape if single else x.shape[:-1]
+    for x, layout in zip(sample, layouts, strict=True):
+        places = layout.sizes((1, *x.shape))
         most = max(1, int(_MOST_BLOCKS ** (1 / max(len(places), 1)) + 1e-9))
         sizes = [-(-length // most) for length in places]
         counts = [-(-length // size) for length, size in zip(places, sizes, strict=True)]
@@ -121,14 +115,17 @@ def blocks(sample: Sequence[np.ndarray], apart: Sequence[bool]) -> list[np.ndarr
     return found
 
 
-def means(x: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+def means(x: np.ndarray, numbers: np.ndarray, layout: Layout) -> np.ndarray:
     """The per-channel mean of each segment, at each of its positions.
 
     Args:
-        x: `(*places, channels)`.
+        x: A sample.
         numbers: `(*places,)`.
+        layout: The layout of samples.
     """
+    x = layout.channels_last(x[np.newaxis])[0]
     _, flat = np.unique(numbers, return_inverse=True)
     flat = flat.reshape(-1)
     sums = np.stack([np.bincount(flat, channel.ravel().astype("float64")) for channel in np.moveaxis(x, -1, 0)], axis=-1)
-    return (sums / np.bincount(flat)[:, np.newaxis])[flat].reshape(x.shape).astype(x.dtype)
+    found = (sums / np.bincount(flat)[:, np.newaxis])[flat].reshape(x.shape).astype(x.dtype)
+    return layout.restored(found[np.newaxis])[0]

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.data.checks import check_count
+from keras_xai.data.layout import Layout
 
 # Windows per axis by default.
 _PART = 8
@@ -24,24 +25,23 @@ class Windows:
         window: Size along each spatial axis: one number for all, one per axis, or `None`. If there is one for every axis of the input, none
             is taken as the channel axis.
         stride: Distance between windows along each axis: one number for all, one per axis, or `None`.
-        channel_axis: Channel axis of the input, if it has more than one axis.
+        layout: Layout of the input.
 
     Raises:
         ValueError: If a size is not an integer of at least 1, is too large, or their number does not match the axes.
 
     Attributes:
-        axes: The spatial axes.
-        channel_axis: The channel axis, `None` if there is none.
+        axes: The spatial axes, in the order of the channels-last form.
     """
 
-    def __init__(self, spec: keras.KerasTensor, window: Any, stride: Any, channel_axis: int):
+    def __init__(self, spec: keras.KerasTensor, window: Any, stride: Any, layout: Layout):
         rank = self._rank = len(spec.shape)
         self._name = spec.name
         # The features of a table, and tokens, are hidden one at a time.
-        self._single = rank == 2
-        whole = self._single or (isinstance(window, Sequence) and len(window) == rank - 1)
-        self.channel_axis = None if whole else channel_axis
-        self.axes = [axis for axis in range(1, rank) if axis != self.channel_axis]
+        self._single = layout.is_apart
+        whole = isinstance(window, Sequence) and len(window) == rank - 1
+        self._layout = layout.without_channels if whole else layout
+        self.axes = list(self._layout.places)
         self._windows = self._numbers("window", window)
         self._strides = self._numbers("stride", stride)
         for position, axis in enumerate(self.axes):
@@ -75,9 +75,9 @@ class Windows:
         Returns:
             A boolean array `(n, *windows)`, with the windows along each spatial axis.
         """
-        counts = entries.astype("float32")
-        if self.channel_axis is not None:
-            counts = counts.max(axis=self.channel_axis)
+        counts = self._layout.channels_last(entries.astype("float32"))
+        if not self._layout.is_apart:
+            counts = counts.max(axis=-1)
         for axis, cover in enumerate(covers, start=1):
             counts = np.moveaxis(np.moveaxis(counts, axis, -1) @ cover.T.astype("float32"), -1, axis)
         return counts > 0
@@ -114,7 +114,7 @@ class Windows:
             weights = ops.cast(cover, values.dtype)
             weights = weights / ops.sum(weights, axis=0)
             values = ops.moveaxis(ops.tensordot(values, weights, axes=[[axis], [0]]), -1, axis)
-        return values if self.channel_axis is None else ops.expand_dims(values, self.channel_axis)
+        return values if self._layout.is_apart else self._layout.restored(ops.expand_dims(values, -1))
 
     def _along(self, position, size):
         """Window and stride along a spatial axis."""

@@ -11,7 +11,7 @@ from scipy.spatial.distance import squareform
 from keras_xai.attribution.method import Batch, Part
 from keras_xai.attribution.perturbation.hiding import Hiding, Parted, stacked
 from keras_xai.attribution.perturbation.isolation import isolated, random_state
-from keras_xai.attribution.perturbation.segments import Segments, blocks, is_apart
+from keras_xai.attribution.perturbation.segments import Segments, blocks
 from keras_xai.graph.target import Target
 from keras_xai.network.scores import Scores
 
@@ -70,7 +70,7 @@ class Coalitions(abc.ABC):
             found, gaps, passes = [], [], batch.passes_to_predict
             for i, number in enumerate(batch.numbers):
                 sample = [x[i] for x in batch.inputs]
-                parted = Parted.of(sample, batch.baseline, self._parts(sample), self._scores.explainable)
+                parted = Parted.of(sample, batch.baseline, self._parts(sample), self._scores.layouts, self._scores.explainable)
                 game = Game(hiding, parted, [each[[i]] for each in indices])
                 values = np.full(parted.count, game.all - game.none)
                 if parted.count > 1:
@@ -139,11 +139,10 @@ class Partition(Coalitions):
     def __init__(self, scores: Scores, num_samples: int | None, batch_size: int):
         super().__init__(scores, batch_size)
         self._num_samples = 500 if num_samples is None else num_samples
-        self._apart = is_apart(scores)
         self._trees: dict[bytes, np.ndarray] = {}
 
     def _parts(self, sample):
-        return blocks(sample, self._apart)
+        return blocks(sample, self._scores.layouts)
 
     def _values(self, game):
         from shap import PartitionExplainer
@@ -154,7 +153,7 @@ class Partition(Coalitions):
         return explainer(shown, max_evals=self._num_samples, batch_size=10, silent=True).values[0]
 
     def _tree(self, parted):
-        columns = _columns(parted, self._apart)
+        columns = _columns(parted)
         if columns is not None:
             return _correlated(columns)
         key = b"".join(np.asarray(numbers.shape).tobytes() + numbers.tobytes() for numbers in parted.numbers)
@@ -219,10 +218,10 @@ def _coordinates(parted):
     return places
 
 
-def _columns(parted, apart):
+def _columns(parted):
     """The background of table features, if it is large enough to estimate their correlation."""
     (numbers, *more), (background, *_) = parted.numbers, parted.hidden
-    if more or not apart[0] or background.ndim != 2 or background.dtype.kind != "f" or len(background) < 3:
+    if more or not parted.layouts[0].is_apart or background.ndim != 2 or background.dtype.kind != "f" or len(background) < 3:
         return None
     return background[:, numbers < parted.count]
 

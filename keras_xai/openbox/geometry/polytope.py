@@ -59,6 +59,7 @@ def describe(normals: np.ndarray, values: np.ndarray, labels: Sequence[Label], s
         layer=tuple(label.layer for label in chosen),
         unit=tuple(label.unit for label in chosen),
         reason=tuple(label.reason for label in chosen),
+        layout=space.pack(list(space.layouts)) if space.layouts else None,
     )
 
 

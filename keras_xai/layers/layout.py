@@ -1,0 +1,92 @@
+"""`DeclaredLayout`: tells which axis of a tensor is which, where the layers of a model do not."""
+
+from typing import Any, final
+
+import keras
+from keras import tree
+
+from keras_xai.data.layout import Layout
+
+
+@final
+@keras.saving.register_keras_serializable(package="keras_xai")
+class DeclaredLayout(keras.layers.Layer):
+    """The identity, with a declaration of the layout of its input; see `with_layout`.
+
+    Args:
+        layout: One letter for each axis: N for the samples, C for the channels, D, H, W, T or P for places, L for tokens, F for features:
+            `"NHWC"`, `"NCHW"`, `"NHW"` for images without an axis of channels, `"NCT"` for series with channels first, `"NF"`.
+        **options: Of `keras.layers.Layer`.
+
+    Input shape: as many axes as the layout has letters. Output shape: the same.
+
+    Raises:
+        ValueError: If it is no layout, or the input has another number of axes.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_xai.layers import DeclaredLayout
+    >>> layers = [keras.Input((28, 28)), DeclaredLayout("NHW"), keras.layers.Flatten(), keras.layers.Dense(10)]
+    >>> keras.Sequential(layers).output_shape
+    (None, 10)
+    """
+
+    def __init__(self, layout: str, **options: Any):
+        super().__init__(**options)
+        self.layout = Layout(layout).letters
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        if len(input_shape) != len(self.layout):
+            raise ValueError(
+                f"Expected an input with an axis for each letter of the layout '{self.layout}'. Received: an input of shape "
+                f"{tuple(input_shape)}."
+            )
+
+    def call(self, inputs):
+        return inputs
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return super().get_config() | {"layout": self.layout}
+
+
+def with_layout(model: keras.Model, layout: Any) -> keras.Model:
+    """A model that computes the same, with the same layers and weights, and says which axis of its inputs is which.
+
+    Methods, metrics and pictures follow the axes of an input through the layers to a convolution, a pooling or a recurrent layer that tells
+    them apart. Where no layer does, channels are taken to be the last axis, as in Keras; this function tells otherwise.
+
+    Args:
+        model: A built Sequential or functional model.
+        layout: See `DeclaredLayout`; for a model of several inputs, one for each in the structure of the inputs, `None` where layers tell.
+
+    Returns:
+        A functional model in which `model` is nested: a layer has the path `"name_of_model/name_of_layer"`.
+
+    Raises:
+        ValueError: If it is no layout, or does not fit the shape of the input.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_xai.attribution import Occlusion
+    >>> from keras_xai.layers import with_layout
+    >>> model = keras.Sequential([keras.Input((8, 8)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    >>> x = np.ones((2, 8, 8))
+    >>> Occlusion(model)(x).values.shape, Occlusion(with_layout(model, "NHW"))(x).values.shape
+    ((2, 8, 1), (2, 8, 8))
+    """
+    inputs = tree.map_structure(
+        lambda spec: keras.Input(spec.shape[1:], batch_size=spec.shape[0], dtype=spec.dtype, name=spec.name),
+        model.inputs[0] if isinstance(model, keras.Sequential) else model.input,
+    )
+    layouts = tree.flatten(layout)
+    given = tree.flatten(inputs)
+    if len(layouts) != len(given):
+        raise ValueError(f"Expected a layout for each of {len(given)} inputs. Received: layout={layout!r}")
+    declared = [x if each is None else DeclaredLayout(each)(x) for x, each in zip(given, layouts, strict=True)]
+    return keras.Model(inputs, model(tree.pack_sequence_as(inputs, declared)), name=f"{model.name}_declared")

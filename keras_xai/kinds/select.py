@@ -10,6 +10,7 @@ from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import Kind
 from keras_xai.kinds.product import constants_are_nonnegative
 from keras_xai.kinds.ranges import adaptive_window, by_place, entrywise, window
+from keras_xai.kinds.secants import selection
 from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, channels_back, channels_last, window_sums
 
 # Value of the padding in pooling windows. Finite, because it is multiplied by 0 if it is not selected.
@@ -56,6 +57,11 @@ class Select(Kind):
         winner = int(pattern[(*place, channel)])
         order = "at least" if self._sign > 0 else "at most"
         return f"candidate {winner} at {(*place, channel)} of {step.path} stays {order} as large as candidate {other}"
+
+    def secant(self, step):
+        if self.refusal(step) is not None:
+            return None
+        return selection(step, smallest=self._sign < 0, pattern=self.pattern, freeze=self.freeze)
 
     def freeze(self, step, pattern):
         def frozen(inputs):

@@ -1,6 +1,7 @@
 """Decomposition of activation functions into operations."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -24,7 +25,7 @@ def trace_activation(activation: Callable, specs: Sequence[keras.KerasTensor]) -
     except ValueError:
         # Some of `keras.activations`, such as `hard_silu`, convert their input before they call the operation of their name.
         name = getattr(activation, "__name__", "")
-        operation = getattr(ops, name, _OTHERS.get(name))
+        operation: Any = getattr(ops, name, _OTHERS.get(name))
         if getattr(keras.activations, name, None) is not activation or operation is None:
             raise
         return trace_function(operation, specs)

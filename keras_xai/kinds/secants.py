@@ -1,7 +1,7 @@
 """Secants: linear maps from the differences of a step's inputs to the differences of its outputs, for DeepLIFT.
 
-A secant L of a step y between a reference b and a sample x satisfies L(x - b) = y(x) - y(b). Its transpose passes multipliers backward, and a chain of
-secants is a secant of the whole network, so that contributions add up to the difference of the scores.
+A secant L of a step y between a reference b and a sample x satisfies L(x - b) = y(x) - y(b). Its transpose passes multipliers backward, and
+a chain of secants is a secant of the whole network, so that contributions add up to the difference of the scores.
 """
 
 from collections.abc import Callable
@@ -61,8 +61,8 @@ def quotient(difference: Any, step: Any) -> Any:
 def multilinear(step: Step) -> Secant:
     """Shapley values of the operands of a step that is linear in each of them, such as a product of tensors.
 
-    For a(x) b(x) the multiplier of a is (b(x) + b(b)) / 2. The Shapley values of a multilinear function are its mean derivatives along the straight line
-    from reference to sample, which Gauss-Legendre quadrature gives exactly.
+    For a(x) b(x) the multiplier of a is (b(x) + b(b)) / 2. The Shapley values of a multilinear function are its mean derivatives along the
+    straight line from reference to sample, which Gauss-Legendre quadrature gives exactly.
 
     Source: [Owen, 1972](https://doi.org/10.1287/mnsc.18.5.64), multilinear extensions.
     """
@@ -145,9 +145,10 @@ def selection(
 def softmax(*, axis: Any, logarithm: bool) -> Secant:
     """The secant of a softmax s = exp(x - log(sum(exp(x)))), each part of which has an exact one.
 
-    With w = (s(x) - s(b)) / (log s(x) - log s(b)), the logarithmic means, the difference of the logarithm of the sum is sum(w (x - b)) / sum(w). The
-    secant of a softmax maps d to w (d - sum(w d) / sum(w)); that of its logarithm maps d to d - sum(w d) / sum(w). Like the derivatives, both are zero
-    for a constant. It does not depend on the constant that implementations subtract from x, unlike the rule of shap.
+    With w = (s(x) - s(b)) / (log s(x) - log s(b)), the logarithmic means, the difference of the logarithm of the sum is sum(w (x - b)) /
+    sum(w). The secant of a softmax maps d to w (d - sum(w d) / sum(w)); that of its logarithm maps d to d - sum(w d) / sum(w). Like the
+    derivatives, both are zero for a constant. It does not depend on the constant that implementations subtract from x, unlike the rule of
+    shap.
 
     Source: [Ang and Liu, 2001](https://doi.org/10.1016/S0360-5442(01)00022-0), the logarithmic mean Divisia decomposition.
 
@@ -176,17 +177,24 @@ def logarithmic_mean(log_a: Any, log_b: Any) -> Any:
     distance = ops.abs(log_a - log_b)
     apart = ops.logical_and(distance > 0, ops.isfinite(distance))
     safe = ops.where(apart, distance, ops.ones_like(distance))
-    return ops.exp(ops.maximum(log_a, log_b)) * ops.where(apart, -ops.expm1(-safe) / safe, ops.cast(distance == 0, distance.dtype))
+    return ops.exp(ops.maximum(log_a, log_b)) * ops.where(
+        apart, -ops.expm1(-safe) / safe, ops.cast(distance == 0, distance.dtype)
+    )
 
 
 def normalization(
-    centered: Callable[[Any], Any], mean: Callable[[Any], Any], finish: Callable[[Any], Any], *, epsilon: float = 0.0, least: float = 0.0
+    centered: Callable[[Any], Any],
+    mean: Callable[[Any], Any],
+    finish: Callable[[Any], Any],
+    *,
+    epsilon: float = 0.0,
+    least: float = 0.0,
 ) -> Secant:
     """The secant of a normalization y = c / q, q = sqrt(v), v = max(mean(c c) + epsilon, least), of centered entries c.
 
-    As c = y q, the two-argument Shapley form gives c(x) - c(b) = Y (q(x) - q(b)) + Q (y(x) - y(b)), with the means Y and Q of sample and reference, and
-    q(x) - q(b) = (v(x) - v(b)) / (2 Q). Solved for the difference of y, it stays accurate for a reference whose q is near zero, where the form of
-    the product with 1 / q is a difference of large numbers.
+    As c = y q, the two-argument Shapley form gives c(x) - c(b) = Y (q(x) - q(b)) + Q (y(x) - y(b)), with the means Y and Q of sample and
+    reference, and q(x) - q(b) = (v(x) - v(b)) / (2 Q). Solved for the difference of y, it stays accurate for a reference whose q is near
+    zero, where the form of the product with 1 / q is a difference of large numbers.
 
     Args:
         centered: The linear map from inputs to c.

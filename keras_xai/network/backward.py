@@ -124,19 +124,25 @@ def _explained(outputs, indices, target):
 
 
 # Gauss-Legendre nodes for callable targets.
-_NODES = 16
+_NODES = 32
 
 
 def _mean_slopes(starts, stops, indices, target):
     """The mean derivatives of the explained scores on the straight line between two outputs of each sample."""
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    total: list = [None] * len(stops)
-    for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
-        between = [ops.where(a == b, b, a + float(node) * (b - a)) for a, b in zip(starts, stops, strict=True)]
-        for i, slope in enumerate(_explained(between, indices, target)[2]):
-            if slope is not None:
-                total[i] = float(weight) * slope if total[i] is None else total[i] + float(weight) * slope
-    return total
+    nodes, weights = (np.asarray(each) / 2 for each in np.polynomial.legendre.leggauss(_NODES))
+
+    def along(values, x):
+        return ops.reshape(ops.convert_to_tensor(values, dtype=x.dtype), (-1, *[1] * len(x.shape)))
+
+    between = []
+    for a, b in zip(starts, stops, strict=True):
+        points = ops.where(a == b, b, a + along(nodes + 0.5, a) * (b - a))
+        between.append(ops.reshape(points, (-1, *b.shape[1:])))
+    slopes = _explained(between, [ops.tile(index, (_NODES,)) for index in indices], target)[2]
+    return [
+        slope if slope is None else ops.sum(along(weights, b) * ops.reshape(slope, (_NODES, -1, *b.shape[1:])), axis=0)
+        for slope, b in zip(slopes, stops, strict=True)
+    ]
 
 
 def backward(calls: Sequence[Call], messages: dict[int, Any]) -> None:

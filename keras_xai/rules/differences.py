@@ -18,8 +18,8 @@ class Multipliers(BackwardRule):
 
     The call must have a `reference`.
 
-    Source: [Shrikumar et al., 2017](https://arxiv.org/abs/1704.02685), the rescale rule; [Lundberg and Lee, 2017](https://arxiv.org/abs/1705.07874) for
-    steps of several arguments.
+    Source: [Shrikumar et al., 2017](https://arxiv.org/abs/1704.02685), the rescale rule; [Lundberg and Lee,
+    2017](https://arxiv.org/abs/1705.07874) for steps of several arguments.
     """
 
     def pull(self, call, messages):

@@ -55,17 +55,19 @@ class DeepLIFT(Method):
 
     $$\phi_i = m_i \, (x_i - b_i), \qquad m_j = \frac{f(z_j) - f(z_j^b)}{z_j - z_j^b} \, m_{f(z_j)}$$
 
-    Each layer passes multipliers back, which replace derivatives: an activation the quotient of the differences of its output and input (rescale rule),
-    an affine layer its weights. A product, or a quotient, of tensors that both vary gives each its Shapley value; max pooling gives a rise to the
-    largest entry of the sample and a fall to that of the baseline. The values of a sample add up to the score difference f(x) - f(b), for any of
-    these layers; `convergence_delta` is the rounding error. For tokens, the values of each `Embedding` vector are summed.
+    Each layer passes multipliers back, which replace derivatives: an activation the quotient of the differences of its output and input
+    (rescale rule), an affine layer its weights. A product, or a quotient, of tensors that both vary gives each its Shapley value; max
+    pooling gives a rise to the largest entry of the sample and a fall to that of the baseline. The values of a sample add up to the score
+    difference f(x) - f(b), for any of these layers; `convergence_delta` is the rounding error. For tokens, the values of each `Embedding`
+    vector are summed.
 
     Two forward passes and a backward pass: about the cost of one and a half gradients.
 
     Source: [Shrikumar et al., 2017](https://arxiv.org/abs/1704.02685), the rescale rule; [Lundberg and Lee,
-    2017](https://arxiv.org/abs/1705.07874) for products. Deviations: the paper has no rule for products, softmax, and normalizations by statistics of the
-    sample. Here each of them has a rule whose contributions add up, see `keras_xai.kinds.secants`. For a callable `target`, the multipliers of the scores
-    are the mean derivatives on the straight line between the scores of baseline and sample, by 16 Gauss-Legendre nodes. Recurrent layers and attention are refused.
+    2017](https://arxiv.org/abs/1705.07874) for products. Deviations: the paper has no rule for products, softmax, and normalizations by
+    statistics of the sample. Here each of them has a rule whose contributions add up, see `keras_xai.kinds.secants`. For a callable
+    `target`, the multipliers of the scores are the mean derivatives on the straight line between the scores of baseline and sample, by 32
+    Gauss-Legendre nodes. Recurrent layers and attention are refused.
 
     Args:
         model: The model to explain, see `Method`.

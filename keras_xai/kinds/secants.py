@@ -53,9 +53,8 @@ def scaling(factor: Any) -> Linear:
 
 
 def quotient(difference: Any, step: Any) -> Any:
-    """A quotient of tensors, zero where both are; finite where only the divisor is zero."""
-    zero = step == 0
-    return ops.where(zero, ops.zeros_like(step), difference / ops.where(zero, ops.ones_like(step), step))
+    """A quotient of tensors, zero where the divisor is."""
+    return ops.divide_no_nan(difference, step)
 
 
 def multilinear(step: Step) -> Secant:
@@ -100,42 +99,6 @@ def division(step: Step) -> Secant:
         def linear(tensors):
             numerator, denominator = step.operands(tensors)
             return [to_numerator * numerator + to_denominator * denominator]
-
-        return linear
-
-    return secant
-
-
-def selection(
-    step: Step,
-    *,
-    smallest: bool,
-    pattern: Callable[[Step, list], Any],
-    freeze: Callable[[Step, Any], Linear],
-) -> Secant:
-    """Max pooling rule of shap: a rise of the maximum belongs to the sample's largest entry, a fall to that of the reference.
-
-    Either entry has changed at least as much as the maximum, so that multipliers are between 0 and 1.
-
-    Args:
-        step: The step.
-        smallest: Whether it takes the minimum.
-        pattern: `Select.pattern`.
-        freeze: `Select.freeze`.
-    """
-
-    def secant(inputs, reference):
-        rise = step(*inputs)[0] - step(*reference)[0]
-        of_sample, of_reference = ops.relu(rise), -ops.relu(-rise)
-        if smallest:
-            of_sample, of_reference = of_reference, of_sample
-        changes = [x - b for x, b in zip(inputs, reference, strict=True)]
-        from_sample = freeze(step, pattern(step, inputs))
-        from_reference = freeze(step, pattern(step, reference))
-
-        def linear(tensors):
-            shares = [quotient(x, change) for x, change in zip(tensors, changes, strict=True)]
-            return [of_sample * from_sample(shares)[0] + of_reference * from_reference(shares)[0]]
 
         return linear
 

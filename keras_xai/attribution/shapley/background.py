@@ -62,10 +62,14 @@ def means(function: Callable, samples: np.ndarray, batch_size: int) -> list[np.n
     """
     counts = np.bincount(samples)
     sums: list[np.ndarray] = []
+    dtypes: list[np.dtype] = []
     for part in rows(len(samples), batch_size):
         found = [ops.convert_to_numpy(each) for each in function(part)]
+        dtypes = [each.dtype for each in found]
         sums = sums or [np.zeros((len(counts), *each.shape[1:])) for each in found]
         first = np.flatnonzero(np.diff(samples[part], prepend=-1))  # the pairs of a sample are contiguous
         for total, each in zip(sums, found, strict=True):
             total[samples[part][first]] += np.add.reduceat(each, first, axis=0, dtype="float64")
-    return [total / counts.reshape(-1, *[1] * (total.ndim - 1)) for total in sums]
+    return [
+        (total / counts.reshape(-1, *[1] * (total.ndim - 1))).astype(dtype) for total, dtype in zip(sums, dtypes, strict=True)
+    ]

@@ -31,7 +31,7 @@ ROWS = [
         "LRP EpsilonAlpha2Beta1",
         "LRP EpsilonPlusFlat",
         "DecisionFeatures",
-        "SHAP gradient",
+        "GradientSHAP",
         "SHAP partition",
     ],
     ["CAM", "GradCAM", "GradCAMPlusPlus", "ScoreCAM", "Occlusion", "LIME"],

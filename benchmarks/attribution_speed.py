@@ -78,6 +78,7 @@ def gradient_rows(setting):
     yield "integrated gradients, 8", setting.ours(attribution.IntegratedGradients(model, steps=8, **options)), setting.bare(8)
     yield "guided backpropagation", setting.ours(attribution.GuidedBackprop(model, **options)), setting.bare(1)
     yield "Deconvnet", setting.ours(attribution.Deconvnet(model, **options)), setting.bare(1)
+    yield "DeepLIFT", setting.ours(attribution.DeepLIFT(model, **options)), setting.bare(1)
     yield (
         "LRP, epsilon plus",
         setting.ours(attribution.LRP(model, composite=attribution.EpsilonPlus(), **options)),
@@ -130,7 +131,7 @@ def deep_shap_row(setting, background):
     import shap
 
     explainer = shap.DeepExplainer(setting.model, background)
-    method = attribution.SHAP(setting.model, explainer="deep", batch_size=len(setting.x))
+    method = attribution.DeepSHAP(setting.model)
 
     def peer():
         return explainer.shap_values(setting.x, check_additivity=False)

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from scipy.stats import rankdata
 from sklearn.model_selection import train_test_split
 
-from keras_xai.attribution import LIME, SHAP, DecisionFeatures, IntegratedGradients
+from keras_xai.attribution import LIME, SHAP, DecisionFeatures, DeepSHAP, IntegratedGradients
 from keras_xai.metrics import Deletion, Insertion, compare_methods
 from keras_xai.report import Page, explanations_plot
 
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     methods = {
         "decision features": DecisionFeatures(model),
         "IG": IntegratedGradients(model),
-        "SHAP (deep)": SHAP(model, explainer="deep"),
+        "DeepSHAP": DeepSHAP(model),
         "SHAP (kernel)": SHAP(model, explainer="kernel", seed=options.seed),
         "LIME": LIME(model, seed=options.seed),
     }

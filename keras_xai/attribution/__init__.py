@@ -11,7 +11,10 @@ from keras_xai.attribution.gradient.smooth_grad import SmoothGrad
 from keras_xai.attribution.method import Batch, Method, Part
 from keras_xai.attribution.perturbation.lime import LIME
 from keras_xai.attribution.perturbation.occlusion import Occlusion
+from keras_xai.attribution.relevance.deep_lift import DeepLIFT
 from keras_xai.attribution.relevance.lrp import LRP
+from keras_xai.attribution.shapley.deep_shap import DeepSHAP
+from keras_xai.attribution.shapley.gradient_shap import GradientSHAP
 from keras_xai.attribution.shapley.shap import SHAP
 from keras_xai.results.explanation import Explanation
 from keras_xai.rules.composites import (
@@ -37,6 +40,8 @@ __all__ = [
     "Composite",
     "DecisionFeatures",
     "Deconvnet",
+    "DeepLIFT",
+    "DeepSHAP",
     "Epsilon",
     "EpsilonAlpha2Beta1",
     "EpsilonPlus",
@@ -46,6 +51,7 @@ __all__ = [
     "Gamma",
     "GradCAM",
     "GradCAMPlusPlus",
+    "GradientSHAP",
     "GradientTimesInput",
     "GuidedBackprop",
     "IntegratedGradients",

@@ -9,8 +9,7 @@ There is one package per backend, so far TensorFlow; no other code imports a bac
 - devices: `lacks_layout`, whether the device has no kernel for a data format;
 - datasets: `is_native_dataset`, `num_batches`, `is_endless`, `element_spec`; for tensors, `has_values` (not symbolic) and `is_dense`;
 - summaries: `SummaryWriter` for TensorBoard;
-- `EXCLUSIVE`, the lock that is held while programs are traced and while process-wide state is changed;
-- support for shap's `DeepExplainer`: `primitives`, `gradients_restored`, `as_written`.
+- `EXCLUSIVE`, the lock that is held while programs are traced and while process-wide state is changed.
 
 Types that all backends return are in `interface`. `BatchMean` and `of_own_batch`, losses of batches that are distributed over several
 devices, use Keras alone.
@@ -24,12 +23,10 @@ import keras
 if keras.config.backend() == "tensorflow":
     from keras_xai.backend.tensorflow import (
         SummaryWriter,
-        as_written,
         compiled,
         eagerly,
         element_spec,
         folded,
-        gradients_restored,
         has_values,
         is_dense,
         is_endless,
@@ -38,7 +35,6 @@ if keras.config.backend() == "tensorflow":
         linearize,
         normal,
         num_batches,
-        primitives,
         record,
         scope_of,
         stacked,
@@ -52,22 +48,19 @@ else:
     )
 
 from keras_xai.backend.exclusive import EXCLUSIVE
-from keras_xai.backend.interface import Linearization, Primitive, Recording
+from keras_xai.backend.interface import Linearization, Recording
 from keras_xai.backend.losses import BatchMean, of_own_batch
 
 __all__ = [
     "EXCLUSIVE",
     "BatchMean",
     "Linearization",
-    "Primitive",
     "Recording",
     "SummaryWriter",
-    "as_written",
     "compiled",
     "eagerly",
     "element_spec",
     "folded",
-    "gradients_restored",
     "has_values",
     "is_dense",
     "is_endless",
@@ -77,7 +70,6 @@ __all__ = [
     "normal",
     "num_batches",
     "of_own_batch",
-    "primitives",
     "record",
     "scope_of",
     "stacked",

@@ -34,16 +34,3 @@ class Recording:
 
     outputs: list
     pull: Callable[[Sequence], list]
-
-
-@dataclasses.dataclass(frozen=True)
-class Primitive:
-    """An operation of the backend.
-
-    Attributes:
-        name: Name of its type, such as `"Conv2D"`; `"CustomGradient"` for an operation with a custom derivative.
-        varying: Number of its inputs that depend on the function's arguments.
-    """
-
-    name: str
-    varying: int

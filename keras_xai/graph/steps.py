@@ -113,8 +113,13 @@ class Step:
     @property
     def num_varying(self) -> int:
         """Number of inputs that depend on the graph's inputs; the others are computed from weights."""
-        slots = [leaf for leaf in tree.flatten(self.arguments) if isinstance(leaf, Slot)]
-        return len(self.inputs) - sum(slot.fixed + (slot.mask is not None) for slot in slots)
+        masks = sum(isinstance(leaf, Slot) and leaf.mask is not None for leaf in tree.flatten(self.arguments))
+        return len(self.inputs) - len(self.fixed) - masks
+
+    @property
+    def fixed(self) -> set[int]:
+        """Positions of the inputs that are computed from weights."""
+        return {leaf.position for leaf in tree.flatten(self.arguments) if isinstance(leaf, Slot) and leaf.fixed}
 
     @property
     def is_masked(self) -> bool:

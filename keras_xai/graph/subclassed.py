@@ -7,6 +7,7 @@ import itertools
 import keras
 from keras import tree
 from keras.src.backend import compute_output_spec
+from keras.src.models.functional import Functional
 
 from keras_xai.graph.calls import inside
 from keras_xai.graph.split import alone
@@ -48,15 +49,8 @@ def trace_subclassed(model: keras.Model, *, training: bool) -> Graph:
 
 def _traced(model, inputs, training):
     """The call of a model in the first types that it takes, its outputs in their structure, and the graph inside it, or `None`."""
-    real = "float64" if model.compute_dtype == "float64" else "float32"
-    count = len(tree.flatten(inputs))
-    types = (
-        itertools.product((real, "int32"), repeat=count)
-        if count <= _FEW_INPUTS
-        else ((each,) * count for each in (real, "int32"))
-    )
     found, error = None, None
-    for dtypes in types:
+    for dtypes in _types(model, inputs):
         try:
             step, outputs = _call(model, inputs, dtypes, training)
         except Exception as exception:
@@ -75,6 +69,17 @@ def _traced(model, inputs, training):
             "dtype=...)`."
         ) from error
     return found
+
+
+def _types(model, inputs):
+    """The types that inputs may have, a tuple for each try."""
+    count = len(tree.flatten(inputs))
+    if isinstance(model, Functional):  # with a `call()` of its own
+        return [tuple(spec.dtype for spec in tree.flatten(inputs))]
+    candidates = ("float64" if model.compute_dtype == "float64" else "float32", "int32")
+    if count <= _FEW_INPUTS:
+        return list(itertools.product(candidates, repeat=count))
+    return [(each,) * count for each in candidates]
 
 
 def _call(model, inputs, dtypes, training):
@@ -117,6 +122,8 @@ def _recorded_inputs(model):
             f"({type(model).__name__}), whose `call()` also needs {needed}. Give these arguments defaults, or take all inputs as one "
             "list, tuple or dict."
         )
+    if isinstance(model, Functional):
+        return model._inputs_struct
     if not model.built or not shapes:
         raise ValueError(
             f"Expected a built model. Received: '{model.name}' ({type(model).__name__}), which was never called, so that its input "

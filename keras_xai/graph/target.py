@@ -88,6 +88,11 @@ class Target:
         return list(zip(self.positions, self._functions, strict=True))
 
     @property
+    def is_linear(self) -> bool:
+        """Whether the explained score is linear in the model's outputs, as long as the classes do not change."""
+        return not any(self._functions)
+
+    @property
     def by_class(self) -> dict[str, int]:
         """Positions, by name, of the outputs of which a class or the only score is explained."""
         every = zip(self._names, self.positions, self._functions, strict=True)

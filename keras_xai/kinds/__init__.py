@@ -7,6 +7,7 @@ from keras_xai.kinds import (  # noqa: F401  they fill the registry
     convolution,
     gate,
     merge,
+    normalization,
     product,
     resizing,
     select,

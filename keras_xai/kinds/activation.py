@@ -1,6 +1,7 @@
 """Decomposition of activation functions into operations."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -24,6 +25,21 @@ def trace_activation(activation: Callable, specs: Sequence[keras.KerasTensor]) -
     except ValueError:
         # Some of `keras.activations`, such as `hard_silu`, convert their input before they call the operation of their name.
         name = getattr(activation, "__name__", "")
-        if getattr(keras.activations, name, None) is not activation or not hasattr(ops, name):
+        operation: Any = getattr(ops, name, _OTHERS.get(name))
+        if getattr(keras.activations, name, None) is not activation or operation is None:
             raise
-        return trace_function(getattr(ops, name), specs)
+        return trace_function(operation, specs)
+
+
+class Mish(keras.Operation):
+    """x tanh(softplus(x)), which Keras has as an activation only."""
+
+    def call(self, x):
+        return keras.activations.mish(x)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+# Activations of Keras without a function in `keras.ops`.
+_OTHERS = {"mish": Mish(name="mish")}

@@ -160,3 +160,4 @@ register(layers.Normalization, Standardization(), Example((4, 2), lambda x: _nor
 register(layers.Rescaling, Scaling(), Example(_IMAGE, lambda x: layers.Rescaling(2.0, offset=-1.0)(x)))
 register(ops.negative, Scaling(), Example((4,), lambda x: ops.negative(x)))
 register(ops.cast, Cast(), Example((4,), lambda x: ops.cast(x, "float64")))
+register(ops.convert_to_tensor, Cast(), Example((4,), lambda x: ops.convert_to_tensor(x)))

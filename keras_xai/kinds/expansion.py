@@ -85,10 +85,13 @@ def _mixes_samples(step):
     if isinstance(step.operation, keras.Layer) or not step.inputs:
         return None
     generator = np.random.default_rng(0)
-    shapes = [(3, *(size or 6 for size in spec.shape[1:])) for spec in step.input_specs]
-    batch = [ops.convert_to_tensor(generator.normal(size=shape), dtype="float32") for shape in shapes]
+    batch = []
+    for position, spec in enumerate(step.input_specs):
+        shape = spec.shape if position in step.fixed else (3, *(size or 6 for size in spec.shape[1:]))
+        batch.append(ops.convert_to_tensor(generator.normal(size=shape), dtype="float32"))
     try:
-        together, alone = step(*batch), step(*(x[:1] for x in batch))
+        together = step(*batch)
+        alone = step(*(x if position in step.fixed else x[:1] for position, x in enumerate(batch)))
     except Exception:  # unknown sizes cannot be guessed
         return None
     for all_results, one_result in zip(together, alone, strict=True):

@@ -12,6 +12,7 @@ from keras import layers, ops
 from keras_xai.kinds.axes import BY_USE, Named, reduced_names
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import Kind
+from keras_xai.kinds.secants import quotient, scaling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +81,15 @@ class Gate(Kind):
 
     def keeps_sign(self, step):
         return self.pieces(step.operation).minimum(0.0) >= 0
+
+    def secant(self, step):
+        def slopes(inputs, reference):
+            (x,), (b,) = inputs, reference
+            pattern, other = self.pattern(step, inputs), self.pattern(step, reference)
+            across = quotient(step(x)[0] - step(b)[0], x - b)
+            return scaling(ops.where(pattern == other, _choose(pattern, self.pieces(step.operation).slopes, x), across))
+
+        return slopes
 
     def pattern(self, step, inputs):
         (x,) = inputs

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.kinds.axes import Named, Sources, by_format, unmoved
 from keras_xai.kinds.ranges import Range, entrywise, whole
+from keras_xai.kinds.secants import Secant, affine
 
 
 class UnsupportedLayerError(ValueError):
@@ -227,6 +228,10 @@ class Kind(abc.ABC):
         """The linear map by whose transpose relevance passes the step, `None` where it is the step's own derivative."""
         return None
 
+    def secant(self, step: Step) -> Secant | None:
+        """How differences between a sample and a reference pass the step, see `keras_xai.kinds.secants`; `None` if that is not known."""
+        return None
+
     def push(self, step: Step) -> Callable | None:
         """A cheap Jacobian-vector product, see `keras_xai.backend.record`; `None` where the backend's is."""
         return None
@@ -249,6 +254,9 @@ class OnePiece(Kind):
 
     def freeze(self, step, pattern):
         return lambda inputs: step(*inputs)
+
+    def secant(self, step):
+        return affine(step, self.tangent) if self.refusal(step) is None else None
 
 
 class Constant(OnePiece):

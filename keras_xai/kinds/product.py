@@ -8,6 +8,7 @@ from keras_xai.graph.steps import Step
 from keras_xai.kinds.axes import by_letters
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import OnePiece
+from keras_xai.kinds.secants import division, elementwise, multilinear
 
 
 def constants_are_nonnegative(step: Step) -> bool:
@@ -37,6 +38,11 @@ class TimesConstant(OnePiece):
             return None
         return "it multiplies or divides by a tensor that depends on the input, which is not piecewise linear"
 
+    def secant(self, step):
+        if self.refusal(step) is None:
+            return super().secant(step)
+        return multilinear(step) if all(map(step.takes_tensor, (0, 1))) else None
+
     def kernels(self, step):
         variables = [constant for constant in step.constants() if isinstance(constant, keras.Variable)]
         return variables if len(variables) == 1 else []
@@ -46,13 +52,22 @@ class TimesConstant(OnePiece):
 
 
 class ScaledByConstant(TimesConstant):
-    """An elementwise product or quotient."""
+    """An elementwise product."""
 
     def elementwise(self, step):
         return step.input_specs[0].shape == step.output_specs[0].shape
 
     def kernels(self, step):
         return []
+
+
+class Quotient(ScaledByConstant):
+    """An elementwise quotient."""
+
+    def secant(self, step):
+        if self.refusal(step) is None:
+            return super().secant(step)
+        return division(step) if step.takes_tensor(0) else elementwise(step)
 
 
 class TimesMatrix(TimesConstant):
@@ -81,22 +96,27 @@ class ConvolutionByConstant(TimesConstant):
 
 
 _EITHER, _FIRST = (0, 1), (0,)
-for _function, _positions, _example in (
-    (ops.multiply, _EITHER, Example((4,), lambda x: x * np.array([1.0, -2.0, 3.0, 0.5]))),
-    (ops.divide, _FIRST, Example((4,), lambda x: ops.divide(x, 3.0))),
-    (ops.true_divide, _FIRST, Example((4,), lambda x: x / 3.0)),
+for _function, _kind, _example in (
+    (ops.multiply, ScaledByConstant(_EITHER), Example((4,), lambda x: x * np.array([1.0, -2.0, 3.0, 0.5]))),
+    (ops.divide, Quotient(_FIRST), Example((4,), lambda x: ops.divide(x, 3.0))),
+    (ops.true_divide, Quotient(_FIRST), Example((4,), lambda x: x / 3.0)),
 ):
-    register(_function, ScaledByConstant(_positions), _example)
+    register(_function, _kind, _example)
 for _function, _example in (
     (ops.matmul, Example((4,), lambda x: ops.matmul(x, np.arange(8.0).reshape(4, 2)))),
     (ops.dot, Example((4,), lambda x: ops.dot(x, np.arange(8.0).reshape(4, 2)))),
 ):
     register(_function, TimesMatrix(_EITHER), _example)
-for _function, _kind, _example in (
-    (ops.tensordot, TimesConstant(_EITHER), Example((4,), lambda x: ops.tensordot(x, np.arange(8.0).reshape(4, 2), axes=1))),
-    (ops.einsum, EinsteinSum(_EITHER), Example((4,), lambda x: ops.einsum("bi,ij->bj", x, np.arange(8.0).reshape(4, 2)))),
-):
-    register(_function, _kind, _example)
+register(
+    ops.tensordot,
+    TimesConstant(_EITHER),
+    Example((4,), lambda x: ops.tensordot(x, np.arange(8.0).reshape(4, 2), axes=1)),
+)
+register(
+    ops.einsum,
+    EinsteinSum(_EITHER),
+    Example((4,), lambda x: ops.einsum("bi,ij->bj", x, np.arange(8.0).reshape(4, 2))),
+)
 register(
     ops.conv,
     ConvolutionByConstant(_FIRST),

@@ -11,6 +11,7 @@ from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import Kind
 from keras_xai.kinds.product import constants_are_nonnegative
 from keras_xai.kinds.ranges import adaptive_window, by_place, entrywise, window
+from keras_xai.kinds.secants import quotient
 from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, channels_back, channels_last, window_sums
 
 # Value of the padding in pooling windows. Finite, because it is multiplied by 0 if it is not selected.
@@ -59,13 +60,35 @@ class Select(Kind):
         return f"candidate {winner} at {(*place, channel)} of {step.path} stays {order} as large as candidate {other}"
 
     def freeze(self, step, pattern):
-        def frozen(inputs):
-            candidates = self.candidates(step, inputs)
-            # A product instead of `where`: its derivative is also one product, the fastest variant measured.
-            chosen = ops.cast(_is_chosen(pattern, candidates), candidates.dtype)
-            return [self.arrange(step, ops.sum(candidates * chosen, axis=-2))]
+        return lambda inputs: [self.arrange(step, self.chosen(step, pattern, inputs))]
 
-        return frozen
+    def chosen(self, step, pattern, inputs):
+        """The candidates of a pattern, of its shape."""
+        candidates = self.candidates(step, inputs)
+        # A product instead of `where`: its derivative is also one product, the fastest variant measured.
+        return ops.sum(candidates * ops.cast(_is_chosen(pattern, candidates), candidates.dtype), axis=-2)
+
+    def secant(self, step):
+        """Max pooling rule of shap: a rise of the maximum belongs to the sample's largest entry, a fall to that of the reference.
+
+        Either entry has changed at least as much as the maximum, so that multipliers are between 0 and 1.
+        """
+        if self.refusal(step) is not None:
+            return None
+
+        def rule(inputs, reference):
+            patterns = [self.pattern(step, tensors) for tensors in (inputs, reference)]
+            rise = self.chosen(step, patterns[0], inputs) - self.chosen(step, patterns[1], reference)
+            pattern = ops.where(self._sign * rise > 0, *patterns)
+            changes = [x - b for x, b in zip(inputs, reference, strict=True)]
+
+            def linear(tensors):
+                shares = [quotient(x, change) for x, change in zip(tensors, changes, strict=True)]
+                return [self.arrange(step, rise * self.chosen(step, pattern, shares))]
+
+            return linear
+
+        return rule
 
 
 def _is_chosen(pattern, candidates):
@@ -99,8 +122,8 @@ class MaxPooling(SelectEntries):
     def pattern(self, step, inputs):
         return self._windows(step, inputs).largest()
 
-    def freeze(self, step, pattern):
-        return lambda inputs: [self.arrange(step, self._windows(step, inputs).chosen(pattern))]
+    def chosen(self, step, pattern, inputs):
+        return self._windows(step, inputs).chosen(pattern)
 
     def push(self, step):
         sums = window_sums(step.operation, step.input_specs[0].shape)

@@ -3,10 +3,12 @@
 from keras import layers, ops
 
 from keras_xai.graph.calls import inside
+from keras_xai.kinds.activation import Mish
 from keras_xai.kinds.axes import BY_USE, Named, channel_at, unmoved
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import Kind
-from keras_xai.kinds.ranges import along, entrywise, whole
+from keras_xai.kinds.ranges import entrywise, whole
+from keras_xai.kinds.secants import elementwise, multilinear, softmax
 
 
 class Smooth(Kind):
@@ -83,6 +85,9 @@ class Curved(Smooth):
     def elementwise(self, step):
         return True
 
+    def secant(self, step):
+        return elementwise(step) if len(step.inputs) == 1 else None
+
     def nonnegative(self, step):
         return self._nonnegative
 
@@ -103,12 +108,25 @@ class Softmax(Smooth):
     def nonnegative(self, step):
         return True
 
+    def secant(self, step):
+        return softmax(axis=step.operation.axis, logarithm=False) if len(step.inputs) == 1 else None  # no mask
+
     def link(self, step):
         return "softmax" if step.operation.axis in (-1, len(step.output_specs[0].shape) - 1) else None
 
 
+class LogSoftmax(Smooth):
+    """The logarithm of a softmax."""
+
+    def secant(self, step):
+        return softmax(axis=step.operation.axis, logarithm=True)
+
+
 class Product(Smooth):
     """An elementwise product of tensors."""
+
+    def secant(self, step):
+        return multilinear(step)
 
     def keeps_sign(self, step):
         return True
@@ -117,21 +135,11 @@ class Product(Smooth):
         return entrywise(wanted, shape)
 
 
-class SampleNormalization(Smooth):
-    """A normalization by statistics of the sample itself."""
+class Contraction(Smooth):
+    """Scalar products of tensors."""
 
-    def axis_names(self, step):
-        axis = step.operation.axis
-        if isinstance(axis, (list, tuple)):
-            if len(axis) != 1:
-                return None
-            (axis,) = axis
-        names = channel_at(axis, len(step.input_specs[0].shape) - 1)
-        return Named(names, names, BY_USE)
-
-    def receptive_range(self, step, wanted, shape, output_shape):
-        axes = step.operation.axis if isinstance(step.operation.axis, (list, tuple)) else [step.operation.axis]
-        return along([axis % len(step.output_specs[0].shape) - 1 for axis in axes], wanted, shape)
+    def secant(self, step):
+        return None if step.operation.normalize else multilinear(step)
 
 
 class OfSequence(Smooth):
@@ -144,14 +152,6 @@ class OfSequence(Smooth):
 
 def _of_sequence(rank):
     return ["T", "C"] if rank == 2 else channel_at(-1, rank)
-
-
-class GroupNormalization(Smooth):
-    """A normalization by statistics of groups of channels of the sample itself."""
-
-    def axis_names(self, step):
-        names = channel_at(step.operation.axis, len(step.input_specs[0].shape) - 1)
-        return Named(names, names, BY_USE)
 
 
 class Embedding(Smooth):
@@ -179,7 +179,6 @@ class Embedding(Smooth):
 _CURVED = "its activation is curved"
 _SOFTMAX = "a softmax is not piecewise linear; only the one that ends the model is left out"
 _SIGMOID = "a sigmoid is not piecewise linear; only the one that ends the model is left out"
-_STATISTICS = "it divides by statistics of the sample itself, which is not piecewise linear"
 _PRODUCT = "it multiplies tensors that both depend on the input, which is not piecewise linear"
 _ATTENTION = "attention multiplies tensors that both depend on the input and takes a softmax of them"
 _RECURRENT = "recurrent layers gate with sigmoids and products"
@@ -187,15 +186,8 @@ _LOOKUP = "it looks integers up in a table, and has no derivative by its input"
 
 register(layers.Softmax, Softmax(_SOFTMAX), Example((4,), lambda x: layers.Dense(2)(layers.Softmax()(x))))
 register(layers.ELU, Curved(_CURVED, keeps_sign=True), Example((4,), lambda x: layers.ELU()(x)))
-for _class, _kind, _shape, _arguments in (
-    (layers.LayerNormalization, SampleNormalization(_STATISTICS), (4, 3), {}),
-    (layers.RMSNormalization, SampleNormalization(_STATISTICS), (4, 3), {}),
-    (layers.UnitNormalization, SampleNormalization(_STATISTICS), (4, 3), {}),
-    (layers.GroupNormalization, GroupNormalization(_STATISTICS), (6, 6, 4), {"groups": 2}),
-):
-    register(_class, _kind, Example(_shape, lambda x, cls=_class, arguments=_arguments: cls(**arguments)(x)))
 register(layers.Multiply, Product(_PRODUCT), Example((4,), lambda x: layers.Multiply()([x, x])))
-register(layers.Dot, Smooth(_PRODUCT), Example((4,), lambda x: layers.Dot(axes=1)([x, x])))
+register(layers.Dot, Contraction(_PRODUCT), Example((4,), lambda x: layers.Dot(axes=1)([x, x])))
 register(layers.Attention, OfSequence(_ATTENTION), Example((4, 2), lambda x: layers.Attention()([x, x])))
 register(layers.AdditiveAttention, OfSequence(_ATTENTION), Example((4, 2), lambda x: layers.AdditiveAttention()([x, x])))
 register(layers.MultiHeadAttention, OfSequence(_ATTENTION), Example((4, 2), lambda x: layers.MultiHeadAttention(1, 2)(x, x)))
@@ -211,7 +203,7 @@ register(layers.Embedding, Embedding(_LOOKUP), Example((4,), lambda x: layers.Em
 register(layers.ReversibleEmbedding, Embedding(_LOOKUP), Example((4,), lambda x: layers.ReversibleEmbedding(3, 2)(x)))
 
 register(ops.softmax, Softmax(_SOFTMAX), Example((4,), lambda x: ops.softmax(x)))
-register(ops.log_softmax, Smooth(_SOFTMAX), Example((4,), lambda x: ops.log_softmax(x)))
+register(ops.log_softmax, LogSoftmax(_SOFTMAX), Example((4,), lambda x: ops.log_softmax(x)))
 register(ops.sigmoid, Sigmoid(_SIGMOID, nonnegative=True), Example((4,), lambda x: ops.sigmoid(x)))
 for _function in (ops.softplus, ops.squareplus, ops.sparse_plus, ops.exp, ops.square, ops.sqrt):
     register(_function, Curved(_CURVED, nonnegative=True), Example((4,), lambda x, function=_function: function(x)))
@@ -219,4 +211,10 @@ for _function in (ops.tanh, ops.gelu, ops.silu, ops.hard_silu, ops.elu, ops.selu
     register(_function, Curved(_CURVED, keeps_sign=True), Example((4,), lambda x, function=_function: function(x)))
 for _function in (ops.log_sigmoid, ops.log):
     register(_function, Curved(_CURVED), Example((4,), lambda x, function=_function: function(x)))
+register(
+    Mish,
+    Curved(_CURVED, keeps_sign=True),
+    Example((4,), lambda x: Mish()(x)),
+    Example((4,), lambda x: layers.Dense(3, "mish")(x)),
+)
 register(ops.power, Curved(_CURVED, keeps_sign=True), Example((4,), lambda x: ops.power(x, 2.0)))

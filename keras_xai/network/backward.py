@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, final
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_xai.backend import record
@@ -24,11 +25,13 @@ class Messages:
         score: The explained scores, a tensor `(n,)`.
         indices: The explained classes.
         entries: A tensor for each entry of the model, of the entry's shape.
+        reference: The explained scores of the references, a tensor `(n,)`, if there are any.
     """
 
     score: Any
     indices: list
     entries: list
+    reference: Any = None
 
 
 @final
@@ -59,8 +62,9 @@ class Backward:
         target: Target,
         start: Callable[[Any, Any], Any],
         passages: Mapping[Step, Passage],
+        reference: Sequence | None = None,
     ) -> Messages:
-        """One forward and one backward pass; call it within a compiled program.
+        """One forward and one backward pass, and a forward pass of references; call it within a compiled program.
 
         Args:
             inputs: The samples.
@@ -68,29 +72,32 @@ class Backward:
             target: The target to explain.
             start: Maps an output of the model and the derivative of the explained score with respect to it to the initial message.
             passages: The rules of the steps; by default their transpose, as for gradients.
+            reference: Tensors that replace the entries of the samples in the pass that they are compared with, for rules that compare. The
+                derivative of the score is its mean on the straight line between the scores of both.
         """
         self._scores.check_differentiable(self.entries.identifiers, target)
         network = self._scores.network
         passed = {step: passages.get(step) or Passage(step) for step in self.steps}
+        known = None if reference is None else dict(zip(self.entries.identifiers, reference, strict=True))
+        others = None if known is None else network.run(inputs, known=known)
         calls: list[Call] = []
 
         def call(step, values):
             if step not in passed:
                 return step(*(values[identifier] for identifier in step.inputs))
-            calls.append(passed[step].call(values))
+            calls.append(passed[step].call(values, others))
             return calls[-1].outputs
 
         values = network.run(inputs, call=call)
         with network.scope():
-            chosen: list = []
-
-            def score(outputs):
-                value, chosen[:] = target.choose(outputs, indices)
-                return [value]
-
             outputs = self._scores.outputs(values)
-            recording = record(score, outputs)
-            slopes = recording.pull([ops.ones_like(recording.outputs[0])])
+            score, chosen, slopes = _explained(outputs, indices, target)
+            reference_score = None
+            if others is not None:
+                scores = self._scores.outputs(others)
+                reference_score = target.choose(scores, chosen)[0]
+                if not target.is_linear:
+                    slopes = _mean_slopes(scores, outputs, chosen, target)
             messages: dict[int, Any] = {}
             for identifier, output, slope in zip(network.graph.outputs, outputs, slopes, strict=True):
                 deliver(messages, identifier, None if slope is None else start(output, slope))
@@ -99,7 +106,43 @@ class Backward:
             messages[identifier] if identifier in messages else ops.zeros_like(values[identifier])
             for identifier in self.entries.identifiers
         ]
-        return Messages(recording.outputs[0], chosen, undefined_where_not_finite(recording.outputs[0], back))
+        defined = score if reference_score is None else score + reference_score
+        return Messages(score, chosen, undefined_where_not_finite(defined, back), reference_score)
+
+
+def _explained(outputs, indices, target):
+    """The explained scores, their classes, and the derivatives of the scores by each output."""
+    chosen: list = []
+
+    def score(outputs):
+        value, chosen[:] = target.choose(outputs, indices)
+        return [value]
+
+    recording = record(score, outputs)
+    (value,) = recording.outputs
+    return value, chosen, recording.pull([ops.ones_like(value)])
+
+
+# Gauss-Legendre nodes for callable targets.
+_NODES = 32
+
+
+def _mean_slopes(starts, stops, indices, target):
+    """The mean derivatives of the explained scores on the straight line between two outputs of each sample."""
+    nodes, weights = (np.asarray(each) / 2 for each in np.polynomial.legendre.leggauss(_NODES))
+
+    def along(values, x):
+        return ops.reshape(ops.convert_to_tensor(values, dtype=x.dtype), (-1, *[1] * len(x.shape)))
+
+    between = []
+    for a, b in zip(starts, stops, strict=True):
+        points = ops.where(a == b, b, a + along(nodes + 0.5, a) * (b - a))
+        between.append(ops.reshape(points, (-1, *b.shape[1:])))
+    slopes = _explained(between, [ops.tile(index, (_NODES,)) for index in indices], target)[2]
+    return [
+        slope if slope is None else ops.sum(along(weights, b) * ops.reshape(slope, (_NODES, -1, *b.shape[1:])), axis=0)
+        for slope, b in zip(slopes, stops, strict=True)
+    ]
 
 
 def backward(calls: Sequence[Call], messages: dict[int, Any]) -> None:

@@ -85,11 +85,12 @@ class Passage:
         """The passage of the step called in training mode, or at inference."""
         return dataclasses.replace(self, step=self.step.in_training(training))
 
-    def call(self, values: Mapping[int, Any]) -> "Call":
+    def call(self, values: Mapping[int, Any], reference: Mapping[int, Any] | None = None) -> "Call":
         """Calls the step.
 
         Args:
             values: Tensors by identifier; the outputs of `folded` must be present in the backward pass.
+            reference: The tensors of a forward pass that the samples are compared with, for rules that take one.
         """
         inputs = [values[identifier] for identifier in self.sources]
         kind = kind_of(self.step)
@@ -98,12 +99,16 @@ class Passage:
             recording = record(self.again, inputs, push=kind.push(self.step))
         else:
             recording = Recording(self.again(inputs), lambda messages: record(linear, inputs).pull(messages))
-        return Call(self, inputs, recording, values)
+        return Call(self, inputs, recording, values, reference)
 
     def again(self, inputs: Sequence) -> list:
         """The step's outputs for other inputs, one for each of `sources`."""
+        return self.step(*self.operands(inputs))
+
+    def operands(self, inputs: Sequence) -> list:
+        """A tensor for each input of the step, from one for each of `sources`."""
         place = {identifier: i for i, identifier in enumerate(self.sources)}
-        return self.step(*(inputs[place[identifier]] for identifier in self.step.inputs))
+        return [inputs[place[identifier]] for identifier in self.step.inputs]
 
 
 @final
@@ -116,12 +121,14 @@ class Call:
         inputs: Its input tensors, one for each source.
         recording: Its outputs with their vector-Jacobian product.
         values: The tensors of the forward pass by identifier.
+        reference: The same of a forward pass that the samples are compared with, if there is one.
     """
 
     passage: Passage
     inputs: list
     recording: Recording
     values: Mapping[int, Any]
+    reference: Mapping[int, Any] | None = None
 
     @property
     def step(self) -> Step:

@@ -141,10 +141,9 @@ CASES = {
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "SmoothGrad": {"SmoothGrad": {"num_samples": 3, "seed": 0}},
     "IntegratedGradients": {"IntegratedGradients": {"steps": 4}},
+    "GradientSHAP": {"GradientSHAP": {"num_samples": 8, "seed": 0}},
     "LIME": {"LIME": {"num_samples": 60, "seed": 0}},
     "SHAP": {
-        "SHAP deep": {"explainer": "deep"},
-        "SHAP gradient": {"explainer": "gradient", "num_samples": 8, "seed": 0},
         "SHAP kernel": {"explainer": "kernel", "num_samples": 140, "seed": 0},
         "SHAP partition": {"explainer": "partition", "num_samples": 60, "seed": 0},
     },

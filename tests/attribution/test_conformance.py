@@ -32,7 +32,7 @@ def few(x):
 
 # All methods on models of any structure; on models that differ in other ways, one of each way in which methods read a model.
 STRUCTURES = ("functional", "nested", "several inputs", "several outputs")
-OF_EACH_WAY = ("IntegratedGradients", "LRP", "GradCAM", "Occlusion", "SHAP deep")
+OF_EACH_WAY = ("IntegratedGradients", "LRP", "GradCAM", "Occlusion", "DeepLIFT", "DeepSHAP")
 
 
 def _is_quick(method, name):

@@ -17,9 +17,7 @@ def model(activation, name="head"):
     return keras.Sequential([keras.Input((2,)), head])
 
 
-@pytest.mark.parametrize(
-    "name", quickly([*METHODS], "GradientTimesInput", "SHAP deep", "DecisionFeatures", "Occlusion", "LRP")
-)
+@pytest.mark.parametrize("name", quickly([*METHODS], "GradientTimesInput", "DeepLIFT", "DecisionFeatures", "Occlusion", "LRP"))
 def test_classes_of_one_sigmoid(name):
     """1 is the score, as by default, and 0 is its negative: as two scores [-s, s] of which a class is explained."""
     case = CASES["single sigmoid"]

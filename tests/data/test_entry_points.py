@@ -23,7 +23,13 @@ METHODS = {
     and issubclass(method, attribution.Method)
     and not inspect.isabstract(method)
 }
-DRAWN = {"LIME": {"num_samples": 20}, "SHAP": {}, "SmoothGrad": {"num_samples": 3}, "IntegratedGradients": {"steps": 4}}
+DRAWN = {
+    "LIME": {"num_samples": 20},
+    "SHAP": {"num_samples": 100},
+    "GradientSHAP": {"num_samples": 4},
+    "SmoothGrad": {"num_samples": 3},
+    "IntegratedGradients": {"steps": 4},
+}
 X = np.random.default_rng(0).normal(size=(10, 6, 6, 1)).astype("float32")
 TABLE = np.random.default_rng(1).uniform(size=(10, 4)).astype("float32")
 Y = np.arange(10) % 2
@@ -225,7 +231,7 @@ def test_lime_and_shap_take_tables_as_background(table):
     frame = TABLES["DataFrame"](TABLE)
     for make in (
         lambda background: attribution.LIME(table, background=background, seed=0, num_samples=30)(TABLE[:2]),
-        lambda background: attribution.SHAP(table)(dataset(TABLE[:6]), baseline=background),
+        lambda background: attribution.DeepSHAP(table)(dataset(TABLE[:6]), baseline=background),
     ):
         _same(make(frame).values, make(TABLE).values)
 

@@ -7,7 +7,8 @@ from keras import layers, ops
 
 from keras_xai.attribution import (
     LRP,
-    SHAP,
+    DeepLIFT,
+    GradientSHAP,
     GradientTimesInput,
     IntegratedGradients,
     Occlusion,
@@ -24,7 +25,8 @@ GRADIENT_METHODS = {
     "times input": GradientTimesInput,
     "integrated": lambda model: IntegratedGradients(model, steps=8),
     "smooth": lambda model: SmoothGrad(model, num_samples=4, seed=0),
-    "shap": lambda model: SHAP(model, explainer="gradient", num_samples=20, seed=0),
+    "expected": lambda model: GradientSHAP(model, num_samples=20, seed=0),
+    "differences": DeepLIFT,
     "lrp": LRP,
 }
 

@@ -51,7 +51,7 @@ def test_table(examples, tmp_path):
     numbers, source = run(examples["table"], tmp_path, "--samples", "6")
     assert numbers["accuracy"] > 0.9
     assert numbers["delta, IG"] < 0.02
-    assert max(numbers[f"delta, SHAP ({which})"] for which in ("deep", "kernel")) < 1e-3
+    assert max(numbers[f"delta, {which}"] for which in ("DeepSHAP", "SHAP (kernel)")) < 1e-3
     assert min(value for name, value in numbers.items() if name.startswith("agreement")) > 0.8
     assert source.count("<img ") == 2
 

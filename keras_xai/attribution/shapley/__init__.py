@@ -1,1 +1,1 @@
-"""SHAP values, by derivatives and by coalitions."""
+"""SHAP values: by rules, by derivatives and by coalitions."""

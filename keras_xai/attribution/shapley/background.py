@@ -1,0 +1,75 @@
+"""Background samples, which all explained samples are compared with."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_xai.data.arrays import unchecked
+from keras_xai.data.batches import rows
+from keras_xai.data.checks import is_number
+from keras_xai.network.scores import Scores
+
+
+def background_of(baseline: Any, inputs: Sequence[np.ndarray], scores: Scores) -> list[np.ndarray]:
+    """The background samples that a baseline stands for.
+
+    Args:
+        baseline: Samples `(m, *input_shape)`, one sample, or a number for all entries; in the structure of the inputs for a model of
+        several. Zeros
+            if it is `None`.
+        inputs: The explained samples, an array `(n, *input_shape)` for each input.
+        scores: The scores of the model.
+
+    Returns:
+        An array `(m, *input_shape)` for each input, in the model's compute dtype.
+
+    Raises:
+        ValueError: If an array has the wrong shape or contains non-finite values.
+    """
+    graph = scores.graph
+    given: list[Any] = [0 if baseline is None else baseline] * len(inputs)
+    if baseline is not None and not is_number(baseline):
+        given = [*unchecked(baseline, graph)]
+    arrays = []
+    for array, x, spec in zip(scores.typed([np.asarray(each) for each in given]), inputs, graph.input_specs, strict=True):
+        shape = x.shape[1:]
+        if array.shape not in ((), shape) and (array.shape[1:] != shape or array.ndim == len(shape) or not len(array)):
+            raise ValueError(
+                f"Expected a baseline of background samples, (m, {', '.join(map(str, shape))}), or of the shape of one sample, "
+                f"{shape}, or a number, for input '{spec.name}'. Received: an array of shape {array.shape}."
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"Expected a finite baseline for input '{spec.name}'. Received: one with NaN or infinity.")
+        arrays.append(array if array.ndim == x.ndim else np.broadcast_to(array, (1, *shape)))
+    counts = {len(array) for array in arrays}
+    if len(counts - {1}) > 1:
+        raise ValueError(f"Expected as many background samples for every input. Received: {sorted(counts)}.")
+    return [np.broadcast_to(array, (max(counts), *array.shape[1:])) for array in arrays]
+
+
+def means(function: Callable, samples: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """The means over the pairs of each sample, at most `batch_size` pairs at a time.
+
+    Args:
+        function: Maps a slice of the pairs to tensors `(pairs, ...)`.
+        samples: Integer array `(pairs,)`: the sample of each pair, in ascending order from 0.
+        batch_size: Pairs at a time.
+
+    Returns:
+        An array `(n, ...)` for each tensor.
+    """
+    counts = np.bincount(samples)
+    sums: list[np.ndarray] = []
+    dtypes: list[np.dtype] = []
+    for part in rows(len(samples), batch_size):
+        found = [ops.convert_to_numpy(each) for each in function(part)]
+        dtypes = [each.dtype for each in found]
+        sums = sums or [np.zeros((len(counts), *each.shape[1:])) for each in found]
+        first = np.flatnonzero(np.diff(samples[part], prepend=-1))  # the pairs of a sample are contiguous
+        for total, each in zip(sums, found, strict=True):
+            total[samples[part][first]] += np.add.reduceat(each, first, axis=0, dtype="float64")
+    return [
+        (total / counts.reshape(-1, *[1] * (total.ndim - 1))).astype(dtype) for total, dtype in zip(sums, dtypes, strict=True)
+    ]

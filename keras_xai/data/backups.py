@@ -6,7 +6,6 @@ file is written in one step.
 """
 
 import json
-import os
 import pathlib
 import warnings
 from collections.abc import Callable, Iterable
@@ -15,7 +14,7 @@ from typing import Any, final
 import h5py
 import keras
 
-from keras_xai.data.archive import replacing
+from keras_xai.data.archive import replace, replacing
 
 _GROUP = "keras_xai"
 _TRAINED, _STOPPED, _RUIN = "trained", "stopped", "ruin"
@@ -60,22 +59,14 @@ def save_resumable(
             f"Expected one file for all weights. Received: max_shard_size={max_shard_size}. Save a plain model, whose file holds no "
             "state of training, such as `FBIModel.plain_model`."
         )
-    if not overwrite and os.path.exists(filepath) and not _may_replace(filepath):
-        return
-    with replacing(filepath) as path:
+
+    def write_all(path):
         write(path)
         with h5py.File(path, "a") as file:
-            file.require_group(_GROUP).attrs.update(
-                {_TRAINED: model.trained, _STOPPED: getattr(model, "stop_training", False), _RUIN: model.ruin}
-            )
+            attributes = {_TRAINED: model.trained, _STOPPED: getattr(model, "stop_training", False), _RUIN: model.ruin}
+            file.require_group(_GROUP).attrs.update(attributes)
 
-
-def _may_replace(path):
-    """The question that Keras asks, which it would ask about the temporary file."""
-    answer = ""
-    while answer not in ("y", "n"):
-        answer = input(f"[WARNING] {path} already exists - overwrite? [y/n] ").strip().lower()
-    return answer == "y"
+    replace(filepath, write_all, overwrite=overwrite)
 
 
 def read_ruin(path: Any) -> str:

@@ -11,6 +11,7 @@ import keras
 from keras import ops, tree
 
 from keras_xai.backend import BatchMean, of_own_batch, scope_of
+from keras_xai.data.archive import replace
 from keras_xai.data.backups import Trained, mend, read_ruin, save_resumable
 from keras_xai.losses.fbi import Penalty, check_weight
 from keras_xai.models.checkpoint import load_state, save_state, seeds_of
@@ -208,8 +209,16 @@ class FBIModel(keras.Model):
         return history
 
     def save(self, filepath, overwrite=True, zipped=None, **kwargs):
-        """Saves the plain model like `keras.Model.save`."""
-        return self.plain_model.save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+        """Saves the plain model like `keras.Model.save`; a file is replaced once the new one is complete."""
+
+        def write(path, overwrite=True):
+            self.plain_model.save(path, overwrite=overwrite, zipped=zipped, **kwargs)
+
+        name = str(filepath)
+        if zipped is False or "://" in name or not name.endswith((".keras", ".h5", ".hdf5")):
+            write(filepath, overwrite)  # to a folder or another machine, or an error
+        else:
+            replace(filepath, write, overwrite=overwrite)
 
     def export(self, filepath, *args, **kwargs):
         """Exports the plain model like `keras.Model.export`."""

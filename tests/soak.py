@@ -29,7 +29,11 @@ def network():
 def cases() -> dict[str, Callable[[np.ndarray], object]]:
     """What is called, by name."""
     model = network()
-    one = {"saliency": Saliency(model), "gradient": GradientTimesInput(model), "integrated": IntegratedGradients(model, steps=4)}
+    one = {
+        "saliency": Saliency(model),
+        "gradient": GradientTimesInput(model),
+        "integrated": IntegratedGradients(model, steps=4),
+    }
     occlusion, grad_cam, box, deletion = Occlusion(model, window=4), GradCAM(model), OpenBox(model), Deletion(model, steps=4)
     shap = SHAP(model, explainer="deep")
 

@@ -29,10 +29,8 @@ from keras_xai.features import (
     reconstruct,
     tsne_map,
 )
-from keras_xai.layers import RBMDense
 from keras_xai.models import FBIModel
 from keras_xai.openbox import OpenBox, fidelity_curve, flatten_regions, merge_regions, prune_regions
-from keras_xai.pretraining import ContrastiveDivergence, pretrain
 from keras_xai.report import Page
 from tests.attribution.grid import METHODS, Case
 from tests.metrics import contract
@@ -124,20 +122,6 @@ def trained(model, held):
     return model.get_weights()
 
 
-def machines():
-    return keras.Sequential([keras.Input((4,)), RBMDense(3, "sigmoid"), RBMDense(2, "sigmoid")])
-
-
-def pretrained(model, held):
-    held.setdefault("weights", model.get_weights())
-    assert not any(layer.visible_bias.trainable for layer in model.layers)
-    model.set_weights(held["weights"])
-    keras.utils.set_random_seed(1)
-    x = (TABLE - TABLE.min()) / np.ptp(TABLE)
-    pretrain(model, x, ContrastiveDivergence(sampling=True), epochs=2, batch_size=10, verbose=0)
-    return model.get_weights()
-
-
 def pieces_of(box):
     local = box(TABLE, verbose=0)
     return [local.coef, local.intercept, local.radius(verbose=0), local.nearest_wall(verbose=0)]
@@ -154,7 +138,7 @@ def flat(box):
 
 
 ASCENT, DREAM = Ascent(steps=6, start=np.zeros((6, 6, 1))), Dream(octaves=1, steps=4, jitter=1)
-TRAINING = {"FBIModel.fit": (table, trained), "pretrain": (machines, pretrained)}
+TRAINING = {"FBIModel.fit": (table, trained)}
 CALLS = {
     **{name: explaining(make) for name, make in METHODS.items() if name != "CAM"},
     **{f"metrics.{name}": measuring(metric) for name, metric in concrete(metrics, metrics.Metric).items()},
@@ -186,8 +170,6 @@ CALLS = {
 def built(build):
     keras.utils.set_random_seed(0)
     model = build()
-    if any(isinstance(layer, RBMDense) for layer in model.layers):
-        return model
     model.compile("adam", "mse")
     rng = np.random.default_rng(1)
     for variable in model.trainable_variables:

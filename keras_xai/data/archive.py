@@ -16,7 +16,7 @@ import time
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
 import numpy as np
@@ -113,9 +113,30 @@ def _is_abandoned(entry, host, pid):
     return time.time() - entry.stat().st_mtime > _OLDEST_SECONDS
 
 
+def replace(path: str | os.PathLike, write: Callable[[pathlib.Path], Any], *, overwrite: bool) -> None:
+    """Writes a file by a function of Keras, as `replacing`.
+
+    Args:
+        path: The file.
+        write: Writes to a path.
+        overwrite: Whether to replace an existing file without asking in the terminal.
+    """
+    if overwrite or not os.path.exists(path) or _may_replace(path):
+        with replacing(path) as temporary:
+            write(temporary)
+
+
+def _may_replace(path):
+    """The question that Keras asks, which it would ask about the temporary file."""
+    answer = ""
+    while answer not in ("y", "n"):
+        answer = input(f"[WARNING] {path} already exists - overwrite? [y/n] ").strip().lower()
+    return answer == "y"
+
+
 @contextlib.contextmanager
 def replacing_bytes(path: str | os.PathLike) -> Iterator[IO[bytes]]:
-    """The same with an open binary file."""
+    """As `replacing`, with an open binary file."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
         yield file
         file.flush()

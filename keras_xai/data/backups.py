@@ -1,22 +1,24 @@
 """Backups of training by `keras.callbacks.BackupAndRestore`, resumed right whenever the process was killed.
 
 Keras writes the weights, then how many epochs they have seen, to a second file. A kill between the two would have an epoch
-trained twice. Here the file of weights holds the number as well, and that file is written in one step.
+trained twice, and a kill after training was stopped would have it continued. Here the file of weights holds all of it, and that
+file is written in one step.
 """
 
 import json
 import pathlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, final
 
 import h5py
 import keras
 
-from keras_xai.data.archive import replacing
+from keras_xai.data.archive import replace, replacing
 
 _GROUP = "keras_xai"
-_TRAINED = "trained"
+_TRAINED, _STOPPED, _RUIN = "trained", "stopped", "ruin"
+_AFTER_ALL = 2**31  # an epoch after all those of a training
 
 
 @final
@@ -36,47 +38,90 @@ class Trained(keras.callbacks.Callback):
         self.model.trained = (epoch + 1, 0)
 
 
-def write_trained(path: Any, trained: tuple[int, int]) -> None:
-    """Adds how much the weights have seen to their file, which Keras reads past."""
-    with h5py.File(path, "a") as file:
-        file.require_group(_GROUP).attrs[_TRAINED] = trained
+def save_resumable(
+    model: keras.Model, filepath: Any, write: Callable[[pathlib.Path], None], *, overwrite: bool, max_shard_size: Any
+) -> None:
+    """Saves weights with how far training has come, which Keras reads past; a file is replaced once the new one is complete.
+
+    Args:
+        model: The trained model. Its attributes `trained`, as in `Trained`, and `ruin`, a description of what has ruined the weights or
+            an empty string, are saved.
+        filepath: Path of the file.
+        write: Writes the weights to a path.
+        overwrite: Whether to replace an existing file without asking in the terminal.
+        max_shard_size: Must be `None`.
+
+    Raises:
+        ValueError: If the weights are to be split into several files, which cannot be replaced in one step.
+    """
+    if max_shard_size is not None:
+        raise ValueError(
+            f"Expected one file for all weights. Received: max_shard_size={max_shard_size}. Save a plain model, whose file holds no "
+            "state of training, such as `FBIModel.plain_model`."
+        )
+
+    def write_all(path):
+        write(path)
+        with h5py.File(path, "a") as file:
+            attributes = {_TRAINED: model.trained, _STOPPED: getattr(model, "stop_training", False), _RUIN: model.ruin}
+            file.require_group(_GROUP).attrs.update(attributes)
+
+    replace(filepath, write_all, overwrite=overwrite)
 
 
-def mend(callbacks: Iterable[keras.callbacks.Callback]) -> None:
+def read_ruin(path: Any) -> str:
+    """What had ruined the weights of a file when they were saved, an empty string if nothing had."""
+    return str(_attributes(path).get(_RUIN, ""))
+
+
+def mend(callbacks: Iterable[keras.callbacks.Callback]) -> int:
     """Makes the backups that callbacks are about to restore consistent, wherever a kill has interrupted them.
 
     To be called before `fit()`. The epoch at which Keras resumes is what the file of weights says, and without weights it is the
-    first. A warning says what cannot be resumed exactly.
+    first. Training that was stopped is not continued. A warning says what cannot be resumed exactly.
 
     Args:
         callbacks: Of which those that are `keras.callbacks.BackupAndRestore` count.
+
+    Returns:
+        The epoch at which training is continued, 0 if it begins anew or is not continued.
     """
-    for callback in callbacks:
-        if isinstance(callback, keras.callbacks.BackupAndRestore):
-            _mend(pathlib.Path(callback.backup_dir))
+    folders = [pathlib.Path(each.backup_dir) for each in callbacks if isinstance(each, keras.callbacks.BackupAndRestore)]
+    return max(map(_mend, folders), default=0)
+
+
+def _attributes(path):
+    with h5py.File(path) as file:
+        return dict(file[_GROUP].attrs) if _GROUP in file else {}
 
 
 def _mend(folder):
     weights, metadata = folder / "latest.weights.h5", folder / "training_metadata.json"
     if not weights.exists():
         metadata.unlink(missing_ok=True)  # would skip epochs with weights that have not seen them
-        return
+        return 0
     try:
-        with h5py.File(weights) as file:
-            trained = file[_GROUP].attrs[_TRAINED] if _GROUP in file and _TRAINED in file[_GROUP].attrs else None
+        found = _attributes(weights)
     except OSError:  # of another program's making, whose previous backup Keras may restore
-        return
-    if trained is None:
+        return 0
+    if _TRAINED not in found:
         warnings.warn(
             f"The backup '{weights}' holds weights without the state of training. If it was made by an earlier version or by "
             "another model, training is not resumed exactly: the optimizer starts anew, and an epoch may be trained twice. Delete "
             "the folder to train from the start.",
             stacklevel=4,
         )
-        return
-    epoch, batch = map(int, trained)
+        return 0
+    epoch, batch = map(int, found[_TRAINED])
+    stopped = not batch and bool(found.get(_STOPPED, False))
     with replacing(metadata) as path:
-        path.write_text(json.dumps({"epoch": epoch, "batch": batch}))
+        path.write_text(json.dumps({"epoch": _AFTER_ALL if stopped else epoch, "batch": batch}))
+    if stopped and not found.get(_RUIN):
+        warnings.warn(
+            f"The backup '{weights}' was made after a callback had stopped training, in epoch {epoch}. Training is not continued. "
+            "What the callback itself kept, such as the best weights of `EarlyStopping`, is lost.",
+            stacklevel=4,
+        )
     if batch:
         warnings.warn(
             f"The backup '{weights}' was made after batch {batch} of epoch {epoch + 1}. Training is resumed at the beginning of that "
@@ -84,3 +129,4 @@ def _mend(folder):
             "with `save_freq='epoch'`.",
             stacklevel=4,
         )
+    return 0 if stopped else epoch

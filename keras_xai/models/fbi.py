@@ -2,8 +2,8 @@
 
 import contextlib
 import inspect
-import pathlib
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -11,11 +11,11 @@ import keras
 from keras import ops, tree
 
 from keras_xai.backend import BatchMean, of_own_batch, scope_of
-from keras_xai.data.archive import replacing
-from keras_xai.data.backups import Trained, mend, write_trained
+from keras_xai.data.archive import replace
+from keras_xai.data.backups import Trained, mend, read_ruin, save_resumable
 from keras_xai.losses.fbi import Penalty, check_weight
-from keras_xai.models.checkpoint import load_state, save_state
-from keras_xai.models.data import check_labels_of
+from keras_xai.models.checkpoint import load_state, save_state, seeds_of
+from keras_xai.models.data import check_labels_of, warn_of_order
 from keras_xai.models.guard import Guard
 from keras_xai.models.terms import Terms
 
@@ -107,6 +107,7 @@ class FBIModel(keras.Model):
         self._is_on = weight > 0
         self._compiled_on: dict[str, bool] = {}
         self.trained = (0, 0)  # completed epochs, and batches of the next one
+        self.ruin = ""  # why the weights from before an epoch were restored
         self._this_step = threading.local()  # the replicas of a distribution strategy run in threads
         self.built = True
 
@@ -194,15 +195,30 @@ class FBIModel(keras.Model):
             # other callbacks at the end of the epoch.
             given = sorted(tree.flatten(callbacks or []), key=lambda each: isinstance(each, keras.callbacks.BackupAndRestore))
             arguments["callbacks"] = [Guard(), Trained(), *given]
-            mend(given)
+            warn_of_order(arguments, mend(given))
         try:
-            return super().fit(**arguments)
+            history = super().fit(**arguments)
         finally:
             del self.validates
+        if self.ruin:
+            warnings.warn(
+                f"{self.ruin} Training was stopped, and the model has the weights from before this epoch. Scale the inputs, or train "
+                "with a lower learning rate or weight of the penalty.",
+                stacklevel=2,
+            )
+        return history
 
     def save(self, filepath, overwrite=True, zipped=None, **kwargs):
-        """Saves the plain model like `keras.Model.save`."""
-        return self.plain_model.save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+        """Saves the plain model like `keras.Model.save`; a file is replaced once the new one is complete."""
+
+        def write(path, overwrite=True):
+            self.plain_model.save(path, overwrite=overwrite, zipped=zipped, **kwargs)
+
+        name = str(filepath)
+        if zipped is False or "://" in name or not name.endswith((".keras", ".h5", ".hdf5")):
+            write(filepath, overwrite)  # to a folder or another machine, or an error
+        else:
+            replace(filepath, write, overwrite=overwrite)
 
     def export(self, filepath, *args, **kwargs):
         """Exports the plain model like `keras.Model.export`."""
@@ -216,22 +232,18 @@ class FBIModel(keras.Model):
             overwrite: Whether to replace an existing file without asking in the terminal.
             max_shard_size: Not supported; use `plain_model.save_weights`.
         """
-        if max_shard_size is not None:
-            raise ValueError(
-                f"Expected one file for all weights. Received: max_shard_size={max_shard_size}. Call `plain_model.save_weights`, which "
-                "saves the model without the training state."
-            )
-        if not overwrite and pathlib.Path(filepath).exists() and not _may_replace(filepath):
-            return
-        with replacing(filepath) as path:
+
+        def write(path):
             self.plain_model.save_weights(path, overwrite=True)
             save_state(path, self._states, getattr(self, "optimizer", None))
-            write_trained(path, self.trained)
+
+        save_resumable(self, filepath, write, overwrite=overwrite, max_shard_size=max_shard_size)
 
     def load_weights(self, filepath, skip_mismatch=False, **kwargs):
         """Loads weights saved by this or the plain model like `keras.Model.load_weights`."""
         self.plain_model.load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
         load_state(filepath, self._states, getattr(self, "optimizer", None))
+        self.ruin = read_ruin(filepath)
 
     def get_config(self):
         model = keras.saving.serialize_keras_object(self.plain_model)
@@ -245,7 +257,8 @@ class FBIModel(keras.Model):
 
     @property
     def _states(self):
-        return {"current_weight": self.current_weight, "latched": self.latched}
+        named = {"current_weight": self.current_weight, "latched": self.latched}
+        return named | {f"seed_{i}": seed for i, seed in enumerate(seeds_of(self.plain_model))}
 
     def _state(self, name, value):
         variable = self.add_weight(
@@ -269,14 +282,6 @@ class FBIModel(keras.Model):
             yield
         finally:
             self._this_step.penalized, self._this_step.run = False, None
-
-
-def _may_replace(path):
-    """The question that Keras asks, which it would ask about the temporary file."""
-    answer = ""
-    while answer not in ("y", "n"):
-        answer = input(f"[WARNING] {path} already exists - overwrite? [y/n] ").strip().lower()
-    return answer == "y"
 
 
 def _name_of(metric):

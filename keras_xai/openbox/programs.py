@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import threading
 
+import cachetools
 import numpy as np
 from keras import ops
 
@@ -13,6 +14,8 @@ from keras_xai.graph.steps import Step
 from keras_xai.network.axes import Axes
 from keras_xai.network.piecewise import PiecewiseNetwork
 from keras_xai.openbox.normals import lengths, negligible, picked, rows, size_of, split
+
+KEPT = 64  # programs of one network
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,8 +71,10 @@ class Programs(Remade):
     def __init__(self, network: PiecewiseNetwork, *, jit_compile: bool = False):
         self._network = network
         self._jit_compile = jit_compile
-        self._cache: dict[tuple, Callable] = {}
-        self._layouts: dict[tuple, Layout] = {}
+        # Those used last, since samples may have any number of shapes.
+        self._cache: cachetools.LRUCache = cachetools.LRUCache(KEPT)
+        self._layouts: cachetools.LRUCache = cachetools.LRUCache(KEPT)
+        self._lock = threading.Lock()  # caches are not safe for threads
 
     @functools.cached_property
     def input_layouts(self) -> tuple[str, ...]:
@@ -83,7 +88,9 @@ class Programs(Remade):
     def layout(self, inputs) -> Layout:
         """The order of walls and patterns for one sample of the shapes of `inputs`."""
         key = tuple(array.shape[1:] for array in inputs)
-        if key not in self._layouts:
+        with self._lock:
+            layout = self._layouts.get(key)
+        if layout is None:
             found: list[Layout] = []
 
             def record(inputs):
@@ -96,8 +103,10 @@ class Programs(Remade):
                 found.append(Layout(groups, starts[-1], tuple(_spec(pattern) for pattern in patterns)))
 
             traced(record, [self._signature(inputs)])
-            self._layouts[key] = found[0]
-        return self._layouts[key]
+            layout = found[0]
+            with self._lock:
+                self._layouts[key] = layout
+        return layout
 
     def features(self, inputs):
         """The variables of the pieces, computed from the model's inputs."""
@@ -191,11 +200,12 @@ class Programs(Remade):
 
     def _program(self, name, function, inputs, more=()):
         key = (name, *(array.shape[1:] for array in inputs), repr(more))
-        if key not in self._cache:
-            signature = [self._signature(inputs), *more]
-            # Two threads may make it, and both take the first.
-            self._cache.setdefault(key, compiled(function, signature, jit_compile=self._jit_compile))
-        return self._cache[key]
+        with self._lock:
+            program = self._cache.get(key)
+            if program is None:  # it is traced when it is called first, not here
+                signature = [self._signature(inputs), *more]
+                program = self._cache[key] = compiled(function, signature, jit_compile=self._jit_compile)
+        return program
 
     def _pieces(self, inputs, outputs):
         def scores_of(inputs):

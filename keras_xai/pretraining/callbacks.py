@@ -59,12 +59,10 @@ class KeptWeights(keras.callbacks.Callback):
     Such an epoch ends with non-finite weights or loss, with a reconstruction error far above that of zeros, or with most hidden units that
     were active at the start being 0 for all samples.
 
+    It is described in the trainer's `ruin`, which backups hold, so that a resumed training has been stopped as well.
+
     Args:
         visible: The layer's inputs for some samples, `(n, ..., features)`, or `None` if there are none.
-
-    Attributes:
-        diverged: The epoch of the divergence, `None` if there was none.
-        reason: A description of it, with `{layer}` in place of the layer.
     """
 
     # The error of zeros is the data's mean square, which training begins with and goes below.
@@ -72,11 +70,10 @@ class KeptWeights(keras.callbacks.Callback):
 
     def __init__(self, visible: Any):
         super().__init__()
-        self.diverged: int | None = None
-        self.reason = ""
         self._visible = visible
 
     def on_train_begin(self, logs=None):
+        self.model.ruin = ""
         self._limit, self._alive = np.inf, None
         if self._visible is not None:
             reconstruction = ops.convert_to_numpy(self.model.layer.machine().reconstruct(self._visible))
@@ -88,11 +85,11 @@ class KeptWeights(keras.callbacks.Callback):
         self._kept = self.model.layer.get_weights()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.reason = self._ruin(logs or {})
-        if self.reason:
+        ruin = self._ruin(logs or {})
+        if ruin:
             self.model.layer.set_weights(self._kept)
             self.model.stop_training = True
-            self.diverged = epoch
+            self.model.ruin = f"{ruin} in epoch {epoch + 1}"
 
     def _ruin(self, logs):
         values = [*self.model.layer.get_weights(), logs.get("loss", 0.0)]

@@ -102,8 +102,7 @@ def pretrain(
     compile_options = {name: fit_options.pop(name) for name in _COMPILE_OPTIONS if name in fit_options}
     verbose = fit_options.pop("verbose", "auto")
     check_verbose(verbose)
-    # Monitors first, so that other callbacks find their measurements in the logs.
-    callbacks = sorted(tree.flatten(fit_options.pop("callbacks", None) or []), key=lambda each: not isinstance(each, Monitor))
+    callbacks = sorted(tree.flatten(fit_options.pop("callbacks", None) or []), key=_place)
     progress = Progress([stage.path for stage in stages], sum(stage.last - stage.first for stage in stages))
 
     # A single number determines all randomness, so that a resumed run only needs to restore this one.
@@ -125,8 +124,7 @@ def pretrain(
                 stacklevel=2,
             )
             break
-        kept = KeptWeights(visible)
-        added: list[keras.callbacks.Callback] = [kept, Randomness(data), Trained()]
+        added: list[keras.callbacks.Callback] = [KeptWeights(visible), Randomness(data), Trained()]
         if optimizer is None:
             added.append(RaisedMomentum())
         if verbose in ("auto", 1):
@@ -148,17 +146,21 @@ def pretrain(
         _append(history, histories.setdefault(stage.path, history))
         before += stage.last - stage.first
         seed = int(ops.convert_to_numpy(trainer.seed)) - number
-        if kept.diverged is not None:
+        if trainer.ruin:
             warnings.warn(
-                f"Pretraining was stopped: {kept.reason.format(layer=repr(stage.path))} in epoch "
-                f"{kept.diverged + 1} of {epochs}. The layer's weights from before that epoch were restored, and the "
-                "layers after it are not pretrained. Use a smaller learning rate, or rescale the data.",
+                f"Pretraining was stopped: {trainer.ruin.format(layer=repr(stage.path))} of {epochs}. The layer's weights from before "
+                "that epoch were restored, and the layers after it are not pretrained. Use a smaller learning rate, or rescale the data.",
                 stacklevel=2,
             )
             break
     progress.finish()
     delete_backups(callbacks)
     return histories
+
+
+def _place(callback):
+    """Monitors are first, so that other callbacks find their measurements in the logs, and backups last, so that they have all changes."""
+    return isinstance(callback, keras.callbacks.BackupAndRestore), not isinstance(callback, Monitor)
 
 
 def _optimizer(given, rule):

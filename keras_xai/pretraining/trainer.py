@@ -6,8 +6,7 @@ import keras
 from keras import ops
 
 from keras_xai.backend import BatchMean
-from keras_xai.data.archive import replacing
-from keras_xai.data.backups import write_trained
+from keras_xai.data.backups import read_ruin, save_resumable
 from keras_xai.pretraining.plan import Stage
 
 
@@ -24,6 +23,7 @@ class RBMTrainer(keras.Model):
         layer: The machine. Its kernel, bias and visible bias are trained in place.
         rule: This layer's copy of the rule.
         trained: Completed epochs, and batches of the next one.
+        ruin: What has ruined the layer, with `{layer}` in place of its path, and an empty string if nothing has. Saved in backups.
         seed: Integer variable, saved in backups so that resumed training sees the data in the same order.
     """
 
@@ -42,6 +42,7 @@ class RBMTrainer(keras.Model):
         self._mean_loss = BatchMean(name="mean", dtype=layer.variable_dtype)
         self._error = keras.metrics.Mean(name="reconstruction_error")
         self.trained = (0, 0)
+        self.ruin = ""
         self.built = True
 
     def call(self, inputs):
@@ -61,9 +62,9 @@ class RBMTrainer(keras.Model):
 
     def save_weights(self, filepath, overwrite=True, max_shard_size=None):
         """Saves the weights and the state of training, as `keras.Model.save_weights`; a file is replaced once it is complete."""
-        if not overwrite or max_shard_size is not None:
-            super().save_weights(filepath, overwrite=overwrite, max_shard_size=max_shard_size)
-            return
-        with replacing(filepath) as path:
-            super().save_weights(path, overwrite=True)
-            write_trained(path, self.trained)
+        save_resumable(self, filepath, super().save_weights, overwrite=overwrite, max_shard_size=max_shard_size)
+
+    def load_weights(self, filepath, skip_mismatch=False, **kwargs):
+        """Loads weights and the state of training, as `keras.Model.load_weights`."""
+        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+        self.ruin = read_ruin(filepath)

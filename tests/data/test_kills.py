@@ -13,13 +13,45 @@ import pytest
 from keras_xai.data import archive
 from tests.data import kills
 
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="the child process that is killed is a fork")
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the child process that is killed is a fork")
+
+@forks
 def test_a_kill_at_each_step_leaves_one_of_the_two_files(tmp_path):
     command = [sys.executable, "-m", "tests.data.kills", str(tmp_path)]
     killed, abandoned = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
     assert killed >= 15  # several writes, fsync of the file and of the folder, the renaming
     assert 0 < abandoned < killed  # so that there was something for the next save to remove
+
+
+def _killed(folder, count, what, *names):
+    """What is printed of kills at random moments, a line for each case."""
+    command = [sys.executable, "-m", "tests.data.real_kills", str(folder), str(count), what, *names]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=1200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [line for line in done.stdout.splitlines() if " kills, " in line]
+
+
+@forks
+@pytest.mark.parametrize(
+    "count, names",
+    [
+        (5, ["Explanation", "Diagnosis", "FBIModel.save_weights", "FBIModel.save", "RegionClassifier"]),
+        pytest.param(50, [], marks=pytest.mark.slow),
+    ],
+)
+def test_random_kills_leave_one_of_the_two_files(tmp_path, count, names):
+    lines = _killed(tmp_path, count, "saves", *names)
+    assert len(lines) == len(names) or len(lines) > 20
+    assert any(" 0 left" not in line for line in lines)  # so that kills came while files were written
+
+
+@forks
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["FBIModel", "pretrain", "ExplanationLogger"])
+def test_random_kills_of_training(tmp_path, name):
+    (line,) = _killed(tmp_path, 10 if name == "ExplanationLogger" else 50, "trainings", name)
+    assert ", 0 trainings" not in line
 
 
 def test_a_full_disk_at_each_step_leaves_the_old_file(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import warnings
 
 import h5py
 import keras
@@ -14,7 +15,7 @@ import pytest
 
 from keras_xai.layers import RBMDense
 from keras_xai.models import FBIModel
-from keras_xai.pretraining import ContrastiveDivergence, pretrain
+from keras_xai.pretraining import ContrastiveDivergence, Hybrid, pretrain
 
 X = np.random.default_rng(0).uniform(size=(12, 4)).astype("float32")
 Y = np.arange(12) % 2
@@ -24,23 +25,24 @@ class Killed(BaseException):
     """Not an `Exception`, so that no handler goes on."""
 
 
-def fbi(folder, *, seed=1, backup=True, save_freq="epoch"):
+def fbi(folder, *, seed=1, backup=True, save_freq="epoch", more=(), more_layers=(), x=X, shuffle=False):
     """The weights after training with the penalty and an optimizer that has a state."""
     keras.utils.set_random_seed(seed)
-    layers = [keras.Input((4,)), keras.layers.Dense(3, "relu"), keras.layers.Dense(2, "softmax")]
+    layers = [keras.Input((4,)), keras.layers.Dense(3, "relu"), *more_layers, keras.layers.Dense(2, "softmax")]
     model = FBIModel(keras.Sequential(layers), 0.3)
     model.compile(keras.optimizers.Adam(0.05), "sparse_categorical_crossentropy", run_eagerly=True)
-    callbacks = [keras.callbacks.BackupAndRestore(folder, save_freq=save_freq)] if backup else []
-    model.fit(X, Y, epochs=3, batch_size=6, shuffle=False, verbose=0, callbacks=callbacks)
+    callbacks = [*more, *([keras.callbacks.BackupAndRestore(folder, save_freq=save_freq)] if backup else [])]
+    options = {"epochs": 3, "shuffle": shuffle, "verbose": 0, "callbacks": callbacks}
+    model.fit(x, **options) if isinstance(x, keras.utils.PyDataset) else model.fit(x, Y, batch_size=6, **options)
     return model.get_weights()
 
 
-def pretraining(folder, *, seed=1, backup=True, save_freq="epoch"):
+def pretraining(folder, *, seed=1, backup=True, save_freq="epoch", more=()):
     """The weights after pretraining two layers, drawing at random."""
     keras.utils.set_random_seed(3)
     model = keras.Sequential([keras.Input((4,)), RBMDense(3, "sigmoid", name="first"), RBMDense(2, "sigmoid", name="second")])
     keras.utils.set_random_seed(seed)
-    callbacks = [keras.callbacks.BackupAndRestore(folder, save_freq=save_freq)] if backup else []
+    callbacks = [*more, *([keras.callbacks.BackupAndRestore(folder, save_freq=save_freq)] if backup else [])]
     options = {"epochs": 2, "batch_size": 6, "verbose": 0, "run_eagerly": True}
     pretrain(model, X, ContrastiveDivergence(sampling=True), callbacks=callbacks, **options)
     return model.get_weights()
@@ -223,3 +225,150 @@ def test_weights_that_are_not_to_be_replaced_without_asking(tmp_path, monkeypatc
     model.save_weights(path, overwrite=False)
     model.load_weights(path)
     assert pathlib.Path(path).stat().st_size > 1000
+
+
+def test_weights_of_pretraining_that_are_not_to_be_replaced_without_asking(tmp_path, monkeypatch):
+    path, answers = tmp_path / "file.weights.h5", iter(["n", "y"])
+
+    class Saving(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            path.write_bytes(b"what was there")
+            self.model.save_weights(path, overwrite=False)
+            assert path.read_bytes() == b"what was there"
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+                with pytest.raises(OSError, match="No space left"):
+                    self.model.save_weights(path)
+            assert path.read_bytes() == b"what was there"
+            self.model.save_weights(path, overwrite=False)
+            with pytest.raises(ValueError, match="Expected one file for all weights. Received: max_shard_size=1"):
+                self.model.save_weights(path, max_shard_size=1)
+
+    monkeypatch.setattr(builtins, "input", lambda text: next(answers))
+    model = keras.Sequential([keras.Input((4,)), RBMDense(3, "sigmoid")])
+    pretrain(model, X, epochs=1, verbose=0, callbacks=[Saving()])
+    assert path.stat().st_size > 1000 and [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+class KilledAtTheEnd(keras.callbacks.BackupAndRestore):
+    """Is killed between the last backup and its removal."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if self.model.stop_training:
+            raise Killed
+
+
+def test_a_layer_that_was_ruined_is_not_trained_on(tmp_path):
+    """The kill comes after its weights were restored, and before the layers behind it would have been trained."""
+
+    def train(callback):
+        keras.utils.set_random_seed(3)
+        layers = [RBMDense(3, "sigmoid", name="first"), RBMDense(3, "linear", name="second"), RBMDense(2, "sigmoid")]
+        model = keras.Sequential([keras.Input((4,)), *layers])
+        ruining = {"first": ContrastiveDivergence(), "second": Ruining(), layers[2].name: ContrastiveDivergence()}
+        with pytest.warns(UserWarning, match=r"stopped: weights or loss of layer 'second' .* in epoch 2 of 4\."):
+            pretrain(model, X, Hybrid(ruining), epochs=4, batch_size=6, verbose=0, run_eagerly=True, callbacks=[callback])
+        return model.get_weights()
+
+    expected = train(keras.callbacks.Callback())
+    with pytest.raises(Killed):
+        pytest.fail(str(train(KilledAtTheEnd(tmp_path / "backup"))))
+    found = train(keras.callbacks.BackupAndRestore(tmp_path / "backup"))
+    for each, right in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(each, right)
+    assert not (tmp_path / "backup").exists()
+
+
+class Ruining(ContrastiveDivergence):
+    """Has infinite weights in the second epoch."""
+
+    def begin_epoch(self, seed, epoch):
+        super().begin_epoch(seed, epoch)
+        self.factor = np.inf if epoch == 1 else 1.0
+
+    def loss(self, machine, visible, *, training):
+        return super().loss(machine, visible, training=training) * self.factor
+
+
+def test_training_that_a_penalty_has_stopped_is_not_continued(tmp_path):
+    def train(callback):
+        keras.utils.set_random_seed(1)
+        model = FBIModel(
+            keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu", name="hidden"), keras.layers.Dense(2)]), 0.3
+        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("sgd", loss, run_eagerly=True)
+        ruin = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: epoch == 1 and model.plain_model.layers[0].bias.assign(np.full(3, np.inf))
+        )
+        with pytest.warns(UserWarning, match="not finite in 'hidden'.*Training was stopped, and the model has the weights"):
+            model.fit(X, Y, epochs=4, batch_size=6, shuffle=False, verbose=0, callbacks=[ruin, callback])
+        return model.get_weights()
+
+    expected = train(keras.callbacks.Callback())
+    with pytest.raises(Killed):
+        pytest.fail(str(train(KilledAtTheEnd(tmp_path / "backup"))))
+    for each, right in zip(train(keras.callbacks.BackupAndRestore(tmp_path / "backup")), expected, strict=True):
+        np.testing.assert_array_equal(each, right)
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_training_that_a_callback_has_stopped_is_not_continued(training, tmp_path):
+    stopping = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(stopping.model, "stop_training", True))
+    expected = TRAININGS[training](tmp_path, backup=False, more=[stopping])
+    with pytest.raises(Killed):
+        TRAININGS[training](tmp_path / "backup", backup=False, more=[KilledAtTheEnd(tmp_path / "backup"), stopping])
+    with pytest.warns(UserWarning, match="after a callback had stopped training, in epoch 1. Training is not continued"):
+        found = TRAININGS[training](tmp_path / "backup", more=[stopping])
+    for each, right in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(each, right)
+
+
+def test_random_layers_go_on_where_they_were(tmp_path):
+    """Keras itself saves no state of their generators."""
+    layers = (keras.layers.GaussianNoise(0.3, seed=4), keras.layers.Dropout(0.5, seed=5))
+    expected = fbi(tmp_path, backup=False, more_layers=layers)
+    plain = fbi(tmp_path, backup=False)
+    assert max(np.abs(a - b).max() for a, b in zip(expected, plain, strict=True)) > 1e-3
+    with pytest.raises(Killed):
+        fbi(tmp_path / "backup", backup=False, more=[KilledAfter(tmp_path / "backup", 1)], more_layers=_copies(layers))
+    found = fbi(tmp_path / "backup", seed=9, more_layers=_copies(layers))
+    for each, right in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(each, right)
+
+
+def _copies(layers):
+    return [type(layer).from_config(layer.get_config()) for layer in layers]
+
+
+class KilledAfter(keras.callbacks.BackupAndRestore):
+    """Is killed after the backup of an epoch."""
+
+    def __init__(self, folder, epoch):
+        super().__init__(folder)
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if epoch == self.epoch:
+            raise Killed
+
+
+def test_an_order_that_is_drawn_anew_is_said(tmp_path):
+    for shuffle, x in ((True, X), (False, X), (True, Reversed()), (False, Reversed())):
+        folder = tmp_path / f"{shuffle} {type(x).__name__}"
+        for callback in (KilledAfter(folder, 0), keras.callbacks.BackupAndRestore(folder)):
+            with warnings.catch_warnings(record=True) as told, contextlib.suppress(Killed):
+                warnings.simplefilter("always")
+                fbi(folder, backup=False, more=[callback], x=x, shuffle=shuffle)
+            said = [str(each.message) for each in told if "resumed at epoch 2. Keras draws the order" in str(each.message)]
+            assert len(said) == (shuffle and type(callback) is keras.callbacks.BackupAndRestore)
+
+
+class Reversed(keras.utils.PyDataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return X[6 * index :][:6][::-1], Y[6 * index :][:6][::-1]

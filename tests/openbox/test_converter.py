@@ -300,3 +300,18 @@ def test_peak_memory_does_not_hold_all_samples_in_one_pass(box, x, monkeypatch):
     )
     box(x, verbose=0)
     assert seen == [8, 8, 4]
+
+
+def test_programs_of_many_shapes_do_not_add_up(monkeypatch):
+    """A model of any size: the programs used last are kept, and those of a shape that comes back are made anew."""
+    from keras_xai.openbox import programs
+
+    monkeypatch.setattr(programs, "KEPT", 3)
+    layers = [keras.layers.Conv2D(2, 2, activation="relu"), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    box = OpenBox(keras.Sequential([keras.Input((None, None, 1)), *layers]))
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype("float32")
+    expected = box(x[:, :4], verbose=0)
+    for height in (5, 6, 7, 8):
+        assert len(box(x[:, :height], verbose=0)) == 2
+    assert len(box.programs._cache) == 3
+    np.testing.assert_array_equal(box(x[:, :4], verbose=0).coef, expected.coef)

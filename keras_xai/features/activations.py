@@ -10,7 +10,7 @@ from keras import ops
 from keras_xai.backend import compiled
 from keras_xai.data.arrays import typed
 from keras_xai.data.batches import joined, progress
-from keras_xai.data.checks import check_verbose
+from keras_xai.data.checks import check_layers, check_verbose
 from keras_xai.data.reader import Samples
 from keras_xai.graph.split import up_to
 from keras_xai.graph.steps import Graph
@@ -100,8 +100,7 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
                 f"Give the paths of layers: layers={[step.path for step in graph.steps][:3]}"
             )
     else:
-        if isinstance(layers, str) or not layers:
-            raise ValueError(f"Expected `layers` to be a list of one or more paths. Received: layers={layers!r}")
+        check_layers("layers", layers)
         chosen = {path: graph.find(path) for path in layers}
     several = [path for path, step in chosen.items() if len(step.outputs) != 1]
     if several:

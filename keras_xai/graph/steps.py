@@ -99,11 +99,15 @@ class Graph:
         Raises:
             ValueError: If no step has this path; the message lists similar ones.
         """
+        if not isinstance(path, str):
+            raise ValueError(
+                f"Expected the path of a layer, a string such as {self.steps[0].path if self.steps else ''!r}. Received: layer={path!r}"
+            )
         by_path = {step.path: step for step in self.steps}
         if path in by_path:
             return by_path[path]
         near = difflib.get_close_matches(path, by_path, n=3, cutoff=0.3) or list(by_path)[:3]
         raise ValueError(
-            f"No layer of the model has the path received. Received: path={path!r}. The nearest paths are {near}. "
+            f"No layer of the model has the path received. Received: {path!r}. The nearest paths of layers are {near}. "
             "A layer of a nested model is written 'model_name/layer_name', the second call of a shared layer 'layer_name:1'."
         )

@@ -217,8 +217,20 @@ def _function_of(model) -> Function:
 def _output_names(function) -> list[str]:
     structure = function._outputs_struct
     if isinstance(structure, dict):
-        return [str(path[0]) for path, _ in tree.flatten_with_path(structure)]
-    return [tensor._keras_history.operation.name for tensor in function.outputs]
+        return _distinct([str(path[0]) for path, _ in tree.flatten_with_path(structure)])
+    return _distinct([tensor._keras_history.operation.name for tensor in function.outputs])
+
+
+def _distinct(names) -> list[str]:
+    """Names, with ":1" and so on behind those that occurred before or are another's, so that each is one output's."""
+    found: list[str] = []
+    for name in names:
+        count, each = 0, name
+        while each in found or (count and each in names):
+            count += 1
+            each = f"{name}:{count}"
+        found.append(each)
+    return found
 
 
 class _Tracer:
@@ -249,15 +261,20 @@ class _Tracer:
 
     def _walk(self, function, inputs, prefix) -> tuple[int, ...]:
         known = dict(zip(map(id, function.inputs), inputs, strict=True))
-        calls: dict[int, int] = {}  # number of calls of each operation so far
+        calls: dict[int, int] = {}  # number of the next call of each operation
+        names = {node.operation.name for nodes in function._nodes_by_depth.values() for node in nodes}
         for depth in sorted(function._nodes_by_depth, reverse=True):
             for node in function._nodes_by_depth[depth]:
                 # A node that is not reachable from the inputs belongs to another use of a shared layer.
                 if node.is_input or any(id(tensor) not in known for tensor in node.input_tensors):
                     continue
-                count = calls.setdefault(id(node.operation), 0)
-                calls[id(node.operation)] += 1
-                path = prefix + node.operation.name + (f":{count}" if count else "")
+                count = calls.get(id(node.operation), 0)
+                path = node.operation.name + (f":{count}" if count else "")
+                while count and path in names:  # a layer may be called what the second call of another is
+                    count += 1
+                    path = f"{node.operation.name}:{count}"
+                calls[id(node.operation)] = count + 1
+                path = prefix + path
                 for tensor, identifier in zip(node.outputs, self._call(node, known, path), strict=True):
                     known[id(tensor)] = identifier
         return tuple(known[id(tensor)] for tensor in function.outputs)

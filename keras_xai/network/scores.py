@@ -19,6 +19,7 @@ from keras_xai.kinds.links import LINKS, link_of, strip_probabilities
 from keras_xai.network.agreement import Agreement
 from keras_xai.network.differentiable import check_differentiable
 from keras_xai.network.network import Network
+from keras_xai.network.tokens import check_tokens
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,7 +91,13 @@ class Scores:
         return self.dtype if keras.backend.is_float_dtype(spec.dtype) else spec.dtype
 
     def typed(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Arrays, one for each input, in their compute dtypes."""
+        """Arrays, one for each input, in their compute dtypes.
+
+        Raises:
+            ValueError: If an input is tokens, and one is not in the table of their `Embedding`.
+        """
+        arrays = [np.asarray(array) for array in arrays]
+        check_tokens(self.graph, arrays)
         with np.errstate(over="ignore"):  # infinite inputs have scores that are refused
             return [
                 _rounded(np.asarray(array), own).astype(self.input_dtype(spec), copy=False)
@@ -112,12 +119,22 @@ class Scores:
             ValueError: If there is no such layer, or it does not have one output; the message lists similar paths.
         """
         layer = self._whole.find(path)
-        within = [step for step in self.graph.steps if step.path == path or step.path.startswith(f"{path}.")]
+        within = self.parts_of(path, self.graph.steps)
         if len(layer.outputs) != 1 or not within:
             raise ValueError(
                 f"Expected a layer with one output before the scores. Received: '{path}' ({type(layer.operation).__name__})."
             )
         return within[-1]
+
+    def parts_of(self, path: str, steps: Iterable[Step]) -> list[Step]:
+        """The steps that a layer consists of, such as `"conv"` and `"conv.relu"`, and not those of a layer that is called `"conv.1"`."""
+        others = {step.path for step in self._whole.steps} - {path}
+
+        def owned(name):
+            beginnings = (name.rsplit(".", count)[0] for count in range(name.count(".") + 1))
+            return next(each for each in beginnings if each == path or each in others or "." not in each) == path
+
+        return [step for step in steps if step.path == path or (step.path.startswith(f"{path}.") and owned(step.path))]
 
     def run(self, inputs: Sequence, *, until: Sequence[int] = (), known: Mapping[int, Any] | None = None) -> dict[int, Any]:
         """The tensors of a forward pass by identifier; call it within a compiled program.

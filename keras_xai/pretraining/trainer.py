@@ -8,6 +8,7 @@ from keras import ops
 from keras_xai.backend import BatchMean
 from keras_xai.data.archive import replacing
 from keras_xai.data.backups import write_trained
+from keras_xai.graph.steps import Graph
 from keras_xai.pretraining.plan import Stage
 
 
@@ -43,6 +44,11 @@ class RBMTrainer(keras.Model):
         self._error = keras.metrics.Mean(name="reconstruction_error")
         self.trained = (0, 0)
         self.built = True
+
+    @property
+    def graph(self) -> Graph:
+        """The network from the model's inputs to those of the machine."""
+        return self._stage.network.graph
 
     def call(self, inputs):
         """The visible units' values, `(..., features)`, for a batch of the network's inputs."""

@@ -10,8 +10,11 @@ import numpy as np
 from keras import layers
 
 import keras_xai
-from keras_xai import attribution, diagnosis, features, metrics, openbox, pretraining, report, results
+from keras_xai import attribution, callbacks, diagnosis, features, losses, metrics, openbox, pretraining, report, results
+from keras_xai.graph import trace
 from keras_xai.layers import RBMDense
+from keras_xai.pretraining.plan import plan
+from keras_xai.pretraining.trainer import RBMTrainer
 from tests.results.examples import RESULTS
 
 SHAPE = (4, 4, 1)
@@ -100,6 +103,13 @@ def pieces_of_images():
     return openbox.OpenBox(images())(X, verbose=0)
 
 
+@functools.cache
+def trainer():
+    """That of the first machine."""
+    stage, *_ = plan(trace(machines()), pretraining.ContrastiveDivergence(), 1)
+    return RBMTrainer(stage, 4, 0)
+
+
 def folder():
     return tempfile.mkdtemp()
 
@@ -178,7 +188,8 @@ GIVEN = {
 _QUICK_TSNE = features.TSNE(perplexity=2, iterations=255)
 # Where the common value does not fit, or the default takes long: by the name of the function.
 SPECIAL = {
-    "attribution.LIME": {"num_samples": lambda: 20, "seed": lambda: 0},
+    "attribution.LIME": {"model": table, "background": lambda: TABLE, "num_samples": lambda: 20, "seed": lambda: 0},
+    "metrics.MaxSensitivity.__call__": {},
     "attribution.SHAP": {"seed": lambda: 0},
     "attribution.SmoothGrad": {"num_samples": lambda: 2, "seed": lambda: 0},
     "attribution.IntegratedGradients": {"steps": lambda: 2},
@@ -224,9 +235,13 @@ SPECIAL = {
     "report.openbox_page": {"local": lambda: pieces_of_images(), "walls": lambda: pieces_of_images().nearest_wall(verbose=0)},
     "report.decision_plot": {"images": lambda: X[..., 0]},
     "results.Facets.plot": {"image": lambda: np.ones((8, 8))},
-    "openbox.RegionGroups.plot": {"x": lambda: TABLE[:, :2]},
-    "openbox.fidelity_curve": {"sizes": lambda: [1, 2]},
-    "openbox.flatten_regions": {"max_steps": lambda: 2},
+    "openbox.RegionGroups.plot": {"x": lambda: TABLE[:, :2], "y": lambda: Y % 2},
+    "openbox.RegionGroups.fidelity": {"y": lambda: Y},
+    "openbox.Flattened.fidelity": {"y": lambda: Y},
+    "openbox.merge_regions": {"y": lambda: Y},
+    "openbox.OpenBox.convert": {"y": lambda: Y},
+    "openbox.fidelity_curve": {"sizes": lambda: [1, 2], "y": lambda: Y, "test": lambda: (TABLE, Y)},
+    "openbox.flatten_regions": {"max_steps": lambda: 2, "y": lambda: Y},
     "openbox.RegionClassifier.load": {"path": lambda: _saved_classifier()},
     "openbox.RegionClassifier.table": {"y": lambda: Y},
     "models.FBIModel.switch": {},
@@ -265,6 +280,7 @@ def groups_of_two_inputs():
 
 # Whose methods are called.
 INSTANCES = {
+    "attribution.LIME": lambda: attribution.LIME(images(), num_samples=20, seed=0),
     "openbox.LinearPieces": pieces,
     "openbox.Line": line,
     "openbox.Plane": plane,
@@ -279,6 +295,10 @@ INSTANCES = {
     "results.Result": RESULTS["Explanation"],
     "results.Rows": RESULTS["Explanation"],
 }
+
+
+# Of which users also call the class itself.
+MADE = ("attribution.LIME", "layers.RBMDense", "openbox.OpenBox", "openbox.RegionClassifier", "report.Page")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -316,7 +336,10 @@ class Site:
         return GIVEN[name]()
 
     def call(self, owner, arguments):
-        """The result."""
+        """The result; what takes its arguments first and looks at them later is made to."""
+        return completed(self._result(owner, arguments))
+
+    def _result(self, owner, arguments):
         target = self.function if self.owner is None else getattr(owner, self.function)
         positional = [
             arguments.pop(name)
@@ -324,6 +347,31 @@ class Site:
             if each.kind is inspect.Parameter.POSITIONAL_ONLY and name in arguments
         ]
         return target(*positional, **arguments)
+
+
+def completed(result):
+    """Uses what looks at some of its arguments only when it is used."""
+    if isinstance(result, (callbacks.FreeEnergyGap, callbacks.PseudoLikelihood)):
+        result.set_model(trainer())
+        result.measure()
+    elif isinstance(result, callbacks.FBIWarmUp):
+        pass
+    elif isinstance(result, keras.callbacks.Callback):
+        result.set_model(images())
+        result.on_train_begin()
+        result.on_epoch_end(0, {})
+        result.on_train_end()
+    elif isinstance(result, attribution.LIME):
+        result(TABLE[:2] if len(result.scores.graph.input_specs[0].shape) == 2 else X[:1])
+    elif isinstance(result, losses.FBILoss):
+        result(images(), X, Y)
+    elif isinstance(result, metrics.Metric):
+        result(explanation())
+    elif isinstance(result, attribution.Composite):
+        attribution.LRP(images(), composite=result)
+    elif isinstance(result, openbox.RegionClassifier):
+        result.fit(TABLE)
+    return result
 
 
 def _parameters(function):
@@ -363,14 +411,18 @@ def sites():
             is_result = issubclass(thing, results.Result)
             if is_result and getattr(results, name, None) is thing:
                 label = f"results.{name}"
-            by_hand = is_result or label in INSTANCES and label not in ("openbox.OpenBox", "layers.RBMDense", "report.Page", "openbox.RegionClassifier")
+            by_hand = is_result or (label in INSTANCES and label not in MADE)
             if not by_hand and not inspect.isabstract(thing) and not label.startswith("kinds."):
                 found[label] = Site(label, thing, _parameters(thing))
             if inspect.isabstract(thing):
                 continue
             for method, function, _ in _methods(thing):
                 is_of_base = function.__qualname__.partition(".")[0] != thing.__name__
-                if (is_of_base and is_result and function in shared) or not _parameters(function) or f"{label}.{method}" in OTHERS:
+                if (
+                    (is_of_base and is_result and function in shared)
+                    or not _parameters(function)
+                    or f"{label}.{method}" in OTHERS
+                ):
                     continue
                 shared.add(function)
                 at = f"{label}.{method}"

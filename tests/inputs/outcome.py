@@ -8,10 +8,29 @@ import keras_xai
 
 PACKAGE = keras_xai.__path__[0]
 SECONDS = 5.0
-# What errors call the values of arguments of these names.
-ALSO = {
-    "x": "input|sample|dataset|batch",
-    "X": "input|sample|dataset|batch",
+# Samples are checked by one reader, whose errors name the input of the model.
+_SAMPLES = (
+    "x",
+    "X",
+    "images",
+    "background",
+    "direction",
+    "start",
+    "end",
+    "corner",
+    "second",
+    "third",
+    "held_out",
+    "visible",
+    "test",
+    "baseline",
+)
+ALSO = dict.fromkeys(_SAMPLES, "input|sample|dataset|batch") | {
+    "y": "label",
+    "labels": "`y`",
+    "samples": "sample",
+    "plot_options": "samples",
+    "explanation": "Explanation",
 }
 
 

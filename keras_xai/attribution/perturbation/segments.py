@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from keras_xai.data.checks import check_count, is_integer
-from keras_xai.network.entries import tokens_of
 from keras_xai.network.scores import Scores
+from keras_xai.network.tokens import tokens_of
 
 _SUPERPIXELS, _STRETCHES = 50, 20
 _MOST_BLOCKS = 4096
@@ -55,7 +55,7 @@ class Segments:
             if segments is not None:
                 check_count("segments", segments)
             return
-        if not callable(segments) and np.asarray(segments).dtype.kind not in "iu":
+        if not callable(segments) and (not np.size(segments) or np.asarray(segments).dtype.kind not in "iu"):
             raise ValueError(
                 "Expected `segments` to be a number of segments, an integer array with the segment number of each position, or a function"
                 f" that maps a sample to such an array. Received: segments={segments!r}"

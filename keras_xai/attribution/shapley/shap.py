@@ -10,7 +10,7 @@ from keras_xai.attribution.perturbation.segments import Segments
 from keras_xai.attribution.shapley.coalitions import Kernel, Partition
 from keras_xai.attribution.shapley.derivatives import Deep, Gradient
 from keras_xai.data.arrays import unchecked
-from keras_xai.data.checks import check_count, is_number
+from keras_xai.data.checks import check_choice, check_count, check_seed, is_number, real_array
 
 _EXPLAINERS = ("deep", "gradient", "kernel", "partition")
 
@@ -80,8 +80,7 @@ class SHAP(Method):
         verbose: Any = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
-        if explainer not in _EXPLAINERS:
-            raise ValueError(f"Expected `explainer` to be one of {list(_EXPLAINERS)}. Received: explainer={explainer!r}")
+        check_choice("explainer", explainer, _EXPLAINERS)
         if num_samples is not None:
             check_count("num_samples", num_samples)
             if explainer == "deep":
@@ -93,7 +92,7 @@ class SHAP(Method):
                 f"Expected no `segments` with `explainer='{explainer}'`, which only 'kernel' takes. Received: segments={segments!r}"
             )
         self._explainer_name = explainer
-        self._seed = seed
+        self._seed = None if seed is None else check_seed(seed)
         self._values = self._made(explainer, num_samples, Segments(self._scores, segments))
 
     def _made(self, explainer, num_samples, segments):
@@ -121,16 +120,19 @@ class SHAP(Method):
             given = [*unchecked(baseline, graph)]
         arrays = []
         for array, x, spec in zip(
-            self._scores.typed([np.asarray(each) for each in given]), inputs, graph.input_specs, strict=True
+            self._scores.typed([real_array("baseline", each, "numbers") for each in given]),
+            inputs,
+            graph.input_specs,
+            strict=True,
         ):
             shape = x.shape[1:]
             if array.shape not in ((), shape) and (array.shape[1:] != shape or array.ndim == len(shape) or not len(array)):
                 raise ValueError(
-                    f"Expected a baseline of background samples, (m, {', '.join(map(str, shape))}), or of the shape of one sample, "
+                    f"Expected `baseline` to be background samples, (m, {', '.join(map(str, shape))}), or of the shape of one sample, "
                     f"{shape}, or a number, for input '{spec.name}'. Received: an array of shape {array.shape}."
                 )
             if not np.isfinite(array).all():
-                raise ValueError(f"Expected a finite baseline for input '{spec.name}'. Received: one with NaN or infinity.")
+                raise ValueError(f"Expected a finite `baseline` for input '{spec.name}'. Received: one with NaN or infinity.")
             arrays.append(array if array.ndim == x.ndim else np.broadcast_to(array, (1, *shape)))
         counts = {len(array) for array in arrays}
         if len(counts - {1}) > 1:

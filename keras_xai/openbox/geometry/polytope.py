@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_xai.data.batches import Bar
+from keras_xai.data.checks import is_integer
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.openbox.geometry.redundancy import facets, largest_ball
 from keras_xai.openbox.programs import Layout
@@ -130,8 +131,10 @@ class Polytope:
         Args:
             index: Index of the constraint.
         """
-        if not 0 <= index < len(self):
-            raise IndexError(f"Expected the index of a constraint, from 0 to {len(self) - 1}. Received: {index}")
+        if not is_integer(index) or not 0 <= index < len(self):
+            raise IndexError(
+                f"Expected `index` to be that of a constraint, from 0 to {len(self) - 1}. Received: index={index!r}"
+            )
         if index < len(self._walls):
             return self._label(int(self._walls[index]))
         dimension, lower = self._sides[index - len(self._walls)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_xai.data.batches import progress
+from keras_xai.data.checks import real_array, short
 from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.partition.decisions import Boundary, Cells, divide
 from keras_xai.openbox.partition.polygon import area
@@ -332,7 +333,11 @@ def _limits(limits, marks):
     if limits is None:
         low, high = marks.min(axis=0), marks.max(axis=0)
         limits = np.stack([low - _MARGIN * (high - low), high + _MARGIN * (high - low)], axis=1)
-    given = np.asarray(limits, dtype="float64") if np.shape(limits) == (2, 2) else None
+    try:
+        given = real_array("limits", limits, "two pairs of numbers").astype("float64")
+        given = given if given.shape == (2, 2) else None
+    except ValueError:
+        given = None
     if given is None or not np.isfinite(given).all() or not (given[:, 0] < given[:, 1]).all():
         raise ValueError(
             f"Expected `limits` to be two pairs (lowest, highest) of finite numbers, that of s and that of t. Received: limits={limits!r}"
@@ -342,7 +347,9 @@ def _limits(limits, marks):
 
 
 def _points(points):
-    points = np.asarray(points, dtype="float64")
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"Expected points (s, t) of the plane, an array of shape (n, 2). Received: shape {points.shape}.")
+    points = real_array("points", points, "points (s, t) of the plane").astype("float64")
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise ValueError(
+            f"Expected `points` (s, t) of the plane, finite and of shape (n, 2). Received: points={short(points)}"
+        )
     return points

@@ -5,6 +5,7 @@ from typing import Any
 import sklearn.utils.validation
 from sklearn.base import BaseEstimator
 
+from keras_xai.data.checks import short
 from keras_xai.data.streams import is_stream
 from keras_xai.data.structure import in_order
 from keras_xai.openbox.engine import Engine
@@ -27,7 +28,10 @@ def rows_of_features(estimator: BaseEstimator, box: Engine, x: Any) -> Any:
         return x
     graph = box.sample_graph
     (rows,) = in_order(x, graph.input_structure, graph.input_specs)
-    return sklearn.utils.validation.check_array(rows, estimator=estimator, input_name="X")
+    try:
+        return sklearn.utils.validation.check_array(rows, estimator=estimator, input_name="X")
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"Expected `X` to be rows of finite real numbers. Received: X={short(rows)}. {error}") from error
 
 
 def hold_features(estimator: BaseEstimator, box: Engine, x: Any, *, reset: bool) -> None:

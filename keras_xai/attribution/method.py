@@ -277,9 +277,9 @@ class Method(Remade, abc.ABC):
         bad = np.flatnonzero(~np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in found], axis=0))
         if bad.size and type(self).__module__.partition(".")[0] != "keras_xai" and self._has_scores(batch, bad[0]):
             raise ValueError(
-                f"Expected finite values from `{type(self).__name__}`. Received: NaN or infinity for sample {start + bad[0]}, for which "
-                f"the scores of the model '{self._scores.name}' are finite. Check what the function that `_prepare` returns computes, and any "
-                "derivatives that it takes."
+                f"Expected finite values from `{type(self).__name__}`. Received: NaN or infinity for sample {start + bad[0]}, for "
+                f"which the scores of the model '{self._scores.name}' are finite. Check what the function that `_prepare` "
+                "returns computes, and any derivatives that it takes."
             )
         if bad.size:
             raise ValueError(

@@ -42,7 +42,9 @@ def _complaints(cases):
 
 
 def test_every_parameter_is_known():
-    assert [f"{name}.{each}" for name, site in SITES.items() for each in site.parameters if bad_values(name, each) is None] == []
+    assert [
+        f"{name}.{each}" for name, site in SITES.items() for each in site.parameters if bad_values(name, each) is None
+    ] == []
     assert len(CASES) > 5000
     assert set(FINE) <= set(CASES)
 
@@ -78,10 +80,9 @@ def test_a_function_without_checks_is_found():
     """The negative control: each way of being wrong is told."""
 
     class Site:
-        parameters = {"k": None}
-
         def __init__(self, function):
             self.function = function
+            self.parameters = {"k": None}
 
         def arguments(self):
             return {"k": 1}

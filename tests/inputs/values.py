@@ -503,6 +503,7 @@ def _short(value):
     text = getattr(value, "__name__", None) or repr(value)
     return " ".join(text.split())[:40]
 
+
 # Cases that are right, and why.
 FINE = {
     ("results.Explanation.plot", "feature_names", "2: ['a']"): "of images, which have no features to name",

@@ -334,8 +334,8 @@ def _limits(limits, marks):
         low, high = marks.min(axis=0), marks.max(axis=0)
         limits = np.stack([low - _MARGIN * (high - low), high + _MARGIN * (high - low)], axis=1)
     try:
-        given = real_array("limits", limits, "two pairs of numbers").astype("float64")
-        given = given if given.shape == (2, 2) else None
+        array = real_array("limits", limits, "two pairs of numbers").astype("float64")
+        given = array if array.shape == (2, 2) else None
     except ValueError:
         given = None
     if given is None or not np.isfinite(given).all() or not (given[:, 0] < given[:, 1]).all():

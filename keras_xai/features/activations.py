@@ -19,6 +19,7 @@ from keras_xai.kinds.activated import activated
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.network import Network
 from keras_xai.network.batching import batch_size_for
+from keras_xai.network.tokens import check_tokens
 
 
 def activations(
@@ -70,6 +71,7 @@ def activations(
     parts: dict[str, list[np.ndarray]] = {path: [] for path in graph.output_names}
     samples = Samples(x, graph, batch_size_for(graph, batch_size))
     for batch in progress(samples, samples.num_batches, verbose):
+        check_tokens(graph, batch)
         for path, values in outputs(typed(batch, graph)).items():
             parts[path].append(ops.convert_to_numpy(values))
     # Each layer's batches are released after concatenation, so that only one layer is in memory twice.

@@ -8,7 +8,7 @@ from keras import ops, tree
 
 from keras_xai.backend import BatchMean
 from keras_xai.data.arrays import check_tensors, checked
-from keras_xai.data.checks import check_choice, check_flag, check_layers, check_number
+from keras_xai.data.checks import check_choice, check_flag, check_layers, check_number, real_array
 from keras_xai.data.streams import elements, is_stream
 from keras_xai.data.structure import packed
 from keras_xai.losses.labels import TARGETS, check_labels, check_scores, score_weights
@@ -236,6 +236,12 @@ class FBILoss:
             self._known = model, Penalty(model, **self._options)
         penalty = self._known[1]
         penalty.check(y)
+        if sample_weight is not None and not ops.is_tensor(sample_weight):
+            weights = real_array("sample_weight", sample_weight)
+            if weights.ndim not in (1, 2):
+                raise ValueError(
+                    f"Expected `sample_weight` to have a number for each sample. Received: shape {weights.shape}."
+                )
         y_pred, run = penalty.network.forward(penalty.read(x), training=training)
         per_sample = penalty.mean(penalty.of_each(run, y))
         fbi = self._mean(per_sample, per_sample, sample_weight)

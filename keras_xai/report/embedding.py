@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_xai.data.checks import check_count, short
+from keras_xai.data.checks import check_count, check_function, check_text, short
 from keras_xai.report.classes import class_color
 from keras_xai.report.samples import shown, shown_by
 
@@ -36,6 +36,8 @@ def embedding_plot(
                 f"Expected `{name}` to have one entry for each of {len(found.points)} points. Received: {name}={short(given)}"
             )
     check_count("cells", cells)
+    check_text("title", title)
+    check_function("show", show)
     names, colors = _colors(labels, len(found.points))
     points = found.points - found.points.min(axis=0)
     points = points / (points.max() or 1.0)

@@ -90,8 +90,8 @@ def groups_plot(groups: "Groups", x: Any, y: Any, *, resolution: int) -> "Figure
     check_count("resolution", resolution, least=2)
     if x.ndim != 2 or x.shape[1] != 2:
         raise ValueError(f"Expected `x` to have shape (n, 2). Received: shape {x.shape}")
-    if y is not None and real_array("y", y).shape != (len(x),):
-        raise ValueError(f"Expected `y` to have one label for each of {len(x)} samples. Received: y={short(y)}")
+    if y is not None and (real_array("y", y).shape != (len(x),) or np.asarray(y).dtype.kind not in "iub"):
+        raise ValueError(f"Expected `y` to be one class index for each of {len(x)} samples. Received: y={short(y)}")
     labels = groups.predict(x) if y is None else np.asarray(y)
     figure = new_figure(figsize=(5.4, 5.2), layout="constrained")
     axes = figure.add_subplot()

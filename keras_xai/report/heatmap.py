@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_xai.data.checks import check_positive, real_array
+from keras_xai.data.checks import check_positive, check_text, real_array
 from keras_xai.report.plots import bare_figure
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def color_bar(limit: float, label: str) -> "Figure":
     from keras_xai.report.figure import new_figure
 
     limit = _checked(limit)
+    check_text("label", label)
     figure = new_figure(figsize=(5.5, 0.75))
     axes = figure.add_axes((0.04, 0.68, 0.92, 0.26))
     bar = figure.colorbar(ScalarMappable(Normalize(-limit, limit), COLOR_MAP), cax=axes, orientation="horizontal")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_xai.data.checks import check_count, check_positive, is_integer, real_array
+from keras_xai.data.checks import check_count, check_positive, check_text, is_integer, real_array
 from keras_xai.report.heatmap import COLOR_MAP, draw_heatmap, shared_limit
 from keras_xai.report.plots import draw_picture
 
@@ -72,6 +72,7 @@ def filters_plot(
             f"Received: shape {kernel.shape}."
         )
     check_count("max_filters", max_filters)
+    check_text("title", title)
     filters = kernel.T[:max_filters].reshape(-1, *shape)
     largest = shared_limit([filters])
     limit = largest if limit is None else check_positive("limit", limit)

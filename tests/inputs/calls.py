@@ -44,7 +44,7 @@ METHODS_OF_OTHERS = {
     "on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "measure", "pull", "share", "rule", "to_fields", "from_fields",
     "call", "build", "compile", "compute_loss", "train_step", "test_step", "make_train_function", "make_test_function", "fit",
     "export", "get_config", "from_config", "loss", "prepare", "begin_epoch", "penalty", "stages", "embed", "points", "assign",
-    "machine", "free_energy", "gibbs", "check", "load_weights", "save_weights",
+    "machine", "free_energy", "gibbs", "reconstruct", "check", "load_weights", "save_weights",
 }  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def table():
 
 def machines():
     """A network to pretrain, a new one for each call."""
-    return keras.Sequential([keras.Input((4,), name="table"), RBMDense(3, name="first"), layers.Dense(2)])
+    return keras.Sequential([keras.Input((4,), name="table"), RBMDense(3, "sigmoid", name="first"), layers.Dense(2)])
 
 
 @functools.cache
@@ -234,6 +234,8 @@ SPECIAL = {
     "report.depth_plot": {"named": lambda: {"a": RESULTS["Diagnosis"]()}},
     "report.openbox_page": {"local": lambda: pieces_of_images(), "walls": lambda: pieces_of_images().nearest_wall(verbose=0)},
     "report.decision_plot": {"images": lambda: X[..., 0]},
+    "results.EmbeddingMap.plot": {"images": lambda: np.ones((6, 4, 4, 1)), "labels": lambda: [0, 1] * 3},
+    "metrics.compare_methods": {"methods": lambda: [attribution.Occlusion(images())]},
     "results.Facets.plot": {"image": lambda: np.ones((8, 8))},
     "openbox.RegionGroups.plot": {"x": lambda: TABLE[:, :2], "y": lambda: Y % 2},
     "openbox.RegionGroups.fidelity": {"y": lambda: Y},

@@ -93,7 +93,9 @@ def test_a_layer_is_not_taken_for_a_part_of_another():
     assert maximized.layer == "block"
     composite = attribution.EpsilonPlus(layers={"block": attribution.Flat()})
     flat = attribution.LRP(model, composite=composite)(X).values
-    np.testing.assert_allclose(flat, np.broadcast_to(flat[:, :1], flat.shape), rtol=1e-4)  # shared equally, by this layer alone
+    np.testing.assert_allclose(
+        flat, np.broadcast_to(flat[:, :1], flat.shape), rtol=1e-4
+    )  # shared equally, by this layer alone
     assert np.ptp(attribution.LRP(model)(X).values, axis=1).min() > 1e-3
 
 
@@ -170,7 +172,12 @@ def test_a_list_of_values_needs_all_samples_at_once(model):
 @pytest.mark.parametrize("name", ["Saliency", "IntegratedGradients", "Occlusion", "LIME"])
 def test_tokens_that_no_embedding_has(name, token, dtype):
     model = keras.Sequential(
-        [keras.Input((3,), dtype=dtype, name="tokens"), layers.Embedding(10, 4, name="table"), layers.Flatten(), layers.Dense(2)]
+        [
+            keras.Input((3,), dtype=dtype, name="tokens"),
+            layers.Embedding(10, 4, name="table"),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
     )
     x = np.array([[1, 2, 3], [4, 9, 0]], dtype if token != 2.5 else "float32")
     getattr(attribution, name)(model)(x)
@@ -184,6 +191,7 @@ def test_tokens_that_no_embedding_has(name, token, dtype):
 def test_pickles_of_compiled_models_keep_the_loss(model):
     regularized = FBIModel(model, weight=0.25)
     regularized.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    regularized.fit(X, Y, verbose=0)
     expected = regularized.evaluate(X, Y, verbose=0, return_dict=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -159,7 +159,6 @@ BASELINES = [
     {"zz": 0.0},
     Thing(),
     lambda x: x,
-    True,
     np.full((6, 6, 1), np.nan),
 ]
 VALUE_RANGES = [
@@ -224,7 +223,7 @@ BAD = {
     "visible": SAMPLES,
     "images": SAMPLES,
     "direction": SAMPLES,
-    "background": SAMPLES,
+    "background": {name: SAMPLES[name] for name in SAMPLES if name != "None"},
     "y": LABELS,
     "labels": LABELS,
     "masks": _MASKS,
@@ -385,6 +384,8 @@ BAD = {
     "maps_plot.images": [3, Thing(), "a", np.ones((2, 3))],
     "openbox_page.images": [3, Thing(), "a", np.ones((2, 3))],
     "decision_plot.images": _IMAGE,
+    "neighborhood_hit.k": [value for value in COUNTS if not isinstance(value, (list, tuple))],
+    "ReconstructionError.sparsity_target": NUMBERS,
     "EmbeddingMap.plot.labels": [3, [0], Thing(), "a"],
     "parallel_coordinates.labels": [3, [0], Thing(), "a"],
     "openbox_page.labels": [3, [0], Thing(), "a"],
@@ -504,7 +505,20 @@ def _short(value):
     return " ".join(text.split())[:40]
 
 
-# Cases that are right, and why.
-FINE = {
-    ("results.Explanation.plot", "feature_names", "2: ['a']"): "of images, which have no features to name",
+# Cases that are right, and why: by the function, the parameter, and a part of the label.
+_FINE = {
+    ("plot", "feature_names", "['a']"): "of images, which have no features to name",
+    ("plot", "class_names", "['a']"): "of layers, whose units are no classes",
+    ("plot", "show", "7: <lambda>"): "a text is drawn",
+    ("callbacks.NeighborhoodHit", "x", "other size"): "convolutions are computed at any size",
+    ("diagnosis.diagnose", "x", "other size"): "convolutions are computed at any size",
+    ("features.deep_dream", "images", "other size"): "images may have any size",
+    ("openbox.", "X", "objects"): "scikit-learn takes numbers in arrays of objects",
+    ("openbox.OpenBox.convert", "x", "objects"): "scikit-learn takes numbers in arrays of objects",
+    ("attribution.LIME", "segments", "<lambda>"): "features are drawn from the background",
 }
+
+
+def is_fine(site, parameter, label):
+    """Whether an argument that looks bad is right."""
+    return any(part in site and parameter == name and end in label for part, name, end in _FINE)

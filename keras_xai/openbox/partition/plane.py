@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_xai.data.batches import progress
-from keras_xai.data.checks import real_array, short
+from keras_xai.data.checks import check_flag, real_array, short
 from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.partition.decisions import Boundary, Cells, divide
 from keras_xai.openbox.partition.polygon import area
@@ -282,6 +282,7 @@ def plane(
 
     - [Humayun et al., 2023](https://arxiv.org/abs/2302.12828) compute such slices by traversing the layers.
     """
+    check_flag("orthonormal", orthonormal)
     space, vectors = read_inputs(box, {"corner": corner, "second": second, "third": third})
     along, across, marks = _axes(vectors, orthonormal)
     rectangle = _limits(limits, marks)

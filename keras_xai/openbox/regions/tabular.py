@@ -48,8 +48,11 @@ def hold_features(estimator: BaseEstimator, box: Engine, x: Any, *, reset: bool)
     """
     if is_stream(x) or isinstance(x, dict) or not takes_vectors(box):
         return
-    if hasattr(estimator, "_check_n_features"):  # before scikit-learn 1.6
-        estimator._check_feature_names(x, reset=reset)
-        estimator._check_n_features(x, reset=reset)
-    else:
-        sklearn.utils.validation.validate_data(estimator, x, reset=reset, skip_check_array=True)
+    try:
+        if hasattr(estimator, "_check_n_features"):  # before scikit-learn 1.6
+            estimator._check_feature_names(x, reset=reset)
+            estimator._check_n_features(x, reset=reset)
+        else:
+            sklearn.utils.validation.validate_data(estimator, x, reset=reset, skip_check_array=True)
+    except ValueError as error:
+        raise ValueError(f"{error} Expected `X` to have the features of `fit`. Received: X={short(x)}") from error

@@ -101,7 +101,8 @@ def _limit(bound, space, name):
         shapes = [np.shape(leaf) for leaf in leaves]
         if shapes != list(space.shapes):
             raise ValueError(
-                f"Expected the {name} `bounds` to be a number or an array of the shape of a sample, {list(space.shapes)}. Received: {shapes}"
+                f"Expected the {name} `bounds` to be a number or an array of the shape of a sample, {list(space.shapes)}. "
+                f"Received: {shapes}"
             )
         limit = np.concatenate([real_array("bounds", leaf, "numbers").astype("float64").reshape(-1) for leaf in leaves])
     if np.isnan(limit).any():

@@ -121,7 +121,7 @@ def _frame(rows):
 def _check_methods(methods):
     if not isinstance(methods, (list, tuple)):
         raise ValueError(f"Expected `methods` to be a list of {list(METHODS)}. Received: methods={methods!r}")
-    if isinstance(methods, str) or not methods or not set(methods) <= set(METHODS):
+    if not methods or not set(methods) <= set(METHODS):
         raise ValueError(f"Expected `methods` to be a list of some of {METHODS}. Received: methods={methods!r}")
 
 

@@ -108,6 +108,6 @@ class Graph:
             return by_path[path]
         near = difflib.get_close_matches(path, by_path, n=3, cutoff=0.3) or list(by_path)[:3]
         raise ValueError(
-            f"No layer of the model has the path received. Received: {path!r}. The nearest paths of layers are {near}. "
+            f"No layer of the model has the path received. Received: path={path!r}. The nearest paths are {near}. "
             "A layer of a nested model is written 'model_name/layer_name', the second call of a shared layer 'layer_name:1'."
         )

@@ -30,6 +30,7 @@ ALSO = dict.fromkeys(_SAMPLES, "input|sample|dataset|batch") | {
     "labels": "`y`",
     "samples": "sample",
     "plot_options": "samples",
+    "layers": "layer",
     "explanation": "Explanation",
 }
 

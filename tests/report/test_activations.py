@@ -118,7 +118,7 @@ def test_nothing_overlaps_or_is_cut_off(shape, count):
     [
         ({}, {}, "at least one training"),
         ({"a": {}}, {}, "at least one path"),
-        (trainings("a", c=(2, 3, 3, 4)), {"layers": "c"}, "a list of at least one path. Received: layers='c'"),
+        (trainings("a", c=(2, 3, 3, 4)), {"layers": "c"}, "a list of different paths of layers.*Received: layers='c'"),
         (
             trainings("a", c=(2, 3, 3, 4)),
             {"layers": ["d"]},

@@ -78,7 +78,7 @@ def _functions(thing):
             yield function
 
 
-MORE = {"fbi_penalty.fbi_penalty": 9}  # each an option of `FBIModel`, or of what is returned
+MORE = {"fbi_penalty.fbi_penalty": 9, "FBIModel.__init__": 8}  # each an option of `FBIModel`, or of what is returned
 
 
 @pytest.mark.parametrize("package", keras_xai.__all__)

@@ -149,7 +149,9 @@ class Method(Remade, abc.ABC):
                 self._scores.check_same_function(chunk.inputs)
             explain = self._explainer(chunk.goal)
             batch = self._batch(chunk, part, seed)
-            parts.append(self._finite(_checked_part(explain(batch), batch, type(self).__name__), chunk.start + part.start))
+            parts.append(
+                self._finite(_checked_part(explain(batch), batch, type(self).__name__), batch, chunk.start + part.start)
+            )
             predicted.append(self._predictions(chunk.goal, batch))
         values = [
             None if arrays[0] is None else joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)
@@ -274,12 +276,23 @@ class Method(Remade, abc.ABC):
             for name, position in singles.items()
         }
 
-    def _finite(self, part, start) -> Part:
+    def _has_scores(self, batch, row) -> bool:
+        """Whether the model's outputs for a sample are finite."""
+        outputs = [keras.ops.convert_to_numpy(output)[row] for output in self._predicted(batch.inputs)]
+        return all(np.isfinite(output).all() for output in outputs)
+
+    def _finite(self, part, batch, start) -> Part:
         values = [None if each is None else keras.ops.convert_to_numpy(each) for each in part.values]
         arrays = [each for each in values if each is not None]
         delta = None if part.convergence_delta is None else np.asarray(part.convergence_delta)
         found = arrays if delta is None else [*arrays, delta]
         bad = np.flatnonzero(~np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in found], axis=0))
+        if bad.size and type(self).__module__.partition(".")[0] != "keras_xai" and self._has_scores(batch, bad[0]):
+            raise ValueError(
+                f"Expected finite values from `{type(self).__name__}`. Received: NaN or infinity for sample {start + bad[0]}, for "
+                f"which the scores of the model '{self._scores.name}' are finite. Check what the function that `_prepare` "
+                "returns computes, and any derivatives that it takes."
+            )
         if bad.size:
             raise ValueError(
                 f"The scores of the model '{self._scores.name}', or their derivatives, are NaN or infinite around sample {start + bad[0]},"

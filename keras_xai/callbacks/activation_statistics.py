@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_xai.callbacks.recording import Recorder, model_with_layers
 from keras_xai.data.arrays import typed
+from keras_xai.data.checks import check_path
 from keras_xai.data.reader import Samples
 from keras_xai.features.activations import graph_to, program
 from keras_xai.network.axes import Axes
@@ -125,6 +126,8 @@ class ActivationStatistics(keras.callbacks.Callback):
         self.statistics: dict[str, dict[str, list[float]]] = {}
         self._x = x
         self._layers = layers
+        if log_dir is not None:
+            check_path("log_dir", log_dir)
         self._log_dir = log_dir
         self._batch_size = batch_size
 

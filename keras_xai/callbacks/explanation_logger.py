@@ -7,7 +7,7 @@ import keras
 
 from keras_xai.attribution import Explanation, Method
 from keras_xai.backend import SummaryWriter
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import check_count, check_path
 from keras_xai.data.streams import is_once
 
 
@@ -66,7 +66,7 @@ class ExplanationLogger(keras.callbacks.Callback):
         check_count("every", every)
         if not isinstance(method, Method):
             raise ValueError(
-                f"Expected an attribution method of the trained model, such as `GradCAM(model)`. Received: method={method!r}"
+                f"Expected `method` to be an attribution method of the trained model, such as `GradCAM(model)`. Received: method={method!r}"
             )
         if folder is None and log_dir is None:
             raise ValueError("Expected a `folder` for the plots, a `log_dir` for TensorBoard, or both. Received: neither.")
@@ -74,7 +74,13 @@ class ExplanationLogger(keras.callbacks.Callback):
         self._method = method
         self._x = x
         self._target = target
+        if folder is not None:
+            check_path("folder", folder)
+        if plot_options is not None:
+            _check_options(plot_options)
         self._folder = None if folder is None else pathlib.Path(folder)
+        if log_dir is not None:
+            check_path("log_dir", log_dir)
         self._log_dir = log_dir
         self._every = every
         self._plot_options = plot_options or {}
@@ -112,3 +118,10 @@ class ExplanationLogger(keras.callbacks.Callback):
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+def _check_options(options):
+    """Refuses options that `keras_xai.report.explanations_plot` does not have, before training."""
+    known = ("samples", "show", "class_names", "feature_names", "vocabulary", "title")
+    if not isinstance(options, dict) or not set(options) <= set(known):
+        raise ValueError(f"Expected `plot_options` to be a dict of {list(known)}. Received: plot_options={options!r}")

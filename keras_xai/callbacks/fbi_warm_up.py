@@ -5,7 +5,7 @@ from typing import Any, final
 import keras
 from keras import ops
 
-from keras_xai.data.checks import check_number, is_integer
+from keras_xai.data.checks import check_choice, check_number, check_text, check_verbose, is_integer
 
 _LARGER_IS_BETTER = ("acc", "auc", "precision", "recall", "f1", "iou", "cosine_similarity")
 _SMALLER_IS_BETTER = ("loss", "error", "crossentropy", "fbi_penalty")
@@ -55,6 +55,7 @@ class FBIWarmUp(keras.callbacks.Callback):
         if epoch is not None and (not is_integer(epoch) or epoch < 0):
             raise ValueError(f"Expected `epoch` to be None or a nonnegative integer. Received: epoch={epoch!r}")
         check_number("threshold", threshold)
+        check_verbose(verbose)
         self.monitor = monitor
         self.threshold = threshold
         self.mode = _mode(monitor, mode)
@@ -103,8 +104,9 @@ class FBIWarmUp(keras.callbacks.Callback):
 
 
 def _mode(monitor, mode):
-    if mode not in ("auto", "max", "min"):
-        raise ValueError(f"Expected `mode` to be 'auto', 'max' or 'min'. Received: mode={mode!r}")
+    check_choice("mode", mode, ("auto", "max", "min"))
+    if monitor is not None:
+        check_text("monitor", monitor)
     if mode != "auto" or monitor is None:
         return mode
     for names, direction in ((_LARGER_IS_BETTER, "max"), (_SMALLER_IS_BETTER, "min")):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_xai.callbacks.recording import Recorder, model_with_layers
-from keras_xai.data.checks import is_integer
+from keras_xai.data.checks import check_path, is_integer
 from keras_xai.diagnosis.blocks import block_ends
 from keras_xai.diagnosis.protocol import check_protocol
 from keras_xai.diagnosis.sampling import Drawn, draw
@@ -133,6 +133,8 @@ class NeighborhoodHit(keras.callbacks.Callback):
         self._layers = layers
         self._k = k
         self._protocol = check_protocol(protocol)
+        if log_dir is not None:
+            check_path("log_dir", log_dir)
         self._log_dir = log_dir
         self._measures = [_Measure("neighborhood_hit", intervals[0], self._hit, self.hits, self.epochs)]
         if len(intervals) > 1:

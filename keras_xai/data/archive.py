@@ -21,6 +21,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from keras_xai.data.checks import check_path
+
 # Temporary files are named by the machine and the process that write them.
 _PREFIX = ".keras_xai-"
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
@@ -77,13 +79,16 @@ def check_is_file_name(path: str | os.PathLike) -> None:
         IsADirectoryError: If the path is that of a folder.
         FileNotFoundError: If its folder does not exist.
     """
+    check_path("path", path)
     name = os.fspath(path)
     if os.path.isdir(name) or not os.path.basename(name):
-        raise IsADirectoryError(f"Expected the path of a file. Received: {name!r}, a folder. Add the name of the file.")
+        raise IsADirectoryError(
+            f"Expected `path` to be that of a file. Received: path={name!r}, a folder. Add the name of the file."
+        )
     folder = os.path.dirname(os.path.realpath(name))
     if not os.path.isdir(folder):
         raise FileNotFoundError(
-            f"Expected a file name in an existing folder. Received: {name!r}, whose folder {folder!r} does not exist. "
+            f"Expected `path` to be a file name in an existing folder. Received: path={name!r}, whose folder {folder!r} does not exist. "
             "Create the folder first."
         )
 
@@ -186,8 +191,13 @@ def read(
         ValueError: If the file has another format or version, is incomplete or corrupted, declares wrong sizes, or contains other
             arrays than its header lists.
     """
+    check_path("path", path)
     if os.path.isdir(path):
         raise refusal(path, writer, "a folder")
+    if not os.path.exists(path):
+        raise FileNotFoundError(
+            f"Expected `path` to be a file written by `{writer}`. Received: path={os.fspath(path)!r}, no such file."
+        )
     with open(path, "rb") as file:
         try:
             if file.read(2) != b"PK":
@@ -214,7 +224,7 @@ def read(
 
 def refusal(path: str | os.PathLike, writer: str, received: str) -> ValueError:
     """The error for a file of another origin."""
-    return ValueError(f"Expected a file written by `{writer}`. Received: {received}, {os.fspath(path)!r}.")
+    return ValueError(f"Expected a file written by `{writer}`. Received: {received}, path={os.fspath(path)!r}.")
 
 
 def _checked_entries(archive, size):

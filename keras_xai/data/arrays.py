@@ -65,6 +65,11 @@ def as_array(value: Any, spec: keras.KerasTensor) -> np.ndarray:
             f"Expected a dense array as input '{spec.name}'. Received: {type(value).__name__}. Pad ragged values "
             "(`x.to_tensor()`), and convert sparse ones (`tf.sparse.to_dense(x)`, `x.toarray()`)."
         )
+    if np.ma.is_masked(value):
+        raise ValueError(
+            f"Expected an array without masked entries as input '{spec.name}'. Received: a `numpy.ma` array with masked entries. Fill "
+            "them, `x.filled(value)`."
+        )
     if hasattr(value, "detach"):  # a PyTorch tensor, possibly on another device or requiring gradients
         value = value.detach().cpu()
     try:
@@ -91,6 +96,29 @@ def with_rank(array: Any, spec: keras.KerasTensor) -> Any:
     return array[..., 0] if shape[1:] == (*wanted[1:], 1) else array
 
 
+def check_tensors(x: Any, inputs: Inputs) -> None:
+    """Checks tensors like arrays, without a copy; for placeholders, only shape and dtype.
+
+    Args:
+        x: Dense tensors, in the structure of the model's inputs.
+        inputs: Inputs of the model.
+
+    Raises:
+        ValueError: If one is ragged, sparse or complex, does not have the shape of its input, or contains NaN or infinity.
+    """
+    for tensor, spec in zip(in_order(x, inputs.input_structure, inputs.input_specs), inputs.input_specs, strict=True):
+        if not backend.is_dense(tensor):
+            as_array(tensor, spec)  # raises
+        dtype = keras.backend.standardize_dtype(tensor.dtype)
+        if (dtype == "string") != (spec.dtype == "string") or dtype.startswith("complex"):
+            raise ValueError(f"Expected real numbers as input '{spec.name}'. Received: a tensor of dtype {dtype}.")
+        if getattr(tensor.shape, "rank", 0) is not None:  # a placeholder of TensorFlow may have no rank
+            _check_shape(tuple(tensor.shape), spec)
+        known = keras.backend.is_float_dtype(dtype) and backend.has_values(tensor)
+        if known and not bool(keras.ops.all(keras.ops.isfinite(tensor))):
+            raise ValueError(f"Expected finite numbers as input '{spec.name}'. Received: a tensor with NaN or infinity.")
+
+
 def typed(arrays: list[np.ndarray], inputs: Inputs) -> list[np.ndarray]:
     """Arrays, one for each input, in the dtypes of a model's inputs."""
     return [_cast(array, spec.dtype) for array, spec in zip(arrays, inputs.input_specs, strict=True)]
@@ -101,26 +129,35 @@ def _cast(array, dtype):
 
 
 def _checked_array(array, spec):
-    expected = tuple(spec.shape)
     if spec.dtype == "string":
         _check_strings(array, spec)
     elif array.dtype.kind not in "fiub":
         raise ValueError(f"Expected real numbers as input '{spec.name}'. Received: an array of dtype {array.dtype}.")
     array = with_rank(array, spec)
-    fits = array.ndim == len(expected) and all(
-        want is None or want == got for want, got in zip(expected[1:], array.shape[1:], strict=True)
-    )
-    if not fits:
-        hint = " For a single sample, add the batch dimension: x[np.newaxis]." if array.ndim == len(expected) - 1 else ""
-        raise ValueError(
-            f"Expected an array of shape {expected} as input '{spec.name}', samples along the first axis. "
-            f"Received: an array of shape {array.shape}.{hint}"
-        )
+    _check_shape(array.shape, spec)
     if array.size == 0:
         raise ValueError(f"Expected at least one sample. Received: an empty array of shape {array.shape}.")
     if array.dtype.kind == "f":
         _check_finite(array, spec)
     return array
+
+
+def _check_shape(shape, spec):
+    expected = tuple(spec.shape)
+    alike = (
+        shape
+        if len(shape) == len(expected)
+        else (*shape, 1)
+        if len(shape) == len(expected) - 1 and expected[-1] == 1
+        else None
+    )
+    # A placeholder may not know a size.
+    if alike is None or not all(None in (want, got) or want == got for want, got in zip(expected[1:], alike[1:], strict=True)):
+        hint = " For a single sample, add the batch dimension: x[np.newaxis]." if len(shape) == len(expected) - 1 else ""
+        raise ValueError(
+            f"Expected an array of shape {expected} as input '{spec.name}', samples along the first axis. "
+            f"Received: an array of shape {shape}.{hint}"
+        )
 
 
 def _check_finite(array, spec):

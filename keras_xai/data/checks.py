@@ -1,6 +1,8 @@
-"""Checks of arguments: counts, numbers, seeds, `verbose`."""
+"""Checks of arguments: counts, numbers, flags, names, seeds, `verbose`."""
 
 import numbers
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,5 +81,125 @@ def check_seed(seed: Any) -> int:
 
 def check_verbose(verbose: Any) -> None:
     """Checks that a value is valid for `verbose` of `keras.Model.predict`."""
-    if not (verbose == "auto" if isinstance(verbose, str) else verbose in (0, 1, 2)):
+    known = verbose == "auto" if isinstance(verbose, str) else is_integer(verbose) and verbose in (0, 1, 2)
+    if not known and not isinstance(verbose, bool):
         raise ValueError(f"Expected `verbose` to be 'auto', 0, 1 or 2. Received: verbose={verbose!r}")
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Refuses what is not `True` or `False`, also of NumPy; returns it as a `bool`."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"Expected `{name}` to be True or False. Received: {name}={value!r}")
+    return bool(value)
+
+
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
+    """Refuses what is not one of some strings."""
+    if not isinstance(value, str) or value not in list(choices):
+        raise ValueError(f"Expected `{name}` to be one of {list(choices)}. Received: {name}={value!r}")
+    return value
+
+
+def check_text(name: str, value: Any) -> str:
+    """Refuses what is not a string."""
+    if not isinstance(value, str):
+        raise ValueError(f"Expected `{name}` to be a string. Received: {name}={value!r}")
+    return value
+
+
+def check_names(name: str, value: Any, count: int | None = None, of: str = "") -> list[str]:
+    """Checks names, which are strings or numbers.
+
+    Args:
+        name: Name of the argument.
+        value: Its value.
+        count: Number of names, `None` for any.
+        of: What they name, for the error.
+
+    Returns:
+        A list of strings.
+
+    Raises:
+        ValueError: If they are not names, or not as many.
+    """
+    found = list(value) if isinstance(value, (Sequence, np.ndarray)) or hasattr(value, "tolist") else []
+    plain = all(isinstance(each, (str, numbers.Number, np.generic)) for each in found)
+    if isinstance(value, (str, bytes)) or not found or not plain or len(found) != (len(found) if count is None else count):
+        expected = "a list of names" if count is None else f"a list of {count} names{of and f', one for each {of}'}"
+        raise ValueError(f"Expected `{name}` to be {expected}. Received: {name}={value!r}")
+    return [str(each) for each in found]
+
+
+def check_function(name: str, value: Any) -> None:
+    """Refuses what is neither a callable nor `None`."""
+    if value is not None and not callable(value):
+        raise ValueError(f"Expected `{name}` to be callable, or None. Received: {name}={value!r}")
+
+
+def check_path(name: str, value: Any) -> None:
+    """Refuses what is not a path."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"Expected `{name}` to be a path, a string or a `pathlib.Path`. Received: {name}={value!r}")
+
+
+def check_instance(name: str, value: Any, kinds: type | tuple[type, ...], example: str) -> None:
+    """Refuses an argument of another class.
+
+    Args:
+        name: Name of the argument.
+        value: Its value.
+        kinds: The classes.
+        example: What to pass, for the error.
+    """
+    if not isinstance(value, kinds):
+        raise TypeError(f"Expected `{name}` to be {example}. Received: {name}={value!r}")
+
+
+def check_layers(name: str, value: Any) -> None:
+    """Refuses what is neither `None` nor a list of different paths of layers."""
+    given = list(value) if isinstance(value, (list, tuple)) else []
+    texts = all(isinstance(each, str) for each in given)
+    if value is not None and not (given and texts and len(set(given)) == len(given)):
+        raise ValueError(
+            f"Expected `{name}` to be a list of different paths of layers, or None for the default. Received: {name}={value!r}"
+        )
+
+
+def check_index(name: str, value: Any, count: int) -> int:
+    """Refuses what is not an integer from 0 to `count - 1`; returns it as an `int`."""
+    if not is_integer(value) or not 0 <= value < count:
+        raise ValueError(f"Expected `{name}` to be an integer from 0 to {count - 1}. Received: {name}={value!r}")
+    return int(value)
+
+
+def real_array(name: str, value: Any, what: str = "an array of real numbers") -> np.ndarray:
+    """Converts an argument to an array of real numbers, in its own type.
+
+    Args:
+        name: Name of the argument.
+        value: Array, tensor, or nested list.
+        what: What it is to be, for the error.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    try:
+        array = np.asarray(value)
+    except Exception:  # ragged lists and tensors, sparse ones, whatever an object's own conversion raises
+        array = np.array(None)
+    if array.dtype.kind not in "fiub" and (array.dtype.kind != "V" or array.dtype.names is not None):  # bfloat16 is of kind V
+        given = type(value).__name__ + (f" of dtype {array.dtype}" if array.dtype != object else "")
+        raise ValueError(f"Expected `{name}` to be {what}. Received: {name} is {given}, {short(value)}")
+    return array
+
+
+def short(value: Any) -> str:
+    """The beginning of a value's repr, for errors."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def check_named(name: str, value: Any, kind: type, what: str) -> None:
+    """Refuses what is not a mapping from names to at least one instance of a class."""
+    if not isinstance(value, Mapping) or not value or not all(isinstance(each, kind) for each in value.values()):
+        raise ValueError(f"Expected `{name}` to map names to at least one {what}. Received: {name}={short(value)}")

@@ -2,13 +2,44 @@
 
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
 from keras_xai.data import archive
+from keras_xai.data.checks import check_path
 
 _VERSION = 1
+
+
+@final
+class LostFunction:
+    """A function of a saved result, of which the file holds the name only.
+
+    It is equal to another one of the same name. It cannot be called: what needs the function has to get it from the user again.
+
+    Args:
+        name: Name of the function.
+    """
+
+    def __init__(self, name: str):
+        self.__name__ = name
+
+    def __repr__(self) -> str:
+        return f"<function {self.__name__!r}, not in the file>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LostFunction) and other.__name__ == self.__name__
+
+    def __hash__(self) -> int:
+        return hash(self.__name__)
+
+    def __call__(self, *args: Any) -> Any:
+        """Raises a `ValueError`."""
+        raise ValueError(
+            f"Expected a `target` to call. Received: {self!r}. The result was read from a file, which holds the names of functions only: "
+            "pass the function again, for example by `dataclasses.replace(explanation, target=function)`."
+        )
 
 
 def write_fields(path: str | pathlib.Path, fields: Mapping[str, Any], kind: str) -> None:
@@ -69,6 +100,7 @@ def read_fields(path: str | pathlib.Path, kind: str) -> dict[str, Any]:
         FileNotFoundError: If there is no such file.
         ValueError: If the file was not written by `kind.save`, or is incomplete or corrupted.
     """
+    check_path("path", path)
     path = pathlib.Path(path)
     if not path.exists() and path.suffix != ".npz":
         path = path.with_name(f"{path.name}.npz")  # the suffix that `write_fields` adds
@@ -85,6 +117,8 @@ def read_fields(path: str | pathlib.Path, kind: str) -> dict[str, Any]:
             return slice(*(restored(each) for each in value))
         if tag in ("list", "tuple"):
             return (tuple if tag == "tuple" else list)(restored(each) for each in value)
+        if tag == "text" and isinstance(value, str):
+            return LostFunction(value)
         if tag not in ("plain", "text") or not (value is None or isinstance(value, (str, float, int))):
             raise ValueError(f"a value that is {tag!r}")
         return value

@@ -61,8 +61,8 @@ def to_array(table: Any, *, strings: bool) -> np.ndarray:
     wrong = {column.name: str(column.dtype) for column in columns if not _numeric(column.dtype)}
     if wrong:
         raise ValueError(
-            f"Expected real numbers in every column. Received: columns of other dtypes, {wrong}. Encode them as numbers, or leave "
-            "them out."
+            f"Expected real numbers in every column of the input table. Received: columns of other dtypes, {wrong}. Encode them as "
+            "numbers, or leave them out."
         )
     arrays = [_numbers(column) for column in columns]
     if is_series(table):

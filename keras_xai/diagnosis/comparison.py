@@ -65,7 +65,8 @@ def compare_networks(
         )
     if names is None:
         names = (a.name, b.name) if a.name != b.name else (f"{a.name} (1)", f"{b.name} (2)")
-    if len(names) != 2 or names[0] == names[1]:
+    pair = isinstance(names, (tuple, list)) and len(names) == 2 and all(isinstance(name, str) for name in names)
+    if not pair or names[0] == names[1]:
         raise ValueError(f"Expected `names` to be two different names. Received: names={names!r}")
     paired = np.array_equal(a.samples, b.samples) and np.array_equal(a.labels, b.labels)
     chosen = _by_depth(a, b) if mapping is None else _by_mapping(a, b, mapping)
@@ -86,8 +87,8 @@ def _by_depth(a, b):
 
 
 def _by_mapping(a, b, mapping):
-    if not mapping:
-        raise ValueError("Expected `mapping` to have at least one pair of layers. Received: mapping={}")
+    if not isinstance(mapping, Mapping) or not mapping:
+        raise ValueError(f"Expected `mapping` to have at least one pair of layers. Received: mapping={mapping!r}")
     for name, report, paths in (("a", a, mapping.keys()), ("b", b, mapping.values())):
         missing = [path for path in paths if path not in report.layers]
         if missing:

@@ -10,7 +10,7 @@ from keras import ops
 from keras_xai.backend import compiled
 from keras_xai.data.arrays import typed
 from keras_xai.data.batches import joined, progress
-from keras_xai.data.checks import check_verbose
+from keras_xai.data.checks import check_layers, check_verbose
 from keras_xai.data.reader import Samples
 from keras_xai.graph.split import up_to
 from keras_xai.graph.steps import Graph
@@ -20,6 +20,7 @@ from keras_xai.kinds.expansion import kind_of, open_layers
 from keras_xai.kinds.rows import rows_per_sample
 from keras_xai.network import Network
 from keras_xai.network.batching import batch_size_for
+from keras_xai.network.tokens import check_tokens
 
 
 def activations(
@@ -71,6 +72,7 @@ def activations(
     parts: dict[str, list[np.ndarray]] = {path: [] for path in graph.output_names}
     samples = Samples(x, graph, batch_size_for(graph, batch_size))
     for batch in progress(samples, samples.num_batches, verbose):
+        check_tokens(graph, batch)
         for path, values in outputs(typed(batch, graph)).items():
             parts[path].append(ops.convert_to_numpy(values))
     # Each layer's batches are released after concatenation, so that only one layer is in memory twice.
@@ -101,8 +103,7 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
                 f"Give the paths of layers: layers={[step.path for step in graph.steps][:3]}"
             )
     else:
-        if isinstance(layers, str) or not layers:
-            raise ValueError(f"Expected `layers` to be a list of one or more paths. Received: layers={layers!r}")
+        check_layers("layers", layers)
         chosen = {path: graph.end_of(path) for path in layers}
     several = [path for path, step in chosen.items() if len(step.outputs) != 1]
     if several:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.data.checks import check_count, check_number
+from keras_xai.data.checks import check_count, check_number, check_positive, real_array, short
 from keras_xai.graph.steps import Graph
 from keras_xai.network.roles import Tokens
 
@@ -64,11 +64,12 @@ class Ascent:
         for name in ("smoothness", "rotation", "zoom", "total_variation", "norm"):
             check_number(name, getattr(self, name), least=0)
         if self.jitter is not None:
-            check_number("jitter", self.jitter, least=0)
+            check_count("jitter", self.jitter, least=0)
         if not self.zoom < 1:
             raise ValueError(f"Expected `zoom` to be less than 1. Received: zoom={self.zoom!r}")
-        if not self.step_size > 0:
-            raise ValueError(f"Expected `step_size` to be positive. Received: step_size={self.step_size!r}")
+        check_positive("step_size", self.step_size)
+        if self.start is not None and not np.isfinite(real_array("start", self.start)).all():
+            raise ValueError(f"Expected `start` to be finite. Received: start={short(self.start)}")
         check_number("norm_power", self.norm_power, least=1)
 
 
@@ -99,7 +100,7 @@ def checked_range(value_range: Any, shape: Sequence[int | None], dtype: str) -> 
         ValueError: If there are not two values, they do not fit the shape, or `low` is not less than `high` everywhere.
     """
     try:
-        low, high = (np.asarray(end, dtype) for end in value_range)
+        low, high = (real_array("value_range", end).astype(dtype) for end in value_range)
         low, high = np.broadcast_arrays(low, high)
         fits = low.ndim <= len(shape) and all(
             size in (1, length) for size, length in zip(low.shape[::-1], shape[::-1], strict=False)

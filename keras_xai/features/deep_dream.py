@@ -11,7 +11,15 @@ from keras import ops
 
 from keras_xai.backend import compiled, record, traced
 from keras_xai.data.batches import progress
-from keras_xai.data.checks import check_count, check_number, check_verbose, is_integer
+from keras_xai.data.checks import (
+    check_count,
+    check_instance,
+    check_layers,
+    check_positive,
+    check_seed,
+    check_verbose,
+    is_integer,
+)
 from keras_xai.data.reader import read_unchecked
 from keras_xai.features.ascent import checked_range, normalized, real_input
 from keras_xai.network.scores import Scores
@@ -46,11 +54,10 @@ class Dream:
     def __post_init__(self):
         for name in ("octaves", "steps", "tile_size"):
             check_count(name, getattr(self, name))
-        check_number("jitter", self.jitter, least=0)
-        if not self.octave_scale > 1:
+        check_count("jitter", self.jitter, least=0)
+        if not check_positive("octave_scale", self.octave_scale) > 1:
             raise ValueError(f"Expected `octave_scale` to be more than 1. Received: octave_scale={self.octave_scale!r}")
-        if not self.step_size > 0:
-            raise ValueError(f"Expected `step_size` to be positive. Received: step_size={self.step_size!r}")
+        check_positive("step_size", self.step_size)
 
 
 def deep_dream(
@@ -107,6 +114,7 @@ def deep_dream(
     """
     check_verbose(verbose)
     dream = Dream() if dream is None else dream
+    check_instance("dream", dream, Dream, "a `Dream`, or None for the default one")
     scores = Scores(model)
     shape = real_input(scores.graph, "deep_dream")
     (layout,) = scores.layouts
@@ -122,7 +130,7 @@ def deep_dream(
     sizes = _sizes(originals.shape[1:3], dream)
     _check_sizes(scores, objective, sizes, dream, originals.shape[-1])
     gradient = compiled(lambda x: _gradient(objective, x), [((1, None, None, originals.shape[-1]), scores.dtype)])
-    seed = secrets.randbits(30) if seed is None else seed
+    seed = secrets.randbits(30) if seed is None else check_seed(seed)
     tasks = [(number, octave) for number in range(len(originals)) for octave in range(len(sizes))]
     history = np.zeros((len(sizes), dream.steps, len(originals)))
     dreamed = np.empty_like(originals)
@@ -140,6 +148,9 @@ def deep_dream(
 def _objective(scores, layers) -> tuple[Callable, list[str]]:
     """The objective as a function of a batch of images, and the layers' paths."""
     paths = [layers] if isinstance(layers, str) else layers
+    check_layers("layers", [*paths] if isinstance(paths, Mapping) else paths)
+    if paths is None:
+        raise ValueError("Expected `layers` to be the path of a layer, or several. Received: layers=None")
     channels = dict(paths) if isinstance(paths, Mapping) else dict.fromkeys(paths)
     if not channels:
         raise ValueError(f"Expected at least one layer. Received: layers={layers!r}")
@@ -228,11 +239,11 @@ def _checked_images(images, scores, shape):
         size[axis - 1] = x.shape[axis] if x.ndim == layout.rank else None
     if len(layout.places) != 2 or x.shape[1:] != tuple(size) or not x.size or x.dtype.kind not in "fiub":
         raise ValueError(
-            f"Expected images {_wanted(layout, shape)} and a model that takes images. Received: an array of shape "
+            f"Expected `images` {_wanted(layout, shape)} and a model that takes images. Received: an array of shape "
             f"{x.shape} and dtype {x.dtype}, and a model whose input has the shape {shape}."
         )
     if not np.isfinite(x).all():
-        raise ValueError("Expected finite images. Received: NaN or infinity.")
+        raise ValueError("Expected finite `images`. Received: NaN or infinity.")
     return x.astype(scores.dtype)
 
 

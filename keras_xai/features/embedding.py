@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_xai.data.arrays import checked
-from keras_xai.data.checks import check_verbose
+from keras_xai.data.checks import check_seed, check_verbose
 from keras_xai.data.streams import is_stream
 from keras_xai.features.activations import activations, check_finite, graph_to
 from keras_xai.results.embedding_map import EmbeddingMap
@@ -64,6 +64,8 @@ def tsne_map(
     (40, 2)
     """
     check_verbose(verbose)
+    if seed is not None:
+        check_seed(seed)
     tsne = TSNE(perplexity=perplexity)
     if not isinstance(layer, str):
         raise ValueError(f"Expected `layer` to be the path of one layer. Received: layer={layer!r}")

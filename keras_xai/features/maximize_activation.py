@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_xai.backend import compiled, record
 from keras_xai.data.batches import progress, rows
-from keras_xai.data.checks import check_verbose
+from keras_xai.data.checks import check_instance, check_seed, check_verbose
 from keras_xai.features.ascent import Ascent, checked_range, moved, movements, normalized, penalty, preconditioned, real_input
 from keras_xai.features.responses import Responses
 from keras_xai.network.batching import batch_size_for
@@ -76,12 +76,13 @@ def maximize_activation(
     """
     check_verbose(verbose)
     ascent = Ascent() if ascent is None else ascent
+    check_instance("ascent", ascent, Ascent, "an `Ascent`, or None for the default one")
     responses = Responses(model, layer)
     shape = real_input(responses.graph, "maximize_activation")
     chosen = responses.units(units)
     (layout,) = responses.scores.layouts
     low, high = checked_range(value_range, shape, responses.scores.dtype)
-    seed = secrets.randbits(30) if seed is None else seed
+    seed = secrets.randbits(30) if seed is None else check_seed(seed)
     x = _start(ascent.start, layout, shape, (low, high), len(chosen), seed)
     x, ends = layout.channels_last(x), (layout.channels_last(low), layout.channels_last(high))
     moves = [movements(ascent, x.shape[1:-1], seed, number) for number in range(len(chosen))]

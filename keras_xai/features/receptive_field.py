@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Any, final
 
 import keras
+import numpy as np
 
 from keras_xai.backend import traced
+from keras_xai.data.checks import is_integer
 from keras_xai.data.structure import packed
 from keras_xai.features.responses import Responses
 from keras_xai.kinds.expansion import kind_of
@@ -49,9 +51,11 @@ def receptive_field(model: keras.Model, layer: str, position: Sequence[int]) -> 
     """
     responses = Responses(model, layer)
     sizes = responses.shape[:-1]
-    place = tuple(position)
-    if len(place) != len(sizes) or not all(0 <= p < (size or p + 1) for p, size in zip(place, sizes, strict=True)):
-        raise ValueError(f"Expected a position within {sizes} of '{layer}'. Received: position={position!r}")
+    place = tuple(position) if isinstance(position, (tuple, list, np.ndarray)) else ()
+    if len(place) != len(sizes) or not all(
+        is_integer(p) and 0 <= p < (size or p + 1) for p, size in zip(place, sizes, strict=True)
+    ):
+        raise ValueError(f"Expected `position` to be within {sizes} of '{layer}'. Received: position={position!r}")
     shapes = [tuple(spec.shape[1:]) for spec in responses.graph.input_specs]
     if any(size is None for shape in shapes for size in shape):
         raise ValueError(

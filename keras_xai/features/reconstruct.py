@@ -10,7 +10,7 @@ from keras import ops
 from keras_xai.attribution.gradient.rectified import refuse_unrectified
 from keras_xai.backend import compiled
 from keras_xai.data.batches import progress, rows
-from keras_xai.data.checks import check_verbose, is_integer
+from keras_xai.data.checks import check_choice, check_verbose, is_integer
 from keras_xai.data.reader import read_all
 from keras_xai.features.responses import Responses
 from keras_xai.graph.split import leading_to
@@ -95,8 +95,7 @@ def reconstruct(
     ((5, 3, 8, 8, 1), (5, 3), True)
     """
     check_verbose(verbose)
-    if keep not in _KEEP:
-        raise ValueError(f"Expected `keep` to be 'map' or 'largest'. Received: keep={keep!r}")
+    check_choice("keep", keep, _KEEP)
     responses = Responses(model, layer)
     batch_size = batch_size_for(responses.graph, batch_size)
     graph, last = responses.graph, _last_step(responses, layer)

@@ -62,7 +62,9 @@ def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
     for step in graph.steps:
         visit(step)
     outputs = tuple(renamed.get(i, i) for i in graph.outputs)
-    return dataclasses.replace(graph, outputs=outputs, steps=tuple(steps))
+    return dataclasses.replace(
+        graph, outputs=outputs, steps=tuple(steps), layers=graph.layers + tuple(step.path for step in graph.steps)
+    )
 
 
 def _reads_masks(step):

@@ -166,8 +166,20 @@ def _relabeled(steps):
 def _output_names(function) -> list[str]:
     structure = function._outputs_struct
     if isinstance(structure, dict):
-        return [str(path[0]) for path, _ in tree.flatten_with_path(structure)]
-    return [tensor._keras_history.operation.name for tensor in function.outputs]
+        return distinct([str(path[0]) for path, _ in tree.flatten_with_path(structure)])
+    return distinct([tensor._keras_history.operation.name for tensor in function.outputs])
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Names, with ":1" and so on behind those that occurred before or are another's, so that each is one output's."""
+    found: list[str] = []
+    for name in names:
+        count, each = 0, name
+        while each in found or (count and each in names):
+            count += 1
+            each = f"{name}:{count}"
+        found.append(each)
+    return found
 
 
 def _mask_of(tensor):
@@ -211,42 +223,49 @@ class _Tracer:
 
     def _walk(self, function, inputs, prefix, *, with_masks=False) -> tuple[int, ...]:
         known = dict(zip(map(id, function.inputs), inputs, strict=True))
-        calls: dict[int, int] = {}  # number of calls of each operation so far
+        calls: dict[int, int] = {}  # number of the next call of each operation
+        names = {node.operation.name for nodes in function._nodes_by_depth.values() for node in nodes}
         for depth in sorted(function._nodes_by_depth, reverse=True):
             for node in function._nodes_by_depth[depth]:
                 # A node that is not reachable from the inputs belongs to another use of a shared layer.
                 if node.is_input or any(id(tensor) not in known for tensor in node.input_tensors):
                     continue
                 if id(node.outputs[0]) not in known:
-                    self._visit(node, known, calls, prefix)
+                    self._visit(node, known, (calls, names), prefix)
         for tensor in function.outputs if with_masks else ():
             if (mask := _mask_of(tensor)) is not None:
-                self._reach(mask, known, calls, prefix)
+                self._reach(mask, known, (calls, names), prefix)
                 if id(mask) in known:
                     self._masks[known[id(tensor)]] = known[id(mask)]
         return tuple(known[id(tensor)] for tensor in function.outputs)
 
-    def _visit(self, node, known, calls, prefix):
+    def _visit(self, node, known, named, prefix):
         masks = [_mask_of(tensor) if _reads_masks(node) else None for tensor in node.input_tensors]
         for mask in masks:
             if mask is not None:
-                self._reach(mask, known, calls, prefix)
-        count = calls.setdefault(id(node.operation), 0)
-        calls[id(node.operation)] += 1
-        path = prefix + node.operation.name + (f":{count}" if count else "")
+                self._reach(mask, known, named, prefix)
+        calls, names = named
+        count, path = calls.get(id(node.operation), 0), node.operation.name
+        while count and (
+            path == node.operation.name or path in names
+        ):  # a layer may be called what a second call of another is
+            path = f"{node.operation.name}:{count}"
+            count += path in names
+        calls[id(node.operation)] = count + 1
+        path = prefix + path
         for tensor, identifier in zip(node.outputs, self._call(node, known, path, masks), strict=True):
             known[id(tensor)] = identifier
 
-    def _reach(self, tensor, known, calls, prefix):
+    def _reach(self, tensor, known, named, prefix):
         """Visits the nodes that a mask is computed by, which lead to no output of the model."""
         operation, index, _ = tensor._keras_history
         node = operation._inbound_nodes[index]
         if id(tensor) in known or node.is_input:
             return
         for each in node.input_tensors:
-            self._reach(each, known, calls, prefix)
+            self._reach(each, known, named, prefix)
         if all(id(each) in known for each in node.input_tensors):
-            self._visit(node, known, calls, prefix)
+            self._visit(node, known, named, prefix)
 
     def _call(self, node, known, path, masks) -> tuple[int, ...]:
         inputs = tuple(known[id(tensor)] for tensor in node.input_tensors)

@@ -104,9 +104,27 @@ def bound(function: Callable, shape: Sequence[int | None], num_samples: int | No
             f"Expected a callable `target` that maps scores of shape {(num_samples, *shape[1:])} to one value per sample. "
             f"Received: {function!r}, which failed on them ({type(error).__name__}: {error})."
         ) from error
+    _check_apart(function, (num_samples, *shape[1:]), dtype)
     if not _is_score(function) and _takes_any_number(function, ops.zeros((num_samples + 1, *shape[1:]), dtype)):
         return function
     return SampleScores(function, num_samples, np.arange(num_samples, dtype="int32"))
+
+
+def _check_apart(function, shape, dtype):
+    """Refuses a function whose value of a sample depends on the scores of others: of the first and the last among random scores."""
+    drawn = np.random.default_rng(0).normal(size=shape)
+    for row in {0, len(drawn) - 1}:
+        others = np.broadcast_to(drawn[row], shape)
+        among, alone = (
+            float(ops.convert_to_numpy(values_of(function, ops.convert_to_tensor(scores, dtype)))[row])
+            for scores in (drawn, others)
+        )
+        if not np.isclose(among, alone, rtol=1e-3, atol=1e-4, equal_nan=True):
+            raise ValueError(
+                "Expected a callable `target` whose value of a sample depends on the scores of that sample only. Received: "
+                f"{function!r}, which gives sample {row} {among:.4g} among others and {alone:.4g} among copies of itself. Do without "
+                "statistics over the batch, and without random numbers."
+            )
 
 
 def without_scores(choice: Any, rank: int) -> Any:
@@ -126,8 +144,8 @@ def by_position(target: Any, names: Sequence[str]) -> Any:
         return target
     if len(target) != len(names):
         raise ValueError(
-            f"Expected one score function for each of the outputs {list(names)}. Received: a list of {len(target)}. A callable may "
-            "return a list, of one value for each sample."
+            f"Expected `target` to have one score function for each of the outputs {list(names)}. Received: a list of {len(target)}. A "
+            "callable may return a list, of one value for each sample."
         )
     return dict(zip(names, target, strict=True))
 

@@ -171,6 +171,10 @@ def with_attributes(operation: keras.Operation, attributes: Mapping[str, Any]) -
     return view
 
 
+def _is_within(path, outer):
+    return path == outer or path.startswith((f"{outer}.", f"{outer}/"))
+
+
 def _mask_spec(spec):
     """A mask has an entry for each vector along the last axis."""
     return keras.KerasTensor(spec.shape[:-1] if len(spec.shape) > 2 else spec.shape, "bool")
@@ -190,6 +194,7 @@ class Graph:
         output_structure: The outputs in the model's structure, of `keras.KerasTensor`.
         steps: The calls.
         masks: Identifiers of the masks that Keras attaches to outputs, by those of the outputs.
+        layers: Paths of the steps before they were replaced by their parts.
     """
 
     inputs: tuple[int, ...]
@@ -201,6 +206,7 @@ class Graph:
     output_structure: Any
     steps: tuple[Step, ...]
     masks: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    layers: tuple[str, ...] = ()
 
     def find(self, path: str) -> Step:
         """The step at `path`.
@@ -211,6 +217,10 @@ class Graph:
         Raises:
             ValueError: If no step has this path; the message lists similar ones.
         """
+        if not isinstance(path, str):
+            raise ValueError(
+                f"Expected the path of a layer, a string such as {self.steps[0].path if self.steps else ''!r}. Received: layer={path!r}"
+            )
         by_path = {step.path: step for step in self.steps}
         if path in by_path:
             return by_path[path]
@@ -226,7 +236,12 @@ class Graph:
         Args:
             path: Its path.
         """
-        return [step for step in self.steps if step.path == path or step.path.startswith((f"{path}.", f"{path}/"))]
+        others = [other for other in self.layers if other.startswith(f"{path}.")]  # which are called so, and are no parts
+        return [
+            step
+            for step in self.steps
+            if _is_within(step.path, path) and not any(_is_within(step.path, other) for other in others)
+        ]
 
     def end_of(self, path: str) -> Step:
         """The step that computes the output of a layer, also of one that consists of several steps, or of a nested model.

@@ -10,6 +10,7 @@ from keras.src.backend import compute_output_spec
 from keras.src.models.functional import Functional
 
 from keras_xai.graph.calls import inside
+from keras_xai.graph.nodes import distinct
 from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Graph, Slot, Step
 
@@ -38,9 +39,13 @@ def trace_subclassed(model: keras.Model, *, training: bool) -> Graph:
     return dataclasses.replace(
         graph,
         steps=tuple(dataclasses.replace(each, path=each.path.removeprefix("/")) for each in graph.steps),
-        output_names=tuple(str(path[0]) for path, _ in tree.flatten_with_path(outputs))
-        if isinstance(outputs, dict)
-        else tuple(names.get(identifier, "output") for identifier in graph.outputs),
+        output_names=tuple(
+            distinct(
+                [str(path[0]) for path, _ in tree.flatten_with_path(outputs)]
+                if isinstance(outputs, dict)
+                else [names.get(identifier, "output") for identifier in graph.outputs]
+            )
+        ),
         input_specs=step.input_specs,
         input_structure=tree.pack_sequence_as(inputs, step.input_specs),
         output_structure=outputs,

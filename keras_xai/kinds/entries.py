@@ -56,6 +56,11 @@ def register(operation: type[keras.Operation] | Callable, kind: Kind, *examples:
     ...         return 2 * x
     >>> register(Double, Affine(), Example((3,), lambda x: Double()(x)))
     """
+    if not isinstance(kind, Kind):
+        raise TypeError(
+            f"Expected `kind` to be an instance of a `Kind`, such as `Affine()`. Received: kind={kind!r}. Create it: "
+            f"{getattr(kind, '__name__', 'Kind')}()."
+        )
     if not examples or not (isinstance(operation, type) or callable(operation)) or isinstance(operation, keras.Layer):
         raise ValueError(
             "Expected a layer class or a function of `keras.ops`, a kind, and at least one `Example`. "

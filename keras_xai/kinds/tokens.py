@@ -13,6 +13,11 @@ def passes_tokens(step: Step) -> bool:
     return isinstance(step.operation, _passing())
 
 
+def keeps_tokens(step: Step) -> bool:
+    """Whether a step also keeps the numbers of tokens: it reshapes or casts them."""
+    return passes_tokens(step) and not isinstance(step.operation, layers.IntegerLookup)
+
+
 def is_sign(step: Step) -> bool:
     """Whether a step takes signs; TensorFlow has zeros for their derivative, and not none as for rounding."""
     return isinstance(step.operation, _sign())

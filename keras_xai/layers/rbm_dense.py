@@ -7,6 +7,7 @@ import keras
 from keras import initializers, ops
 
 from keras_xai.graph.search import layers_of
+from keras_xai.graph.trace import trace
 from keras_xai.layers.machine import Machine
 from keras_xai.layers.units import unit_of
 
@@ -185,6 +186,7 @@ def to_dense(model: keras.Model) -> keras.Model:
         del config["visible_activation"], config["visible_bias_initializer"]
         return keras.layers.Dense.from_config(config)
 
+    trace(model)  # refuses what is no built Sequential or functional model
     copy = keras.models.clone_model(model, clone_function=plain, recursive=True)
     left_out = {id(layer.visible_bias) for layer in layers_of(model, RBMDense)}
     copy.set_weights([ops.convert_to_numpy(variable) for variable in model.weights if id(variable) not in left_out])

@@ -7,13 +7,14 @@ import keras
 from keras import ops, tree
 
 from keras_xai.backend import BatchMean
-from keras_xai.data.arrays import checked
-from keras_xai.data.checks import check_number
+from keras_xai.data.arrays import check_tensors, checked
+from keras_xai.data.checks import check_choice, check_flag, check_layers, check_number, real_array
 from keras_xai.data.streams import elements, is_stream
 from keras_xai.data.structure import packed
 from keras_xai.losses.labels import TARGETS, check_labels, check_scores, score_weights
 from keras_xai.losses.terms import terms_of
 from keras_xai.network.layers import ForwardPass, LayerNetwork
+from keras_xai.network.tokens import check_tokens
 from keras_xai.rules.fbi import PROPAGATIONS
 
 _REDUCTIONS = {"mean": ops.mean, "sum": ops.sum}
@@ -73,6 +74,8 @@ def fbi_penalty(
     >>> fbi_penalty(keras.Sequential(layers), x, np.array([0, 1, 0, 1, 1])).shape
     TensorShape([5])
     """
+    for name, flag in (("per_layer", per_layer), ("training", training)):
+        check_flag(name, flag)
     penalty = Penalty(model, rule=rule, target=target, reduction=reduction, layers=layers)
     if not is_stream(x):
         return penalty.of_samples(x, y, per_layer=per_layer, training=training)
@@ -129,11 +132,15 @@ class Penalty:
         return per_term if per_layer else self.mean(per_term)
 
     def read(self, x: Any) -> Any:
-        """Checks samples; tensors are returned unchanged, because they may be placeholders and should stay on their device."""
-        if any(ops.is_tensor(leaf) for leaf in tree.flatten(x)):
-            return tree.map_structure(lambda leaf: leaf.value if isinstance(leaf, keras.Variable) else leaf, x)
+        """Checks samples; tensors stay on their device, and may be placeholders, of which only shape and dtype are checked."""
         graph = self.network.graph
-        return packed(checked(x, graph), graph)
+        if any(ops.is_tensor(leaf) for leaf in tree.flatten(x)):
+            x = tree.map_structure(lambda leaf: leaf.value if isinstance(leaf, keras.Variable) else leaf, x)
+            check_tensors(x, graph)
+            return x
+        arrays = checked(x, graph)
+        check_tokens(graph, arrays)
+        return packed(arrays, graph)
 
     def of_each(self, run: ForwardPass, y: Any) -> dict[str, Any]:
         """The terms of the penalty, tensors `(n,)`, computed after a forward pass."""
@@ -224,10 +231,17 @@ class FBILoss:
                 f"Expected `FBILoss` to be called with a model, its inputs and labels. Received: model={model!r}. As the loss of "
                 "`model.compile` it would only receive labels and predictions: wrap the model in `keras_xai.models.FBIModel`."
             )
+        check_flag("training", training)
         if self._known is None or self._known[0] is not model:
             self._known = model, Penalty(model, **self._options)
         penalty = self._known[1]
         penalty.check(y)
+        if sample_weight is not None and not ops.is_tensor(sample_weight):
+            weights = real_array("sample_weight", sample_weight)
+            if weights.ndim not in (1, 2):
+                raise ValueError(
+                    f"Expected `sample_weight` to have a number for each sample. Received: shape {weights.shape}."
+                )
         y_pred, run = penalty.network.forward(penalty.read(x), training=training)
         per_sample = penalty.mean(penalty.of_each(run, y))
         fbi = self._mean(per_sample, per_sample, sample_weight)
@@ -257,10 +271,8 @@ def check_options(*, rule: Any, target: Any, reduction: Any, layers: Any) -> Non
         ("target", target, TARGETS),
         ("reduction", reduction, _REDUCTIONS),
     ):
-        if value not in known:
-            raise ValueError(f"Expected `{name}` to be one of {list(known)}. Received: {name}={value!r}")
-    if isinstance(layers, str) or (layers is not None and not layers):
-        raise ValueError(f"Expected `layers` to be a list of paths, or None for all. Received: layers={layers!r}")
+        check_choice(name, value, known)
+    check_layers("layers", layers)
 
 
 def check_weight(weight: Any) -> None:

@@ -25,7 +25,9 @@ def score_weights(target: str, scores: Any, y: Any, *, sigmoid: bool) -> Any:
         return ops.ones_like(scores)
     y = None if y is None else ops.convert_to_tensor(y)
     if target == "label" and None not in (y.shape[0], scores.shape[0]) and y.shape[0] != scores.shape[0]:
-        raise ValueError(f"Expected a label for each of the {scores.shape[0]} samples. Received: {y.shape[0]} labels.")
+        raise ValueError(
+            f"Expected `y` to have a label for each of the {scores.shape[0]} samples. Received: {y.shape[0]} labels."
+        )
     if scores.shape[-1] == 1:
         positive = ops.cast(y, scores.dtype) if target == "label" else ops.cast(scores > 0, scores.dtype)
         return 2 * ops.reshape(positive, ops.shape(scores)) - 1
@@ -56,10 +58,13 @@ def check_labels(y: Any, classes: int) -> None:
     """
     if y is None:
         raise ValueError("With target='label', expected labels. Received: y=None. Pass them, or use another target.")
-    y = np.asarray(y) if has_values(y) else y
+    try:
+        y = np.asarray(y) if has_values(y) else y
+    except ValueError:  # a ragged list
+        y = np.array(None)
     if len(y.shape) not in (1, 2) or (len(y.shape) == 2 and y.shape[1] not in (1, classes, None)):
         raise ValueError(
-            f"Expected labels of shape (n,) or (n, 1), or rows of shape (n, {classes}). Received: labels of shape "
+            f"Expected labels `y` of shape (n,) or (n, 1), or rows of shape (n, {classes}). Received: labels of shape "
             f"{tuple(y.shape)}."
         )
     if not isinstance(y, np.ndarray) or not y.size:
@@ -67,12 +72,12 @@ def check_labels(y: Any, classes: int) -> None:
     if len(y.shape) == 2 and y.shape[1] == classes > 1:
         if y.dtype.kind not in "fiub" or not np.isfinite(y).all() or y.min() < 0:
             raise ValueError(
-                f"Expected rows of finite nonnegative numbers, such as one-hot labels. Received: {_described(y)}."
+                f"Expected `y` to have rows of finite nonnegative numbers, such as one-hot labels. Received: {_described(y)}."
             )
         return
     last = max(classes, 2) - 1
     if y.dtype.kind not in "fiub" or not np.isfinite(y).all() or (y != np.floor(y)).any() or y.min() < 0 or y.max() > last:
-        raise ValueError(f"Expected integers from 0 to {last} as labels. Received: {_described(y)}.")
+        raise ValueError(f"Expected integers from 0 to {last} as labels `y`. Received: {_described(y)}.")
 
 
 def _described(y):

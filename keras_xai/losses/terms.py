@@ -40,7 +40,7 @@ def terms_of(network: LayerNetwork, paths: Sequence[str] | None = None) -> dict[
         if unit in inner & weighted:
             terms[path] = known[path]
     if paths is not None:
-        return {path: _chosen(path, known, network) for path in dict.fromkeys(paths)}
+        return {path: _chosen(path, known, network) for path in paths}
     if not terms:
         raise ValueError(
             "Expected a model with floating-point inputs, or more than one layer with weights, whose activations can be compared with "

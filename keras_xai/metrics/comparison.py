@@ -11,7 +11,7 @@ from keras import tree
 
 from keras_xai.attribution import Method
 from keras_xai.data.batches import progress
-from keras_xai.data.checks import is_number
+from keras_xai.data.checks import check_instance, is_number
 from keras_xai.data.reader import Samples
 from keras_xai.data.structure import packed
 from keras_xai.metrics.metric import Metric
@@ -97,14 +97,29 @@ def compare_methods(
             explanations[name] = dataclasses.replace(explanations[name], feature_names=samples.feature_names)
         else:
             metric = named_metrics[metric_name]
-            metric = metric if isinstance(metric, Metric) else metric(named_methods[name])
+            metric = metric if isinstance(metric, Metric) else _made(metric, metric_name, named_methods[name])
             values[metric_name][name] = metric(explanations[name])
             better[metric_name] = metric.higher_is_better
     return Comparison(comparison_table(explanations, values, seconds), explanations, values, better)
 
 
+def _made(function, name, method):
+    """The metric that a function makes of a method."""
+    try:
+        metric = function(method)
+    except TypeError as error:
+        raise TypeError(
+            f"Expected `metrics`, or functions that map a method to a metric. Received: {function!r} as '{name}', which cannot be called "
+            f"with a method ({error})."
+        ) from error
+    check_instance("metrics", metric, Metric, f"metrics, or functions that return one, unlike '{name}'")
+    return metric
+
+
 def _named(things, kind):
     named = dict(things) if isinstance(things, Mapping) else {}
+    if not isinstance(things, (Mapping, list, tuple)):
+        raise TypeError(f"Expected `{kind}` to be a list, or a dict by name. Received: {kind}={things!r}")
     if not isinstance(things, Mapping):
         for thing in things:
             name = getattr(thing, "label", None)
@@ -115,7 +130,7 @@ def _named(things, kind):
                 )
             named[name] = thing
     if not named:
-        raise ValueError(f"Expected at least one of the {kind}. Received: 0.")
+        raise ValueError(f"Expected at least one of the `{kind}`. Received: 0.")
     return named
 
 

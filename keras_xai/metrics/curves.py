@@ -9,7 +9,7 @@ import numpy as np
 from keras_xai.attribution import Explanation
 from keras_xai.attribution.baseline import baseline_like
 from keras_xai.data.checks import check_count
-from keras_xai.metrics.metric import ModelMetric
+from keras_xai.metrics.metric import ModelMetric, check_explanation
 from keras_xai.metrics.places import ranks
 from keras_xai.metrics.replacement import Replacement
 
@@ -42,6 +42,7 @@ class _Curve(ModelMetric):
             `(shares, scores)`: the shares of removed or inserted positions, `(k,)` from 0 to 1, and the probabilities or scores there, `(n,
             k)`.
         """
+        check_explanation(explanation)
         places = self._replacement.checked(explanation)
         given = baseline_like(places.restored(places.inputs), self._baseline, self._scores)
         instead = places.channels_last(given)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_xai.attribution.baseline import baseline_like
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import check_count, check_flag
 from keras_xai.metrics.metric import ModelMetric, seed_of
 from keras_xai.metrics.replacement import Replacement
 
@@ -70,7 +70,7 @@ class Infidelity(ModelMetric):
         check_count("num_perturbations", num_perturbations)
         self._num_perturbations = num_perturbations
         self._baseline = baseline
-        self._normalize = normalize
+        self._normalize = check_flag("normalize", normalize)
         self._seed = seed_of(seed)
         self._replacement = Replacement(self._scores, self._batch_size, verbose)
 

@@ -4,6 +4,7 @@ from typing import Any, final
 
 import numpy as np
 
+from keras_xai.data.checks import check_number
 from keras_xai.metrics.metric import Metric
 from keras_xai.metrics.places import Places, checked_masks, ranks
 
@@ -42,8 +43,7 @@ class PointingGame(Metric):
     higher_is_better = True
 
     def __init__(self, masks: Any, *, tolerance: float = 0.0):
-        if not tolerance >= 0:
-            raise ValueError(f"Expected `tolerance` to be a number of at least 0. Received: tolerance={tolerance!r}")
+        check_number("tolerance", tolerance, least=0)
         self._masks = masks
         self._tolerance = tolerance
 

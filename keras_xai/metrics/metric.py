@@ -36,11 +36,7 @@ class Metric(abc.ABC):
             TypeError: If it is not an `Explanation`.
             ValueError: If it does not fit the metric's model, method or masks.
         """
-        if not isinstance(explanation, Explanation):
-            raise TypeError(
-                "Expected an `Explanation`, as attribution methods return them. Received: an object of type "
-                f"{type(explanation).__name__}."
-            )
+        check_explanation(explanation)
         values = np.asarray(self._rate(explanation), dtype="float64")
         if values.shape != (len(explanation),):
             raise ValueError(
@@ -77,6 +73,15 @@ class ModelMetric(Remade, Metric):
         self._scores = Scores(model)
         self._batch_size = batch_size_for(self._scores.graph, batch_size, dtype=self._scores.dtype)
         self._verbose = verbose
+
+
+def check_explanation(explanation: Any) -> None:
+    """Rejects what is not an `Explanation`."""
+    if not isinstance(explanation, Explanation):
+        raise TypeError(
+            "Expected an `Explanation`, as attribution methods return them. Received: an object of type "
+            f"{type(explanation).__name__}."
+        )
 
 
 def check_method(method: Any, name: str) -> None:

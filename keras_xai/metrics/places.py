@@ -8,6 +8,7 @@ import numpy as np
 from keras import tree
 
 from keras_xai.attribution import Explanation
+from keras_xai.data.checks import real_array
 
 
 @final
@@ -110,15 +111,17 @@ def checked_masks(masks: Any, places: Places) -> np.ndarray:
     """
     given = tree.flatten(masks) if len(places.shapes) > 1 else [masks]
     expected = [(len(x), *shape) for x, shape in zip(places.inputs, places.shapes, strict=True)]
-    arrays = [np.asarray(mask) for mask in given]
+    arrays = [real_array("masks", mask, "boolean masks") for mask in given]
     arrays = [_without_channels(*each) for each in zip(arrays, places.layouts, strict=True)]
     if [array.shape for array in arrays] != expected or any(array.dtype != bool for array in arrays):
         received = [(np.shape(mask), np.asarray(mask).dtype.name) for mask in given]
-        raise ValueError(f"Expected boolean masks of the shapes {expected}. Received: shapes and dtypes {received}.")
+        raise ValueError(f"Expected `masks` to be booleans of the shapes {expected}. Received: shapes and dtypes {received}.")
     row = places.joined(arrays)
     empty = np.flatnonzero(~row.any(axis=1))
     if empty.size:
-        raise ValueError(f"Expected each mask to mark at least one position. Received: an empty mask for sample {empty[0]}.")
+        raise ValueError(
+            f"Expected each of `masks` to mark at least one position. Received: an empty mask for sample {empty[0]}."
+        )
     return row
 
 

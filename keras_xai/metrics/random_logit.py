@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_xai.attribution import Method
+from keras_xai.data.checks import check_flag
 from keras_xai.data.remade import Remade
 from keras_xai.metrics.metric import Metric, check_method, explain_again, seed_of
 from keras_xai.metrics.places import Places
@@ -55,7 +56,7 @@ class RandomLogit(Remade, Metric):
         graph = Scores(model).graph
         self._classes = {name: spec.shape[-1] for name, spec in zip(graph.output_names, graph.output_specs, strict=True)}
         self._method = method
-        self._absolute = absolute
+        self._absolute = check_flag("absolute", absolute)
         self._seed = seed_of(seed)
 
     def _rate(self, explanation):

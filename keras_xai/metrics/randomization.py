@@ -9,11 +9,11 @@ import numpy as np
 
 from keras_xai.attribution import Explanation, Method
 from keras_xai.data.batches import progress
-from keras_xai.data.checks import check_verbose
+from keras_xai.data.checks import check_choice, check_flag, check_layers, check_verbose
 from keras_xai.data.remade import Remade
 from keras_xai.graph.split import up_to
 from keras_xai.graph.trace import trace
-from keras_xai.metrics.metric import Metric, check_method, explain_again, seed_of
+from keras_xai.metrics.metric import Metric, check_explanation, check_method, explain_again, seed_of
 from keras_xai.metrics.places import Places
 from keras_xai.metrics.similarity import rank_correlation
 
@@ -83,13 +83,13 @@ class ModelParameterRandomization(Remade, Metric):
         check_method(method, type(self).__name__)
         check_verbose(verbose)
         check_model(model, method)
-        if mode not in ("cascading", "independent"):
-            raise ValueError(f"Expected `mode` to be 'cascading' or 'independent'. Received: mode={mode!r}")
+        check_choice("mode", mode, ("cascading", "independent"))
+        check_layers("layers", layers)
         self._graph = trace(model)
         if layers is not None:
             paths = [self._graph.find(path).path for path in layers]
             fixed = [path for path in paths if not _weights(self._graph.find(path).operation)]
-            if fixed or not paths or isinstance(layers, str):
+            if fixed:
                 raise ValueError(
                     f"Expected `layers` to be a list of paths of layers whose weights can be shuffled. Received: {layers!r}, where "
                     f"{fixed} have no weights, or only equal ones."
@@ -97,7 +97,7 @@ class ModelParameterRandomization(Remade, Metric):
         self._method = method
         self._mode = mode
         self._layers = layers
-        self._absolute = absolute
+        self._absolute = check_flag("absolute", absolute)
         self._seed = seed_of(seed)
         self._verbose = verbose
 
@@ -111,6 +111,7 @@ class ModelParameterRandomization(Remade, Metric):
             For the path of each layer, from the output down, an array `(n,)`: the correlation with the explanation of the model in which
             this layer is randomized, in `"cascading"` mode together with those before it.
         """
+        check_explanation(explanation)
         layers = self._randomized(explanation.target)
         values = self._compared(explanation)
         variables = [variable for weights in layers.values() for variable in weights]

@@ -10,6 +10,7 @@ from keras import ops
 from keras_xai.attribution import Explanation
 from keras_xai.data.arrays import checked
 from keras_xai.data.batches import progress, rows
+from keras_xai.data.checks import check_flag
 from keras_xai.data.structure import packed
 from keras_xai.kinds.links import LINKS
 from keras_xai.metrics.places import Places
@@ -30,8 +31,8 @@ class Replacement:
     """
 
     def __init__(self, scores: Scores, batch_size: int, verbose: Any, *, probability: bool | None = False):
-        if probability not in (None, True, False):
-            raise ValueError(f"Expected `probability` to be None, True or False. Received: probability={probability!r}")
+        if probability is not None:
+            check_flag("probability", probability)
         self._scores = scores
         self._batch_size = batch_size
         self._verbose = verbose

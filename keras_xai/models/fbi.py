@@ -13,6 +13,7 @@ from keras import ops, tree
 from keras_xai.backend import BatchMean, of_own_batch, scope_of
 from keras_xai.data.archive import replace
 from keras_xai.data.backups import Trained, mend, read_ruin, save_resumable
+from keras_xai.data.checks import check_flag
 from keras_xai.losses.fbi import Penalty, check_weight
 from keras_xai.models.checkpoint import load_state, save_state, seeds_of
 from keras_xai.models.data import check_labels_of, warn_of_order
@@ -49,6 +50,7 @@ class FBIModel(keras.Model):
         reduction: As in `keras_xai.losses.fbi_penalty`.
         layers: As in `keras_xai.losses.fbi_penalty`.
         name: Name of the wrapping model.
+        trainable: Whether the model is trained, as in `keras.Model`; `False` also freezes the wrapped model, whose layers it has.
 
     Attributes:
         plain_model: The trained model.
@@ -84,6 +86,7 @@ class FBIModel(keras.Model):
         reduction: str = "sum",
         layers: Sequence[str] | None = None,
         name: str | None = None,
+        trainable: bool = True,
     ):
         if isinstance(model, FBIModel):
             raise TypeError(
@@ -110,6 +113,8 @@ class FBIModel(keras.Model):
         self.ruin = ""  # why the weights from before an epoch were restored
         self._this_step = threading.local()  # the replicas of a distribution strategy run in threads
         self.built = True
+        if not check_flag("trainable", trainable):
+            self.trainable = False
 
     def switch(self, on: bool, *, for_good: bool = False) -> None:
         """Turns the penalty on or off, starting with the next batch.
@@ -118,6 +123,8 @@ class FBIModel(keras.Model):
             on: Whether the penalty applies, with `weight`.
             for_good: Whether `keras_xai.callbacks.FBIWarmUp` must not change it from now on.
         """
+        check_flag("on", on)
+        check_flag("for_good", for_good)
         self.current_weight.assign(self.weight if on else 0.0)
         self.latched.assign(float(for_good))
         if self.train_function is not None:
@@ -245,9 +252,14 @@ class FBIModel(keras.Model):
         load_state(filepath, self._states, getattr(self, "optimizer", None))
         self.ruin = read_ruin(filepath)
 
+    def compile_from_config(self, config):
+        # Keras' own does nothing for a class with a `compile()` of its own, so that pickles would not be compiled.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def get_config(self):
         model = keras.saving.serialize_keras_object(self.plain_model)
-        return {"model": model, "weight": self.weight, "name": self.name, **self._options}
+        return {"model": model, "weight": self.weight, "name": self.name, "trainable": self.trainable, **self._options}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

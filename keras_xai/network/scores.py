@@ -23,6 +23,7 @@ from keras_xai.network.axes import Axes
 from keras_xai.network.differentiable import check_differentiable
 from keras_xai.network.network import Network
 from keras_xai.network.roles import Role, roles
+from keras_xai.network.tokens import check_tokens
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,7 +108,13 @@ class Scores:
         return self.dtype if keras.backend.is_float_dtype(spec.dtype) else spec.dtype
 
     def typed(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Arrays, one for each input, in their compute dtypes."""
+        """Arrays, one for each input, in their compute dtypes.
+
+        Raises:
+            ValueError: If an input is tokens, and one is not in the table of their `Embedding`.
+        """
+        arrays = [np.asarray(array) for array in arrays]
+        check_tokens(self.graph, arrays)
         with np.errstate(over="ignore"):  # infinite inputs have scores that are refused
             return [
                 _rounded(np.asarray(array), own).astype(self.input_dtype(spec), copy=False)
@@ -128,13 +135,23 @@ class Scores:
         Raises:
             ValueError: If there is no such layer, or it does not have one output; the message lists similar paths.
         """
-        inner = self.graph if self.graph.within(path) else self._expanded
+        inner = self.graph if self.parts_of(path, self.graph.steps) else self._expanded
         step = inner.end_of(path)
         if len(step.outputs) != 1 or inner is not self.graph:
             raise ValueError(
                 f"Expected a layer with one output before the scores. Received: '{path}' ({type(step.operation).__name__})."
             )
         return step
+
+    def parts_of(self, path: str, steps: Iterable[Step]) -> list[Step]:
+        """The steps that a layer consists of, such as `"conv"` and `"conv.relu"`, and not those of a layer that is called `"conv.1"`.
+
+        Args:
+            path: The layer's path.
+            steps: The steps to search.
+        """
+        within = self._expanded.within(path)
+        return [step for step in steps if any(step.path == each.path for each in within)]
 
     def run(self, inputs: Sequence, *, until: Sequence[int] = (), known: Mapping[int, Any] | None = None) -> dict[int, Any]:
         """The tensors of a forward pass by identifier; call it within a compiled program.

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.data.batches import joined, progress
+from keras_xai.data.checks import check_choice, check_flag, check_text
 from keras_xai.data.reader import Samples, in_float64
 from keras_xai.data.remade import Remade
 from keras_xai.graph.steps import Graph
@@ -34,8 +35,11 @@ class Engine(Remade, abc.ABC):
         batch_size: int | None = None,
         jit_compile: bool = False,
     ):
-        if dtype not in (None, "float32", "float64"):
-            raise ValueError(f"Expected `dtype` to be 'float32', 'float64' or None. Received: dtype={dtype!r}")
+        if dtype is not None:
+            check_choice("dtype", dtype, ("float32", "float64"))
+        if layer is not None:
+            check_text("layer", layer)
+        check_flag("jit_compile", jit_compile)
         self._network = PiecewiseNetwork(model, output, dtype, layer)
         # For each score there are as many coefficients as input entries.
         self._batch_size = batch_size_for(

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.data.batches import progress
-from keras_xai.data.checks import check_count, is_integer
+from keras_xai.data.checks import check_count, check_positive, is_integer, is_number
 from keras_xai.data.reader import Samples, read_all
 from keras_xai.data.structure import packed
 from keras_xai.openbox.geometry.counterfactuals import CounterfactualSearch, checked_targets, competing_classes
@@ -79,8 +79,6 @@ class LinearPieces(Shown):
     def __getitem__(self, index: Any) -> Self:
         """The linear pieces of selected samples, by an index, a slice, a list of indices or a boolean array."""
         rows = chosen_rows(index, len(self))
-        if not len(rows):
-            raise IndexError(f"Expected at least one of {len(self)} samples. Received: {index!r}")
         part = copy.copy(self)
         for name in ("_x", "_coefficients", "x", "coef", "outputs", "scores", "intercept", "region_id"):
             setattr(part, name, taken(getattr(self, name), rows))
@@ -196,32 +194,26 @@ class LinearPieces(Shown):
         Facets with a projection outside the polytope are left out; `polytope(i).facets()` finds all facets where that is affordable.
 
         Args:
-            k: Number of facets per sample.
+            k: Maximum number of facets per sample.
             norm: Norm of the distances, 1, 2 or `numpy.inf`.
             max_passes: See `nearest_wall`.
             verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
         Returns:
-            One `Facets` with k facets for each sample.
+            A `Facets` for each sample, with k facets, or as many as its polytope has that can be certified.
 
         Raises:
-            ValueError: If a polytope has fewer than k such facets, the norm is not supported, or the cost exceeds `max_passes`.
+            ValueError: If an argument is invalid, the norm is not supported, or the cost exceeds `max_passes`.
         """
         check_norm(norm)
         check_count("k", k)
         layout = self._geometry.layout(self._x)
-        if k > layout.num_walls:
-            raise ValueError(f"Expected `k` to be at most the number of walls, {layout.num_walls}. Received: k={k}")
+        k = min(k, layout.num_walls)
         self._check_cost(layout.num_walls, max_passes)
         search = NearestFacets(self._geometry, self.space, self._batch_size, norm)
         facets: list[Facets] = []
         for found, patterns in self._run(lambda batch, rows: (search.find(batch, k), self._patterns(batch)), verbose):
             for sample, (indices, distances, normals) in enumerate(found):
-                if len(indices) < k:
-                    raise ValueError(
-                        f"Expected `k` to be at most the number of facets that can be certified without a linear program, {len(indices)} "
-                        f"for sample {len(facets)}. Received: k={k}. `polytope({len(facets)}).facets()` finds all facets."
-                    )
                 values = distances * np.linalg.norm(normals, ord=DUAL[norm], axis=1)
                 label = labels_of(layout, [pattern[sample] for pattern in patterns])
                 facets.append(describe(normals, values, [label(int(index)) for index in indices], self.space))
@@ -289,8 +281,9 @@ class LinearPieces(Shown):
             RuntimeError: If a linear program fails.
         """
         check_norm(norm)
-        if not (margin > 0 and within > 0):
-            raise ValueError(f"Expected `margin` and `within` to be positive. Received: margin={margin!r}, within={within!r}")
+        check_positive("margin", margin)
+        if not is_number(within) or not within > 0:
+            raise ValueError(f"Expected `within` to be a positive number or infinity. Received: within={within!r}")
         box = Box.of(bounds, self.space)
         vectors = self.space.vectors(self._x)
         box.check_holds(vectors)
@@ -341,12 +334,14 @@ class LinearPieces(Shown):
         return others
 
     def _check_cost(self, num_walls, max_passes, num_batches=None):
+        if max_passes is not None:
+            check_count("max_passes", max_passes)
         passes = min(num_walls, self.space.num_dims)
         if max_passes is not None and passes > max_passes:
             raise ValueError(
                 f"The normals of {num_walls:,} walls in {self.space.num_dims:,} input dimensions cost {passes:,} passes through the "
-                f"network for each of {num_batches or -(-len(self) // self._batch_size)} batches, more than "
-                f"`max_passes`={max_passes:,}. "
+                f"network for each of {num_batches or -(-len(self) // self._batch_size)} batches, more than allowed. Received: "
+                f"max_passes={max_passes:,}. "
                 "`exit_distance(direction)` gives the exact distance along any direction for two passes. To proceed anyway, "
                 "pass `max_passes=None`."
             )

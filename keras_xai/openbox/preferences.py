@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_xai.data.checks import real_array
 from keras_xai.graph.score_functions import without_scores
 
 
@@ -25,7 +26,7 @@ def preferences(scores: np.ndarray, outputs: np.ndarray, target: Any, against: A
     n, k = outputs.shape
     rows = np.arange(n)
     ranked = np.argsort(-np.take_along_axis(scores, outputs, axis=1), axis=1, kind="stable")
-    chosen = ranked[:, 0] if target is None else _places(outputs, target)
+    chosen = ranked[:, 0] if target is None else _places("target", outputs, target)
     if isinstance(against, str) and against == "all":
         others = np.ones((n, k)) / max(k - 1, 1)
         others[rows, chosen] = 0
@@ -35,7 +36,7 @@ def preferences(scores: np.ndarray, outputs: np.ndarray, target: Any, against: A
             raise ValueError(f"Expected at least two outputs for a runner-up. Received: outputs of shape {outputs.shape}.")
         compared = np.where(ranked[:, 0] == chosen, ranked[:, 1], ranked[:, 0])
     else:
-        compared = _places(outputs, against)
+        compared = _places("against", outputs, against)
     others = np.zeros((n, k))
     others[rows, compared] = 1
     return chosen, others
@@ -46,9 +47,15 @@ def preferred(coef: np.ndarray, chosen: np.ndarray, others: np.ndarray) -> np.nd
     return coef[np.arange(len(coef)), chosen] - np.einsum("nk,nk...->n...", others.astype(coef.dtype), coef)
 
 
-def _places(outputs, classes):
-    classes = np.broadcast_to(np.asarray(without_scores(classes, 2)), (len(outputs),))
-    matches = outputs == classes[:, None]
+def _places(name, outputs, given):
+    classes = real_array(name, without_scores(given, 2), "a class index, or one for each sample")
+    if classes.dtype.kind not in "iu" or classes.shape not in ((), (len(outputs),)):
+        raise ValueError(
+            f"Expected `{name}` to be a class index, or one for each of {len(outputs)} samples. Received: {name}={given!r}"
+        )
+    matches = outputs == np.broadcast_to(classes, (len(outputs),))[:, None]
     if not matches.any(axis=1).all():
-        raise ValueError(f"Expected classes among the `outputs`, {np.unique(outputs)}. Received: {np.unique(classes)}")
+        raise ValueError(
+            f"Expected `{name}` to be classes among the `outputs`, {np.unique(outputs)}. Received: {name}={given!r}"
+        )
     return matches.argmax(axis=1)

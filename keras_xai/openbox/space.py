@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from keras import tree
 
+from keras_xai.data.checks import real_array
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Space:
@@ -95,15 +97,16 @@ class Box:
 
 def _limit(bound, space, name):
     if np.ndim(bound) == 0 and not isinstance(bound, dict):
-        limit = np.full(space.num_dims, float(bound))
+        limit = np.full(space.num_dims, float(real_array("bounds", bound, "two numbers or arrays")))
     else:
         leaves = tree.flatten(bound) if len(space.shapes) > 1 else [bound]
         shapes = [np.shape(leaf) for leaf in leaves]
         if shapes != list(space.shapes):
             raise ValueError(
-                f"Expected the {name} bounds to be a number or an array of the shape of a sample, {list(space.shapes)}. Received: {shapes}"
+                f"Expected the {name} `bounds` to be a number or an array of the shape of a sample, {list(space.shapes)}. "
+                f"Received: {shapes}"
             )
-        limit = np.concatenate([np.asarray(leaf, dtype="float64").reshape(-1) for leaf in leaves])
+        limit = np.concatenate([real_array("bounds", leaf, "numbers").astype("float64").reshape(-1) for leaf in leaves])
     if np.isnan(limit).any():
-        raise ValueError(f"Expected {name} bounds without NaN. Received: NaN.")
+        raise ValueError(f"Expected {name} `bounds` without NaN. Received: NaN.")
     return limit

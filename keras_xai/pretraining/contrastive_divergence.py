@@ -5,7 +5,7 @@ from typing import final
 import keras
 from keras import ops
 
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import check_count, check_flag
 from keras_xai.pretraining.rule import Rule
 
 
@@ -41,7 +41,7 @@ class ContrastiveDivergence(Rule):
         check_count("k", k)
         super().__init__(**options)
         self.k = k
-        self.sampling = sampling
+        self.sampling = check_flag("sampling", sampling)
 
     def loss(self, machine, visible, *, training):
         end = visible

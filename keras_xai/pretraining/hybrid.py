@@ -33,13 +33,21 @@ class Hybrid(Schedule):
         if rules is None:
             rules = [(ContrastiveDivergence(), 7), (ReconstructionError(), 3)]
         self._by_layer = dict(rules) if isinstance(rules, Mapping) else None
+        pairs = isinstance(rules, (list, tuple)) and all(isinstance(each, (list, tuple)) and len(each) == 2 for each in rules)
+        if not isinstance(rules, Mapping) and not pairs:
+            raise TypeError(
+                "Expected `rules` to be a list of pairs of a rule and its number of epochs, or a dict of rules by layer. "
+                f"Received: rules={rules!r}"
+            )
         self._by_epochs = [] if isinstance(rules, Mapping) else [(rule, epochs) for rule, epochs in rules]
         if not rules:
-            raise ValueError(f"Expected at least one rule. Received: rules={rules!r}")
+            raise ValueError(f"Expected at least one of `rules`. Received: rules={rules!r}")
         for rule in self._by_layer.values() if self._by_layer is not None else [rule for rule, _ in self._by_epochs]:
             wanted = Rule if self._by_layer is None else Schedule
             if not isinstance(rule, wanted):
-                raise TypeError(f"Expected rules, instances of `keras_xai.pretraining.{wanted.__name__}`. Received: {rule!r}")
+                raise TypeError(
+                    f"Expected `rules` to be instances of `keras_xai.pretraining.{wanted.__name__}`. Received: {rule!r}"
+                )
         for rule, epochs in self._by_epochs:
             if not (is_integer(epochs) and epochs >= 1):
                 raise ValueError(

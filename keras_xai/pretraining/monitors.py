@@ -7,6 +7,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_xai.data.arrays import typed
+from keras_xai.data.checks import check_seed
+from keras_xai.data.reader import Samples, read_all
+from keras_xai.data.streams import is_once
+from keras_xai.data.structure import packed
+
+_BATCH = 256
+
 
 class Monitor(keras.callbacks.Callback, abc.ABC):
     """Base class of monitors: measurements at the end of each epoch for the history, the log and TensorBoard.
@@ -50,6 +58,7 @@ class FreeEnergyGap(Monitor):
         self._held_out = held_out
 
     def measure(self):
+        self._x, self._held_out = (_kept(x, self.model.graph) for x in (self._x, self._held_out))
         seen, held_out = (_mean(self.model, x, self.model.layer.free_energy) for x in (self._x, self._held_out))
         return {"free_energy_gap": held_out - seen}
 
@@ -76,10 +85,11 @@ class PseudoLikelihood(Monitor):
     def __init__(self, x: Any, seed: int = 0):
         super().__init__()
         self._x = x
-        self._seed = seed
+        self._seed = check_seed(seed)
 
     def measure(self):
         layer = self.model.layer
+        self._x = _kept(self._x, self.model.graph)
         unit = layer.machine().visible
         if not unit.two_valued:
             return {}
@@ -94,7 +104,12 @@ class PseudoLikelihood(Monitor):
         return {"pseudo_likelihood": _mean(self.model, self._x, estimate)}
 
 
-def _mean(trainer, x, quantity, batch_size=256):
-    values = trainer.predict(x, batch_size=batch_size, verbose=0)
-    parts = [quantity(ops.convert_to_tensor(values[i : i + batch_size])) for i in range(0, len(values), batch_size)]
-    return float(np.mean(np.concatenate([ops.convert_to_numpy(part) for part in parts])))
+def _mean(trainer, x, quantity):
+    graph = trainer.graph
+    batches = (packed(typed(batch, graph), graph) for batch in Samples(x, graph, _BATCH))
+    return float(np.mean(np.concatenate([ops.convert_to_numpy(quantity(trainer.call(batch))) for batch in batches])))
+
+
+def _kept(x, graph):
+    """Samples that can be read in each epoch; those of a generator are read now and kept."""
+    return packed(read_all(x, graph), graph) if is_once(x) else x

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_xai.data.checks import check_flag, check_number
 from keras_xai.layers.machine import Machine
 from keras_xai.layers.rbm_dense import RBMDense
 
@@ -65,8 +66,10 @@ class Rule(keras.layers.Layer, Schedule):
     ):
         super().__init__(**kwargs)
         for name, value in (("weight_cost", weight_cost), ("sparsity_cost", sparsity_cost)):
-            if not value >= 0:
-                raise ValueError(f"Expected `{name}` to be 0 or positive. Received: {name}={value!r}")
+            check_number(name, value, least=0)
+        if sparsity_target is not None:
+            check_number("sparsity_target", sparsity_target)
+        check_flag("fit_visible_bias", fit_visible_bias)
         self.weight_cost = weight_cost
         self.sparsity_target = sparsity_target
         self.sparsity_cost = sparsity_cost

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_xai.backend import BatchMean
 from keras_xai.data.backups import read_ruin, save_resumable
+from keras_xai.graph.steps import Graph
 from keras_xai.pretraining.plan import Stage
 
 
@@ -44,6 +45,11 @@ class RBMTrainer(keras.Model):
         self.trained = (0, 0)
         self.ruin = ""
         self.built = True
+
+    @property
+    def graph(self) -> Graph:
+        """The network from the model's inputs to those of the machine."""
+        return self._stage.network.graph
 
     def call(self, inputs):
         """The visible units' values, `(..., features)`, for a batch of the network's inputs."""

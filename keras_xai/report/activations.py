@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_xai.data.checks import check_count, check_index, check_layers, real_array, short
 from keras_xai.data.layout import Layout
 from keras_xai.report.heatmap import COLOR_MAP, shared_limit
 
@@ -70,8 +71,7 @@ def activations_plot(
     """
     from keras_xai.report.figure import new_figure
 
-    if not max_filters >= 1:
-        raise ValueError(f"Expected `max_filters` to be at least 1. Received: max_filters={max_filters!r}")
+    check_count("max_filters", max_filters)
     maps = _maps(named_activations, sample, layers, Layout(layout))
     heights = [_height(blocks[0][..., :max_filters].shape) for blocks in maps.values()]
     figure = new_figure(
@@ -90,26 +90,32 @@ def activations_plot(
 
 def _maps(named_activations, sample, layers, layout):
     """For each layer, the maps `(height, width, channels)` of the sample, one array per training."""
-    if not named_activations:
-        raise ValueError("Expected the activations of at least one training. Received: an empty mapping.")
-    first = next(iter(named_activations.values()))
-    paths = list(first) if layers is None else list(layers)
-    if not paths or isinstance(layers, str):
-        raise ValueError(f"Expected `layers` to be a list of at least one path. Received: layers={layers!r}")
+    if (
+        not isinstance(named_activations, Mapping)
+        or not named_activations
+        or not all(isinstance(found, Mapping) and found for found in named_activations.values())
+    ):
+        raise ValueError(
+            "Expected `named_activations` to map the name of at least one training to its activations by layer. "
+            f"Received: named_activations={short(named_activations)}"
+        )
+    check_layers("layers", layers)
+    paths = list(next(iter(named_activations.values()))) if layers is None else list(layers)
     maps = {}
     for path in paths:
         blocks = []
         for name, found in named_activations.items():
             if path not in found:
-                raise ValueError(f"Expected activations of '{path}' for each training. Received: '{name}' with {list(found)}.")
-            values = np.asarray(found[path])
+                raise ValueError(
+                    f"Expected `layers` for which each training has activations. Received: '{path}', and '{name}' with {list(found)}."
+                )
+            values = real_array("named_activations", found[path])
             if values.ndim != 4 or not values.size:
                 raise ValueError(
                     f"Expected activations of shape (n, height, width, channels) for '{path}'. Received: shape {values.shape} for "
                     f"'{name}'. Choose the layers that have maps: layers=[...]"
                 )
-            if not 0 <= sample < len(values):
-                raise ValueError(f"Expected `sample` to be from 0 to {len(values) - 1}. Received: sample={sample!r}")
+            check_index("sample", sample, len(values))
             blocks.append(layout.channels_last(values[[sample]])[0].astype("float64"))
         if len({block.shape for block in blocks}) > 1:
             raise ValueError(

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_xai.data.checks import check_names
+
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -21,11 +23,7 @@ def checked_names(class_names: Sequence[str] | None, num_outputs: int) -> list[s
     num_classes = max(2, num_outputs)
     if class_names is None:
         return [str(k) for k in range(num_classes)]
-    if len(class_names) != num_classes:
-        raise ValueError(
-            f"Expected `class_names` to name the model's {num_classes} classes. Received: {len(class_names)} names."
-        )
-    return [str(name) for name in class_names]
+    return check_names("class_names", class_names, num_classes, "class of the model")
 
 
 def class_color(k: int) -> str:

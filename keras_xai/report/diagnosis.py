@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_xai.data.checks import check_index, check_named, check_names
 from keras_xai.report.classes import class_color
 from keras_xai.report.samples import figure_of, frame
+from keras_xai.results.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from keras_xai.results import Diagnosis
 
 # Inches.
 _SIDE = 2.3
@@ -39,8 +40,7 @@ def layers_plot(
     names = _class_names(reports[0], class_names)
     colors = _colors(len(names))
     for report in reports:
-        if not 0 <= repeat < report.protocol.repeats:
-            raise ValueError(f"Expected `repeat` to be from 0 to {report.protocol.repeats - 1}. Received: repeat={repeat!r}")
+        check_index("repeat", repeat, report.protocol.repeats)
     single = len(reports) == 1
     across = min(len(columns), _COLUMNS) if single else len(columns)
     rows = -(-len(columns) // across) if single else len(reports)
@@ -89,6 +89,7 @@ def depth_plot(named: Mapping[str, "Diagnosis"], *, title: str = "") -> "Figure"
     >>> [axes.get_title() for axes in depth_plot({"network": report}).axes]
     ['on the maps, by t-SNE', 'among the activations', 'linear probe']
     """
+    check_named("named", named, Diagnosis, "diagnosis")
     panels = (
         ("on the maps, by t-SNE", "neighborhood_hit", "neighborhood hit"),
         ("among the activations", "activation_hit", "neighborhood hit"),
@@ -136,9 +137,7 @@ def depth_plot(named: Mapping[str, "Diagnosis"], *, title: str = "") -> "Figure"
 def _class_names(report, class_names):
     if class_names is None:
         return [str(label) for label in report.classes]
-    if len(class_names) != len(report.classes):
-        raise ValueError(f"Expected a name for each of {len(report.classes)} classes. Received: {len(class_names)} names.")
-    return [str(name) for name in class_names]
+    return check_names("class_names", class_names, len(report.classes), "class")
 
 
 def _colors(count):

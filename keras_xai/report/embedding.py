@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_xai.data.checks import check_count, check_function, check_text, short
 from keras_xai.report.classes import class_color
-from keras_xai.report.samples import shown
+from keras_xai.report.samples import shown, shown_by
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,12 +31,13 @@ def embedding_plot(
     from keras_xai.report.figure import add_legend, new_figure
 
     for name, given in (("images", images), ("labels", labels)):
-        if given is not None and len(given) != len(found.points):
+        if given is not None and (isinstance(given, str) or np.shape(given)[:1] != (len(found.points),)):
             raise ValueError(
-                f"Expected `{name}` to have one entry for each of {len(found.points)} points. Received: {len(given)}."
+                f"Expected `{name}` to have one entry for each of {len(found.points)} points. Received: {name}={short(given)}"
             )
-    if not cells >= 1:
-        raise ValueError(f"Expected `cells` to be at least 1. Received: cells={cells!r}")
+    check_count("cells", cells)
+    check_text("title", title)
+    check_function("show", show)
     names, colors = _colors(labels, len(found.points))
     points = found.points - found.points.min(axis=0)
     points = points / (points.max() or 1.0)
@@ -83,7 +85,7 @@ def _draw_thumbnails(axes, points, images, colors, show, cells):
     for i in np.argsort(-distances, kind="stable"):  # the nearest last, which overwrites the others
         nearest[places[i, 0], places[i, 1]] = i
     for (column, row), i in nearest.items():
-        image = shown(images[i] if show is None else show(images[i]))
+        image = shown(shown_by(show, images[i]))
         height, width = image.shape[:2]
         half = 0.46 * np.array([width, height]) / max(width, height)
         left, bottom = column + 0.5 - half[0], row + 0.5 - half[1]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_xai.data.checks import check_count, check_names
 from keras_xai.report.samples import draw_sample, figure_of, in_picture_order, unit_name
 
 if TYPE_CHECKING:
@@ -25,11 +26,12 @@ def examples_plot(
     title: str,
 ) -> "Figure":
     """The most extreme samples of each unit, for `ExtremeExamples.plot`."""
-    chosen = [ends] if isinstance(ends, str) else list(ends)
-    if not chosen or not set(chosen) <= set(_ENDS):
+    chosen = [ends] if isinstance(ends, str) else list(ends) if isinstance(ends, (list, tuple)) else []
+    if not chosen or not all(end in _ENDS for end in chosen):
         raise ValueError(f"Expected `ends` to be 'highest', 'lowest', or both. Received: ends={ends!r}")
-    if not max_units >= 1:
-        raise ValueError(f"Expected `max_units` to be at least 1. Received: max_units={max_units!r}")
+    check_count("max_units", max_units)
+    if class_names is not None:
+        check_names("class_names", class_names)
     units = found.units[:max_units]
     rows = [(unit, end) for unit in range(len(units)) for end in chosen]
     figure, grid = figure_of(len(rows), found.highest.values.shape[1], side=1.15)

@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_xai.data.checks import check_named, check_names, is_integer
 from keras_xai.report.heatmap import COLOR_MAP
-from keras_xai.report.plots import draw_picture, shown_image
-from keras_xai.report.samples import arrays_of
+from keras_xai.report.plots import draw_picture
+from keras_xai.report.samples import arrays_of, displayed
+from keras_xai.results.explanation import Explanation
 from keras_xai.results.text import encodable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from keras_xai.results import Explanation
 
 # Percentile of the absolute values that limits the color scale, so that a few pixels of a noisy gradient do not wash out all others.
 _PERCENTILE = 99.0
@@ -29,7 +30,7 @@ _WIDTHS = {"image": 1.9, "series": 3.0, "table": 2.6, "text": 3.8}
 
 
 def explanations_plot(
-    named: Mapping[str, "Explanation"],
+    named: Mapping[str, Explanation],
     *,
     samples: int | Sequence[int] = 4,
     show: Callable[[np.ndarray], np.ndarray] | None = None,
@@ -84,8 +85,7 @@ class Grid:
     """The pictures of `explanations_plot` and their layout, with the same arguments."""
 
     def __init__(self, named, samples, show, class_names, feature_names, vocabulary):
-        if not named:
-            raise ValueError("Expected at least one explanation. Received: an empty mapping.")
+        check_named("named", named, Explanation, "explanation")
         self.names = list(named)
         self._explanations = list(named.values())
         self._inputs = arrays_of(self._explanations[0], "inputs")
@@ -100,15 +100,15 @@ class Grid:
         self._kinds = {name: _kind(x, layouts[name]) for name, x in self._inputs.items()}
         self._values = [arrays_of(each, "values") for each in self._explanations]
         self._samples = _chosen(samples, len(next(iter(self._inputs.values()))))
-        self._show = show or shown_image
-        self._class_names = class_names
-        self._vocabulary = vocabulary
+        self._show = show
+        self._class_names = None if class_names is None else check_names("class_names", class_names)
+        self._vocabulary = None if vocabulary is None else check_names("vocabulary", vocabulary)
         named_columns = [each.feature_names for each in self._explanations if each.feature_names is not None]
         feature_names = next(iter(named_columns), None) if feature_names is None else feature_names
-        self._feature_names = feature_names
+        self._feature_names = None if feature_names is None else check_names("feature_names", feature_names)
         for name, x in self._inputs.items():
-            if self._kinds[name] == "table" and feature_names is not None and len(feature_names) != x.shape[1]:
-                raise ValueError(f"Expected a name for each of {x.shape[1]} features. Received: {len(feature_names)} names.")
+            if self._kinds[name] == "table" and feature_names is not None:
+                check_names("feature_names", feature_names, x.shape[1], "feature")
         self.first = int("image" in self._kinds.values())  # the first column of a method
 
     def figure(self, title: str, footer: float = 0.0) -> "Figure":
@@ -189,7 +189,7 @@ class Grid:
             axes.spines[:].set_visible(False)
 
     def _picture(self, x):
-        return shown_image(self._show(x if x.ndim == 3 and x.shape[-1] in (1, 3) else _flat(x)))
+        return displayed(self._show, x if x.ndim == 3 and x.shape[-1] in (1, 3) else _flat(x))
 
     def _words(self, tokens):
         """Positions and words of all tokens that are not padding."""
@@ -232,7 +232,7 @@ class Grid:
         if output or self._class_names is None:
             return f"{output} class {index}".strip()
         if index >= len(self._class_names):
-            raise ValueError(f"Expected `class_names` to name class {index}. Received: {len(self._class_names)} names.")
+            raise ValueError(f"Expected `class_names` to name class {index}. Received: class_names={self._class_names!r}")
         return str(self._class_names[index])
 
 
@@ -243,7 +243,11 @@ def _kind(x, layout):
 
 
 def _chosen(samples, count):
-    indices = list(range(min(samples, count))) if isinstance(samples, (int, np.integer)) else [int(i) for i in samples]
+    if is_integer(samples):
+        indices = list(range(min(samples, count)))
+    else:
+        given = samples if isinstance(samples, (list, tuple, range)) or getattr(samples, "ndim", 0) == 1 else []
+        indices = [int(i) if is_integer(i) else -1 for i in given]
     if not indices or min(indices) < 0 or max(indices) >= count:
         raise ValueError(
             f"Expected `samples` to be a number of at least 1, or indices from 0 to {count - 1}. Received: samples={samples!r}"

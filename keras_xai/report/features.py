@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_xai.data.checks import check_names, real_array
 from keras_xai.report.heatmap import COLOR_MAP, draw_heatmap, flat_image, shared_limit
 from keras_xai.report.plots import draw_picture, shown_image
 from keras_xai.report.samples import in_picture_order
@@ -42,14 +43,14 @@ def decision_plot(features: np.ndarray, images: np.ndarray, *, titles: Sequence[
     >>> len(figure.axes)
     7
     """
-    features, images = np.asarray(features), np.asarray(images)
+    features, images = real_array("features", features), real_array("images", images)
     if features.shape[:3] != images.shape[:3] or not len(features):
         raise ValueError(
-            "Expected features and images with the same number, height and width. "
+            "Expected `features` and `images` with the same number, height and width. "
             f"Received: features of shape {features.shape} and images of shape {images.shape}."
         )
-    if titles is not None and len(titles) != len(images):
-        raise ValueError(f"Expected a title for each of {len(images)} images. Received: {len(titles)} titles.")
+    if titles is not None:
+        titles = check_names("titles", titles, len(images), "image")
     flat = np.array([flat_image(each, "features") for each in features])
     limit = shared_limit([flat])
     rows, columns = _arranged(len(images))
@@ -67,13 +68,13 @@ def decision_plot(features: np.ndarray, images: np.ndarray, *, titles: Sequence[
 
 def boundary_plot(facets: "Facets", image: np.ndarray) -> "Figure":
     """The facets of one image's polytope, for `Facets.plot`."""
-    image = np.asarray(in_picture_order(image, facets.layout))
+    image = np.asarray(in_picture_order(real_array("image", image, "an image"), facets.layout))
     normals = np.asarray(facets.normal)
     if len(facets) and normals.ndim in (3, 4):
         normals = np.stack([in_picture_order(normal, facets.layout) for normal in normals])
     if not len(facets) or normals.shape[1:3] != image.shape[:2] or normals.ndim not in (3, 4):
         raise ValueError(
-            f"Expected at least one facet of the polytope of an image of height and width {image.shape[:2]}. "
+            f"Expected at least one facet of the polytope of `image`, of height and width {image.shape[:2]}. "
             f"Received: normals of shape {normals.shape}."
         )
     rows, columns = _arranged(len(facets) + 1)

@@ -19,6 +19,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter
 
 from keras_xai.data.archive import replacing
+from keras_xai.data.checks import check_text
 from keras_xai.results.text import encodable
 
 _WITH_WINDOWS = contextvars.ContextVar("with windows", default=False)
@@ -42,6 +43,10 @@ class ShownFigure(Figure):
         """The space that its contents take."""
         _as_it_is(self)
         return super().get_tightbbox(*args, **options)
+
+    def suptitle(self, t: str, **options: Any) -> Text:
+        """Adds a title to the figure, as `matplotlib.figure.Figure.suptitle`."""
+        return super().suptitle(check_text("title", t), **options)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()

@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_xai.data.checks import check_choice, check_count, real_array, short
+from keras_xai.data.tables import is_frame
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
@@ -47,8 +50,9 @@ def fidelity_plot(curve: "pd.DataFrame", measure: str = "agreement") -> "Figure"
 
     from keras_xai.report.figure import new_figure
 
-    if measure not in _NAMES:
-        raise ValueError(f"Expected `measure` to be one of {tuple(_NAMES)}. Received: measure={measure!r}")
+    check_choice("measure", measure, _NAMES)
+    if not is_frame(curve) or "method" not in curve:
+        raise ValueError(f"Expected `curve` to be what `fidelity_curve` returns. Received: curve={curve!r}")
     if measure not in curve or curve[measure].isna().all():
         raise ValueError(
             f"Expected a curve with values of {measure!r}; accuracy and AUC need labels. Received: a curve without them."
@@ -82,11 +86,12 @@ def groups_plot(groups: "Groups", x: Any, y: Any, *, resolution: int) -> "Figure
 
     from keras_xai.report.figure import new_figure
 
-    x = np.asarray(x)
+    x = real_array("x", x)
+    check_count("resolution", resolution, least=2)
     if x.ndim != 2 or x.shape[1] != 2:
         raise ValueError(f"Expected `x` to have shape (n, 2). Received: shape {x.shape}")
-    if y is not None and len(y) != len(x):
-        raise ValueError(f"Expected `y` to have one label for each of {len(x)} samples. Received: {len(y)} labels.")
+    if y is not None and (real_array("y", y).shape != (len(x),) or np.asarray(y).dtype.kind not in "iub"):
+        raise ValueError(f"Expected `y` to be one class index for each of {len(x)} samples. Received: y={short(y)}")
     labels = groups.predict(x) if y is None else np.asarray(y)
     figure = new_figure(figsize=(5.4, 5.2), layout="constrained")
     axes = figure.add_subplot()

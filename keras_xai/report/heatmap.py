@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_xai.data.checks import check_positive, check_text, real_array
 from keras_xai.report.plots import bare_figure
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def color_bar(limit: float, label: str) -> "Figure":
     from keras_xai.report.figure import new_figure
 
     limit = _checked(limit)
+    check_text("label", label)
     figure = new_figure(figsize=(5.5, 0.75))
     axes = figure.add_axes((0.04, 0.68, 0.92, 0.26))
     bar = figure.colorbar(ScalarMappable(Normalize(-limit, limit), COLOR_MAP), cax=axes, orientation="horizontal")
@@ -102,14 +104,12 @@ def color_bar(limit: float, label: str) -> "Figure":
 
 
 def _checked(limit):
-    if not np.isfinite(limit) or limit <= 0:
-        raise ValueError(f"Expected `limit` to be a positive number. Received: limit={limit!r}")
-    return float(limit)
+    return check_positive("limit", limit)
 
 
 def flat_image(values: np.ndarray, name: str) -> np.ndarray:
     """Values `(height, width)`, summed over channels if there are any; `name` is used in error messages."""
-    values = np.asarray(values, dtype="float64")
+    values = real_array(name, values, "an image").astype("float64")
     if values.ndim not in (2, 3) or not values.size:
         raise ValueError(
             f"Expected `{name}` to have shape (height, width) or (height, width, channels). Received: shape {values.shape}. "

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_xai.data.checks import check_flag, is_integer, real_array, short
 from keras_xai.report.activations import activations_plot
 from keras_xai.report.samples import draw_sample
 
@@ -52,18 +53,28 @@ def maps_plot(
     >>> len(figure.axes[0].images)
     16
     """
-    named = {path: np.asarray(values) for path, values in activations.items()}
+    if not isinstance(activations, Mapping) or not activations:
+        raise ValueError(
+            f"Expected `activations` to map layers to arrays, as `keras_xai.features.activations` returns. Received: {short(activations)}"
+        )
+    check_flag("strongest", strongest)
+    named = {path: real_array("activations", values) for path, values in activations.items()}
     if strongest:
         named = dict(_strongest(path, values, sample, max_filters) for path, values in named.items())
     figure = activations_plot({"": named}, sample=sample, max_filters=max_filters, title=title)
     if images is not None:
+        images = real_array("images", images)
+        if images.ndim < 3 or len(images) <= sample:
+            raise ValueError(
+                f"Expected `images` of shape (n, height, width, channels). Received: images of shape {images.shape}."
+            )
         _add_image(figure, images[sample], show)
     return figure
 
 
 def _strongest(path, values, sample, count) -> tuple[str, np.ndarray]:
     """A layer's name and its strongest maps; invalid values are passed on to the checks of `activations_plot`."""
-    if values.ndim != 4 or not 0 <= sample < len(values) or not count >= 1:
+    if values.ndim != 4 or not is_integer(sample) or not 0 <= sample < len(values) or not is_integer(count) or count < 1:
         return path, values
     order = np.argsort(-np.abs(values[sample]).mean(axis=(0, 1)), kind="stable")
     if len(order) <= count:

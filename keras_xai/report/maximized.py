@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_xai.data.checks import check_count, check_names
 from keras_xai.report.samples import draw_sample, figure_of, in_picture_order, unit_name, within
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ def maximized_plot(
     found: "Maximized", *, show: Callable[[Any], Any] | None, class_names: Sequence[str] | None, title: str
 ) -> "Figure":
     """The inputs that maximize the activation of units, for `Maximized.plot`."""
+    if class_names is not None:
+        check_names("class_names", class_names)
     columns = min(len(found.images), _COLUMNS)
     rows = -(-len(found.images) // columns)
     figure, grid = figure_of(rows, columns, side=2.0, extra=0.4 * rows + 0.2)
@@ -32,8 +35,7 @@ def maximized_plot(
 
 def dream_plot(found: "Dreamed", *, samples: int, show: Callable[[Any], Any] | None, title: str) -> "Figure":
     """The original images next to the changed ones, for `Dreamed.plot`."""
-    if not samples >= 1:
-        raise ValueError(f"Expected `samples` to be at least 1. Received: samples={samples!r}")
+    check_count("samples", samples)
     count = min(samples, len(found.images))
     height, width = in_picture_order(found.images[0], found.layout).shape[:2]
     figure, grid = figure_of(count, 2, side=3.6 * min(1.0, max(0.4, height / width)), extra=0.5)

@@ -1,23 +1,21 @@
 """The linear pieces of a network as a page."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_xai.data.checks import check_instance, check_names, real_array, short
 from keras_xai.data.layout import Layout
 from keras_xai.report.heatmap import color_bar, heatmap, shared_limit
 from keras_xai.report.page import Page, Panel
 from keras_xai.report.plots import histogram, picture
-
-if TYPE_CHECKING:
-    from keras_xai.report.protocols import Pieces
-    from keras_xai.results import Walls
+from keras_xai.report.protocols import Pieces
+from keras_xai.results.walls import Walls
 
 
 def openbox_page(
-    local: "Pieces",
-    walls: "Walls",
+    local: Pieces,
+    walls: Walls,
     *,
     images: np.ndarray | None = None,
     labels: Sequence[int] | None = None,
@@ -63,6 +61,9 @@ def openbox_page(
     >>> page.html().count('class="panel"')
     5
     """
+    check_instance("local", local, Pieces, "the `LinearPieces` that a box returns")
+    if page is not None:
+        check_instance("page", page, Page, "a `Page`, or None for a new one")
     images = _checked_images(local, images)
     layout = _layout(local)
     _check_counts(local, walls, labels, class_names)
@@ -172,7 +173,7 @@ def _checked_images(local, images):
             "Expected the linear pieces of at least two classes. Received: one class. Call the `OpenBox` with more `outputs`."
         )
     layout = _layout(local)
-    images = layout.channels_last(local.x) if images is None else np.asarray(images)
+    images = layout.channels_last(local.x) if images is None else real_array("images", images, "images")
     expected = layout.channels_last_shape(shape)[:3]
     if images.shape == shape and images.shape[:3] != expected:
         images = layout.channels_last(images)
@@ -184,17 +185,16 @@ def _checked_images(local, images):
 
 
 def _check_counts(local, walls, labels, class_names):
+    check_instance("walls", walls, Walls, "`local.nearest_wall()`")
     n, num_classes = local.scores.shape
     if len(walls.distance) != n:
         raise ValueError(
             f"Expected `walls` of the same {n} samples, from `local.nearest_wall()`. Received: walls of {len(walls.distance)} samples."
         )
-    if labels is not None and len(labels) != n:
-        raise ValueError(f"Expected one label for each of the {n} samples. Received: {len(labels)} labels.")
-    if class_names is not None and len(class_names) != num_classes:
-        raise ValueError(
-            f"Expected `class_names` to name the model's {num_classes} classes. Received: {len(class_names)} names."
-        )
+    if labels is not None and np.shape(labels) != (n,):
+        raise ValueError(f"Expected `labels` to have one label for each of the {n} samples. Received: labels={short(labels)}")
+    if class_names is not None:
+        check_names("class_names", class_names, num_classes, "class of the model")
 
 
 def _checked_choice(local, show):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from keras_xai.data.archive import replacing_bytes
+from keras_xai.data.checks import check_instance, check_text, is_integer
 from keras_xai.results.text import encodable
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ class Panel:
     figures: Sequence["Figure"]
     caption: str
 
+    def __post_init__(self):
+        check_text("title", self.title)
+        check_text("caption", self.caption)
+        for figure in _items("figures", self.figures):
+            _check_figure("figures", figure)
+
 
 class Page:
     """An HTML page without external files: its style is in its head, its pictures are embedded.
@@ -78,7 +85,7 @@ class Page:
     """
 
     def __init__(self, title: str):
-        self._title = _escaped(title)
+        self._title = _escaped(check_text("title", title))
         self._parts: list[str] = []
 
     def heading(self, text: str, level: int = 2) -> "Page":
@@ -88,7 +95,8 @@ class Page:
             text: The heading.
             level: 2 for a section, 3 for a subsection; 1 is the page's title.
         """
-        if level not in (2, 3):
+        check_text("text", text)
+        if not is_integer(level) or level not in (2, 3):
             raise ValueError(
                 f"Expected `level` to be 2 or 3; the page's title is the only heading of level 1. Received: level={level!r}"
             )
@@ -96,7 +104,7 @@ class Page:
 
     def text(self, text: str) -> "Page":
         """Adds a paragraph."""
-        return self._add(f"<p>{_escaped(text)}</p>")
+        return self._add(f"<p>{_escaped(check_text('text', text))}</p>")
 
     def table(self, rows: Iterable[Sequence], *, header: Sequence | None = None, caption: str | None = None) -> "Page":
         """Adds a table.
@@ -109,11 +117,14 @@ class Page:
         Raises:
             ValueError: If there are no rows or they differ in length.
         """
-        rows = [tuple(row) for row in rows]
+        if caption is not None:
+            check_text("caption", caption)
+        rows = [_cells("rows", row) for row in _items("rows", rows)]
+        header = None if header is None else _cells("header", header)
         lengths = {len(row) for row in rows} | ({len(header)} if header is not None else set())
         if not rows or len(lengths) > 1:
             raise ValueError(
-                f"Expected at least one row, and rows (and `header`) of equal length. Received: {len(rows)} rows of {sorted(lengths)} "
+                f"Expected at least one row, and `rows` (and `header`) of equal length. Received: {len(rows)} rows of {sorted(lengths)} "
                 "cells."
             )
         lines = [f"<caption>{_escaped(caption)}</caption>"] if caption else []
@@ -129,13 +140,16 @@ class Page:
             figure: A matplotlib figure; drawn immediately, so that later changes to it have no effect.
             caption: Description of the picture.
         """
+        check_text("caption", caption)
+        _check_figure("figure", figure)
         width = figure.get_size_inches()[0] * _PIXELS_PER_INCH / 2
         return self._add(_figure([_image(figure, caption, f' width="{width:.0f}"')], caption))
 
     def panels(self, panels: Iterable[Panel]) -> "Page":
         """Adds panels in a grid with as many columns as fit into the window."""
         lines = []
-        for panel in panels:
+        for panel in _items("panels", panels):
+            check_instance("panels", panel, Panel, "a list of `Panel`")
             images = [_image(figure, panel.title) for figure in panel.figures]
             lines += [
                 '<section class="panel">',
@@ -174,6 +188,22 @@ class Page:
     def _add(self, *lines):
         self._parts.append("\n".join(lines))
         return self
+
+
+def _items(name, value) -> list:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise TypeError(f"Expected `{name}` to be a list. Received: {name}={value!r}")
+    return list(value)
+
+
+def _cells(name, row) -> tuple:
+    return tuple(_items(name, row))
+
+
+def _check_figure(name, figure) -> None:
+    from matplotlib.figure import Figure
+
+    check_instance(name, figure, Figure, "a matplotlib figure")
 
 
 def _escaped(text):

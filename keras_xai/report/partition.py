@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_xai.data.checks import check_flag, check_names, short
 from keras_xai.report.classes import checked_names, class_color, class_shade, patch, stroke
 from keras_xai.report.heatmap import draw_heatmap
 from keras_xai.report.plots import draw_picture, shown_image
@@ -41,8 +42,12 @@ def plane_plot(
 
     names = checked_names(class_names, plane.coef.shape[1])
     for given, what in ((input_names, "input_names"), (images, "images")):
-        if given is not None and len(given) != 3:
-            raise ValueError(f"Expected three `{what}`, one for each input of the plane. Received: {len(given)}.")
+        if given is not None and (isinstance(given, str) or not isinstance(given, (Sequence, np.ndarray)) or len(given) != 3):
+            raise ValueError(f"Expected three `{what}`, one for each input of the plane. Received: {what}={short(given)}")
+    for name, flag in (("by_layer", by_layer), ("mark_inputs", mark_inputs)):
+        check_flag(name, flag)
+    if input_names is not None:
+        check_names("input_names", input_names)
     cells = plane.cells
     (s_low, s_high), (t_low, t_high) = plane.limits
     frame = plane.lengths([[s_low, t_low], [s_high, t_low], [s_high, t_high], [s_low, t_high]])
@@ -120,6 +125,8 @@ def gradients_plot(
 
     names = checked_names(class_names, gradients.num_outputs)
     shown = (gradients.start, gradients.end) if images is None else images
+    if not isinstance(shown, (list, tuple, np.ndarray)):
+        raise ValueError(f"Expected `images` to be two images. Received: images={short(images)}")
     if (
         len(shown) != 2
         or isinstance(gradients.attribution, (dict, list, tuple))

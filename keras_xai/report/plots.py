@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_xai.data.checks import real_array
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -58,16 +60,18 @@ def draw_picture(axes: "Axes", image: np.ndarray) -> None:
     axes.imshow(shown_image(image), cmap="gray", interpolation="nearest")
 
 
-def shown_image(image: np.ndarray) -> np.ndarray:
+def shown_image(image: np.ndarray, name: str = "image") -> np.ndarray:
     """Converts an image for `picture` to the drawn form: gray, or colors from 0 to 1."""
-    image = np.asarray(image, dtype="float64")
+    image = real_array(name, image, "an image").astype("float64")
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]
     if image.ndim != 2 and not (image.ndim == 3 and image.shape[2] == 3):
         raise ValueError(
-            "Expected `image` to have shape (height, width), (height, width, 1) or (height, width, 3). "
+            f"Expected `{name}` to have shape (height, width), (height, width, 1) or (height, width, 3). "
             f"Received: shape {image.shape}. Draw one image at a time, and select channels if there are more."
         )
+    if not image.size:
+        raise ValueError(f"Expected `{name}` to have at least one pixel. Received: shape {image.shape}.")
     low, high = image.min(), image.max()
     if image.ndim == 3 and (low < 0 or high > 1):
         image = (image - low) / (high - low or 1)

@@ -1,11 +1,12 @@
 """Protocols of the results that plots read without importing their classes."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 
+@runtime_checkable
 class Pieces(Protocol):
     """The plotted part of `keras_xai.openbox.LinearPieces`."""
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_xai.data.checks import check_count, check_positive, check_text, is_integer, real_array
 from keras_xai.report.heatmap import COLOR_MAP, draw_heatmap, shared_limit
 from keras_xai.report.plots import draw_picture
 
@@ -64,19 +65,17 @@ def filters_plot(
     11
     """
     shape = _checked_shape(shape)
-    kernel = np.asarray(kernel, dtype="float64")
+    kernel = real_array("kernel", kernel).astype("float64")
     if kernel.ndim != 2 or len(kernel) != np.prod(shape) or not kernel.size:
         raise ValueError(
             f"Expected `kernel` to have shape (features, units), with {np.prod(shape)} features for images of shape {shape}. "
             f"Received: shape {kernel.shape}."
         )
-    if not max_filters >= 1:
-        raise ValueError(f"Expected `max_filters` to be at least 1. Received: max_filters={max_filters!r}")
+    check_count("max_filters", max_filters)
+    check_text("title", title)
     filters = kernel.T[:max_filters].reshape(-1, *shape)
     largest = shared_limit([filters])
-    limit = largest if limit is None else limit
-    if not 0 < limit < np.inf:
-        raise ValueError(f"Expected `limit` to be a positive number. Received: limit={limit!r}")
+    limit = largest if limit is None else check_positive("limit", limit)
 
     rows = -(-len(filters) // max(_COLUMNS, int(np.ceil(np.sqrt(len(filters))))))
     columns = -(-len(filters) // rows)
@@ -133,12 +132,11 @@ def reconstructions_plot(x: Any, reconstructions: Any, shape: Sequence[int], *, 
     shape = _checked_shape(shape)
     x, reconstructions = _images(x, shape, "x"), _images(reconstructions, shape, "reconstructions")
     if len(x) != len(reconstructions):
-        raise ValueError(f"Expected a reconstruction for each of {len(x)} samples. Received: {len(reconstructions)}.")
-    if not max_samples >= 1:
-        raise ValueError(f"Expected `max_samples` to be at least 1. Received: max_samples={max_samples!r}")
+        raise ValueError(f"Expected `reconstructions` of each of {len(x)} samples `x`. Received: {len(reconstructions)}.")
+    check_count("max_samples", max_samples)
     shown = np.stack([x[:max_samples], reconstructions[:max_samples]])
     if not np.isfinite(shown).all():
-        raise ValueError("Expected finite samples and reconstructions. Received: NaN or infinity.")
+        raise ValueError("Expected finite `x` and `reconstructions`. Received: NaN or infinity.")
     low, high = shown.min(), shown.max()
     errors = np.square(shown[0] - shown[1]).mean(axis=(1, 2, 3))
 
@@ -201,7 +199,7 @@ class _Canvas:
 
 def _checked_shape(shape):
     """The shape with its channels."""
-    sizes = tuple(int(size) for size in shape)
+    sizes = tuple(int(size) if is_integer(size) else 0 for size in shape) if isinstance(shape, (list, tuple)) else ()
     if len(sizes) == 2:
         sizes = (*sizes, 1)
     if len(sizes) != 3 or min(sizes) < 1 or sizes[2] not in (1, 3):
@@ -212,7 +210,7 @@ def _checked_shape(shape):
 
 
 def _images(values, shape, name):
-    values = np.asarray(values, dtype="float64")
+    values = real_array(name, values, "an array of images").astype("float64")
     if values.ndim < 2 or not values.size or np.prod(values.shape[1:]) != np.prod(shape):
         raise ValueError(
             f"Expected `{name}` to have shape (n, {np.prod(shape)}) or (n, *{shape}), with n at least 1. "

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_xai.data.checks import check_flag, check_index, check_instance
 from keras_xai.data.layout import Layout
 from keras_xai.report.samples import draw_sample
+from keras_xai.results.reconstructions import Reconstructions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from keras_xai.results import Reconstructions
 
 # Inches.
 _SHEET = 5.6
@@ -111,7 +112,7 @@ def _by_network(found) -> dict[str, list]:
     named = found if isinstance(found, Mapping) else {"": found}
     columns = {str(name): list(each) if isinstance(each, (list, tuple)) else [each] for name, each in named.items()}
     if not columns or not all(columns.values()):
-        raise ValueError(f"Expected reconstructions of at least one layer of each network. Received: {found!r}")
+        raise ValueError(f"Expected `found` to have reconstructions of a layer of each network. Received: found={found!r}")
     return columns
 
 
@@ -127,20 +128,20 @@ def _channels_last(found):
 
 
 def _check(found, sample) -> None:
+    check_instance("found", found, Reconstructions, "the result of `reconstruct`, a list of such, or a mapping to such")
     values = found.values
     if values.ndim != 5 or values.shape[-1] not in _CHANNELS:
         raise ValueError(
             "Expected reconstructions of images (height, width, channels) with one or three channels. Received: reconstructions of inputs"
             f" of shape {found.inputs.shape[1:]} from '{found.layer}'."
         )
-    if not 0 <= sample < len(values):
-        raise ValueError(f"Expected `sample` to be from 0 to {len(values) - 1}. Received: sample={sample!r}")
+    check_index("sample", sample, len(values))
     if not np.isfinite(values[sample]).all():
         raise ValueError(f"Expected finite reconstructions. Received: NaN or infinity from '{found.layer}'.")
 
 
 def _is_bgr(bgr, name) -> bool:
-    return bool(bgr.get(name, False) if isinstance(bgr, Mapping) else bgr)
+    return check_flag("bgr", bgr.get(name, False) if isinstance(bgr, Mapping) else bgr)
 
 
 def _colored(values, bgr):

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_xai.data.checks import check_names, check_text, real_array
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -59,6 +61,8 @@ def parallel_coordinates(
     """
     values, samples = _checked(values, samples)
     names = _checked_names(values, feature_names)
+    for name, text in (("label", label), ("response_label", response_label)):
+        check_text(name, text)
     order = np.argsort(samples, kind="stable")  # the largest last, in front
     colors, legend, scale = _colors(len(values), labels, response)
     figure, axes = _empty(values, names, label)
@@ -80,14 +84,14 @@ def parallel_coordinates(
 
 
 def _checked(values, samples):
-    values, samples = np.asarray(values, dtype="float64"), np.asarray(samples)
+    values, samples = real_array("values", values).astype("float64"), real_array("samples", samples)
     if values.ndim != 2 or not values.size:
         raise ValueError(
             f"Expected `values` to have shape (regions, features). Received: shape {values.shape}. Select a class, and flatten the axes "
             "of a sample, for example `coef[:, 0].reshape(len(coef), -1)`."
         )
     if not np.isfinite(values).all():
-        raise ValueError("Expected finite values. Received: NaN or infinity.")
+        raise ValueError("Expected finite `values`. Received: NaN or infinity.")
     if samples.shape != values.shape[:1] or samples.dtype.kind not in "iuf" or not (samples > 0).all():
         raise ValueError(
             f"Expected `samples` to be {len(values)} positive numbers, one for each region. Received: {samples!r}"
@@ -98,9 +102,7 @@ def _checked(values, samples):
 def _checked_names(values, names):
     if names is None:
         return [str(i) for i in range(values.shape[1])]
-    if len(names) != values.shape[1]:
-        raise ValueError(f"Expected a name for each of {values.shape[1]} features. Received: {len(names)} names.")
-    return [str(name) for name in names]
+    return check_names("feature_names", names, values.shape[1], "feature")
 
 
 def _colors(count, labels, response):
@@ -115,7 +117,7 @@ def _colors(count, labels, response):
     if labels is not None:
         return _class_colors(np.asarray(labels))
     if response is not None:
-        return _response_colors(np.asarray(response, dtype="float64"))
+        return _response_colors(real_array("response", response).astype("float64"))
     return [_CLASS_COLORS[0]] * count, {}, None
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_xai.data.checks import check_function, check_names, real_array
 from keras_xai.data.layout import Layout
 from keras_xai.report.plots import draw_picture, shown_image
 
@@ -42,7 +43,7 @@ def draw_sample(axes: "Axes", sample: Any, show: Callable[[Any], Any] | None = N
     Raises:
         ValueError: If it is none of these.
     """
-    drawn = sample if show is None else show(sample)
+    drawn = shown_by(show, sample)
     frame(axes)
     if isinstance(drawn, str):
         axes.text(
@@ -55,7 +56,7 @@ def draw_sample(axes: "Axes", sample: Any, show: Callable[[Any], Any] | None = N
             f"{type(drawn).__name__} of shape {np.shape(drawn) if not isinstance(drawn, dict) else list(drawn)}. Give `show`, which "
             "maps a sample to one of these."
         )
-    drawn = np.asarray(drawn, "float64")
+    drawn = real_array("show" if show else "sample", drawn, "displayable").astype("float64")
     if drawn.ndim == 3:
         if drawn.shape[2] not in (1, 3):
             drawn = drawn.mean(axis=2)
@@ -65,6 +66,29 @@ def draw_sample(axes: "Axes", sample: Any, show: Callable[[Any], Any] | None = N
         axes.set_xlim(0, max(len(drawn) - 1, 1))
     else:
         axes.bar(np.arange(len(drawn)), drawn, color=_LINE, width=0.8)
+
+
+def shown_by(show: Callable[[Any], Any] | None, sample: Any) -> Any:
+    """What `show`, a function of the user or `None`, makes of a sample.
+
+    Raises:
+        ValueError: If it is no function, or fails.
+    """
+    check_function("show", show)
+    if show is None:
+        return sample
+    try:
+        return show(sample)
+    except Exception as error:
+        raise ValueError(
+            f"Expected `show` to map a sample to what can be drawn. Received: show={show!r}, which failed on a sample of shape "
+            f"{np.shape(sample)} ({type(error).__name__}: {error})."
+        ) from error
+
+
+def displayed(show: Callable[[Any], Any] | None, image: np.ndarray) -> np.ndarray:
+    """An image as `show` makes it, `(height, width)` or `(height, width, 3)`."""
+    return shown_image(shown_by(show, image), "image" if show is None else "show")
 
 
 def within(value_range: Sequence[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
@@ -101,9 +125,10 @@ def unit_name(unit: Sequence[int], layer: str, class_names: Sequence[str] | None
     if layer == "score":
         if class_names is None:
             return f"class {unit[-1]}"
-        if unit[-1] >= len(class_names):
-            raise ValueError(f"Expected `class_names` to name class {unit[-1]}. Received: {len(class_names)} names.")
-        return class_names[unit[-1]]
+        names = check_names("class_names", class_names)
+        if unit[-1] >= len(names):
+            raise ValueError(f"Expected `class_names` to name class {unit[-1]}. Received: class_names={class_names!r}")
+        return names[unit[-1]]
     return f"channel {unit[0]}" if len(unit) == 1 else f"unit {', '.join(map(str, unit))}"
 
 

@@ -86,7 +86,8 @@ class Result(Shown):
     def save(self, path: str | pathlib.Path) -> None:
         """Writes the result to an `.npz` file of plain arrays, without pickles. An existing file is replaced atomically.
 
-        Functions, such as a callable target, cannot be written: the loaded result contains their names.
+        Functions, such as a callable target, cannot be written: the loaded result has something of their name in their place, which
+        raises an error that says so when it is called.
 
         Args:
             path: Path of the file; `.npz` is appended if missing, as in `numpy.savez`.
@@ -152,11 +153,18 @@ def chosen_rows(index: Any, count: int) -> np.ndarray:
     Raises:
         IndexError: If the index is none of these, or out of range.
     """
-    if isinstance(index, (list, range)) and not len(index):
-        return np.zeros(0, int)
-    rows = np.arange(count)[index]
-    if rows.ndim > 1:
-        raise IndexError(f"Expected an index, a slice, or a list of indices or booleans. Received: {index!r}")
+    if isinstance(index, slice):
+        return np.arange(count)[index]
+    try:
+        chosen = np.asarray(index if np.size(index) else np.zeros(0, int))
+        plain = (chosen.dtype.kind in "iu" and chosen.ndim <= 1) or (chosen.dtype.kind == "b" and chosen.shape == (count,))
+        rows = np.arange(count)[chosen] if plain else None
+    except (IndexError, ValueError):  # out of range, or a ragged list
+        rows = None
+    if rows is None or isinstance(index, tuple):
+        raise IndexError(
+            f"Expected an `index` from {-count} to {count - 1}, a slice, a list of such, or {count} booleans. Received: index={index!r}"
+        )
     return np.atleast_1d(rows)
 
 

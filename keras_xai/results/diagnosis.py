@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Self, final, overload
 
 import numpy as np
 
-from keras_xai.results.base import Result
+from keras_xai.data.checks import is_integer
+from keras_xai.results.base import Result, chosen_rows
 from keras_xai.results.html import frame_table
 from keras_xai.results.layer_diagnosis import LayerDiagnosis
 from keras_xai.results.pictures import drawn
@@ -56,18 +57,20 @@ class Diagnosis(Result):
     def __getitem__(self, index: str | int) -> LayerDiagnosis: ...
 
     @overload
-    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: slice | Sequence | np.ndarray) -> Self: ...
 
-    def __getitem__(self, index: str | int | slice) -> "LayerDiagnosis | Self":
-        """A layer by path or index, or the diagnosis of a slice of the layers."""
+    def __getitem__(self, index: Any) -> "LayerDiagnosis | Self":
+        """A layer by path or index, or the diagnosis of several layers, by a slice, a list of indices or booleans."""
         if isinstance(index, str):
+            if index not in self.layers:
+                raise KeyError(
+                    f"Expected an `index` among the diagnosed layers {list(self.layers)}. Received: index={index!r}"
+                )
             return self.layers[index]
-        if not isinstance(index, slice):
-            return list(self.layers.values())[index]
-        chosen = dict(list(self.layers.items())[index])
-        if not chosen:
-            raise IndexError(f"Expected at least one of {len(self)} layers. Received: {index!r}")
-        return dataclasses.replace(self, layers=chosen)
+        rows, paths = chosen_rows(index, len(self)), list(self.layers)
+        if is_integer(index):
+            return self.layers[paths[rows[0]]]
+        return dataclasses.replace(self, layers={paths[row]: self.layers[paths[row]] for row in rows})
 
     @property
     def chance(self) -> float:

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, final, overload
 
-from keras_xai.results.base import Result
+from keras_xai.data.checks import is_integer
+from keras_xai.results.base import Result, chosen_rows
 from keras_xai.results.diagnosis import Diagnosis
 from keras_xai.results.html import frame_table
 from keras_xai.results.layer_diagnosis import LayerDiagnosis
@@ -84,16 +85,14 @@ class NetworkComparison(Result):
     def __getitem__(self, index: int) -> LayerPair: ...
 
     @overload
-    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: slice | Sequence) -> Self: ...
 
-    def __getitem__(self, index: int | slice) -> "LayerPair | Self":
-        """A pair of layers, or the comparison in a slice of the pairs."""
-        if not isinstance(index, slice):
-            return self.pairs[index]
-        chosen = self.pairs[index]
-        if not chosen:
-            raise IndexError(f"Expected at least one of {len(self)} pairs of layers. Received: {index!r}")
-        return dataclasses.replace(self, pairs=chosen)
+    def __getitem__(self, index: Any) -> "LayerPair | Self":
+        """A pair of layers, or the comparison in several pairs, by a slice, a list of indices or booleans."""
+        rows = chosen_rows(index, len(self))
+        if is_integer(index):
+            return self.pairs[rows[0]]
+        return dataclasses.replace(self, pairs=tuple(self.pairs[row] for row in rows))
 
     @property
     def table(self) -> "pd.DataFrame":

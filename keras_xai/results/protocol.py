@@ -5,7 +5,7 @@ from typing import final
 
 import numpy as np
 
-from keras_xai.data.checks import check_count, check_seed
+from keras_xai.data.checks import check_choice, check_count, check_seed
 from keras_xai.statistics.tsne import TSNE
 
 REDUCTIONS = ("auto", "flat", "mean")
@@ -58,8 +58,7 @@ class Protocol:
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
         for name, allowed in (("maps", REDUCTIONS), ("normalization", NORMALIZATIONS)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"Expected `{name}` to be one of {allowed}. Received: {name}={getattr(self, name)!r}")
+            check_choice(name, getattr(self, name), allowed)
         if not isinstance(self.tsne, TSNE):
             raise ValueError(f"Expected `tsne` to be a `keras_xai.features.TSNE`. Received: tsne={self.tsne!r}")
         check_seed(self.seed)

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import final
 
+from keras_xai.data.checks import check_positive
 from keras_xai.rules.lrp import AlphaBeta, Epsilon, Flat, Rule, ZPlus
 from keras_xai.rules.rule import Pass
 
@@ -40,6 +41,12 @@ class Composite(abc.ABC):
     """
 
     layers: Mapping[str, Rule | Pass] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        if not isinstance(self.layers, Mapping):
+            raise TypeError(f"Expected `layers` to map paths of layers to rules. Received: layers={self.layers!r}")
+        for path, rule in self.layers.items():
+            _check_rule("layers", rule, (Rule, Pass), f" for '{path}'")
 
     @abc.abstractmethod
     def rule(self, place: Place) -> Rule | Pass:
@@ -80,8 +87,14 @@ class RoleComposite(Composite):
     scaling: Rule | Pass = _WHOLE
 
     def __post_init__(self):
+        super().__post_init__()
+        for name in ("first", "pooling", "merge", "scaling"):
+            if name != "first" or self.first is not None:
+                _check_rule(name, getattr(self, name), (Rule, Pass))
         for name in ("dense", "convolution"):
             rules = getattr(self, name)
+            for rule in rules.values() if isinstance(rules, Mapping) else [rules]:
+                _check_rule(name, rule, (Rule, Pass))
             if isinstance(rules, Mapping) and 0 not in rules:
                 raise ValueError(f"Expected rules by depth to start at depth 0. Received: {name}={rules!r}")
 
@@ -105,6 +118,10 @@ class EpsilonPlus(Composite):
 
     epsilon: float = 1e-6
 
+    def __post_init__(self):
+        super().__post_init__()
+        check_positive("epsilon", self.epsilon)
+
     def rule(self, place):
         """See `Composite`."""
         return RoleComposite(dense=Epsilon(self.epsilon), convolution=ZPlus()).rule(place)
@@ -121,6 +138,10 @@ class EpsilonAlpha2Beta1(Composite):
     """
 
     epsilon: float = 1e-6
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_positive("epsilon", self.epsilon)
 
     def rule(self, place):
         """See `Composite`."""
@@ -141,6 +162,15 @@ class EpsilonPlusFlat(Composite):
 
     epsilon: float = 1e-6
 
+    def __post_init__(self):
+        super().__post_init__()
+        check_positive("epsilon", self.epsilon)
+
     def rule(self, place):
         """See `Composite`."""
         return RoleComposite(dense=Epsilon(self.epsilon), convolution=ZPlus(), first=Flat()).rule(place)
+
+
+def _check_rule(name, rule, kinds, where=""):
+    if not isinstance(rule, kinds):
+        raise TypeError(f"Expected `{name}` to be a rule such as Epsilon(), an instance. Received: {name}={rule!r}{where}")

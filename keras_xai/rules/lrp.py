@@ -11,7 +11,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from keras import ops
 
-from keras_xai.data.checks import check_number, check_positive
+from keras_xai.data.checks import check_flag, check_number, check_positive, is_number, real_array
 from keras_xai.rules.maps import AffineMap, affine_maps
 from keras_xai.rules.products import Product, negative, positive, same, shared, sums
 from keras_xai.rules.rule import BackwardRule
@@ -71,6 +71,7 @@ class Epsilon(Rule):
 
     def __post_init__(self):
         check_positive("epsilon", self.epsilon)
+        check_flag("bias", self.bias)
 
     def share(self, layer, message):
         """See `Rule`."""
@@ -105,6 +106,7 @@ class Gamma(Rule):
     def __post_init__(self):
         check_positive("stabilizer", self.stabilizer)
         check_number("gamma", self.gamma, least=0)
+        check_flag("bias", self.bias)
 
     def share(self, layer, message):
         """See `Rule`."""
@@ -149,7 +151,9 @@ class AlphaBeta(Rule):
 
     def __post_init__(self):
         check_positive("stabilizer", self.stabilizer)
-        if not (self.beta >= 0 and np.isclose(self.alpha - self.beta, 1)):
+        check_flag("bias", self.bias)
+        numbers = is_number(self.alpha) and is_number(self.beta)
+        if not (numbers and self.beta >= 0 and np.isclose(self.alpha - self.beta, 1)):
             raise ValueError(
                 "Expected `alpha` and `beta` to be numbers of at least 0 whose difference is 1, so that relevance is conserved. "
                 f"lost. Received: alpha={self.alpha!r}, beta={self.beta!r}"
@@ -189,6 +193,7 @@ class ZPlus(Rule):
 
     def __post_init__(self):
         check_positive("stabilizer", self.stabilizer)
+        check_flag("bias", self.bias)
 
     def share(self, layer, message):
         """See `Rule`."""
@@ -249,7 +254,8 @@ class ZBox(Rule):
 
     def __post_init__(self):
         check_positive("stabilizer", self.stabilizer)
-        if not (np.all(np.isfinite(self.low)) and np.all(np.isfinite(self.high)) and np.all(np.less(self.low, self.high))):
+        low, high = real_array("low", self.low), real_array("high", self.high)
+        if not (np.isfinite(low).all() and np.isfinite(high).all() and low.size and high.size and np.all(np.less(low, high))):
             raise ValueError(
                 "Expected `low` and `high` to be finite, and `low` to be less everywhere. "
                 f"Received: low={self.low!r}, high={self.high!r}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_xai.data.checks import is_integer
+from keras_xai.data.checks import is_integer, real_array
 
 _EUCLIDEAN = ("euclidean", "l2")
 # Distances that change by no more than the sum of the changes of all coordinates.
@@ -72,7 +72,7 @@ def chance_hit(labels: Any) -> float:
     >>> round(chance_hit([0] * 50 + [1] * 50), 3)
     0.495
     """
-    counts = np.bincount(class_codes(labels, len(np.asarray(labels))))
+    counts = np.bincount(class_codes(labels, len(labels) if np.ndim(labels) else 0))
     total = counts.sum()
     return float((counts * (counts - 1)).sum() / (total * (total - 1)))
 
@@ -177,19 +177,26 @@ def class_codes(labels: Any, count: int) -> np.ndarray:
     Raises:
         ValueError: If there is not one for each sample, one is NaN, or there is only one class.
     """
-    labels = np.asarray(labels)
+    try:
+        labels = np.asarray(labels)
+    except ValueError:  # a ragged list
+        labels = np.array(None)
+    if labels.dtype.kind not in "fiubSUO" or not all(
+        isinstance(each, (str, bytes, float, int)) for each in labels.ravel().tolist()
+    ):
+        raise ValueError(f"Expected `y` to have labels that are numbers or strings. Received: labels of dtype {labels.dtype}.")
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
         raise ValueError(
-            f"Expected labels of shape (n,) or (n, 1). Received: an array of shape {labels.shape}. Of one-hot labels, pass "
+            f"Expected `y`, the labels, of shape (n,) or (n, 1). Received: an array of shape {labels.shape}. Of one-hot labels, pass "
             "labels.argmax(axis=-1)."
         )
     if len(labels) != count:
-        raise ValueError(f"Expected a label for each of {count} samples. Received: {len(labels)} labels.")
+        raise ValueError(f"Expected `y` to have a label for each of {count} samples. Received: {len(labels)} labels.")
     if labels.dtype.kind == "f" and np.isnan(labels).any():
         raise ValueError(
-            f"Expected labels without NaN. Received: NaN as label of sample {int(np.flatnonzero(np.isnan(labels))[0])}."
+            f"Expected `y` to have labels without NaN. Received: NaN as label of sample {int(np.flatnonzero(np.isnan(labels))[0])}."
         )
     try:
         classes, codes = np.unique(labels, return_inverse=True)
@@ -211,16 +218,33 @@ def check_neighbors(k: Any, count: int) -> int:
     return int(k)
 
 
+def _check_metric(metric, points):
+    from sklearn.metrics import pairwise_distances
+
+    if isinstance(metric, str) and metric == "precomputed":
+        return
+    try:
+        pairwise_distances(points[:2], metric=metric)
+    except np.linalg.LinAlgError:  # two points are too few for it
+        return
+    except Exception as error:
+        raise ValueError(
+            "Expected `metric` to be one of those of `sklearn.metrics.pairwise_distances`, or a function of two points. Received: "
+            f"metric={metric!r}, which failed ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})."
+        ) from error
+
+
 def _checked_points(points, metric):
-    points = np.asarray(points)
+    points = real_array("points", points, "real numbers of shape (n, d)")
     if points.ndim != 2 or len(points) < 2 or not points.shape[1] or points.dtype.kind not in "fiub":
         raise ValueError(
-            f"Expected real numbers of shape (n, d), at least two points. Received: an array of shape {points.shape} and dtype "
+            f"Expected `points` to be real numbers of shape (n, d), at least two. Received: an array of shape {points.shape} and dtype "
             f"{points.dtype}."
         )
-    if metric == "precomputed" and points.shape[0] != points.shape[1]:
+    _check_metric(metric, points)
+    if isinstance(metric, str) and metric == "precomputed" and points.shape[0] != points.shape[1]:
         raise ValueError(f"Expected distances of shape (n, n) for metric='precomputed'. Received: shape {points.shape}.")
     finite = np.isfinite(points).all(axis=1)
     if not finite.all():
-        raise ValueError(f"Expected finite points. Received: NaN or infinity in point {int(np.flatnonzero(~finite)[0])}.")
+        raise ValueError(f"Expected finite `points`. Received: NaN or infinity in point {int(np.flatnonzero(~finite)[0])}.")
     return points

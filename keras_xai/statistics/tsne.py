@@ -5,7 +5,7 @@ from typing import final
 
 import numpy as np
 
-from keras_xai.data.checks import is_integer, is_number
+from keras_xai.data.checks import check_choice, is_integer, is_number
 
 _STARTS = ("pca", "random")
 _EXAGGERATED = 250  # iterations, as in the source
@@ -86,7 +86,7 @@ class TSNE:
             ),
             "a tuple of two numbers from 0 to below 1",
         )
-        check("initialization", _STARTS.__contains__, f"one of {_STARTS}")
+        check_choice("initialization", self.initialization, _STARTS)
 
     def check(self, num_samples: int) -> None:
         """Refuses a perplexity that is too large for a number of vectors."""

@@ -243,7 +243,7 @@ def test_bad_options_and_backgrounds_are_told(table, network, x, images):
         DeepSHAP(table)(x, baseline=np.zeros((3, 4)))
     with pytest.raises(ValueError, match=r"background samples, \(m, 5\).*Received: an array of shape \(0, 5\)"):
         DeepSHAP(table)(x, baseline=np.zeros((0, 5)))
-    with pytest.raises(ValueError, match="Expected a finite baseline"):
+    with pytest.raises(ValueError, match="Expected a finite `baseline`"):
         SHAP(table)(x, baseline=np.nan)
 
 

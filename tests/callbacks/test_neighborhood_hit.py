@@ -239,7 +239,7 @@ BROKEN[7, 2] = np.nan
     "options, message",
     [
         ({"layers": ["oen"]}, "The nearest paths are"),
-        ({"layers": []}, "a list of one or more paths"),
+        ({"layers": []}, "a list of different paths"),
         ({"y": Y[:30]}, "a label for each of 40 samples"),
         ({"y": None}, "y=None"),
         ({"y": np.zeros(40)}, "at least two classes"),

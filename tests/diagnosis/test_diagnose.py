@@ -226,7 +226,7 @@ def test_standard_normalization_and_few_samples_of_a_class(trained):
         ({"y": None}, "labels `y`, one for each sample. Received: y=None"),
         ({"y": np.zeros(397)}, "at least two classes"),
         ({"layers": ["pool"]}, r"Received: path='pool'. The nearest paths are \['pooling"),
-        ({"layers": []}, "a list of one or more paths"),
+        ({"layers": []}, "a list of different paths"),
         ({"layers": "conv1"}, "layers='conv1'"),
         ({"k": 250}, "from 1 to 249, for 250 points. Received: k=250"),
         ({"protocol": Protocol(samples=30, tsne=QUICK)}, "perplexity=10 and 30 samples"),

@@ -216,7 +216,7 @@ def test_receptive_fields_of_units_behind_unknown_layers_and_of_tokens():
     assert receptive_field(model, "conv", (2,)) == (slice(2, 5),)
     found = extreme_examples(model, rng.integers(20, size=(5, 9)), layer="conv", k=1)
     assert {crop.shape for row in found.highest.crops for crop in row} == {(3,)}
-    with pytest.raises(ValueError, match=r"Expected a position within \(7,\) of 'conv'. Received: position=\(7,\)"):
+    with pytest.raises(ValueError, match=r"Expected `position` to be within \(7,\) of 'conv'. Received: position=\(7,\)"):
         receptive_field(model, "conv", (7,))
     open_size = keras.Sequential([keras.Input((None, None, 1)), layers.Conv2D(2, 3, name="conv")])
     with pytest.raises(ValueError, match="inputs have known sizes"):

@@ -211,7 +211,7 @@ def test_errors(options, message):
         ({"steps": 0}, "steps=0"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"step_size": 0}, "Expected `step_size` to be positive. Received: step_size=0"),
-        ({"jitter": -1}, "Expected `jitter` to be a number of at least 0. Received: jitter=-1"),
+        ({"jitter": -1}, "Expected `jitter` to be an integer of at least 0. Received: jitter=-1"),
         ({"zoom": 1}, "less than 1. Received: zoom=1"),
         ({"norm_power": 0.5}, "norm_power=0.5"),
         ({"total_variation": np.nan}, "total_variation=nan"),

@@ -254,7 +254,7 @@ def test_a_dead_map_sends_back_nothing_and_nothing_of_the_model_changes():
         ({"layer": "conv3", "top": 0}, "from 1 to 7, the number of maps of 'conv3', or None.*top=0"),
         ({"layer": "conv3", "top": 8}, "top=8"),
         ({"layer": "conv3", "top": 2.0}, "top=2.0"),
-        ({"layer": "conv3", "keep": "all"}, "Expected `keep` to be 'map' or 'largest'.*keep='all'"),
+        ({"layer": "conv3", "keep": "all"}, "Expected `keep` to be one of.*'map', 'largest'.*keep='all'"),
         ({"layer": "conv3", "batch_size": 0}, "batch_size=0"),
         ({"layer": "conv3", "verbose": 3}, "verbose=3"),
     ],

@@ -88,7 +88,11 @@ def lowest(step, draw):
 
 
 def is_numeric(kind, step):
-    return not kind.looks_up(step) and len(step.outputs) == 1 and step.operation.__class__.__name__ not in ("Cast", "ConvertToTensor")
+    return (
+        not kind.looks_up(step)
+        and len(step.outputs) == 1
+        and step.operation.__class__.__name__ not in ("Cast", "ConvertToTensor")
+    )
 
 
 @every(is_numeric)
@@ -142,7 +146,9 @@ def test_names_agree(kind, step):
     name = type(step.operation).__name__
     assert kind.pools == ("global" if "Global" in name else "windows" if "Pool" in name else None)
     assert kind.looks_up(step) == ("Embedding" in name)
-    assert kind.convolves(step) == ("Conv" in name.removeprefix("Convert") or name == "TimeDistributed")  # of a convolution, in its example
+    assert kind.convolves(step) == (
+        "Conv" in name.removeprefix("Convert") or name == "TimeDistributed"
+    )  # of a convolution, in its example
     assert (kind.normalized_axis(step) is not None) == (name == "BatchNormalization")
 
 

@@ -119,9 +119,9 @@ def test_targets_and_baselines_of_each_sample(model):
 
 def test_bad_input(model):
     method, metric = Saliency(model), Sparseness()
-    with pytest.raises(ValueError, match="at least one of the methods. Received: 0"):
+    with pytest.raises(ValueError, match="at least one of the `methods`. Received: 0"):
         compare_methods(model, IMAGES, [], [metric])
-    with pytest.raises(ValueError, match="at least one of the metrics. Received: 0"):
+    with pytest.raises(ValueError, match="at least one of the `metrics`. Received: 0"):
         compare_methods(model, IMAGES, [method], {})
     with pytest.raises(ValueError, match="methods with distinct names. Received: 'Saliency' twice"):
         compare_methods(model, IMAGES, [method, Saliency(model)], [metric])
@@ -137,5 +137,5 @@ def test_bad_input(model):
         compare_methods(model, IMAGES, [method], [metric], target=5)
     with pytest.raises(ValueError, match="one target per sample, 7"):
         compare_methods(model, IMAGES, [method], [metric], target=[0, 1])
-    with pytest.raises(ValueError, match="Expected boolean masks"):
+    with pytest.raises(ValueError, match="Expected `masks` to be booleans"):
         compare_methods(model, IMAGES, [method], [PointingGame(MASKS[:2])])

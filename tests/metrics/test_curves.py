@@ -209,7 +209,7 @@ def test_bad_input(model, explanation):
         Deletion(model, steps=0)
     with pytest.raises(ValueError, match="`region`.*Received: region=1.5"):
         PixelFlipping(model, region=1.5)
-    with pytest.raises(ValueError, match="`probability` to be None, True or False. Received: probability='yes'"):
+    with pytest.raises(ValueError, match="`probability` to be True or False. Received: probability='yes'"):
         Insertion(model, probability="yes")
     with pytest.raises(ValueError, match="batch_size=0"):
         Deletion(model, batch_size=0)

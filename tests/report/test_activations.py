@@ -118,8 +118,12 @@ def test_nothing_overlaps_or_is_cut_off(shape, count):
     [
         ({}, {}, "at least one training"),
         ({"a": {}}, {}, "at least one path"),
-        (trainings("a", c=(2, 3, 3, 4)), {"layers": "c"}, "a list of at least one path. Received: layers='c'"),
-        (trainings("a", c=(2, 3, 3, 4)), {"layers": ["d"]}, r"Expected activations of 'd'.*Received: 'a' with \['c'\]"),
+        (trainings("a", c=(2, 3, 3, 4)), {"layers": "c"}, "a list of different paths of layers.*Received: layers='c'"),
+        (
+            trainings("a", c=(2, 3, 3, 4)),
+            {"layers": ["d"]},
+            r"Expected `layers` for which.*Received: 'd', and 'a' with \['c'\]",
+        ),
         (trainings("a", c=(2, 3, 3, 4)) | trainings("b", d=(2, 3, 3, 4)), {}, r"of 'c' for each training. Received: 'b' with"),
         (trainings("a", c=(2, 10)), {}, r"shape \(n, height, width, channels\) for 'c'. Received: shape \(2, 10\)"),
         (trainings("a", c=(2, 3, 3, 4)) | trainings("b", c=(2, 3, 3, 5)), {}, r"shapes \[\(3, 3, 4\), \(3, 3, 5\)\] for 'c'"),

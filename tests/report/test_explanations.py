@@ -204,7 +204,7 @@ def test_it_can_be_saved(tmp_path, rng):
 def test_bad_input(rng):
     x = rng.random((2, 3, 3, 1))
     explanation = explained(x, x)
-    with pytest.raises(ValueError, match="at least one explanation. Received: an empty mapping"):
+    with pytest.raises(ValueError, match="`named` to map names to at least one explanation. Received: named={}"):
         explanations_plot({})
     for samples in (0, [], [2], [-1]):
         with pytest.raises(ValueError, match="indices from 0 to 1. Received: samples="):

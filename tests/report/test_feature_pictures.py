@@ -165,8 +165,8 @@ def test_thumbnails_do_not_overlap_and_are_where_their_points_are(rng):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"images": np.zeros((3, 4, 4))}, "`images` to have one entry for each of 60 points. Received: 3"),
-        ({"labels": [1, 2]}, "`labels` to have one entry for each of 60 points. Received: 2"),
+        ({"images": np.zeros((3, 4, 4))}, "`images` to have one entry for each of 60 points. Received: images="),
+        ({"labels": [1, 2]}, "`labels` to have one entry for each of 60 points. Received: labels="),
         ({"labels": range(60)}, "at most 10 distinct labels.*Received: 60"),
         ({"cells": 0}, "cells=0"),
     ],

@@ -58,5 +58,5 @@ def test_bad_samples(groups):
     merged, x = groups
     with pytest.raises(ValueError, match="Expected `x` to have shape"):
         merged.plot(x[:, :1])
-    with pytest.raises(ValueError, match="Expected `y` to have one label for each of 200 samples. Received: 3 labels."):
+    with pytest.raises(ValueError, match="Expected `y` to be one class index for each of 200 samples. Received: y="):
         merged.plot(x, np.zeros(3))

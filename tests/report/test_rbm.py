@@ -167,7 +167,7 @@ def test_filters_that_cannot_be_drawn(arguments, options, message):
 @pytest.mark.parametrize(
     "arguments, options, message",
     [
-        ((np.ones((2, 4)), np.ones((3, 4)), (2, 2)), {}, "a reconstruction for each of 2 samples. Received: 3."),
+        ((np.ones((2, 4)), np.ones((3, 4)), (2, 2)), {}, "`reconstructions` of each of 2 samples `x`. Received: 3."),
         ((np.ones((2, 5)), np.ones((2, 4)), (2, 2)), {}, r"Expected `x` to have shape \(n, 4\).*Received: shape \(2, 5\)"),
         ((np.ones((2, 4)), np.ones(4), (2, 2)), {}, r"Expected `reconstructions` to have shape.*Received: shape \(4,\)"),
         ((np.ones((0, 4)), np.ones((0, 4)), (2, 2)), {}, "n at least 1"),

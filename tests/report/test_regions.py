@@ -85,7 +85,7 @@ def test_names_do_not_overlap_where_there_are_thirty():
         ({"values": np.full((4, 6), np.nan)}, "finite values"),
         ({"samples": [1, 2]}, "4 positive numbers, one for each region"),
         ({"samples": [1, 2, 0, 1]}, "4 positive numbers"),
-        ({"feature_names": ["a"]}, "a name for each of 6 features. Received: 1 names"),
+        ({"feature_names": ["a"]}, "`feature_names` to be a list of 6 names"),
         ({"labels": [1, 2]}, r"`labels` to have one entry for each of 4 regions. Received: shape \(2,\)"),
         ({"response": 0.5}, r"`response` to have one entry for each of 4 regions. Received: shape \(\)"),
         ({"response": [0, 1, np.inf, 0]}, "finite response"),

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_xai.attribution.method import Method, Part
 from keras_xai.data.batches import rows
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import check_count, check_positive
 from keras_xai.network.entries import Entries, in_steps, total
 
 # Gradients per panel of the path in adaptive integration.
@@ -67,8 +67,8 @@ class IntegratedGradients(Method):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("steps", steps)
         check_count("max_steps", max_steps)
-        if tolerance is not None and not (np.isfinite(tolerance) and tolerance > 0):
-            raise ValueError(f"Expected `tolerance` to be None or a positive number. Received: tolerance={tolerance!r}")
+        if tolerance is not None:
+            check_positive("tolerance", tolerance)
         self._steps = steps
         self._tolerance = tolerance
         self._max_steps = max_steps

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_xai.attribution.method import Method, Part
 from keras_xai.backend import normal
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import check_count, check_number, check_seed
 from keras_xai.network.entries import Entries, in_steps
 
 
@@ -54,11 +54,10 @@ class SmoothGrad(Method):
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("num_samples", num_samples)
-        if not (np.isfinite(noise) and noise >= 0):
-            raise ValueError(f"Expected `noise` to be a number of at least 0. Received: noise={noise!r}")
+        check_number("noise", noise, least=0)
         self._num_samples = num_samples
         self._noise = noise
-        self._seed = seed
+        self._seed = None if seed is None else check_seed(seed)
 
     def _prepare(self, target):
         entries = Entries(self._scores, type(self).__name__, target)

@@ -9,7 +9,7 @@ from keras_xai.attribution.method import Method, Part
 from keras_xai.attribution.perturbation.hiding import Hiding, Parted, stacked
 from keras_xai.attribution.perturbation.isolation import isolated, random_state
 from keras_xai.attribution.perturbation.segments import Segments, holds_tokens, means
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import check_count, check_seed
 from keras_xai.data.reader import read_unchecked
 
 _KERNEL_WIDTH = 0.25  # lime's width for images; its text width is 25 for distances times 100
@@ -84,7 +84,7 @@ class LIME(Method):
         self._segments = Segments(self._scores, segments)
         self._words = holds_tokens(self._scores)
         self._background = None if background is None else self._checked(background)
-        self._seed = seed
+        self._seed = None if seed is None else check_seed(seed)
 
     def _checked(self, background):
         specs = self._scores.graph.input_specs

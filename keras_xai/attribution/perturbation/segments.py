@@ -44,7 +44,7 @@ class Segments:
             if segments is not None:
                 check_count("segments", segments)
             return
-        if not callable(segments) and np.asarray(segments).dtype.kind not in "iu":
+        if not callable(segments) and (not np.size(segments) or np.asarray(segments).dtype.kind not in "iu"):
             raise ValueError(
                 "Expected `segments` to be a number of segments, an integer array with the segment number of each position, or a function"
                 f" that maps a sample to such an array. Received: segments={segments!r}"

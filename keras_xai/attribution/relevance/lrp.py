@@ -134,7 +134,7 @@ class LRP(Method):
     def _named(self, path: str, places: Iterable[Step]) -> list[Step]:
         """The steps of the layer at a path that take a rule."""
         last = self._scores.find(path)
-        steps = [step for step in places if step.path == path or step.path.startswith(f"{path}.")]
+        steps = self._scores.parts_of(path, places)
         taking = [step for step in steps if step not in self._absorbed]
         if not taking:
             why = (

@@ -8,7 +8,7 @@ from keras_xai.attribution.method import Method
 from keras_xai.attribution.perturbation.segments import Segments
 from keras_xai.attribution.shapley.background import background_of
 from keras_xai.attribution.shapley.coalitions import Kernel, Partition
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import check_choice, check_count, check_seed
 
 _EXPLAINERS = ("kernel", "partition")
 
@@ -71,11 +71,12 @@ class SHAP(Method):
         verbose: Any = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
-        if explainer not in _EXPLAINERS:
+        if explainer in ("deep", "gradient"):
             raise ValueError(
                 f"Expected `explainer` to be one of {list(_EXPLAINERS)}. Received: explainer={explainer!r}. SHAP values by "
                 "derivatives are the methods DeepSHAP and GradientSHAP."
             )
+        check_choice("explainer", explainer, _EXPLAINERS)
         if num_samples is not None:
             check_count("num_samples", num_samples)
         if segments is not None and explainer != "kernel":
@@ -83,7 +84,7 @@ class SHAP(Method):
                 f"Expected no `segments` with `explainer='{explainer}'`, which only 'kernel' takes. Received: segments={segments!r}"
             )
         self._explainer_name = explainer
-        self._seed = seed
+        self._seed = None if seed is None else check_seed(seed)
         divided = Segments(self._scores, segments)
         self._values: Kernel | Partition
         if explainer == "kernel":

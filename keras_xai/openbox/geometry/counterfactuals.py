@@ -62,7 +62,7 @@ def checked_targets(target: Any, competing: list[CompetingClasses]) -> list[int]
     for i, (label, each) in enumerate(zip(targets, competing, strict=True)):
         if label not in each.labels:
             raise ValueError(
-                f"Expected the target of each sample to differ from the predicted class, one of {np.sort(each.labels)} for "
+                f"Expected `target` of each sample to differ from the predicted class, one of {np.sort(each.labels)} for "
                 f"sample {i}. Received: {label}"
             )
     return targets.tolist()

@@ -3,6 +3,7 @@
 import numpy as np
 from keras import ops
 
+from keras_xai.data.checks import is_number
 from keras_xai.openbox.programs import Programs
 from keras_xai.openbox.space import Space
 
@@ -14,7 +15,7 @@ DUAL = {1: np.inf, 2: 2, np.inf: 1}
 
 def check_norm(norm) -> None:
     """Raises a `ValueError` if `norm` is not supported."""
-    if norm not in list(DUAL):
+    if not is_number(norm) or norm not in list(DUAL):
         raise ValueError(f"Expected `norm` to be 1, 2 or numpy.inf. Received: norm={norm!r}")
 
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_xai.data.batches import Bar
+from keras_xai.data.checks import is_integer, real_array
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.openbox.geometry.redundancy import facets, largest_ball
 from keras_xai.openbox.programs import Layout
@@ -131,8 +132,10 @@ class Polytope:
         Args:
             index: Index of the constraint.
         """
-        if not 0 <= index < len(self):
-            raise IndexError(f"Expected the index of a constraint, from 0 to {len(self) - 1}. Received: {index}")
+        if not is_integer(index) or not 0 <= index < len(self):
+            raise IndexError(
+                f"Expected `index` to be that of a constraint, from 0 to {len(self) - 1}. Received: index={index!r}"
+            )
         if index < len(self._walls):
             return self._label(int(self._walls[index]))
         dimension, lower = self._sides[index - len(self._walls)]
@@ -185,9 +188,13 @@ class Polytope:
         Returns:
             `(n,)` booleans, computed from the constraints without a tolerance.
         """
-        arrays = [np.asarray(each, dtype="float64") for each in keras.tree.flatten(x)]
+        arrays = [real_array("x", each, "points").astype("float64") for each in keras.tree.flatten(x)]
         shapes = [array.shape[1:] for array in arrays]
         if shapes != list(self._space.shapes):
-            raise ValueError(f"Expected points of shape {list(self._space.shapes)} along the first axis. Received: {shapes}")
+            raise ValueError(
+                f"Expected `x` to be points of shape {list(self._space.shapes)} along the first axis. Received: {shapes}"
+            )
+        if not all(np.isfinite(array).all() and len(array) for array in arrays):
+            raise ValueError("Expected `x` to be at least one finite point. Received: none, NaN or infinity.")
         steps = self._space.vectors(arrays) - self._x
         return (steps @ self._rows.T + self.values >= 0).all(axis=1)

@@ -4,14 +4,20 @@ from typing import Any
 
 import numpy as np
 
-from keras_xai.data.checks import check_count, check_positive
+from keras_xai.data.checks import check_count, check_instance, check_positive, real_array
+from keras_xai.openbox.engine import Engine
+
+
+def check_box(box: Any) -> None:
+    """Refuses what is not an `OpenBox`."""
+    check_instance("box", box, Engine, "an `OpenBox`")
 
 
 def check_labels(y: Any, num_outputs: int, num_samples: int | None) -> np.ndarray | None:
     """Checks the user's labels and returns class indices `(n,)`."""
     if y is None:
         return None
-    labels = np.asarray(y)
+    labels = real_array("y", y, "class indices of shape (n,)")
     num_classes = max(num_outputs, 2)
     if labels.ndim != 1 or labels.dtype.kind not in "iub":
         raise ValueError(

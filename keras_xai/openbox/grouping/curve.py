@@ -4,11 +4,13 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from keras_xai.data.batches import progress
 from keras_xai.data.checks import check_count
 from keras_xai.data.reader import count_of
 from keras_xai.openbox.converter import OpenBox
-from keras_xai.openbox.grouping.arguments import check_labels
+from keras_xai.openbox.grouping.arguments import check_box, check_labels
 from keras_xai.openbox.grouping.fidelity import compare
 from keras_xai.openbox.grouping.flatten import flattened
 from keras_xai.openbox.grouping.groups import merged, pruned
@@ -68,10 +70,14 @@ def fidelity_curve(
     >>> curve[["method", "num_groups"]].values.tolist()[1:]
     [['merge', 2], ['merge', 4]]
     """
+    check_box(box)
     _check_methods(methods)
-    sizes = None if sizes is None else sorted(set(sizes))
-    for size in sizes or []:
-        check_count("sizes", size)
+    if sizes is not None:
+        if not isinstance(sizes, (list, tuple, range, np.ndarray)) or not len(sizes):
+            raise ValueError(f"Expected `sizes` to be a list of numbers of groups. Received: sizes={sizes!r}")
+        for size in sizes:
+            check_count("sizes", size)
+        sizes = sorted(set(sizes))
     labels = check_labels(y, box.num_outputs, count_of(x))
     x_test, y_test = _pair(test)
     test_labels = check_labels(y_test, box.num_outputs, count_of(x_test) if test else None)
@@ -113,7 +119,9 @@ def _frame(rows):
 
 
 def _check_methods(methods):
-    if isinstance(methods, str) or not methods or not set(methods) <= set(METHODS):
+    if not isinstance(methods, (list, tuple)):
+        raise ValueError(f"Expected `methods` to be a list of {list(METHODS)}. Received: methods={methods!r}")
+    if not methods or not set(methods) <= set(METHODS):
         raise ValueError(f"Expected `methods` to be a list of some of {METHODS}. Received: methods={methods!r}")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import check_count, check_instance
 from keras_xai.data.reader import count_of
 from keras_xai.openbox.grouping.arguments import check_labels, check_settings
 from keras_xai.openbox.grouping.fidelity import compare
@@ -83,6 +83,9 @@ def flatten_regions(
     - [Sudjianto et al., 2020](https://arxiv.org/abs/2011.04041) flatten a network to one hidden layer with as many units as merged groups.
       Walls between groups, forward selection and any number of classes are added here.
     """
+    from keras_xai.openbox.grouping.groups import RegionGroups
+
+    check_instance("groups", groups, RegionGroups, "what `merge_regions` or `prune_regions` returns")
     if isinstance(groups.regions.example, (list, tuple, dict)):
         raise ValueError("Expected groups of a model with one input. Received: groups of a model with several.")
     num_units = len(groups) if num_units is None else num_units

@@ -9,7 +9,7 @@ from keras import tree
 from keras_xai.data.checks import check_count
 from keras_xai.data.reader import count_of
 from keras_xai.openbox.converter import OpenBox
-from keras_xai.openbox.grouping.arguments import check_labels, check_settings
+from keras_xai.openbox.grouping.arguments import check_box, check_labels, check_settings
 from keras_xai.openbox.grouping.fidelity import compare
 from keras_xai.openbox.grouping.logistic import softmax
 from keras_xai.openbox.grouping.merging import Points, Regions, cut, merge_order, nearest, refine, refit
@@ -89,6 +89,7 @@ def merge_regions(
       to the labels. Deviations: the cost is the score error of a shared classifier, groups are fitted to the network unless `y` is given,
       regions may be reassigned, and any number of classes is supported.
     """
+    check_box(box)
     check_count("num_groups", num_groups)
     check_settings(ridge, max_rounds, "max_rounds")
     labels = check_labels(y, box.num_outputs, count_of(x))
@@ -128,6 +129,7 @@ def prune_regions(box: OpenBox, x: Any, num_regions: int, *, verbose: Any = "aut
     Raises:
         ValueError: If `num_regions` is not a positive integer or larger than the number of regions.
     """
+    check_box(box)
     check_count("num_regions", num_regions)
     regions = Regions(box, x, verbose)
     check_count("num_regions", num_regions, most=len(regions.names), what="regions of `x`")

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.data.batches import progress
-from keras_xai.data.checks import is_integer
+from keras_xai.data.checks import is_integer, real_array, short
 from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.partition.decisions import crossings
 from keras_xai.openbox.partition.section import Section, read_inputs
@@ -277,7 +277,7 @@ def _segments(section: Section) -> Iterator[list[_Segment]]:
 
 
 def _steps(t):
-    t = np.asarray(t, dtype="float64")
-    if t.ndim != 1:
-        raise ValueError(f"Expected points t of the line, an array of shape (n,). Received: shape {t.shape}.")
+    t = real_array("t", t, "points of the line, from 0 to 1").astype("float64")
+    if t.ndim != 1 or np.isnan(t).any():
+        raise ValueError(f"Expected `t` to be points of the line, an array of shape (n,) without NaN. Received: t={short(t)}")
     return t

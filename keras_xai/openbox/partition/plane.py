@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_xai.data.batches import progress
+from keras_xai.data.checks import check_flag, real_array, short
 from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.partition.decisions import Boundary, Cells, divide
 from keras_xai.openbox.partition.polygon import area
@@ -281,6 +282,7 @@ def plane(
 
     - [Humayun et al., 2023](https://arxiv.org/abs/2302.12828) compute such slices by traversing the layers.
     """
+    check_flag("orthonormal", orthonormal)
     space, vectors = read_inputs(box, {"corner": corner, "second": second, "third": third})
     along, across, marks = _axes(vectors, orthonormal)
     rectangle = _limits(limits, marks)
@@ -332,7 +334,11 @@ def _limits(limits, marks):
     if limits is None:
         low, high = marks.min(axis=0), marks.max(axis=0)
         limits = np.stack([low - _MARGIN * (high - low), high + _MARGIN * (high - low)], axis=1)
-    given = np.asarray(limits, dtype="float64") if np.shape(limits) == (2, 2) else None
+    try:
+        array = real_array("limits", limits, "two pairs of numbers").astype("float64")
+        given = array if array.shape == (2, 2) else None
+    except ValueError:
+        given = None
     if given is None or not np.isfinite(given).all() or not (given[:, 0] < given[:, 1]).all():
         raise ValueError(
             f"Expected `limits` to be two pairs (lowest, highest) of finite numbers, that of s and that of t. Received: limits={limits!r}"
@@ -342,7 +348,9 @@ def _limits(limits, marks):
 
 
 def _points(points):
-    points = np.asarray(points, dtype="float64")
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"Expected points (s, t) of the plane, an array of shape (n, 2). Received: shape {points.shape}.")
+    points = real_array("points", points, "points (s, t) of the plane").astype("float64")
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise ValueError(
+            f"Expected `points` (s, t) of the plane, finite and of shape (n, 2). Received: points={short(points)}"
+        )
     return points

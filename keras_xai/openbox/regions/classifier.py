@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from keras_xai.data.batches import progress
+from keras_xai.data.checks import check_instance, check_verbose
 from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.regions import file
 from keras_xai.openbox.regions.labels import classes_of, num_classes_of, places_of
@@ -86,6 +87,8 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         return self._fit(self.box, X, y)
 
     def _fit(self, box, x, y):
+        check_instance("box", box, Engine, "an `OpenBox`")
+        check_verbose(self.verbose)
         check_cache_bytes(self.cache_bytes)
         num_classes = num_classes_of(box.network)
         stream = Stream(rows_of_features(self, box, x), box)
@@ -262,6 +265,8 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             ValueError: If the file was not written by `save`, is incomplete or corrupted, of a later version, or of another model.
         """
+        check_instance("box", box, Engine, "an `OpenBox`")
+        check_verbose(verbose)
         classifier = cls(box, cache_bytes=cache_bytes, verbose=verbose)
         check_cache_bytes(cache_bytes)
         found = file.load(path, box, num_classes=num_classes_of(box.network), cache_bytes=cache_bytes)

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from keras_xai.data.checks import short
 from keras_xai.network.piecewise import PiecewiseNetwork
 
 
@@ -71,10 +72,13 @@ def places_of(y: Any, classes: np.ndarray, num_samples: int) -> np.ndarray:
 
 
 def _checked(y, num_samples):
-    check_classification_targets(y)
-    y = column_or_1d(y, warn=True)
+    try:
+        check_classification_targets(y)
+        y = column_or_1d(y, warn=True)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Expected `y` to be labels of shape (n,). Received: y={short(y)}. {error}") from error
     if num_samples is not None and len(y) != num_samples:
-        raise ValueError(f"Expected one label for each of {num_samples} samples. Received: {len(y)} labels.")
+        raise ValueError(f"Expected `y` to have one label for each of {num_samples} samples. Received: {len(y)} labels.")
     return y
 
 

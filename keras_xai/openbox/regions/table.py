@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import check_count, is_number
 from keras_xai.data.streams import is_stream
 from keras_xai.data.structure import packed
 from keras_xai.openbox.regions.store import Regions
@@ -26,7 +26,7 @@ def check_arguments(x: Any, max_regions: Any, norm: Any) -> None:
         )
     if max_regions is not None:
         check_count("max_regions", max_regions)
-    if norm not in (None, 1, 2, np.inf):
+    if norm is not None and not (is_number(norm) and norm in (1, 2, np.inf)):
         raise ValueError(f"Expected `radius` to be None or the norm 1, 2 or numpy.inf. Received: radius={norm!r}")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import sklearn.utils.validation
 from sklearn.base import BaseEstimator
 
+from keras_xai.data.checks import short
 from keras_xai.data.streams import is_stream
 from keras_xai.data.structure import in_order
 from keras_xai.openbox.engine import Engine
@@ -27,7 +28,10 @@ def rows_of_features(estimator: BaseEstimator, box: Engine, x: Any) -> Any:
         return x
     graph = box.sample_graph
     (rows,) = in_order(x, graph.input_structure, graph.input_specs)
-    return sklearn.utils.validation.check_array(rows, estimator=estimator, input_name="X")
+    try:
+        return sklearn.utils.validation.check_array(rows, estimator=estimator, input_name="X")
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"Expected `X` to be rows of finite real numbers. Received: X={short(rows)}. {error}") from error
 
 
 def hold_features(estimator: BaseEstimator, box: Engine, x: Any, *, reset: bool) -> None:
@@ -44,8 +48,11 @@ def hold_features(estimator: BaseEstimator, box: Engine, x: Any, *, reset: bool)
     """
     if is_stream(x) or isinstance(x, dict) or not takes_vectors(box):
         return
-    if hasattr(estimator, "_check_n_features"):  # before scikit-learn 1.6
-        estimator._check_feature_names(x, reset=reset)
-        estimator._check_n_features(x, reset=reset)
-    else:
-        sklearn.utils.validation.validate_data(estimator, x, reset=reset, skip_check_array=True)
+    try:
+        if hasattr(estimator, "_check_n_features"):  # before scikit-learn 1.6
+            estimator._check_feature_names(x, reset=reset)
+            estimator._check_n_features(x, reset=reset)
+        else:
+            sklearn.utils.validation.validate_data(estimator, x, reset=reset, skip_check_array=True)
+    except ValueError as error:
+        raise ValueError(f"{error} Expected `X` to have the features of `fit`. Received: X={short(x)}") from error

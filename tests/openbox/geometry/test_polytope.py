@@ -118,8 +118,8 @@ def test_walls_that_are_nearest_beyond_others_are_not_among_the_nearest_facets()
     assert found.unit == ((1,), (0,), (3,))
     np.testing.assert_allclose(found.distance, [0.9, 1.0, 3.0])
     assert found.reason[0] == "the input of unit (1,) of hidden.relu stays above 0"
-    with pytest.raises(ValueError, match=r"at most the number of facets .* 3 for sample 0. Received: k=4"):
-        local.nearest_facets(4, verbose=0)
+    (all_of_them,) = local.nearest_facets(4, verbose=0)
+    assert all_of_them.unit == found.unit
     polytope = local.polytope(0, bounds=(-2, [np.inf, 0.5]))
     everything = polytope.facets()
     assert set(zip(everything.layer, everything.unit, strict=True)) == {
@@ -178,8 +178,7 @@ def test_failures_are_told():
     for k in (0, 2.5):
         with pytest.raises(ValueError, match="integer of at least 1"):
             local.nearest_facets(k)
-    with pytest.raises(ValueError, match="number of walls, 6. Received: k=7"):
-        local.nearest_facets(7)
+    assert [len(each) <= 6 for each in local.nearest_facets(7, verbose=0)] == [True] * len(local)
     with pytest.raises(ValueError, match="max_passes"):
         local.polytope(0, max_passes=3)
     with pytest.raises(RuntimeError, match="unbounded"):

@@ -14,7 +14,7 @@ import numpy as np
 from keras import layers
 from tensorflow.python.framework import ops as framework
 
-from keras_xai.attribution import LRP, SHAP, GradCAM, GradientTimesInput, IntegratedGradients, Occlusion, Saliency
+from keras_xai.attribution import LRP, DeepSHAP, GradCAM, GradientTimesInput, IntegratedGradients, Occlusion, Saliency
 from keras_xai.metrics import Deletion, Sparseness
 from keras_xai.openbox import OpenBox
 
@@ -35,7 +35,7 @@ def cases() -> dict[str, Callable[[np.ndarray], object]]:
         "integrated": IntegratedGradients(model, steps=4),
     }
     occlusion, grad_cam, box, deletion = Occlusion(model, window=4), GradCAM(model), OpenBox(model), Deletion(model, steps=4)
-    shap = SHAP(model, explainer="deep")
+    shap = DeepSHAP(model)
 
     def drawn(x):
         figure = one["saliency"](x, 1).plot()
@@ -53,7 +53,7 @@ def cases() -> dict[str, Callable[[np.ndarray], object]]:
         "Sparseness": lambda x: Sparseness()(one["gradient"](x, 2)),
         "plot": drawn,
         "OpenBox": pieces,
-        "SHAP deep": lambda x: shap(x, 1),
+        "DeepSHAP": lambda x: shap(x, 1),
         "new GradientTimesInput": lambda x: GradientTimesInput(model)(x, 1),
         "new LRP": lambda x: LRP(model)(x, 1),
         "new OpenBox": lambda x: OpenBox(model)(x, verbose=0),

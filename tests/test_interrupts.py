@@ -271,7 +271,7 @@ def check_interrupts(name, count):
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the interrupts come from a timer")
-@pytest.mark.parametrize("name", ["SHAP deep", "metrics.ModelParameterRandomization", "FBIModel.fit", "OpenBox.convert"])
+@pytest.mark.parametrize("name", ["DeepSHAP", "metrics.ModelParameterRandomization", "FBIModel.fit", "OpenBox.convert"])
 def test_some_interrupts(name):
     check_interrupts(name, 2)
 

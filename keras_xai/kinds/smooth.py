@@ -211,10 +211,5 @@ for _function in (ops.tanh, ops.gelu, ops.silu, ops.hard_silu, ops.elu, ops.selu
     register(_function, Curved(_CURVED, keeps_sign=True), Example((4,), lambda x, function=_function: function(x)))
 for _function in (ops.log_sigmoid, ops.log):
     register(_function, Curved(_CURVED), Example((4,), lambda x, function=_function: function(x)))
-register(
-    Mish,
-    Curved(_CURVED, keeps_sign=True),
-    Example((4,), lambda x: Mish()(x)),
-    Example((4,), lambda x: layers.Dense(3, "mish")(x)),
-)
+register(Mish, Curved(_CURVED, keeps_sign=True), Example((4,), lambda x: Mish()(x)))
 register(ops.power, Curved(_CURVED, keeps_sign=True), Example((4,), lambda x: ops.power(x, 2.0)))

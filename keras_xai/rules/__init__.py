@@ -1,7 +1,6 @@
 """One family of backward rules: LRP and its composites, DeepLIFT, the FBI loss, guided backpropagation and Deconvnet."""
 
 from keras_xai.rules.composites import Composite, EpsilonAlpha2Beta1, EpsilonPlus, EpsilonPlusFlat, Place, RoleComposite
-from keras_xai.rules.differences import Multipliers
 from keras_xai.rules.fbi import PROPAGATIONS, Propagation
 from keras_xai.rules.lrp import AlphaBeta, Epsilon, Flat, Gamma, Rule, ZBox, ZPlus
 from keras_xai.rules.rectifiers import Deconvolved, Guided
@@ -21,7 +20,6 @@ __all__ = [
     "Flat",
     "Gamma",
     "Guided",
-    "Multipliers",
     "Pass",
     "Passage",
     "Place",

@@ -45,6 +45,7 @@ METHODS_OF_OTHERS = {
     "call", "build", "compile", "compute_loss", "train_step", "test_step", "make_train_function", "make_test_function", "fit",
     "export", "get_config", "from_config", "loss", "prepare", "begin_epoch", "penalty", "stages", "embed", "points", "assign",
     "machine", "free_energy", "gibbs", "reconstruct", "check", "load_weights", "save_weights",
+    "compile_from_config", "compute_output_shape",
 }  # fmt: skip
 
 

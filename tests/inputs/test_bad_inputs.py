@@ -5,6 +5,7 @@ its parameters have known names, and otherwise fails until `calls.py` and `value
 """
 
 import functools
+import inspect
 import random
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_a_function_without_checks_is_found():
     class Site:
         def __init__(self, function):
             self.function = function
-            self.parameters = {"k": None}
+            self.parameters = {"k": inspect.Parameter("k", inspect.Parameter.KEYWORD_ONLY)}
 
         def arguments(self):
             return {"k": 1}

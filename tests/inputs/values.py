@@ -238,6 +238,7 @@ BAD = {
     "model": MODELS,
     "layer": LAYER,
     "layers": LAYERS,
+    "layout": [3, "zz", "NCC", "", np.nan, Thing(), ["a"], {}],
     "target": TARGETS,
     "baseline": BASELINES,
     "value_range": VALUE_RANGES,
@@ -350,6 +351,7 @@ BAD = {
     "probability": FLAGS,
     "on": FLAGS,
     "for_good": FLAGS,
+    "trainable": FLAGS,
     "optional": [],
     "protocol.samples": COUNTS,
     "Protocol.samples": COUNTS,
@@ -392,7 +394,10 @@ BAD = {
     "chance_hit.labels": [3, [], Thing(), [[0, 1]], None, "a"],
     "Polytope.label.index": _INDEX[:8],
     "Plane.find.points": _POINTS,
-    "SHAP.__call__.baseline": [value for value in BASELINES if not (isinstance(value, list) and value)],
+    **{
+        f"{name}.__call__.baseline": [value for value in BASELINES if not (isinstance(value, list) and value)]
+        for name in ("DeepSHAP", "GradientSHAP", "SHAP")
+    },
     "Diagnosis.__getitem__.index": ["zz", *_INDEX],
     "GradCAM.layer": LAYER,
     "diagnose.y": LABELS,

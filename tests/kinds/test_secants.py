@@ -30,7 +30,6 @@ NONE = {
     layers.RNN,
     layers.ReversibleEmbedding,
     layers.SimpleRNN,
-    layers.TimeDistributed,
 }
 # Settings and pairs of tensors that the examples of the registry do not have.
 MORE = {
@@ -53,7 +52,7 @@ MORE = {
 KINDS = {
     f"{entry.operation.__name__} {i}": (entry.kind, example)
     for entry in registry()
-    if entry.operation not in NONE
+    if entry.operation not in {*NONE, layers.TimeDistributed}  # whose rows are not samples
     for i, example in enumerate(entry.examples)
 }
 EXAMPLES = {name: example for name, (_, example) in KINDS.items()} | MORE

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_xai.data.arrays import unchecked
 from keras_xai.data.batches import rows
-from keras_xai.data.checks import is_number
+from keras_xai.data.checks import is_number, real_array
 from keras_xai.network.scores import Scores
 
 
@@ -17,8 +17,7 @@ def background_of(baseline: Any, inputs: Sequence[np.ndarray], scores: Scores) -
 
     Args:
         baseline: Samples `(m, *input_shape)`, one sample, or a number for all entries; in the structure of the inputs for a model of
-        several. Zeros
-            if it is `None`.
+        several. Zeros if it is `None`.
         inputs: The explained samples, an array `(n, *input_shape)` for each input.
         scores: The scores of the model.
 
@@ -33,15 +32,17 @@ def background_of(baseline: Any, inputs: Sequence[np.ndarray], scores: Scores) -
     if baseline is not None and not is_number(baseline):
         given = [*unchecked(baseline, graph)]
     arrays = []
-    for array, x, spec in zip(scores.typed([np.asarray(each) for each in given]), inputs, graph.input_specs, strict=True):
+    for array, x, spec in zip(
+        scores.typed([real_array("baseline", each, "numbers") for each in given]), inputs, graph.input_specs, strict=True
+    ):
         shape = x.shape[1:]
         if array.shape not in ((), shape) and (array.shape[1:] != shape or array.ndim == len(shape) or not len(array)):
             raise ValueError(
-                f"Expected a baseline of background samples, (m, {', '.join(map(str, shape))}), or of the shape of one sample, "
+                f"Expected `baseline` to be background samples, (m, {', '.join(map(str, shape))}), or of the shape of one sample, "
                 f"{shape}, or a number, for input '{spec.name}'. Received: an array of shape {array.shape}."
             )
         if not np.isfinite(array).all():
-            raise ValueError(f"Expected a finite baseline for input '{spec.name}'. Received: one with NaN or infinity.")
+            raise ValueError(f"Expected a finite `baseline` for input '{spec.name}'. Received: one with NaN or infinity.")
         arrays.append(array if array.ndim == x.ndim else np.broadcast_to(array, (1, *shape)))
     counts = {len(array) for array in arrays}
     if len(counts - {1}) > 1:

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_xai.attribution.method import Method, Part
 from keras_xai.attribution.shapley.background import background_of, means
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import check_count, check_seed
 from keras_xai.network.entries import Entries
 
 
@@ -61,7 +61,7 @@ class GradientSHAP(Method):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("num_samples", num_samples)
         self._num_samples = num_samples
-        self._seed = seed
+        self._seed = None if seed is None else check_seed(seed)
         self._entries = Entries(self._scores, type(self).__name__)
 
     def _prepare(self, target):

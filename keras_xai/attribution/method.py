@@ -31,7 +31,8 @@ class Batch:
 
     Attributes:
         inputs: An array `(n, *input_shape)` for each input of the model.
-        indices: An integer array `(n,)` for each explained output: class indices, -1 for the predicted class.
+        indices: An array of one row per sample for each explained output, see `keras_xai.graph.target.Target`: class indices `(n,)`, -1 for
+            the predicted class.
         baseline: An array for each input, `(n, *input_shape)` unless the method takes another shape; `None` if it takes none.
         numbers: Integer array `(n,)`, the index of each sample in the whole dataset. It seeds random draws, so that they do not depend on
             the batch size.
@@ -47,7 +48,7 @@ class Batch:
     @property
     def passes_to_predict(self) -> int:
         """Number of separate forward passes to find the predicted classes: zero if all classes are given."""
-        return len(self.numbers) if any((index < 0).any() for index in self.indices) else 0
+        return len(self.numbers) if any(index.dtype.kind == "i" and (index < 0).any() for index in self.indices) else 0
 
 
 @final
@@ -151,7 +152,9 @@ class Method(Remade, abc.ABC):
             batch = self._batch(chunk, part, seed)
             parts.append(self._finite(_checked_part(explain(batch), batch, type(self).__name__), chunk.start + part.start))
             predicted.append(self._predictions(chunk.goal, batch))
-        values = [None if arrays[0] is None else joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)]
+        values = [
+            None if arrays[0] is None else joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)
+        ]
         indices = [np.concatenate(arrays) for arrays in zip(*(part.indices for part in parts), strict=True)]
         # A callable that scores all samples at once is bound to the samples of its chunk.
         inputs = seen.inputs()

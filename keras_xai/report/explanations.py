@@ -8,6 +8,7 @@ import numpy as np
 from keras_xai.report.heatmap import COLOR_MAP
 from keras_xai.report.plots import draw_picture, shown_image
 from keras_xai.results.text import encodable
+from keras_xai.targets import ScoreTarget
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -206,7 +207,11 @@ class Grid:
         lines = [name] if len(self._inputs) > 1 else []
         if name == next(iter(self._inputs)):
             lines = [
-                self._class(output, classes, sample) for output, classes in named.items() if np.ndim(classes) == 1
+                f"{output} {each.label(sample, self._class_names)}".strip()
+                if isinstance(each, ScoreTarget)
+                else self._class(output, each, sample)
+                for output, each in named.items()
+                if isinstance(each, ScoreTarget) or np.ndim(each) == 1
             ] + lines
         return "\n".join(lines)
 

@@ -60,7 +60,7 @@ class _Score(keras.layers.Layer):
     def key(self, inputs: Sequence[np.ndarray], indices: Sequence[np.ndarray]) -> tuple:
         """Equal for two samples for which `set` sets the same."""
         tokens = [x.tobytes() for variable, x in zip(self._tokens, inputs, strict=True) if variable is not None]
-        return (*map(int, indices), *tokens)
+        return (*(index.tobytes() for index in indices), *tokens)
 
     def compute_output_spec(self, points):
         return keras.KerasTensor((None, 1), self.dtype, name="score")

@@ -3,6 +3,7 @@
 from keras_xai.attribution.cam.cam import CAM
 from keras_xai.attribution.cam.grad_cam import GradCAM, GradCAMPlusPlus
 from keras_xai.attribution.cam.score_cam import ScoreCAM
+from keras_xai.attribution.generation import explain_generation
 from keras_xai.attribution.gradient.decision_features import DecisionFeatures
 from keras_xai.attribution.gradient.integrated_gradients import IntegratedGradients
 from keras_xai.attribution.gradient.rectified import Deconvnet, GuidedBackprop
@@ -14,6 +15,7 @@ from keras_xai.attribution.perturbation.occlusion import Occlusion
 from keras_xai.attribution.relevance.lrp import LRP
 from keras_xai.attribution.shapley.shap import SHAP
 from keras_xai.results.explanation import Explanation
+from keras_xai.results.generation import Generation
 from keras_xai.rules.composites import (
     Composite,
     EpsilonAlpha2Beta1,
@@ -44,6 +46,7 @@ __all__ = [
     "Explanation",
     "Flat",
     "Gamma",
+    "Generation",
     "GradCAM",
     "GradCAMPlusPlus",
     "GradientTimesInput",
@@ -61,5 +64,6 @@ __all__ = [
     "SmoothGrad",
     "ZBox",
     "ZPlus",
+    "explain_generation",
     "shared",
 ]

@@ -97,6 +97,7 @@ class Method(Remade, abc.ABC):
 
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
         check_verbose(verbose)
+        self._model = model
         self._scores = Scores(model)
         self._batch_size = batch_size_for(self._scores.graph, batch_size, dtype=self._scores.dtype)
         self._verbose = verbose
@@ -178,6 +179,11 @@ class Method(Remade, abc.ABC):
             probability=goal.packed(_joined(predicted, "sigmoid")),
             prediction=goal.packed(_joined(predicted, None)),
         )
+
+    @property
+    def model(self) -> keras.Model:
+        """The model that is explained."""
+        return self._model
 
     @property
     def scores(self) -> Scores:

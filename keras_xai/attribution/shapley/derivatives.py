@@ -18,6 +18,7 @@ from keras_xai.graph.score_functions import PerSample, score_of
 from keras_xai.graph.target import Target
 from keras_xai.network.entries import Entries
 from keras_xai.network.scores import Scores
+from keras_xai.targets import ScoreTarget
 
 
 class _Score(keras.layers.Layer):
@@ -36,12 +37,17 @@ class _Score(keras.layers.Layer):
                 zip(scores.graph.input_specs, shapes, [i in entries.identifiers for i in scores.graph.inputs], strict=True)
             )
         ]
-        self._classes = [self._variable_of(scores, num_rows, i, *each) for i, each in enumerate(target.choices)]
+        self._classes = [
+            self._variable_of(scores, num_rows, i, *each, signature)
+            for i, (each, signature) in enumerate(zip(target.choices, target.signature, strict=True))
+        ]
         self.found = _variable((num_rows,), scores.dtype, "found") if num_rows > 1 else None
 
     @staticmethod
-    def _variable_of(scores, num_rows, i, position, function):
-        """The metadata of each row: its class, the index of its sample, or nothing."""
+    def _variable_of(scores, num_rows, i, position, function, signature):
+        """The metadata of each row: its class, the parameters of its target, the index of its sample, or nothing."""
+        if isinstance(function, ScoreTarget):
+            return _variable((num_rows, *signature[0][1:]), signature[1], f"parameters_{i}")
         if function is None:
             return _variable((num_rows, scores.graph.output_specs[position].shape[-1]), scores.dtype, f"classes_{i}")
         return _variable((num_rows,), "int32", f"places_{i}") if isinstance(function, PerSample) else None
@@ -51,8 +57,11 @@ class _Score(keras.layers.Layer):
         for variable, x in zip(self._tokens, inputs, strict=True):
             if variable is not None:
                 variable.assign(x)
-        for variable, index, binary in zip(self._classes, indices, self._parts[2].binary, strict=True):
-            if variable is not None and binary and len(variable.shape) > 1:
+        target = self._parts[2]
+        for variable, index, binary, (_, function) in zip(self._classes, indices, target.binary, target.choices, strict=True):
+            if isinstance(function, ScoreTarget):
+                variable.assign(index)
+            elif variable is not None and binary and len(variable.shape) > 1:
                 variable.assign(np.where(index == 1, 1, -1)[:, np.newaxis])
             elif variable is not None:
                 variable.assign(index if len(variable.shape) == 1 else np.eye(variable.shape[1])[index])
@@ -81,6 +90,9 @@ class _Score(keras.layers.Layer):
         for (position, function), known_of_rows in zip(target.choices, self._classes, strict=True):
             if function is None:
                 total = total + ops.sum(outputs[position] * known_of_rows, axis=-1)
+            elif isinstance(function, ScoreTarget):
+                link = scores.links[position]
+                total = total + function.score(outputs[position], ops.convert_to_tensor(known_of_rows)[:count], link)[0]
             else:
                 places = None if known_of_rows is None else ops.convert_to_tensor(known_of_rows)
                 total = total + score_of(function, outputs[position], places)

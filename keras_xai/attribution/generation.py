@@ -23,8 +23,8 @@ def explain_generation(
 ) -> Generation:
     """Explains each generated token by the prompt and the tokens generated before it.
 
-    The explained score is the log-probability of the token. Each one is a sample of the text up to it, padded to the length of the whole, so
-    that all are explained by one compiled program in batches.
+    The explained score is the log-probability of the token. Each one is a sample, the text up to it, padded to the length of the whole,
+    so that all are explained by one compiled program in batches.
 
     The model is a causal language model such as keras-hub's: it maps token ids `(n, length)`, and a padding mask if it takes one, to the
     logits of the next token, `(n, length, vocabulary)`. A model without a mask must not look at later tokens. Text needs a
@@ -46,8 +46,8 @@ def explain_generation(
 
     Raises:
         TypeError: If `method` is not a `Method`.
-        ValueError: If the prompt or the generated text is empty, a token is not in the vocabulary, the model is not a causal language model,
-            or it has no tokenizer and is given text, or generates nothing.
+        ValueError: If the prompt or the generated text is empty, a token is not in the vocabulary, the model is not a causal language
+            model, or it has no tokenizer and is given text, or generates nothing.
 
     Example:
 

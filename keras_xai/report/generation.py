@@ -90,8 +90,8 @@ def _mean(generation):
 
 
 def _word(token):
-    """A token without the spaces around it."""
-    return token.strip(" ") or "␣"
+    """A token without the spaces around it, with signs for those that are only space."""
+    return token.strip(" ").replace("\n", "⏎") or "␣"
 
 
 def _chosen(tokens, count):

@@ -156,10 +156,12 @@ class _Text:
                 f"Expected a model that generates, as those of keras-hub do. Received: '{self._model.name}' "
                 f"({type(self._model).__name__}). Give the tokens that follow the prompt as `generated`."
             )
-        ids = np.pad(prompt, (0, count), constant_values=self.padding)[None]
-        known = np.arange(len(prompt) + count)[None] < len(prompt)
         ends = [getattr(self._tokenizer, name, None) for name in ("end_token_id", "end_token2_id")]
         stops = [int(each) for each in ends if each is not None] or None
+        # A sampler would take an end token in the places that are still free for the end, also if it is the padding as well.
+        free = next(each for each in (self.padding, *range(self._vocabulary)) if each not in (stops or ()))
+        ids = np.pad(prompt, (0, count), constant_values=free)[None]
+        known = np.arange(len(prompt) + count)[None] < len(prompt)
         found = self._model.make_generate_function()({"token_ids": ids, "padding_mask": known}, stop_token_ids=stops)
         used = np.asarray(found["padding_mask"])[0].astype(bool)
         new = np.asarray(found["token_ids"])[0][used][len(prompt) :].astype("int32")

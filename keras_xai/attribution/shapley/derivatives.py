@@ -92,7 +92,8 @@ class _Score(keras.layers.Layer):
                 total = total + ops.sum(outputs[position] * known_of_rows, axis=-1)
             elif isinstance(function, ScoreTarget):
                 link = scores.links[position]
-                total = total + function.score(outputs[position], ops.convert_to_tensor(known_of_rows)[:count], link)[0]
+                given = ops.broadcast_to(ops.convert_to_tensor(known_of_rows), (count, *known_of_rows.shape[1:]))
+                total = total + function.score(outputs[position], given, link)[0]
             else:
                 places = None if known_of_rows is None else ops.convert_to_tensor(known_of_rows)
                 total = total + score_of(function, outputs[position], places)

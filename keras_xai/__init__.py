@@ -21,6 +21,7 @@ _SUBPACKAGES = (
     "pretraining",
     "report",
     "results",
+    "targets",
 )
 
 __all__ = list(_SUBPACKAGES)

@@ -3,6 +3,7 @@
 from keras_xai.attribution.cam.cam import CAM
 from keras_xai.attribution.cam.grad_cam import GradCAM, GradCAMPlusPlus
 from keras_xai.attribution.cam.score_cam import ScoreCAM
+from keras_xai.attribution.generation import explain_generation
 from keras_xai.attribution.gradient.decision_features import DecisionFeatures
 from keras_xai.attribution.gradient.integrated_gradients import IntegratedGradients
 from keras_xai.attribution.gradient.rectified import Deconvnet, GuidedBackprop
@@ -17,6 +18,7 @@ from keras_xai.attribution.shapley.deep_shap import DeepSHAP
 from keras_xai.attribution.shapley.gradient_shap import GradientSHAP
 from keras_xai.attribution.shapley.shap import SHAP
 from keras_xai.results.explanation import Explanation
+from keras_xai.results.generation import Generation
 from keras_xai.rules.composites import (
     Composite,
     EpsilonAlpha2Beta1,
@@ -49,6 +51,7 @@ __all__ = [
     "Explanation",
     "Flat",
     "Gamma",
+    "Generation",
     "GradCAM",
     "GradCAMPlusPlus",
     "GradientSHAP",
@@ -67,5 +70,6 @@ __all__ = [
     "SmoothGrad",
     "ZBox",
     "ZPlus",
+    "explain_generation",
     "shared",
 ]

@@ -10,6 +10,7 @@ from keras_xai.data.checks import is_number
 from keras_xai.data.structure import Inputs, packed
 from keras_xai.graph.score_functions import is_list_of_functions, with_samples
 from keras_xai.results.sample_scores import SampleScores
+from keras_xai.targets import ScoreTarget
 
 
 @final
@@ -57,6 +58,9 @@ def aligned_target(target: Any) -> Aligned:
         if isinstance(choice, SampleScores):
             found.append(choice.positions)
             return lambda part: choice[part]
+        if isinstance(choice, ScoreTarget) and choice.num_samples is not None:
+            found.append(np.arange(choice.num_samples))
+            return lambda part: choice.taken(part)
         if choice is None or callable(choice) or np.ndim(choice) != 1:
             return lambda part: choice
         array = np.asarray(choice)

@@ -31,7 +31,8 @@ class Batch:
 
     Attributes:
         inputs: An array `(n, *input_shape)` for each input of the model.
-        indices: An integer array `(n,)` for each explained output: class indices, -1 for the predicted class.
+        indices: An array of one row per sample for each explained output, see `keras_xai.graph.target.Target`: class indices `(n,)`, -1 for
+            the predicted class.
         baseline: An array for each input, `(n, *input_shape)` unless the method takes another shape; `None` if it takes none.
         numbers: Integer array `(n,)`, the index of each sample in the whole dataset. It seeds random draws, so that they do not depend on
             the batch size.
@@ -47,7 +48,7 @@ class Batch:
     @property
     def passes_to_predict(self) -> int:
         """Number of separate forward passes to find the predicted classes: zero if all classes are given."""
-        return len(self.numbers) if any((index < 0).any() for index in self.indices) else 0
+        return len(self.numbers) if any(index.dtype.kind == "i" and (index < 0).any() for index in self.indices) else 0
 
 
 @final
@@ -96,6 +97,7 @@ class Method(Remade, abc.ABC):
 
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
         check_verbose(verbose)
+        self._model = model
         self._scores = Scores(model)
         self._batch_size = batch_size_for(self._scores.graph, batch_size, dtype=self._scores.dtype)
         self._verbose = verbose
@@ -180,6 +182,11 @@ class Method(Remade, abc.ABC):
             prediction=goal.packed(_joined(predicted, None)),
             layout=packed([each.letters for each in self._scores.layouts], graph),
         )
+
+    @property
+    def model(self) -> keras.Model:
+        """The model that is explained."""
+        return self._model
 
     @property
     def scores(self) -> Scores:

@@ -18,6 +18,7 @@ from keras_xai.graph.score_functions import (
 from keras_xai.graph.surroundings import what_is_read
 from keras_xai.results.base import taken
 from keras_xai.results.sample_scores import SampleScores
+from keras_xai.targets.target import ScoreTarget, fitting
 
 
 @final
@@ -26,7 +27,7 @@ class Target:
 
     Args:
         target: `None` for the highest score of each sample, a class index for all samples, an array of one index per sample, or a callable
-            that maps scores to a tensor of shape `(n,)` or a list of n values, such as a `Score` of tf-keras-vis. For a model of several
+            that maps scores to a tensor of shape `(n,)` or a list of n values, such as a `ScoreTarget`. For a model of several
             outputs, a dict of these by output name: their scores are added, and other outputs are ignored. Or a list of callables, one per
             output.
         names: Names of the model's outputs.
@@ -39,8 +40,9 @@ class Target:
     Attributes:
         positions: Positions of the explained outputs.
         key: A key that is equal for targets that can share a compiled program: callables, and the values of the variables that they read.
-        indices: An integer array `(n,)` for each explained output: a class for each sample, -1 for its highest score. For a callable that
-            scores all samples at once, the index of each sample; unused for other callables.
+        indices: An array of one row per sample for each explained output: integers `(n,)`, the class of each sample, -1 for its highest
+            score; the parameters `(n, ...)` of a `ScoreTarget`; for a callable that scores all samples at once, the index of each sample.
+            Unused for other callables.
         binary: For each of these outputs, whether its one score stands for two classes.
 
     Raises:
@@ -75,12 +77,26 @@ class Target:
             PerSample(choice.function, choice.num_samples) if isinstance(choice, SampleScores) else choice
             for choice in self._callables
         ]
-        self.indices = [_indices(choice, num_samples) for choice in chosen]
+        self._links = [None if links is None else links[position] for position in self.positions]
+        self.indices = [
+            choice.parameters(shapes[position], num_samples, link)
+            if isinstance(choice, ScoreTarget)
+            else _indices(choice, num_samples)
+            for choice, position, link in zip(chosen, self.positions, self._links, strict=True)
+        ]
+        self._dtype = dtype
         # A compiled program keeps what a callable has read when it was compiled.
         self.key = tuple(
-            (position, function, what_is_read(function.function if isinstance(function, PerSample) else function))
-            for position, function in zip(self.positions, self._functions, strict=True)
+            (position, function.key, signature)
+            if isinstance(function, ScoreTarget)
+            else (position, function, what_is_read(function.function if isinstance(function, PerSample) else function))
+            for position, function, signature in zip(self.positions, self._functions, self.signature, strict=True)
         )
+
+    @property
+    def signature(self) -> list[tuple]:
+        """Shape and dtype of each of `indices`, for `keras_xai.backend.compiled`."""
+        return [((None, *rows.shape[1:]), self._dtype if rows.dtype.kind == "f" else "int32") for rows in self.indices]
 
     @property
     def choices(self) -> list[tuple[int, Callable | None]]:
@@ -117,12 +133,16 @@ class Target:
             the highest scores found.
         """
         total, found = 0, []
-        for position, function, binary, index in zip(self.positions, self._functions, self.binary, indices, strict=True):
+        every = zip(self.positions, self._functions, self.binary, self._links, indices, strict=True)
+        for position, function, binary, link, index in every:
             scores = outputs[position]
             # The highest of some scores that are NaN is no answer, and neither is one of them that happens not to be NaN.
             missing = ops.any(ops.isnan(scores), axis=tuple(range(1, len(scores.shape))))
             total = total + ops.where(missing, float("nan"), ops.zeros((), scores.dtype))
-            if function is not None:
+            if isinstance(function, ScoreTarget):
+                value, index = function.score(scores, index, link)
+                total = total + value
+            elif function is not None:
                 total = total + score_of(function, scores, index)
             elif binary:
                 index = ops.where(index < 0, 1, ops.cast(index, "int32"))
@@ -141,31 +161,41 @@ class Target:
         Args:
             indices: The indices of all samples, as returned by `choose`.
         """
-        chosen = [index if choice is None else choice for choice, index in zip(self._callables, indices, strict=True)]
+        chosen = [
+            index if choice is None else choice.resolved(index) if isinstance(choice, ScoreTarget) else choice
+            for choice, index in zip(self._callables, indices, strict=True)
+        ]
         return dict(zip(self._names, chosen, strict=True)) if self._by_name else chosen[0]
 
     def first(self) -> Any:
         """The target of the first sample alone."""
-        alone = [None if index[0] < 0 else index for index in self.indices]
-        return taken(self.described(alone), np.array([0]))
+        chosen = [
+            choice if choice is not None else None if index[0] < 0 else index
+            for choice, index in zip(self._callables, self.indices, strict=True)
+        ]
+        return taken(dict(zip(self._names, chosen, strict=True)) if self._by_name else chosen[0], np.array([0]))
 
 
 def _checked(choice, shape, num_samples, dtype, binary=False):
     """A class for each sample, -1 for the highest score; or a callable, bound to its samples if it scores all at once."""
     choice = choice if binary else without_scores(choice, len(shape))
+    if isinstance(choice, ScoreTarget):
+        return choice
     if callable(choice):
         return bound(choice, shape, num_samples, dtype)
+    if isinstance(choice, str) and choice == "predicted":
+        choice = None
     if len(shape) != 2:
         raise ValueError(
-            "Expected a class output of shape (n, classes), or a callable `target`, which maps the scores to one value per sample. "
-            f"Received: target={choice!r} for an output of shape {tuple(shape)}."
+            "Expected a class output of shape (n, classes), or a `target` that maps the scores to one value per sample. "
+            f"Received: target={choice!r} for an output of shape {tuple(shape)}. {fitting(shape)}"
         )
     if choice is None:
         return np.full(num_samples, -1, "int32")
     indices = np.asarray(choice)
     if indices.dtype.kind not in "iu" or indices.ndim > 1:
         raise ValueError(
-            "Expected `target` to be None, an integer class index, one index per sample, or a callable. "
+            "Expected `target` to be None, 'predicted', an integer class index, one index per sample, or a callable. "
             f"Received: target={choice!r}"
         )
     if indices.ndim == 1 and len(indices) != num_samples:

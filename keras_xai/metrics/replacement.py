@@ -112,7 +112,7 @@ class Replacement:
                 ]
                 outputs = self._scores.outputs(self._scores.run(changed))
                 linked = [LINKS[link](output) for link, output in zip(links, outputs, strict=True)]
-                chosen = [ops.take(index, owners) for index in indices]
+                chosen = [ops.take(index, owners, axis=0) for index in indices]
                 return target.choose(linked, chosen, probabilities="sigmoid" in links)[0]
 
             masks = [((None,) * len(spec.shape), "bool") for spec in self._scores.graph.input_specs]

@@ -138,7 +138,7 @@ def _mean_slopes(starts, stops, indices, target):
     for a, b in zip(starts, stops, strict=True):
         points = ops.where(a == b, b, a + along(nodes + 0.5, a) * (b - a))
         between.append(ops.reshape(points, (-1, *b.shape[1:])))
-    slopes = _explained(between, [ops.tile(index, (_NODES,)) for index in indices], target)[2]
+    slopes = _explained(between, [ops.tile(index, (_NODES, *[1] * (len(index.shape) - 1))) for index in indices], target)[2]
     return [
         slope if slope is None else ops.sum(along(weights, b) * ops.reshape(slope, (_NODES, -1, *b.shape[1:])), axis=0)
         for slope, b in zip(slopes, stops, strict=True)

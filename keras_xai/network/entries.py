@@ -132,7 +132,7 @@ class Entries:
         like = self.points(inputs)
         steps, per = ops.shape(weights)[0], ops.shape(weights)[1]
         repeated = [ops.tile(x, (per, *[1] * (len(x.shape) - 1))) for x in inputs]
-        classes = [ops.tile(index, (per,)) for index in indices]
+        classes = [ops.tile(index, (per, *[1] * (len(index.shape) - 1))) for index in indices]
 
         def add(step, sums):
             found = points(step * per + ops.arange(per, dtype="int32"))

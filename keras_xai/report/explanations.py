@@ -6,24 +6,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_xai.data.checks import check_named, check_names, is_integer
-from keras_xai.report.heatmap import COLOR_MAP
 from keras_xai.report.plots import draw_picture
 from keras_xai.report.samples import arrays_of, displayed
+from keras_xai.report.words import LUMINANCE, add_scale, color_limit, colors_of, draw_words, laid_out
 from keras_xai.results.explanation import Explanation
-from keras_xai.results.text import encodable
+from keras_xai.targets import ScoreTarget
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-# Percentile of the absolute values that limits the color scale, so that a few pixels of a noisy gradient do not wash out all others.
-_PERCENTILE = 99.0
 _SERIES_CHANNELS = 8  # a "series" with more channels is drawn as an image
 _FEATURES = 12
-_LINE_EMS = 34.0
 _GRAY = "#8a939c"
-_LUMINANCE = (0.299, 0.587, 0.114)
 
 # Width of a column, in inches.
 _WIDTHS = {"image": 1.9, "series": 3.0, "table": 2.6, "text": 3.8}
@@ -130,7 +126,7 @@ class Grid:
             if row == 0:
                 for each, column in zip(axes, ["input"] * self.first + self.names, strict=True):
                     each.set_title(_wrapped(column, width), fontsize=10)
-        _add_scale(figure)
+        add_scale(figure)
         if footer:
             for column in range(columns):
                 figure.add_subplot(grid[len(rows), column]).axis("off")
@@ -147,7 +143,7 @@ class Grid:
         if kind == "table":
             return 0.24 * min(x.shape[1], _FEATURES) + 0.3
         if kind == "text":
-            return 0.19 * (1 + max((line for _, line, _, _ in _laid_out(self._words(x[sample]))), default=0)) + 0.15
+            return 0.19 * (1 + max((line for _, line, _, _ in laid_out(self._words(x[sample]))), default=0)) + 0.15
         return 1.25
 
     def _draw_row(self, axes, sample, name):
@@ -173,7 +169,7 @@ class Grid:
             elif kind == "series":
                 _draw_lines(each, x, found)
             else:
-                _draw_words(each, self._words(x), found)
+                draw_words(each, self._words(x), found)
 
     def _draw_input(self, axes, x, kind):
         if kind != "series":
@@ -210,7 +206,11 @@ class Grid:
         lines = [name] if len(self._inputs) > 1 else []
         if name == next(iter(self._inputs)):
             lines = [
-                self._class(output, classes, sample) for output, classes in named.items() if np.ndim(classes) == 1
+                f"{output} {each.label(sample, self._class_names)}".strip()
+                if isinstance(each, ScoreTarget)
+                else self._class(output, each, sample)
+                for output, each in named.items()
+                if isinstance(each, ScoreTarget) or np.ndim(each) == 1
             ] + lines
         return "\n".join(lines)
 
@@ -263,32 +263,20 @@ def _flat(values):
     return values.mean(axis=tuple(range(values.ndim - 2)))
 
 
-def _limit(values):
-    """The end of the color scale."""
-    sizes = np.abs(values)
-    return float(np.percentile(sizes, _PERCENTILE) or sizes.max() or 1.0)
-
-
 def _strongest(values):
     """The features to draw: those with the largest relative relevance by any method."""
     strength = np.max([np.abs(each) / (np.abs(each).max() or 1.0) for each in values], axis=0)
     return np.argsort(-strength, kind="stable")[:_FEATURES]
 
 
-def _colors(values, limit):
-    from matplotlib import colormaps
-
-    return colormaps[COLOR_MAP]((np.clip(values / limit, -1, 1) + 1) / 2)
-
-
 def _draw_over(axes: "Axes", values, picture):
     """Colors over a gray picture, more opaque for larger absolute values."""
-    gray = picture if picture.ndim == 2 else picture @ _LUMINANCE
+    gray = picture if picture.ndim == 2 else picture @ LUMINANCE
     gray = (gray - gray.min()) / (np.ptp(gray) or 1)
-    limit = _limit(values)
+    limit = color_limit(values)
     strength = np.clip(np.abs(values) / limit, 0, 1)[..., None] ** 0.6
     # Blended here instead of by transparency, so that a picture larger than its axes is downsampled as a whole.
-    axes.imshow(strength * _colors(values, limit)[..., :3] + (1 - strength) * (0.55 + 0.45 * gray[..., None]))
+    axes.imshow(strength * colors_of(values, limit)[..., :3] + (1 - strength) * (0.55 + 0.45 * gray[..., None]))
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_color("#c4cad0")
     axes.spines[:].set_linewidth(0.8)
@@ -299,11 +287,11 @@ def _draw_lines(axes: "Axes", x, values):
     from matplotlib.collections import LineCollection
 
     values = np.broadcast_to(values, x.shape)
-    limit, time = _limit(values), np.arange(len(x))
+    limit, time = color_limit(values), np.arange(len(x))
     for channel, found in zip(x.T, values.T, strict=True):
         points = np.stack([time, channel], axis=1)
         axes.plot(time, channel, color=_GRAY, linewidth=3.8, solid_capstyle="round", zorder=1)
-        colors = _colors((found[1:] + found[:-1]) / 2, limit)
+        colors = colors_of((found[1:] + found[:-1]) / 2, limit)
         axes.add_collection(
             LineCollection(
                 [*np.stack([points[:-1], points[1:]], axis=1)], colors=colors, linewidths=2.6, capstyle="round", zorder=2
@@ -322,7 +310,7 @@ def _prepare_lines(axes):
 def _draw_bars(axes: "Axes", values, labels):
     limit = np.abs(values).max() or 1.0
     places = np.arange(len(values))
-    axes.barh(places, values, color=_colors(np.sign(values) * (0.45 + 0.55 * np.abs(values) / limit), 1.0), height=0.72)
+    axes.barh(places, values, color=colors_of(np.sign(values) * (0.45 + 0.55 * np.abs(values) / limit), 1.0), height=0.72)
     axes.axvline(0, color="#30363d", linewidth=0.8)
     axes.set(xlim=(-1.08 * limit, 1.08 * limit), ylim=(len(values) - 0.4, -0.6), yticks=places)
     axes.set_yticklabels(labels or [""] * len(values), fontsize=8)
@@ -333,61 +321,8 @@ def _draw_bars(axes: "Axes", values, labels):
     axes.spines["bottom"].set(color="#c4cad0")
 
 
-def _draw_words(axes: "Axes", words, values):
-    from matplotlib.patches import PathPatch, Rectangle
-    from matplotlib.transforms import Affine2D
-
-    # Drawn as outlines, since only their width in axes units determines the start of the next word.
-    limit = _limit(np.array([values[i] for i, _ in words] or [0.0]))
-    lines = 1
-    for i, line, start, path in _laid_out(words):
-        width, top = path.get_extents().x1, 1.6 * line
-        color = _colors(values[i], limit)
-        axes.add_patch(Rectangle((start - 0.15, top + 0.1), width + 0.3, 1.4, facecolor=color, edgecolor="none"))
-        dark = np.dot(color[:3], _LUMINANCE) < 0.5
-        moved = Affine2D().scale(1, -1).translate(start, top + 1.15).transform_path(path)
-        axes.add_patch(PathPatch(moved, facecolor="white" if dark else "#1c2024", edgecolor="none"))
-        lines = line + 1
-    axes.set(xticks=[], yticks=[], xlim=(-0.3, _LINE_EMS), ylim=(1.6 * lines, 0), aspect="equal", anchor="NW")
-    axes.spines[:].set_visible(False)
-
-
-def _laid_out(words):
-    """For each word, its token's position, its line, its start in the line, and its outline, in units of em."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
-
-    from keras_xai.report.figure import families
-
-    placed, line, start = [], 0, 0.0
-    for i, word in words:
-        # An outline is of one line, and its dollar signs are mathematics unless they are escaped.
-        drawable = encodable(word).replace("\n", "⏎").replace("$", r"\$")
-        path = TextPath((0, 0), drawable, size=1, prop=FontProperties(family=families(word)))
-        width = path.get_extents().x1 if len(path.vertices) else 0.3
-        if start and start + width > _LINE_EMS - 0.3:
-            line, start = line + 1, 0.0
-        placed.append((i, line, start, path))
-        start += width + 0.5
-    return placed
-
-
 def _wrapped(name, width):
     """A method's name wrapped to its column, with eleven letters per inch."""
     import textwrap
 
     return "\n".join(textwrap.wrap(name, int(11 * width), break_long_words=False)) or name
-
-
-def _add_scale(figure):
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    scale = ScalarMappable(Normalize(-1, 1), COLOR_MAP)
-    height = figure.get_size_inches()[1]
-    bar = figure.colorbar(
-        scale, ax=figure.axes, location="bottom", shrink=min(1.0, 4 / figure.get_size_inches()[0]), aspect=30, pad=0.1 / height
-    )
-    bar.set_ticks([-1, 0, 1], labels=["negative", "0", "positive"])
-    bar.ax.tick_params(labelsize=8, length=2)
-    bar.outline.set_visible(False)

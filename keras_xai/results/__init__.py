@@ -11,6 +11,7 @@ from keras_xai.results.explanation import Explanation
 from keras_xai.results.extreme_examples import Examples, ExtremeExamples
 from keras_xai.results.facets import Facets
 from keras_xai.results.fidelity import Fidelity
+from keras_xai.results.generation import Generation
 from keras_xai.results.layer_diagnosis import LayerDiagnosis
 from keras_xai.results.maximized import Maximized
 from keras_xai.results.network_comparison import LayerPair, NetworkComparison
@@ -30,6 +31,7 @@ __all__ = [
     "ExtremeExamples",
     "Facets",
     "Fidelity",
+    "Generation",
     "LayerDiagnosis",
     "LayerPair",
     "Maximized",

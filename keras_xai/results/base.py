@@ -14,6 +14,7 @@ from keras_xai.results.equality import same
 from keras_xai.results.html import facts_table, image
 from keras_xai.results.sample_scores import SampleScores
 from keras_xai.results.text import leaves, one_line
+from keras_xai.targets.target import ScoreTarget
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -176,4 +177,6 @@ def taken(value: Any, rows: np.ndarray, axis: int = 0) -> Any:
         return type(value)(taken(each, rows, axis) for each in value)
     if isinstance(value, SampleScores):
         return value[rows]
+    if isinstance(value, ScoreTarget):
+        return value.taken(rows)
     return np.take(value, rows, axis=axis) if isinstance(value, np.ndarray) else value

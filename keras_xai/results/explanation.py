@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 import numpy as np
 from keras import tree
 
+from keras_xai import targets
 from keras_xai.data.layout import Layout
 from keras_xai.results.base import Rows, taken
 from keras_xai.results.pictures import drawn
@@ -30,7 +31,8 @@ class Explanation(Rows):
             positions. Positive values are positive contributions to the score, negative values negative contributions, if the method has
             signs. The unit is that of the score for methods that distribute it; otherwise the method's page gives the unit.
         target: The explained target: the class of each sample, an integer array `(n,)`; or the given callable, as `SampleScores` if it
-            scores all samples at once; a dict of these by output name for a model of several outputs. For a single sigmoid, class 1 is
+            scores all samples at once, and a target of `keras_xai.targets` with the classes and regions that it has found for each
+            sample; a dict of these by output name for a model of several outputs. For a single sigmoid, class 1 is
             the one of its score, and class 0 the other one, of the negated score.
         inputs: The explained samples, in the form that the model takes.
         convergence_delta: `(n,)`: the completeness error of each sample's values, in the unit of the score; `None` for methods that do not
@@ -80,6 +82,15 @@ class Explanation(Rows):
             else enumerate(self.values if _several(self.values) else [])
         )
         return [name for name, each in named if each is None]
+
+    def to_fields(self) -> dict[str, Any]:
+        """Returns the contents as dicts, lists and tuples of arrays, strings and numbers; ready-made targets as dicts."""
+        return {**super().to_fields(), "target": targets.to_fields(self.target)}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """Creates an explanation from the fields returned by `to_fields`."""
+        return cls(**{**fields, "target": targets.from_fields(fields["target"])})
 
     def _taken(self, rows: np.ndarray) -> Self:
         baseline = self.baseline if self.shared_baseline else taken(self.baseline, rows)

@@ -14,6 +14,7 @@ from keras_xai.results import (
     ExtremeExamples,
     Facets,
     Fidelity,
+    Generation,
     LayerDiagnosis,
     LayerPair,
     Maximized,
@@ -164,6 +165,15 @@ def counterfactuals():
     return Counterfactuals(x, label, np.where(label < 0, np.inf, 0.5), np.full(ROWS, 0.25), label == 0)
 
 
+def generation():
+    """Three tokens after four, one of them HTML."""
+    values = _rng().normal(size=(3, 7))
+    values[np.arange(7) >= np.arange(4, 7)[:, None]] = np.nan
+    return Generation(
+        values, np.arange(7), ["a", " b", NAME, " d", "$x$", "\n", " "], 4, -_rng().random(3), _rng().normal(size=3), NAME
+    )
+
+
 def images(*shape):
     """Values between 0 and 1."""
     return _rng().uniform(size=shape)
@@ -196,6 +206,7 @@ RESULTS = {
     "Walls": walls,
     "Facets": facets,
     "Counterfactuals": counterfactuals,
+    "Generation": generation,
     "Fidelity": lambda: Fidelity(0.9, 0.01, accuracy=0.8, auc=np.nan),
     "ExactIntegratedGradients": lambda: ExactIntegratedGradients(
         images(8, 8, 1), 2, 1.5, 1e-16, images(8, 8, 1), 1 - images(8, 8, 1), 3

@@ -256,7 +256,7 @@ def _methods_that_draw():
 
 
 def test_all_methods_that_draw_are_found():
-    assert len(list(_methods_that_draw())) == 16
+    assert len(list(_methods_that_draw())) == 18
 
 
 @pytest.mark.parametrize("method, call", _methods_that_draw())

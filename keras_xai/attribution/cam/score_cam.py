@@ -95,7 +95,7 @@ class ScoreCAM(LayerMethod):
                         mask = mask[..., None]  # for tokens: all entries of their vectors
                     start = ops.take(empty[place], sample, axis=0)
                     masked[place] = start + mask * (masked[place] - start)
-                return entries.score(masked, given, [ops.take(index, sample) for index in chosen], target)[0]
+                return entries.score(masked, given, [ops.take(index, sample, axis=0) for index in chosen], target)[0]
 
             count = ops.shape(samples)[0]
             found = in_chunks(score, count, self._batch_size, scores.dtype)

@@ -162,7 +162,7 @@ class LIME(Method):
             )
 
             def score(x):
-                return evaluate([x], [np.repeat(index, len(x)) for index in indices])
+                return evaluate([x], [np.repeat(index, len(x), axis=0) for index in indices])
 
             (x,) = sample
             found = explainer.explain_instance(x.astype("float64"), score, num_features=len(x), num_samples=self._num_samples)

@@ -94,7 +94,7 @@ class Occlusion(Method):
                     given = [ops.take(x, sample, axis=0) for x in inputs]
                     hidden = windows.hidden(number, cover)
                     given[position] = ops.where(hidden, ops.take(baseline[position], sample, axis=0), given[position])
-                    return ops.take(whole, sample) - score(given, [ops.take(index, sample) for index in indices])[0]
+                    return ops.take(whole, sample) - score(given, [ops.take(index, sample, axis=0) for index in indices])[0]
 
                 count = ops.shape(whole)[0]
                 found = in_chunks(without, ops.shape(numbers)[0], self._batch_size, scores.dtype)

@@ -1,0 +1,103 @@
+"""Pictures of generated text: tokens in the colors of their contributions, and the matrix of all contributions."""
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_xai.report.heatmap import COLOR_MAP
+from keras_xai.report.words import add_scale, color_limit, draw_words, laid_out
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from keras_xai.results import Generation
+
+_WIDTH = 5.5
+_CELL = 0.24
+_MOST_INCHES = 40.0
+
+
+def generation_plot(generation: "Generation", tokens: int | Sequence[int] | None = 4, *, title: str = "") -> "Figure":
+    """Plots a generated text once for each of several tokens.
+
+    Args:
+        generation: The result.
+        tokens: Indices of generated tokens, the number of first ones, or `None` for the mean over all.
+        title: A title.
+    """
+    from keras_xai.report.figure import new_figure
+
+    rows = [_mean(generation)] if tokens is None else [_row(generation, i) for i in _chosen(tokens, len(generation.generated))]
+    heights = [0.24 * (1 + max((line for _, line, _, _ in laid_out(words)), default=0)) + 0.2 for words, _, _, _ in rows]
+    figure = new_figure(figsize=(_WIDTH + 1.2, sum(heights) + 0.8 + 0.3 * bool(title)), layout="constrained")
+    grid = figure.add_gridspec(len(rows), 1, height_ratios=heights)
+    for number, (words, values, outlined, label) in enumerate(rows):
+        axes = figure.add_subplot(grid[number, 0])
+        draw_words(axes, words, values, outlined=outlined)
+        axes.set_ylabel(label, fontsize=9, rotation=0, ha="right", va="center")
+    add_scale(figure)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def matrix_plot(generation: "Generation", *, title: str = "") -> "Figure":
+    """Plots the contributions of all tokens to all generated ones.
+
+    Args:
+        generation: The result.
+        title: A title.
+    """
+    from keras_xai.report.figure import new_figure
+
+    values = generation.values[:, :-1]  # none contributes after the last
+    words = [_word(each) for each in generation.tokens]
+    longest = 0.09 * max(map(len, words))
+    size = [min(count * _CELL + longest + 1.2, _MOST_INCHES) for count in values.shape[::-1]]
+    figure = new_figure(figsize=(size[0], size[1]), layout="constrained")
+    axes = figure.add_subplot()
+    limit = color_limit(values[np.isfinite(values)])
+    image = axes.imshow(values, cmap=COLOR_MAP, vmin=-limit, vmax=limit, aspect="auto")
+    axes.set_facecolor("#e8ebee")
+    axes.set_xticks(range(values.shape[1]), words[:-1], rotation=90, fontsize=8)
+    axes.set_yticks(range(len(values)), words[generation.num_prompt :], fontsize=8)
+    axes.axvline(generation.num_prompt - 0.5, color="#1c2024", linewidth=0.8)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set(xlabel="earlier token", ylabel="generated token")
+    bar = figure.colorbar(image, ax=axes, fraction=0.05, aspect=15)
+    bar.ax.tick_params(labelsize=7)
+    bar.outline.set_visible(False)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _row(generation, index):
+    """Words, values, the outlined position and the label of one generated token."""
+    position = generation.num_prompt + index
+    words = [(i, _word(generation.tokens[i])) for i in range(position + 1)]
+    return words, generation.values[index], position, f"token {index}"
+
+
+def _mean(generation):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of the last token, which contributes to none
+        values = np.nanmean(generation.values, axis=0)
+    return [(i, _word(each)) for i, each in enumerate(generation.tokens[:-1])], values, None, "all tokens"
+
+
+def _word(token):
+    """A token without the spaces around it, with signs for those that are only space."""
+    return token.strip(" ").replace("\n", "⏎") or "␣"
+
+
+def _chosen(tokens, count):
+    indices = list(range(min(tokens, count))) if isinstance(tokens, (int, np.integer)) else [int(i) for i in tokens]
+    if not indices or min(indices) < 0 or max(indices) >= count:
+        raise ValueError(
+            f"Expected `tokens` to be None, a number of at least 1, or indices from 0 to {count - 1}. Received: tokens={tokens!r}"
+        )
+    return indices

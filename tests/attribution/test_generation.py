@@ -1,0 +1,173 @@
+"""The tokens of generated text, explained by those before them."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_xai.attribution import Generation, GradientTimesInput, IntegratedGradients, Occlusion, Saliency, explain_generation
+from tests.language import END, copier, language_model
+
+PROMPT, AFTER = "the cat and a dog", " sat and ran"
+
+
+@pytest.fixture(scope="module")
+def gpt():
+    return language_model()
+
+
+@pytest.fixture(scope="module")
+def copies():
+    return copier()
+
+
+@pytest.fixture(scope="module")
+def found(gpt):
+    return explain_generation(GradientTimesInput(gpt), PROMPT, generated=AFTER)
+
+
+def log_probabilities(gpt, ids):
+    """Of all tokens at all positions, by the model itself."""
+    inputs = {"token_ids": ids[None], "padding_mask": np.ones((1, len(ids)), bool)}
+    return tf.nn.log_softmax(gpt(inputs, training=False)[0])
+
+
+def test_text_in_and_out(gpt, found):
+    assert found.tokens == [END, "the", " cat", " and", " a", " dog", " sat", " and", " ran"]
+    assert found.num_prompt == 6 and found.generated == [" sat", " and", " ran"] and found.prompt[1:] == found.tokens[1:6]
+    np.testing.assert_array_equal(found.token_ids[1:], gpt.preprocessor.tokenizer(PROMPT + AFTER))
+    assert found.values.shape == (3, 9) and found.method == "GradientTimesInput"
+    # A token is explained by those before it, and by no others.
+    np.testing.assert_array_equal(np.isnan(found.values), np.arange(9) >= np.arange(6, 9)[:, None])
+    own = [log_probabilities(gpt, found.token_ids[:end])[-1, found.token_ids[end]] for end in (6, 7, 8)]
+    np.testing.assert_allclose(found.log_probability, own, rtol=1e-4)
+
+
+def test_gradient_by_hand(gpt, found):
+    """By the vectors of the embedding, of which the rest of the model is a function; the same table makes the logits."""
+    backbone, table = gpt.backbone, gpt.backbone.token_embedding.embeddings
+    ids = found.token_ids[:7]
+    vectors = tf.gather(table, ids)[None]
+    mask = tf.ones((1, 7), bool)
+    with tf.GradientTape() as tape:
+        tape.watch(vectors)
+        x = vectors + backbone.position_embedding(vectors)
+        for layer in backbone.transformer_layers:
+            x = layer(x, decoder_padding_mask=mask)
+        logits = tf.matmul(backbone.layer_norm(x), table, transpose_b=True)
+        score = tf.nn.log_softmax(logits)[0, -1, found.token_ids[7]]
+    expected = tf.reduce_sum(vectors * tape.gradient(score, vectors), axis=-1)[0]
+    np.testing.assert_allclose(found.log_probability[1], score, rtol=1e-4)
+    np.testing.assert_allclose(found.values[1, :7], expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(found.convergence_delta[1], score - tf.reduce_sum(expected), rtol=1e-3, atol=1e-5)
+    assert np.abs(expected).max() > 1e-3 and not np.allclose(found.values[2, :7], expected, atol=1e-3)
+
+
+def test_the_model_generates(gpt):
+    """Greedily: each token is the most probable one after those before it."""
+    found = explain_generation(Saliency(gpt), [1, 2, 3], max_new_tokens=3)
+    assert found.num_prompt == 3 and 1 <= len(found.generated) <= 3
+    for place in range(3, len(found.token_ids)):
+        assert found.token_ids[place] == np.argmax(log_probabilities(gpt, found.token_ids[:place])[-1])
+    assert found.derivatives and found.convergence_delta is None
+
+
+def test_a_model_without_a_preprocessor():
+    model = language_model(text=False)
+    found = explain_generation(Saliency(model), np.array([1, 2, 3]), max_new_tokens=2)
+    assert len(found.generated) == 2 and found.tokens[:3] == ["1", "2", "3"]
+    with pytest.raises(ValueError, match=r"(?s)Expected token ids, .*no `preprocessor.tokenizer`.*Received: prompt='the'"):
+        explain_generation(Saliency(model), "the")
+
+
+METHODS = {"GradientTimesInput": GradientTimesInput, "IntegratedGradients": IntegratedGradients, "Occlusion": Occlusion}
+
+
+@pytest.mark.parametrize("method", ["IntegratedGradients", "Occlusion"])
+def test_a_copied_token_is_found(copies, method):
+    """The model repeats the first token, and nothing else makes that token probable."""
+    for prompt in ([3, 5, 2, 7, 1], [6, 3, 3, 2, 4]):
+        found = explain_generation(METHODS[method](copies), prompt, generated=[prompt[0], prompt[0]])
+        assert found.log_probability[0] > np.log(0.9)
+        for row in found.values:
+            others = np.abs(row[1:])
+            assert row[0] > 2 * np.nanmax(others)
+
+
+def test_occlusion_by_hand(copies):
+    ids = np.array([3, 5, 2, 7])
+    found = explain_generation(Occlusion(copies), ids, generated=[3, 4], baseline=1)
+
+    def score(tokens, token):
+        return float(tf.nn.log_softmax(copies(np.array([tokens])))[0, -1, token])
+
+    whole = [*ids, 3]
+    expected = [score(whole, 4) - score([*whole[:i], 1, *whole[i + 1 :]], 4) for i in range(5)]
+    np.testing.assert_allclose(found.values[1, :5], expected, rtol=1e-3, atol=1e-4)
+    other = explain_generation(Occlusion(copies), ids, generated=[3, 4])
+    assert not np.allclose(other.values[1, :5], expected, atol=1e-3)
+
+
+def test_one_program_for_all_texts_of_a_length(copies, monkeypatch):
+    method, made = Saliency(copies), []
+    original = Saliency._prepare
+    monkeypatch.setattr(Saliency, "_prepare", lambda self, target: made.append(target) or original(self, target))
+    explain_generation(method, [1, 2], generated=[3, 4, 5])
+    explain_generation(method, [4, 2, 5], generated=[1, 1])
+    assert len(made) == 1
+
+
+def test_results(found, tmp_path):
+    found.save(tmp_path / "file")
+    assert Generation.load(tmp_path / "file") == found
+    assert repr(found) == "<Generation by GradientTimesInput: 3 tokens after 6>"
+    assert len(found.plot().axes) == 4 and len(found.plot([2]).axes) == 2 and len(found.plot(None).axes) == 2
+    matrix = found.plot_matrix().axes[0]
+    assert [text.get_text() for text in matrix.get_yticklabels()] == ["sat", "and", "ran"]
+    np.testing.assert_array_equal(np.ma.filled(matrix.images[0].get_array(), np.nan), found.values[:, :-1])
+    for wrong in (0, [3], [-1]):
+        with pytest.raises(ValueError, match="indices from 0 to 2"):
+            found.plot(wrong)
+
+
+@pytest.mark.parametrize(
+    "prompt, options, message",
+    [
+        ("", {}, "`prompt` to be a text with at least one token.*prompt=''"),
+        ([], {"generated": [1]}, "`prompt`"),
+        (PROMPT, {"generated": ""}, "`generated`"),
+        ([[1, 2]], {"generated": [1]}, "`prompt`"),
+        ([1.5], {"generated": [1]}, "`prompt`"),
+        ([1, 999], {"generated": [1]}, "token ids from 0 to"),
+        (PROMPT, {"max_new_tokens": 0}, "max_new_tokens"),
+        (PROMPT * 9, {}, "shorter than the preprocessor's `sequence_length`, 24"),
+        (PROMPT, {"generated": [1], "baseline": -1}, "baseline"),
+    ],
+)
+def test_bad_arguments(gpt, prompt, options, message):
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        explain_generation(GradientTimesInput(gpt), prompt, **options)
+
+
+def test_other_models(copies):
+    classifier = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    with pytest.raises(ValueError, match=r"(?s)Expected a causal language model.*Received.*keras_xai\.targets"):
+        explain_generation(Saliency(classifier), [1, 2])
+    with pytest.raises(ValueError, match=r"(?s)that generates.*Received.*`generated`"):
+        explain_generation(Saliency(copies), [1, 2])
+    with pytest.raises(TypeError, match="Expected a method"):
+        explain_generation(copies, [1, 2])
+
+
+def test_keras_hub_is_not_imported():
+    code = (
+        "import sys, keras; sys.modules['keras_hub'] = None  # to import it is an error\n"
+        "from keras_xai.attribution import Saliency, explain_generation\n"
+        "layers = [keras.Input((None,), dtype='int32'), keras.layers.Embedding(9, 4), keras.layers.Dense(9)]\n"
+        "print(explain_generation(Saliency(keras.Sequential(layers), verbose=0), [1, 2], generated=[3]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "<Generation by Saliency: 1 token after 2>" in done.stdout

@@ -132,12 +132,6 @@ class Method(Remade, abc.ABC):
         if baseline is not None and not self.takes_baseline:
             raise ValueError(f"`{type(self).__name__}` does not take a `baseline`. Received: baseline={baseline!r}")
         graph = self._scores.graph
-        texts = [spec.name for spec in graph.input_specs if spec.dtype == "string"]
-        if texts:
-            raise ValueError(
-                f"Expected a model with numeric inputs. Received: '{self._scores.name}', whose inputs {texts} are strings. Explain the "
-                "part of the model after the text lookup layers, on the outputs of these layers."
-            )
         samples = Samples(x, graph, self._batch_size)
         seed = secrets.randbits(30) if self._seed is None else self._seed
         chunks = self._chunks(samples, target, baseline)

@@ -2,6 +2,7 @@
 
 import functools
 
+import keras
 from keras import layers, ops
 
 from keras_xai.graph.steps import Step
@@ -11,6 +12,11 @@ from keras_xai.graph.nodes import operation_class
 def passes_tokens(step: Step) -> bool:
     """Whether a step keeps tokens in their order: it reshapes, casts, or looks up another number for each."""
     return isinstance(step.operation, _passing())
+
+
+def encodes(step: Step) -> bool:
+    """Whether a step encodes categories as vectors of real numbers, such as one-hot vectors."""
+    return isinstance(step.operation, _encoding()) and all(keras.backend.is_float_dtype(spec.dtype) for spec in step.output_specs)
 
 
 def is_sign(step: Step) -> bool:
@@ -24,6 +30,21 @@ def _passing():
     squeeze = operation_class(lambda x: ops.squeeze(x, 1), (1,))
     operations = [operation_class(function) for function in functions]
     return (layers.Flatten, layers.Reshape, layers.Identity, layers.IntegerLookup, squeeze, *operations)
+
+
+@functools.cache
+def _encoding():
+    one_hot = operation_class(lambda x: ops.one_hot(ops.cast(x, "int32"), 3), (2,))
+    return (
+        layers.CategoryEncoding,
+        layers.Discretization,
+        layers.HashedCrossing,
+        layers.Hashing,
+        layers.IntegerLookup,
+        layers.StringLookup,
+        layers.TextVectorization,
+        one_hot,
+    )
 
 
 @functools.cache

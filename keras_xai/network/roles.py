@@ -5,9 +5,10 @@ import enum
 import keras
 from keras import tree
 
+from keras_xai.data.texts import is_string
 from keras_xai.graph.steps import Graph, Slot, Step
 from keras_xai.kinds.expansion import kind_of
-from keras_xai.kinds.tokens import passes_tokens
+from keras_xai.kinds.tokens import encodes, passes_tokens
 
 
 class Role(enum.Enum):
@@ -45,7 +46,9 @@ class Tokens:
                 continue
             if kind_of(step).looks_up(step):
                 self.embeddings.append(step)
-            elif passes_tokens(step) or (whole and all(keras.backend.is_int_dtype(each.dtype) for each in step.output_specs)):
+            elif whole and all(is_string(each) or keras.backend.is_int_dtype(each.dtype) for each in step.output_specs):
+                tokens.update(step.outputs)
+            elif passes_tokens(step) and not encodes(step):
                 tokens.update(step.outputs)
             # Padding is found by comparing tokens, which has no derivative: what counts is what turns them into real numbers.
             elif any(output.dtype != "bool" for output in step.output_specs) and not _is_mask_argument(step, tokens):

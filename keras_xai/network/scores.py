@@ -10,8 +10,10 @@ from keras import ops
 
 from keras_xai.backend import compiled, record
 from keras_xai.data.batches import rows
+from keras_xai.data.texts import is_string
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
+from keras_xai.graph.texts import by_words
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import widest_dtype
 from keras_xai.kinds.expansion import expand
@@ -61,7 +63,7 @@ class Scores:
     """
 
     def __init__(self, model: keras.Model):
-        self._whole = trace(model)
+        self._whole = by_words(trace(model))
         self._expanded = expanded = expand(self._whole)
         graph = strip_probabilities(expanded)
         self.links = [
@@ -96,7 +98,7 @@ class Scores:
         """Arrays, one for each input, in their compute dtypes."""
         with np.errstate(over="ignore"):  # infinite inputs have scores that are refused
             return [
-                _rounded(np.asarray(array), own).astype(self.input_dtype(spec), copy=False)
+                np.asarray(array) if is_string(spec) else _rounded(np.asarray(array), own).astype(self.input_dtype(spec), copy=False)
                 for array, own, spec in zip(arrays, self._input_ranges, self.graph.input_specs, strict=True)
             ]
 

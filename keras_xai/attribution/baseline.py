@@ -27,7 +27,7 @@ def baseline_like(inputs: list[np.ndarray], baseline: Any, scores: Scores) -> li
         ValueError: If an array has the wrong shape or contains non-finite values.
     """
     graph = scores.graph
-    given = _for_each(baseline, graph)
+    given = for_each_input(baseline, graph)
     arrays = unchecked(given, graph) if given is baseline else [np.asarray(each) for each in given]
     # Samples of shape `(n, 1)` accept a one-dimensional baseline, a single column of a table.
     arrays = [with_rank(each, spec) if each.ndim else each for each, spec in zip(arrays, graph.input_specs, strict=True)]
@@ -44,7 +44,7 @@ def baseline_like(inputs: list[np.ndarray], baseline: Any, scores: Scores) -> li
     return [np.broadcast_to(array, x.shape) for array, x in zip(scores.typed(arrays), inputs, strict=True)]
 
 
-def _for_each(baseline: Any, inputs: Inputs) -> Any:
+def for_each_input(baseline: Any, inputs: Inputs) -> Any:
     """A number or a string as one value for each input, 0 or `""` for those of the other type; others unchanged."""
     if not is_number(baseline) and not isinstance(baseline, (str, bytes)):
         return baseline

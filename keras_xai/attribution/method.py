@@ -18,9 +18,11 @@ from keras_xai.data.checks import check_verbose
 from keras_xai.data.reader import Samples
 from keras_xai.data.remade import Remade
 from keras_xai.data.structure import packed
+from keras_xai.data.texts import Words
 from keras_xai.graph.target import Target
 from keras_xai.network.batching import batch_size_for
 from keras_xai.network.scores import Scores
+from keras_xai.network.words import of_words, vectorization
 from keras_xai.results.explanation import Explanation
 
 
@@ -143,9 +145,12 @@ class Method(Remade, abc.ABC):
                 self._scores.check_same_function(chunk.inputs)
             explain = self._explainer(chunk.goal)
             batch = self._batch(chunk, part, seed)
-            parts.append(self._finite(_checked_part(explain(batch), batch, type(self).__name__), chunk.start + part.start))
+            found = self._of_inputs(_checked_part(explain(batch), batch, type(self).__name__), batch.inputs)
+            parts.append(self._finite(found, chunk.start + part.start))
             predicted.append(self._predictions(chunk.goal, batch))
-        values = [None if arrays[0] is None else joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)]
+        values = [
+            None if arrays[0] is None else joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)
+        ]
         indices = [np.concatenate(arrays) for arrays in zip(*(part.indices for part in parts), strict=True)]
         # A callable that scores all samples at once is bound to the samples of its chunk.
         inputs = seen.inputs()
@@ -228,8 +233,12 @@ class Method(Remade, abc.ABC):
         inputs = self._scores.typed(arrays)
         compared = self._baseline(baseline, arrays) if self.takes_baseline else None
         if compared is not None and not self.shares_baseline:
+            # What is never explained is the same in the baseline: inputs that are held fixed, and padding.
             compared = [
-                each if explained else x for each, x, explained in zip(compared, inputs, self._scores.explainable, strict=True)
+                _kept(x, each, padded) if explained else x
+                for each, x, explained, padded in zip(
+                    compared, inputs, self._scores.explainable, self._scores.padding(inputs), strict=True
+                )
             ]
         return Chunk(start, inputs, goal, compared)
 
@@ -265,10 +274,27 @@ class Method(Remade, abc.ABC):
             for name, position in singles.items()
         }
 
-    def _finite(self, part, start) -> Part:
-        values = [None if each is None else keras.ops.convert_to_numpy(each) for each in part.values]
-        arrays = [each for each in values if each is not None]
+    def _of_inputs(self, part, inputs) -> Part:
+        """A part with values of words in place of tokens of texts, and 0 for padding."""
+        graph = self._scores.graph
+        values: list = [None if each is None else keras.ops.convert_to_numpy(each) for each in part.values]
         delta = None if part.convergence_delta is None else np.asarray(part.convergence_delta)
+        for i, (x, spec, padded) in enumerate(zip(inputs, graph.input_specs, self._scores.padding(inputs), strict=True)):
+            before = values[i]
+            if before is None:
+                continue
+            if isinstance(spec, Words) and before.ndim == 3:
+                values[i] = of_words(before[..., 0], x, vectorization(graph, spec))
+            elif padded is not None and (before[np.broadcast_to(padded, before.shape)] != 0).any():
+                values[i] = np.where(padded, 0, before).astype(before.dtype)
+            if delta is not None and values[i] is not before:
+                delta = delta + (before.reshape(len(x), -1).sum(axis=1) - values[i].reshape(len(x), -1).sum(axis=1))
+        return dataclasses.replace(part, values=values, convergence_delta=delta)
+
+    def _finite(self, part, start) -> Part:
+        values = part.values
+        arrays = [each for each in values if each is not None]
+        delta = part.convergence_delta
         found = arrays if delta is None else [*arrays, delta]
         bad = np.flatnonzero(~np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in found], axis=0))
         if bad.size:
@@ -299,6 +325,11 @@ class Method(Remade, abc.ABC):
 def _joined(predicted, link):
     """By name of the output, what batches have predicted by outputs with a link."""
     return {name: np.concatenate([each[kind, name] for each in predicted]) for kind, name in predicted[0] if kind == link}
+
+
+def _kept(x, other, padded):
+    """The baseline of an input, with the sample's own padding."""
+    return other if padded is None else np.where(padded, x, other)
 
 
 def _read_only(array):

@@ -7,7 +7,7 @@ from keras import layers
 
 from keras_xai import backend
 from keras_xai.data.texts import Words, is_string
-from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.steps import Graph, Slot, Step
 
 
 class JoinWords(keras.Operation):
@@ -27,6 +27,17 @@ class JoinWords(keras.Operation):
 
     def compute_output_spec(self, words):
         return keras.KerasTensor((words.shape[0], *self.shape), "string")
+
+
+class PadTokens(keras.Operation):
+    """Fills tokens up with 0 to the number of words, so that texts in any batch have as many."""
+
+    def call(self, tokens, words):
+        missing = keras.ops.maximum(keras.ops.shape(words)[1] - keras.ops.shape(tokens)[1], 0)
+        return keras.ops.pad(tokens, [[0, 0], [0, missing]])
+
+    def compute_output_spec(self, tokens, words):
+        return keras.KerasTensor(tokens.shape, tokens.dtype)
 
 
 def by_words(graph: Graph) -> Graph:
@@ -57,23 +68,46 @@ def by_words(graph: Graph) -> Graph:
         )
         for identifier, spec in texts.items()
     )
+    steps = list(joins)
+    for step in graph.steps:
+        sources = [identifier for identifier in texts if _divides(step) and identifier in _before(graph, step)]
+        if not sources or step.operation._output_mode != "int" or step.operation._output_sequence_length is not None:
+            steps.append(step)
+            continue
+        # As many tokens as words, whatever the other samples of a batch are.
+        raw, words = keras.KerasTensor(step.output_specs[0].shape, step.output_specs[0].dtype), specs[sources[0]]
+        steps += [
+            dataclasses.replace(step, outputs=(id(raw),), output_specs=(raw,)),
+            Step(
+                path=f"{step.path}.padded",
+                operation=PadTokens(name=f"{step.operation.name}_padded"),
+                inputs=(id(raw), numbers[sources[0]]),
+                outputs=step.outputs,
+                input_specs=(raw, words),
+                output_specs=step.output_specs,
+                arguments=((Slot(0), Slot(1)), {}),
+            ),
+        ]
     return dataclasses.replace(
         graph,
         inputs=tuple(numbers.get(identifier, identifier) for identifier in graph.inputs),
         input_specs=tuple(specs.values()),
-        steps=joins + graph.steps,
+        steps=tuple(steps),
     )
 
 
+def _divides(step):
+    return isinstance(step.operation, layers.TextVectorization) and step.operation._split is not None
+
+
+def _before(graph, step):
+    """Identifiers of the strings that lead to a step."""
+    found = set(step.inputs)
+    for other in reversed(graph.steps):
+        if not found.isdisjoint(other.outputs) and all(is_string(spec) for spec in other.input_specs):
+            found.update(other.inputs)
+    return found
+
+
 def _is_divided(graph, identifier):
-    reached = {identifier}
-    for step in graph.steps:
-        if reached.isdisjoint(step.inputs):
-            continue
-        operation = step.operation
-        if isinstance(operation, layers.TextVectorization):
-            if operation._split is not None:
-                return True
-        elif all(is_string(spec) for spec in step.output_specs):
-            reached.update(step.outputs)
-    return False
+    return any(_divides(step) and identifier in _before(graph, step) for step in graph.steps)

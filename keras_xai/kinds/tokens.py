@@ -11,12 +11,14 @@ from keras_xai.graph.nodes import operation_class
 
 def passes_tokens(step: Step) -> bool:
     """Whether a step keeps tokens in their order: it reshapes, casts, or looks up another number for each."""
-    return isinstance(step.operation, _passing())
+    return isinstance(step.operation, _passing()) or (isinstance(step.operation, _encoding()) and not encodes(step))
 
 
 def encodes(step: Step) -> bool:
     """Whether a step encodes categories as vectors of real numbers, such as one-hot vectors."""
-    return isinstance(step.operation, _encoding()) and all(keras.backend.is_float_dtype(spec.dtype) for spec in step.output_specs)
+    return isinstance(step.operation, _encoding()) and all(
+        keras.backend.is_float_dtype(spec.dtype) for spec in step.output_specs
+    )
 
 
 def is_sign(step: Step) -> bool:
@@ -29,7 +31,7 @@ def _passing():
     functions = (lambda x: ops.reshape(x, (-1, 1)), lambda x: ops.expand_dims(x, 1), lambda x: ops.cast(x, "int32"))
     squeeze = operation_class(lambda x: ops.squeeze(x, 1), (1,))
     operations = [operation_class(function) for function in functions]
-    return (layers.Flatten, layers.Reshape, layers.Identity, layers.IntegerLookup, squeeze, *operations)
+    return (layers.Flatten, layers.Reshape, layers.Identity, squeeze, *operations)
 
 
 @functools.cache

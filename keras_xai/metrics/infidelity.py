@@ -106,6 +106,7 @@ class Infidelity(ModelMetric):
         masks = [
             _subset(shape, draw) if x.ndim == 2 else _box(shape, draw)
             for x, shape in zip(places.inputs, places.shapes, strict=True)
+            if shape != (0,)
         ]
         return np.concatenate([mask.ravel() for mask in masks])
 

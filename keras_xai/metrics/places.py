@@ -22,7 +22,7 @@ class Places:
 
     Attributes:
         inputs: The samples, an array for each input.
-        shapes: The spatial shape of each input: `(height, width)`, `(time,)`, `(features,)`.
+        shapes: The spatial shape of each input: `(height, width)`, `(time,)`, `(features,)`; `(0,)` for one that was held fixed.
 
     Raises:
         ValueError: If the values do not belong to the inputs, or are NaN or infinite.
@@ -30,8 +30,11 @@ class Places:
 
     def __init__(self, explanation: Explanation):
         self.inputs: list[np.ndarray] = [np.asarray(x) for x in tree.flatten(explanation.inputs)]
-        self._values = [np.asarray(values, dtype="float64") for values in tree.flatten(explanation.values)]
-        shapes = [x.shape for x in self.inputs]
+        # An input that was held fixed has no positions.
+        given = tree.flatten(explanation.values)
+        self._explained = [values is not None for values in given]
+        self._values = [np.asarray(values, dtype="float64") for values in given if values is not None]
+        shapes = [x.shape for x in self._of_explained(self.inputs)]
         if [_without_channels(values.shape) for values in self._values] != [_without_channels(shape) for shape in shapes]:
             raise ValueError(
                 "Expected an explanation whose values have the shapes of its inputs, up to the channels. Received: values of shape "
@@ -39,12 +42,23 @@ class Places:
             )
         if not all(np.isfinite(values).all() for values in self._values):
             raise ValueError("Expected an explanation of finite values. Received: NaN or infinity.")
-        self.shapes = [_without_channels(shape)[1:] for shape in shapes]
+        self.shapes = [
+            _without_channels(x.shape)[1:] if explained else (0,)
+            for x, explained in zip(self.inputs, self._explained, strict=True)
+        ]
+
+    def _of_explained(self, arrays):
+        """Those of some arrays, one for each input, that belong to explained inputs."""
+        if len(self._explained) != len(arrays):
+            raise ValueError(
+                f"Expected an explanation with values for each of {len(arrays)} inputs. Received: {len(self._explained)} arrays of values."
+            )
+        return [array for array, explained in zip(arrays, self._explained, strict=True) if explained]
 
     @property
     def relevance(self) -> np.ndarray:
         """The value of each position `(n, places)`, summed over its channels."""
-        return self.added(self._values)
+        return self._summed(self._values)
 
     @property
     def values(self) -> np.ndarray:
@@ -53,10 +67,15 @@ class Places:
 
     def times(self, changes: Sequence[np.ndarray]) -> np.ndarray:
         """The values times changes `(n, *input_shape)`, an array for each input, summed over channels: `(n, places)`."""
-        return self.added([values * change for values, change in zip(self._values, changes, strict=True)])
+        return self._summed(
+            [values * change for values, change in zip(self._values, self._of_explained(changes), strict=True)]
+        )
 
     def added(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
         """Arrays `(n, *input_shape)`, one for each input, as one row of positions `(n, places)`, summed over channels."""
+        return self._summed(self._of_explained(arrays))
+
+    def _summed(self, arrays):
         return self.joined([array.sum(axis=-1) if array.ndim > 2 else array for array in arrays])
 
     def joined(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -68,7 +87,9 @@ class Places:
         parts = np.split(row, np.cumsum([math.prod(shape) for shape in self.shapes])[:-1], axis=1)
         return [
             part.reshape(len(row), *shape, *[1] * (x.ndim > 2))
-            for part, shape, x in zip(parts, self.shapes, self.inputs, strict=True)
+            if explained
+            else np.zeros((len(row), *_without_channels(x.shape)[1:], *[1] * (x.ndim > 2)), row.dtype)
+            for part, shape, x, explained in zip(parts, self.shapes, self.inputs, self._explained, strict=True)
         ]
 
 

@@ -25,6 +25,8 @@ class Tokens:
 
     Attributes:
         embeddings: The steps that look vectors of it up.
+        encoders: The steps that encode it as real numbers, such as one-hot vectors.
+        crossed: Those of the embeddings and encoders that depend on other inputs too.
         others: The steps that compute with it otherwise.
         only_masks: Whether it is used as a mask by all of them.
     """
@@ -34,7 +36,10 @@ class Tokens:
         whole = not keras.backend.is_float_dtype(spec.dtype)
         tokens = {identifier}
         self.embeddings: list[Step] = []
+        self.encoders: list[Step] = []
+        self.crossed: list[Step] = []
         self.others: list[Step] = []
+        shared: set[int] = set()
         masks, flags = 0, {identifier} if whole else set()
         for step in graph.steps:
             if not flags.isdisjoint(step.inputs):
@@ -44,16 +49,19 @@ class Tokens:
                     flags.update(step.outputs)
             if tokens.isdisjoint(step.inputs):
                 continue
-            if kind_of(step).looks_up(step):
-                self.embeddings.append(step)
+            if not shared.isdisjoint(step.inputs) or any(i not in tokens for i in step.inputs[: step.num_varying]):
+                shared.update(step.outputs)
+            if kind_of(step).looks_up(step) or encodes(step):
+                (self.encoders if encodes(step) else self.embeddings).append(step)
+                self.crossed += [step] if step.outputs[0] in shared else []
             elif whole and all(is_string(each) or keras.backend.is_int_dtype(each.dtype) for each in step.output_specs):
                 tokens.update(step.outputs)
-            elif passes_tokens(step) and not encodes(step):
+            elif passes_tokens(step):
                 tokens.update(step.outputs)
             # Padding is found by comparing tokens, which has no derivative: what counts is what turns them into real numbers.
             elif any(output.dtype != "bool" for output in step.output_specs) and not _is_mask_argument(step, tokens):
                 self.others.append(step)
-        self.only_masks = masks > 0 and not self.embeddings and not self.others
+        self.only_masks = masks > 0 and not self.embeddings and not self.encoders and not self.others
 
 
 def roles(graph: Graph) -> list[Role]:
@@ -67,13 +75,16 @@ def roles(graph: Graph) -> list[Role]:
     """
     used = {identifier: Tokens(graph, identifier) for identifier in graph.inputs}
     beside = _beside_tokens(graph, used)
-    return [_role(identifier, spec, used[identifier], beside) for identifier, spec in zip(graph.inputs, graph.input_specs, strict=True)]
+    return [
+        _role(identifier, spec, used[identifier], beside)
+        for identifier, spec in zip(graph.inputs, graph.input_specs, strict=True)
+    ]
 
 
 def _role(identifier, spec, tokens, beside):
     if identifier in beside:
         return Role.FIXED
-    if tokens.embeddings and not tokens.others:
+    if tokens.embeddings and not tokens.others and not tokens.encoders:
         return Role.TOKENS
     if spec.dtype == "string":
         return Role.CODES

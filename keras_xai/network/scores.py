@@ -21,6 +21,7 @@ from keras_xai.kinds.links import LINKS, link_of, strip_probabilities
 from keras_xai.network.agreement import Agreement
 from keras_xai.network.differentiable import check_differentiable
 from keras_xai.network.network import Network
+from keras_xai.network.padding import padding_of
 from keras_xai.network.roles import Role, roles
 
 
@@ -54,6 +55,7 @@ class Scores:
         links: For each output, the function from scores to the model's output: `"softmax"`, `"sigmoid"`, or `None` for the identity.
         dtype: The floating-point type of all arithmetic.
         roles: What each input is.
+        padding: Finds the padding of samples, see `padding_of`.
         name: The model's name.
         variables: The model's variables.
 
@@ -77,6 +79,7 @@ class Scores:
             _narrowest(self._whole, *each) for each in zip(self._whole.inputs, self._whole.input_specs, strict=True)
         ]
         self.roles = roles(graph)
+        self.padding = padding_of(graph, self.roles)
         self.name = model.name
         self.variables = tuple(model.variables)
 
@@ -98,7 +101,9 @@ class Scores:
         """Arrays, one for each input, in their compute dtypes."""
         with np.errstate(over="ignore"):  # infinite inputs have scores that are refused
             return [
-                np.asarray(array) if is_string(spec) else _rounded(np.asarray(array), own).astype(self.input_dtype(spec), copy=False)
+                np.asarray(array)
+                if is_string(spec)
+                else _rounded(np.asarray(array), own).astype(self.input_dtype(spec), copy=False)
                 for array, own, spec in zip(arrays, self._input_ranges, self.graph.input_specs, strict=True)
             ]
 

@@ -86,21 +86,24 @@ class Grid:
             raise ValueError("Expected at least one explanation. Received: an empty mapping.")
         self.names = list(named)
         self._explanations = list(named.values())
-        self._inputs = _arrays(self._explanations[0].inputs)
+        self._inputs, columns = _tabled(_arrays(self._explanations[0].inputs))
+        self._values = [_tabled(_arrays(each.values), columns)[0] for each in self._explanations]
         for name, explanation in named.items():
-            shapes = [x.shape for x in _arrays(explanation.inputs).values()]
+            shapes = [x.shape for x in _tabled(_arrays(explanation.inputs), columns)[0].values()]
             if shapes != [x.shape for x in self._inputs.values()]:
                 raise ValueError(
                     f"Expected explanations of the same samples. Received: samples of shape {shapes} for '{name}', and of shape "
                     f"{[x.shape for x in self._inputs.values()]} for '{self.names[0]}'."
                 )
+        # An input that no method explains, such as a mask, has no picture.
+        self._inputs = {name: x for name, x in self._inputs.items() if any(each[name].ndim for each in self._values)}
         self._kinds = {name: _kind(x) for name, x in self._inputs.items()}
         self._samples = _chosen(samples, len(next(iter(self._inputs.values()))))
         self._show = show or shown_image
         self._class_names = class_names
         self._vocabulary = vocabulary
         named_columns = [each.feature_names for each in self._explanations if each.feature_names is not None]
-        feature_names = next(iter(named_columns), None) if feature_names is None else feature_names
+        feature_names = next(iter([*named_columns, columns]), None) if feature_names is None else feature_names
         self._feature_names = feature_names
         for name, x in self._inputs.items():
             if self._kinds[name] == "table" and feature_names is not None and len(feature_names) != x.shape[1]:
@@ -148,7 +151,7 @@ class Grid:
 
     def _draw_row(self, axes, sample, name):
         x, kind = self._inputs[name][sample], self._kinds[name]
-        values = [np.asarray(_arrays(each.values)[name][sample], "float64") for each in self._explanations]
+        values = [np.asarray(each[name][sample], "float64") for each in self._values]
         if not all(np.isfinite(each).all() for each in values):
             raise ValueError(f"Expected explanations of finite values. Received: NaN or infinity for sample {sample}.")
         # Placed next to the first picture: features and words have no picture in the input column, since the methods' pictures name them.
@@ -159,7 +162,7 @@ class Grid:
         if kind == "table":
             shown = _strongest(values)
             names = range(len(x)) if self._feature_names is None else self._feature_names
-            labels = [f"{names[i]} = {x[i]:.3g}" for i in shown]
+            labels = [f"{names[i]} = {_written(x[i])}" for i in shown]
             for number, (each, found) in enumerate(zip(axes[self.first :], values, strict=True)):
                 _draw_bars(each, found[shown], labels if number == 0 else None)
             return
@@ -189,6 +192,8 @@ class Grid:
 
     def _words(self, tokens):
         """Positions and words of all tokens that are not padding."""
+        if tokens.dtype.kind == "U":
+            return [(i, str(word)) for i, word in enumerate(tokens) if word]
         used = [(i, int(token)) for i, token in enumerate(tokens) if token]
         if self._vocabulary is None:
             return [(i, str(token)) for i, token in used]
@@ -241,7 +246,34 @@ def _arrays(values: Any, name: str = "input") -> dict[str, np.ndarray]:
     return {name: np.asarray(values)}
 
 
+def _tabled(arrays: dict[str, np.ndarray], columns: Sequence[str] | None = None) -> tuple[dict, list[str] | None]:
+    """Arrays in which several columns `(n, 1)` are one table, and the names of its columns, or `None` if there are not several.
+
+    Args:
+        arrays: An array for each input.
+        columns: The names, if they are known.
+    """
+    if columns is None:
+        columns = [name for name, x in arrays.items() if x.ndim == 1 or x.shape[1:] == (1,)]
+        if len(columns) < 2:
+            return arrays, None
+    found = {name: x for name, x in arrays.items() if name not in columns}
+    count = max(len(arrays[name]) if arrays[name].ndim else 0 for name in columns)
+    # Values of a column that was held fixed are 0; numbers and strings stay what they are.
+    parts = [arrays[name].reshape(count) if arrays[name].ndim else np.zeros(count) for name in columns]
+    same = len({part.dtype.kind in "fiub" for part in parts}) == 1
+    table = np.stack([part if same else part.astype(object) for part in parts], axis=1)
+    return {"columns": table, **found}, list(columns)
+
+
+def _written(value):
+    """A value of a table as text."""
+    return f"{value:.3g}" if isinstance(value, (int, float, np.number)) else str(value)
+
+
 def _kind(x):
+    if x.ndim == 2 and x.dtype.kind in "OU":
+        return "text" if x.dtype.kind == "U" and x.shape[1] > 1 else "table"
     if x.ndim == 2:
         return "text" if x.dtype.kind in "iu" else "table"
     return "series" if x.ndim == 3 and x.shape[-1] <= _SERIES_CHANNELS else "image"

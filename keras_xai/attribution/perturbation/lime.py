@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_xai.attribution.method import Method, Part
-from keras_xai.attribution.perturbation.hiding import Hiding, Parted, stacked
+from keras_xai.attribution.perturbation.hiding import Hiding, Parted, padding_of_sample, stacked
 from keras_xai.attribution.perturbation.isolation import isolated, random_state
 from keras_xai.attribution.perturbation.segments import Segments, holds_tokens, means
 from keras_xai.data.checks import check_count
@@ -139,7 +139,7 @@ class LIME(Method):
         def explain(sample, hidden, indices, state):
             numbers = self._segments.of(sample)
             others = hidden or [means(x, each)[np.newaxis] for x, each in zip(sample, numbers, strict=True)]
-            parted = Parted.of(sample, others, numbers, self._scores.explainable)
+            parted = Parted.of(sample, others, numbers, self._scores.explainable, padding_of_sample(self._scores, sample))
             if parted.count < 2:  # a single part needs no regression, and lime's kernel nearly ignores the sample without it
                 shown, hidden = hiding(parted, indices, np.array([[True], [False]]).repeat(parted.count, axis=1))
                 return parted.spread(np.full(parted.count, shown - hidden)), 0.0

@@ -95,7 +95,9 @@ class Occlusion(Method):
                     given = [ops.take(x, sample, axis=0) for x in inputs]
                     hidden = windows.hidden(number, cover)
                     mixed = ops.where(hidden, ops.take(baseline[position], sample, axis=0), given[position])
-                    given[position] = ops.reshape(mixed, ops.shape(given[position]))  # layers may need to know the length of an axis
+                    given[position] = ops.reshape(
+                        mixed, ops.shape(given[position])
+                    )  # layers may need to know the length of an axis
                     return ops.take(whole, sample) - score(given, [ops.take(index, sample) for index in indices])[0]
 
                 count = ops.shape(whole)[0]

@@ -9,7 +9,7 @@ from scipy.cluster.hierarchy import complete
 from scipy.spatial.distance import squareform
 
 from keras_xai.attribution.method import Batch, Part
-from keras_xai.attribution.perturbation.hiding import Hiding, Parted, stacked
+from keras_xai.attribution.perturbation.hiding import Hiding, Parted, padding_of_sample, stacked
 from keras_xai.attribution.perturbation.isolation import isolated, random_state
 from keras_xai.attribution.perturbation.segments import Segments, blocks, is_apart
 from keras_xai.graph.target import Target
@@ -70,7 +70,13 @@ class Coalitions(abc.ABC):
             found, gaps, passes = [], [], batch.passes_to_predict
             for i, number in enumerate(batch.numbers):
                 sample = [x[i] for x in batch.inputs]
-                parted = Parted.of(sample, batch.baseline, self._parts(sample), self._scores.explainable)
+                parted = Parted.of(
+                    sample,
+                    batch.baseline,
+                    self._parts(sample),
+                    self._scores.explainable,
+                    padding_of_sample(self._scores, sample),
+                )
                 game = Game(hiding, parted, [each[[i]] for each in indices])
                 values = np.full(parted.count, game.all - game.none)
                 if parted.count > 1:

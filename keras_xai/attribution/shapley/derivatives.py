@@ -14,6 +14,7 @@ from keras_xai.attribution.perturbation.isolation import isolated, random_state
 from keras_xai.attribution.shapley.operations import check_operations, more_operations
 from keras_xai.backend import as_written, compiled, gradients_restored
 from keras_xai.data.batches import rows
+from keras_xai.data.texts import is_string
 from keras_xai.graph.score_functions import PerSample, score_of
 from keras_xai.graph.target import Target
 from keras_xai.network.entries import Entries
@@ -134,6 +135,12 @@ class _Entered:
     def __init__(self, scores: Scores, batch_size: int):
         self.scores = scores
         self.entries = Entries(scores, "SHAP")
+        strings = [spec.name for spec in scores.graph.input_specs if is_string(spec)]
+        if strings:
+            raise ValueError(
+                f"SHAP by derivatives needs numeric inputs, since shap runs the model on tensors of numbers. Received: '{scores.name}', whose "
+                f"inputs {strings} are strings. Use `explainer='kernel'` or 'partition', or IntegratedGradients."
+            )
         self.batch_size = batch_size
 
     def prepare(self, target: Target) -> Callable[[Batch], tuple[list, list, list]]:

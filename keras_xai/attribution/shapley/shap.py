@@ -5,12 +5,14 @@ from typing import Any, final
 import keras
 import numpy as np
 
+from keras_xai.attribution.baseline import for_each_input
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.perturbation.segments import Segments
 from keras_xai.attribution.shapley.coalitions import Kernel, Partition
 from keras_xai.attribution.shapley.derivatives import Deep, Gradient
 from keras_xai.data.arrays import unchecked
-from keras_xai.data.checks import check_count, is_number
+from keras_xai.data.checks import check_count
+from keras_xai.data.texts import is_string
 
 _EXPLAINERS = ("deep", "gradient", "kernel", "partition")
 
@@ -116,8 +118,8 @@ class SHAP(Method):
 
     def _baseline(self, baseline, inputs):
         graph = self._scores.graph
-        given: list[Any] = [0 if baseline is None else baseline] * len(inputs)
-        if baseline is not None and not is_number(baseline):
+        given = for_each_input(0 if baseline is None else baseline, graph)
+        if given is baseline:
             given = [*unchecked(baseline, graph)]
         arrays = []
         for array, x, spec in zip(
@@ -129,7 +131,7 @@ class SHAP(Method):
                     f"Expected a baseline of background samples, (m, {', '.join(map(str, shape))}), or of the shape of one sample, "
                     f"{shape}, or a number, for input '{spec.name}'. Received: an array of shape {array.shape}."
                 )
-            if not np.isfinite(array).all():
+            if not is_string(spec) and not np.isfinite(array).all():
                 raise ValueError(f"Expected a finite baseline for input '{spec.name}'. Received: one with NaN or infinity.")
             arrays.append(array if array.ndim == x.ndim else np.broadcast_to(array, (1, *shape)))
         counts = {len(array) for array in arrays}

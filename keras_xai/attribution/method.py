@@ -18,7 +18,7 @@ from keras_xai.data.checks import check_verbose
 from keras_xai.data.reader import Samples
 from keras_xai.data.remade import Remade
 from keras_xai.data.structure import packed
-from keras_xai.data.texts import Words
+from keras_xai.data.texts import Words, widened
 from keras_xai.graph.target import Target
 from keras_xai.network.batching import batch_size_for
 from keras_xai.network.scores import Scores
@@ -149,7 +149,8 @@ class Method(Remade, abc.ABC):
             parts.append(self._finite(found, chunk.start + part.start))
             predicted.append(self._predictions(chunk.goal, batch))
         values = [
-            None if arrays[0] is None else joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)
+            None if arrays[0] is None else joined(widened(arrays, 0.0) if isinstance(spec, Words) else arrays)
+            for spec, *arrays in zip(graph.input_specs, *(part.values for part in parts), strict=True)
         ]
         indices = [np.concatenate(arrays) for arrays in zip(*(part.indices for part in parts), strict=True)]
         # A callable that scores all samples at once is bound to the samples of its chunk.

@@ -70,4 +70,6 @@ def _together(several):
         return several[0]
     # Texts of several batches differ in their number of words.
     together = zip(*several, strict=True)
-    return [joined(widened(arrays, "") if arrays[0].dtype.kind == "U" and arrays[0].ndim == 2 else arrays) for arrays in together]
+    return [
+        joined(widened(arrays, "") if arrays[0].dtype.kind == "U" and arrays[0].ndim == 2 else arrays) for arrays in together
+    ]

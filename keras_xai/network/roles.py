@@ -54,9 +54,7 @@ class Tokens:
             if kind_of(step).looks_up(step) or encodes(step):
                 (self.encoders if encodes(step) else self.embeddings).append(step)
                 self.crossed += [step] if step.outputs[0] in shared else []
-            elif whole and all(is_string(each) or keras.backend.is_int_dtype(each.dtype) for each in step.output_specs):
-                tokens.update(step.outputs)
-            elif passes_tokens(step):
+            elif passes_tokens(step) or (whole and all(_is_code(each) for each in step.output_specs)):
                 tokens.update(step.outputs)
             # Padding is found by comparing tokens, which has no derivative: what counts is what turns them into real numbers.
             elif any(output.dtype != "bool" for output in step.output_specs) and not _is_mask_argument(step, tokens):
@@ -91,6 +89,10 @@ def _role(identifier, spec, tokens, beside):
     if keras.backend.is_float_dtype(spec.dtype):
         return Role.NUMBERS
     return Role.FIXED if tokens.only_masks or "mask" in spec.name else Role.CODES
+
+
+def _is_code(spec):
+    return is_string(spec) or keras.backend.is_int_dtype(spec.dtype)
 
 
 def _is_mask_argument(step, identifiers):

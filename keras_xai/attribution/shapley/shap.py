@@ -10,7 +10,7 @@ from keras_xai.attribution.method import Method
 from keras_xai.attribution.perturbation.segments import Segments
 from keras_xai.attribution.shapley.coalitions import Kernel, Partition
 from keras_xai.attribution.shapley.derivatives import Deep, Gradient
-from keras_xai.data.arrays import unchecked
+from keras_xai.data.arrays import unchecked, with_rank
 from keras_xai.data.checks import check_count
 from keras_xai.data.texts import is_string
 
@@ -126,6 +126,7 @@ class SHAP(Method):
             self._scores.typed([np.asarray(each) for each in given]), inputs, graph.input_specs, strict=True
         ):
             shape = x.shape[1:]
+            array = with_rank(array, spec) if array.ndim else array  # a column may be given as `(m,)`
             if array.shape not in ((), shape) and (array.shape[1:] != shape or array.ndim == len(shape) or not len(array)):
                 raise ValueError(
                     f"Expected a baseline of background samples, (m, {', '.join(map(str, shape))}), or of the shape of one sample, "

@@ -122,7 +122,7 @@ def test_integrated_gradients_of_a_text_are_complete():
 def test_ngrams_and_counts_have_no_vector_for_each_word():
     with pytest.raises(ValueError, match=r"vector for each word.*ngrams=\(1, 2\).*LIME"):
         Saliency(text_model(output_sequence_length=6, ngrams=2))(TEXTS)
-    x = keras.Input((1,), dtype="string")
+    x = keras.Input((), dtype="string")
     counts = layers.TextVectorization(vocabulary=VOCABULARY, output_mode="count")(x)
     model = keras.Model(x, layers.Dense(1)(counts))
     with pytest.raises(ValueError, match="vector for each word.*LIME"):

@@ -163,7 +163,9 @@ class Partition(Coalitions):
         columns = _columns(parted, self._apart)
         if columns is not None:
             return _correlated(columns)
-        key = b"".join(np.asarray(numbers.shape).tobytes() + numbers.tobytes() for numbers in parted.numbers)
+        key = parted.count.to_bytes(8) + b"".join(
+            np.asarray(numbers.shape).tobytes() + numbers.tobytes() for numbers in parted.numbers
+        )
         tree = self._trees.get(key)
         if tree is None:
             tree = halved(_coordinates(parted))

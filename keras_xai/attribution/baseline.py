@@ -6,6 +6,8 @@ import numpy as np
 
 from keras_xai.data.arrays import unchecked, with_rank
 from keras_xai.data.checks import is_number
+from keras_xai.data.structure import Inputs
+from keras_xai.data.texts import is_string
 from keras_xai.network.scores import Scores
 
 
@@ -14,8 +16,8 @@ def baseline_like(inputs: list[np.ndarray], baseline: Any, scores: Scores) -> li
 
     Args:
         inputs: The samples, an array `(n, *input_shape)` for each input.
-        baseline: A number, an array of the shape of one sample, or an array with one baseline per sample. For a model of several inputs,
-            these in the structure of the inputs.
+        baseline: A number for all entries of numeric inputs, a string for all entries of string inputs, an array of the shape of one
+            sample, or an array with one baseline per sample. For a model of several inputs, these in the structure of the inputs.
         scores: The scores of the model.
 
     Returns:
@@ -25,7 +27,8 @@ def baseline_like(inputs: list[np.ndarray], baseline: Any, scores: Scores) -> li
         ValueError: If an array has the wrong shape or contains non-finite values.
     """
     graph = scores.graph
-    arrays = [np.asarray(baseline)] * len(inputs) if is_number(baseline) else unchecked(baseline, graph)
+    given = for_each_input(baseline, graph)
+    arrays = unchecked(given, graph) if given is baseline else [np.asarray(each) for each in given]
     # Samples of shape `(n, 1)` accept a one-dimensional baseline, a single column of a table.
     arrays = [with_rank(each, spec) if each.ndim else each for each, spec in zip(arrays, graph.input_specs, strict=True)]
     for array, x, spec in zip(arrays, inputs, graph.input_specs, strict=True):
@@ -34,8 +37,16 @@ def baseline_like(inputs: list[np.ndarray], baseline: Any, scores: Scores) -> li
                 f"Expected `baseline` to be a number, or an array of the shape of one sample, {x.shape[1:]}, or of all samples, {x.shape},"
                 f" for input '{spec.name}'. Received: an array of shape {array.shape}."
             )
-        if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+        if not is_string(spec) and (array.dtype.kind not in "fiub" or not np.isfinite(array).all()):
             raise ValueError(
                 f"Expected a finite `baseline` for input '{spec.name}'. Received: NaN, infinity or values that are not numbers."
             )
     return [np.broadcast_to(array, x.shape) for array, x in zip(scores.typed(arrays), inputs, strict=True)]
+
+
+def for_each_input(baseline: Any, inputs: Inputs) -> Any:
+    """A number or a string as one value for each input, 0 or `""` for those of the other type; others unchanged."""
+    if not is_number(baseline) and not isinstance(baseline, (str, bytes)):
+        return baseline
+    default: Any = 0 if isinstance(baseline, (str, bytes)) else ""
+    return [baseline if isinstance(baseline, (str, bytes)) == is_string(spec) else default for spec in inputs.input_specs]

@@ -7,6 +7,7 @@ from typing import final
 import numpy as np
 
 from keras_xai.data.batches import joined, rows
+from keras_xai.data.texts import widened
 from keras_xai.graph.target import Target
 
 
@@ -65,4 +66,10 @@ def in_parts(chunks: Iterable[Chunk], batch_size: int) -> Iterator[tuple[Chunk, 
 
 
 def _together(several):
-    return several[0] if len(several) == 1 else [joined(arrays) for arrays in zip(*several, strict=True)]
+    if len(several) == 1:
+        return several[0]
+    # Texts of several batches differ in their number of words.
+    together = zip(*several, strict=True)
+    return [
+        joined(widened(arrays, "") if arrays[0].dtype.kind == "U" and arrays[0].ndim == 2 else arrays) for arrays in together
+    ]

@@ -18,9 +18,11 @@ from keras_xai.data.checks import check_verbose
 from keras_xai.data.reader import Samples
 from keras_xai.data.remade import Remade
 from keras_xai.data.structure import packed
+from keras_xai.data.texts import Words, widened
 from keras_xai.graph.target import Target
 from keras_xai.network.batching import batch_size_for
 from keras_xai.network.scores import Scores
+from keras_xai.network.words import of_words, vectorization
 from keras_xai.results.explanation import Explanation
 
 
@@ -134,12 +136,6 @@ class Method(Remade, abc.ABC):
         if baseline is not None and not self.takes_baseline:
             raise ValueError(f"`{type(self).__name__}` does not take a `baseline`. Received: baseline={baseline!r}")
         graph = self._scores.graph
-        texts = [spec.name for spec in graph.input_specs if spec.dtype == "string"]
-        if texts:
-            raise ValueError(
-                f"Expected a model with numeric inputs. Received: '{self._scores.name}', whose inputs {texts} are strings. Explain the "
-                "part of the model after the text lookup layers, on the outputs of these layers."
-            )
         samples = Samples(x, graph, self._batch_size)
         seed = secrets.randbits(30) if self._seed is None else self._seed
         chunks = self._chunks(samples, target, baseline)
@@ -151,12 +147,12 @@ class Method(Remade, abc.ABC):
                 self._scores.check_same_function(chunk.inputs)
             explain = self._explainer(chunk.goal)
             batch = self._batch(chunk, part, seed)
-            parts.append(
-                self._finite(_checked_part(explain(batch), batch, type(self).__name__), batch, chunk.start + part.start)
-            )
+            found = self._of_inputs(_checked_part(explain(batch), batch, type(self).__name__), batch.inputs)
+            parts.append(self._finite(found, batch, chunk.start + part.start))
             predicted.append(self._predictions(chunk.goal, batch))
         values = [
-            None if arrays[0] is None else joined(arrays) for arrays in zip(*(part.values for part in parts), strict=True)
+            None if arrays[0] is None else joined(widened(arrays, 0.0) if isinstance(spec, Words) else arrays)
+            for spec, *arrays in zip(graph.input_specs, *(part.values for part in parts), strict=True)
         ]
         indices = [np.concatenate(arrays) for arrays in zip(*(part.indices for part in parts), strict=True)]
         # A callable that scores all samples at once is bound to the samples of its chunk.
@@ -246,8 +242,12 @@ class Method(Remade, abc.ABC):
         inputs = self._scores.typed(arrays)
         compared = self._baseline(baseline, arrays) if self.takes_baseline else None
         if compared is not None and not self.shares_baseline:
+            # What is never explained is the same in the baseline: inputs that are held fixed, and padding.
             compared = [
-                each if explained else x for each, x, explained in zip(compared, inputs, self._scores.explainable, strict=True)
+                _kept(x, each, padded) if explained else x
+                for each, x, explained, padded in zip(
+                    compared, inputs, self._scores.explainable, self._scores.padding(inputs), strict=True
+                )
             ]
         return Chunk(start, inputs, goal, compared)
 
@@ -288,10 +288,27 @@ class Method(Remade, abc.ABC):
         outputs = [keras.ops.convert_to_numpy(output)[row] for output in self._predicted(batch.inputs)]
         return all(np.isfinite(output).all() for output in outputs)
 
-    def _finite(self, part, batch, start) -> Part:
-        values = [None if each is None else keras.ops.convert_to_numpy(each) for each in part.values]
-        arrays = [each for each in values if each is not None]
+    def _of_inputs(self, part, inputs) -> Part:
+        """A part with values of words in place of tokens of texts, and 0 for padding."""
+        graph = self._scores.graph
+        values: list = [None if each is None else keras.ops.convert_to_numpy(each) for each in part.values]
         delta = None if part.convergence_delta is None else np.asarray(part.convergence_delta)
+        for i, (x, spec, padded) in enumerate(zip(inputs, graph.input_specs, self._scores.padding(inputs), strict=True)):
+            before = values[i]
+            if before is None:
+                continue
+            if isinstance(spec, Words) and before.ndim == 3:
+                values[i] = of_words(before[..., 0], x, vectorization(graph, spec))
+            elif padded is not None and (before[np.broadcast_to(padded, before.shape)] != 0).any():
+                values[i] = np.where(padded, 0, before).astype(before.dtype)
+            if delta is not None and values[i] is not before:
+                delta = delta + (before.reshape(len(x), -1).sum(axis=1) - values[i].reshape(len(x), -1).sum(axis=1))
+        return dataclasses.replace(part, values=values, convergence_delta=delta)
+
+    def _finite(self, part, batch, start) -> Part:
+        values = part.values
+        arrays = [each for each in values if each is not None]
+        delta = part.convergence_delta
         found = arrays if delta is None else [*arrays, delta]
         bad = np.flatnonzero(~np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in found], axis=0))
         if bad.size and type(self).__module__.partition(".")[0] != "keras_xai" and self._has_scores(batch, bad[0]):
@@ -328,6 +345,11 @@ class Method(Remade, abc.ABC):
 def _joined(predicted, link):
     """By name of the output, what batches have predicted by outputs with a link."""
     return {name: np.concatenate([each[kind, name] for each in predicted]) for kind, name in predicted[0] if kind == link}
+
+
+def _kept(x, other, padded):
+    """The baseline of an input, with the sample's own padding."""
+    return other if padded is None else np.where(padded, x, other)
 
 
 def _read_only(array):

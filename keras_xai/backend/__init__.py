@@ -4,6 +4,7 @@ There is one package per backend, so far TensorFlow; no other code imports a bac
 
 - derivatives: `linearize` (Jacobian products in both directions), `record` (vector-Jacobian products within training);
 - compiled programs: `compiled`, `traced` (shapes only), and the loops `stacked` and `folded` in them; `eagerly`, outside of them;
+- strings: `join_words`;
 - noise: `normal`, random numbers keyed by seed, sample and draw;
 - distribution: `scope_of`, the devices of a model's variables;
 - devices: `lacks_layout`, whether the device has no kernel for a data format;
@@ -31,6 +32,7 @@ if keras.config.backend() == "tensorflow":
         is_dense,
         is_endless,
         is_native_dataset,
+        join_words,
         lacks_layout,
         linearize,
         normal,
@@ -65,6 +67,7 @@ __all__ = [
     "is_dense",
     "is_endless",
     "is_native_dataset",
+    "join_words",
     "lacks_layout",
     "linearize",
     "normal",

@@ -10,6 +10,7 @@ from keras_xai import backend
 from keras_xai.data import tables
 from keras_xai.data.batches import rows
 from keras_xai.data.structure import Inputs, in_order
+from keras_xai.data.texts import Words, as_strings, is_string, words
 
 _ENTRIES = 2**18  # checked at a time, so that checking a large array needs little memory
 
@@ -17,7 +18,8 @@ _ENTRIES = 2**18  # checked at a time, so that checking a large array needs litt
 def checked(x: Any, inputs: Inputs) -> list[np.ndarray]:
     """The inputs of a model as a flat list of arrays of finite real numbers; arrays are not copied.
 
-    An array `(n,)` is treated as `(n, 1)`, as in `keras.Model.predict`. An input of strings takes strings.
+    An array `(n,)` is treated as `(n, 1)`, as in `keras.Model.predict`. An input of strings takes strings, and one of
+    free text is divided into words.
 
     Args:
         x: One array, tensor, nested list, `Series` or `DataFrame` for each input of the model, in its structure; or one `DataFrame` with a
@@ -58,8 +60,15 @@ def as_array(value: Any, spec: keras.KerasTensor) -> np.ndarray:
     Raises:
         ValueError: If it is ragged or sparse, or a table with other values than numbers.
     """
+    if not is_string(spec):
+        return _as_array(value, spec)
+    strings = as_strings(_as_array(value, spec), spec)
+    return words(strings) if isinstance(spec, Words) else strings
+
+
+def _as_array(value, spec):
     if tables.is_frame(value) or tables.is_series(value):
-        return tables.to_array(value, strings=spec.dtype == "string")
+        return tables.to_array(value, strings=is_string(spec))
     if not backend.is_dense(value) or hasattr(value, "toarray"):
         raise ValueError(
             f"Expected a dense array as input '{spec.name}'. Received: {type(value).__name__}. Pad ragged values "
@@ -129,9 +138,7 @@ def _cast(array, dtype):
 
 
 def _checked_array(array, spec):
-    if spec.dtype == "string":
-        _check_strings(array, spec)
-    elif array.dtype.kind not in "fiub":
+    if not is_string(spec) and array.dtype.kind not in "fiub":
         raise ValueError(f"Expected real numbers as input '{spec.name}'. Received: an array of dtype {array.dtype}.")
     array = with_rank(array, spec)
     _check_shape(array.shape, spec)
@@ -171,11 +178,4 @@ def _check_finite(array, spec):
         raise ValueError(
             f"Expected finite numbers as input '{spec.name}'. Received: NaN or infinity in {len(places)} of {len(array)} samples, "
             f"first in sample {places[0]}."
-        )
-
-
-def _check_strings(array, spec):
-    if array.dtype.kind not in "SU" and not all(isinstance(entry, (str, bytes)) for entry in array.ravel()):
-        raise ValueError(
-            f"Expected strings as input '{spec.name}'. Received: an array of dtype {array.dtype} with other entries."
         )

@@ -68,7 +68,11 @@ class Step:
         operation = self.operation
         if self.settings:
             operation = with_attributes(operation, self._filled(self.settings, tensors))
-        return tree.flatten(operation(*args, **kwargs))
+        # One-hot vectors may be of integers although their specs are of real numbers.
+        return [
+            ops.cast(y, spec.dtype) if _is_float(spec.dtype) and not _is_float(y.dtype) else y
+            for y, spec in zip(tree.flatten(operation(*args, **kwargs)), self.output_specs, strict=True)
+        ]
 
     def in_training(self, training: bool) -> "Step":
         """The step called in training mode, or at inference, which is the recorded mode."""
@@ -157,6 +161,10 @@ def copy_mask(source: Any, tensor: Any) -> None:
     """Attaches the mask of one tensor, if Keras has attached one, to another."""
     if (mask := get_keras_mask(source)) is not None:
         set_keras_mask(tensor, mask)
+
+
+def _is_float(dtype):
+    return keras.backend.is_float_dtype(keras.backend.standardize_dtype(dtype))
 
 
 def with_attributes(operation: keras.Operation, attributes: Mapping[str, Any]) -> Any:

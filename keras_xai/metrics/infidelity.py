@@ -107,6 +107,7 @@ class Infidelity(ModelMetric):
         masks = [
             _subset(shape, draw) if layout.is_apart else _box(shape, draw)
             for layout, shape in zip(places.layouts, places.shapes, strict=True)
+            if shape != (0,)
         ]
         return np.concatenate([mask.ravel() for mask in masks])
 

@@ -95,6 +95,8 @@ class PixelFlipping(ModelMetric):
         """The region number of each position."""
         found, count = [], 0
         for layout, shape in zip(places.layouts, places.shapes, strict=True):
+            if shape == (0,):  # held fixed
+                continue
             side = 1 if layout.is_apart else self._region or max(1, round(max(shape) / _REGIONS))
             blocks = [-(-length // side) for length in shape]
             numbers = np.ravel_multi_index(np.meshgrid(*(np.arange(n) // side for n in shape), indexing="ij"), blocks)
@@ -103,7 +105,13 @@ class PixelFlipping(ModelMetric):
         return np.concatenate(found)
 
     def _noise(self, x, i, layout):
-        axes = tuple(range(1, x.ndim if layout.is_apart else x.ndim - 1))
+        if x.dtype.kind == "U":
+            # Other categories or words of these samples; the padding of texts stays.
+            draws = np.random.default_rng((self._seed, i)).choice(
+                np.unique(x[x != ""]) if (x != "").any() else [""], size=x.shape
+            )
+            return np.where(x == "", x, draws)
+        axes = tuple(range(1, max(2, x.ndim if layout.is_apart else x.ndim - 1)))
         low, high = x.min(axis=axes, keepdims=True), x.max(axis=axes, keepdims=True)
         noise = np.empty_like(x)
         for number, (start, end) in enumerate(zip(low, high, strict=True)):

@@ -24,7 +24,7 @@ class Places:
     Attributes:
         inputs: The samples, an array for each input, channels last.
         layouts: The layout of each input of the model.
-        shapes: The spatial shape of each input: `(height, width)`, `(time,)`, `(features,)`.
+        shapes: The spatial shape of each input: `(height, width)`, `(time,)`, `(features,)`; `(0,)` for one that was held fixed.
 
     Raises:
         ValueError: If the values do not belong to the inputs, or are NaN or infinite.
@@ -32,11 +32,14 @@ class Places:
 
     def __init__(self, explanation: Explanation):
         inputs = [np.asarray(x) for x in tree.flatten(explanation.inputs)]
-        values = [np.asarray(values, dtype="float64") for values in tree.flatten(explanation.values)]
-        shapes = [x.shape for x in inputs]
+        given = tree.flatten(explanation.values)
+        self._explained = [values is not None for values in given]
         self.layouts = explanation.layouts
-        if [_of_places(*each) for each in zip(values, self.layouts, strict=True)] != [
-            _of_places(*each) for each in zip(inputs, self.layouts, strict=True)
+        layouts = self._of_explained(self.layouts)
+        values = [np.asarray(values, dtype="float64") for values in given if values is not None]
+        shapes = [x.shape for x in self._of_explained(inputs)]
+        if [_of_places(*each) for each in zip(values, layouts, strict=True)] != [
+            _of_places(*each) for each in zip(self._of_explained(inputs), layouts, strict=True)
         ]:
             raise ValueError(
                 "Expected an explanation whose values have the shapes of its inputs, up to the channels. Received: values of shape "
@@ -45,8 +48,12 @@ class Places:
         if not all(np.isfinite(each).all() for each in values):
             raise ValueError("Expected an explanation of finite values. Received: NaN or infinity.")
         self.inputs: list[np.ndarray] = self.channels_last(inputs)
-        self._values = self.channels_last(values)
-        self.shapes = [layout.sizes(shape) for layout, shape in zip(self.layouts, shapes, strict=True)]
+        self._values = [layout.channels_last(array) for layout, array in zip(layouts, values, strict=True)]
+        # An input that was held fixed has no positions.
+        self.shapes = [
+            layout.sizes(x.shape) if explained else (0,)
+            for layout, x, explained in zip(self.layouts, inputs, self._explained, strict=True)
+        ]
 
     def channels_last(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Arrays in the layouts of the model, one for each input, in their channels-last form."""
@@ -56,10 +63,18 @@ class Places:
         """Undoes `channels_last`."""
         return [layout.restored(array) for layout, array in zip(self.layouts, arrays, strict=True)]
 
+    def _of_explained(self, arrays):
+        """Those of some arrays, one for each input, that belong to explained inputs."""
+        if len(self._explained) != len(arrays):
+            raise ValueError(
+                f"Expected an explanation with values for each of {len(arrays)} inputs. Received: {len(self._explained)} arrays of values."
+            )
+        return [array for array, explained in zip(arrays, self._explained, strict=True) if explained]
+
     @property
     def relevance(self) -> np.ndarray:
         """The value of each position `(n, places)`, summed over its channels."""
-        return self.added(self._values)
+        return self._summed(self._values)
 
     @property
     def values(self) -> np.ndarray:
@@ -68,12 +83,18 @@ class Places:
 
     def times(self, changes: Sequence[np.ndarray]) -> np.ndarray:
         """The values times changes, channels last, an array for each input, summed over channels: `(n, places)`."""
-        return self.added([values * change for values, change in zip(self._values, changes, strict=True)])
+        return self._summed(
+            [values * change for values, change in zip(self._values, self._of_explained(changes), strict=True)]
+        )
 
     def added(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
         """Arrays, channels last, one for each input, as one row of positions `(n, places)`, summed over channels."""
+        return self._summed(self._of_explained(arrays))
+
+    def _summed(self, arrays):
+        layouts = self._of_explained(self.layouts)
         return self.joined(
-            [array if layout.is_apart else array.sum(axis=-1) for array, layout in zip(arrays, self.layouts, strict=True)]
+            [array if layout.is_apart else array.sum(axis=-1) for array, layout in zip(arrays, layouts, strict=True)]
         )
 
     def joined(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -85,7 +106,11 @@ class Places:
         parts = np.split(row, np.cumsum([math.prod(shape) for shape in self.shapes])[:-1], axis=1)
         return [
             part.reshape(len(row), *shape, *[1] * (not layout.is_apart))
-            for part, shape, layout in zip(parts, self.shapes, self.layouts, strict=True)
+            if explained
+            else np.zeros((len(row), *layout.sizes(x.shape), *[1] * (not layout.is_apart)), row.dtype)
+            for part, shape, x, layout, explained in zip(
+                parts, self.shapes, self.inputs, self.layouts, self._explained, strict=True
+            )
         ]
 
 

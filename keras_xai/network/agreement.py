@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops, tree
 
 from keras_xai.data.structure import packed
+from keras_xai.data.texts import joined
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.view import losses_kept, unchanged
 from keras_xai.kinds.links import LINKS
@@ -122,7 +123,9 @@ class Agreement:
 
     def _theirs(self, batch, reseed=()):
         """What the model returns, and the states of random generators that it has drawn from."""
-        given = [ops.convert_to_tensor(x, spec.dtype) for x, spec in zip(batch, self._graph.input_specs, strict=True)]
+        given = [
+            ops.convert_to_tensor(joined(x, spec), spec.dtype) for x, spec in zip(batch, self._graph.input_specs, strict=True)
+        ]
         scope: Any = unchanged([(state, ops.convert_to_numpy(state) + 4711) for state in reseed])
         with losses_kept(self._model), scope:
             outputs = self._model(packed(given, self._graph), training=False)

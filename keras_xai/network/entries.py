@@ -8,10 +8,13 @@ import numpy as np
 from keras import ops
 
 from keras_xai.backend import folded
+from keras_xai.data.texts import Words
 from keras_xai.graph.target import Target
+from keras_xai.kinds.tokens import encodes
 from keras_xai.network.differentiable import check_differentiable
 from keras_xai.network.roles import Role, Tokens
 from keras_xai.network.scores import Derivative, Scores
+from keras_xai.network.words import check_aligned
 
 
 @final
@@ -57,14 +60,17 @@ class Entries:
         scores, spec = self._scores, self._specs[position]
         graph, role = scores.graph, scores.roles[position]
         tokens = Tokens(graph, graph.inputs[position])
-        if role is Role.TOKENS:
-            return [self._vectors(embedding, spec, method) for embedding in tokens.embeddings]
-        if role is not Role.NUMBERS or tokens.embeddings:
-            used = [step.path for step in (*tokens.embeddings, *tokens.others)]
+        # Vectors that depend on several inputs, such as those of crossed categories, belong to none of them.
+        vectors = [step for step in (*tokens.embeddings, *tokens.encoders) if step not in tokens.crossed]
+        if role is not Role.FIXED and vectors and not tokens.others:
+            return [self._vectors(step, spec, method, scores) for step in vectors]
+        if role is not Role.NUMBERS or tokens.embeddings or tokens.encoders:
+            used = [step.path for step in (*tokens.embeddings, *tokens.encoders, *tokens.others)]
             raise ValueError(
-                f"{method} needs a differentiable input: real numbers, or tokens of an `Embedding`. Received: the input '{spec.name}' of "
-                f"dtype {spec.dtype}, which is used by {used} as {role.value}. Give the input a floating-point dtype, divide it into "
-                "one input for tokens and one for numbers, or use a method that only needs scores, such as LIME."
+                f"{method} needs a differentiable input: real numbers, tokens of an `Embedding`, or categories of a one-hot encoding. "
+                f"Received: the input '{spec.name}' of dtype {spec.dtype}, which is used by {used} as {role.value}. Give the input a "
+                "floating-point dtype, divide it into one input for tokens and one for numbers, or use a method that only needs scores, "
+                "such as LIME."
             )
         if len(self._specs) > 1:
             check_differentiable(scores.network, [graph.inputs[position]], self._outputs)
@@ -79,9 +85,19 @@ class Entries:
         return not reached.isdisjoint(self._outputs)
 
     @staticmethod
-    def _vectors(embedding, spec, method):
-        """Identifier of the vectors of an input's tokens."""
+    def _vectors(embedding, spec, method, scores):
+        """Identifier of the vectors of an input's tokens or categories."""
+        if isinstance(spec, Words):
+            check_aligned(embedding, scores.graph, spec, method)
+            return embedding.outputs[0]
         shape = embedding.input_specs[0].shape
+        found = embedding.output_specs[0].shape
+        if encodes(embedding) and found[1:-1] not in (shape[1:], *([()] if shape[1:] == (1,) else [])):
+            raise ValueError(
+                f"{method} needs an encoding with a vector for each category of an input. Received: '{embedding.path}' "
+                f"({type(embedding.operation).__name__}), whose output {tuple(found)} is of all {tuple(shape)} categories of the input "
+                f"'{spec.name}' together. Use a method that only needs scores, such as LIME."
+            )
         if shape != spec.shape and (
             None in (*shape[1:], *spec.shape[1:]) or math.prod(shape[1:]) != math.prod(spec.shape[1:])
         ):
@@ -147,7 +163,10 @@ class Entries:
         return folded(add, steps, [ops.zeros_like(entry) for entry in like])
 
     def folded(self, values: Sequence) -> list:
-        """Converts values at the entries to values of the inputs, summed over a token's vectors; `None` for inputs that are held fixed."""
+        """Converts values at the entries to values of the inputs, summed over a token's vectors; `None` for inputs that are held fixed.
+
+        For a text, values of its tokens, with a last axis of length 1: `Method` makes values of words of them.
+        """
         return self._by_input(values, lambda each: ops.sum(each, axis=-1), lambda each: each)
 
     def magnitudes(self, values: Sequence) -> list:
@@ -162,6 +181,7 @@ class Entries:
                 found[position] = each
                 continue
             of_tokens = ops.reshape(reduce(each), (-1, *(ops.shape(each)[1:-1] if None in spec.shape[1:] else spec.shape[1:])))
+            of_tokens = ops.expand_dims(of_tokens, -1) if isinstance(spec, Words) else of_tokens
             found[position] = of_tokens if found[position] is None else found[position] + of_tokens
         return [
             finish(each) if each is not None and self._scores.graph.inputs[position] not in self.identifiers else each

@@ -5,9 +5,10 @@ import enum
 import keras
 from keras import tree
 
+from keras_xai.data.texts import is_string
 from keras_xai.graph.steps import Graph, Slot, Step
 from keras_xai.kinds.expansion import kind_of
-from keras_xai.kinds.tokens import passes_tokens
+from keras_xai.kinds.tokens import encodes, passes_tokens
 
 
 class Role(enum.Enum):
@@ -24,6 +25,8 @@ class Tokens:
 
     Attributes:
         embeddings: The steps that look vectors of it up.
+        encoders: The steps that encode it as real numbers, such as one-hot vectors.
+        crossed: Those of the embeddings and encoders that depend on other inputs too.
         others: The steps that compute with it otherwise.
         only_masks: Whether it is used as a mask by all of them.
     """
@@ -33,7 +36,10 @@ class Tokens:
         whole = not keras.backend.is_float_dtype(spec.dtype)
         tokens = {identifier}
         self.embeddings: list[Step] = []
+        self.encoders: list[Step] = []
+        self.crossed: list[Step] = []
         self.others: list[Step] = []
+        shared: set[int] = set()
         masks, flags = 0, {identifier} if whole else set()
         for step in graph.steps:
             if not flags.isdisjoint(step.inputs):
@@ -43,14 +49,17 @@ class Tokens:
                     flags.update(step.outputs)
             if tokens.isdisjoint(step.inputs):
                 continue
-            if kind_of(step).looks_up(step):
-                self.embeddings.append(step)
-            elif passes_tokens(step) or (whole and all(keras.backend.is_int_dtype(each.dtype) for each in step.output_specs)):
+            if not shared.isdisjoint(step.inputs) or any(i not in tokens for i in step.inputs[: step.num_varying]):
+                shared.update(step.outputs)
+            if kind_of(step).looks_up(step) or encodes(step):
+                (self.encoders if encodes(step) else self.embeddings).append(step)
+                self.crossed += [step] if step.outputs[0] in shared else []
+            elif passes_tokens(step) or (whole and all(_is_code(each) for each in step.output_specs)):
                 tokens.update(step.outputs)
             # Padding is found by comparing tokens, which has no derivative: what counts is what turns them into real numbers.
             elif any(output.dtype != "bool" for output in step.output_specs) and not _is_mask_argument(step, tokens):
                 self.others.append(step)
-        self.only_masks = masks > 0 and not self.embeddings and not self.others
+        self.only_masks = masks > 0 and not self.embeddings and not self.encoders and not self.others
 
 
 def roles(graph: Graph) -> list[Role]:
@@ -73,13 +82,17 @@ def roles(graph: Graph) -> list[Role]:
 def _role(identifier, spec, tokens, beside):
     if identifier in beside:
         return Role.FIXED
-    if tokens.embeddings and not tokens.others:
+    if tokens.embeddings and not tokens.others and not tokens.encoders:
         return Role.TOKENS
     if spec.dtype == "string":
         return Role.CODES
     if keras.backend.is_float_dtype(spec.dtype):
         return Role.NUMBERS
     return Role.FIXED if tokens.only_masks or "mask" in spec.name else Role.CODES
+
+
+def _is_code(spec):
+    return is_string(spec) or keras.backend.is_int_dtype(spec.dtype)
 
 
 def _is_mask_argument(step, identifiers):

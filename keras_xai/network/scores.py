@@ -12,8 +12,10 @@ from keras import ops
 from keras_xai.backend import compiled, record
 from keras_xai.data.batches import rows
 from keras_xai.data.layout import Layout
+from keras_xai.data.texts import is_string
 from keras_xai.graph.steps import Graph, Step, copy_mask
 from keras_xai.graph.target import Target
+from keras_xai.graph.texts import by_words
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import widest_dtype
 from keras_xai.kinds.expansion import expand
@@ -22,6 +24,7 @@ from keras_xai.network.agreement import Agreement
 from keras_xai.network.axes import Axes
 from keras_xai.network.differentiable import check_differentiable
 from keras_xai.network.network import Network
+from keras_xai.network.padding import padding_of
 from keras_xai.network.roles import Role, roles
 from keras_xai.network.tokens import check_tokens
 
@@ -56,6 +59,7 @@ class Scores:
         links: For each output, the function from scores to the model's output: `"softmax"`, `"sigmoid"`, or `None` for the identity.
         dtype: The floating-point type of all arithmetic.
         roles: What each input is.
+        padding: Finds the padding of samples, see `padding_of`.
         name: The model's name.
         variables: The model's variables.
 
@@ -65,7 +69,7 @@ class Scores:
     """
 
     def __init__(self, model: keras.Model):
-        self._whole = trace(model)
+        self._whole = by_words(trace(model))
         self._expanded = expanded = expand(self._whole)
         graph = strip_probabilities(expanded)
         self.links = [
@@ -80,6 +84,7 @@ class Scores:
         ]
         self.roles = roles(graph)
         self._masking = {step.outputs[0] for step in graph.steps if getattr(step.operation, "mask_zero", False)}
+        self.padding = padding_of(graph, self.roles)
         self.name = model.name
         self.variables = tuple(model.variables)
 
@@ -117,7 +122,9 @@ class Scores:
         check_tokens(self.graph, arrays)
         with np.errstate(over="ignore"):  # infinite inputs have scores that are refused
             return [
-                _rounded(np.asarray(array), own).astype(self.input_dtype(spec), copy=False)
+                np.asarray(array)
+                if is_string(spec)
+                else _rounded(np.asarray(array), own).astype(self.input_dtype(spec), copy=False)
                 for array, own, spec in zip(arrays, self._input_ranges, self.graph.input_specs, strict=True)
             ]
 

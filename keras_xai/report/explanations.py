@@ -84,23 +84,25 @@ class Grid:
         check_named("named", named, Explanation, "explanation")
         self.names = list(named)
         self._explanations = list(named.values())
-        self._inputs = arrays_of(self._explanations[0], "inputs")
+        self._inputs, columns = _tabled(arrays_of(self._explanations[0], "inputs"))
+        self._values = [_tabled(arrays_of(each, "values"), columns)[0] for each in self._explanations]
         for name, explanation in named.items():
-            shapes = [x.shape for x in arrays_of(explanation, "inputs").values()]
+            shapes = [x.shape for x in _tabled(arrays_of(explanation, "inputs"), columns)[0].values()]
             if shapes != [x.shape for x in self._inputs.values()]:
                 raise ValueError(
                     f"Expected explanations of the same samples. Received: samples of shape {shapes} for '{name}', and of shape "
                     f"{[x.shape for x in self._inputs.values()]} for '{self.names[0]}'."
                 )
-        layouts = dict(zip(self._inputs, self._explanations[0].layouts, strict=True))
-        self._kinds = {name: _kind(x, layouts[name]) for name, x in self._inputs.items()}
-        self._values = [arrays_of(each, "values") for each in self._explanations]
+        # An input that no method explains, such as a mask, has no picture.
+        self._inputs = {name: x for name, x in self._inputs.items() if any(each[name].ndim for each in self._values)}
+        layouts = dict(zip(arrays_of(self._explanations[0], "inputs"), self._explanations[0].layouts, strict=True))
+        self._kinds = {name: _kind(x, layouts.get(name)) for name, x in self._inputs.items()}
         self._samples = _chosen(samples, len(next(iter(self._inputs.values()))))
         self._show = show
         self._class_names = None if class_names is None else check_names("class_names", class_names)
         self._vocabulary = None if vocabulary is None else check_names("vocabulary", vocabulary)
         named_columns = [each.feature_names for each in self._explanations if each.feature_names is not None]
-        feature_names = next(iter(named_columns), None) if feature_names is None else feature_names
+        feature_names = next(iter([*named_columns, columns]), None) if feature_names is None else feature_names
         self._feature_names = None if feature_names is None else check_names("feature_names", feature_names)
         for name, x in self._inputs.items():
             if self._kinds[name] == "table" and feature_names is not None:
@@ -159,7 +161,7 @@ class Grid:
         if kind == "table":
             shown = _strongest(values)
             names = range(len(x)) if self._feature_names is None else self._feature_names
-            labels = [f"{names[i]} = {x[i]:.3g}" for i in shown]
+            labels = [f"{names[i]} = {_written(x[i])}" for i in shown]
             for number, (each, found) in enumerate(zip(axes[self.first :], values, strict=True)):
                 _draw_bars(each, found[shown], labels if number == 0 else None)
             return
@@ -189,6 +191,8 @@ class Grid:
 
     def _words(self, tokens):
         """Positions and words of all tokens that are not padding."""
+        if tokens.dtype.kind == "U":
+            return [(i, str(word)) for i, word in enumerate(tokens) if word]
         used = [(i, int(token)) for i, token in enumerate(tokens) if token]
         if self._vocabulary is None:
             return [(i, str(token)) for i, token in used]
@@ -236,7 +240,36 @@ class Grid:
         return str(self._class_names[index])
 
 
+def _tabled(arrays: dict[str, np.ndarray], columns: Sequence[str] | None = None) -> tuple[dict, list[str] | None]:
+    """Arrays in which several columns `(n, 1)` are one table, and the names of its columns, or `None` if there are not several.
+
+    Args:
+        arrays: An array for each input.
+        columns: The names, if they are known.
+    """
+    if columns is None:
+        columns = [name for name, x in arrays.items() if x.ndim == 1 or x.shape[1:] == (1,)]
+        if len(columns) < 2:
+            return arrays, None
+    found = {name: x for name, x in arrays.items() if name not in columns}
+    count = max(len(arrays[name]) if arrays[name].ndim else 0 for name in columns)
+    # Values of a column that was held fixed are 0; numbers and strings stay what they are.
+    parts = [arrays[name].reshape(count) if arrays[name].ndim else np.zeros(count) for name in columns]
+    same = len({part.dtype.kind in "fiub" for part in parts}) == 1
+    table = np.stack([part if same else part.astype(object) for part in parts], axis=1)
+    return {"columns": table, **found}, list(columns)
+
+
+def _written(value):
+    """A value of a table as text."""
+    return f"{value:.3g}" if isinstance(value, (int, float, np.number)) else str(value)
+
+
 def _kind(x, layout):
+    if layout is None:  # columns of several inputs
+        return "table"
+    if x.dtype.kind in "OU":
+        return "text" if x.dtype.kind == "U" and x.ndim == 2 and x.shape[1] > 1 else "table"
     if layout.is_apart:
         return "table" if not layout.is_tokens else "text" if x.ndim == 2 else "image"
     return "series" if x.ndim == 3 and x.shape[-1] <= _SERIES_CHANNELS else "image"

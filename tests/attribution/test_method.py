@@ -128,7 +128,7 @@ def test_an_output_without_classes():
     x = keras.Input((6, 6, 1))
     model = keras.Model(x, layers.Conv2D(2, 3)(x))
     images = np.zeros((3, 6, 6, 1))
-    with pytest.raises(ValueError, match="callable `target`"):
+    with pytest.raises(ValueError, match="`target` that maps the scores"):
         Saliency(model)(images)
     assert Saliency(model)(images, target=lambda maps: maps[:, 0, 0, 1]).values.shape == images.shape
 
@@ -156,7 +156,7 @@ def test_explanations_are_saved_without_pickles(two_by_two, model, tmp_path, tar
         np.testing.assert_array_equal(one, other)
     assert keras.tree.map_structure(np.shape, again.inputs) == keras.tree.map_structure(np.shape, explanation.inputs)
     if target and callable(target["left"]):
-        assert again.target == {"left": "<lambda>"}
+        assert again.target["left"].__name__ == "<lambda>"
     elif target:
         assert again.target["left"].tolist() == [1] * 7
     else:

@@ -42,8 +42,9 @@ class Parted:
         numbers: Sequence[np.ndarray],
         layouts: Sequence[Layout],
         explained: Sequence[bool],
+        padding: Sequence[np.ndarray | None] | None = None,
     ) -> "Parted":
-        """Drops the segments that are equal in the sample and in all replacements, and those of inputs that are held fixed.
+        """Drops the segments that are equal in the sample and in all replacements, and those of padding and of inputs that are held fixed.
 
         Args:
             sample: An array `input_shape` for each input.
@@ -51,10 +52,11 @@ class Parted:
             numbers: The segment number of each place, from 0.
             layouts: As in the attribute.
             explained: As in the attribute.
+            padding: For each input, booleans that broadcast to the sample, true for padding; or `None`.
         """
         hidden = [
-            others if changes else np.broadcast_to(x, others.shape)
-            for x, others, changes in zip(sample, hidden, explained, strict=True)
+            np.where(True if not changes else False if padded is None else padded, x, others)
+            for x, others, changes, padded in zip(sample, hidden, explained, padding or [None] * len(hidden), strict=True)
         ]
         changed = np.zeros(1 + max(int(each.max()) for each in numbers), bool)
         for x, others, each, layout in zip(sample, hidden, numbers, layouts, strict=True):
@@ -143,6 +145,11 @@ class Hiding:
                     "such as the token of unknown words. Otherwise check the model's weights: `model.predict(x)` should be finite."
                 )
         return means
+
+
+def padding_of_sample(scores: Scores, sample: Sequence[np.ndarray]) -> list[np.ndarray | None]:
+    """The padding of one sample, see `Parted.of`."""
+    return [None if each is None else each[0] for each in scores.padding([x[np.newaxis] for x in sample])]
 
 
 def stacked(samples: Iterable[Sequence[np.ndarray | None]]) -> list[np.ndarray | None]:

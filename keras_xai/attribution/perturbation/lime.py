@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_xai.attribution.method import Method, Part
-from keras_xai.attribution.perturbation.hiding import Hiding, Parted, stacked
+from keras_xai.attribution.perturbation.hiding import Hiding, Parted, padding_of_sample, stacked
 from keras_xai.attribution.perturbation.isolation import isolated, random_state
 from keras_xai.attribution.perturbation.segments import Segments, holds_tokens, means
 from keras_xai.data.checks import check_count, check_seed
@@ -140,7 +140,8 @@ class LIME(Method):
             numbers = self._segments.of(sample)
             layouts = self._segments.layouts
             others = hidden or [means(*each)[np.newaxis] for each in zip(sample, numbers, layouts, strict=True)]
-            parted = Parted.of(sample, others, numbers, layouts, self._scores.explainable)
+            padding = padding_of_sample(self._scores, sample)
+            parted = Parted.of(sample, others, numbers, layouts, self._scores.explainable, padding)
             if parted.count < 2:  # a single part needs no regression, and lime's kernel nearly ignores the sample without it
                 shown, hidden = hiding(parted, indices, np.array([[True], [False]]).repeat(parted.count, axis=1))
                 return parted.spread(np.full(parted.count, shown - hidden)), 0.0

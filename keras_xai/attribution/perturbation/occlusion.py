@@ -93,7 +93,9 @@ class Occlusion(Method):
                     sample, number = rows // in_all, rows % in_all
                     given = [ops.take(x, sample, axis=0) for x in inputs]
                     hidden = windows.hidden(number, cover)
-                    given[position] = ops.where(hidden, ops.take(baseline[position], sample, axis=0), given[position])
+                    mixed = ops.where(hidden, ops.take(baseline[position], sample, axis=0), given[position])
+                    # Layers may need to know the length of an axis.
+                    given[position] = ops.reshape(mixed, ops.shape(given[position]))
                     return ops.take(whole, sample) - score(given, [ops.take(index, sample, axis=0) for index in indices])[0]
 
                 count = ops.shape(whole)[0]

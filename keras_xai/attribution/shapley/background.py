@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_xai.data.arrays import unchecked
+from keras_xai.attribution.baseline import for_each_input
+from keras_xai.data.arrays import unchecked, with_rank
 from keras_xai.data.batches import rows
-from keras_xai.data.checks import is_number, real_array
+from keras_xai.data.checks import real_array
+from keras_xai.data.texts import is_string
 from keras_xai.network.scores import Scores
 
 
@@ -28,20 +30,23 @@ def background_of(baseline: Any, inputs: Sequence[np.ndarray], scores: Scores) -
         ValueError: If an array has the wrong shape or contains non-finite values.
     """
     graph = scores.graph
-    given: list[Any] = [0 if baseline is None else baseline] * len(inputs)
-    if baseline is not None and not is_number(baseline):
-        given = [*unchecked(baseline, graph)]
+    given = for_each_input(0 if baseline is None else baseline, graph)
+    if given is baseline:
+        given = unchecked(baseline, graph)
+    texts = [is_string(spec) for spec in graph.input_specs]
+    checked = [
+        np.asarray(each) if text else real_array("baseline", each, "numbers") for each, text in zip(given, texts, strict=True)
+    ]
     arrays = []
-    for array, x, spec in zip(
-        scores.typed([real_array("baseline", each, "numbers") for each in given]), inputs, graph.input_specs, strict=True
-    ):
+    for array, x, spec in zip(scores.typed(checked), inputs, graph.input_specs, strict=True):
+        array = with_rank(array, spec) if array.ndim else array  # a column may be given as `(m,)`
         shape = x.shape[1:]
         if array.shape not in ((), shape) and (array.shape[1:] != shape or array.ndim == len(shape) or not len(array)):
             raise ValueError(
                 f"Expected `baseline` to be background samples, (m, {', '.join(map(str, shape))}), or of the shape of one sample, "
                 f"{shape}, or a number, for input '{spec.name}'. Received: an array of shape {array.shape}."
             )
-        if not np.isfinite(array).all():
+        if not is_string(spec) and not np.isfinite(array).all():
             raise ValueError(f"Expected a finite `baseline` for input '{spec.name}'. Received: one with NaN or infinity.")
         arrays.append(array if array.ndim == x.ndim else np.broadcast_to(array, (1, *shape)))
     counts = {len(array) for array in arrays}

@@ -9,7 +9,7 @@ from scipy.cluster.hierarchy import complete
 from scipy.spatial.distance import squareform
 
 from keras_xai.attribution.method import Batch, Part
-from keras_xai.attribution.perturbation.hiding import Hiding, Parted, stacked
+from keras_xai.attribution.perturbation.hiding import Hiding, Parted, padding_of_sample, stacked
 from keras_xai.attribution.perturbation.isolation import isolated, random_state
 from keras_xai.attribution.perturbation.segments import Segments, blocks
 from keras_xai.graph.target import Target
@@ -70,7 +70,9 @@ class Coalitions(abc.ABC):
             found, gaps, passes = [], [], batch.passes_to_predict
             for i, number in enumerate(batch.numbers):
                 sample = [x[i] for x in batch.inputs]
-                parted = Parted.of(sample, batch.baseline, self._parts(sample), self._scores.layouts, self._scores.explainable)
+                scores = self._scores
+                padding = padding_of_sample(scores, sample)
+                parted = Parted.of(sample, batch.baseline, self._parts(sample), scores.layouts, scores.explainable, padding)
                 game = Game(hiding, parted, [each[[i]] for each in indices])
                 values = np.full(parted.count, game.all - game.none)
                 if parted.count > 1:
@@ -156,7 +158,9 @@ class Partition(Coalitions):
         columns = _columns(parted)
         if columns is not None:
             return _correlated(columns)
-        key = b"".join(np.asarray(numbers.shape).tobytes() + numbers.tobytes() for numbers in parted.numbers)
+        key = parted.count.to_bytes(8) + b"".join(
+            np.asarray(numbers.shape).tobytes() + numbers.tobytes() for numbers in parted.numbers
+        )
         tree = self._trees.get(key)
         if tree is None:
             tree = halved(_coordinates(parted))

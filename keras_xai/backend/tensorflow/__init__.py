@@ -13,6 +13,7 @@ from keras_xai.backend.tensorflow.distribution import scope_of
 from keras_xai.backend.tensorflow.layouts import lacks_layout
 from keras_xai.backend.tensorflow.noise import normal
 from keras_xai.backend.tensorflow.programs import compiled, eagerly, folded, stacked, traced
+from keras_xai.backend.tensorflow.strings import join_words
 from keras_xai.backend.tensorflow.summaries import SummaryWriter
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "is_dense",
     "is_endless",
     "is_native_dataset",
+    "join_words",
     "lacks_layout",
     "linearize",
     "normal",

@@ -155,7 +155,7 @@ def _check_shape(shape, spec):
         shape
         if len(shape) == len(expected)
         else (*shape, 1)
-        if len(shape) == len(expected) - 1 and expected[-1] == 1
+        if len(shape) == len(expected) - 1 and expected[-1] == 1 and None not in expected[1:]  # as `with_rank` does
         else None
     )
     # A placeholder may not know a size.

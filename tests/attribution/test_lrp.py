@@ -480,7 +480,7 @@ def test_composites_that_do_not_fit_are_errors(small):
         LRP(small, composite=EpsilonPlus(layers={"relu": ZPlus()}))
     with pytest.raises(ValueError, match="'normalization' \\(BatchNormalization\\), which is folded"):
         LRP(small, composite=EpsilonPlus(layers={"normalization": ZPlus()}))
-    with pytest.raises(ValueError, match="Expected a `Rule` for 'second'"):
+    with pytest.raises(TypeError, match="Expected `layers` to be a rule.*'zplus' for 'second'"):
         LRP(small, composite=EpsilonPlus(layers={"second": "zplus"}))
     with pytest.raises(UnsupportedLayerError, match="'second' .*: the rule Pass is for layers that act on each entry alone"):
         LRP(small, composite=EpsilonPlus(layers={"second": Pass()}))

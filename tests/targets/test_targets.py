@@ -9,7 +9,16 @@ import tensorflow as tf
 from keras import layers
 
 from keras_xai import targets
-from keras_xai.attribution import LIME, SHAP, GradientTimesInput, IntegratedGradients, Occlusion, Saliency, SmoothGrad
+from keras_xai.attribution import (
+    LIME,
+    SHAP,
+    GradientSHAP,
+    GradientTimesInput,
+    IntegratedGradients,
+    Occlusion,
+    Saliency,
+    SmoothGrad,
+)
 from keras_xai.metrics import Deletion
 from keras_xai.results import Explanation
 from keras_xai.targets import Box, Margin, Output, Probability, Region, ScoreTarget, Similarity, Token
@@ -189,7 +198,7 @@ METHODS = {
     "Occlusion": lambda model: Occlusion(model, batch_size=3),
     "LIME": lambda model: LIME(model, num_samples=20, seed=0),
     "SHAP kernel": lambda model: SHAP(model, explainer="kernel", num_samples=20, seed=0),
-    "SHAP gradient": lambda model: SHAP(model, explainer="gradient", num_samples=20, seed=0),
+    "GradientSHAP": lambda model: GradientSHAP(model, num_samples=20, seed=0),
 }
 
 

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_xai.attribution.method import Method, Part
 from keras_xai.backend import record
-from keras_xai.data.checks import check_choice, check_flag
+from keras_xai.data.checks import check_flag
 from keras_xai.network.entries import total
 from keras_xai.network.piecewise import PiecewiseNetwork
 from keras_xai.network.scores import undefined_where_not_finite
@@ -66,8 +66,8 @@ class DecisionFeatures(Method):
         verbose: Any = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
-        if against is not None:
-            check_choice("against", against, ["all"])
+        if against not in (None, "all"):
+            raise ValueError(f"Expected `against` to be None or one of ['all']. Received: against={against!r}")
         check_flag("times_input", times_input)
         open_sizes = [spec.name for spec in self._scores.graph.input_specs if None in spec.shape[1:]]
         if open_sizes:

@@ -119,7 +119,8 @@ class GradientSHAP(Method):
         inputs = self._scores.graph.inputs
         tokens = [x for x, identifier in zip(batch.inputs, inputs, strict=True) if identifier not in self._entries.identifiers]
         keys = [
-            (*(int(index[i]) for index in indices), *(each[i].tobytes() for each in tokens)) for i in range(len(batch.numbers))
+            (*(np.asarray(index[i]).tobytes() for index in indices), *(each[i].tobytes() for each in tokens))
+            for i in range(len(batch.numbers))
         ]
         kinds = {key: i for i, key in reversed(list(enumerate(keys)))}
         first = np.array(sorted(kinds.values()))

@@ -226,8 +226,10 @@ class Graph:
             ValueError: If no step has this path; the message lists similar ones.
         """
         if not isinstance(path, str):
+            own = next((step.path for step in self.steps if step.operation is path), None)
             raise ValueError(
                 f"Expected the path of a layer, a string such as {self.steps[0].path if self.steps else ''!r}. Received: layer={path!r}"
+                + ("" if own is None else f". Its path is {own!r}.")
             )
         by_path = {step.path: step for step in self.steps}
         if path in by_path:

@@ -7,6 +7,7 @@ from typing import Any, final
 import keras
 from keras import ops
 
+from keras_xai.attribution.cam.patches import Patches, patches_of, used_patches
 from keras_xai.attribution.method import Method
 from keras_xai.data.layout import Layout
 from keras_xai.graph.split import leading_to
@@ -26,16 +27,18 @@ class Maps:
         identifier: Identifier of the layer's output.
         layout: Layout of that output.
         inputs: Positions of the model's inputs that share the layer's spatial positions, each mapped to its layout.
+        patches: Where the patches of an image are among tokens, if the layer's output are tokens.
     """
 
     path: str
     identifier: int
     layout: Layout
     inputs: Mapping[int, Layout]
+    patches: Patches | None = None
 
     def channels_last(self, tensor: Any) -> Any:
         """The layer's output, or a tensor of its shape, as `(n, *places, channels)`."""
-        return self.layout.channels_last(tensor)
+        return self.layout.channels_last(tensor) if self.patches is None else self.patches.grid(tensor)
 
     def over(self, position: int, x: Any, heat: Any) -> Any:
         """Resizes one map per sample to an input by linear interpolation.
@@ -84,6 +87,13 @@ class LayerMethod(Method):
                 f"Expected `layer` to be one that the explained score depends on. Received: layer={self._layer.path!r}, on which it does "
                 "not depend."
             )
+        patches = patches_of(self._scores.graph)
+        if self._layer.patches and self._layer.identifier not in used_patches(self._scores.graph, outputs, patches):
+            raise ValueError(
+                f"Expected `layer` to be one on whose patches the explained score depends. Received: layer={self._layer.path!r}, after "
+                f"which only other tokens count, such as a class token. Choose {last_maps(self._scores, target).path!r} or a layer "
+                "before it."
+            )
         return self._layer
 
 
@@ -97,8 +107,6 @@ def named_maps(scores: Scores, path: str) -> Maps:
     Raises:
         ValueError: If there is no such layer, or its output has no positions of an input.
     """
-    if not isinstance(path, str):
-        raise ValueError(f"Expected `layer` to be the path of a layer, such as 'backbone/conv5'. Received: layer={path!r}")
     step = scores.find(path)
     maps = _maps_of(scores, step, step.outputs[0], _origins(scores.graph))
     if maps is None:
@@ -126,7 +134,9 @@ def last_maps(scores: Scores, target: Target) -> Maps:
     """
     graph = scores.graph
     outputs = explained_outputs(graph, target)
-    candidates = _candidates(scores, outputs)
+    patches = patches_of(graph)
+    unused = patches.keys() - used_patches(graph, outputs, patches)
+    candidates = {identifier: step for identifier, step in _candidates(scores, outputs).items() if identifier not in unused}
     followed = {each for step in leading_to(graph, candidates) for each in step.inputs}
     ends = {_before_pooling(identifier, candidates) for identifier in candidates.keys() - followed}
     if not ends:
@@ -187,7 +197,8 @@ def _maps_of(scores: Scores, step: Step, identifier: int, origins: Mapping[int, 
     """A step's output as feature maps of the inputs that it depends on, `None` if it has the positions of none."""
     graph, layout = scores.graph, scores.axes.layout(identifier)
     spec = step.output_specs[step.outputs.index(identifier)]
-    sizes = layout.sizes(spec.shape)
+    patches = patches_of(graph).get(identifier)
+    sizes = layout.sizes(spec.shape) if patches is None else patches.sizes
     if layout.channel is None or not keras.backend.is_float_dtype(spec.dtype) or all(size == 1 for size in sizes):
         return None
     alike = {
@@ -198,7 +209,7 @@ def _maps_of(scores: Scores, step: Step, identifier: int, origins: Mapping[int, 
     with_channels = {position: each for position, each in alike.items() if each.channel is not None}
     # Tokens, and gray images without a channel axis, get one within the model.
     inputs = with_channels or alike
-    return Maps(_layer(graph, step.path), identifier, layout, inputs) if inputs else None
+    return Maps(_layer(graph, step.path), identifier, layout, inputs, patches) if inputs else None
 
 
 def _origins(graph):

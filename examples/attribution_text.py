@@ -2,6 +2,7 @@
 
     python examples/attribution_text.py                       # synthetic sentences whose deciding words are known
     python examples/attribution_text.py --data rt-polarity    # Pang and Lee's film reviews, from the folder KERAS_XAI_DATA
+    python examples/attribution_text.py --network transformer # a subclassed model with a layer of its own, traced through `call()`
 
 The synthetic sentences place an opinion, with or without a "not", between neutral remarks. The share of each method's relevance
 on the words of the opinion is a check that real data do not allow. Text is tokenized outside of the model, and the model begins with an
@@ -30,6 +31,7 @@ REMARKS = [
     *("we saw it on monday", "my brother came along", "it was shown at the old cinema", "it runs for two hours"),
     *("the tickets were sold out", "it is set in the north", "i had read the book", "the seats were red"),
 ]
+BODIES = {"convolution": "a convolution over three words", "transformer": "a block with attention"}
 LENGTHS = {"made": 20, "rt-polarity": 50}
 
 
@@ -49,7 +51,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     x, x_test = (keras.ops.convert_to_numpy(vectorize(each)) for each in (texts, test_texts))
     vocabulary = vectorize.get_vocabulary()
     keras.utils.set_random_seed(options.seed)
-    model = build(x.shape[1:], len(vocabulary))
+    model = NETWORKS[options.network](x.shape[1:], len(vocabulary))
     model.compile(keras.optimizers.Adam(options.learning_rate), "binary_crossentropy", metrics=["accuracy"])
     print(f"Training on {len(x)} sentences of {len(vocabulary)} different words.")
     model.fit(x, y, epochs=options.epochs, batch_size=32, verbose=0)
@@ -87,6 +89,9 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", choices=tuple(LENGTHS), default="made", help="which sentences (default: %(default)s)")
+    parser.add_argument(
+        "--network", choices=tuple(NETWORKS), default="convolution", help="which network (default: %(default)s)"
+    )
     parser.add_argument("--epochs", type=positive, help="training epochs (default: 15; rt-polarity: 3)")
     parser.add_argument(
         "--samples", type=positive, default=100, help="test sentences to compare methods on (default: %(default)s)"
@@ -144,7 +149,46 @@ def make(rng, length):
     return " ".join(each for part in parts for each in part), label, decides + [False] * (length - len(decides))
 
 
-def build(shape, num_words):
+class Attending(layers.Layer):
+    """A block of a transformer, as in Keras' example of text classification."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.attention = layers.MultiHeadAttention(2, units // 2, name="attention")
+        self.inner, self.outer = layers.Dense(2 * units, activation="relu", name="inner"), layers.Dense(units, name="outer")
+        self.first, self.second = layers.LayerNormalization(name="first"), layers.LayerNormalization(name="second")
+
+    def call(self, x):
+        x = self.first(x + self.attention(x, x))
+        return self.second(x + self.outer(self.inner(x)))
+
+
+class Reader(keras.Model):
+    """A subclassed transformer: vectors of words and of places, a block, and a maximum over the sentence."""
+
+    def __init__(self, num_words, length, units=32):
+        super().__init__(name="reader")
+        self.words, self.places = (
+            layers.Embedding(num_words, units, name="words"),
+            layers.Embedding(length, units, name="places"),
+        )
+        self.block = Attending(units, name="block")
+        self.pool, self.dropout = layers.GlobalMaxPooling1D(name="pool"), layers.Dropout(0.5, name="dropout")
+        self.score = layers.Dense(1, activation="sigmoid", name="score")
+
+    def call(self, tokens, training=False):
+        x = self.words(tokens) + self.places(keras.ops.arange(keras.ops.shape(tokens)[1]))
+        return self.score(self.dropout(self.pool(self.block(x)), training=training))
+
+
+def transformer(shape, num_words):
+    """A subclassed model; its first call tells Keras the shape of its input."""
+    model = Reader(num_words, *shape)
+    model(np.zeros((1, *shape), "int32"))
+    return model
+
+
+def convolution(shape, num_words):
     """A network with a convolution over three words."""
     return keras.Sequential(
         [
@@ -156,6 +200,9 @@ def build(shape, num_words):
             layers.Dense(1, activation="sigmoid", name="score"),
         ]
     )
+
+
+NETWORKS = {"convolution": convolution, "transformer": transformer}
 
 
 def share_on(mask, values):
@@ -186,7 +233,7 @@ def draw(sentences, table, words, numbers, options):
     made = options.data == "made"
     page = Page("Attribution for text")
     page.text(
-        "A network of an embedding, a convolution over three words and a maximum over the sentence classifies "
+        f"A network of an embedding, {BODIES[options.network]} and a maximum over the sentence classifies "
         f"{numbers['accuracy']:.1%} of the {'synthetic test sentences' if made else 'test reviews'} correctly. The methods explain "
         "the score before the sigmoid: red words make the prediction more positive, blue ones more negative."
     )

@@ -210,7 +210,12 @@ _EPSILON = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "floa
 def _rows(x):
     """Three rows: the first sample twice, and another one, made of it if there is none."""
     x = np.asarray(x)
-    other = x[-1:] if len(x) > 1 else (x[:1] / 2).astype(x.dtype) if x.dtype.kind == "f" else np.zeros_like(x[:1])
+    if len(x) > 1:
+        other = x[-1:]
+    elif x.dtype.kind == "f" and (x != np.floor(x)).any():
+        other = (x / 2).astype(x.dtype)
+    else:  # maybe tokens, of which only whole ones exist
+        other = np.zeros_like(x)
     return np.concatenate([x[:1], x[:1], other])
 
 

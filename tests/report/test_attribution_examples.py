@@ -140,6 +140,14 @@ def test_relative_deltas_and_agreements(examples):
 
 
 @pytest.mark.slow
+def test_words_that_decide_are_found_in_a_subclassed_transformer(examples, tmp_path):
+    numbers, _ = run(examples["text"], tmp_path, "--network", "transformer", "--samples", "30")
+    assert numbers["accuracy"] > 0.95
+    for method in ("integrated gradients", "occlusion", "LIME"):
+        assert numbers[f"on opinion, {method}"] > 0.6 > 2 * numbers["opinion, part of the words"]
+
+
+@pytest.mark.slow
 def test_real_data(examples, data_folder):
     """What is read from files is what the networks take."""
     (x, y), (x_test, _), event, names = examples["series"].load(examples["series"].parse(["--data", "GunPoint"]))

@@ -216,7 +216,7 @@ class Graph:
     masks: Mapping[int, int] = dataclasses.field(default_factory=dict)
     layers: tuple[str, ...] = ()
 
-    def find(self, path: str) -> Step:
+    def find(self, path: Any) -> Step:
         """The step at `path`.
 
         Args:

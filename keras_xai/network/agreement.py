@@ -152,15 +152,20 @@ class Agreement:
     def _suspects(self, changed):
         quantized = [path for path, layer in self._layers.items() if is_quantized(layer)]
         lora = [path for path, layer in self._layers.items() if getattr(layer, "lora_enabled", False)]
+        masking = (
+            [] if quantized or lora or changed else [path for path, layer in self._layers.items() if _attaches_masks(layer)]
+        )
         reasons = {
+            "the layers {} attach masks when they run, which a trace does not show": masking,
             "the layers {} are quantized": quantized,
             "the layers {} have LoRA weights": lora,
             "the layers {} were changed after the model was read (`adapt`, `quantize`, `enable_lora`, another attribute)": changed,
         }
         return " and ".join(reason.format(paths) for reason, paths in reasons.items() if paths)
 
-    @staticmethod
-    def _advice(changed):
+    def _advice(self, changed):
+        if any(map(_attaches_masks, self._layers.values())):
+            return "Pass masks as arguments, for example `layer(x, padding_mask=tokens != 0)`, or set `mask_zero=False`"
         if changed:
             return "Create the method, metric or box again, after the last change of the layers"
         return "Explain the model before it was quantized, or compute with `keras.ops` only in `call()` of custom layers"
@@ -196,6 +201,13 @@ class Agreement:
             f"Expected a model whose scores depend on the sample only and are those of `model.predict`. Received: the model "
             f"'{self._model.name}', which {what}. Likely cause: {cause}. {advice}."
         )
+
+
+def _attaches_masks(layer):
+    """Whether a layer, or one inside it, attaches masks to tensors only while it runs, as `ReversibleEmbedding` does."""
+    return any(
+        getattr(each, "mask_zero", False) and each.compute_mask(np.zeros((1, 1))) is None for each in layer._flatten_layers()
+    )
 
 
 def is_quantized(layer: Any) -> bool:

@@ -237,3 +237,19 @@ def test_it_is_made_once(monkeypatch):
     for _ in range(3):
         method(X, target=1)
     assert len(calls) == 1
+
+
+def test_masks_that_are_attached_at_run_time_only_are_told():
+    """Keras' `ReversibleEmbedding` attaches its mask in `call()`, where a layer after it may read it."""
+
+    class Averaged(layers.Layer):
+        def call(self, x):
+            mask = getattr(x, "_keras_mask", None)
+            return ops.mean(x if mask is None else x * ops.cast(mask, x.dtype)[..., None], axis=1)
+
+    x = keras.Input((6,), dtype="int32")
+    embedded = layers.ReversibleEmbedding(9, 4, mask_zero=True, name="words")(x)
+    model = keras.Model(x, layers.Dense(2)(Averaged()(embedded)))
+    tokens = np.array([[1, 2, 3, 0, 0, 0], [4, 5, 0, 0, 0, 0]])
+    with pytest.raises(ValueError, match="the layers \\['words'\\] attach masks when they run.*as arguments"):
+        Saliency(model)(tokens, target=1)

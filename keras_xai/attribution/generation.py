@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from keras_xai.attribution.method import Method
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import check_count, real_array
 from keras_xai.data.structure import packed
 from keras_xai.network.roles import Role
 from keras_xai.results.generation import Generation
@@ -120,6 +120,8 @@ class _Text:
 
     def ids(self, name: str, given: Any, *, start: bool = False) -> np.ndarray:
         """Token ids `(count,)` of a text or of ids; with the model's start token if it has one and `start` is set."""
+        kind = "a text with at least one token" if self._tokenizer is not None else "at least one token"
+        what = f"{kind}, or a list of token ids"
         if isinstance(given, str):
             if self._tokenizer is None:
                 raise ValueError(
@@ -128,10 +130,9 @@ class _Text:
                 )
             ids = self._tokens(given, start) if given else np.zeros(0, "int32")
         else:
-            ids = np.asarray(given)
+            ids = real_array(name, given, what)
         if ids.ndim != 1 or not ids.size or ids.dtype.kind not in "iu":
-            what = "a text with at least one token" if self._tokenizer is not None else "at least one token"
-            raise ValueError(f"Expected `{name}` to be {what}, or a list of token ids. Received: {name}={given!r}")
+            raise ValueError(f"Expected `{name}` to be {what}. Received: {name}={given!r}")
         if ids.min() < 0 or ids.max() >= self._vocabulary:
             raise ValueError(f"Expected token ids from 0 to {self._vocabulary - 1}. Received: {name}={given!r}")
         return ids.astype("int32")

@@ -9,6 +9,7 @@ import numpy as np
 from keras_xai import backend
 from keras_xai.data import tables
 from keras_xai.data.batches import rows
+from keras_xai.data.checks import real_array
 from keras_xai.data.structure import Inputs, in_order
 from keras_xai.data.texts import Words, as_strings, is_string, words
 
@@ -126,6 +127,24 @@ def check_tensors(x: Any, inputs: Inputs) -> None:
         known = keras.backend.is_float_dtype(dtype) and backend.has_values(tensor)
         if known and not bool(keras.ops.all(keras.ops.isfinite(tensor))):
             raise ValueError(f"Expected finite numbers as input '{spec.name}'. Received: a tensor with NaN or infinity.")
+
+
+def real_tensor(name: str, value: Any) -> Any:
+    """Converts an argument to a dense tensor of real numbers; tensors, also symbolic ones, are taken as they are.
+
+    Args:
+        name: Name of the argument.
+        value: Array, tensor, or nested list.
+
+    Raises:
+        ValueError: If it is ragged, sparse, or not of real numbers.
+    """
+    if not keras.ops.is_tensor(value) or not backend.is_dense(value):
+        return keras.ops.convert_to_tensor(real_array(name, value))
+    dtype = keras.backend.standardize_dtype(value.dtype)
+    if dtype == "string" or dtype.startswith("complex"):
+        raise ValueError(f"Expected `{name}` to be an array of real numbers. Received: {name} is a tensor of dtype {dtype}.")
+    return value
 
 
 def typed(arrays: list[np.ndarray], inputs: Inputs) -> list[np.ndarray]:

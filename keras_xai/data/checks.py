@@ -172,6 +172,29 @@ def check_index(name: str, value: Any, count: int) -> int:
     return int(value)
 
 
+def chosen_indices(name: str, value: Any, count: int) -> list[int]:
+    """Converts the number of first items, or the indices of items, to indices.
+
+    Args:
+        name: Name of the argument.
+        value: An integer, or a sequence of integers.
+        count: Number of items.
+
+    Raises:
+        ValueError: If it is neither, chooses no item, or is out of range.
+    """
+    if is_integer(value):
+        indices = list(range(min(value, count)))
+    else:
+        given = value if isinstance(value, (list, tuple, range)) or getattr(value, "ndim", 0) == 1 else []
+        indices = [int(i) if is_integer(i) else -1 for i in given]
+    if not indices or min(indices) < 0 or max(indices) >= count:
+        raise ValueError(
+            f"Expected `{name}` to be a number of at least 1, or indices from 0 to {count - 1}. Received: {name}={value!r}"
+        )
+    return indices
+
+
 def real_array(name: str, value: Any, what: str = "an array of real numbers") -> np.ndarray:
     """Converts an argument to an array of real numbers, in its own type.
 

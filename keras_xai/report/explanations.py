@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_xai.data.checks import check_named, check_names, is_integer
+from keras_xai.data.checks import check_named, check_names, chosen_indices
 from keras_xai.report.plots import draw_picture
 from keras_xai.report.samples import arrays_of, displayed
 from keras_xai.report.words import LUMINANCE, add_scale, color_limit, colors_of, draw_words, laid_out
@@ -97,7 +97,7 @@ class Grid:
         self._inputs = {name: x for name, x in self._inputs.items() if any(each[name].ndim for each in self._values)}
         layouts = dict(zip(arrays_of(self._explanations[0], "inputs"), self._explanations[0].layouts, strict=True))
         self._kinds = {name: _kind(x, layouts.get(name)) for name, x in self._inputs.items()}
-        self._samples = _chosen(samples, len(next(iter(self._inputs.values()))))
+        self._samples = chosen_indices("samples", samples, len(next(iter(self._inputs.values()))))
         self._show = show
         self._class_names = None if class_names is None else check_names("class_names", class_names)
         self._vocabulary = None if vocabulary is None else check_names("vocabulary", vocabulary)
@@ -273,19 +273,6 @@ def _kind(x, layout):
     if layout.is_apart:
         return "table" if not layout.is_tokens else "text" if x.ndim == 2 else "image"
     return "series" if x.ndim == 3 and x.shape[-1] <= _SERIES_CHANNELS else "image"
-
-
-def _chosen(samples, count):
-    if is_integer(samples):
-        indices = list(range(min(samples, count)))
-    else:
-        given = samples if isinstance(samples, (list, tuple, range)) or getattr(samples, "ndim", 0) == 1 else []
-        indices = [int(i) if is_integer(i) else -1 for i in given]
-    if not indices or min(indices) < 0 or max(indices) >= count:
-        raise ValueError(
-            f"Expected `samples` to be a number of at least 1, or indices from 0 to {count - 1}. Received: samples={samples!r}"
-        )
-    return indices
 
 
 def _flat(values):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_xai.data.checks import chosen_indices
 from keras_xai.report.heatmap import COLOR_MAP
 from keras_xai.report.words import add_scale, color_limit, draw_words, laid_out
 
@@ -29,7 +30,10 @@ def generation_plot(generation: "Generation", tokens: int | Sequence[int] | None
     """
     from keras_xai.report.figure import new_figure
 
-    rows = [_mean(generation)] if tokens is None else [_row(generation, i) for i in _chosen(tokens, len(generation.generated))]
+    if tokens is None:
+        rows = [_mean(generation)]
+    else:
+        rows = [_row(generation, i) for i in chosen_indices("tokens", tokens, len(generation.generated))]
     heights = [0.24 * (1 + max((line for _, line, _, _ in laid_out(words)), default=0)) + 0.2 for words, _, _, _ in rows]
     figure = new_figure(figsize=(_WIDTH + 1.2, sum(heights) + 0.8 + 0.3 * bool(title)), layout="constrained")
     grid = figure.add_gridspec(len(rows), 1, height_ratios=heights)
@@ -92,12 +96,3 @@ def _mean(generation):
 def _word(token):
     """A token without the spaces around it, with signs for those that are only space."""
     return token.strip(" ").replace("\n", "⏎") or "␣"
-
-
-def _chosen(tokens, count):
-    indices = list(range(min(tokens, count))) if isinstance(tokens, (int, np.integer)) else [int(i) for i in tokens]
-    if not indices or min(indices) < 0 or max(indices) >= count:
-        raise ValueError(
-            f"Expected `tokens` to be None, a number of at least 1, or indices from 0 to {count - 1}. Received: tokens={tokens!r}"
-        )
-    return indices

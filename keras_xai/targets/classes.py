@@ -80,7 +80,8 @@ class Margin(ScoreTarget):
     def __post_init__(self):
         set_field(self, "a", whole("a", self.a))
         set_field(self, "b", whole("b", self.b))
-        if self.a is not None and self.b is not None and np.any(np.equal(self.a, self.b)):
+        # Arrays of two lengths cannot be compared; `num_samples` refuses them.
+        if self.num_samples != 0 and self.a is not None and self.b is not None and np.any(np.equal(self.a, self.b)):
             raise ValueError(f"Expected two different classes. Received: a={self.a!r}, b={self.b!r}")
 
     def _parameters(self, shape, num_samples, link):

@@ -7,7 +7,14 @@ from typing import Any, ClassVar, final
 import numpy as np
 from keras import ops
 
+from keras_xai.data.checks import real_array, short
 from keras_xai.targets.target import ScoreTarget, at, check_rank, column, fitting, named, set_field, taken_entries, whole
+
+_INDEX = "an integer, a tuple of integers, or an integer array of one row per sample"
+_BOX = "finite numbers of shape (4,) or (n, 4)"
+_BOXES = (
+    "finite numbers of shape (boxes, 4) or (n, boxes, 4): the anchors of the detector, or the boxes that it has predicted for each sample"
+)
 
 
 @final
@@ -33,7 +40,7 @@ class Output(ScoreTarget):
     def __post_init__(self):
         index = self.index
         if not isinstance(index, tuple):
-            array = np.asarray(index)
+            array = real_array("index", index, _INDEX)
             index = (
                 array.astype("int64")
                 if array.dtype.kind in "iu" and array.ndim in (1, 2)
@@ -42,10 +49,7 @@ class Output(ScoreTarget):
         else:
             index = tuple(whole("index", each, optional=False, negative=True) for each in index)
         if index is None or (isinstance(index, tuple) and any(isinstance(each, np.ndarray) for each in index)):
-            raise ValueError(
-                f"Expected `index` to be an integer, a tuple of integers, or an integer array of one row per sample. Received: "
-                f"index={self.index!r}"
-            )
+            raise ValueError(f"Expected `index` to be {_INDEX}. Received: index={short(self.index)}")
         set_field(self, "index", index)
 
     def _parameters(self, shape, num_samples, link):
@@ -53,7 +57,7 @@ class Output(ScoreTarget):
         given = given.reshape(len(given), -1)
         if given.shape[1] != len(shape) - 1:
             raise ValueError(
-                f"Expected an `index` for each axis of an output of shape {(None, *shape[1:])}. Received: {self!r}. {fitting(shape)}"
+                f"Expected an `index` for each axis of scores of shape {(None, *shape[1:])}. Received: {self!r}. {fitting(shape)}"
             )
         if not isinstance(self.index, np.ndarray):
             given = given.repeat(num_samples, axis=0)
@@ -162,20 +166,13 @@ class Box(ScoreTarget):
 
     def __post_init__(self):
         set_field(self, "class_index", whole("class_index", self.class_index))
-        box, boxes = (None if each is None else np.asarray(each) for each in (self.box, self.boxes))
-        if boxes is None or boxes.ndim not in (2, 3) or boxes.shape[-1] != 4 or boxes.dtype.kind not in "fiu":
-            raise ValueError(
-                "Expected `boxes` of shape (boxes, 4) or (n, boxes, 4): the anchors of the detector, or the boxes that it has predicted "
-                f"for each sample. Received: boxes={self.boxes!r}"
-            )
-        if box is None or box.shape[-1:] != (4,) or box.ndim > 2 or box.dtype.kind not in "fiu":
-            raise ValueError(f"Expected `box` of shape (4,) or (n, 4). Received: box={self.box!r}")
+        box, boxes = _coordinates("box", self.box, _BOX, (1, 2)), _coordinates("boxes", self.boxes, _BOXES, (2, 3))
         if np.any(box[..., 2:] <= box[..., :2]):
             raise ValueError(
                 f"Expected `box` as (x_min, y_min, x_max, y_max), with a positive width and height. Received: box={self.box!r}"
             )
-        set_field(self, "box", box.astype("float64"))
-        set_field(self, "boxes", boxes.astype("float64"))
+        set_field(self, "box", box)
+        set_field(self, "boxes", boxes)
 
     def _parameters(self, shape, num_samples, link):
         check_rank(self, shape, 3, "(n, boxes, classes)")
@@ -205,6 +202,13 @@ class Box(ScoreTarget):
         index = at(self.class_index, sample)
         box = ", ".join(f"{each:.4g}" for each in (self.box[sample] if self.box.ndim == 2 else self.box))
         return f"{'best class' if index is None else named(index, class_names)} in box ({box})"
+
+
+def _coordinates(name, value, what, ranks):
+    array = real_array(name, value, what).astype("float64")
+    if array.ndim not in ranks or array.shape[-1] != 4 or not array.size or not np.isfinite(array).all():
+        raise ValueError(f"Expected `{name}` to be {what}. Received: {name}={short(value)}")
+    return array
 
 
 def _intersection_over_union(one, other):

@@ -7,7 +7,11 @@ from typing import Any, ClassVar, final
 import numpy as np
 from keras import ops
 
+from keras_xai.data.checks import check_choice, real_array, short
 from keras_xai.targets.target import ScoreTarget, at, check_rank, named, set_field, whole
+
+_MASK = "None, 'predicted', or booleans of shape (height, width) or (n, height, width)"
+_EMBEDDING = "finite numbers of shape (size,) or (n, size)"
 
 
 @final
@@ -40,12 +44,9 @@ class Region(ScoreTarget):
         mask = self.mask
         if mask is None or (isinstance(mask, str) and mask == "predicted"):
             return
-        array = np.asarray(mask)
-        if array.ndim not in (2, 3) or array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
-            raise ValueError(
-                "Expected `mask` to be None, 'predicted', or booleans of shape (height, width) or (n, height, width). Received: "
-                f"mask={mask!r}"
-            )
+        array = real_array("mask", mask, _MASK)
+        if array.ndim not in (2, 3) or not np.isin(array, (0, 1)).all():
+            raise ValueError(f"Expected `mask` to be {_MASK}. Received: mask={short(mask)}")
         if not array.any(axis=(-2, -1)).all():
             raise ValueError("Expected a `mask` with at least one position for each sample. Received: an empty one.")
         array = array.astype(bool)
@@ -114,11 +115,10 @@ class Similarity(ScoreTarget):
     measure: str = "cosine"
 
     def __post_init__(self):
-        if self.measure not in self.MEASURES:
-            raise ValueError(f"Expected `measure` to be one of {list(self.MEASURES)}. Received: measure={self.measure!r}")
-        to = np.asarray(self.to)
-        if to.ndim not in (1, 2) or to.dtype.kind not in "fiu" or not np.isfinite(to).all():
-            raise ValueError(f"Expected `to` to be finite numbers of shape (size,) or (n, size). Received: to={self.to!r}")
+        check_choice("measure", self.measure, self.MEASURES)
+        to = real_array("to", self.to, _EMBEDDING)
+        if to.ndim not in (1, 2) or not to.size or not np.isfinite(to).all():
+            raise ValueError(f"Expected `to` to be {_EMBEDDING}. Received: to={short(self.to)}")
         if self.measure == "cosine" and not to.any(axis=-1).all():
             raise ValueError("Expected `to` to have a direction for the cosine. Received: an embedding of zeros.")
         set_field(self, "to", to.astype("float64"))

@@ -8,6 +8,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from keras import ops
 
+from keras_xai.data.arrays import real_tensor
+from keras_xai.data.checks import real_array, short
+
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ScoreTarget(abc.ABC):
@@ -32,9 +35,13 @@ class ScoreTarget(abc.ABC):
 
         Returns:
             A tensor `(n,)`.
+
+        Raises:
+            ValueError: If the scores are not real numbers, or the target does not fit their shape.
         """
-        scores = ops.convert_to_tensor(scores)
-        given = self.parameters(scores.shape, self.num_samples or 1)
+        scores = real_tensor("scores", scores)
+        count = scores.shape[0] if len(scores.shape) else None
+        given = self.parameters(scores.shape, (self.num_samples or 1) if count is None else count)
         dtype = scores.dtype if given.dtype.kind == "f" else "int32"
         rows = ops.broadcast_to(ops.convert_to_tensor(given, dtype=dtype), (ops.shape(scores)[0], *given.shape[1:]))
         return self.score(scores, rows)[0]
@@ -177,12 +184,10 @@ def whole(name: str, value: Any, *, optional: bool = True, negative: bool = Fals
     """
     if value is None and optional:
         return None
-    array = np.asarray(value) if value is not None else np.array("")
+    what = f"an integer{'' if negative else ' of at least 0'}, or one per sample{', or None' * optional}"
+    array = real_array(name, value, what)
     if array.dtype.kind not in "iu" or array.ndim > 1 or not array.size or (array.min() < 0 and not negative):
-        least = "" if negative else " of at least 0"
-        raise ValueError(
-            f"Expected `{name}` to be an integer{least}, or one per sample{', or None' * optional}. Received: {name}={value!r}"
-        )
+        raise ValueError(f"Expected `{name}` to be {what}. Received: {name}={short(value)}")
     return array.astype("int64") if array.ndim else int(array)
 
 
@@ -226,7 +231,7 @@ def check_rank(target: ScoreTarget, shape: Sequence[int | None], rank: int, expe
     """Raises a `ValueError` unless the scores have the rank that a target explains."""
     if len(shape) != rank:
         raise ValueError(
-            f"Expected an output of shape {expected} for `{type(target).__name__}`. Received: an output of shape "
+            f"Expected scores of shape {expected} for `{type(target).__name__}`. Received: scores of shape "
             f"{(None, *shape[1:])}. {fitting(shape)}"
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers
 
 import keras_xai
-from keras_xai import attribution, callbacks, diagnosis, features, losses, metrics, openbox, pretraining, report, results
+from keras_xai import attribution, callbacks, diagnosis, features, losses, metrics, openbox, pretraining, report, results, targets
 from keras_xai.graph import trace
 from keras_xai.layers import RBMDense
 from keras_xai.pretraining.plan import plan
@@ -39,6 +39,11 @@ OTHERS = {
     "openbox.OpenBox.features": "gets the batches of `samples`",
     "openbox.OpenBox.samples": "is called by what is written for boxes",
     "openbox.RegionGroups.scores": "gets what `points` returns",
+    "targets.ScoreTarget.label": "is called by pictures",
+    "targets.ScoreTarget.parameters": "is called by methods",
+    "targets.ScoreTarget.resolved": "gets what `score` returns",
+    "targets.ScoreTarget.score": "gets what `parameters` returns",
+    "targets.ScoreTarget.taken": "gets the rows of a batch",
 }
 METHODS_OF_OTHERS = {
     "on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "measure", "pull", "share", "rule", "to_fields", "from_fields",
@@ -72,6 +77,13 @@ def table():
         [keras.Input((4,), name="table"), layers.Dense(6, "relu", name="hidden"), layers.Dense(3, "softmax", name="scores")],
         name="network",
     )
+
+
+@functools.cache
+def language_model():
+    """A causal model of ten tokens, which looks at one token."""
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([keras.Input((None,), dtype="int32", name="tokens"), layers.Embedding(10, 4), layers.Dense(10)])
 
 
 def machines():
@@ -114,6 +126,9 @@ def trainer():
 def folder():
     return tempfile.mkdtemp()
 
+
+# Outputs of models, by their rank.
+SCORES = {rank: np.random.default_rng(2).normal(size=(COUNT, *[1, 2][4 - rank :], 3)).astype("float32") for rank in (2, 3, 4)}
 
 # Right values of arguments without a default, by the name of the parameter.
 GIVEN = {
@@ -184,6 +199,12 @@ GIVEN = {
     "t": lambda: [0.5],
     "vectors": lambda: TABLE,
     "num_samples": lambda: 100,
+    "prompt": lambda: [1, 2, 3],
+    "class_index": lambda: 0,
+    "boxes": lambda: [[0, 0, 2, 2], [4, 4, 8, 8]],
+    "to": lambda: [1.0, 2.0, 3.0],
+    "token": lambda: 1,
+    "scores": lambda: SCORES[2],
 }
 
 _QUICK_TSNE = features.TSNE(perplexity=2, iterations=255)
@@ -247,7 +268,17 @@ SPECIAL = {
     "openbox.flatten_regions": {"max_steps": lambda: 2, "y": lambda: Y},
     "openbox.RegionClassifier.load": {"path": lambda: _saved_classifier()},
     "openbox.RegionClassifier.table": {"y": lambda: Y},
-    "models.FBIModel.switch": {},
+    "attribution.explain_generation": {
+        "method": lambda: attribution.Saliency(language_model()),
+        "generated": lambda: [4, 5],
+    },
+    "targets.Box": {"box": lambda: [0, 0, 2, 2]},
+    "targets.Box.__call__": {"scores": lambda: SCORES[3]},
+    "targets.Margin": {"a": lambda: 0, "b": lambda: 1},
+    "targets.Region": {"mask": lambda: [[True, False]]},
+    "targets.Region.__call__": {"scores": lambda: SCORES[4]},
+    "targets.Token": {"position": lambda: 0},
+    "targets.Token.__call__": {"scores": lambda: SCORES[3]},
 }
 TABULAR = ("openbox.",)  # whose samples are those of the table
 
@@ -370,6 +401,8 @@ def completed(result):
         result(images(), X, Y)
     elif isinstance(result, metrics.Metric):
         result(explanation())
+    elif isinstance(result, targets.ScoreTarget):
+        result(SCORES[{targets.Box: 3, targets.Token: 3, targets.Region: 4}.get(type(result), 2)])
     elif isinstance(result, attribution.Composite):
         attribution.LRP(images(), composite=result)
     elif isinstance(result, openbox.RegionClassifier):
@@ -425,6 +458,7 @@ def sites():
                     (is_of_base and is_result and function in shared)
                     or not _parameters(function)
                     or f"{label}.{method}" in OTHERS
+                    or f"{package}.{function.__qualname__}" in OTHERS
                 ):
                     continue
                 shared.add(function)

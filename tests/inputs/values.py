@@ -211,6 +211,9 @@ _MASKS = {
     "empty": lambda m: m[:0],
 }
 _INDEX = [99, -99, 1.5, "zz", None, np.nan, 1j, Thing(), (0, 0), [[0]], {}, ["a"], [1.5], [99]]
+_ENTRIES = [-99, 99, 1.5, "zz", np.nan, 1j, Thing(), [[0]], [], {}, ["a"], [0.5], [99], [[0], [1, 2]], None]  # of outputs
+_COORDINATES = [3, "box", None, Thing(), [], [1, 2, 3], [[0], [1, 2]], [0, 0, np.nan, 2], [1j] * 4, ["a"] * 4, [[[[0, 0, 2, 2]]]]]
+_TOKENS = ["words", "", [], [-1], [10], [0.5], [[1]], [[1], [1, 2]], 3, Thing(), np.nan, ["a"], {}]  # a model of 10 without a tokenizer
 _SEQUENCES = [3, np.nan, Thing(), None]
 _BOUNDS = [3, "ab", (1, 0), (np.nan, 1), (0,), (0, 1, 2), Thing(), ("a", "b"), (1j, 2), (np.zeros(2), 1)]
 
@@ -301,6 +304,28 @@ BAD = {
     "learning_rate": ["zz", -1.0, np.nan, np.inf, [1], Thing(), None],
     "ends": ["zz", [], ["zz"], 3, Thing(), None],
     "loss": [],
+    "tokens": [0, -1, 1.5, "zz", np.nan, [99], [-99], [0.5], [], [[0]], ["a"], Thing(), {}, True],
+    "prompt": [*_TOKENS, None],
+    "generated": _TOKENS,
+    "explain_generation.baseline": [-1, 10, 1.5, "a", np.nan, Thing(), [1], {}],
+    "class_index": _ENTRIES[:-1],
+    "Region.class_index": _ENTRIES,
+    "Margin.a": [*_ENTRIES[:-1], 1],
+    "Margin.b": [*_ENTRIES[:-1], 0],
+    "Output.index": [*_ENTRIES, (), (0, 0), (0.5,), ("a",), ([0], [1])],
+    "Token.position": _ENTRIES,
+    "token": _ENTRIES[:-1],
+    "Box.box": [*_COORDINATES, [2, 2, 0, 0], [20, 20, 30, 30], [[0, 0, 2, 2]] * 3],
+    "boxes": [*_COORDINATES, [0, 0, 2, 2], [[0, 0, 2, 2]] * 3],
+    "mask": [3, "zz", Thing(), np.nan, [], [[2]], [True], [[True], [True, False]], [[False, False]], [[True] * 5], [["a"]], {}],
+    "to": [3, "zz", None, Thing(), np.nan, [], [1.0], [1.0, np.inf, 0.0], [0.0] * 3, ["a"] * 3, [1j] * 3, [[1.0], [1.0, 2.0]], {}],
+    "scores": {
+        name: SAMPLES[name]
+        for name in (
+            *("rank more", "one sample", "strings", "complex", "objects", "dates", "ragged list", "ragged", "sparse tensor"),
+            *("sparse matrix", "None", "number", "word", "set", "thing", "function", "empty list", "table of words"),
+        )
+    },
     "sample_weight": ["a", [1.0], np.full(8, "a"), Thing(), np.full(8, 1j)],
     "rule": [*CHOICES, None],
     "optimizer": [],

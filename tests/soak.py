@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import layers
 from tensorflow.python.framework import ops as framework
+from tensorflow.python.framework.func_graph import FuncGraph
 
 from keras_xai.attribution import LRP, DeepSHAP, GradCAM, GradientTimesInput, IntegratedGradients, Occlusion, Saliency
 from keras_xai.metrics import Deletion, Sparseness
@@ -68,6 +69,12 @@ def resident() -> float:
     return pages * 4096 / 2**20
 
 
+def graphs() -> int:
+    """Number of TensorFlow's graphs that something in the process still holds."""
+    gc.collect()
+    return sum(isinstance(each, FuncGraph) for each in gc.get_objects())
+
+
 def main(count: int, names: list[str]) -> None:
     """Calls the cases in turn."""
     found = cases()
@@ -77,7 +84,10 @@ def main(count: int, names: list[str]) -> None:
         height, width = rng.integers(12, 40, size=2)
         chosen[number % len(chosen)](rng.normal(size=(rng.integers(1, 9), height, width, 3)).astype("float32"))
         if number % (count // 10) == 0:
-            print(f"{number} calls: {resident():.1f} MiB, {len(framework._gradient_registry._registry)} gradients", flush=True)
+            print(
+                f"{number} calls: {resident():.1f} MiB, {graphs()} graphs, {len(framework._gradient_registry._registry)} gradients",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

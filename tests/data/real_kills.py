@@ -114,12 +114,12 @@ def trainer(number: int) -> RBMTrainer:
 
 def kill_saves(folder: pathlib.Path, count: int, names: list[str]) -> None:
     """Kills processes that replace a file, at random moments; prints how many left something behind."""
-    random.seed(0)
     cases = writes()
     for name in names or cases:
         suffix, write = cases[name]
         place = folder / name
-        place.mkdir()
+        shutil.rmtree(place, ignore_errors=True)  # of a run before
+        place.mkdir(parents=True)
         path = place / f"file{suffix}"
         versions = []
         for number in (1, 0):
@@ -187,9 +187,10 @@ TRAININGS = {**test_resuming.TRAININGS, "ExplanationLogger": logging}
 
 def kill_trainings(folder: pathlib.Path, count: int, names: list[str]) -> None:
     """Kills training, and what resumes it, at random moments until it ends; its weights are those of training without a kill."""
-    random.seed(0)
     for name in names or TRAININGS:
         place, result = folder / name, folder / f"{name}.npz"
+        shutil.rmtree(place, ignore_errors=True)  # of a run before
+        place.parent.mkdir(parents=True, exist_ok=True)
 
         def train(name=name, place=place, result=result, **options):
             np.savez(result, *TRAININGS[name](place, **options))
@@ -216,7 +217,7 @@ def kill_trainings(folder: pathlib.Path, count: int, names: list[str]) -> None:
                 check_pictures(place, True)
                 raise_unless(name == "ExplanationLogger" or not place.exists(), f"{name}: the backup was left")
                 shutil.rmtree(place, ignore_errors=True)
-        print(f"{name}: {killed} kills, {ended} trainings ended with the same weights; {seconds * 1000:.0f} ms")
+        print(f"{name}: {killed} kills, {ended} trainings ended with the same weights; {seconds * 1000:.0f} ms", flush=True)
 
 
 def main(folder: pathlib.Path, count: int, what: str, names: list[str]) -> None:

@@ -10,7 +10,19 @@ import numpy as np
 from keras import layers
 
 import keras_xai
-from keras_xai import attribution, callbacks, diagnosis, features, losses, metrics, openbox, pretraining, report, results, targets
+from keras_xai import (
+    attribution,
+    callbacks,
+    diagnosis,
+    features,
+    losses,
+    metrics,
+    openbox,
+    pretraining,
+    report,
+    results,
+    targets,
+)
 from keras_xai.graph import trace
 from keras_xai.layers import RBMDense
 from keras_xai.pretraining.plan import plan

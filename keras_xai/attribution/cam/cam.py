@@ -103,5 +103,5 @@ class CAM(Method):
         raise ValueError(
             "CAM needs a model that ends in global average pooling, followed by affine layers only, such as one `Dense`. Received: "
             f"'{self._scores.name}', whose scores come from {' after '.join(last[:3])}. Use `GradCAM`, which supports any layer with "
-            "feature maps."
+            "feature maps, or `Occlusion`, which supports any model."
         )

@@ -204,7 +204,7 @@ def _maps_of(scores: Scores, step: Step, identifier: int, origins: Mapping[int, 
     alike = {
         position: scores.layouts[position]
         for position in sorted(origins[identifier])
-        if len(scores.layouts[position].places) == len(sizes)
+        if scores.explainable[position] and len(scores.layouts[position].places) == len(sizes)
     }
     with_channels = {position: each for position, each in alike.items() if each.channel is not None}
     # Tokens, and gray images without a channel axis, get one within the model.

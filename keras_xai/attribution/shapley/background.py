@@ -55,27 +55,31 @@ def background_of(baseline: Any, inputs: Sequence[np.ndarray], scores: Scores) -
     return [np.broadcast_to(array, (max(counts), *array.shape[1:])) for array in arrays]
 
 
-def means(function: Callable, samples: np.ndarray, batch_size: int) -> list[np.ndarray]:
+def means(function: Callable, samples: np.ndarray, batch_size: int) -> list:
     """The means over the pairs of each sample, at most `batch_size` pairs at a time.
 
     Args:
-        function: Maps a slice of the pairs to tensors `(pairs, ...)`.
+        function: Maps a slice of the pairs to tensors `(pairs, ...)`, or `None` for inputs that are held fixed.
         samples: Integer array `(pairs,)`: the sample of each pair, in ascending order from 0.
         batch_size: Pairs at a time.
 
     Returns:
-        An array `(n, ...)` for each tensor.
+        An array `(n, ...)` for each tensor, `None` for `None`.
     """
     counts = np.bincount(samples)
     sums: list[np.ndarray] = []
     dtypes: list[np.dtype] = []
+    absent: list[bool] = []
     for part in rows(len(samples), batch_size):
-        found = [ops.convert_to_numpy(each) for each in function(part)]
+        given = function(part)
+        absent = [each is None for each in given]
+        found = [ops.convert_to_numpy(each) for each in given if each is not None]
         dtypes = [each.dtype for each in found]
         sums = sums or [np.zeros((len(counts), *each.shape[1:])) for each in found]
         first = np.flatnonzero(np.diff(samples[part], prepend=-1))  # the pairs of a sample are contiguous
         for total, each in zip(sums, found, strict=True):
             total[samples[part][first]] += np.add.reduceat(each, first, axis=0, dtype="float64")
-    return [
+    quotients = (
         (total / counts.reshape(-1, *[1] * (total.ndim - 1))).astype(dtype) for total, dtype in zip(sums, dtypes, strict=True)
-    ]
+    )
+    return [None if each else next(quotients) for each in absent]

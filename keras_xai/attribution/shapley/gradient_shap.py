@@ -108,7 +108,7 @@ class GradientSHAP(Method):
 
             (expected,) = means(of_background, pairs, self._batch_size)
             own = ops.convert_to_numpy(scored(*given(slice(None)), batch.inputs))
-            totals = sum(each.reshape(count, -1).sum(axis=1) for each in values)
+            totals = sum(each.reshape(count, -1).sum(axis=1) for each in values if each is not None)
             passes = 2 * len(samples) + len(pairs) + count + batch.passes_to_predict
             return Part(values, indices, own - expected[alike] - totals, num_forward_passes=passes)
 
@@ -118,10 +118,7 @@ class GradientSHAP(Method):
         """The first of the samples that are scored alike on the background, and the number of its kind for each sample."""
         inputs = self._scores.graph.inputs
         tokens = [x for x, identifier in zip(batch.inputs, inputs, strict=True) if identifier not in self._entries.identifiers]
-        keys = [
-            (*(np.asarray(index[i]).tobytes() for index in indices), *(each[i].tobytes() for each in tokens))
-            for i in range(len(batch.numbers))
-        ]
+        keys = [tuple(each[i].tobytes() for each in (*indices, *tokens)) for i in range(len(batch.numbers))]
         kinds = {key: i for i, key in reversed(list(enumerate(keys)))}
         first = np.array(sorted(kinds.values()))
         return first, np.searchsorted(first, [kinds[key] for key in keys])

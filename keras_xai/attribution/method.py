@@ -78,14 +78,14 @@ class Method(Remade, abc.ABC):
     threads, and pickled before and after its first call: it is made anew of its arguments.
 
     Args:
-        model: A built Sequential or functional model, possibly with nested models. It is only read, never changed.
+        model: A built model, possibly with nested models. It is only read, never changed.
         batch_size: Samples per forward pass, including those that the method generates; `None` to choose it
             by the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If the model is not built, is subclassed, or an option is invalid.
+        ValueError: If the model is not built, or an option is invalid.
 
     Attributes:
         takes_baseline: Whether the method compares samples with a baseline.

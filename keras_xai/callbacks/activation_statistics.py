@@ -93,7 +93,7 @@ class ActivationStatistics(keras.callbacks.Callback):
 
     Raises:
         ValueError: When training begins, before the first step: if the samples do not fit the model, it has no such layers or no
-            convolutional layer, or is subclassed, so that its layers cannot be found.
+            convolutional layer, or it is subclassed and was never called.
 
     Example:
 

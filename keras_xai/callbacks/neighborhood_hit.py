@@ -86,8 +86,8 @@ class NeighborhoodHit(keras.callbacks.Callback):
 
     Raises:
         TypeError: If `protocol` is not a `Protocol`.
-        ValueError: If `every` is invalid. When training begins, before the first step: if the model has no such layers, or is subclassed,
-            so that its layers cannot be found; if samples or labels do not fit or a sample is NaN, if there is only one class, or if `k`,
+        ValueError: If `every` is invalid. When training begins, before the first step: if the model has no such layers, or is subclassed
+            and was never called; if samples or labels do not fit or a sample is NaN, if there is only one class, or if `k`,
             or the perplexity of requested maps, is too large for the number of samples.
 
     Example:

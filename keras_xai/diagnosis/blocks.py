@@ -48,14 +48,14 @@ def block_ends(model: keras.Model) -> list[str]:
     never changes, as in a transformer, twelve evenly spaced ones.
 
     Args:
-        model: A built Sequential or functional model, possibly with nested models.
+        model: A built model, possibly with nested models.
 
     Returns:
         Paths of layers, in the order of the model.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If it is subclassed, so that its layers cannot be found, or has no hidden layer.
+        ValueError: If it is not built, or has no hidden layer.
 
     Example:
 

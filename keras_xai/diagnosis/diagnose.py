@@ -58,7 +58,7 @@ def diagnose(
     Intervals, the hit among the vectors and the classifier are not in the source.
 
     Args:
-        model: A built Sequential or functional model; only read.
+        model: A built model; only read.
         x: The samples in the form that the model takes: an array or tensor `(n, *input_shape)`, or a list, tuple or dict of them for a
             model of several inputs. Images whose last axis is one, three or four channels may have another height and width if the model
             takes real numbers; they are resized bilinearly, batch by batch, and their values must be in the range that the model takes.

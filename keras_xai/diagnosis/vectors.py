@@ -53,7 +53,7 @@ class Extractor:
     """Extracts activation vectors of several layers in one pass.
 
     Args:
-        model: A built Sequential or functional model.
+        model: A built model.
         layers: Paths of layers.
         reduction: `maps` of a `Protocol`.
 

@@ -29,7 +29,7 @@ def activations(
     """Computes activations of layers at inference, in one forward pass.
 
     Args:
-        model: A built Sequential or functional model; only read.
+        model: A built model; only read.
         x: The samples in the form that the model takes: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a model
             of several inputs, or a dataset of batches `x` or `(x, y, ...)`, such as a `tf.data.Dataset`.
         layers: Paths of layers, such as `"backbone/conv5"` for a layer in a nested model, or `"conv5:1"` for the second call of a shared
@@ -83,7 +83,7 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
     """The subgraph that computes the activations of layers.
 
     Args:
-        model: A built Sequential or functional model.
+        model: A built model.
         layers: Paths; by default the convolutional layers, with their activations.
 
     Returns:
@@ -91,7 +91,7 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If the model is subclassed, or the layers do not exist.
+        ValueError: If the model is not built, or the layers do not exist.
     """
     graph = open_layers(trace(model))
     if layers is None:

@@ -83,7 +83,7 @@ def deep_dream(
     notebook. Deviation: steps are normalized by their root mean square instead of their mean absolute value.
 
     Args:
-        model: A built Sequential or functional model with one image input; only read.
+        model: A built model with one image input; only read.
         images: `(n, height, width, channels)`, or in the layout of the model, such as channels first.
         layers: A layer's path, such as `"backbone/conv5"`; a list of paths; or a dict from paths to one channel each, `None` for all
             channels. Each layer counts by the mean over its channels; a layer at half the resolution counts four times.

@@ -37,7 +37,7 @@ def tsne_map(
     2019](https://doi.org/10.1038/s41467-019-13056-x)).
 
     Args:
-        model: A built Sequential or functional model; only read.
+        model: A built model; only read.
         x: The samples in the form that the model takes: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a model
             of several inputs, or a dataset of batches `x` or `(x, y, ...)`.
         layer: Path of a layer, such as `"backbone/conv5"`; its output includes a fused activation.

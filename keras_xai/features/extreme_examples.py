@@ -40,7 +40,7 @@ def extreme_examples(
     [Olah, Mordvintsev & Schubert, 2017](https://distill.pub/2017/feature-visualization).
 
     Args:
-        model: A built Sequential or functional model; only read.
+        model: A built model; only read.
         x: The samples in the form that the model takes: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a model
             of several inputs, or a dataset of batches `x` or `(x, y, ...)`, such as a `tf.data.Dataset`, which may exceed the memory.
         layer: Path of a layer, such as `"backbone/conv5"`; the model's scores by default.

@@ -48,7 +48,7 @@ def maximize_activation(
     statistics of photographs, and steps have a fixed length instead of Adam's.
 
     Args:
-        model: A built Sequential or functional model with one real-valued input; only read.
+        model: A built model with one real-valued input; only read.
         units: A channel, or a class; a tuple `(*position, channel)` for a single unit of a map; or a list of these.
         layer: Path of a layer, such as `"backbone/conv5"`; the model's scores by default.
         value_range: `(low, high)`, the range of input values: numbers, or arrays that broadcast to an input, such as one value per channel.

@@ -24,7 +24,7 @@ def receptive_field(model: keras.Model, layer: str, position: Sequence[int]) -> 
     padding and borders are exact.
 
     Args:
-        model: A built Sequential or functional model whose inputs have known sizes.
+        model: A built model whose inputs have known sizes.
         layer: The layer's path.
         position: Position of the unit in the layer's output, without its channel: `(row, column)` for maps.
 

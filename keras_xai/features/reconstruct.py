@@ -58,7 +58,7 @@ def reconstruct(
     maximum counts as a plain ReLU in the backward pass, as in `keras_xai.attribution.Deconvnet`.
 
     Args:
-        model: A built Sequential or functional model with one real-valued input; only read.
+        model: A built model with one real-valued input; only read.
         x: The inputs: an array or tensor `(n, *input_shape)`, a table, or a dataset of batches, which are kept.
         layer: Path of a layer, such as `"backbone/conv5"`.
         top: Number of maps to reconstruct from: for each input those with the largest activations, in descending order. Ties are broken by

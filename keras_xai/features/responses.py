@@ -23,7 +23,7 @@ class Responses:
     responses equal and has no derivative there. The response of a pure activation layer is its output.
 
     Args:
-        model: A built Sequential or functional model.
+        model: A built model.
         layer: Path of a layer; the model's scores by default.
 
     Attributes:

@@ -6,6 +6,7 @@ import keras
 from keras import tree
 
 from keras_xai.data.layout import Layout
+from keras_xai.graph.trace import trace
 
 
 @final
@@ -61,7 +62,7 @@ def with_layout(model: keras.Model, layout: Any) -> keras.Model:
     them apart. Where no layer does, channels are taken to be the last axis, as in Keras; this function tells otherwise.
 
     Args:
-        model: A built Sequential or functional model.
+        model: A built model.
         layout: See `DeclaredLayout`; for a model of several inputs, one for each in the structure of the inputs, `None` where layers tell.
 
     Returns:
@@ -82,7 +83,7 @@ def with_layout(model: keras.Model, layout: Any) -> keras.Model:
     """
     inputs = tree.map_structure(
         lambda spec: keras.Input(spec.shape[1:], batch_size=spec.shape[0], dtype=spec.dtype, name=spec.name),
-        model.inputs[0] if isinstance(model, keras.Sequential) else model.input,
+        trace(model).input_structure,
     )
     layouts = tree.flatten(layout)
     given = tree.flatten(inputs)

@@ -6,6 +6,7 @@ from typing import Any, final
 import keras
 from keras import initializers, ops
 
+from keras_xai.graph.nodes import function_of
 from keras_xai.graph.search import layers_of
 from keras_xai.graph.trace import trace
 from keras_xai.layers.machine import Machine
@@ -169,6 +170,10 @@ def to_dense(model: keras.Model) -> keras.Model:
     Returns:
         A new, uncompiled model with the same function and names, and its own weights.
 
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If it is not built, or is subclassed: its layers are made by its own code.
+
     Example:
 
     >>> import keras
@@ -186,7 +191,12 @@ def to_dense(model: keras.Model) -> keras.Model:
         del config["visible_activation"], config["visible_bias_initializer"]
         return keras.layers.Dense.from_config(config)
 
-    trace(model)  # refuses what is no built Sequential or functional model
+    trace(model)  # refuses models that are not built
+    if function_of(model) is None:
+        raise ValueError(
+            f"Expected a Sequential or functional model, whose layers can be exchanged. Received: '{model.name}' "
+            f"({type(model).__name__}), whose layers its own code makes. Make them `keras.layers.Dense` there, and copy the weights."
+        )
     copy = keras.models.clone_model(model, clone_function=plain, recursive=True)
     left_out = {id(layer.visible_bias) for layer in layers_of(model, RBMDense)}
     copy.set_weights([ops.convert_to_numpy(variable) for variable in model.weights if id(variable) not in left_out])

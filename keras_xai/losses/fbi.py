@@ -43,7 +43,7 @@ def fbi_penalty(
     are averaged or summed, which determines the effect of a weight of 0.001.
 
     Args:
-        model: A built Sequential or functional model with one output. A final softmax or sigmoid is left out: scores are its input.
+        model: A built model with one output. A final softmax or sigmoid is left out: scores are its input.
         x: Inputs in the structure of the model's inputs: tensors, arrays `(n, ...)` or tables; or a dataset of batches `(x, y)`.
         y: Labels, integers `(n,)` or `(n, 1)`, or rows `(n, classes)`; only needed for `target="label"`. `None` for a dataset.
         rule: `"z"`: in proportion to the contribution of each input; for piecewise-linear networks that is activation times gradient.

@@ -65,7 +65,7 @@ class ModelMetric(Remade, Metric):
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If it is not built, is subclassed, or an option is invalid.
+        ValueError: If it is not built, or an option is invalid.
     """
 
     def __init__(self, model: keras.Model, *, batch_size: int | None, verbose: Any):

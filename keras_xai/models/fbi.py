@@ -43,7 +43,7 @@ class FBIModel(keras.Model):
     Source: Yoo, Kim & Kang, "Relevance Regularization of Convolutional Neural Network for Interpretable Classification".
 
     Args:
-        model: A built Sequential or functional model with one output, which can be used on its own after training.
+        model: A built model with one output, which can be used on its own after training.
         weight: Share of the penalty, from 0 to 1; 0.001 in the paper.
         rule: As in `keras_xai.losses.fbi_penalty`.
         target: As in `keras_xai.losses.fbi_penalty`.

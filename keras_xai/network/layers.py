@@ -68,7 +68,7 @@ class LayerNetwork:
     The layers are the model's own and are called as in the model, so the forward pass can be used for training.
 
     Args:
-        model: A built Sequential or functional model.
+        model: A built model.
         propagation: The rule.
 
     Attributes:
@@ -79,7 +79,7 @@ class LayerNetwork:
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If it is not built, is subclassed, or has several outputs.
+        ValueError: If it is not built, or has several outputs.
         UnsupportedLayerError: If relevance cannot pass one of its layers.
     """
 

@@ -45,7 +45,7 @@ class PiecewiseNetwork(Remade):
     """A piecewise-linear model: its scores, its activation pattern, and its linear pieces.
 
     Args:
-        model: A built Sequential or functional model; only read.
+        model: A built model; only read.
         output: Name or index of the output, for a model with several outputs.
         dtype: Floating-point type of the computation; by default that of the model's weights and inputs.
         layer: Path of the layer whose output is the variable of the pieces; by default the model's inputs.

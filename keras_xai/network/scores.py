@@ -52,7 +52,7 @@ class Scores:
     read at each run; the model is not changed.
 
     Args:
-        model: A built Sequential or functional model.
+        model: A built model.
 
     Attributes:
         network: The model as simple steps, fused activations split off and a final softmax or sigmoid left out.
@@ -65,7 +65,7 @@ class Scores:
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If it is not built, or is subclassed.
+        ValueError: If it is not built.
     """
 
     def __init__(self, model: keras.Model):

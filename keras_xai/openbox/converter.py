@@ -30,7 +30,7 @@ class OpenBox(Engine):
     new box.
 
     Args:
-        model: A built `keras.Sequential` or functional `keras.Model`.
+        model: A built `keras.Model`.
         output: Name or index of the output to use, for a model with several outputs.
         layer: Path of a hidden layer, such as `"flatten"` or `"backbone/conv5"`. The pieces are then functions of that layer's output, its
             features, as is everything else with the samples' shape. From later layers, regions are larger and contain more samples. Layers
@@ -43,7 +43,7 @@ class OpenBox(Engine):
 
     Raises:
         UnsupportedLayerError: If a layer is not piecewise linear; names each such layer, its class and the reason.
-        ValueError: If the model is not built, has no graph, or has several outputs and none is selected; or if part of the output does not
+        ValueError: If the model is not built, or has several outputs and none is selected; or if part of the output does not
             pass through `layer`.
 
     Example:

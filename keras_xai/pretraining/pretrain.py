@@ -54,7 +54,7 @@ def pretrain(
     "Neural Networks Interpretation Improvement".
 
     Args:
-        model: A built Sequential or functional model with `keras_xai.layers.RBMDense` layers, possibly in nested models.
+        model: A built model with `keras_xai.layers.RBMDense` layers, possibly in nested models.
         x: Samples in the structure of the model's inputs, as arrays of shape `(n, ...)` or tables; or a `tf.data.Dataset`, a
             `keras.utils.PyDataset` or a PyTorch loader of batches `x`, `(x, y)` or `(x, y, sample_weight)`, of which y is ignored. Datasets
             are read batch by batch in each epoch. The batches of a generator are read once and kept, unless `steps_per_epoch` is given.

@@ -285,7 +285,7 @@ def test_models_that_cannot_be_looked_into():
 
     for model, x, seen, error, message in (
         (shallow, X, X, ValueError, "Expected a model with hidden layers"),
-        (Subclassed(), X, X, ValueError, "subclassed"),
+        (Subclassed(), X, X, ValueError, "never called"),
         (images, np.ones((40, 4, 4, 1)), np.ones((40, 5, 5, 1)), Exception, ""),  # TensorFlow's own words
     ):
         steps = []

@@ -11,6 +11,8 @@ from keras_xai.features import activations
 from keras_xai.graph.calls import inside, run
 from keras_xai.graph.trace import trace
 from keras_xai.kinds.expansion import expand
+from keras_xai.layers import with_layout
+from keras_xai.losses import fbi_penalty
 from keras_xai.openbox import OpenBox
 
 X = np.random.default_rng(0).normal(size=(3, 12, 12, 2)).astype("float32")
@@ -87,6 +89,28 @@ def test_boxes_activations_and_blocks_of_a_subclassed_model(model):
     np.testing.assert_allclose(found["first"], model.first(X), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found["second/conv"], model.second.conv(model.first(X)), rtol=1e-5, atol=1e-6)
     assert block_ends(model) == ["first", "pool"]
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_penalty_of_a_subclassed_model(model, training):
+    """Also with dropout, whose results differ from run to run in training."""
+    labels = [0, 1, 2]
+    model.dropout.rate = 0.0
+    one = fbi_penalty(model, X, labels, per_layer=True, training=training)
+    other = fbi_penalty(functional(model), X, labels, per_layer=True)
+    assert list(one) == ["x", "first", "second"]
+    (name,) = [each for each in other if "/" not in each]
+    np.testing.assert_allclose(one["x"], other[name], rtol=1e-4)
+    assert np.min(one["x"]) > 1e-4
+    model.dropout.rate = 0.9
+    dropped = fbi_penalty(model, X, labels, per_layer=True, training=training)
+    assert np.allclose(one["x"], dropped["x"], rtol=1e-4) is not training
+
+
+def test_a_layout_is_declared_for_a_subclassed_model(model):
+    explained = Occlusion(with_layout(model, "NHWC"))(X, target=1)
+    np.testing.assert_allclose(explained.values, Occlusion(model)(X, target=1).values, rtol=1e-5, atol=1e-6)
+    assert explained.layout == "NHWC"
 
 
 def test_weights_and_random_state_stay_and_no_record_is_left(model):

@@ -203,3 +203,18 @@ def test_openbox_takes_it_for_the_affine_layer_that_it_is():
     x = np.random.default_rng(0).normal(size=(5, 6))
     local = OpenBox(model, dtype="float64")(x, verbose=0)
     np.testing.assert_allclose(local.predict(x), model.predict(x, verbose=0), atol=1e-5)
+
+
+def test_to_dense_refuses_layers_that_code_makes():
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.hidden = RBMDense(3, "relu")
+
+        def call(self, x):
+            return self.hidden(x)
+
+    model = Subclassed()
+    model(np.ones((1, 4)))
+    with pytest.raises(ValueError, match="Expected a Sequential or functional model.*its own code makes"):
+        to_dense(model)

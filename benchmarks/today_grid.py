@@ -1,6 +1,7 @@
 """Writes the table of today's networks: what works on each, and what is refused for which reason.
 
-`python benchmarks/today_grid.py [NAME ...]` runs each cell and updates the rows of these networks, or of all, in `docs/benchmarks/today_grid.md`.
+`python benchmarks/today_grid.py [NAME ...]` runs each cell and updates the rows of these networks, or of all, in
+`docs/benchmarks/today_grid.md`.
 """
 
 import pathlib
@@ -9,7 +10,7 @@ import sys
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.today.networks import APPLICATIONS, METHODS, NETWORKS, REASONS, TASKS, model_of, outcome
+from tests.today.networks import APPLICATIONS, METHODS, NETWORKS, REASONS, TASKS, model_of, outcome  # noqa: E402
 
 PAGE = ROOT / "docs/benchmarks/today_grid.md"
 COLUMNS = [*METHODS, *TASKS]
@@ -33,9 +34,10 @@ def page(found: dict[str, str]) -> str:
     return (
         f"""# Networks and methods
 
-What works on the networks of keras-hub, of `keras.applications`, and on others of today, in small configurations with random weights, by `python
-benchmarks/today_grid.py`. The tests check the values of each cell that says *yes*: integrated gradients and gradients against a plain `GradientTape`, occlusion
-against two forward passes. All other cells are a `ValueError` that names the layer and another method:
+What works on the networks of keras-hub, of `keras.applications`, and on others of today, in small configurations with random weights, by
+`python
+benchmarks/today_grid.py`. The tests check the values of each cell that says *yes*: integrated gradients and gradients against a plain
+`GradientTape`, occlusion against two forward passes. All other cells are a `ValueError` that names the layer and another method:
 
 {reasons}
 

@@ -514,7 +514,7 @@ def test_maps_are_resized_as_keras_resizes_images(shape, sizes):
 def test_layers_that_cannot_be_explained_by(network):
     with pytest.raises(ValueError, match="No layer of the model has the path.*'convv2'.*nearest paths are \\['conv2'"):
         GradCAM(network, layer="convv2")
-    with pytest.raises(ValueError, match="Expected `layer` to be the path of a layer.*Received: layer=-1"):
+    with pytest.raises(ValueError, match="Expected the path of a layer.*Received: layer=-1"):
         GradCAM(network, layer=-1)
     for method in METHODS:
         with pytest.raises(

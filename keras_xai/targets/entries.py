@@ -12,9 +12,7 @@ from keras_xai.targets.target import ScoreTarget, at, check_rank, column, fittin
 
 _INDEX = "an integer, a tuple of integers, or an integer array of one row per sample"
 _BOX = "finite numbers of shape (4,) or (n, 4)"
-_BOXES = (
-    "finite numbers of shape (boxes, 4) or (n, boxes, 4): the anchors of the detector, or the boxes that it has predicted for each sample"
-)
+_BOXES = "finite numbers of shape (boxes, 4) or (n, boxes, 4), the anchors or the predicted boxes of each sample"
 
 
 @final

@@ -212,8 +212,34 @@ _MASKS = {
 }
 _INDEX = [99, -99, 1.5, "zz", None, np.nan, 1j, Thing(), (0, 0), [[0]], {}, ["a"], [1.5], [99]]
 _ENTRIES = [-99, 99, 1.5, "zz", np.nan, 1j, Thing(), [[0]], [], {}, ["a"], [0.5], [99], [[0], [1, 2]], None]  # of outputs
-_COORDINATES = [3, "box", None, Thing(), [], [1, 2, 3], [[0], [1, 2]], [0, 0, np.nan, 2], [1j] * 4, ["a"] * 4, [[[[0, 0, 2, 2]]]]]
-_TOKENS = ["words", "", [], [-1], [10], [0.5], [[1]], [[1], [1, 2]], 3, Thing(), np.nan, ["a"], {}]  # a model of 10 without a tokenizer
+_COORDINATES = [
+    3,
+    "box",
+    None,
+    Thing(),
+    [],
+    [1, 2, 3],
+    [[0], [1, 2]],
+    [0, 0, np.nan, 2],
+    [1j] * 4,
+    ["a"] * 4,
+    [[[[0, 0, 2, 2]]]],
+]
+_TOKENS = [
+    "words",
+    "",
+    [],
+    [-1],
+    [10],
+    [0.5],
+    [[1]],
+    [[1], [1, 2]],
+    3,
+    Thing(),
+    np.nan,
+    ["a"],
+    {},
+]  # a model of 10 without a tokenizer
 _SEQUENCES = [3, np.nan, Thing(), None]
 _BOUNDS = [3, "ab", (1, 0), (np.nan, 1), (0,), (0, 1, 2), Thing(), ("a", "b"), (1j, 2), (np.zeros(2), 1)]
 
@@ -317,8 +343,35 @@ BAD = {
     "token": _ENTRIES[:-1],
     "Box.box": [*_COORDINATES, [2, 2, 0, 0], [20, 20, 30, 30], [[0, 0, 2, 2]] * 3],
     "boxes": [*_COORDINATES, [0, 0, 2, 2], [[0, 0, 2, 2]] * 3],
-    "mask": [3, "zz", Thing(), np.nan, [], [[2]], [True], [[True], [True, False]], [[False, False]], [[True] * 5], [["a"]], {}],
-    "to": [3, "zz", None, Thing(), np.nan, [], [1.0], [1.0, np.inf, 0.0], [0.0] * 3, ["a"] * 3, [1j] * 3, [[1.0], [1.0, 2.0]], {}],
+    "mask": [
+        3,
+        "zz",
+        Thing(),
+        np.nan,
+        [],
+        [[2]],
+        [True],
+        [[True], [True, False]],
+        [[False, False]],
+        [[True] * 5],
+        [["a"]],
+        {},
+    ],
+    "to": [
+        3,
+        "zz",
+        None,
+        Thing(),
+        np.nan,
+        [],
+        [1.0],
+        [1.0, np.inf, 0.0],
+        [0.0] * 3,
+        ["a"] * 3,
+        [1j] * 3,
+        [[1.0], [1.0, 2.0]],
+        {},
+    ],
     "scores": {
         name: SAMPLES[name]
         for name in (
@@ -545,6 +598,7 @@ _FINE = {
     ("features.deep_dream", "images", "other size"): "images may have any size",
     ("openbox.", "X", "objects"): "scikit-learn takes numbers in arrays of objects",
     ("openbox.OpenBox.convert", "x", "objects"): "scikit-learn takes numbers in arrays of objects",
+    ("openbox.Polytope.contains", "x", "other names"): "a polytope knows the shapes of the inputs, not their names",
     ("attribution.LIME", "segments", "<lambda>"): "features are drawn from the background",
 }
 

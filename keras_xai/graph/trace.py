@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_xai.data.checks import check_flag
 from keras_xai.graph.nodes import function_of, trace_nodes
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.subclassed import trace_subclassed
@@ -22,7 +23,8 @@ def trace(model: keras.Model, *, training: bool = False) -> Graph:
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If the model is not built: a Sequential model without input shape, or a subclassed model that was never called.
+        ValueError: If the model is not built: a Sequential model without input shape, or a subclassed model that was never called; or
+            `training` is not a boolean.
 
     Example:
 
@@ -35,5 +37,6 @@ def trace(model: keras.Model, *, training: bool = False) -> Graph:
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"Expected a `keras.Model`. Received: model={model!r} (of type {type(model).__name__}).")
+    check_flag("training", training)
     function = function_of(model)
     return trace_subclassed(model, training=training) if function is None else trace_nodes(function)

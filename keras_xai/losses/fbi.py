@@ -7,8 +7,8 @@ import keras
 from keras import ops, tree
 
 from keras_xai.backend import BatchMean
-from keras_xai.data.arrays import check_tensors, checked
-from keras_xai.data.checks import check_choice, check_flag, check_layers, check_number, real_array
+from keras_xai.data.arrays import check_tensors, checked, real_tensor
+from keras_xai.data.checks import check_choice, check_flag, check_layers, check_number
 from keras_xai.data.streams import elements, is_stream
 from keras_xai.data.structure import packed
 from keras_xai.losses.labels import TARGETS, check_labels, check_scores, score_weights
@@ -236,14 +236,10 @@ class FBILoss:
             self._known = model, Penalty(model, **self._options)
         penalty = self._known[1]
         penalty.check(y)
-        if sample_weight is not None and not ops.is_tensor(sample_weight):
-            weights = real_array("sample_weight", sample_weight)
-            if weights.ndim not in (1, 2):
-                raise ValueError(
-                    f"Expected `sample_weight` to have a number for each sample. Received: shape {weights.shape}."
-                )
         y_pred, run = penalty.network.forward(penalty.read(x), training=training)
         per_sample = penalty.mean(penalty.of_each(run, y))
+        if sample_weight is not None:
+            sample_weight = _checked_weights(sample_weight, per_sample.shape[0])
         fbi = self._mean(per_sample, per_sample, sample_weight)
         task = self._task(y, y_pred, sample_weight)
         return (1 - self.weight) * task + self.weight * ops.cast(fbi, task.dtype)
@@ -262,6 +258,14 @@ class FBILoss:
     def from_config(cls, config: dict[str, Any]) -> "FBILoss":
         """Creates the loss from a configuration."""
         return cls(keras.losses.deserialize(config.pop("loss")), **config)
+
+
+def _checked_weights(sample_weight, count):
+    """Weights as a tensor, after a check that there is one for each sample; placeholders may have any number."""
+    weights = real_tensor("sample_weight", sample_weight)
+    if len(weights.shape) not in (1, 2) or (None not in (count, weights.shape[0]) and weights.shape[0] != count):
+        raise ValueError(f"Expected `sample_weight` to have a number for each sample. Received: shape {tuple(weights.shape)}.")
+    return weights
 
 
 def check_options(*, rule: Any, target: Any, reduction: Any, layers: Any) -> None:

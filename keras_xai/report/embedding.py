@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_xai.data.checks import check_count, check_function, check_text, short
 from keras_xai.report.classes import class_color
-from keras_xai.report.samples import shown, shown_by
+from keras_xai.report.samples import displayed, in_color
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,7 +85,7 @@ def _draw_thumbnails(axes, points, images, colors, show, cells):
     for i in np.argsort(-distances, kind="stable"):  # the nearest last, which overwrites the others
         nearest[places[i, 0], places[i, 1]] = i
     for (column, row), i in nearest.items():
-        image = shown(shown_by(show, images[i]))
+        image = in_color(displayed(show, images[i]))
         height, width = image.shape[:2]
         half = 0.46 * np.array([width, height]) / max(width, height)
         left, bottom = column + 0.5 - half[0], row + 0.5 - half[1]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_xai.data.checks import check_flag, is_integer, real_array, short
+from keras_xai.data.checks import check_flag, check_function, is_integer, real_array, short
 from keras_xai.report.activations import activations_plot
 from keras_xai.report.samples import draw_sample
 
@@ -58,6 +58,7 @@ def maps_plot(
             f"Expected `activations` to map layers to arrays, as `keras_xai.features.activations` returns. Received: {short(activations)}"
         )
     check_flag("strongest", strongest)
+    check_function("show", show)
     named = {path: real_array("activations", values) for path, values in activations.items()}
     if strongest:
         named = dict(_strongest(path, values, sample, max_filters) for path, values in named.items())

@@ -211,7 +211,7 @@ def _checked_shape(shape):
 
 def _images(values, shape, name):
     values = real_array(name, values, "an array of images").astype("float64")
-    if values.ndim < 2 or not values.size or np.prod(values.shape[1:]) != np.prod(shape):
+    if not values.size or values.shape[1:] not in ((int(np.prod(shape)),), shape, shape[: 2 + (shape[2] > 1)]):
         raise ValueError(
             f"Expected `{name}` to have shape (n, {np.prod(shape)}) or (n, *{shape}), with n at least 1. "
             f"Received: shape {values.shape}."

@@ -113,6 +113,8 @@ def _by_network(found) -> dict[str, list]:
     columns = {str(name): list(each) if isinstance(each, (list, tuple)) else [each] for name, each in named.items()}
     if not columns or not all(columns.values()):
         raise ValueError(f"Expected `found` to have reconstructions of a layer of each network. Received: found={found!r}")
+    for each in (each for column in columns.values() for each in column):
+        check_instance("found", each, Reconstructions, "the result of `reconstruct`, a list of such, or a mapping to such")
     return columns
 
 
@@ -128,7 +130,6 @@ def _channels_last(found):
 
 
 def _check(found, sample) -> None:
-    check_instance("found", found, Reconstructions, "the result of `reconstruct`, a list of such, or a mapping to such")
     values = found.values
     if values.ndim != 5 or values.shape[-1] not in _CHANNELS:
         raise ValueError(

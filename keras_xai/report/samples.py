@@ -132,9 +132,8 @@ def unit_name(unit: Sequence[int], layer: str, class_names: Sequence[str] | None
     return f"channel {unit[0]}" if len(unit) == 1 else f"unit {', '.join(map(str, unit))}"
 
 
-def shown(image: np.ndarray) -> np.ndarray:
-    """An image in color, also if it is gray."""
-    drawn = shown_image(image)
+def in_color(drawn: np.ndarray) -> np.ndarray:
+    """An image as `displayed` returns it in color, also if it is gray."""
     if drawn.ndim == 3:
         return drawn
     low, high = drawn.min(), drawn.max()

@@ -211,6 +211,7 @@ GIVEN = {
     "t": lambda: [0.5],
     "vectors": lambda: TABLE,
     "num_samples": lambda: 100,
+    "layout": lambda: "NHWC",
     "prompt": lambda: [1, 2, 3],
     "class_index": lambda: 0,
     "boxes": lambda: [[0, 0, 2, 2], [4, 4, 8, 8]],
@@ -224,7 +225,7 @@ _QUICK_TSNE = features.TSNE(perplexity=2, iterations=255)
 SPECIAL = {
     "attribution.LIME": {"model": table, "background": lambda: TABLE, "num_samples": lambda: 20, "seed": lambda: 0},
     "metrics.MaxSensitivity.__call__": {},
-    "attribution.SHAP": {"seed": lambda: 0},
+    "attribution.SHAP": {"num_samples": lambda: 20, "seed": lambda: 0},
     "attribution.SmoothGrad": {"num_samples": lambda: 2, "seed": lambda: 0},
     "attribution.IntegratedGradients": {"steps": lambda: 2},
     "callbacks.FreeEnergyGap": {"x": lambda: TABLE},
@@ -261,7 +262,7 @@ SPECIAL = {
     "callbacks.ExplanationLogger": {"folder": folder},
     "results.Explanation.load": {"path": lambda: _saved(RESULTS["Explanation"]())},
     "results.Result.load": {"path": lambda: _saved(RESULTS["Explanation"]())},
-    "report.maps_plot": {"activations": lambda: features.activations(images(), X, ["conv"], verbose=0)},
+    "report.maps_plot": {"activations": lambda: features.activations(images(), X, ["conv"], verbose=0), "images": lambda: X},
     "report.reconstructions_plot": {"x": lambda: X},
     "report.color_bar": {"limit": lambda: 1.0},
     "report.parallel_coordinates": {"values": lambda: TABLE[:2]},
@@ -327,6 +328,7 @@ def groups_of_two_inputs():
 # Whose methods are called.
 INSTANCES = {
     "attribution.LIME": lambda: attribution.LIME(images(), num_samples=20, seed=0),
+    "attribution.SHAP": lambda: attribution.SHAP(images(), num_samples=20, seed=0),
     "openbox.LinearPieces": pieces,
     "openbox.Line": line,
     "openbox.Plane": plane,
@@ -344,7 +346,14 @@ INSTANCES = {
 
 
 # Of which users also call the class itself.
-MADE = ("attribution.LIME", "layers.RBMDense", "openbox.OpenBox", "openbox.RegionClassifier", "report.Page")
+MADE = (
+    "attribution.LIME",
+    "attribution.SHAP",
+    "layers.RBMDense",
+    "openbox.OpenBox",
+    "openbox.RegionClassifier",
+    "report.Page",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -407,7 +416,7 @@ def completed(result):
         result.on_train_begin()
         result.on_epoch_end(0, {})
         result.on_train_end()
-    elif isinstance(result, attribution.LIME):
+    elif isinstance(result, (attribution.LIME, attribution.SHAP)):
         result(TABLE[:2] if len(result.scores.graph.input_specs[0].shape) == 2 else X[:1])
     elif isinstance(result, losses.FBILoss):
         result(images(), X, Y)

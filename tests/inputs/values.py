@@ -598,6 +598,7 @@ _FINE = {
     ("features.deep_dream", "images", "other size"): "images may have any size",
     ("openbox.", "X", "objects"): "scikit-learn takes numbers in arrays of objects",
     ("openbox.OpenBox.convert", "x", "objects"): "scikit-learn takes numbers in arrays of objects",
+    ("openbox.Polytope.contains", "x", "other names"): "a polytope knows the shapes of the inputs, not their names",
     ("attribution.LIME", "segments", "<lambda>"): "features are drawn from the background",
 }
 

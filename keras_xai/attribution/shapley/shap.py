@@ -71,7 +71,7 @@ class SHAP(Method):
         verbose: Any = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
-        if explainer in ("deep", "gradient"):
+        if isinstance(explainer, str) and explainer in ("deep", "gradient"):
             raise ValueError(
                 f"Expected `explainer` to be one of {list(_EXPLAINERS)}. Received: explainer={explainer!r}. SHAP values by "
                 "derivatives are the methods DeepSHAP and GradientSHAP."

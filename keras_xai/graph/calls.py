@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from keras_xai.graph.nodes import trace_function
+from keras_xai.graph.nodes import names_unused, trace_function
 from keras_xai.graph.steps import BatchSize, Graph, Slot, Step
 from keras_xai.graph.view import unchanged
 
@@ -19,6 +19,7 @@ _BATCHES = (2, 3)
 _BOOKKEEPING = {"name", "_auto_config", "_inbound_nodes", "_outbound_nodes", "_remat_mode"}
 
 
+@names_unused()
 def inside(step: Step, call: Callable | None = None, *, compare: bool = True) -> Graph:
     """The graph of the operations inside a call, believed only if it computes what the call does.
 

@@ -70,7 +70,7 @@ def trace_function(
         ValueError: If the function cannot be called with symbolic tensors or does not return them.
     """
     name = name or getattr(function, "__name__", repr(function))
-    with _names_unused(), _unrecorded(owner), _stateless() as scope:
+    with names_unused(), _unrecorded(owner), _stateless() as scope:
         inputs = [keras.Input(batch_shape=spec.shape, dtype=spec.dtype) for spec in specs]
         variables = getattr(owner, "variables", ())
         before = [scope.get_current_value(variable) for variable in variables]
@@ -100,12 +100,12 @@ def operation_class(function: Callable, shape: Sequence[int] = (2,)) -> type[ker
         function: Maps a tensor to a tensor; the last of several operations counts.
         shape: Shape of the tensor, without the batch dimension.
     """
-    with _names_unused():
+    with names_unused():
         return type(function(keras.KerasTensor((None, *shape)))._keras_history.operation)
 
 
 @contextlib.contextmanager
-def _names_unused():
+def names_unused():
     """Context manager that releases automatic names: the next `ReLU` of the user is still called "re_lu"."""
     counts = global_state.get_global_attribute("object_name_uids")
     before = None if counts is None else counts.copy()

@@ -3,11 +3,12 @@
 import keras
 
 from keras_xai.data.checks import check_flag
-from keras_xai.graph.nodes import function_of, trace_nodes
+from keras_xai.graph.nodes import function_of, names_unused, trace_nodes
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.subclassed import trace_subclassed
 
 
+@names_unused()
 def trace(model: keras.Model, *, training: bool = False) -> Graph:
     """Traces a model into a graph of operation calls, with nested models flattened.
 

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.graph.inlining import inlined
+from keras_xai.graph.nodes import names_unused
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.kinds.entries import find
 from keras_xai.kinds.kind import Constant, Kind, Problem
@@ -101,6 +102,7 @@ def _mixes_samples(step):
     return None
 
 
+@names_unused()
 def _parts(step, *, unroll=False):
     kind = kind_of(step)
     try:

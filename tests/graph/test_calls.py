@@ -123,6 +123,17 @@ def test_weights_and_random_state_stay_and_no_record_is_left(model):
     assert model.first.conv._inbound_nodes == [] and model.head._outbound_nodes == []
 
 
+def test_automatic_names_are_not_used_up_by_calls(model):
+    def last():
+        return int(keras.KerasTensor((1,)).name.rsplit("_", 1)[-1])
+
+    inner = keras.Sequential([keras.Input((4, 3)), Tokens(), layers.TimeDistributed(layers.Dense(2))])
+    for each in (model, inner):
+        before = last()
+        expand(trace(each))
+        assert last() == before + 1
+
+
 class Tokens(layers.Layer):
     """A class token and positions, with the number of samples in the code, as in vision transformers."""
 

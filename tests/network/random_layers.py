@@ -10,6 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from keras import layers
 
+from tests.network import custom_layers
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Entry:
@@ -195,6 +197,11 @@ UNARY: dict[type, Entry] = {
     layers.Resizing: Entry((3,), lambda m, shape: layers.Resizing(m.pick([3, 5]), m.pick([3, 6]), **m.format())),
     layers.CenterCrop: Entry((3,), lambda m, shape: layers.CenterCrop(2, 2, **m.format())),
     layers.RandomFlip: Entry((3,), _plain(layers.RandomFlip)),
+    custom_layers.LeakyHinge: Entry(_ANY, _plain(custom_layers.LeakyHinge, False)),
+    custom_layers.SineGate: Entry(_ANY, _plain(custom_layers.SineGate, False), curved=True),
+    custom_layers.Rows: Entry(_PLACES, _plain(custom_layers.Rows, False)),
+    custom_layers.ResidualBlock: Entry(_ANY, _plain(custom_layers.ResidualBlock, False)),
+    custom_layers.SqueezeBlock: Entry(_PLACES, _plain(custom_layers.SqueezeBlock, False), curved=True),
 }
 for _rank in (1, 2, 3):
     for _name in ("Max", "Average"):

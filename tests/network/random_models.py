@@ -13,9 +13,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from tests.network import custom_layers
 from tests.network.random_layers import UNARY
 
 NUM_SAMPLES = 3
+SUBCLASSED_EACH = 10  # every so many seeds, the model is called by a subclass
 POLICIES = ("float32", "float32", "mixed_float16", "mixed_bfloat16", "bfloat16", "float64")
 LARGEST = 150  # entries of a tensor, so that methods that run once for each entry are quick
 
@@ -73,16 +75,17 @@ def draw(seed: int) -> Drawn:
             found = _Model(seed, channels_first=each[1])
         _randomize(found.model, seed)
         x = found.samples(np.random.default_rng([seed, 2]))
+        model = custom_layers.Subclassed(found.model) if seed % SUBCLASSED_EACH == SUBCLASSED_EACH - 1 else found.model
         try:
-            found.model(x, training=False)
+            model(x, training=False)
         except NOT_COMPUTED_HERE:
             continue
         break
     twin, single = _twin(found, seed, x, channels_first=each[1])
-    classes = frozenset(type(layer) for layer in found.model._flatten_layers())
+    classes = frozenset(type(layer) for layer in model._flatten_layers())
     return Drawn(
         seed=seed,
-        model=found.model,
+        model=model,
         x=x,
         twin=twin,
         policy=each[0],
@@ -217,7 +220,7 @@ class _Model:
             self.curved = True
             self._tokens.append(True)
             x = keras.Input((5,), dtype=self.pick(["int32", None]), name=name)
-            return x, layers.Embedding(7, 3)(x)
+            return x, layers.Embedding(7, 3, mask_zero=self.chance(0.3))(x)
         self._tokens.append(False)
         x = keras.Input(self._input_shape(self.pick([1, 1, 2, 3, 3, 3, 4])), name=name)
         return x, x
@@ -291,7 +294,7 @@ class _Model:
         names = [layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum, layers.Concatenate]
         if self.allow_curved:
             names += [layers.Multiply, layers.Dot]
-            names += [layers.Attention, layers.AdditiveAttention, layers.MultiHeadAttention] if rank == 2 else []
+            names += [layers.Attention, layers.AdditiveAttention, *[layers.MultiHeadAttention] * 4] if rank == 2 else []
             names += [layers.GroupQueryAttention] if rank == 2 else []
         cls = self.pick(names)
         if cls is layers.Concatenate:
@@ -308,20 +311,27 @@ class _Model:
             return cls()([x, other])
         if cls is layers.MultiHeadAttention:
             self.curved = True
-            return cls(int(self.rng.integers(1, 3)), 2)(x, other)
+            masks = [{}, {"use_causal_mask": True}, {"attention_mask": self._mask(x.shape[1])}]
+            return cls(int(self.rng.integers(1, 3)), 2)(x, other, **self.pick(masks))
         if cls is layers.GroupQueryAttention:
             self.curved = True
             return cls(2, 2, self.pick([1, 2]))(x, other)
         self.curved |= cls is layers.Multiply
         return cls()([x, other])
 
+    def _mask(self, length):
+        # Where a place attends to none, large negative numbers are all that is left to compare.
+        return (self.rng.random((1, length, length)) < 0.5) | np.eye(length, dtype=bool)
+
     def _unary(self, x):
         """A random layer that takes the tensor, and its output."""
         rank = len(x.shape) - 1
         fitting = [cls for cls, entry in UNARY.items() if rank in entry.ranks and (self.allow_curved or not entry.curved)]
         own = [cls for cls in fitting if len(UNARY[cls].ranks) < 3]  # there are many, of few ranks each
+        unknown = [cls for cls in fitting if cls.__module__ == custom_layers.__name__]
         while True:
-            cls = self.pick(own if own and self.chance(0.6) else fitting)
+            some = unknown if self.chance(0.1) else own if self.chance(0.6) else fitting
+            cls = self.pick(some or fitting)
             before = self.curved, self.jumps
             try:
                 layer = UNARY[cls].make(self, x.shape[1:])

@@ -149,7 +149,8 @@ def kill_saves(folder: pathlib.Path, count: int, names: list[str]) -> None:
             old += found == versions[1]
             abandoned += len(list(place.iterdir())) - 1
         print(
-            f"{name}: {count} kills, {abandoned} left a temporary file, {old} the old file; {seconds * 1000:.0f} ms, {stalled} stalled forks",
+            f"{name}: {count} kills, {abandoned} left a temporary file, {old} the old file, {stalled} forks stalled; "
+            f"{seconds * 1000:.0f} ms",
             flush=True,
         )
 

@@ -128,8 +128,9 @@ def kill_saves(folder: pathlib.Path, count: int, names: list[str]) -> None:
         start = time.monotonic()
         write(1, path)
         seconds, abandoned, old = time.monotonic() - start, 0, 0
-        killed = 0
+        killed, stalled = 0, 0
         while killed < count:
+            raise_unless(stalled < 10, f"{name}: {stalled} forks have not begun within 5 s")
             write(0, path)
             left = [each.name for each in place.iterdir()]
             raise_unless(left == [path.name], f"{name}: {left}")
@@ -142,12 +143,14 @@ def kill_saves(folder: pathlib.Path, count: int, names: list[str]) -> None:
             os.close(begun)
             raise_unless(killed_after(child, random.uniform(0, 2 * seconds)), f"{name}: ended without a kill")
             killed += has_begun
+            stalled += not has_begun
             found = content(path)
             raise_unless(found in versions, f"{name}: neither the old nor the new file")
             old += found == versions[1]
             abandoned += len(list(place.iterdir())) - 1
         print(
-            f"{name}: {count} kills, {abandoned} left a temporary file, {old} the old file; {seconds * 1000:.0f} ms",
+            f"{name}: {count} kills, {abandoned} left a temporary file, {old} the old file, {stalled} forks stalled; "
+            f"{seconds * 1000:.0f} ms",
             flush=True,
         )
 
@@ -201,7 +204,7 @@ def kill_trainings(folder: pathlib.Path, count: int, names: list[str]) -> None:
             times.append(time.monotonic())
         seconds, killed, ended = min(np.diff(times)), 0, 0
         expected = content(result)
-        while killed < count:
+        while killed < count or not ended:
             result.unlink(missing_ok=True)
             # Another seed does not matter once there is a backup.
             seed = 9 if name != "ExplanationLogger" and test_resuming._has_backup(name, place) else 1

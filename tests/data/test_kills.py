@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -27,7 +28,7 @@ def test_a_kill_at_each_step_leaves_one_of_the_two_files(tmp_path):
 def _killed(folder, count, what, *names):
     """What is printed of kills at random moments, a line for each case."""
     command = [sys.executable, "-m", "tests.data.real_kills", str(folder), str(count), what, *names]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=1200)
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     return [line for line in done.stdout.splitlines() if " kills, " in line]
 
@@ -37,7 +38,7 @@ def _killed(folder, count, what, *names):
     "count, names",
     [
         (5, ["Explanation", "Diagnosis", "FBIModel.save_weights", "FBIModel.save", "RegionClassifier"]),
-        pytest.param(50, [], marks=pytest.mark.slow),
+        pytest.param(8, [], marks=pytest.mark.slow),
     ],
 )
 def test_random_kills_leave_one_of_the_two_files(tmp_path, count, names):
@@ -50,8 +51,8 @@ def test_random_kills_leave_one_of_the_two_files(tmp_path, count, names):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["FBIModel", "pretrain", "ExplanationLogger"])
 def test_random_kills_of_training(tmp_path, name):
-    (line,) = _killed(tmp_path, 10 if name == "ExplanationLogger" else 50, "trainings", name)
-    assert ", 0 trainings" not in line
+    (line,) = _killed(tmp_path, 4, "trainings", name)
+    assert re.match(rf"{name}: \d+ kills, [1-9]\d* trainings ended with the same weights", line), line
 
 
 def test_a_full_disk_at_each_step_leaves_the_old_file(tmp_path, monkeypatch):

@@ -407,6 +407,9 @@ APPLICATIONS = {
 }
 
 
+ALL = {**NETWORKS, **APPLICATIONS}
+
+
 def model_of(network: Network) -> keras.Model:
     """The model of a network; its weights larger than at the start of training, so that the inputs matter, and biases that are not 0."""
     keras.utils.set_random_seed(0)
@@ -440,14 +443,14 @@ def explain(method: str, network: Network, model: keras.Model, **options: Any) -
 
 
 def diagnosed(network: Network, model: keras.Model) -> diagnosis.Diagnosis:
-    """The diagnosis of a network's layers, or of the one that is named, on 24 samples near the network's."""
+    """The diagnosis of a network's layers on 24 samples near the network's."""
     rng = np.random.default_rng(0)
 
     def varied(x):
         x = np.repeat(x, 12, axis=0)
         return x + rng.normal(size=x.shape).astype(x.dtype) if x.dtype.kind == "f" else x
 
-    protocol = diagnosis.Protocol(repeats=1, components=4)
+    protocol = diagnosis.Protocol(repeats=1, components=4, tsne=diagnosis.TSNE(perplexity=5))
     x = tree.map_structure(varied, network.x)
     return diagnosis.diagnose(model, x, np.repeat([0, 1], 12), protocol=protocol, verbose=0)
 
@@ -477,7 +480,7 @@ REASONS = {
     "sizes": "sizes of the inputs are unknown: give `keras.Input` all sizes",
     "derivative": "there is no derivative by the input, as of quantized layers",
     "padding": "nothing is left where all tokens are padding: give a `baseline`",
-    "layers": "it has no layers of that kind: name them by `layers`",
+    "layers": "it has no convolutional layers: name them by `layers`",
     "scores": "it takes one vector of scores for each sample",
 }
 _SIGNS = {
@@ -485,6 +488,7 @@ _SIGNS = {
     "feature maps": "maps",
     "known sizes": "sizes",
     "not padding": "padding",
+    "convolutional layers": "layers",
     "derivative": "derivative",
     "differentiable": "derivative",
 }
@@ -500,11 +504,11 @@ def reason(error: ValueError) -> str:
 PAGE = pathlib.Path(__file__).parents[2] / "docs/benchmarks/today_grid.md"
 
 
-def refused(network: Network) -> dict[str, str]:
-    """The reasons for which methods and tasks are refused, by the table in the documentation."""
-    rows = [
-        [cell.strip() for cell in line.split("|")[1:-1]] for line in PAGE.read_text().splitlines() if line.startswith("| ")
-    ]
-    header, *rest = rows
-    (row,) = [row for row in rest if row[0] == network.title]
-    return {name.strip("`"): cell for name, cell in zip(header[1:], row[1:], strict=True) if cell not in ("yes", "")}
+def documented(network: Network) -> dict[str, str]:
+    """What comes of each method and task that was run, by the table in the documentation: "yes", or a key of `REASONS`."""
+    lines = PAGE.read_text().splitlines() if PAGE.exists() else []
+    header, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")] or [[]]
+    for row in rows:
+        if row[0] == network.title:
+            return {name.strip("`"): cell for name, cell in zip(header[1:], row[1:], strict=True) if cell}
+    return {}

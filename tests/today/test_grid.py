@@ -13,32 +13,29 @@ from keras_xai.attribution import GradientTimesInput, IntegratedGradients, Occlu
 from keras_xai.graph import trace
 from tests.today import networks
 from tests.today.networks import (
-    APPLICATIONS,
+    ALL,
     METHODS,
     NETWORKS,
-    OF_EACH_WAY,
     REASONS,
     TASKS,
+    documented,
     explain,
     functional_twin,
     model_of,
     reason,
 )
 
-ALL = {**NETWORKS, **APPLICATIONS}
 HUB = {"bert", "gpt2", "vit", "roberta", "distilbert", "gemma", "resnet", "efficientnet", "segformer", "retinanet"}
 QUICK = ("bert", "gpt2", "vit", "lstm", "subclassed CNN")
 QUICK_METHODS = ("GradientTimesInput", "IntegratedGradients", "LRP", "LIME", "Occlusion")
 
 
-def _cells():
-    for name in NETWORKS:
-        for method in METHODS:
-            quick = name in QUICK and method in QUICK_METHODS
-            yield pytest.param(name, method, id=f"{name}-{method}", marks=() if quick else pytest.mark.slow)
-    for name in APPLICATIONS:
-        for method in OF_EACH_WAY:
-            yield pytest.param(name, method, id=f"{name}-{method}", marks=pytest.mark.slow)
+def _cells(columns):
+    """The cells of the table in the documentation."""
+    for name, network in ALL.items():
+        for column in (each for each in documented(network) if each in columns):
+            quick = name in QUICK and column in QUICK_METHODS
+            yield pytest.param(name, column, id=f"{name}-{column}", marks=() if quick else pytest.mark.slow)
 
 
 @functools.lru_cache(maxsize=4)
@@ -52,15 +49,15 @@ def model(name):
     return _model(name)
 
 
-@pytest.mark.parametrize("name, method", _cells())
+@pytest.mark.parametrize("name, method", _cells(METHODS))
 def test_cell(name, method):
-    network, why = ALL[name], networks.refused(ALL[name]).get(method)
-    if why is None:
+    network, cell = ALL[name], documented(ALL[name])[method]
+    if cell == "yes":
         _check_values(network, explain(method, network, model(name)))
         return
     with pytest.raises(ValueError) as info:
         explain(method, network, model(name))
-    assert reason(info.value) == why
+    assert reason(info.value) == cell
     _check_advice(name, str(info.value))
 
 
@@ -88,26 +85,24 @@ def _check_advice(name, message):
     graph = trace(model(name))
     assert any(f"'{path}" in message for path in (model(name).name, *(step.path.split("/")[0] for step in graph.steps)))
     advised = {method for method in METHODS if method in message.rpartition("Use ")[2]}
-    assert advised - networks.refused(ALL[name]).keys() or any(
-        way in message for way in ("layer=", "`baseline`", "Give `keras.Input`")
-    )
+    works = {column for column, cell in documented(ALL[name]).items() if cell == "yes"}
+    assert advised & works or any(way in message for way in ("layer=", "`baseline`", "Give `keras.Input`"))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name, task", _cells(TASKS))
 def test_task(name, task):
-    why = networks.refused(ALL[name]).get(task)
-    if why is None:
-        assert TASKS[task](NETWORKS[name], model(name)) is not None
+    cell = documented(ALL[name])[task]
+    if cell == "yes":
+        assert TASKS[task](ALL[name], model(name)) is not None
         return
     with pytest.raises(ValueError) as info:
-        TASKS[task](NETWORKS[name], model(name))
-    assert reason(info.value) == why
+        TASKS[task](ALL[name], model(name))
+    assert reason(info.value) == cell
 
 
-def test_reasons_are_documented():
-    assert {why for name in ALL for why in networks.refused(ALL[name]).values()} <= REASONS.keys()
+def test_table_has_the_cells_and_their_reasons():
+    assert all({*METHODS} <= documented(ALL[name]).keys() for name in QUICK)
+    assert {cell for network in ALL.values() for cell in documented(network).values()} <= {"yes", *REASONS}
 
 
 # Gradients and integrated gradients against a plain tape.

@@ -1,60 +1,62 @@
 """Writes the table of today's networks: what works on each, and what is refused for which reason.
 
-`python benchmarks/today_grid.py [NAME ...]` runs each cell and updates the rows of these networks, or of all, in
-`docs/benchmarks/today_grid.md`.
+`python benchmarks/today_grid.py [NAME ...]` runs the cells of these networks, or of all, that are empty in `docs/benchmarks/today_grid.md`.
+Without that page it runs all.
 """
 
 import pathlib
 import sys
 
-ROOT = pathlib.Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from tests.today.networks import APPLICATIONS, METHODS, NETWORKS, REASONS, TASKS, model_of, outcome  # noqa: E402
+from tests.today import networks
 
-PAGE = ROOT / "docs/benchmarks/today_grid.md"
-COLUMNS = [*METHODS, *TASKS]
-ALL = {**NETWORKS, **APPLICATIONS}
-_START = "| network |"
+COLUMNS = [*networks.METHODS, *networks.TASKS]
 
 
-def rows() -> dict[str, str]:
-    """The rows of the page by the network's title."""
-    lines = PAGE.read_text().splitlines() if PAGE.exists() else []
-    return {line.split("|")[1].strip(): line for line in lines if line.startswith("| ") and not line.startswith(_START)}
-
-
-def page(found: dict[str, str]) -> str:
-    """The page with these rows."""
-    reasons = "\n".join(
-        f"- *{key}*: {text}." for key, text in REASONS.items() if any(f"| {key} |" in row for row in found.values())
-    )
-    ordered = [found[network.title] for network in ALL.values() if network.title in found]
-    header = [f"{_START} " + " | ".join(f"`{name}`" for name in COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
-    return (
-        f"""# Networks and methods
-
-What works on the networks of keras-hub, of `keras.applications`, and on others of today, in small configurations with random weights, by
-`python
-benchmarks/today_grid.py`. The tests check the values of each cell that says *yes*: integrated gradients and gradients against a plain
-`GradientTape`, occlusion against two forward passes. All other cells are a `ValueError` that names the layer and another method:
-
-{reasons}
-
-"""
-        + "\n".join([*header, *ordered])
-        + "\n"
+def page(rows):
+    """The page with the cells of each network."""
+    used = {cell for cells in rows.values() for cell in cells.values()}
+    reasons = [f"- *{key}*: {text}." for key, text in networks.REASONS.items() if key in used]
+    table = [
+        "| network | " + " | ".join(f"`{name}`" for name in COLUMNS) + " |",
+        "|---" * (len(COLUMNS) + 1) + "|",
+        *(
+            f"| {network.title} | " + " | ".join(rows[network.title].get(name, "") for name in COLUMNS) + " |"
+            for network in networks.ALL.values()
+            if rows[network.title]
+        ),
+    ]
+    return "\n".join(
+        [
+            "# Networks and methods",
+            "",
+            "What works on the networks of keras-hub, of `keras.applications`, and on others of today, in small configurations with",
+            "random weights, by `python benchmarks/today_grid.py`. The tests run each cell again; gradients, integrated gradients and",
+            "occlusion are compared with a plain `GradientTape` and with differences of scores. Empty cells were not run. All others are",
+            "a `ValueError` that names the layer or the model, and another method or an argument:",
+            "",
+            *reasons,
+            "",
+            *table,
+            "",
+        ]
     )
 
 
 def main(names):
     for name in names:
-        network = ALL[name]
-        model = model_of(network)
-        cells = [outcome(column, network, model) for column in COLUMNS]
-        print(name, dict(zip(COLUMNS, cells, strict=True)), flush=True)
-        PAGE.write_text(page(rows() | {network.title: f"| {network.title} | " + " | ".join(cells) + " |"}))
+        network, model = networks.ALL[name], None
+        for column in networks.OF_EACH_WAY if name in networks.APPLICATIONS else COLUMNS:
+            if column in networks.documented(network):
+                continue
+            model = model or networks.model_of(network)
+            cell = networks.outcome(column, network, model)
+            print(name, column, cell, flush=True)
+            rows = {each.title: networks.documented(each) for each in networks.ALL.values()}
+            rows[network.title][column] = cell
+            networks.PAGE.write_text(page(rows))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ALL)
+    main(sys.argv[1:] or networks.ALL)

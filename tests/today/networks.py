@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import inspect
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -386,25 +387,27 @@ NETWORKS = {
 
 # The smallest of each family, at a size that it takes.
 APPLICATIONS = {
-    "VGG16": Network("VGG", _application("VGG16", 32), random(32, 32, 3)),
-    "ResNet50": Network("ResNet", _application("ResNet50", 32), random(32, 32, 3)),
-    "ResNet50V2": Network("ResNetV2", _application("ResNet50V2", 32), random(32, 32, 3)),
-    "InceptionV3": Network("Inception", _application("InceptionV3", 75), random(75, 75, 3)),
-    "InceptionResNetV2": Network("InceptionResNet", _application("InceptionResNetV2", 75), random(75, 75, 3)),
-    "Xception": Network("Xception", _application("Xception", 71), random(71, 71, 3)),
-    "MobileNet": Network("MobileNet", _application("MobileNet", 32, alpha=0.25), random(32, 32, 3)),
-    "MobileNetV2": Network("MobileNetV2", _application("MobileNetV2", 32, alpha=0.35), random(32, 32, 3)),
-    "MobileNetV3Small": Network(
-        "MobileNetV3", _application("MobileNetV3Small", 32, include_preprocessing=False), random(32, 32, 3)
-    ),
-    "DenseNet121": Network("DenseNet", _application("DenseNet121", 32), random(32, 32, 3)),
-    "NASNetMobile": Network("NASNet", _application("NASNetMobile", 32), random(32, 32, 3)),
-    "EfficientNetB0": Network("EfficientNet", _application("EfficientNetB0", 32), random(32, 32, 3)),
-    "EfficientNetV2B0": Network(
-        "EfficientNetV2", _application("EfficientNetV2B0", 32, include_preprocessing=False), random(32, 32, 3)
-    ),
-    "ConvNeXtTiny": Network("ConvNeXt", _application("ConvNeXtTiny", 32, include_preprocessing=False), random(32, 32, 3)),
+    name: Network(f"`keras.applications` {name}", _application(name, size, **options), random(size, size, 3), window=size // 2)
+    for name, size, options in (
+        ("VGG16", 32, {}),
+        ("ResNet50", 32, {}),
+        ("ResNet50V2", 32, {}),
+        ("InceptionV3", 75, {}),
+        ("InceptionResNetV2", 75, {}),
+        ("Xception", 71, {}),
+        ("MobileNet", 32, {"alpha": 0.25}),
+        ("MobileNetV2", 32, {"alpha": 0.35}),
+        ("MobileNetV3Small", 32, {}),
+        ("DenseNet121", 32, {}),
+        ("NASNetMobile", 32, {}),
+        ("EfficientNetB0", 32, {}),
+        ("EfficientNetV2B0", 32, {}),
+        ("ConvNeXtTiny", 32, {}),
+    )
 }
+
+
+ALL = {**NETWORKS, **APPLICATIONS}
 
 
 def model_of(network: Network) -> keras.Model:
@@ -424,6 +427,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "LIME": {"num_samples": 150, "seed": 0},
     "SHAP": {"num_samples": 150, "seed": 0},
 }
+# Of large networks, one method of each way to read a model.
+OF_EACH_WAY = ("GradCAM", "GradientTimesInput", "LRP", "Occlusion")
 METHODS = concrete(attribution, attribution.Method)
 
 
@@ -438,14 +443,14 @@ def explain(method: str, network: Network, model: keras.Model, **options: Any) -
 
 
 def diagnosed(network: Network, model: keras.Model) -> diagnosis.Diagnosis:
-    """The diagnosis of a network's layers, or of the one that is named, on 24 samples near the network's."""
+    """The diagnosis of a network's layers on 24 samples near the network's."""
     rng = np.random.default_rng(0)
 
     def varied(x):
         x = np.repeat(x, 12, axis=0)
         return x + rng.normal(size=x.shape).astype(x.dtype) if x.dtype.kind == "f" else x
 
-    protocol = diagnosis.Protocol(repeats=1, components=4)
+    protocol = diagnosis.Protocol(repeats=1, components=4, tsne=diagnosis.TSNE(perplexity=5))
     x = tree.map_structure(varied, network.x)
     return diagnosis.diagnose(model, x, np.repeat([0, 1], 12), protocol=protocol, verbose=0)
 
@@ -475,7 +480,7 @@ REASONS = {
     "sizes": "sizes of the inputs are unknown: give `keras.Input` all sizes",
     "derivative": "there is no derivative by the input, as of quantized layers",
     "padding": "nothing is left where all tokens are padding: give a `baseline`",
-    "layers": "it has no layers of that kind: name them by `layers`",
+    "layers": "it has no convolutional layers: name them by `layers`",
     "scores": "it takes one vector of scores for each sample",
 }
 _SIGNS = {
@@ -483,6 +488,7 @@ _SIGNS = {
     "feature maps": "maps",
     "known sizes": "sizes",
     "not padding": "padding",
+    "convolutional layers": "layers",
     "derivative": "derivative",
     "differentiable": "derivative",
 }
@@ -493,3 +499,16 @@ def reason(error: ValueError) -> str:
     if type(error).__name__ == "UnsupportedLayerError":
         return "layer"
     return next((key for sign, key in _SIGNS.items() if sign in str(error)), str(error).splitlines()[0])
+
+
+PAGE = pathlib.Path(__file__).parents[2] / "docs/benchmarks/today_grid.md"
+
+
+def documented(network: Network) -> dict[str, str]:
+    """What comes of each method and task that was run, by the table in the documentation: "yes", or a key of `REASONS`."""
+    lines = PAGE.read_text().splitlines() if PAGE.exists() else []
+    header, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")] or [[]]
+    for row in rows:
+        if row[0] == network.title:
+            return {name.strip("`"): cell for name, cell in zip(header[1:], row[1:], strict=True) if cell}
+    return {}

@@ -6,6 +6,7 @@ import keras
 from keras import tree
 
 from keras_xai.data.layout import Layout
+from keras_xai.graph.nodes import function_of
 
 
 @final
@@ -68,7 +69,8 @@ def with_layout(model: keras.Model, layout: Any) -> keras.Model:
         A functional model in which `model` is nested: a layer has the path `"name_of_model/name_of_layer"`.
 
     Raises:
-        ValueError: If it is no layout, or does not fit the shape of the input.
+        TypeError: If `model` is not a Keras model.
+        ValueError: If it is no layout, or does not fit the shape of the input, or the model is not built or is subclassed.
 
     Example:
 
@@ -80,6 +82,13 @@ def with_layout(model: keras.Model, layout: Any) -> keras.Model:
     >>> Occlusion(model)(x).values.shape, Occlusion(with_layout(model, "NHW"))(x).values.shape
     ((2, 8, 1), (2, 8, 8))
     """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"Expected a `keras.Model`. Received: model={model!r} (of type {type(model).__name__}).")
+    if function_of(model) is None:
+        raise ValueError(
+            f"Expected `model` to be a Sequential or functional model. Received: model={model!r}, which is subclassed. Write it as a "
+            "functional model."
+        )
     inputs = tree.map_structure(
         lambda spec: keras.Input(spec.shape[1:], batch_size=spec.shape[0], dtype=spec.dtype, name=spec.name),
         model.inputs[0] if isinstance(model, keras.Sequential) else model.input,

@@ -126,7 +126,8 @@ def check_names(name: str, value: Any, count: int | None = None, of: str = "") -
     plain = all(isinstance(each, (str, numbers.Number, np.generic)) for each in found)
     if isinstance(value, (str, bytes)) or not found or not plain or len(found) != (len(found) if count is None else count):
         expected = "a list of names" if count is None else f"a list of {count} names{of and f', one for each {of}'}"
-        raise ValueError(f"Expected `{name}` to be {expected}. Received: {name}={value!r}")
+        number = f"{len(found)} names, " if found and plain and not isinstance(value, (str, bytes)) else ""
+        raise ValueError(f"Expected `{name}` to be {expected}. Received: {number}{name}={value!r}")
     return [str(each) for each in found]
 
 

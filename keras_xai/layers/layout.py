@@ -69,7 +69,8 @@ def with_layout(model: keras.Model, layout: Any) -> keras.Model:
         A functional model in which `model` is nested: a layer has the path `"name_of_model/name_of_layer"`.
 
     Raises:
-        ValueError: If it is no layout, or does not fit the shape of the input.
+        TypeError: If `model` is not a Keras model.
+        ValueError: If it is no layout, or does not fit the shape of the input, or the model is not built or is subclassed.
 
     Example:
 

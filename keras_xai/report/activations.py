@@ -107,7 +107,8 @@ def _maps(named_activations, sample, layers, layout):
         for name, found in named_activations.items():
             if path not in found:
                 raise ValueError(
-                    f"Expected `layers` for which each training has activations. Received: '{path}', and '{name}' with {list(found)}."
+                    f"Expected activations of layer '{path}' for each training. Received: '{name}' with {list(found)}. Choose `layers` "
+                    "that each training has."
                 )
             values = real_array("named_activations", found[path])
             if values.ndim != 4 or not values.size:

@@ -41,6 +41,8 @@ def layers_plot(
     colors = _colors(len(names))
     for report in reports:
         check_index("repeat", repeat, report.protocol.repeats)
+    if not columns:
+        raise ValueError("Expected at least one layer to plot. Received: a part of a result without layers.")
     single = len(reports) == 1
     across = min(len(columns), _COLUMNS) if single else len(columns)
     rows = -(-len(columns) // across) if single else len(reports)
@@ -90,6 +92,9 @@ def depth_plot(named: Mapping[str, "Diagnosis"], *, title: str = "") -> "Figure"
     ['on the maps, by t-SNE', 'among the activations', 'linear probe']
     """
     check_named("named", named, Diagnosis, "diagnosis")
+    for name, report in named.items():
+        if not len(report):
+            raise ValueError(f"Expected diagnoses with at least one layer. Received: named[{name!r}] without layers.")
     panels = (
         ("on the maps, by t-SNE", "neighborhood_hit", "neighborhood hit"),
         ("among the activations", "activation_hit", "neighborhood hit"),

@@ -236,7 +236,10 @@ class Grid:
         if output or self._class_names is None:
             return f"{output} class {index}".strip()
         if index >= len(self._class_names):
-            raise ValueError(f"Expected `class_names` to name class {index}. Received: class_names={self._class_names!r}")
+            raise ValueError(
+                f"Expected `class_names` to name class {index}. Received: {len(self._class_names)} names, "
+                f"class_names={self._class_names!r}"
+            )
         return str(self._class_names[index])
 
 

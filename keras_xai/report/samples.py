@@ -127,7 +127,9 @@ def unit_name(unit: Sequence[int], layer: str, class_names: Sequence[str] | None
             return f"class {unit[-1]}"
         names = check_names("class_names", class_names)
         if unit[-1] >= len(names):
-            raise ValueError(f"Expected `class_names` to name class {unit[-1]}. Received: class_names={class_names!r}")
+            raise ValueError(
+                f"Expected `class_names` to name class {unit[-1]}. Received: {len(names)} names, class_names={class_names!r}"
+            )
         return names[unit[-1]]
     return f"channel {unit[0]}" if len(unit) == 1 else f"unit {', '.join(map(str, unit))}"
 

@@ -103,7 +103,9 @@ class Diagnosis(Result):
             ):
                 row |= {(name, part): value for part, value in found._asdict().items()}
             rows.append(row)
-        return pd.DataFrame(rows, index=pd.Index(list(self.layers), name="layer"), columns=pd.MultiIndex.from_tuples(rows[0]))
+        return pd.DataFrame(
+            rows, index=pd.Index(list(self.layers), name="layer"), columns=pd.MultiIndex.from_tuples(rows[0]) if rows else None
+        )
 
     def plot(self, *, class_names: Sequence[str] | None = None, repeat: int = 0, title: str = "") -> "Figure":
         """Plots the map of each layer, with points colored by class.

@@ -112,7 +112,7 @@ class NetworkComparison(Result):
             for name, found in (("difference", pair.difference), ("difference in activations", pair.activation_difference)):
                 row |= {(name, part): value for part, value in found._asdict().items()}
             rows.append(row)
-        return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(rows[0]))
+        return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(rows[0]) if rows else None)
 
     @property
     def summary(self) -> str:
@@ -120,6 +120,8 @@ class NetworkComparison(Result):
 
         A difference counts if its 95 % confidence interval does not contain 0.
         """
+        if not self.pairs:
+            return "No layers are compared."
         signs = [_sign(pair.difference) for pair in self.pairs]
         last = signs[-1]
         if not last:

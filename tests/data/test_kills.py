@@ -154,7 +154,9 @@ def test_names_of_any_length_and_characters(tmp_path):
 def test_folders_are_named(tmp_path):
     result = kills.explanation(0)
     for path in (tmp_path, f"{tmp_path}/", f"{tmp_path}/new/", ""):
-        with pytest.raises(IsADirectoryError, match="Expected the path of a file. Received: .*, a folder. Add the name"):
+        with pytest.raises(
+            IsADirectoryError, match="Expected `path` to be that of a file. Received: .*, a folder. Add the name"
+        ):
             result.save(path)
     with pytest.raises(
         FileNotFoundError, match="'.*missing.file', whose folder '.*missing' does not exist. Create the folder"

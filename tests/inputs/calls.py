@@ -225,7 +225,7 @@ _QUICK_TSNE = features.TSNE(perplexity=2, iterations=255)
 SPECIAL = {
     "attribution.LIME": {"model": table, "background": lambda: TABLE, "num_samples": lambda: 20, "seed": lambda: 0},
     "metrics.MaxSensitivity.__call__": {},
-    "attribution.SHAP": {"num_samples": lambda: 20, "seed": lambda: 0},
+    "attribution.SHAP": {"num_samples": lambda: 40, "seed": lambda: 0},
     "attribution.SmoothGrad": {"num_samples": lambda: 2, "seed": lambda: 0},
     "attribution.IntegratedGradients": {"steps": lambda: 2},
     "callbacks.FreeEnergyGap": {"x": lambda: TABLE},
@@ -328,7 +328,7 @@ def groups_of_two_inputs():
 # Whose methods are called.
 INSTANCES = {
     "attribution.LIME": lambda: attribution.LIME(images(), num_samples=20, seed=0),
-    "attribution.SHAP": lambda: attribution.SHAP(images(), num_samples=20, seed=0),
+    "attribution.SHAP": lambda: attribution.SHAP(images(), num_samples=40, seed=0),
     "openbox.LinearPieces": pieces,
     "openbox.Line": line,
     "openbox.Plane": plane,

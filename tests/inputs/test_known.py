@@ -266,6 +266,7 @@ def test_all_results_are_indexed_alike(name):
         with pytest.raises((IndexError, KeyError), match="Expected.*`index`.*Received: index="):
             result[bad]
     assert len(result[:0]) == 0 == len(result[[]])
+    assert repr(result[:0]) and result[:0]._repr_html_()
     assert len(result[[0]]) == 1 == len(result[-1:]) == len(result[np.arange(count) == 0])
     assert len(result[[0, 0]]) in (1, 2)  # layers have names, and are there once
 

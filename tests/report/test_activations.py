@@ -117,14 +117,18 @@ def test_nothing_overlaps_or_is_cut_off(shape, count):
     "named, options, message",
     [
         ({}, {}, "at least one training"),
-        ({"a": {}}, {}, "at least one path"),
+        ({"a": {}}, {}, "its activations by layer. Received: named_activations="),
         (trainings("a", c=(2, 3, 3, 4)), {"layers": "c"}, "a list of different paths of layers.*Received: layers='c'"),
         (
             trainings("a", c=(2, 3, 3, 4)),
             {"layers": ["d"]},
-            r"Expected `layers` for which.*Received: 'd', and 'a' with \['c'\]",
+            r"of layer 'd' for each training. Received: 'a' with \['c'\].*`layers`",
         ),
-        (trainings("a", c=(2, 3, 3, 4)) | trainings("b", d=(2, 3, 3, 4)), {}, r"of 'c' for each training. Received: 'b' with"),
+        (
+            trainings("a", c=(2, 3, 3, 4)) | trainings("b", d=(2, 3, 3, 4)),
+            {},
+            r"of layer 'c' for each training. Received: 'b' with",
+        ),
         (trainings("a", c=(2, 10)), {}, r"shape \(n, height, width, channels\) for 'c'. Received: shape \(2, 10\)"),
         (trainings("a", c=(2, 3, 3, 4)) | trainings("b", c=(2, 3, 3, 5)), {}, r"shapes \[\(3, 3, 4\), \(3, 3, 5\)\] for 'c'"),
         (trainings("a", c=(2, 3, 3, 4)), {"sample": 2}, "from 0 to 1. Received: sample=2"),

@@ -213,7 +213,7 @@ def test_bad_input(rng):
         explanations_plot({"a": explanation, "b": explained(x[:1], x[:1])})
     with pytest.raises(ValueError, match="`class_names` to name class 1. Received: 1 names"):
         explanations_plot({"a": explanation}, class_names=["only"])
-    with pytest.raises(ValueError, match="for each of 3 features. Received: 2 names"):
+    with pytest.raises(ValueError, match="3 names, one for each feature. Received: 2 names"):
         explanations_plot({"a": explained(np.ones((1, 3)), np.ones((1, 3)))}, feature_names=["a", "b"])
     with pytest.raises(ValueError, match="Received: 2 words, and the token 7"):
         explanations_plot({"a": explained(np.array([[7]]), np.ones((1, 1)))}, vocabulary=["", "a"])

@@ -57,7 +57,7 @@ def test_the_strongest_maps_first(rng):
         ({"conv": np.zeros((3, 5, 5, 2))}, {"sample": 3}, "from 0 to 2. Received: sample=3"),
         ({"conv": np.zeros((3, 5, 5, 2))}, {"max_filters": 0}, "max_filters=0"),
         ({"conv": np.full((3, 5, 5, 2), np.nan)}, {}, "Expected finite values"),
-        ({}, {}, "at least one path"),
+        ({}, {}, "`activations` to map layers to arrays.*Received: {}"),
     ],
 )
 def test_errors_of_maps(activations, options, message):

@@ -52,7 +52,7 @@ def test_real_facets(trained, digits):
 def test_what_does_not_belong_together_is_refused():
     with pytest.raises(ValueError, match="same number, height and width"):
         decision_plot(np.zeros((2, 4, 4)), np.zeros((3, 4, 4)))
-    with pytest.raises(ValueError, match="title for each of 2 images. Received: 1"):
+    with pytest.raises(ValueError, match="2 names, one for each image. Received: 1 names"):
         decision_plot(np.ones((2, 4, 4)), np.zeros((2, 4, 4)), titles=["a"])
     with pytest.raises(ValueError, match="at least one facet"):
         _facets(np.zeros((0, 4, 4, 1))).plot(np.zeros((4, 4)))

@@ -129,7 +129,7 @@ def test_zero_and_infinite_radii_are_said(local, walls):
 def test_errors_say_what_was_received(local, walls):
     with pytest.raises(ValueError, match="one label for each of the 7 samples. Received: labels="):
         openbox_page(local, walls, labels=[0, 1])
-    with pytest.raises(ValueError, match="name the model's 3 classes. Received: 2 names"):
+    with pytest.raises(ValueError, match="3 names, one for each class of the model. Received: 2 names"):
         openbox_page(local, walls, class_names=["a", "b"])
     with pytest.raises(ValueError, match=r"from 0 to 6. Received: show=\[7\]"):
         openbox_page(local, walls, show=[7])

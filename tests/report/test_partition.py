@@ -123,12 +123,12 @@ def test_gradients_of_one_score_name_no_class(images):
 
 
 def test_bad_arguments(sliced, way, images):
-    with pytest.raises(ValueError, match="3 classes. Received: 2 names"):
+    with pytest.raises(ValueError, match="3 names, one for each class of the model. Received: 2 names"):
         sliced.plot(class_names=["cat", "dog"])
     with pytest.raises(ValueError, match="three `images`, one for each input of the plane. Received: 2"):
         sliced.plot(images=images[:2])
-    with pytest.raises(ValueError, match="3 classes. Received: 4 names"):
-        way.plot(class_names="abcd")
+    with pytest.raises(ValueError, match="3 names, one for each class of the model. Received: 4 names"):
+        way.plot(class_names=list("abcd"))
     keras.utils.set_random_seed(0)
     flat = line(OpenBox(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])), np.zeros(4), np.ones(4), verbose=0)
     with pytest.raises(ValueError, match="Expected a line between two images"):

@@ -82,7 +82,7 @@ def test_names_do_not_overlap_where_there_are_thirty():
         ({"values": np.ones(3)}, r"shape \(regions, features\). Received: shape \(3,\)"),
         ({"values": np.ones((4, 8, 8))}, r"Received: shape \(4, 8, 8\)"),
         ({"values": np.ones((0, 3)), "samples": []}, r"Received: shape \(0, 3\)"),
-        ({"values": np.full((4, 6), np.nan)}, "finite values"),
+        ({"values": np.full((4, 6), np.nan)}, "finite `values`"),
         ({"samples": [1, 2]}, "4 positive numbers, one for each region"),
         ({"samples": [1, 2, 0, 1]}, "4 positive numbers"),
         ({"feature_names": ["a"]}, "`feature_names` to be a list of 6 names"),

@@ -219,8 +219,9 @@ def test_parts_of_a_diagnosis():
         whole["another"]
     with pytest.raises(IndexError):
         whole[2]
-    with pytest.raises(IndexError, match="at least one of 2 layers"):
-        whole[2:]
+    _is_empty(whole[2:])
+    with pytest.raises(ValueError, match="at least one layer.*Received"):
+        whole[2:].plot_depth()
 
 
 def test_parts_of_a_comparison_of_networks():
@@ -229,8 +230,15 @@ def test_parts_of_a_comparison_of_networks():
     part = whole[:1]
     assert part.pairs == whole.pairs[:1] and part.table.equals(whole.table.iloc[:1]) and len(part.plot().axes) == 2
     assert "in all 1 pairs" in part.summary
-    with pytest.raises(IndexError, match="at least one of 2 pairs"):
-        whole[2:]
+    _is_empty(whole[2:])
+    assert whole[2:].summary == "No layers are compared."
+
+
+def _is_empty(part):
+    """A part without rows has an empty table, and no picture."""
+    assert len(part) == 0 and len(part.table) == 0 and part.table.empty
+    with pytest.raises(ValueError, match="at least one layer.*Received"):
+        part.plot()
 
 
 def test_indices():

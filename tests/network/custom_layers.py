@@ -1,5 +1,7 @@
 """Layers and a model with a `call()` of their own, of which the package knows no more than what it traces."""
 
+import math
+
 import keras
 from keras import layers, ops
 
@@ -36,7 +38,7 @@ class Rows(layers.Layer):
 
     def call(self, x):
         count = ops.shape(x)[0]
-        flat = ops.reshape(x, (count, -1))
+        flat = ops.reshape(x, (count, math.prod(x.shape[1:])))
         return ops.concatenate([flat, ops.ones((count, 1), dtype=x.dtype)], axis=-1)
 
 

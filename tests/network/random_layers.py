@@ -103,13 +103,8 @@ def _normalization(m, shape):
 
 def _relu(m, shape):
     return layers.ReLU(
-        max_value=m.pick([None, 1.5]), negative_slope=m.pick([0.0, 0.2]), threshold=0.0 if m.chance(0.8) else 0.3 * _jump(m)
+        max_value=m.pick([None, 1.5]), negative_slope=m.pick([0.0, 0.2]), threshold=m.pick([0.0, 0.0, 0.0, 0.3])
     )
-
-
-def _jump(m):
-    m.jumps = True
-    return 1.0
 
 
 def _reshape(m, shape):

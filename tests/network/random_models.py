@@ -26,6 +26,10 @@ JUMPING = ("hard_shrink",)
 CURVED = ("tanh", "sigmoid", "gelu", "silu", "elu", "selu", "celu", "softplus", "softsign", "mish", "exponential", "hard_silu")
 CURVED += ("log_sigmoid", "tanh_shrink", "squareplus", "sparse_plus", "softmax", "log_softmax")
 
+# Layers of several inputs, and embeddings, that are not piecewise linear.
+CURVED_MERGES = {layers.Multiply, layers.Dot, layers.Attention, layers.AdditiveAttention, layers.MultiHeadAttention}
+CURVED_MERGES |= {layers.GroupQueryAttention, layers.Embedding}
+
 # Computed in float32 in a float64 model: TensorFlow resizes in it, and has no 3-D pooling in float64 on a CPU.
 SINGLE_PRECISION = {layers.UpSampling2D, layers.Resizing, layers.CenterCrop}
 # How TensorFlow says that a machine has no kernel for a type or layout.
@@ -89,12 +93,28 @@ def draw(seed: int) -> Drawn:
         x=x,
         twin=twin,
         policy=each[0],
-        piecewise=not found.curved,
-        continuous=not found.jumps,
+        piecewise=not any(map(_is_curved, twin._flatten_layers())),
+        continuous=not any(map(_jumps, twin._flatten_layers())),
         single=single or not SINGLE_PRECISION.isdisjoint(classes),
         links=tuple(found.links),
         classes=classes,
     )
+
+
+def _is_curved(layer):
+    functions = {keras.activations.get(name) for name in CURVED}
+    return (
+        type(layer) in CURVED_MERGES or (type(layer) in UNARY and UNARY[type(layer)].curved) or _activation(layer) in functions
+    )
+
+
+def _jumps(layer):
+    functions = {keras.activations.get(name) for name in JUMPING}
+    return _activation(layer) in functions or (isinstance(layer, layers.ReLU) and layer.threshold != 0)
+
+
+def _activation(layer):
+    return getattr(layer, "activation", None)
 
 
 def classes_of(seed: int) -> frozenset[type]:
@@ -156,15 +176,13 @@ class _Model:
 
     Attributes:
         model: The model.
-        curved: Whether it has a layer that is not piecewise linear.
-        jumps: Whether it has an activation that jumps.
+        allow_curved: Whether layers that are not piecewise linear are drawn.
         links: The final activation of each output.
     """
 
     def __init__(self, seed, *, channels_first, linked=True):
         self.rng = np.random.default_rng([seed, 3])
         self.allow_curved = self.rng.random() < 0.5
-        self.curved = self.jumps = False
         self.first = channels_first
         self.links: list = []
         self._linked = linked
@@ -183,10 +201,7 @@ class _Model:
     def activation(self):
         """The name of an activation function, as layers take it."""
         groups = [LINEAR, LINEAR, JUMPING if self.chance(0.2) else LINEAR, *([CURVED] if self.allow_curved else [])]
-        name = self.pick(self.pick(groups))
-        self.curved |= name in CURVED
-        self.jumps |= name in JUMPING
-        return name
+        return self.pick(self.pick(groups))
 
     def format(self):
         return {"data_format": "channels_first" if self.first else "channels_last"}
@@ -217,7 +232,6 @@ class _Model:
     def _input(self, name=None):
         """An input, and what is made of it first."""
         if self.allow_curved and self.chance(0.15):
-            self.curved = True
             self._tokens.append(True)
             x = keras.Input((5,), dtype=self.pick(["int32", None]), name=name)
             return x, layers.Embedding(7, 3, mask_zero=self.chance(0.3))(x)
@@ -304,19 +318,14 @@ class _Model:
         if cls is layers.Dot:
             if rank > 2:
                 return None
-            self.curved = True
             return cls(axes=rank, normalize=self.chance(0.3))([x, other])
         if cls in (layers.Attention, layers.AdditiveAttention):
-            self.curved = True
             return cls()([x, other])
         if cls is layers.MultiHeadAttention:
-            self.curved = True
             masks = [{}, {"use_causal_mask": True}, {"attention_mask": self._mask(x.shape[1])}]
             return cls(int(self.rng.integers(1, 3)), 2)(x, other, **self.pick(masks))
         if cls is layers.GroupQueryAttention:
-            self.curved = True
             return cls(2, 2, self.pick([1, 2]))(x, other)
-        self.curved |= cls is layers.Multiply
         return cls()([x, other])
 
     def _mask(self, length):
@@ -332,18 +341,14 @@ class _Model:
         while True:
             some = unknown if self.chance(0.1) else own if self.chance(0.6) else fitting
             cls = self.pick(some or fitting)
-            before = self.curved, self.jumps
             try:
                 layer = UNARY[cls].make(self, x.shape[1:])
                 y = layer(x)
             except ValueError:  # a window is larger than the tensor
-                self.curved, self.jumps = before
                 continue
             if 0 < num_entries(y) <= LARGEST and 0 < len(y.shape) - 1 <= 4:
-                self.curved |= UNARY[cls].curved
                 self._layers.append((layer, x.shape))
                 return layer, y
-            self.curved, self.jumps = before
 
     def _head(self, x):
         """The last layers, the score of which is before a final softmax or sigmoid."""

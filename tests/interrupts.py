@@ -68,7 +68,7 @@ def table():
 
 def machines():
     """Two layers to pretrain."""
-    return keras.Sequential([keras.Input((4,)), RBMDense(5, "sigmoid"), RBMDense(3, "sigmoid")])
+    return keras.Sequential([keras.Input((4,)), RBMDense(5, "sigmoid", visible_activation="linear"), RBMDense(3, "sigmoid")])
 
 
 def explaining(make):

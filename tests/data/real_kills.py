@@ -1,6 +1,7 @@
 """Processes that are killed at random moments. Run with a folder, the number of kills and the names of cases: it prints what it found.
 
 Each is a fork of this process, which has imported everything, so that it starts in milliseconds.
+Measured results are in `docs/benchmarks/robustness.md`.
 """
 
 import contextlib

@@ -51,7 +51,7 @@ def attributions(
     """Attributions of the true class' logit to the pixels, by four methods.
 
     Args:
-        model: A Sequential or functional model; a softmax at its end is left out.
+        model: A built model; a softmax at its end is left out.
         x: Images (n, 28, 28, 1) in [0, 1].
         labels: The true classes (n,).
         batch_size: Images at a time.

@@ -181,8 +181,6 @@ def _position(output, names):
         )
     if is_integer(output) and 0 <= output < len(names):
         return output
-    if names.count(output) > 1:
-        raise ValueError(f"Several outputs of the model are called {output!r}, among {list(names)}: select one by index.")
     if output in names:
         return names.index(output)
     raise ValueError(f"Expected `output` to be one of {list(names)} or an index. Received: output={output!r}")

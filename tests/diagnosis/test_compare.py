@@ -104,7 +104,7 @@ def test_table_and_pictures():
     table = found.table
     assert table["before"]["layer"].tolist() == ["same0", "same1"]
     np.testing.assert_allclose(table["difference"]["mean"], [0, 0.1], atol=1e-9)
-    figure = found.plot(class_names="wxyz", title="two networks")
+    figure = found.plot(class_names=list("wxyz"), title="two networks")
     assert [axes.get_ylabel() for axes in figure.axes] == ["before", "", "after", ""]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list("wxyz")
     curves = [container.lines[0].get_ydata() for container in found.plot_depth().axes[0].containers]

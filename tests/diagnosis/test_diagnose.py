@@ -65,13 +65,13 @@ def test_table_and_pictures(reports):
     for name in ("neighborhood hit", "in activations", "linear probe"):
         assert (table[name]["low"] < table[name]["mean"]).all() and (table[name]["mean"] < table[name]["high"]).all()
     assert table["layer"]["depth"].tolist() == [0.25, 0.5, 0.75]
-    figure = reports[0].plot(class_names="abcdefghij")
+    figure = reports[0].plot(class_names=list("abcdefghij"))
     assert [axes.get_title() for axes in figure.axes] == ["pooling1", "pooling2", "hidden"]
     assert figure.axes[0].get_xlabel().startswith(f"neighborhood hit {table['neighborhood hit']['mean']['pooling1']:.2f} ± ")
     curve = reports[0].plot_depth().axes[0].lines[0]
     np.testing.assert_allclose(curve.get_ydata(), table["neighborhood hit"]["mean"])
     for options, message in (
-        ({"class_names": "abc"}, "each of 10 classes. Received: 3"),
+        ({"class_names": ["a", "b", "c"]}, r"list of 10 names, one for each class. Received: class_names=\['a', 'b', 'c'\]"),
         ({"repeat": 2}, "from 0 to 1. Received: repeat=2"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -102,7 +102,7 @@ def test_tiles_cover_all_and_are_neither_small_nor_large(length, size):
     "images, options, message",
     [
         (IMAGES, {"layers": "conv3"}, r"Received: path='conv3'. The nearest paths are \['conv"),
-        (IMAGES, {"layers": []}, r"at least one layer. Received: layers=\[\]"),
+        (IMAGES, {"layers": []}, r"list of different paths of layers, .*Received: layers=\[\]"),
         (IMAGES, {"layers": {"conv1": 6}}, "Expected a channel of 'conv1', from 0 to 5, or None. Received: 6"),
         (IMAGES[0], {"layers": "conv1"}, r"Expected `images` \(n, height, width, 3\).*shape \(26, 33, 3\)"),
         (IMAGES[..., :1], {"layers": "conv1"}, "Expected `images`"),

@@ -196,7 +196,6 @@ def test_the_preconditioner_weighs_frequencies():
             {"units": 0, "ascent": Ascent(start=np.zeros((2, 2)))},
             r"one finite input of shape \(6, 6, 1\), or one for each of 1",
         ),
-        ({"units": 0, "ascent": Ascent(start=np.full((6, 6, 1), np.nan))}, "with NaN or infinity"),
         ({"units": 0, "verbose": 3}, "verbose=3"),
     ],
 )
@@ -210,11 +209,12 @@ def test_errors(options, message):
     [
         ({"steps": 0}, "steps=0"),
         ({"batch_size": 0}, "batch_size=0"),
-        ({"step_size": 0}, "Expected `step_size` to be positive. Received: step_size=0"),
+        ({"step_size": 0}, "Expected `step_size` to be a positive number. Received: step_size=0"),
         ({"jitter": -1}, "Expected `jitter` to be an integer of at least 0. Received: jitter=-1"),
         ({"zoom": 1}, "less than 1. Received: zoom=1"),
         ({"norm_power": 0.5}, "norm_power=0.5"),
         ({"total_variation": np.nan}, "total_variation=nan"),
+        ({"start": np.full((6, 6, 1), np.nan)}, "Expected `start` to be finite"),
     ],
 )
 def test_errors_of_settings(options, message):

@@ -409,8 +409,8 @@ def test_layers_below_each_other_and_networks_side_by_side():
 @pytest.mark.parametrize(
     "found, options, message",
     [
-        ([], {}, "at least one layer of each network"),
-        ({"a": []}, {}, "at least one layer of each network"),
+        ([], {}, "reconstructions of a layer of each network"),
+        ({"a": []}, {}, "reconstructions of a layer of each network"),
         (made(np.ones((2, 3, 4, 4, 1))), {"sample": 2}, "from 0 to 1. Received: sample=2"),
         (
             made(np.ones((2, 3, 4, 4, 2))),

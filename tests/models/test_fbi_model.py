@@ -323,7 +323,7 @@ class TestBadInput:
         self.refused("'label', 'predicted', 'all'.*'best'", target="best")
         self.refused("'mean', 'sum'.*'max'", reduction="max")
         self.refused("nearest paths are .*'conv'", layers=["conv9"])
-        self.refused("list of paths", layers="conv")
+        self.refused("list of different paths of layers, .*Received: layers='conv'", layers="conv")
 
     def test_models(self):
         self.refused("plain_model", FBIModel(network()), TypeError)

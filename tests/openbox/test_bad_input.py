@@ -267,13 +267,17 @@ def test_scores_that_overflow(box, x):
         box(np.where(np.arange(6)[:, None, None, None] == 2, 1e39, x.astype("float64")), verbose=0)
 
 
-def test_outputs_of_one_name():
+def test_outputs_of_one_layer():
     x = keras.Input((3,))
     shared = layers.Dense(2, name="d")
     model = keras.Model(x, [shared(x), shared(-x)])
-    with pytest.raises(ValueError, match="Several outputs of the model are called 'd'.*by index"):
-        OpenBox(model, output="d")
-    OpenBox(model, output=1)
+    points = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+    kernel = shared.get_weights()[0].T
+    for output, expected in (("d", kernel), ("d:1", -kernel), (1, -kernel)):
+        pieces = OpenBox(model, output=output)(points, verbose=0)
+        np.testing.assert_allclose(pieces.coef, np.broadcast_to(expected, (4, 2, 3)), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"one of \['d', 'd:1'\] or an index. Received: output='d:2'"):
+        OpenBox(model, output="d:2")
 
 
 def test_dict_inputs_with_wrong_keys():

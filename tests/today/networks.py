@@ -416,7 +416,8 @@ def model_of(network: Network) -> keras.Model:
     model = network.build()
     for variable in model.trainable_variables:
         noise = np.random.default_rng(0).normal(size=variable.shape) * 0.1
-        variable.assign(variable * 2 if len(variable.shape) > 1 else variable + noise)
+        larger = 10 if np.std(variable) < 0.03 else 2  # keras-hub starts with small weights
+        variable.assign(variable * larger if len(variable.shape) > 1 else variable + noise)
     return model
 
 

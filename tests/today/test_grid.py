@@ -11,6 +11,7 @@ from keras import ops, tree
 
 from keras_xai.attribution import GradientTimesInput, IntegratedGradients, Occlusion
 from keras_xai.graph import trace
+from tests.slow import quickly
 from tests.today import networks
 from tests.today.networks import (
     ALL,
@@ -23,7 +24,7 @@ from tests.today.networks import (
     functional_twin,
     model_of,
     reason,
-)from tests.slow import quickly
+)
 
 HUB = {"bert", "gpt2", "vit", "roberta", "distilbert", "gemma", "resnet", "efficientnet", "segformer", "retinanet"}
 QUICK = ("bert", "gpt2", "vit", "lstm", "subclassed CNN")

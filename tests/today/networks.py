@@ -451,7 +451,7 @@ def diagnosed(network: Network, model: keras.Model) -> diagnosis.Diagnosis:
         x = np.repeat(x, 12, axis=0)
         return x + rng.normal(size=x.shape).astype(x.dtype) if x.dtype.kind == "f" else x
 
-    protocol = diagnosis.Protocol(repeats=1, components=4, tsne=diagnosis.TSNE(perplexity=5))
+    protocol = diagnosis.Protocol(repeats=1, components=4, tsne=features.TSNE(perplexity=5))
     x = tree.map_structure(varied, network.x)
     return diagnosis.diagnose(model, x, np.repeat([0, 1], 12), protocol=protocol, verbose=0)
 

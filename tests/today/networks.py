@@ -416,7 +416,8 @@ def model_of(network: Network) -> keras.Model:
     model = network.build()
     for variable in model.trainable_variables:
         noise = np.random.default_rng(0).normal(size=variable.shape) * 0.1
-        variable.assign(variable * 2 if len(variable.shape) > 1 else variable + noise)
+        larger = 10 if np.std(variable) < 0.03 else 2  # keras-hub starts with small weights
+        variable.assign(variable * larger if len(variable.shape) > 1 else variable + noise)
     return model
 
 
@@ -450,7 +451,7 @@ def diagnosed(network: Network, model: keras.Model) -> diagnosis.Diagnosis:
         x = np.repeat(x, 12, axis=0)
         return x + rng.normal(size=x.shape).astype(x.dtype) if x.dtype.kind == "f" else x
 
-    protocol = diagnosis.Protocol(repeats=1, components=4, tsne=diagnosis.TSNE(perplexity=5))
+    protocol = diagnosis.Protocol(repeats=1, components=4, tsne=features.TSNE(perplexity=5))
     x = tree.map_structure(varied, network.x)
     return diagnosis.diagnose(model, x, np.repeat([0, 1], 12), protocol=protocol, verbose=0)
 

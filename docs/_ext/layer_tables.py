@@ -100,6 +100,7 @@ def public_name(operation):
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", operation.__name__).lower()
     module = sys.modules[operation.__module__]
     function = getattr(module, snake, None) or getattr(module, operation.__name__.lower(), None)
+    function = function or getattr(keras.activations, snake, None)  # which keras.ops does not have
     if function is None:
         raise ExtensionError(f"Keras publishes no function for {operation.__module__}.{operation.__name__}.")
     return _exported(function)

@@ -58,6 +58,7 @@ def _only_batch_is_open(step):
 class _Trace:
     """What a call does with a number of samples."""
 
+    @names_unused()  # also when a run traces the call again
     def __init__(self, step: Step, call: Callable, batch: int | None):
         self.step = step
         self._call = call

@@ -195,6 +195,8 @@ def explained_outputs(graph: Graph, target: Target) -> list[int]:
 
 def _maps_of(scores: Scores, step: Step, identifier: int, origins: Mapping[int, set]) -> Maps | None:
     """A step's output as feature maps of the inputs that it depends on, `None` if it has the positions of none."""
+    if not origins[identifier]:  # computed from weights alone
+        return None
     graph, layout = scores.graph, scores.axes.layout(identifier)
     spec = step.output_specs[step.outputs.index(identifier)]
     patches = patches_of(graph).get(identifier)

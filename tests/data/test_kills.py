@@ -162,6 +162,6 @@ def test_folders_are_named(tmp_path):
         FileNotFoundError, match="'.*missing.file', whose folder '.*missing' does not exist. Create the folder"
     ):
         result.save(tmp_path / "missing" / "file")
-    with pytest.raises(ValueError, match=r"written by `Explanation.save`. Received: a folder, '.*'"):
+    with pytest.raises(ValueError, match=r"written by `Explanation.save`. Received: a folder, path='.*'"):
         type(result).load(tmp_path)
     assert not list(tmp_path.iterdir()) and not tmp_path.with_name(f"{tmp_path.name}.npz").exists()

@@ -1,7 +1,5 @@
 """The page on linear pieces shows the numbers that the pieces have."""
 
-import types
-
 import keras
 import numpy as np
 import pytest
@@ -138,13 +136,18 @@ def test_errors_say_what_was_received(local, walls):
     with pytest.raises(ValueError, match=r"begin with the shape of the samples, \(7, 6, 5\). Received: .*\(7, 5, 6\)"):
         openbox_page(local, walls, images=np.zeros((7, 5, 6)))
     with pytest.raises(ValueError, match="same 7 samples.*Received: walls of 1 samples"):
-        openbox_page(local, types.SimpleNamespace(distance=np.zeros(1)))
-    flat = types.SimpleNamespace(x=np.zeros((7, 30)), outputs=local.outputs)
+        openbox_page(local, Walls(np.zeros(1), walls.direction[:1], walls.layer[:1], walls.unit[:1]))
+    inputs, others = keras.Input((30,)), keras.Input((30,), name="others")
+    dense = keras.layers.Dense(3)
+    flat = OpenBox(keras.Model(inputs, dense(inputs)))(np.zeros((7, 30)), verbose=0)
     with pytest.raises(ValueError, match=r"Received: samples of shape \(7, 30\)"):
         openbox_page(flat, walls)
-    several = types.SimpleNamespace(x=[np.zeros((7, 30))] * 2, outputs=local.outputs)
+    several = OpenBox(keras.Model([inputs, others], dense(keras.layers.Add()([inputs, others]))))(
+        [np.zeros((7, 30))] * 2, verbose=0
+    )
     with pytest.raises(ValueError, match="Received: samples of several inputs"):
         openbox_page(several, walls)
-    single = types.SimpleNamespace(x=local.x, outputs=local.outputs[:, :1])
+    image = keras.Input((6, 5, 1))
+    single = OpenBox(keras.Model(image, keras.layers.Dense(1)(keras.layers.Flatten()(image))))(local.x, verbose=0)
     with pytest.raises(ValueError, match="at least two classes. Received: one"):
         openbox_page(single, walls)

@@ -125,7 +125,7 @@ def test_gradients_of_one_score_name_no_class(images):
 def test_bad_arguments(sliced, way, images):
     with pytest.raises(ValueError, match="3 names, one for each class of the model. Received: 2 names"):
         sliced.plot(class_names=["cat", "dog"])
-    with pytest.raises(ValueError, match="three `images`, one for each input of the plane. Received: 2"):
+    with pytest.raises(ValueError, match="three `images`, one for each input of the plane. Received: images="):
         sliced.plot(images=images[:2])
     with pytest.raises(ValueError, match="3 names, one for each class of the model. Received: 4 names"):
         way.plot(class_names=list("abcd"))

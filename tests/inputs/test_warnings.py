@@ -10,13 +10,11 @@ import tensorflow as tf
 from keras import layers
 
 from keras_xai import attribution, features
-from keras_xai.models import FBIModel
 from keras_xai.openbox import OpenBox
 from tests.inputs.warned import warned
 
 COUNT = 7  # TensorFlow warns of the fifth trace
 X = np.random.default_rng(0).normal(size=(COUNT + 1, 8, 8, 1)).astype("float32")
-Y = np.arange(COUNT + 1) % 3
 
 
 def _network(number=0):
@@ -41,14 +39,7 @@ CALLS = {
     "LRP": lambda model, x: attribution.LRP(model)(x).plot(samples=1),
     "OpenBox": lambda model, x: OpenBox(model)(x, verbose=0),
     "activations": lambda model, x: features.activations(model, x, ["conv"], verbose=0),
-    "fit": lambda model, x: _fit(model, x),
 }
-
-
-def _fit(model, x):
-    regularized = FBIModel(model)
-    regularized.compile("sgd", "sparse_categorical_crossentropy")
-    regularized.fit(x, Y[: len(x)], verbose=0)
 
 
 @pytest.mark.parametrize("name", CALLS)

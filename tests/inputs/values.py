@@ -530,6 +530,7 @@ for _name in [
     "max_samples",
     "cells",
     "max_units",
+    "max_new_tokens",
     "top",
 ]:
     BAD.setdefault(_name, COUNTS)

@@ -41,6 +41,8 @@ def baseline_like(inputs: list[np.ndarray], baseline: Any, scores: Scores) -> li
             raise ValueError(
                 f"Expected a finite `baseline` for input '{spec.name}'. Received: NaN, infinity or values that are not numbers."
             )
+    # Inputs that are held fixed, such as masks, keep what they are.
+    arrays = [array if explained else x for array, x, explained in zip(arrays, inputs, scores.explainable, strict=True)]
     return [np.broadcast_to(array, x.shape) for array, x in zip(scores.typed(arrays), inputs, strict=True)]
 
 
@@ -48,5 +50,9 @@ def for_each_input(baseline: Any, inputs: Inputs) -> Any:
     """A number or a string as one value for each input, 0 or `""` for those of the other type; others unchanged."""
     if not is_number(baseline) and not isinstance(baseline, (str, bytes)):
         return baseline
+    if isinstance(baseline, (str, bytes)) and not any(map(is_string, inputs.input_specs)):
+        raise ValueError(
+            f"Expected `baseline` to be numbers for a model without string inputs. Received: baseline={baseline!r}"
+        )
     default: Any = 0 if isinstance(baseline, (str, bytes)) else ""
     return [baseline if isinstance(baseline, (str, bytes)) == is_string(spec) else default for spec in inputs.input_specs]

@@ -1,5 +1,6 @@
 """Attribution of generated text: which earlier tokens made each token probable."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,7 +38,8 @@ def explain_generation(
         prompt: A text, or token ids.
         generated: The text, or the token ids, that follows the prompt and is explained, whoever wrote it; `None` to let the model generate
             it with its sampler: `model.compile(sampler="greedy")` gives the most probable tokens.
-        max_new_tokens: The number of tokens that the model generates at most. It ends sooner at the tokenizer's end token.
+        max_new_tokens: The number of tokens that the model generates at most. It ends sooner at the tokenizer's end token, and at the
+            model's last position.
         baseline: For methods that compare with a baseline, the token that stands for a missing one; by default the tokenizer's padding,
             or 0.
 
@@ -66,8 +68,10 @@ def explain_generation(
     text = _Text(method)
     before = text.ids("prompt", prompt, start=True)
     check_count("max_new_tokens", max_new_tokens)
+    text.check_length(len(before) + 1)
     after = text.generate(before, max_new_tokens) if generated is None else text.ids("generated", generated)
     ids = np.concatenate([before, after])
+    text.check_length(len(ids))
     missing = text.padding if baseline is None else int(text.ids("baseline", [baseline])[0])
     x, ends = text.samples(ids, len(before), missing), np.arange(len(before), len(ids))
     target = Token(ends - 1, after)
@@ -97,6 +101,7 @@ class _Text:
         self._model = method.model
         self._preprocessor: Any = getattr(self._model, "preprocessor", None)
         self._tokenizer: Any = getattr(self._preprocessor, "tokenizer", None)
+        self._most: Any = getattr(getattr(self._model, "backbone", None), "max_sequence_length", math.inf)
         graph, roles = method.scores.graph, method.scores.roles
         shapes = [spec.shape for spec in (*graph.input_specs, *graph.output_specs)]
         tokens = [position for position, role in enumerate(roles) if role is Role.TOKENS]
@@ -150,6 +155,14 @@ class _Text:
             )
         return ids
 
+    def check_length(self, length: int) -> None:
+        """Rejects more tokens than the model has positions for, where a layer of its backbone says how many there are."""
+        if length > self._most:
+            raise ValueError(
+                f"Expected a prompt and generated tokens of at most {self._most} tokens together, the positions of '{self._model.name}'. "
+                f"Received: {length} tokens. Shorten them."
+            )
+
     def generate(self, prompt: np.ndarray, count: int) -> np.ndarray:
         """The tokens that the model generates after a prompt."""
         if not callable(getattr(self._model, "make_generate_function", None)):
@@ -161,6 +174,7 @@ class _Text:
         stops = [int(each) for each in ends if each is not None] or None
         # A sampler would take an end token in the places that are still free for the end, also if it is the padding as well.
         free = next(each for each in (self.padding, *range(self._vocabulary)) if each not in (stops or ()))
+        count = min(count, self._most - len(prompt))
         ids = np.pad(prompt, (0, count), constant_values=free)[None]
         known = np.arange(len(prompt) + count)[None] < len(prompt)
         found = self._model.make_generate_function()({"token_ids": ids, "padding_mask": known}, stop_token_ids=stops)

@@ -20,9 +20,9 @@ from keras_xai.data.remade import Remade
 from keras_xai.data.structure import packed
 from keras_xai.data.texts import Words, widened
 from keras_xai.graph.target import Target
+from keras_xai.kinds.words import of_words, vectorization
 from keras_xai.network.batching import batch_size_for
 from keras_xai.network.scores import Scores
-from keras_xai.network.words import of_words, vectorization
 from keras_xai.results.explanation import Explanation
 
 

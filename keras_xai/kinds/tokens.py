@@ -26,6 +26,11 @@ def keeps_tokens(step: Step) -> bool:
     return passes_tokens(step) and not isinstance(step.operation, layers.IntegerLookup)
 
 
+def is_masking(step: Step) -> bool:
+    """Whether a step masks the time steps that are all of one value, its `mask_value`."""
+    return isinstance(step.operation, layers.Masking)
+
+
 def is_sign(step: Step) -> bool:
     """Whether a step takes signs; TensorFlow has zeros for their derivative, and not none as for rounding."""
     return isinstance(step.operation, _sign())

@@ -11,10 +11,10 @@ from keras_xai.backend import folded
 from keras_xai.data.texts import Words
 from keras_xai.graph.target import Target
 from keras_xai.kinds.tokens import encodes
+from keras_xai.kinds.words import check_aligned
 from keras_xai.network.differentiable import check_differentiable
 from keras_xai.network.roles import Role, Tokens
 from keras_xai.network.scores import Derivative, Scores
-from keras_xai.network.words import check_aligned
 
 
 @final

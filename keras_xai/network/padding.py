@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from keras import layers
 
 from keras_xai.data.texts import Words
 from keras_xai.graph.steps import Graph
+from keras_xai.kinds.tokens import is_masking
 from keras_xai.network.roles import Role, Tokens
 
 
@@ -26,7 +26,7 @@ def padding_of(graph: Graph, roles: Sequence[Role]) -> Callable[[Sequence[np.nda
             finders.append(_of_steps(position, ""))
             continue
         used = [step for step in graph.steps if identifier in step.inputs]
-        values = [step.operation.mask_value for step in used if isinstance(step.operation, layers.Masking)]
+        values = [step.operation.mask_value for step in used if is_masking(step)]
         if values and len(values) == len(used) and len(set(values)) == 1:
             finders.append(_of_steps(position, values[0]))
             continue

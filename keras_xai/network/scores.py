@@ -15,11 +15,11 @@ from keras_xai.data.layout import Layout
 from keras_xai.data.texts import is_string
 from keras_xai.graph.steps import Graph, Step, copy_mask
 from keras_xai.graph.target import Target
-from keras_xai.graph.texts import by_words
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import widest_dtype
 from keras_xai.kinds.expansion import expand
 from keras_xai.kinds.links import LINKS, link_of, strip_probabilities
+from keras_xai.kinds.texts import by_words
 from keras_xai.network.agreement import Agreement
 from keras_xai.network.axes import Axes
 from keras_xai.network.differentiable import check_differentiable

@@ -28,10 +28,10 @@ def check_tokens(graph: Graph, arrays: Sequence[np.ndarray]) -> None:
             if array.dtype.kind == "f":
                 wrong |= array != np.floor(array)
             if wrong.any():
-                sample = int(np.argwhere(wrong)[0][0])
+                where = f" in sample {np.argwhere(wrong)[0][0]}" if array.ndim else ""
                 raise ValueError(
                     f"Expected tokens of input '{spec.name}' to be integers from 0 to {size - 1}, rows of the table of '{step.path}'. "
-                    f"Received: {array[wrong][0]} in sample {sample}."
+                    f"Received: {array[wrong][0]}{where}."
                 )
 
 

@@ -241,10 +241,10 @@ def _checked_points(points, metric):
             f"Expected `points` to be real numbers of shape (n, d), at least two. Received: an array of shape {points.shape} and dtype "
             f"{points.dtype}."
         )
-    _check_metric(metric, points)
-    if isinstance(metric, str) and metric == "precomputed" and points.shape[0] != points.shape[1]:
-        raise ValueError(f"Expected distances of shape (n, n) for metric='precomputed'. Received: shape {points.shape}.")
     finite = np.isfinite(points).all(axis=1)
     if not finite.all():
         raise ValueError(f"Expected finite `points`. Received: NaN or infinity in point {int(np.flatnonzero(~finite)[0])}.")
+    _check_metric(metric, points)
+    if isinstance(metric, str) and metric == "precomputed" and points.shape[0] != points.shape[1]:
+        raise ValueError(f"Expected distances of shape (n, n) for metric='precomputed'. Received: shape {points.shape}.")
     return points

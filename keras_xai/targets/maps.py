@@ -60,7 +60,7 @@ class Region(ScoreTarget):
             raise ValueError(f"Expected `class_index` from 0 to {num_classes - 1}. Received: {self!r}")
         mask: Any = self.mask
         if not isinstance(mask, np.ndarray):
-            mask = np.ones((1, 1, 1), bool)  # of any map
+            mask = np.ones((1, *(size or 1 for size in places)), bool)  # of 1 x 1 places for a map of any size
         elif any(size not in (None, given) for size, given in zip(places, mask.shape[-2:], strict=True)):
             raise ValueError(f"Expected a `mask` of the size of the map, {places}. Received: {mask.shape[-2:]}.")
         if self.num_samples not in (None, num_samples):

@@ -171,3 +171,21 @@ def test_keras_hub_is_not_imported():
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "<Generation by Saliency: 1 token after 2>" in done.stdout
+
+
+def test_positions_of_the_model_are_the_limit():
+    keras_hub = pytest.importorskip("keras_hub")
+    sizes = {
+        "vocabulary_size": 20,
+        "num_layers": 1,
+        "num_heads": 2,
+        "hidden_dim": 8,
+        "intermediate_dim": 16,
+        "max_sequence_length": 6,
+    }
+    model = keras_hub.models.GPT2CausalLM(backbone=keras_hub.models.GPT2Backbone(**sizes), preprocessor=None)
+    method = GradientTimesInput(model, verbose=0)
+    assert len(explain_generation(method, [1, 2, 3, 4], max_new_tokens=40).token_ids) <= 6
+    for prompt, generated in (([1] * 6, None), ([1, 2], [3] * 5)):
+        with pytest.raises(ValueError, match="at most 6 tokens together.*Received: 7 tokens"):
+            explain_generation(method, prompt, generated=generated)

@@ -129,7 +129,7 @@ class TestBadInput:
         "arguments, options, match",
         [
             ((None,), {}, "a metric to monitor or an epoch"),
-            ((), {"mode": "up"}, "'auto', 'max' or 'min'"),
+            ((), {"mode": "up"}, "one of \\['auto', 'max', 'min'\\]"),
             (("val_wonder",), {}, "whose direction is unknown"),
             ((), {"epoch": -1}, "nonnegative integer"),
             ((), {"epoch": 1.5}, "nonnegative integer"),

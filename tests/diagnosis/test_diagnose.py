@@ -71,7 +71,10 @@ def test_table_and_pictures(reports):
     curve = reports[0].plot_depth().axes[0].lines[0]
     np.testing.assert_allclose(curve.get_ydata(), table["neighborhood hit"]["mean"])
     for options, message in (
-        ({"class_names": ["a", "b", "c"]}, r"list of 10 names, one for each class. Received: class_names=\['a', 'b', 'c'\]"),
+        (
+            {"class_names": ["a", "b", "c"]},
+            r"list of 10 names, one for each class. Received: 3 names, class_names=\['a', 'b', 'c'\]",
+        ),
         ({"repeat": 2}, "from 0 to 1. Received: repeat=2"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -206,10 +206,10 @@ def test_intervals(rng):
         (np.zeros((5, 2)), [0, 1, 0, 1, 0], {"k": 0}, "Received: k=0"),
         (np.zeros((5, 2)), [0, 1, 0, 1, 0], {"k": 2.5}, "Received: k=2.5"),
         (np.zeros((5, 2)), [0, 1, 0, 1, 0], {"k": []}, r"one or more numbers of neighbors. Received: k=\[\]"),
-        (np.zeros(5), [0, 1, 0, 1, 0], {}, r"shape \(n, d\), at least two points. Received: an array of shape \(5,\)"),
+        (np.zeros(5), [0, 1, 0, 1, 0], {}, r"shape \(n, d\), at least two. Received: an array of shape \(5,\)"),
         (np.array([[0.0], [np.nan]]), [0, 1], {"k": 1}, "NaN or infinity in point 1"),
         (np.zeros((5, 2)), [0, 1, 0, 1, 0], {"metric": "precomputed"}, r"\(n, n\) for metric='precomputed'"),
-        (np.zeros((3, 2)), np.array([0, "a", None], object), {"k": 1}, "labels of one type"),
+        (np.zeros((3, 2)), np.array([0, "a", None], object), {"k": 1}, "labels that are numbers or strings"),
         (np.zeros((5, 2)), [0, 1, 0, 1, 0], {"metric": "nearby", "k": 1}, "nearby"),
     ],
 )

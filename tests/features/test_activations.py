@@ -236,7 +236,7 @@ CONV = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(4, 3, name="conv1
             "Expected a model with convolutional layers. Received: .* consists of Dense, Flatten. Give the paths of layers.*head",
         ),
         (CONV, X, ["conv3"], {}, r"path='conv3'. The nearest paths are \['conv"),
-        (CONV, X, "conv1", {}, "list of one or more paths. Received: layers='conv1'"),
+        (CONV, X, "conv1", {}, "list of different paths of layers.*Received: layers='conv1'"),
         (CONV, X, [], {}, r"Received: layers=\[\]"),
         (CONV, X[0], None, {}, "add the batch dimension"),
         (

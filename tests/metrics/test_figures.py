@@ -94,7 +94,7 @@ def test_masks_of_several_inputs_series_and_features():
 def test_masks_that_do_not_fit(metric):
     with pytest.raises(
         ValueError,
-        match=r"boolean masks of the shapes \[\(1, 4, 5\)\]. Received: shapes and dtypes \[\(\(1, 5, 4\), 'bool'\)\]",
+        match=r"booleans of the shapes \[\(1, 4, 5\)\]. Received: shapes and dtypes \[\(\(1, 5, 4\), 'bool'\)\]",
     ):
         metric(np.ones((1, 5, 4), bool))(image(MASK))
     with pytest.raises(ValueError, match="'float64'"):

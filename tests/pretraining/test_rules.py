@@ -268,9 +268,9 @@ def test_hybrid_trains_by_the_one_and_then_by_the_other(x):
     [
         (lambda: ContrastiveDivergence(0), "`k` to be an integer of at least 1"),
         (lambda: PersistentContrastiveDivergence(num_chains=0), "`num_chains`"),
-        (lambda: ReconstructionError(weight_cost=-1), "`weight_cost` to be 0 or positive"),
+        (lambda: ReconstructionError(weight_cost=-1), "`weight_cost` to be a number of at least 0"),
         (lambda: ReconstructionError(sparsity_cost=float("nan")), "`sparsity_cost`"),
-        (lambda: Hybrid([]), "at least one rule"),
+        (lambda: Hybrid([]), "at least one of `rules`"),
         (lambda: Hybrid([(ContrastiveDivergence(), 0)]), "integer number of epochs"),
         (
             lambda: Hybrid([(ContrastiveDivergence(), 7)]).stages("a", 10),
@@ -285,7 +285,7 @@ def test_wrong_values_are_refused(make, message):
 
 
 def test_a_class_is_no_rule():
-    with pytest.raises(TypeError, match="Expected rules, instances of"):
+    with pytest.raises(TypeError, match="Expected `rules` to be instances of"):
         Hybrid([(ContrastiveDivergence, 7)])
 
 

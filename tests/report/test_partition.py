@@ -48,7 +48,7 @@ def _saved(figure):
 
 
 def test_plane_shows_cells_walls_boundary_and_inputs_to_scale(sliced, images):
-    figure = sliced.plot(class_names=["cat", "dog", "bird"], input_names="abc", images=images)
+    figure = sliced.plot(class_names=["cat", "dog", "bird"], input_names=list("abc"), images=images)
     (axes,) = figure.axes
     cells, walls, boundary, marks = axes.collections
     assert len(cells.get_paths()) == len(sliced.cells.polygons)

@@ -25,7 +25,7 @@ def _legend(figure):
 
 
 def test_one_line_for_each_region_and_one_axis_for_each_feature(values):
-    figure = parallel_coordinates(values, [5, 100, 30, 1], feature_names="abcdef", label="weight")
+    figure = parallel_coordinates(values, [5, 100, 30, 1], feature_names=list("abcdef"), label="weight")
     lines = _lines(figure)
     for line, region in zip(lines, [3, 0, 2, 1], strict=True):  # the largest in front
         np.testing.assert_array_equal(line.get_ydata(), values[region])

@@ -43,7 +43,7 @@ def test_one_line_and_a_page(shown, name):
 
 
 def test_plots(shown, x):
-    figures = [shown["Line"].plot(class_names="abc"), shown["Plane"].plot(by_layer=True)]
+    figures = [shown["Line"].plot(class_names=list("abc")), shown["Plane"].plot(by_layer=True)]
     figures.append(shown["RegionGroups"].plot(x, resolution=10))
     assert all(isinstance(figure, ShownFigure) for figure in figures)
 

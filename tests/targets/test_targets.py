@@ -323,3 +323,19 @@ def test_pictures_name_the_target():
     assert "cat - owl" in [axes.get_ylabel() for axes in figure.axes]
     figure = Saliency(network(3, 7))(X, target=Token(1, CLASSES)).plot(samples=1)
     assert "token 2 at 1" in [axes.get_ylabel() for axes in figure.axes]
+
+
+@pytest.mark.parametrize(
+    "method", [IntegratedGradients, SmoothGrad, GradientSHAP, lambda model: LIME(model, num_samples=20, segments=4)]
+)
+def test_the_predicted_region_is_that_of_a_mask(method):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((6, 6, 1))
+    model = keras.Model(x, keras.layers.Conv2D(2, 3, padding="same")(x))
+    images = np.random.default_rng(0).normal(size=(2, 6, 6, 1)).astype("float32")
+    mask = model.predict(images, verbose=0).argmax(axis=-1) == 1
+    made = method(model)
+    made._seed = 0
+    one, other = (made(images, target=Region(1, each)).values for each in ("predicted", mask))
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert np.abs(one).max() > 0

@@ -4,11 +4,11 @@ import dataclasses
 import math
 from typing import Any, final
 
-from keras import layers, ops, tree
+from keras import ops, tree
 
-from keras_xai.graph.nodes import operation_class
 from keras_xai.graph.steps import Graph, Slot, Step
 from keras_xai.kinds.expansion import kind_of
+from keras_xai.kinds.rows import is_concatenation, is_reshape, is_selection
 
 
 @final
@@ -40,7 +40,7 @@ def patches_of(graph: Graph) -> dict[int, Patches]:
         if len(outputs) != 1 or not step.inputs:
             continue
         (output,), length = outputs, step.output_specs[step.outputs.index(outputs[0])].shape[1]
-        if isinstance(step.operation, _reshape()):
+        if is_reshape(step):
             shape = step.input_specs[0].shape
             if step.inputs[0] in found and shape[1] == length:
                 found[output] = found[step.inputs[0]]
@@ -51,7 +51,7 @@ def patches_of(graph: Graph) -> dict[int, Patches]:
                 and step.output_specs[0].shape[2] == shape[-1]
             ):
                 found[output] = Patches(0, tuple(shape[1:-1]))
-        elif isinstance(step.operation, _joining()):
+        elif is_concatenation(step):
             joined = _joined(step, found)
             if joined is not None:
                 found[output] = joined
@@ -82,7 +82,7 @@ def used_patches(graph: Graph, outputs: list[int], patches: dict[int, Patches]) 
 def _uses(step, position, patches, used):
     """Whether a step passes patches of an input on to what outputs depend on."""
     here = patches[step.inputs[position]]
-    if isinstance(step.operation, _get_item()):
+    if is_selection(step):
         key = step.arguments[0][1]
         chosen = key[1] if isinstance(key, tuple) and len(key) > 1 else slice(None)
         tokens = range(step.input_specs[0].shape[1])
@@ -116,15 +116,3 @@ def _joined(step, found):
             return Patches(start + patches.start, patches.sizes) if step.output_specs[0].shape[2] == spec.shape[2] else None
         start += spec.shape[1]
     return None
-
-
-def _reshape():
-    return (layers.Reshape, operation_class(lambda x: ops.reshape(x, (-1, 1))))
-
-
-def _joining():
-    return (layers.Concatenate, operation_class(lambda x: ops.concatenate([x, x], axis=1)))
-
-
-def _get_item():
-    return operation_class(lambda x: x[:, 0])

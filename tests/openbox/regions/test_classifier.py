@@ -297,7 +297,7 @@ def test_labels(y, classes, small):
     [
         ([0, 1, 2, 3], r"Expected labels of 3 classes, or integers from 0 to 2. Received: 4 distinct labels, 0, 1, 2, 3"),
         (["a", "b", "a", "b"], r"Received: 2 distinct labels, 'a', 'b'"),
-        ([0, 1, 2], r"Expected one label for each of 4 samples. Received: 3 labels"),
+        ([0, 1, 2], r"one label for each of 4 samples. Received: 3 labels"),
         ([0.5, 1.2, 0.1, 3.3], r"(?i)label type"),
         (np.eye(4), r"."),
     ],

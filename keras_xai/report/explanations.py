@@ -117,7 +117,7 @@ class Grid:
         heights = [self._height(sample, name) for sample, name in rows]
         width = max(_WIDTHS[kind] for kind in self._kinds.values())
         columns = self.first + len(self.names)
-        left = 1.5 if "table" in self._kinds.values() else 0.6
+        left = 0.6 if {"table", "text"}.isdisjoint(self._kinds.values()) else 1.5
         figure = new_figure(
             figsize=(max(left + width * columns, 3.6), sum(heights) + footer + 0.95 + 0.3 * bool(title)), layout="constrained"
         )
@@ -155,7 +155,9 @@ class Grid:
             raise ValueError(f"Expected explanations of finite values. Received: NaN or infinity for sample {sample}.")
         # Placed next to the first picture: features and words have no picture in the input column, since the methods' pictures name them.
         labeled = axes[0 if kind in ("image", "series") else self.first]
-        labeled.set_ylabel(self._label(sample, name), fontsize=9)
+        # A row of words is too low for a label along its side.
+        upright = {"rotation": 0, "ha": "right", "va": "center"} if kind == "text" else {}
+        labeled.set_ylabel(self._label(sample, name).replace(" (", "\n(" if upright else " ("), fontsize=9, **upright)
         if self.first:
             self._draw_input(axes[0], x, kind)
         if kind == "table":

@@ -163,7 +163,7 @@ CALLS = {
     **{f"metrics.{name}": measuring(metric) for name, metric in concrete(metrics, metrics.Metric).items()},
     "compare_methods": (images, comparing),
     "diagnose": (table, diagnosing),
-    "activations": (images, lambda model, held: activations(model, X, layers="conv2")),
+    "activations": (images, lambda model, held: activations(model, X, layers=["conv2"])),
     "tsne_map": (table, lambda model, held: tsne_map(model, TABLE, layer="hidden", perplexity=5, seed=0)),
     "maximize_activation": (
         images,

@@ -166,6 +166,7 @@ class Call:
     def at_real(self, messages: Sequence) -> list:
         """Messages for the inputs at the positions `real`, with `None` for the others."""
         full: list = [None] * len(self.inputs)
-        for place, message in zip(self.real, messages, strict=True):
+        # None comes for factors that are computed from weights, behind the inputs.
+        for place, message in zip(self.real, messages, strict=False):
             full[place] = message
         return full

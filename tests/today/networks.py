@@ -426,7 +426,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "SmoothGrad": {"num_samples": 3, "seed": 0},
     "GradientSHAP": {"num_samples": 4, "seed": 0},
     "LIME": {"num_samples": 150, "seed": 0},
-    "SHAP": {"num_samples": 150, "seed": 0},
+    "SHAP": {"num_samples": 300, "seed": 0},
 }
 # Of large networks, one method of each way to read a model.
 OF_EACH_WAY = ("GradCAM", "GradientTimesInput", "LRP", "Occlusion")

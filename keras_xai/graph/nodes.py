@@ -187,10 +187,16 @@ def _mask_of(tensor):
 
 
 def _reads_masks(node):
-    """Whether a call may read masks that Keras attaches to its inputs; Keras' own layers take them as recorded arguments."""
-    own = type(node.operation).__module__.startswith(("keras.src.layers.", "keras.src.models."))
-    given = any("mask" in name and value is not None for name, value in node.arguments.kwargs.items())
-    return isinstance(node.operation, keras.Layer) and not own and not given
+    """Whether a call may read masks that Keras attaches to its inputs.
+
+    Keras' own layers take them as arguments, which are recorded for layers of one input only.
+    """
+    if not isinstance(node.operation, keras.Layer):
+        return False
+    if type(node.operation).__module__.startswith(("keras.src.layers.", "keras.src.models.")):
+        parameters = inspect.signature(node.operation.call).parameters
+        return len(node.input_tensors) > 1 and any(name.endswith("_mask") for name in parameters)
+    return not any("mask" in name and value is not None for name, value in node.arguments.kwargs.items())
 
 
 class _Tracer:
@@ -275,9 +281,9 @@ class _Tracer:
             given = [known[id(tensor)] for tensor in in_order(argument, function._inputs_struct, function.inputs)]
             return self._walk(function, tuple(given), path + "/")
         masked = [position for position, mask in enumerate(masks) if mask is not None and id(mask) in known]
+        count = len(inputs)
         slots = iter(
-            Slot(position, mask=len(inputs) + masked.index(position) if position in masked else None)
-            for position in range(len(inputs))
+            [Slot(position, mask=count + masked.index(position) if position in masked else None) for position in range(count)]
         )
         inputs += tuple(known[id(masks[position])] for position in masked)
         specs = (*node.input_tensors, *(masks[position] for position in masked))

@@ -85,7 +85,7 @@ class PiecewiseNetwork(Remade):
                 "Replace them with piecewise-linear layers (ReLU, LeakyReLU, hard_sigmoid, MaxPooling, ...), explain the part of "
                 "the model before the first of them, `keras.Model(model.inputs, layer.input)`, or, for a layer that is piecewise "
                 "linear, say so with `keras_xai.kinds.register`. Use a method that works with any layer, such as "
-                "IntegratedGradients, to explain the model as it is.",
+                "Occlusion, to explain the model as it is.",
             )
         self.dtype = dtype or widest_dtype(graph, model.variables)
         self.front = front

@@ -289,3 +289,17 @@ def test_inputs_of_a_subclassed_model_in_a_dict():
     kernel = model.left.get_weights()[0]
     np.testing.assert_allclose(explained.values["a"], x["a"] * kernel[:, 2], rtol=1e-5)
     np.testing.assert_allclose(explained.values["b"], np.asarray(model.right(x["b"]))[..., 2] / 2, rtol=1e-5)
+
+
+def test_masks_reach_attention_behind_a_fused_activation():
+    """Keras hands them over at run time, from the output of the whole layer."""
+    keras.utils.set_random_seed(0)
+    x = keras.Input((5,), dtype="int32")
+    y = layers.Dense(4, activation="tanh")(layers.Embedding(7, 3, mask_zero=True)(x))
+    attention, pool, head = layers.MultiHeadAttention(2, 2), layers.GlobalMaxPooling1D(), layers.Dense(2)
+    model = keras.Model(x, head(pool(attention(y, y))))
+    tokens = np.array([[1, 5, 5, 0, 0], [2, 2, 0, 0, 0]])
+    (found,) = run(expand(trace(model)), [ops.convert_to_tensor(tokens)])
+    np.testing.assert_allclose(found, model(tokens), rtol=1e-5, atol=1e-6)
+    vectors = keras.Model(x, y)(tokens).numpy()  # without a mask
+    assert np.abs(head(pool(attention(vectors, vectors))) - model(tokens)).max() > 1e-4

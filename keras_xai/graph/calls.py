@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops, tree
 
 from keras_xai.graph.nodes import names_unused, trace_function
-from keras_xai.graph.steps import BatchSize, Graph, Slot, Step
+from keras_xai.graph.steps import BatchSize, Graph, Slot, Step, run_steps
 from keras_xai.graph.view import unchanged
 
 # A call may compute with the number of samples. Two numbers tell which numbers in it are multiples of it.
@@ -285,8 +285,7 @@ def _check_equal(step: Step, graph: Graph) -> None:
 def run(graph: Graph, inputs: Sequence) -> list:
     """The outputs of a graph, step by step."""
     values = dict(zip(graph.inputs, inputs, strict=True))
-    for each in graph.steps:
-        values.update(zip(each.outputs, each(*(values[i] for i in each.inputs)), strict=True))
+    run_steps(graph.steps, values)
     return [values[i] for i in graph.outputs]
 
 

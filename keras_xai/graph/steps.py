@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -165,6 +165,22 @@ def copy_mask(source: Any, tensor: Any) -> None:
 
 def _is_float(dtype):
     return keras.backend.is_float_dtype(keras.backend.standardize_dtype(dtype))
+
+
+def run_steps(
+    steps: Iterable[Step], values: dict[int, Any], call: Callable[[Step, dict[int, Any]], Sequence] | None = None
+) -> None:
+    """Calls steps in order.
+
+    Args:
+        steps: The steps.
+        values: Tensors by identifier; missing ones are added.
+        call: Maps a step and the tensors so far to its outputs; by default its operation is called.
+    """
+    for step in steps:
+        found = step(*(values[identifier] for identifier in step.inputs)) if call is None else call(step, values)
+        for identifier, value in zip(step.outputs, found, strict=True):
+            values.setdefault(identifier, value)
 
 
 def with_attributes(operation: keras.Operation, attributes: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ import keras
 from keras import ops, tree
 
 from keras_xai.data.structure import in_order
+from keras_xai.graph.nodes import function_of
 from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.trace import trace
@@ -90,13 +91,8 @@ class LayerNetwork:
                 f"Expected a model with one output. Received: '{model.name}', whose outputs are {list(self.graph.output_names)}. "
                 "Train a model that ends in one of them, `keras.Model(model.inputs, model.outputs[0])`: it shares the layers."
             )
-        modes = [[step.path for step in trace(model, training=training).steps] for training in (False, True)]
-        if modes[0] != modes[1]:
-            raise ValueError(
-                f"Expected a model that calls the same layers in training and at inference. Received: '{model.name}', whose `call()` runs "
-                f"{sorted(set(modes[0]) ^ set(modes[1]))} in one of the two modes only. Call these layers in both, with "
-                "`training=training`."
-            )
+        if function_of(model) is None:
+            self._check_same_layers(model)
         (self.score,) = self.graph.outputs
         self.ends_in_sigmoid = False
         self._propagation = propagation
@@ -110,6 +106,16 @@ class LayerNetwork:
                 "knows of a layer is registered by `keras_xai.kinds.register`.",
             )
         self._passages = self._all_passages()
+
+    def _check_same_layers(self, model):
+        """Rejects a subclassed model whose code calls other layers in training than at inference."""
+        modes = [dict.fromkeys(step.path for step in graph.steps) for graph in (self.graph, trace(model, training=True))]
+        if list(modes[0]) != list(modes[1]):
+            raise ValueError(
+                f"Expected a model that calls the same layers in training and at inference. Received: '{model.name}', whose `call()` runs "
+                f"{sorted(modes[0].keys() ^ modes[1].keys())} in one of the two modes only. Call these layers in both, with "
+                "`training=training`."
+            )
 
     def forward(self, inputs: Any, *, training: bool) -> tuple[Any, ForwardPass]:
         """The model's output in its own structure, and the state for `backward`.

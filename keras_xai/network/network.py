@@ -1,6 +1,6 @@
 """Forward passes through a traced model, stopped or resumed at any tensor, in any floating-point type."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, final
 
@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import leading_to
-from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.steps import Graph, Step, run_steps
 from keras_xai.graph.view import arithmetic, in_dtype, unchanged
 
 
@@ -69,24 +69,6 @@ class Network:
     def scope(self) -> AbstractContextManager:
         """Context manager in which steps compute as in `run`."""
         return unchanged() if self.dtype is None else arithmetic(self.dtype)
-
-
-def run_steps(steps: Iterable[Step], values: dict[int, Any], call: Callable | None = None) -> None:
-    """Calls steps in order.
-
-    Args:
-        steps: The steps.
-        values: Tensors by identifier; missing ones are added.
-        call: As in `Network.run`.
-    """
-    for step in steps:
-        found = _called(step, values) if call is None else call(step, values)
-        for identifier, value in zip(step.outputs, found, strict=True):
-            values.setdefault(identifier, value)
-
-
-def _called(step, values):
-    return step(*(values[identifier] for identifier in step.inputs))
 
 
 def _in_batches(step, size, tensors, scope):

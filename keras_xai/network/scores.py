@@ -157,8 +157,8 @@ class Scores:
             path: The layer's path.
             steps: The steps to search.
         """
-        within = self._expanded.within(path)
-        return [step for step in steps if any(step.path == each.path for each in within)]
+        within = {step.path for step in self._expanded.within(path)}
+        return [step for step in steps if step.path in within]
 
     def run(self, inputs: Sequence, *, until: Sequence[int] = (), known: Mapping[int, Any] | None = None) -> dict[int, Any]:
         """The tensors of a forward pass by identifier; call it within a compiled program.
@@ -287,8 +287,8 @@ class Scores:
         program = self.program(target, score)
 
         def evaluate(inputs, indices):
-            chunks = rows(len(inputs[0]), batch_size)
-            parts = [program([x[part] for x in self.typed(inputs)], [i[part] for i in indices]) for part in chunks]
+            chunks, arrays = rows(len(inputs[0]), batch_size), self.typed(inputs)
+            parts = [program([x[part] for x in arrays], [i[part] for i in indices]) for part in chunks]
             return np.concatenate([ops.convert_to_numpy(part) for part in parts])
 
         return evaluate

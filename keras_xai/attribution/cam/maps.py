@@ -108,7 +108,7 @@ def named_maps(scores: Scores, path: str) -> Maps:
         ValueError: If there is no such layer, or its output has no positions of an input.
     """
     step = scores.find(path)
-    maps = _maps_of(scores, step, step.outputs[0], _origins(scores.graph))
+    maps = _maps_of(scores, step, step.outputs[0], _origins(scores.graph), patches_of(scores.graph))
     if maps is None:
         near = [_layer(scores.graph, each.path) for each in _candidates(scores, scores.graph.outputs).values()][-3:]
         raise ValueError(
@@ -151,7 +151,7 @@ def last_maps(scores: Scores, target: Target) -> Maps:
             f"branches, {[_layer(graph, candidates[end].path) for end in sorted(ends)]}. Choose one of them: layer=..."
         )
     (end,) = ends
-    maps = _maps_of(scores, candidates[end], end, _origins(graph))
+    maps = _maps_of(scores, candidates[end], end, _origins(graph), patches)
     assert maps is not None  # it is a candidate
     return maps
 
@@ -184,7 +184,7 @@ def maps_before(scores: Scores, step: Step) -> Maps | None:
     """
     for producer in scores.graph.steps:
         if step.inputs[0] in producer.outputs:
-            return _maps_of(scores, producer, step.inputs[0], _origins(scores.graph))
+            return _maps_of(scores, producer, step.inputs[0], _origins(scores.graph), patches_of(scores.graph))
     return None
 
 
@@ -193,13 +193,15 @@ def explained_outputs(graph: Graph, target: Target) -> list[int]:
     return [graph.outputs[position] for position in target.positions]
 
 
-def _maps_of(scores: Scores, step: Step, identifier: int, origins: Mapping[int, set]) -> Maps | None:
+def _maps_of(
+    scores: Scores, step: Step, identifier: int, origins: Mapping[int, set], all_patches: Mapping[int, Patches]
+) -> Maps | None:
     """A step's output as feature maps of the inputs that it depends on, `None` if it has the positions of none."""
     if not origins[identifier]:  # computed from weights alone
         return None
     graph, layout = scores.graph, scores.axes.layout(identifier)
     spec = step.output_specs[step.outputs.index(identifier)]
-    patches = patches_of(graph).get(identifier)
+    patches = all_patches.get(identifier)
     sizes = layout.sizes(spec.shape) if patches is None else patches.sizes
     if layout.channel is None or not keras.backend.is_float_dtype(spec.dtype) or all(size == 1 for size in sizes):
         return None
@@ -226,13 +228,13 @@ def _origins(graph):
 def _candidates(scores, outputs):
     """The tensors leading to `outputs` that are feature maps, and the step that computes each."""
     graph = scores.graph
-    origins, found = _origins(graph), {}
+    origins, patches, found = _origins(graph), patches_of(graph), {}
     learned: set[int] = set()
     for step in leading_to(graph, outputs):
         # An input that is only moved or rescaled is not a feature.
         if not (_moves(step) or kind_of(step).elementwise(step)) or learned & set(step.inputs):
             learned.update(step.outputs)
-            found.update({each: step for each in step.outputs if _maps_of(scores, step, each, origins)})
+            found.update({each: step for each in step.outputs if _maps_of(scores, step, each, origins, patches)})
     return found
 
 

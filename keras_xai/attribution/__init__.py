@@ -20,6 +20,8 @@ from keras_xai.attribution.shapley.shap import SHAP
 from keras_xai.results.explanation import Explanation
 from keras_xai.results.generation import Generation
 from keras_xai.rules.composites import (
+    CPLRP,
+    AttnLRP,
     Composite,
     EpsilonAlpha2Beta1,
     EpsilonPlus,
@@ -28,16 +30,19 @@ from keras_xai.rules.composites import (
 )
 from keras_xai.rules.lrp import AlphaBeta, Epsilon, Flat, Gamma, Rule, ZBox, ZPlus
 from keras_xai.rules.maps import AffineMap
+from keras_xai.rules.nonlinear import ProductRule, SignalTakesAll, Taylor, Uniform
 from keras_xai.rules.products import Product, shared
 from keras_xai.rules.rule import Pass
 
 __all__ = [
     "CAM",
+    "CPLRP",
     "LIME",
     "LRP",
     "SHAP",
     "AffineMap",
     "AlphaBeta",
+    "AttnLRP",
     "Batch",
     "Composite",
     "DecisionFeatures",
@@ -63,11 +68,15 @@ __all__ = [
     "Part",
     "Pass",
     "Product",
+    "ProductRule",
     "RoleComposite",
     "Rule",
     "Saliency",
     "ScoreCAM",
+    "SignalTakesAll",
     "SmoothGrad",
+    "Taylor",
+    "Uniform",
     "ZBox",
     "ZPlus",
     "explain_generation",

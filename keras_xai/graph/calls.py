@@ -1,6 +1,7 @@
 """Tracing through `call()`: the operations inside a subclassed model, or inside a layer of which nothing else is known."""
 
 import dataclasses
+import inspect
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, final
@@ -10,7 +11,7 @@ import numpy as np
 from keras import ops, tree
 
 from keras_xai.graph.nodes import names_unused, trace_function
-from keras_xai.graph.steps import BatchSize, Graph, Slot, Step, run_steps
+from keras_xai.graph.steps import BatchSize, Graph, Slot, Step, mask_of, run_steps
 from keras_xai.graph.view import unchanged
 
 # A call may compute with the number of samples. Two numbers tell which numbers in it are multiples of it.
@@ -65,11 +66,13 @@ class _Trace:
         self.specs = [
             spec if batch is None else keras.KerasTensor((batch, *spec.shape[1:]), spec.dtype) for spec in step.input_specs
         ]
-        self.raw = trace_function(self._bound, self.specs, name=f"{type(step.operation).__name__}.call", owner=step.operation)
+        operation = step.operation
+        owner = operation if isinstance(operation, keras.Layer) else None
+        self.raw = trace_function(self._bound, self.specs, name=f"{type(operation).__name__}.call", owner=owner)
 
     def _bound(self, *tensors):
         args, kwargs = self.step.bind(tensors)
-        return self._call(*args, **kwargs)
+        return self._call(*args, **kwargs | _attached_masks(self.step.operation, args, kwargs))
 
     def computed(self) -> list:
         """Tensors that the call computes without its inputs, in order: from weights, numbers and sizes."""
@@ -81,6 +84,25 @@ class _Trace:
 
     def again(self) -> "_Trace":
         return _Trace(self.step, self._call, self.specs[0].shape[0] if self.specs else None)
+
+
+def _attached_masks(operation, args, kwargs):
+    """The arguments that Keras fills with the masks attached to tensors before it calls a layer's `call()`."""
+    if not isinstance(operation, keras.Layer):
+        return {}
+    signature = inspect.signature(operation.call)
+    given = signature.bind(*args, **kwargs).arguments
+    tensors = {
+        name: value
+        for name, value in given.items()
+        if any(isinstance(leaf, keras.KerasTensor) for leaf in tree.flatten(value)) and not name.endswith("mask")
+    }
+    names = {name: f"{name}_mask" for name in tensors} if len(tensors) > 1 else dict.fromkeys(tensors, "mask")
+    return {
+        argument: tree.map_structure(mask_of, tensors[name])
+        for name, argument in names.items()
+        if argument in signature.parameters and given.get(argument) is None
+    }
 
 
 @final

@@ -91,6 +91,8 @@ class Step:
                 tensor = tensors[leaf.position]
                 if leaf.mask is not None:
                     set_keras_mask(tensor, tensors[leaf.mask])
+                elif not getattr(self.operation, "supports_masking", True) and get_keras_mask(tensor) is not None:
+                    tensor = ops.copy(tensor)  # without the mask, of which Keras would warn
                 return ops.repeat(tensor, self._batch_size(tensors), axis=0) if leaf.repeated else tensor
             return leaf
 
@@ -161,6 +163,11 @@ def copy_mask(source: Any, tensor: Any) -> None:
     """Attaches the mask of one tensor, if Keras has attached one, to another."""
     if (mask := get_keras_mask(source)) is not None:
         set_keras_mask(tensor, mask)
+
+
+def mask_of(tensor: Any) -> Any:
+    """The mask that Keras has attached to a tensor, or `None`."""
+    return get_keras_mask(tensor)
 
 
 def _is_float(dtype):

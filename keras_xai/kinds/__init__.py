@@ -2,6 +2,7 @@
 
 from keras_xai.kinds import (  # noqa: F401  they fill the registry
     affine,
+    attention,
     averages,
     composite,
     convolution,

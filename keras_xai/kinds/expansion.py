@@ -32,7 +32,7 @@ def kind_of(step: Step) -> Kind:
     return entry.kind
 
 
-def expand(graph: Graph, *, unroll: bool = False) -> Graph:
+def expand(graph: Graph, *, unroll: bool = False, defuse: bool = False) -> Graph:
     """The graph in which fused and composite layers are replaced by their parts.
 
     A layer that cannot be expanded is kept; `refusals` gives the reason.
@@ -40,8 +40,9 @@ def expand(graph: Graph, *, unroll: bool = False) -> Graph:
     Args:
         graph: The graph.
         unroll: Whether layers that repeat a calculation for each time step have steps for each.
+        defuse: Whether fused operations such as attention are divided into steps without linear pieces.
     """
-    return inlined(graph, lambda step: _parts(step, unroll=unroll))
+    return inlined(graph, lambda step: _parts(step, unroll=unroll, defuse=defuse))
 
 
 def open_layers(graph: Graph) -> Graph:
@@ -103,10 +104,10 @@ def _mixes_samples(step):
 
 
 @names_unused()
-def _parts(step, *, unroll=False):
+def _parts(step, *, unroll=False, defuse=False):
     kind = kind_of(step)
     try:
-        return (kind.unrolled(step) if unroll else None) or kind.parts(step)
+        return (kind.defused(step) if defuse else None) or (kind.unrolled(step) if unroll else None) or kind.parts(step)
     except ValueError:
         return None
 

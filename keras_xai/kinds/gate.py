@@ -82,6 +82,10 @@ class Gate(Kind):
     def keeps_sign(self, step):
         return self.pieces(step.operation).minimum(0.0) >= 0
 
+    def gates(self, step):
+        slopes = self.pieces(step.operation).slopes
+        return self.nonnegative(step) and all(isinstance(each, (int, float)) and each == 0 for each in (slopes[0], slopes[-1]))
+
     def secant(self, step):
         def slopes(inputs, reference):
             (x,), (b,) = inputs, reference

@@ -79,6 +79,10 @@ class Kind(abc.ABC):
         """
         return None
 
+    def defused(self, step: Step) -> Graph | None:
+        """As `parts`, for a fused operation without linear pieces, such as attention. `None` for others."""
+        return None
+
     @abc.abstractmethod
     def refusal(self, step: Step) -> str | None:
         """The reason why this step is not piecewise linear, or `None` if it is. Evaluated before any computation."""
@@ -223,6 +227,25 @@ class Kind(abc.ABC):
         return entrywise(wanted, shape) if self.elementwise(step) else whole(shape)
 
     # What passing relevance back takes.
+
+    def relevance(self, step: Step) -> str | None:
+        """What a step that is not piecewise linear is in relevance propagation; `None` if relevance cannot pass it.
+
+        `"activation"`, elementwise; `"product"` of tensors; `"softmax"`; or `"normalization"`, which `held` makes affine.
+        """
+        return None
+
+    def held(self, step: Step, inputs: list) -> Callable[[list], list] | None:
+        """The affine map of the first tensor that a normalization of `inputs` is if its divisor counts as a constant."""
+        return None
+
+    def gates(self, step: Step) -> bool:
+        """Whether other tensors are multiplied by the output, as by the probabilities of a sigmoid or a softmax."""
+        return self.link(step) is not None
+
+    def divides(self, step: Step) -> bool:
+        """Whether the output is the reciprocal of a divisor: a product with it is a normalization."""
+        return False
 
     def tangent(self, step: Step, inputs: list) -> Callable[[list], list] | None:
         """The linear map by whose transpose relevance passes the step, `None` where it is the step's own derivative."""

@@ -7,7 +7,7 @@ from keras import layers, ops
 from keras_xai.kinds.axes import BY_USE, Named, channel_at
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.ranges import along, whole
-from keras_xai.kinds.secants import normalization
+from keras_xai.kinds.secants import Normalized, normalization
 from keras_xai.kinds.smooth import Smooth
 
 
@@ -31,7 +31,24 @@ class SampleNormalization(Smooth, abc.ABC):
     def receptive_range(self, step, wanted, shape, output_shape):
         return along([axis - 1 for axis in _axes(step)], wanted, shape)
 
+    def relevance(self, step):
+        return "normalization" if self.secant(step) else None
+
     def secant(self, step):
+        return normalization(self._parts(step))
+
+    def held(self, step, inputs):
+        parts, bias = self._parts(step), self._bias(step)
+        divisor = parts.divisor(parts.centered(inputs[0]))
+
+        def affine(tensors):
+            y = parts.finish(parts.centered(tensors[0]) / divisor)
+            return [y if bias is None else y + _spread(bias, _axes(step), len(y.shape), y.dtype)]
+
+        return affine
+
+    def _parts(self, step):
+        """What the normalization consists of."""
         axes, weight = self._statistics(step), self._weight(step)
 
         def mean(x):
@@ -45,11 +62,15 @@ class SampleNormalization(Smooth, abc.ABC):
             y = ops.reshape(y, (-1, *step.output_specs[0].shape[1:])) if self._groups(step) else y
             return y if weight is None else y * _spread(weight, _axes(step), len(y.shape), y.dtype)
 
-        return normalization(centered, mean, finish, epsilon=step.operation.epsilon)
+        return Normalized(centered, mean, finish, epsilon=step.operation.epsilon)
 
     def _weight(self, step):
         """The variable that normalized entries are multiplied by, `None` if there is none."""
         return step.operation.gamma
+
+    def _bias(self, step):
+        """The variable that is added at the end, `None` if there is none."""
+        return step.operation.beta
 
     def _statistics(self, step):
         """The axes of the statistics."""
@@ -77,6 +98,9 @@ class RMSNormalization(SampleNormalization):
     def _weight(self, step):
         return step.operation.scale
 
+    def _bias(self, step):
+        return None
+
 
 class GroupNormalization(SampleNormalization):
     """A normalization of groups of channels over all positions."""
@@ -101,13 +125,16 @@ class GroupNormalization(SampleNormalization):
 class UnitNormalization(SampleNormalization):
     """A division by the Euclidean norm."""
 
-    def secant(self, step):
+    def _parts(self, step):
         axes = _axes(step)
 
         def total(x):
             return ops.sum(x, axis=axes, keepdims=True)
 
-        return normalization(lambda x: x, total, lambda y: y, least=1e-24)  # the layer's limit of the norm is 1e-12
+        return Normalized(lambda x: x, total, lambda y: y, least=1e-24)  # the layer's limit of the norm is 1e-12
+
+    def _bias(self, step):
+        return None
 
 
 def _axes(step):

@@ -43,6 +43,9 @@ class TimesConstant(OnePiece):
             return super().secant(step)
         return multilinear(step) if all(map(step.takes_tensor, (0, 1))) else None
 
+    def relevance(self, step):
+        return "product" if step.num_varying > 1 and all(map(step.takes_tensor, (0, 1))) else None
+
     def kernels(self, step):
         variables = [constant for constant in step.constants() if isinstance(constant, keras.Variable)]
         return variables if len(variables) == 1 else []
@@ -68,6 +71,18 @@ class Quotient(ScaledByConstant):
         if self.refusal(step) is None:
             return super().secant(step)
         return division(step) if step.takes_tensor(0) else elementwise(step)
+
+    def relevance(self, step):
+        if step.takes_tensor(0):
+            return "normalization" if step.takes_tensor(1) else None
+        return "activation" if self.elementwise(step) else None
+
+    def held(self, step, inputs):
+        _, divisor = step.operands(inputs)
+        return lambda tensors: [step.operands(tensors)[0] / divisor]
+
+    def divides(self, step):
+        return not step.takes_tensor(0)
 
 
 class TimesMatrix(TimesConstant):

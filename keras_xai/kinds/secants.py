@@ -4,8 +4,9 @@ A secant L of a step y between a reference b and a sample x satisfies L(x - b) =
 a chain of secants is a secant of the whole network, so that contributions add up to the difference of the scores.
 """
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
 
 import keras
 import numpy as np
@@ -145,39 +146,49 @@ def logarithmic_mean(log_a: Any, log_b: Any) -> Any:
     )
 
 
-def normalization(
-    centered: Callable[[Any], Any],
-    mean: Callable[[Any], Any],
-    finish: Callable[[Any], Any],
-    *,
-    epsilon: float = 0.0,
-    least: float = 0.0,
-) -> Secant:
-    """The secant of a normalization y = c / q, q = sqrt(v), v = max(mean(c c) + epsilon, least), of centered entries c.
+@final
+@dataclasses.dataclass(frozen=True)
+class Normalized:
+    """A normalization y = finish(c / q), q = sqrt(max(mean(c c) + epsilon, least)), of centered entries c.
 
-    As c = y q, the two-argument Shapley form gives c(x) - c(b) = Y (q(x) - q(b)) + Q (y(x) - y(b)), with the means Y and Q of sample and
-    reference, and q(x) - q(b) = (v(x) - v(b)) / (2 Q). Solved for the difference of y, it stays accurate for a reference whose q is near
-    zero, where the form of the product with 1 / q is a difference of large numbers.
-
-    Args:
+    Attributes:
         centered: The linear map from inputs to c.
         mean: The linear map from the squares of c to their mean or sum.
-        finish: The linear map from y to outputs.
+        finish: The linear map from c / q to outputs; a bias may follow.
         epsilon: Added to the mean.
-        least: Lower limit of v.
+        least: Lower limit of the square of q.
+    """
+
+    centered: Callable[[Any], Any]
+    mean: Callable[[Any], Any]
+    finish: Callable[[Any], Any]
+    epsilon: float = 0.0
+    least: float = 0.0
+
+    def divisor(self, c: Any) -> Any:
+        """q, for centered entries."""
+        return ops.sqrt(ops.maximum(self.mean(c * c) + self.epsilon, self.least))
+
+
+def normalization(parts: Normalized) -> Secant:
+    """The secant of a normalization.
+
+    As c = y q, the two-argument Shapley form gives c(x) - c(b) = Y (q(x) - q(b)) + Q (y(x) - y(b)), with the means Y and Q of sample and
+    reference, and q(x) - q(b) = (v(x) - v(b)) / (2 Q), with v = q q. Solved for the difference of y, it stays accurate for a reference whose
+    q is near zero, where the form of the product with 1 / q is a difference of large numbers.
     """
 
     def secant(inputs, reference):
-        c, d = centered(inputs[0]), centered(reference[0])
-        v, u = mean(c * c) + epsilon, mean(d * d) + epsilon
-        above, below = ops.maximum(v, least), ops.maximum(u, least)
+        c, d = parts.centered(inputs[0]), parts.centered(reference[0])
+        v, u = parts.mean(c * c) + parts.epsilon, parts.mean(d * d) + parts.epsilon
+        above, below = ops.maximum(v, parts.least), ops.maximum(u, parts.least)
         slope = ops.where(v == u, ops.ones_like(v), quotient(above - below, v - u))
         q, p = ops.sqrt(above), ops.sqrt(below)
 
         def linear(tensors):
-            change = centered(tensors[0])
-            of_square = slope * mean((c + d) * change)
-            return [finish(2 * change / (q + p) - (c / q + d / p) * of_square / ops.square(q + p))]
+            change = parts.centered(tensors[0])
+            of_square = slope * parts.mean((c + d) * change)
+            return [parts.finish(2 * change / (q + p) - (c / q + d / p) * of_square / ops.square(q + p))]
 
         return linear
 

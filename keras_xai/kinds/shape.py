@@ -1,11 +1,14 @@
 """Layers that move, repeat or drop entries, and layers that are the identity at inference."""
 
+import numpy as np
 from keras import KerasTensor, layers, ops
 
 from keras_xai.kinds.axes import BY_USE, DECLARED, Named, by_format, indexed, permuted, reshaped
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import OnePiece
-from keras_xai.kinds.ranges import along, by_place, moved, shifted
+from keras_xai.kinds.product import constants_are_nonnegative
+from keras_xai.kinds.ranges import along, by_place, entrywise, moved, shifted
+from keras_xai.kinds.secants import affine
 from keras_xai.layers.layout import DeclaredLayout
 
 
@@ -26,6 +29,29 @@ class Unchanged(Shape):
 
     def elementwise(self, step):
         return True
+
+
+class Choice(Shape):
+    """A choice of entries by a condition, through which the chosen ones pass unchanged."""
+
+    def refusal(self, step):
+        return "it chooses entries by a condition that depends on the input" if step.takes_tensor(0) else None
+
+    def relevance(self, step):
+        return "shape"
+
+    def secant(self, step):
+        return affine(step, self.tangent)
+
+    def keeps_sign(self, step):
+        return constants_are_nonnegative(step)
+
+    def axis_sources(self, step, position):
+        same = step.input_specs[position].shape == step.output_specs[0].shape
+        return super().axis_sources(step, position) if same else None
+
+    def receptive_range(self, step, wanted, shape, output_shape):
+        return entrywise(wanted, shape)
 
 
 class Moved(Shape):
@@ -199,6 +225,7 @@ register(
     Example((4,), lambda x: ops.pad(x, ((0, 0), (1, 2)), constant_values=-1.0)),
 )
 
+register(ops.where, Choice(), Example((4,), lambda x: ops.where(np.array([True, False, True, True]), x, -1.0)))
 register(ops.stack, Stack(), Example((4,), lambda x: ops.stack([x, x], axis=1)))
 register(KerasTensor.__getitem__, Indexing(), Example((4,), lambda x: x[:, 1:3]))
 for _function, _example in (

@@ -11,6 +11,11 @@ from keras_xai.kinds.ranges import entrywise, whole
 from keras_xai.kinds.secants import elementwise, multilinear, softmax
 
 
+def least(dtype: str) -> float:
+    """A score of which the softmax is zero, as Keras takes it for positions that a mask leaves out."""
+    return -3e4 if dtype == "float16" else -1e9
+
+
 class Smooth(Kind):
     """Not piecewise linear.
 
@@ -88,6 +93,9 @@ class Curved(Smooth):
     def secant(self, step):
         return elementwise(step) if len(step.inputs) == 1 else None
 
+    def relevance(self, step):
+        return "activation"
+
     def nonnegative(self, step):
         return self._nonnegative
 
@@ -102,10 +110,34 @@ class Sigmoid(Curved):
         return "sigmoid"
 
 
+class Reciprocal(Curved):
+    """The reciprocal of an entry, or of its root."""
+
+    def divides(self, step):
+        return True
+
+
 class Softmax(Smooth):
     """A softmax, which converts scores to probabilities along the last axis."""
 
     def nonnegative(self, step):
+        return True
+
+    def defused(self, step):
+        (axis,) = axes if isinstance(axes := step.operation.axis, (list, tuple)) and len(axes) == 1 else (axes,)
+
+        def call(x, mask=None):
+            mask = ops.cast(mask, "bool")
+            x = ops.where(mask, x, least(x.dtype))
+            y = ops.exp(x - ops.logsumexp(x, axis=axis, keepdims=True)) if isinstance(axis, (list, tuple)) else ops.softmax(x, axis)
+            return ops.where(mask, y, 0.0)
+
+        return inside(step, call, compare=False) if step.is_masked else None
+
+    def relevance(self, step):
+        return "softmax" if len(step.inputs) == 1 else None  # no mask
+
+    def gates(self, step):
         return True
 
     def secant(self, step):
@@ -118,6 +150,9 @@ class Softmax(Smooth):
 class LogSoftmax(Smooth):
     """The logarithm of a softmax."""
 
+    def relevance(self, step):
+        return "softmax"
+
     def secant(self, step):
         return softmax(axis=step.operation.axis, logarithm=True)
 
@@ -127,6 +162,9 @@ class Product(Smooth):
 
     def secant(self, step):
         return multilinear(step)
+
+    def relevance(self, step):
+        return "product"
 
     def keeps_sign(self, step):
         return True
@@ -140,6 +178,9 @@ class Contraction(Smooth):
 
     def secant(self, step):
         return None if step.operation.normalize else multilinear(step)
+
+    def relevance(self, step):
+        return None if step.operation.normalize else "product"
 
 
 class OfSequence(Smooth):
@@ -180,7 +221,6 @@ _CURVED = "its activation is curved"
 _SOFTMAX = "a softmax is not piecewise linear; only the one that ends the model is left out"
 _SIGMOID = "a sigmoid is not piecewise linear; only the one that ends the model is left out"
 _PRODUCT = "it multiplies tensors that both depend on the input, which is not piecewise linear"
-_ATTENTION = "attention multiplies tensors that both depend on the input and takes a softmax of them"
 _RECURRENT = "recurrent layers gate with sigmoids and products"
 _LOOKUP = "it looks integers up in a table, and has no derivative by its input"
 
@@ -188,12 +228,6 @@ register(layers.Softmax, Softmax(_SOFTMAX), Example((4,), lambda x: layers.Dense
 register(layers.ELU, Curved(_CURVED, keeps_sign=True), Example((4,), lambda x: layers.ELU()(x)))
 register(layers.Multiply, Product(_PRODUCT), Example((4,), lambda x: layers.Multiply()([x, x])))
 register(layers.Dot, Contraction(_PRODUCT), Example((4,), lambda x: layers.Dot(axes=1)([x, x])))
-register(layers.Attention, OfSequence(_ATTENTION), Example((4, 2), lambda x: layers.Attention()([x, x])))
-register(layers.AdditiveAttention, OfSequence(_ATTENTION), Example((4, 2), lambda x: layers.AdditiveAttention()([x, x])))
-register(layers.MultiHeadAttention, OfSequence(_ATTENTION), Example((4, 2), lambda x: layers.MultiHeadAttention(1, 2)(x, x)))
-register(
-    layers.GroupQueryAttention, OfSequence(_ATTENTION), Example((4, 2), lambda x: layers.GroupQueryAttention(2, 2, 1)(x, x))
-)
 register(layers.RNN, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.RNN(layers.LSTMCell(2))(x)))
 register(layers.LSTM, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.LSTM(2)(x)))
 register(layers.GRU, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.GRU(2)(x)))
@@ -209,6 +243,8 @@ for _function in (ops.softplus, ops.squareplus, ops.sparse_plus, ops.exp, ops.sq
     register(_function, Curved(_CURVED, nonnegative=True), Example((4,), lambda x, function=_function: function(x)))
 for _function in (ops.tanh, ops.gelu, ops.silu, ops.hard_silu, ops.elu, ops.selu, ops.celu, ops.softsign):
     register(_function, Curved(_CURVED, keeps_sign=True), Example((4,), lambda x, function=_function: function(x)))
+register(ops.reciprocal, Reciprocal(_CURVED, keeps_sign=True), Example((4,), lambda x: ops.reciprocal(x)))
+register(ops.rsqrt, Reciprocal(_CURVED, nonnegative=True), Example((4,), lambda x: ops.rsqrt(x)))
 for _function in (ops.log_sigmoid, ops.log):
     register(_function, Curved(_CURVED), Example((4,), lambda x, function=_function: function(x)))
 register(Mish, Curved(_CURVED, keeps_sign=True), Example((4,), lambda x: Mish()(x)))

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.backend import record
-from keras_xai.graph.steps import Step
+from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
 from keras_xai.kinds.kind import Problem, UnsupportedLayerError
 from keras_xai.network.entries import Entries
@@ -185,6 +185,19 @@ def between(steps: Iterable[Step], entries: Iterable[int]) -> tuple[Step, ...]:
             reached.update(real)
             found.append(step)
     return tuple(found)
+
+
+def conditional(graph: Graph, steps: Iterable[Step], entries: Iterable[int]) -> set[Step]:
+    """Those of the `steps` that take a condition, index or rounded number that is computed from the `entries`.
+
+    No derivative comes from it, so that it counts as a constant.
+    """
+    reached = set(entries)
+    varying = reached.union(*(step.outputs for step in steps))
+    for step in graph.steps:
+        if not reached.isdisjoint(step.inputs):
+            reached.update(step.outputs)
+    return {step for step in steps if not (reached - varying).isdisjoint(step.inputs)}
 
 
 def refuse(method: str, steps: Iterable[tuple[Step, str | None]], advice: str) -> None:

@@ -5,11 +5,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import final
 
-from keras_xai.data.checks import check_positive
-from keras_xai.rules.lrp import AlphaBeta, Epsilon, Flat, Rule, ZPlus
+from keras_xai.data.checks import check_number, check_positive
+from keras_xai.rules.lrp import AlphaBeta, Epsilon, Flat, Gamma, Rule, ZPlus
+from keras_xai.rules.nonlinear import ProductRule, SignalTakesAll, Taylor, Uniform
 from keras_xai.rules.rule import Pass
 
 _PROPORTIONAL, _WHOLE = Epsilon(), Pass()
+_GATED, _EXPANSION = SignalTakesAll(), Taylor()
+AnyRule = Rule | Pass | ProductRule | Taylor
 
 
 @final
@@ -20,7 +23,8 @@ class Place:
     Attributes:
         path: The layer's path.
         role: `"dense"` or `"convolution"`, which have weights; `"pooling"`: averages, upsampling and other affine layers; `"merge"`: sums
-            of tensors; `"scaling"`: elementwise affine layers, such as a batch normalization that cannot be folded into a layer before it.
+            of tensors; `"scaling"`: elementwise affine layers, such as a batch normalization that cannot be folded into a layer before it;
+            `"product"`: products of tensors; `"softmax"`; `"normalization"`: normalizations by statistics of the sample.
         depth: Number of layers with weights before it, on the longest path from the input.
     """
 
@@ -38,18 +42,21 @@ class Composite(abc.ABC):
 
     Args:
         layers: Rules by the path of a layer, which take precedence.
+        product: Rule of products of tensors, such as gates, attention and squeeze-and-excite.
     """
 
-    layers: Mapping[str, Rule | Pass] = dataclasses.field(default_factory=dict)
+    layers: Mapping[str, AnyRule] = dataclasses.field(default_factory=dict)
+    product: ProductRule = _GATED
 
     def __post_init__(self):
         if not isinstance(self.layers, Mapping):
             raise TypeError(f"Expected `layers` to map paths of layers to rules. Received: layers={self.layers!r}")
         for path, rule in self.layers.items():
-            _check_rule("layers", rule, (Rule, Pass), f" for '{path}'")
+            _check_rule("layers", rule, AnyRule, f" for '{path}'")
+        _check_rule("product", self.product, ProductRule)
 
     @abc.abstractmethod
-    def rule(self, place: Place) -> Rule | Pass:
+    def rule(self, place: Place) -> AnyRule:
         """The rule of a layer that is not in `layers`."""
 
 
@@ -67,6 +74,10 @@ class RoleComposite(Composite):
         merge: Rule of sums of tensors.
         scaling: Rule of elementwise affine layers. By default all relevance is passed on: in proportion, an input that a shift brings close
             to zero would get a large multiple of its output's relevance.
+        product: Rule of products of tensors.
+        softmax: Rule of softmax, unless it is the model's last layer.
+        normalization: Rule of normalizations by statistics of the sample, of which the divisor counts as a constant; `Pass()` passes all
+            relevance on, entry by entry.
         layers: Rules by the path of a layer, which take precedence.
 
     Raises:
@@ -85,16 +96,19 @@ class RoleComposite(Composite):
     pooling: Rule = _PROPORTIONAL
     merge: Rule = _PROPORTIONAL
     scaling: Rule | Pass = _WHOLE
+    softmax: Taylor = _EXPANSION
+    normalization: Rule | Pass = _PROPORTIONAL
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("first", "pooling", "merge", "scaling"):
+        for name in ("first", "pooling", "merge", "scaling", "normalization"):
             if name != "first" or self.first is not None:
-                _check_rule(name, getattr(self, name), (Rule, Pass))
+                _check_rule(name, getattr(self, name), Rule | Pass)
+        _check_rule("softmax", self.softmax, Taylor)
         for name in ("dense", "convolution"):
             rules = getattr(self, name)
             for rule in rules.values() if isinstance(rules, Mapping) else [rules]:
-                _check_rule(name, rule, (Rule, Pass))
+                _check_rule(name, rule, Rule | Pass)
             if isinstance(rules, Mapping) and 0 not in rules:
                 raise ValueError(f"Expected rules by depth to start at depth 0. Received: {name}={rules!r}")
 
@@ -114,6 +128,7 @@ class EpsilonPlus(Composite):
     Args:
         epsilon: Parameter of `Epsilon` in dense layers.
         layers: Rules by the path of a layer, which take precedence.
+        product: Rule of products of tensors.
     """
 
     epsilon: float = 1e-6
@@ -124,7 +139,7 @@ class EpsilonPlus(Composite):
 
     def rule(self, place):
         """See `Composite`."""
-        return RoleComposite(dense=Epsilon(self.epsilon), convolution=ZPlus()).rule(place)
+        return RoleComposite(dense=Epsilon(self.epsilon), convolution=ZPlus(), product=self.product).rule(place)
 
 
 @final
@@ -135,6 +150,7 @@ class EpsilonAlpha2Beta1(Composite):
     Args:
         epsilon: Parameter of `Epsilon` in dense layers.
         layers: Rules by the path of a layer, which take precedence.
+        product: Rule of products of tensors.
     """
 
     epsilon: float = 1e-6
@@ -145,7 +161,7 @@ class EpsilonAlpha2Beta1(Composite):
 
     def rule(self, place):
         """See `Composite`."""
-        return RoleComposite(dense=Epsilon(self.epsilon), convolution=AlphaBeta(2.0, 1.0)).rule(place)
+        return RoleComposite(dense=Epsilon(self.epsilon), convolution=AlphaBeta(2.0, 1.0), product=self.product).rule(place)
 
 
 @final
@@ -158,6 +174,7 @@ class EpsilonPlusFlat(Composite):
     Args:
         epsilon: Parameter of `Epsilon` in dense layers.
         layers: Rules by the path of a layer, which take precedence.
+        product: Rule of products of tensors.
     """
 
     epsilon: float = 1e-6
@@ -168,7 +185,68 @@ class EpsilonPlusFlat(Composite):
 
     def rule(self, place):
         """See `Composite`."""
-        return RoleComposite(dense=Epsilon(self.epsilon), convolution=ZPlus(), first=Flat()).rule(place)
+        return RoleComposite(dense=Epsilon(self.epsilon), convolution=ZPlus(), first=Flat(), product=self.product).rule(place)
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttnLRP(Composite):
+    """AttnLRP: `Uniform` for products, `Taylor` for softmax, `Epsilon` or `Gamma` for layers with weights.
+
+    Source: [Achtibat et al., 2024](https://arxiv.org/abs/2402.05602), who use `Epsilon` for language models and a gamma of 0.05 to 0.25 for
+    vision transformers.
+
+    Args:
+        epsilon: Parameter of `Epsilon`.
+        gamma: Parameter of `Gamma` in dense layers and convolutions; 0 for `Epsilon`.
+        layers: Rules by the path of a layer, which take precedence.
+        product: Rule of products of tensors.
+    """
+
+    epsilon: float = 1e-6
+    gamma: float = 0.0
+    product: ProductRule = Uniform()
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_positive("epsilon", self.epsilon)
+        check_number("gamma", self.gamma, least=0)
+
+    def rule(self, place):
+        """See `Composite`."""
+        return _everywhere(self, Gamma(self.gamma) if self.gamma else Epsilon(self.epsilon)).rule(place)
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CPLRP(Composite):
+    """CP-LRP: attention weights and the divisors of normalizations count as constants; `Epsilon` for layers with weights.
+
+    Source: [Ali et al., 2022](https://arxiv.org/abs/2202.07304), *conservative propagation*.
+
+    Args:
+        epsilon: Parameter of `Epsilon`.
+        layers: Rules by the path of a layer, which take precedence.
+        product: Rule of products of tensors.
+    """
+
+    epsilon: float = 1e-6
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_positive("epsilon", self.epsilon)
+
+    def rule(self, place):
+        """See `Composite`."""
+        return _everywhere(self, Epsilon(self.epsilon)).rule(place)
+
+
+def _everywhere(composite, weighted):
+    """The rule of layers with weights, and epsilon for the other affine steps."""
+    epsilon = Epsilon(composite.epsilon)
+    return RoleComposite(
+        dense=weighted, convolution=weighted, pooling=epsilon, merge=epsilon, normalization=epsilon, product=composite.product
+    )
 
 
 def _check_rule(name, rule, kinds, where=""):

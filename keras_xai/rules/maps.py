@@ -41,11 +41,14 @@ def role_of(step: Step) -> str:
 
     Returns:
         `"dense"` or `"convolution"`, which have weights; `"pooling"`, affine without known weights; `"merge"`, which adds tensors;
-        `"scaling"`, affine and elementwise; `"activation"`, elementwise otherwise; `"shape"`, `"select"`, `"smooth"` or `"composite"`, as
-        in its kind.
+        `"scaling"`, affine and elementwise; `"activation"`, elementwise otherwise; `"product"`, `"softmax"` or `"normalization"`; `"shape"`,
+        `"select"`, `"smooth"` or `"composite"`, as in its kind.
     """
     kind = kind_of(step)
-    if kind.role in ("gate", "curved"):
+    special = kind.relevance(step)
+    if special is not None:
+        return special
+    if kind.role == "gate":
         return "activation"
     if kind.role not in ("affine", "merge"):
         return kind.role
@@ -70,14 +73,14 @@ def has_weights(step: Step) -> bool:
         if len(kernels) > 1 and len(kind.factors(step)) != len(kernels):
             return False
         return all(isinstance(kernel, keras.Variable) and keras.backend.is_float_dtype(kernel.dtype) for kernel in kernels)
-    return True
+    return role in ("merge", "scaling")
 
 
 def affine_maps(call: Call) -> list[AffineMap]:
     """The affine maps of a called step with its folded steps, in order.
 
     Args:
-        call: The call of a step whose role is `"dense"`, `"convolution"`, `"pooling"`, `"merge"` or `"scaling"`.
+        call: The call of a step whose role is `"dense"`, `"convolution"`, `"pooling"`, `"merge"`, `"scaling"` or `"normalization"`.
     """
     step = call.step
     if role_of(step) in ("dense", "convolution") and has_weights(step):
@@ -125,7 +128,15 @@ def _added(call):
     """A map without weights: the contribution of each input to the output, with its sign."""
     step, places = call.step, call.real
     known, averaging = has_weights(step), call.kind.averages(step)
-    function = call.kind.tangent(step, call.inputs) or call.passage.again
+    # Constants here are not the tensors that are differentiated by.
+    held = call.kind.held(step, [ops.stop_gradient(x) for x in call.passage.operands(call.inputs)])
+    if held is None:
+        function = call.kind.tangent(step, call.inputs) or call.passage.again
+    else:
+        places = places[:1]
+
+        def function(tensors):
+            return held(call.passage.operands(tensors))
 
     def at(tensors, rows=slice(None)):
         full = [x if place in places else x[rows] for place, x in enumerate(call.inputs)]

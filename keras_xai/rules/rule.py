@@ -67,6 +67,7 @@ class Passage:
         rule: The rule by which messages pass it.
         folded: Following steps that count as part of it, for rules that split weights; see `folded_into`.
         nonnegative: Whether its inputs have no negative entries for any sample.
+        held: Identifiers of inputs that count as constants, for rules of products.
         unscaled: Whether only the signs of folded scales are used: in training, scales are those of each batch.
     """
 
@@ -74,6 +75,7 @@ class Passage:
     rule: BackwardRule = _TRANSPOSE
     folded: tuple[Step, ...] = ()
     nonnegative: bool = False
+    held: frozenset[int] = frozenset()
     unscaled: bool = False
 
     @cached_property

@@ -97,7 +97,7 @@ def _gemma():
 
 
 def _resnet_backbone():
-    return hub().ResNetBackbone([8], [3], [64, 8, 8, 8], [1, 1, 1, 1], [1, 2, 2, 2], "basic_block", image_shape=(32, 32, 3))
+    return hub().ResNetBackbone([64], [3], [64, 8, 8, 8], [1, 1, 1, 1], [1, 2, 2, 2], "basic_block", image_shape=(32, 32, 3))
 
 
 def _resnet():

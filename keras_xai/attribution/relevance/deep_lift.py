@@ -7,7 +7,7 @@ import keras
 
 from keras_xai.attribution.method import Method, Part
 from keras_xai.graph.target import Target
-from keras_xai.network.backward import Backward, refuse
+from keras_xai.network.backward import Backward, conditional, refuse
 from keras_xai.network.entries import total
 from keras_xai.network.scores import Scores
 from keras_xai.rules.differences import Multipliers, refusal
@@ -15,6 +15,8 @@ from keras_xai.rules.rule import Passage
 
 # Two forward passes and a backward pass.
 PASSES = 3
+
+_CONDITION = "it takes a condition that is computed from the input, which may differ between sample and baseline"
 
 
 @final
@@ -33,7 +35,8 @@ class Differences:
         self._scores = scores
         self._back = Backward(scores, method)
         advice = f"{method} has no rule for them. Use a method that works with any layer, such as IntegratedGradients or GradientSHAP."
-        refuse(method, ((step, refusal(step)) for step in self._back.steps), advice)
+        chosen = conditional(scores.graph, self._back.steps, self._back.entries.identifiers)
+        refuse(method, ((step, refusal(step) or (_CONDITION if step in chosen else None)) for step in self._back.steps), advice)
         self._passages = {step: Passage(step, Multipliers()) for step in self._back.steps}
 
     def program(self, target: Target) -> Callable:
@@ -89,6 +92,7 @@ class DeepLIFT(Method):
     """
 
     takes_baseline = True
+    unrolls = True
 
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
         super().__init__(model, batch_size=batch_size, verbose=verbose)

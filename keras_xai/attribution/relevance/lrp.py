@@ -13,10 +13,11 @@ from keras_xai.kinds.expansion import indivisible, kind_of
 from keras_xai.network.backward import Backward, refuse
 from keras_xai.network.entries import total
 from keras_xai.network.signs import nonnegative_tensors
-from keras_xai.rules.composites import Composite, EpsilonPlus, Place
+from keras_xai.rules.composites import AnyRule, Composite, EpsilonPlus, Place
 from keras_xai.rules.folding import folded_into
 from keras_xai.rules.lrp import Rule
 from keras_xai.rules.maps import has_weights, role_of
+from keras_xai.rules.nonlinear import ProductRule, Taylor, divisors, gates
 from keras_xai.rules.rule import Pass, Passage
 
 _ADVICE = (
@@ -24,7 +25,19 @@ _ADVICE = (
     "layer, such as IntegratedGradients."
 )
 _WEIGHTED = ("dense", "convolution")
-_RULED = (*_WEIGHTED, "pooling", "merge", "scaling")
+_A = {
+    **dict.fromkeys(_WEIGHTED, "layers with weights, which take rules such as Epsilon()"),
+    **dict.fromkeys(("pooling", "merge", "scaling", "normalization"), "affine layers, which take rules such as Epsilon()"),
+    "product": "products of tensors, which take Uniform() or SignalTakesAll()",
+    "softmax": "softmax, which takes Taylor()",
+}
+# The rules that steps of each role can take.
+_RULED: dict[str, Any] = {
+    **dict.fromkeys((*_WEIGHTED, "pooling", "merge"), Rule),
+    **dict.fromkeys(("scaling", "normalization"), Rule | Pass),
+    "product": ProductRule,
+    "softmax": Taylor,
+}
 
 
 @final
@@ -69,6 +82,8 @@ class LRP(Method):
     ([[3.0, 2.0]], [5.0])
     """
 
+    unrolls = True
+
     def __init__(
         self, model: keras.Model, *, composite: Composite | None = None, batch_size: int | None = None, verbose: Any = "auto"
     ):
@@ -84,6 +99,7 @@ class LRP(Method):
         graph = self._scores.graph
         self._folded = {step: folded_into(graph, step) for step in self._back.steps if _can_fold(step)}
         self._absorbed = {step for steps in self._folded.values() for step in steps}
+        self._varying = frozenset(self._back.entries.identifiers).union(*(step.outputs for step in self._back.steps))
         self._rules = self._chosen(composite)
         refuse("LRP", ((step, _misfit(step, rule)) for step, rule in self._rules.items()), "Choose another rule for it.")
         self._nonnegative = nonnegative_tensors(graph.steps)
@@ -111,9 +127,16 @@ class LRP(Method):
     def _passage(self, step):
         """How relevance passes through a step."""
         if step in self._rules:
-            nonnegative = self._nonnegative.issuperset(step.inputs)
-            return Passage(step, self._rules[step], self._folded.get(step, ()), nonnegative)
+            rule, nonnegative = self._rules[step], self._nonnegative.issuperset(step.inputs)
+            return Passage(step, rule, self._folded.get(step, ()), nonnegative, self._held(step, rule))
         return Passage(step, Pass()) if step in self._absorbed or role_of(step) == "activation" else Passage(step)
+
+    def _held(self, step, rule):
+        """The factors of a product that count as constants."""
+        if not isinstance(rule, ProductRule):
+            return frozenset()
+        scaling = gates if rule.holds_gates else divisors
+        return scaling(self._scores.graph, step, self._varying).union(set(step.inputs) - self._varying)
 
     def _chosen(self, composite):
         """The rule of each step that takes one."""
@@ -122,7 +145,7 @@ class LRP(Method):
         rules = {step: named[step] if step in named else composite.rule(place) for step, place in places.items()}
         rules = {step: rule for step, rule in rules.items() if step not in self._absorbed}
         for step, rule in rules.items():
-            if not isinstance(rule, (Rule, Pass)):
+            if not isinstance(rule, AnyRule):
                 raise ValueError(f"Expected a `Rule` for '{step.path}', such as Epsilon(). Received: {rule!r}")
         if not rules:
             raise ValueError(
@@ -156,23 +179,21 @@ def _start(output, slope):
 
 def _refusal(step: Step) -> str | None:
     kind = kind_of(step)
-    return None if kind.role == "curved" else kind.refusal(step) or indivisible(step)
+    return None if kind.relevance(step) else kind.refusal(step) or indivisible(step)
 
 
 def _can_fold(step: Step) -> bool:
     return role_of(step) in _WEIGHTED and has_weights(step)
 
 
-def _misfit(step: Step, rule: Rule | Pass) -> str | None:
+def _misfit(step: Step, rule: AnyRule) -> str | None:
     """The reason why a step cannot take a rule."""
-    name = type(rule).__name__
-    if isinstance(rule, Pass):
-        return (
-            None
-            if role_of(step) == "scaling"
-            else "the rule Pass is for layers that act on each entry alone, which this layer does not"
-        )
-    if rule.splits and not has_weights(step):
+    name, role = type(rule).__name__, role_of(step)
+    if isinstance(rule, Pass) and role not in ("scaling", "normalization"):
+        return "the rule Pass is for layers that act on each entry alone, which this layer does not"
+    if not isinstance(rule, _RULED[role]):
+        return f"the rule {name} is not for {_A[role]}"
+    if isinstance(rule, Rule) and rule.splits and not has_weights(step):
         return f"the rule {name} splits weights by sign, and the weights of this layer are not known; Epsilon needs no weights"
     return None
 

@@ -5,6 +5,7 @@ Nothing may stay changed, and the same object must give the right result afterwa
 
 import gc
 import random
+import reprlib
 import signal
 import sys
 import threading
@@ -50,20 +51,21 @@ IMAGES = Case("images", lambda: None, X, layer="conv2")
 
 def images():
     """A small network of images."""
-    return keras.Sequential(
+    return keras.Sequential(  # with a name, which results hold
         [
             keras.Input((6, 6, 1)),
             layers.Conv2D(3, 3, activation="relu", name="conv1"),
             layers.Conv2D(3, 2, activation="relu", name="conv2"),
             layers.GlobalAveragePooling2D(),
             layers.Dense(3, name="head"),
-        ]
+        ],
+        name="images",
     )
 
 
 def table():
     """A small network of columns."""
-    return keras.Sequential([keras.Input((4,)), layers.Dense(6, "relu", name="hidden"), layers.Dense(2)])
+    return keras.Sequential([keras.Input((4,)), layers.Dense(6, "relu", name="hidden"), layers.Dense(2)], name="table")
 
 
 def machines():
@@ -220,9 +222,16 @@ def surroundings(model, name):
     }
 
 
+def raise_unless(condition, message):
+    """An `assert` that says what was found, also outside of pytest."""
+    if not condition:
+        raise AssertionError(message)
+
+
 def check_surroundings(model, name, before):
     after = surroundings(model, name)
-    assert [each for each in after if after[each] != before[each]] == []
+    changed = {each: (before[each], after[each]) for each in after if after[each] != before[each]}
+    raise_unless(not changed, f"{name}: changed: {reprlib.repr(changed)}")
 
 
 def interrupted(action, seconds):
@@ -267,7 +276,7 @@ def equal(found, expected):
     elif isinstance(expected, np.ndarray):
         np.testing.assert_array_equal(found, expected)
     else:
-        assert found == expected
+        raise_unless(found == expected, f"Expected {expected!r}. Received: {found!r}")
 
 
 def check_interrupts(name: str, count: int) -> float:

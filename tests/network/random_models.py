@@ -17,6 +17,7 @@ from tests.network import custom_layers
 from tests.network.random_layers import UNARY
 
 NUM_SAMPLES = 3
+NUM_TOKENS = 7
 SUBCLASSED_EACH = 10  # every so many seeds, the model is called by a subclass
 POLICIES = ("float32", "float32", "mixed_float16", "mixed_bfloat16", "bfloat16", "float64")
 LARGEST = 150  # entries of a tensor, so that methods that run once for each entry are quick
@@ -214,7 +215,8 @@ class _Model:
 
     def samples(self, rng):
         arrays = [
-            rng.integers(0, 7, size=(NUM_SAMPLES, *tensor.shape[1:])).astype(tensor.dtype)
+            # The tokens of a sample differ: equal ones are ties before a maximum, and rounding in another batch chooses another of them.
+            np.stack([rng.permutation(NUM_TOKENS)[: tensor.shape[1]] for _ in range(NUM_SAMPLES)]).astype(tensor.dtype)
             if tokens
             # `predict` casts to `keras.config.floatx()`, so that other numbers would not reach a float64 model.
             else rng.normal(size=(NUM_SAMPLES, *tensor.shape[1:])).astype("float32").astype(tensor.dtype)
@@ -234,7 +236,7 @@ class _Model:
         if self.allow_curved and self.chance(0.15):
             self._tokens.append(True)
             x = keras.Input((5,), dtype=self.pick(["int32", None]), name=name)
-            return x, layers.Embedding(7, 3, mask_zero=self.chance(0.3))(x)
+            return x, layers.Embedding(NUM_TOKENS, 3, mask_zero=self.chance(0.3))(x)
         self._tokens.append(False)
         x = keras.Input(self._input_shape(self.pick([1, 1, 2, 3, 3, 3, 4])), name=name)
         return x, x

@@ -1,8 +1,6 @@
 """Properties of all methods on random models: what is explained is the model, and nothing else is changed.
 
-Each seed is a test of its own: `pytest tests/network/test_random_models.py -m "slow or not slow" -k seed37-`. The slow stage
-has 60 models; raise `NUM_SLOW` for more. Seed 68 is known to fail: equal tokens before a maximum are ties, of which rounding in another
-batch chooses another.
+Each seed is a test of its own: `pytest tests/network/test_random_models.py -m "slow or not slow" -k seed37-`.
 """
 
 import functools
@@ -24,12 +22,15 @@ from tests.public import concrete
 from tests.state import state
 from tests.tolerance import rounding
 
-NUM_QUICK, NUM_SLOW = 20, 60
-NUM_CLASSES = 80
+NUM_QUICK, NUM_SLOW = 25, 500
+NUM_CLASSES, NUM_FOR_CLASSES = 80, 100
+NUM_THREADS = 2
 NUM_WITH_REFUSALS, NUM_EXPLAINED = 12, 2
 
+# Fewer random samples than elsewhere: most of the time of these methods is spent outside of the package.
+FEWER = {"LIME": 20, "SHAP kernel": 30, "SHAP partition": 20}
 METHODS = {
-    label: functools.partial(method, **options)
+    label: functools.partial(method, **options | ({"num_samples": FEWER[label]} if label in FEWER else {}))
     for name, method in concrete(attribution, attribution.Method).items()
     for label, options in VARIANTS.get(name, {name: {}}).items()
 }
@@ -188,8 +189,8 @@ def check(seed, folder):
                 continue
             assert len(values) == NUM_SAMPLES and values.ndim == x.ndim
             assert np.isfinite(values).all()
-        with ThreadPoolExecutor(3) as pool:
-            for found in pool.map(lambda _: method(drawn.x, target), range(3)):
+        with ThreadPoolExecutor(NUM_THREADS) as pool:
+            for found in pool.map(lambda _: method(drawn.x, target), range(NUM_THREADS)):
                 check_same(drawn, found, expected)
     after = observed(drawn.model)
     assert not {key: (before[key], after[key]) for key in before if after[key] != before[key]}
@@ -222,6 +223,6 @@ def _with_target(drawn):
 
 @pytest.mark.slow
 def test_layers_are_drawn():
-    drawn = {cls for seed in range(NUM_SLOW) for cls in classes_of(seed)}
+    drawn = {cls for seed in range(NUM_FOR_CLASSES) for cls in classes_of(seed)}
     print(len(drawn), "layer classes:", sorted(cls.__name__ for cls in drawn))
     assert len(drawn) >= NUM_CLASSES

@@ -1,7 +1,7 @@
 """Merging, pruning and flattening: exact where that is possible, measured where it is not."""
 
-import random
 import dataclasses
+import random
 
 import keras
 import numpy as np

@@ -52,6 +52,7 @@ class Drawn:
         single: Whether some layer computes in float32 even in float64.
         links: For each output the final activation, `None` if there is none.
         classes: The layer classes in the model.
+        tokens: For each input, whether it is tokens.
     """
 
     seed: int
@@ -64,11 +65,28 @@ class Drawn:
     single: bool
     links: tuple
     classes: frozenset
+    tokens: tuple
 
     def scores(self, x: Any) -> list[np.ndarray]:
         """The scores `(n, classes)` of each output in float64."""
         found = self.twin(keras.tree.map_structure(np.asarray, x), training=False)
         return [keras.ops.convert_to_numpy(each).astype("float64") for each in keras.tree.flatten(found)]
+
+    def scores_from(self, baseline: Any) -> list[np.ndarray]:
+        """The scores of a baseline of tokens 0, with the mask that the samples have: paths of vectors keep it."""
+        given = [
+            x if is_tokens else other
+            for x, other, is_tokens in zip(keras.tree.flatten(self.x), keras.tree.flatten(baseline), self.tokens, strict=True)
+        ]
+        tables = [layer.embeddings for layer in self.twin._flatten_layers() if type(layer) is layers.Embedding]
+        before = [keras.ops.convert_to_numpy(table) for table in tables]
+        for table, vectors in zip(tables, before, strict=True):
+            table.assign(np.broadcast_to(vectors[:1], vectors.shape))
+        try:
+            return self.scores(keras.tree.pack_sequence_as(self.x, given))
+        finally:
+            for table, vectors in zip(tables, before, strict=True):
+                table.assign(vectors)
 
 
 def draw(seed: int) -> Drawn:
@@ -99,6 +117,7 @@ def draw(seed: int) -> Drawn:
         single=single or not SINGLE_PRECISION.isdisjoint(classes),
         links=tuple(found.links),
         classes=classes,
+        tokens=tuple(found._tokens),
     )
 
 

@@ -12,12 +12,6 @@ from sklearn.datasets import load_digits
 from tests.zoo import ZOO, in_dtype
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    """Layers without a seed are the same in every run and in any order of the tests."""
-    keras.utils.set_random_seed(0)
-
-
 @pytest.fixture
 def float64():
     """Layers made in this test compute in float64: that takes the policy, `set_floatx` alone does not do it."""

@@ -78,7 +78,8 @@ def _functions(thing):
             yield function
 
 
-MORE = {"fbi_penalty.fbi_penalty": 9, "FBIModel.__init__": 8}  # each an option of `FBIModel`, or of what is returned
+# Options of `FBIModel`, or of what is returned; and `maps_plot` takes those of `activations_plot`.
+MORE = {"fbi_penalty.fbi_penalty": 9, "FBIModel.__init__": 8, "maps_plot.maps_plot": 8}
 
 
 @pytest.mark.parametrize("package", keras_xai.__all__)

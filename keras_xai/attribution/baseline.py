@@ -28,7 +28,7 @@ def baseline_like(inputs: list[np.ndarray], baseline: Any, scores: Scores) -> li
     """
     graph = scores.graph
     given = for_each_input(baseline, graph)
-    arrays = unchecked(given, graph) if given is baseline else [np.asarray(each) for each in given]
+    arrays = unchecked(given, graph, "baseline") if given is baseline else [np.asarray(each) for each in given]
     # Samples of shape `(n, 1)` accept a one-dimensional baseline, a single column of a table.
     arrays = [with_rank(each, spec) if each.ndim else each for each, spec in zip(arrays, graph.input_specs, strict=True)]
     for array, x, spec in zip(arrays, inputs, graph.input_specs, strict=True):
@@ -36,6 +36,11 @@ def baseline_like(inputs: list[np.ndarray], baseline: Any, scores: Scores) -> li
             raise ValueError(
                 f"Expected `baseline` to be a number, or an array of the shape of one sample, {x.shape[1:]}, or of all samples, {x.shape},"
                 f" for input '{spec.name}'. Received: an array of shape {array.shape}."
+                + (
+                    " To compare with several background samples, use DeepSHAP or GradientSHAP."
+                    if array.shape[1:] == x.shape[1:]
+                    else ""
+                )
             )
         if not is_string(spec) and (array.dtype.kind not in "fiub" or not np.isfinite(array).all()):
             raise ValueError(

@@ -242,6 +242,8 @@ class Method(Remade, abc.ABC):
     def _chunk(self, start, arrays, target, baseline):
         goal = self._scores.target(target, len(arrays[0]))
         inputs = self._scores.typed(arrays)
+        if goal.has_open_sizes:
+            goal.check_sizes([tuple(each.shape) for each in self._predicted([x[:1] for x in inputs])])
         compared = self._baseline(baseline, arrays) if self.takes_baseline else None
         if compared is not None and not self.shares_baseline:
             # What is never explained is the same in the baseline: inputs that are held fixed, and padding.

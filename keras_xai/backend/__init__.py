@@ -12,8 +12,8 @@ There is one package per backend, so far TensorFlow; no other code imports a bac
 - summaries: `SummaryWriter` for TensorBoard;
 - `EXCLUSIVE`, the lock that is held while programs are traced and while process-wide state is changed.
 
-Types that all backends return are in `interface`. `BatchMean` and `of_own_batch`, losses of batches that are distributed over several
-devices, use Keras alone.
+Types that all backends return are in `interface`. `scopes_kept`, which leaves no scope of Keras entered after a Ctrl-C, and `BatchMean` and
+`of_own_batch`, losses of batches that are distributed over several devices, use Keras alone.
 
 Raises:
     ImportError: If Keras runs on another backend than TensorFlow, before importing any backend code.
@@ -52,6 +52,7 @@ else:
 from keras_xai.backend.exclusive import EXCLUSIVE
 from keras_xai.backend.interface import Linearization, Recording
 from keras_xai.backend.losses import BatchMean, of_own_batch
+from keras_xai.backend.scopes import scopes_kept
 
 __all__ = [
     "EXCLUSIVE",
@@ -75,6 +76,7 @@ __all__ = [
     "of_own_batch",
     "record",
     "scope_of",
+    "scopes_kept",
     "stacked",
     "traced",
 ]

@@ -37,17 +37,19 @@ def checked(x: Any, inputs: Inputs) -> list[np.ndarray]:
     return arrays
 
 
-def unchecked(x: Any, inputs: Inputs) -> list[np.ndarray]:
+def unchecked(x: Any, inputs: Inputs, name: str = "") -> list[np.ndarray]:
     """The inputs of a model as a flat list of arrays of any shape and dtype.
 
     Args:
         x: As in `checked`.
         inputs: Inputs of the model.
+        name: Name of the argument for errors, if it is not the samples.
 
     Raises:
         ValueError: If the structure does not fit the model, or a value cannot be converted to an array.
     """
-    leaves = in_order(tables.by_columns(x, inputs) if tables.is_frame(x) else x, inputs.input_structure, inputs.input_specs)
+    values = tables.by_columns(x, inputs) if tables.is_frame(x) else x
+    leaves = in_order(values, inputs.input_structure, inputs.input_specs, name)
     return [as_array(leaf, spec) for leaf, spec in zip(leaves, inputs.input_specs, strict=True)]
 
 
@@ -157,6 +159,11 @@ def _cast(array, dtype):
 
 
 def _checked_array(array, spec):
+    if is_string(spec) and array.ndim == 0:
+        raise ValueError(
+            f"Expected an array or list of strings as input '{spec.name}', one for each sample. Received: the single string "
+            f"{str(array)!r:.60}. For a single sample, pass a list: [text]."
+        )
     if not is_string(spec) and array.dtype.kind not in "fiub":
         raise ValueError(f"Expected real numbers as input '{spec.name}'. Received: an array of dtype {array.dtype}.")
     array = with_rank(array, spec)

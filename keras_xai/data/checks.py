@@ -2,7 +2,7 @@
 
 import numbers
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -122,7 +122,9 @@ def check_names(name: str, value: Any, count: int | None = None, of: str = "") -
     Raises:
         ValueError: If they are not names, or not as many.
     """
-    found = list(value) if isinstance(value, (Sequence, np.ndarray)) or hasattr(value, "tolist") else []
+    # Also `dict.keys()`, but no set, which has no order, and no dict, of which it is not known whether keys or values are meant.
+    ordered = isinstance(value, Collection) and not isinstance(value, (set, frozenset, Mapping))
+    found = list(value) if ordered or hasattr(value, "tolist") else []
     plain = all(isinstance(each, (str, numbers.Number, np.generic)) for each in found)
     if isinstance(value, (str, bytes)) or not found or not plain or len(found) != (len(found) if count is None else count):
         expected = "a list of names" if count is None else f"a list of {count} names{of and f', one for each {of}'}"

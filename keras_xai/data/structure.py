@@ -19,13 +19,14 @@ class Inputs(Protocol):
         """The inputs in the model's structure."""
 
 
-def in_order(values: Any, structure: Any, specs: Sequence[keras.KerasTensor]) -> list:
+def in_order(values: Any, structure: Any, specs: Sequence[keras.KerasTensor], name: str = "") -> list:
     """Flattens a model's argument in the order of its inputs; dicts are read by input name.
 
     Args:
         values: A value for each input, in any structure, or a dict by name.
         structure: The inputs in the model's structure.
         specs: The inputs as a flat list.
+        name: Name of the argument for errors, if it is not the samples.
 
     Raises:
         ValueError: If the names or the number of values do not fit the model.
@@ -33,13 +34,19 @@ def in_order(values: Any, structure: Any, specs: Sequence[keras.KerasTensor]) ->
     if isinstance(values, dict):
         names = names_of(structure, specs)
         if set(values) != set(names):
-            raise ValueError(f"Expected the inputs {names}. Received: a dict with the keys {list(values)}.")
+            raise ValueError(f"Expected {_for_each(name)}the inputs {names}. Received: a dict with the keys {list(values)}.")
         return [values[name] for name in names]
     # A plain nested list of numbers is one array, unless the model has several inputs.
     flat = tree.flatten(values) if len(specs) > 1 else [values]
     if len(flat) != len(specs):
-        raise ValueError(f"Expected {len(specs)} inputs, {[spec.name for spec in specs]}. Received: {len(flat)} inputs.")
+        raise ValueError(
+            f"Expected {_for_each(name)}{len(specs)} inputs, {[spec.name for spec in specs]}. Received: {len(flat)} inputs."
+        )
     return flat
+
+
+def _for_each(name):
+    return f"`{name}` to have a value for each of " if name else ""
 
 
 def names_of(structure: Any, specs: Sequence[keras.KerasTensor]) -> list[str]:

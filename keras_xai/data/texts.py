@@ -29,12 +29,14 @@ def as_strings(array: np.ndarray, spec: keras.KerasTensor) -> np.ndarray:
     """
     if array.dtype.kind == "U":
         return array
-    if array.dtype.kind not in "SO" or not all(isinstance(entry, (str, bytes)) for entry in array.ravel()):
-        raise ValueError(
-            f"Expected strings as input '{spec.name}'. Received: an array of dtype {array.dtype} with other entries. Replace missing "
-            "values, "
-            'for example by `frame.fillna("")`, and convert numbers by `astype(str)`.'
-        )
+    for place, entry in np.ndenumerate(array):
+        if not isinstance(entry, (str, bytes)):
+            sample = f" in sample {place[0]}" if place else ""
+            column = f", column {place[1]}" if len(place) > 1 and array.shape[1] > 1 else ""
+            raise ValueError(
+                f"Expected strings as input '{spec.name}'. Received: {entry!r}{sample}{column}. Replace missing values, for example by "
+                '`frame.fillna("")`, and convert numbers by `astype(str)`.'
+            )
     found = [entry.decode(errors="replace") if isinstance(entry, bytes) else entry for entry in array.ravel()]
     return np.array(found, dtype=str).reshape(array.shape)
 

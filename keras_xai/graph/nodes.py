@@ -17,6 +17,7 @@ from keras.src.backend.common.stateless_scope import get_stateless_scope, in_sta
 from keras.src.models.functional import Functional
 from keras.src.ops.function import Function
 
+from keras_xai.backend import scopes_kept
 from keras_xai.data.structure import in_order
 from keras_xai.graph.steps import Graph, Slot, Step
 from keras_xai.graph.view import losses_kept, unchanged
@@ -106,11 +107,12 @@ def operation_class(function: Callable, shape: Sequence[int] = (2,)) -> type[ker
 
 @contextlib.contextmanager
 def names_unused():
-    """Context manager that releases automatic names: the next `ReLU` of the user is still called "re_lu"."""
+    """Context manager that releases automatic names: the next `ReLU` of the user is still called "re_lu". Scopes of Keras are left."""
     counts = global_state.get_global_attribute("object_name_uids")
     before = None if counts is None else counts.copy()
     try:
-        yield
+        with scopes_kept():
+            yield
     finally:
         global_state.set_global_attribute("object_name_uids", before)
 

@@ -44,6 +44,7 @@ class Target:
             score; the parameters `(n, ...)` of a `ScoreTarget`; for a callable that scores all samples at once, the index of each sample.
             Unused for other callables.
         binary: For each of these outputs, whether its one score stands for two classes.
+        has_open_sizes: Whether the model does not tell whether a ready-made target fits, but for samples of known sizes.
 
     Raises:
         ValueError: If an index is out of range, the number of indices is not the number of samples, an output is unknown, or none is
@@ -85,6 +86,10 @@ class Target:
             for choice, position, link in zip(chosen, self.positions, self._links, strict=True)
         ]
         self._dtype = dtype
+        self.has_open_sizes = any(
+            isinstance(function, ScoreTarget) and None in shapes[position][1:]
+            for position, function in zip(self.positions, self._functions, strict=True)
+        )
         # A compiled program keeps what a callable has read when it was compiled.
         self.key = tuple(
             (position, function.key, signature)
@@ -92,6 +97,16 @@ class Target:
             else (position, function, what_is_read(function.function if isinstance(function, PerSample) else function))
             for position, function, signature in zip(self.positions, self._functions, self.signature, strict=True)
         )
+
+    def check_sizes(self, shapes: Sequence[Sequence[int | None]]) -> None:
+        """Checks ready-made targets by the shapes that the outputs have for the samples.
+
+        Raises:
+            ValueError: If a target does not fit, such as a position behind the end of a sequence.
+        """
+        for position, function, link, rows in zip(self.positions, self._functions, self._links, self.indices, strict=True):
+            if isinstance(function, ScoreTarget):
+                function.parameters(shapes[position], len(rows), link)
 
     @property
     def signature(self) -> list[tuple]:

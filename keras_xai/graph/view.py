@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops, tree
 from keras.src.backend import AutocastScope
 
+from keras_xai.backend import scopes_kept
 from keras_xai.graph.steps import Graph, Step, with_attributes
 
 
@@ -90,13 +91,15 @@ def _policy(layer, dtype):
     return type(policy).from_config(policy.get_config() | {"source_name": dtype})
 
 
-def unchanged(values: Sequence[tuple] = ()) -> AbstractContextManager:
+@contextmanager
+def unchanged(values: Sequence[tuple] = ()) -> Iterator[keras.StatelessScope]:
     """Context manager in which calls change no variable, loss or random seed of any layer.
 
     Args:
         values: Pairs of a variable and its replacement tensor.
     """
-    return keras.StatelessScope(state_mapping=values)
+    with scopes_kept(), keras.StatelessScope(state_mapping=values) as scope:
+        yield scope
 
 
 @contextmanager

@@ -176,6 +176,9 @@ class Product(Smooth):
 class Contraction(Smooth):
     """Scalar products of tensors."""
 
+    def refusal(self, step):
+        return "divides by the norms of its inputs" if step.operation.normalize else super().refusal(step)
+
     def secant(self, step):
         return None if step.operation.normalize else multilinear(step)
 

@@ -160,6 +160,9 @@ class Grid:
         labeled.set_ylabel(self._label(sample, name).replace(" (", "\n(" if upright else " ("), fontsize=9, **upright)
         if self.first:
             self._draw_input(axes[0], x, kind)
+        for each, found in zip(axes[self.first :], values, strict=True):
+            if not found.any():  # as of Grad-CAM, if all weighted maps are negative: without a word it looks like a fault
+                each.set_xlabel("all values are zero", fontsize=8)
         if kind == "table":
             shown = _strongest(values)
             names = range(len(x)) if self._feature_names is None else self._feature_names

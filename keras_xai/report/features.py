@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_xai.data.checks import check_names, real_array
+from keras_xai.data.layout import Layout
 from keras_xai.report.heatmap import COLOR_MAP, draw_heatmap, flat_image, shared_limit
 from keras_xai.report.plots import draw_picture, shown_image
 from keras_xai.report.samples import in_picture_order
@@ -21,13 +22,16 @@ _SIDE = 2.1  # inches
 _COLUMNS = 5
 
 
-def decision_plot(features: np.ndarray, images: np.ndarray, *, titles: Sequence[str] | None = None) -> "Figure":
+def decision_plot(
+    features: np.ndarray, images: np.ndarray, *, titles: Sequence[str] | None = None, layout: str | None = None
+) -> "Figure":
     """Plots decision features below their images on one color scale.
 
     Args:
         features: `(n, height, width)` or `(n, height, width, channels)`, `LinearPieces.decision_features()`; summed over channels.
         images: `(n, height, width)` or `(n, height, width, 1 or 3)`.
         titles: A title for each image.
+        layout: What the axes of arrays with as many are, such as `"NCHW"` for a model with channels first; `None` for channels last.
 
     Returns:
         A matplotlib figure: red where a larger input raises the score of the class, blue where it lowers it.
@@ -43,7 +47,10 @@ def decision_plot(features: np.ndarray, images: np.ndarray, *, titles: Sequence[
     >>> len(figure.axes)
     7
     """
-    features, images = real_array("features", features), real_array("images", images)
+    features, images = (
+        Layout(layout).channels_last(each) if layout is not None and each.ndim == Layout(layout).rank else each
+        for each in (real_array("features", features), real_array("images", images))
+    )
     if features.shape[:3] != images.shape[:3] or not len(features):
         raise ValueError(
             "Expected `features` and `images` with the same number, height and width. "

@@ -22,6 +22,7 @@ from keras_xai.data.archive import replacing
 from keras_xai.data.checks import check_text
 from keras_xai.results.text import encodable
 
+_LEGEND_ROW = 1.7  # height in font sizes
 _WITH_WINDOWS = contextvars.ContextVar("with windows", default=False)
 
 
@@ -101,14 +102,25 @@ def with_windows() -> Iterator[None]:
 def add_legend(parent: Any, handles: Sequence[Any], **options: Any) -> None:
     """Adds a legend in which names that begin with `_`, which matplotlib leaves out, are there.
 
+    A legend of a figure has no more columns than fit, and the figure grows by its further rows.
+
     Args:
         parent: The figure or axes.
         handles: Its entries, which have labels.
         **options: Of `matplotlib.axes.Axes.legend`.
     """
-    legend = parent.legend(handles, ["name"] * len(handles), **options)
-    for text, handle in zip(legend.get_texts(), handles, strict=True):
-        text.set_text(str(handle.get_label()))
+    for columns in range(options.pop("ncols", 1), 0, -1):
+        legend = parent.legend(handles, ["name"] * len(handles), ncols=columns, **options)
+        for text, handle in zip(legend.get_texts(), handles, strict=True):
+            text.set_text(str(handle.get_label()))
+        if not isinstance(parent, Figure) or columns == 1:
+            return
+        extent = legend.get_window_extent(parent.canvas.get_renderer())  # type: ignore[attr-defined]
+        if extent.width <= parent.bbox.width:
+            further = -(-len(handles) // columns) - 1
+            parent.set_figheight(parent.get_figheight() + further * _LEGEND_ROW * legend.get_texts()[0].get_fontsize() / 72)
+            return
+        legend.remove()
 
 
 def families(text: str) -> list[str]:

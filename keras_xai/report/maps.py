@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_xai.data.checks import check_flag, check_function, is_integer, real_array, short
+from keras_xai.data.layout import Layout
 from keras_xai.report.activations import activations_plot
-from keras_xai.report.samples import draw_sample
+from keras_xai.report.samples import draw_sample, in_picture_order
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +24,7 @@ def maps_plot(
     max_filters: int = 64,
     strongest: bool = False,
     show: Callable[[Any], Any] | None = None,
+    layout: str = "NHWC",
     title: str = "",
 ) -> "Figure":
     """Plots the maps of layers for one sample, with a row per layer and the sample next to them.
@@ -35,7 +37,8 @@ def maps_plot(
         sample: Index of the sample.
         max_filters: Maximum number of maps to draw per layer.
         strongest: Whether to draw the maps with the largest mean absolute activation, in descending order, instead of the first ones.
-        show: Maps an image from the model's preprocessing to a displayable one.
+        show: Maps an image from the model's preprocessing to a displayable one. It receives the image with channels last.
+        layout: What the axes of activations and images are: `"NCHW"` for a model with channels first.
         title: A title.
 
     Returns:
@@ -59,7 +62,10 @@ def maps_plot(
         )
     check_flag("strongest", strongest)
     check_function("show", show)
+    order = Layout(layout)
     named = {path: real_array("activations", values) for path, values in activations.items()}
+    # Others are refused by `activations_plot`.
+    named = {path: order.channels_last(values) if values.ndim == order.rank else values for path, values in named.items()}
     if strongest:
         named = dict(_strongest(path, values, sample, max_filters) for path, values in named.items())
     figure = activations_plot({"": named}, sample=sample, max_filters=max_filters, title=title)
@@ -69,7 +75,7 @@ def maps_plot(
             raise ValueError(
                 f"Expected `images` of shape (n, height, width, channels). Received: images of shape {images.shape}."
             )
-        _add_image(figure, images[sample], show)
+        _add_image(figure, in_picture_order(images[sample], layout), show)
     return figure
 
 

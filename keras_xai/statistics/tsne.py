@@ -37,7 +37,7 @@ class TSNE:
 
     Args:
         perplexity: About how many neighbors of each vector are to be kept; less than a third of the number of vectors.
-        iterations: Steps of gradient descent; in the first 250 the attraction is exaggerated.
+        iterations: Steps of gradient descent, more than 250: in the first 250 the attraction is exaggerated.
         learning_rate: Of gradient descent, as the source defines it, four times that of scikit-learn's definition; `"auto"` takes it
             from the number of vectors ([Belkina et al., 2019](https://doi.org/10.1038/s41467-019-13055-y)).
         momentum: Of gradient descent in the first 250 steps and after them.

@@ -21,6 +21,7 @@ import numpy as np
 
 from keras_xai.attribution import Saliency
 from keras_xai.callbacks import ExplanationLogger
+from keras_xai.data import archive
 from keras_xai.layers import RBMDense
 from keras_xai.models import FBIModel
 from keras_xai.openbox import OpenBox
@@ -30,6 +31,8 @@ from keras_xai.pretraining.trainer import RBMTrainer
 from keras_xai.report import Page
 from tests.data import test_resuming
 from tests.results.examples import RESULTS
+
+PATIENCE = 10  # seconds, after which a fork is taken for stalled
 
 
 def fork(action: Callable[[], None]) -> int:
@@ -67,9 +70,9 @@ def content(path: pathlib.Path) -> object:
     """What a file holds, without the times at which it was written."""
     if not zipfile.is_zipfile(path):
         return path.read_bytes()
-    with zipfile.ZipFile(path) as archive:
-        raise_unless(archive.testzip() is None, f"{path} is damaged")
-        return {entry.filename: entry.CRC for entry in archive.infolist() if entry.filename != "metadata.json"}
+    with zipfile.ZipFile(path) as opened:
+        raise_unless(opened.testzip() is None, f"{path} is damaged")
+        return {entry.filename: entry.CRC for entry in opened.infolist() if entry.filename != "metadata.json"}
 
 
 def writes() -> dict[str, tuple[str, Callable[[int, pathlib.Path], object]]]:
@@ -114,7 +117,7 @@ def trainer(number: int) -> RBMTrainer:
 
 
 def kill_saves(folder: pathlib.Path, count: int, names: list[str]) -> None:
-    """Kills processes that replace a file, at random moments; prints how many left something behind."""
+    """Kills processes while they replace a file, at random moments of writing it; prints how many left something behind."""
     cases = writes()
     for name in names or cases:
         suffix, write = cases[name]
@@ -126,25 +129,27 @@ def kill_saves(folder: pathlib.Path, count: int, names: list[str]) -> None:
         for number in (1, 0):
             write(number, path)  # for the first time, which takes longer
             versions.append(content(path))
-        start = time.monotonic()
-        write(1, path)
-        seconds, abandoned, old = time.monotonic() - start, 0, 0
+        seconds, abandoned, old = seconds_of(write, path), 0, 0
         killed, stalled = 0, 0
         while killed < count:
-            raise_unless(stalled < 10, f"{name}: {stalled} forks have not begun within 5 s")
+            raise_unless(stalled < 10, f"{name}: {stalled} forks have not begun or ended within {PATIENCE} s")
             write(0, path)
             left = [each.name for each in place.iterdir()]
             raise_unless(left == [path.name], f"{name}: {left}")
             begun, beginning = os.pipe()
-            child = fork(lambda write=write, path=path, beginning=beginning: write_for_ever(write, path, beginning))
+            after = random.uniform(0, 1.5 * seconds)
+            child = fork(
+                lambda write=write, path=path, beginning=beginning, after=after: write_and_die(write, path, beginning, after)
+            )
             os.close(beginning)
             # The fork of a process with threads may wait for ever for a lock that one of them held; that one does not count.
-            has_begun = bool(select.select([begun], [], [], 5)[0])
+            has_begun = bool(select.select([begun], [], [], PATIENCE)[0])
             raise_unless(not has_begun or os.read(begun, 1), f"{name}: failed in a process of its own")
             os.close(begun)
-            raise_unless(killed_after(child, random.uniform(0, 2 * seconds)), f"{name}: ended without a kill")
-            killed += has_begun
-            stalled += not has_begun
+            ended = signal_of(child)
+            raise_unless(ended in (signal.SIGALRM, signal.SIGKILL), f"{name}: ended without a kill")
+            killed += ended == signal.SIGALRM
+            stalled += ended == signal.SIGKILL
             found = content(path)
             raise_unless(found in versions, f"{name}: neither the old nor the new file")
             old += found == versions[1]
@@ -156,12 +161,64 @@ def kill_saves(folder: pathlib.Path, count: int, names: list[str]) -> None:
         )
 
 
-def write_for_ever(write: Callable[[int, pathlib.Path], object], path: pathlib.Path, beginning: int) -> None:
-    """Replaces a file again and again."""
+def seconds_of(write: Callable[[int, pathlib.Path], object], path: pathlib.Path) -> float:
+    """How long writing a file takes, from the moment at which it begins to; the shortest of some times."""
+    found = []
+    for _ in range(5):
+        moments: list[float] = []
+        with at_each_write(lambda moments=moments: moments.append(time.monotonic())):
+            write(1, path)
+        found.append(time.monotonic() - moments[0])
+    return min(found)
+
+
+@contextlib.contextmanager
+def at_each_write(action: Callable[[], object]):
+    """Context manager in which an action is called whenever a temporary file is about to be written."""
+    before = archive._remove_abandoned
+
+    def called(folder):
+        before(folder)
+        action()
+
+    archive._remove_abandoned = called
+    try:
+        yield
+    finally:
+        archive._remove_abandoned = before
+
+
+def write_and_die(write: Callable[[int, pathlib.Path], object], path: pathlib.Path, beginning: int, after: float) -> None:
+    """Replaces a file again and again, until so many seconds after the first write began.
+
+    The system ends the process by a timer's signal, for which there is no handler, as it does by SIGKILL: no code of the process runs.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     os.write(beginning, b"!")
-    while True:
-        for number in (1, 0):
-            write(number, path)
+    armed: list[bool] = []
+
+    def arm():
+        if not armed:
+            armed.append(True)
+            signal.setitimer(signal.ITIMER_REAL, max(after, 1e-6))
+
+    with at_each_write(arm):
+        while True:
+            for number in (1, 0):
+                write(number, path)
+
+
+def signal_of(number: int) -> int | None:
+    """The signal that ends a process, SIGKILL if it does not end by itself; `None` if it ends without."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        found, status = os.waitpid(number, os.WNOHANG)
+        if found:
+            return os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+        time.sleep(0.001)
+    os.kill(number, signal.SIGKILL)
+    os.waitpid(number, 0)
+    return signal.SIGKILL
 
 
 def logging(folder: pathlib.Path, **options) -> list:

@@ -17,6 +17,7 @@ from tests.network import custom_layers
 from tests.network.random_layers import UNARY
 
 NUM_SAMPLES = 3
+NUM_TOKENS = 7
 SUBCLASSED_EACH = 10  # every so many seeds, the model is called by a subclass
 POLICIES = ("float32", "float32", "mixed_float16", "mixed_bfloat16", "bfloat16", "float64")
 LARGEST = 150  # entries of a tensor, so that methods that run once for each entry are quick
@@ -51,6 +52,7 @@ class Drawn:
         single: Whether some layer computes in float32 even in float64.
         links: For each output the final activation, `None` if there is none.
         classes: The layer classes in the model.
+        tokens: For each input, whether it is tokens.
     """
 
     seed: int
@@ -63,11 +65,28 @@ class Drawn:
     single: bool
     links: tuple
     classes: frozenset
+    tokens: tuple
 
     def scores(self, x: Any) -> list[np.ndarray]:
         """The scores `(n, classes)` of each output in float64."""
         found = self.twin(keras.tree.map_structure(np.asarray, x), training=False)
         return [keras.ops.convert_to_numpy(each).astype("float64") for each in keras.tree.flatten(found)]
+
+    def scores_from(self, baseline: Any) -> list[np.ndarray]:
+        """The scores of a baseline of tokens 0, with the mask that the samples have: paths of vectors keep it."""
+        given = [
+            x if is_tokens else other
+            for x, other, is_tokens in zip(keras.tree.flatten(self.x), keras.tree.flatten(baseline), self.tokens, strict=True)
+        ]
+        tables = [layer.embeddings for layer in self.twin._flatten_layers() if type(layer) is layers.Embedding]
+        before = [keras.ops.convert_to_numpy(table) for table in tables]
+        for table, vectors in zip(tables, before, strict=True):
+            table.assign(np.broadcast_to(vectors[:1], vectors.shape))
+        try:
+            return self.scores(keras.tree.pack_sequence_as(self.x, given))
+        finally:
+            for table, vectors in zip(tables, before, strict=True):
+                table.assign(vectors)
 
 
 def draw(seed: int) -> Drawn:
@@ -98,6 +117,7 @@ def draw(seed: int) -> Drawn:
         single=single or not SINGLE_PRECISION.isdisjoint(classes),
         links=tuple(found.links),
         classes=classes,
+        tokens=tuple(found._tokens),
     )
 
 
@@ -214,7 +234,8 @@ class _Model:
 
     def samples(self, rng):
         arrays = [
-            rng.integers(0, 7, size=(NUM_SAMPLES, *tensor.shape[1:])).astype(tensor.dtype)
+            # The tokens of a sample differ: equal ones are ties before a maximum, and rounding in another batch chooses another of them.
+            np.stack([rng.permutation(NUM_TOKENS)[: tensor.shape[1]] for _ in range(NUM_SAMPLES)]).astype(tensor.dtype)
             if tokens
             # `predict` casts to `keras.config.floatx()`, so that other numbers would not reach a float64 model.
             else rng.normal(size=(NUM_SAMPLES, *tensor.shape[1:])).astype("float32").astype(tensor.dtype)
@@ -234,7 +255,7 @@ class _Model:
         if self.allow_curved and self.chance(0.15):
             self._tokens.append(True)
             x = keras.Input((5,), dtype=self.pick(["int32", None]), name=name)
-            return x, layers.Embedding(7, 3, mask_zero=self.chance(0.3))(x)
+            return x, layers.Embedding(NUM_TOKENS, 3, mask_zero=self.chance(0.3))(x)
         self._tokens.append(False)
         x = keras.Input(self._input_shape(self.pick([1, 1, 2, 3, 3, 3, 4])), name=name)
         return x, x

@@ -1,8 +1,6 @@
 """Properties of all methods on random models: what is explained is the model, and nothing else is changed.
 
-Each seed is a test of its own: `pytest tests/network/test_random_models.py -m "slow or not slow" -k seed37-`. The slow stage
-has 60 models; raise `NUM_SLOW` for more. Seed 68 is known to fail: equal tokens before a maximum are ties, of which rounding in another
-batch chooses another.
+Each seed is a test of its own: `pytest tests/network/test_random_models.py -m "slow or not slow" -k seed37-`.
 """
 
 import functools
@@ -24,12 +22,15 @@ from tests.public import concrete
 from tests.state import state
 from tests.tolerance import rounding
 
-NUM_QUICK, NUM_SLOW = 20, 60
-NUM_CLASSES = 80
+NUM_QUICK, NUM_SLOW = 25, 500
+NUM_CLASSES, NUM_FOR_CLASSES = 80, 100
+NUM_THREADS = 2
 NUM_WITH_REFUSALS, NUM_EXPLAINED = 12, 2
 
+# Fewer random samples than elsewhere: most of the time of these methods is spent outside of the package.
+FEWER = {"LIME": 20, "SHAP partition": 20}
 METHODS = {
-    label: functools.partial(method, **options)
+    label: functools.partial(method, **options | ({"num_samples": FEWER[label]} if label in FEWER else {}))
     for name, method in concrete(attribution, attribution.Method).items()
     for label, options in VARIANTS.get(name, {name: {}}).items()
 }
@@ -48,6 +49,8 @@ REASONS = {
 PIECEWISE = ("LRP", "DecisionFeatures")
 REFUSING = {*REASONS, *PIECEWISE, "DeepLIFT", "DeepSHAP"}
 
+# A score that jumps may change without any derivative.
+JUMP = "Expected a score that changes gradually from the baseline"
 # A vector of zeros has no direction; methods that differentiate at a baseline of zeros say that it has no derivative there.
 UNDEFINED_AT_ZERO = {layers.UnitNormalization, layers.Dot}
 
@@ -74,7 +77,10 @@ def target_of(drawn):
 
 def explained(drawn, x, target):
     """The score of the first output, for the target of an explanation, by the twin."""
-    scores = drawn.scores(x)[0]
+    return chosen(drawn.scores(x)[0], target)
+
+
+def chosen(scores, target):
     classes = target["out_0"] if isinstance(target, dict) else target
     return scores[:, 0] if scores.shape[1] == 1 else scores[np.arange(NUM_SAMPLES), classes]
 
@@ -109,7 +115,8 @@ def check_scores(drawn):
 def check_complete(drawn, target):
     """Integrated gradients and their delta add up, by the twin, to the difference of scores; the delta is small."""
     explanation = IntegratedGradients(drawn.model, steps=16, tolerance=0.01, max_steps=20_000)(drawn.x, target)
-    rise = explained(drawn, drawn.x, explanation.target) - explained(drawn, explanation.baseline, explanation.target)
+    start = chosen(drawn.scores_from(explanation.baseline)[0], explanation.target)
+    rise = explained(drawn, drawn.x, explanation.target) - start
     total = sum(each.reshape(NUM_SAMPLES, -1).astype("float64").sum(axis=1) for each in leaves(explanation.values))
     atol = rounding(computed_in(drawn), size(rise, explanation.values), 300)
     np.testing.assert_allclose(total + explanation.convergence_delta, rise, rtol=0, atol=atol)
@@ -153,6 +160,8 @@ def explain(label, drawn, target, model=None, **options):
         message = str(error)
         if "NaN or infinite" in message and not drawn.classes.isdisjoint(UNDEFINED_AT_ZERO):
             return method, None
+        if JUMP in message and not drawn.continuous:
+            return method, None
         assert label in REFUSING, message
         assert re.search(REASONS.get(label, "^$"), message) or names_a_layer(message.replace(f"'{model.name}'", ""), model), (
             message
@@ -188,8 +197,8 @@ def check(seed, folder):
                 continue
             assert len(values) == NUM_SAMPLES and values.ndim == x.ndim
             assert np.isfinite(values).all()
-        with ThreadPoolExecutor(3) as pool:
-            for found in pool.map(lambda _: method(drawn.x, target), range(3)):
+        with ThreadPoolExecutor(NUM_THREADS) as pool:
+            for found in pool.map(lambda _: method(drawn.x, target), range(NUM_THREADS)):
                 check_same(drawn, found, expected)
     after = observed(drawn.model)
     assert not {key: (before[key], after[key]) for key in before if after[key] != before[key]}
@@ -222,6 +231,6 @@ def _with_target(drawn):
 
 @pytest.mark.slow
 def test_layers_are_drawn():
-    drawn = {cls for seed in range(NUM_SLOW) for cls in classes_of(seed)}
+    drawn = {cls for seed in range(NUM_FOR_CLASSES) for cls in classes_of(seed)}
     print(len(drawn), "layer classes:", sorted(cls.__name__ for cls in drawn))
     assert len(drawn) >= NUM_CLASSES

@@ -41,6 +41,17 @@ def test_maps_beside_their_image(rng):
     assert left < label < figure.axes[0].get_position().x0
 
 
+@pytest.mark.parametrize("strongest", [False, True])
+def test_maps_with_channels_first(rng, strongest):
+    values, images = rng.normal(size=(3, 5, 6, 9)), rng.uniform(size=(3, 8, 7, 3))
+    options = {"sample": 2, "strongest": strongest, "max_filters": 4}
+    right = drawn(maps_plot({"conv": values}, images, **options))
+    found = drawn(maps_plot({"conv": np.moveaxis(values, -1, 1)}, np.moveaxis(images, -1, 1), layout="NCHW", **options))
+    for axes, expected in zip(found.axes, right.axes, strict=True):
+        np.testing.assert_array_equal(arrays(axes), arrays(expected))
+        assert axes.get_ylabel() == expected.get_ylabel()
+
+
 def test_the_strongest_maps_first(rng):
     values = rng.uniform(size=(2, 4, 4, 6)) * np.array([1, 5, -9, 0.1, 7, 3])
     figure = drawn(maps_plot({"conv": values}, sample=1, strongest=True, max_filters=3))

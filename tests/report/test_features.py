@@ -33,6 +33,16 @@ def test_decision_features_stand_beneath_their_images_on_one_scale():
     assert [axes.get_title() for axes in shown.values() if axes.get_title()] == list("abcdefg")
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_decision_features_with_channels_first(channels):
+    features = np.random.default_rng(0).normal(size=(2, 4, 5, channels))
+    images = np.random.default_rng(1).random((2, 4, 5, channels))
+    right = _drawn(decision_plot(features, images))
+    found = _drawn(decision_plot(np.moveaxis(features, -1, 1), np.moveaxis(images, -1, 1), layout="NCHW"))
+    for axes, expected in zip(found, right, strict=True):
+        np.testing.assert_array_equal(axes.images[0].get_array(), expected.images[0].get_array())
+
+
 def test_each_facet_is_drawn_with_its_distance_and_reason():
     normals = np.random.default_rng(0).normal(size=(6, 4, 5, 1))
     figure = _facets(normals).plot(np.zeros((4, 5, 1)))

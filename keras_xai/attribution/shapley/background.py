@@ -32,7 +32,7 @@ def background_of(baseline: Any, inputs: Sequence[np.ndarray], scores: Scores) -
     graph = scores.graph
     given = for_each_input(0 if baseline is None else baseline, graph)
     if given is baseline:
-        given = unchecked(baseline, graph)
+        given = unchecked(baseline, graph, "baseline")
     texts = [is_string(spec) for spec in graph.input_specs]
     checked = [
         np.asarray(each) if text else real_array("baseline", each, "numbers") for each, text in zip(given, texts, strict=True)

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_xai.backend.exclusive import EXCLUSIVE
+from keras_xai.backend.scopes import scopes_kept
 
 
 def compiled(function: Callable, signature: Sequence, *, jit_compile: bool = False) -> Callable:
@@ -30,7 +31,7 @@ class _Program:
     def __call__(self, *arguments: Any) -> Any:
         if self._is_traced:
             return self._program(*arguments)
-        with EXCLUSIVE:
+        with EXCLUSIVE, scopes_kept():
             found = self._program(*arguments)
             self._is_traced = True
         return found
@@ -51,7 +52,7 @@ def traced(function: Callable, signature: Sequence) -> None:
         function: The function, whose result is dropped.
         signature: As in `compiled`.
     """
-    with EXCLUSIVE:
+    with EXCLUSIVE, scopes_kept():
         tf.function(scoped(function), input_signature=_specs(signature), autograph=False).get_concrete_function()
 
 

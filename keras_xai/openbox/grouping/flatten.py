@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_xai.backend import scopes_kept
 from keras_xai.data.checks import check_count, check_instance
 from keras_xai.data.reader import count_of
 from keras_xai.openbox.grouping.arguments import check_labels, check_settings
@@ -218,6 +219,7 @@ def _fit_outputs(inputs, targets, start, ridge, max_iterations):
     return fit_linear(inputs, targets, around=around, ridge=ridge, start=start, max_iterations=max_iterations)
 
 
+@scopes_kept()
 def _build(groups, hidden, outputs):
     """The network as a Keras model in terms of the features."""
     kernel, bias = groups.regions.original(hidden)
@@ -227,8 +229,10 @@ def _build(groups, hidden, outputs):
     x = inputs = keras.Input(shape)
     if len(shape) != 1:
         x = keras.layers.Flatten()(x)
-    x = keras.layers.Dense(len(kernel), activation="relu", name="hidden")(x)
-    x = keras.layers.Dense(len(last), activation="sigmoid" if single else "softmax", name="classes")(x)
+    # Random initial weights would use up global random numbers.
+    x = keras.layers.Dense(len(kernel), activation="relu", kernel_initializer="zeros", name="hidden")(x)
+    end = "sigmoid" if single else "softmax"
+    x = keras.layers.Dense(len(last), activation=end, kernel_initializer="zeros", name="classes")(x)
     model = keras.Model(inputs, x)
     model.set_weights([kernel.T, bias, last[:, :-1].T, last[:, -1]])
     return model

@@ -1,6 +1,7 @@
 """Merging, pruning and flattening: exact where that is possible, measured where it is not."""
 
 import dataclasses
+import random
 
 import keras
 import numpy as np
@@ -120,7 +121,9 @@ def test_all_regions_are_the_network(circles):
 def test_eight_groups_keep_the_area_under_the_curve(circles):
     box, x, _, x_test, y_test = circles
     groups = merge_regions(box, x, 8, verbose=0)
+    before = random.getstate()
     flat = flatten_regions(groups, x, verbose=0)
+    assert random.getstate() == before
     whole = roc_auc_score(y_test, box(x_test, verbose=0).scores[:, 0])
     assert area(groups, x_test, y_test) > whole - 0.03 and area(flat, x_test, y_test) > whole - 0.03
     assert groups.fidelity(x_test).agreement > 0.9 and flat.fidelity(x_test).agreement > 0.9

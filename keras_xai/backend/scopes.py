@@ -1,0 +1,46 @@
+"""The scopes that Keras has entered in this thread, put back after a call that did not leave them itself."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from keras.src.backend.common import global_state
+
+# Keras sets each of them when a scope is entered, and sets it back in an `__exit__` that a Ctrl-C can come before.
+_SCOPES = (
+    "symbolic_scope",
+    "stateless_scope",
+    "autocast_scope",
+    "name_scope_stack",
+    "remat_scope_stack",
+    "current_call_ctx",
+    "in_tf_graph_scope",
+    "tracking_on",
+    "custom_objects_scope_dict",
+    "safe_mode_saving",
+    "use_legacy_config",
+    "shared_objects/id_to_obj_map",
+    "shared_objects/id_to_config_map",
+)
+
+
+@contextmanager
+def scopes_kept() -> Iterator[None]:
+    """Context manager after which the thread is in the same scopes of Keras as before, also after a Ctrl-C at any moment.
+
+    A Ctrl-C within Keras' `__enter__` or `__exit__` would leave, for example, its symbolic mode on, and every later call of a layer in the
+    process would fail.
+    """
+    before = {name: _copied(global_state.get_global_attribute(name)) for name in _SCOPES}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            found = global_state.get_global_attribute(name)
+            if isinstance(found, list) and isinstance(value, list):
+                found[:] = value  # what another scope holds stays the same list
+            elif found is not value:
+                global_state.set_global_attribute(name, value)
+
+
+def _copied(value):
+    return list(value) if isinstance(value, list) else value

@@ -174,8 +174,8 @@ def normalization(parts: Normalized) -> Secant:
     """The secant of a normalization.
 
     As c = y q, the two-argument Shapley form gives c(x) - c(b) = Y (q(x) - q(b)) + Q (y(x) - y(b)), with the means Y and Q of sample and
-    reference, and q(x) - q(b) = (v(x) - v(b)) / (2 Q), with v = q q. Solved for the difference of y, it stays accurate for a reference whose
-    q is near zero, where the form of the product with 1 / q is a difference of large numbers.
+    reference, and q(x) - q(b) = (v(x) - v(b)) / (2 Q), with v = q q. Solved for the difference of y, it stays accurate for a reference
+    whose q is near zero, where the form of the product with 1 / q is a difference of large numbers.
     """
 
     def secant(inputs, reference):

@@ -129,7 +129,11 @@ class Softmax(Smooth):
         def call(x, mask=None):
             mask = ops.cast(mask, "bool")
             x = ops.where(mask, x, least(x.dtype))
-            y = ops.exp(x - ops.logsumexp(x, axis=axis, keepdims=True)) if isinstance(axis, (list, tuple)) else ops.softmax(x, axis)
+            y = (
+                ops.exp(x - ops.logsumexp(x, axis=axis, keepdims=True))
+                if isinstance(axis, (list, tuple))
+                else ops.softmax(x, axis)
+            )
             return ops.where(mask, y, 0.0)
 
         return inside(step, call, compare=False) if step.is_masked else None

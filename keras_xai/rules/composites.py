@@ -11,7 +11,7 @@ from keras_xai.rules.nonlinear import ProductRule, SignalTakesAll, Taylor, Unifo
 from keras_xai.rules.rule import Pass
 
 _PROPORTIONAL, _WHOLE = Epsilon(), Pass()
-_GATED, _EXPANSION = SignalTakesAll(), Taylor()
+_GATED, _UNIFORM, _EXPANSION = SignalTakesAll(), Uniform(), Taylor()
 AnyRule = Rule | Pass | ProductRule | Taylor
 
 
@@ -205,7 +205,7 @@ class AttnLRP(Composite):
 
     epsilon: float = 1e-6
     gamma: float = 0.0
-    product: ProductRule = Uniform()
+    product: ProductRule = _UNIFORM
 
     def __post_init__(self):
         super().__post_init__()

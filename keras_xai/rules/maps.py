@@ -41,8 +41,8 @@ def role_of(step: Step) -> str:
 
     Returns:
         `"dense"` or `"convolution"`, which have weights; `"pooling"`, affine without known weights; `"merge"`, which adds tensors;
-        `"scaling"`, affine and elementwise; `"activation"`, elementwise otherwise; `"product"`, `"softmax"` or `"normalization"`; `"shape"`,
-        `"select"`, `"smooth"` or `"composite"`, as in its kind.
+        `"scaling"`, affine and elementwise; `"activation"`, elementwise otherwise; `"product"`, `"softmax"` or `"normalization"`;
+        `"shape"`, `"select"`, `"smooth"` or `"composite"`, as in its kind.
     """
     kind = kind_of(step)
     special = kind.relevance(step)

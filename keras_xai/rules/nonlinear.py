@@ -4,7 +4,6 @@ import abc
 import dataclasses
 from typing import ClassVar, final
 
-import keras
 from keras import ops
 
 from keras_xai.data.checks import check_positive
@@ -68,8 +67,8 @@ class Uniform(ProductRule):
 class SignalTakesAll(ProductRule):
     """LRP rule of products: a factor that gates the others counts as a constant, and gets nothing.
 
-    Gates are outputs of a sigmoid or a softmax, as in LSTM cells, attention and squeeze-and-excite blocks, see `gates`. Where no factor is a
-    gate, each gets the same share as with `Uniform`.
+    Gates are outputs of a sigmoid or a softmax, as in LSTM cells, attention and squeeze-and-excite blocks, see `gates`. Where no factor
+    is a gate, each gets the same share as with `Uniform`.
 
     Source: [Arras et al., 2019](https://doi.org/10.1007/978-3-030-28954-6_11) for LSTM, [Ali et al.,
     2022](https://arxiv.org/abs/2202.07304) for attention.

@@ -459,11 +459,15 @@ def test_batches_and_passes(small):
 @pytest.mark.parametrize(
     "build, path, reason",
     [
-        (lambda x: layers.LayerNormalization(name="bad", rms_scaling=True)(layers.Dense(3)(x)), "bad", "statistics of the sample"),
+        (
+            lambda x: layers.LayerNormalization(name="bad", rms_scaling=True)(layers.Dense(3)(x)),
+            "bad",
+            "statistics of the sample",
+        ),
         (
             lambda x: layers.Dot(axes=1, normalize=True, name="bad")([layers.Dense(3)(x), layers.Dense(3)(x)]),
             "bad",
-            "multiplies tensors",
+            "norms of its inputs",
         ),
         (lambda x: ops.cumsum(layers.Dense(3)(x), axis=1), "cumsum", "its kind is not known"),
         (lambda x: layers.LSTM(3, name="bad")(layers.Reshape((2, 2))(x)), "bad", "recurrent"),

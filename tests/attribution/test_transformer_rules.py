@@ -90,7 +90,10 @@ def by_modified_gradients(model, x, target, *, attends, share):
     return (point * tape.gradient(score, point)).numpy()
 
 
-@pytest.mark.parametrize("composite, attends", [(AttnLRP(epsilon=TINY, product=Uniform(TINY)), True), (CPLRP(epsilon=TINY, product=SignalTakesAll(TINY)), False)])
+@pytest.mark.parametrize(
+    "composite, attends",
+    [(AttnLRP(epsilon=TINY, product=Uniform(TINY)), True), (CPLRP(epsilon=TINY, product=SignalTakesAll(TINY)), False)],
+)
 def test_relevance_is_that_of_modified_gradients(composite, attends, float64):
     model, x = encoder(), samples()
     found = LRP(model, composite=composite)(x, 1).values
@@ -109,9 +112,7 @@ def test_nothing_is_lost_without_biases(float64):
     assert (np.abs(lost) <= 1e-6 * scores).all()
     # The expansion of a softmax loses its constant term, which is reported.
     explanation = LRP(model, composite=AttnLRP(epsilon=TINY, product=Uniform(TINY)))(x, 1)
-    np.testing.assert_allclose(
-        explanation.values.sum(axis=(1, 2)) + explanation.convergence_delta, model(x)[:, 1], rtol=1e-6
-    )
+    np.testing.assert_allclose(explanation.values.sum(axis=(1, 2)) + explanation.convergence_delta, model(x)[:, 1], rtol=1e-6)
     assert np.abs(explanation.convergence_delta).max() > 1e-3
 
 
@@ -227,7 +228,7 @@ def test_a_rule_that_does_not_fit(rules, message):
     x = keras.Input((4,))
     y = layers.LayerNormalization(name="normalized")(layers.Dense(4, name="dense")(x))
     y = layers.Multiply(name="multiply")([y, layers.Softmax(name="softmax")(x)])
-    model = keras.Model(x, layers.Dense(2)(y))
+    model = keras.Model(x, layers.Dense(2, name="head")(y))
     assert LRP(model)(np.ones((1, 4))).values.shape == (1, 4)
     with pytest.raises(UnsupportedLayerError, match=message):
         LRP(model, composite=AttnLRP(layers=rules))

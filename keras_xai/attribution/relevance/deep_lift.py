@@ -36,7 +36,9 @@ class Differences:
         self._back = Backward(scores, method)
         advice = f"{method} has no rule for them. Use a method that works with any layer, such as IntegratedGradients or GradientSHAP."
         chosen = conditional(scores.graph, self._back.steps, self._back.entries.identifiers)
-        refuse(method, ((step, refusal(step) or (_CONDITION if step in chosen else None)) for step in self._back.steps), advice)
+        refuse(
+            method, ((step, refusal(step) or (_CONDITION if step in chosen else None)) for step in self._back.steps), advice
+        )
         self._passages = {step: Passage(step, Multipliers()) for step in self._back.steps}
 
     def program(self, target: Target) -> Callable:
@@ -64,7 +66,7 @@ class DeepLIFT(Method):
     difference f(x) - f(b), for any of these layers; `convergence_delta` is the rounding error. For tokens, the values of each `Embedding`
     vector are summed.
 
-    Two forward passes and a backward pass: about the cost of one and a half gradients.
+    Two forward passes and a backward pass: about the cost of two gradients.
 
     Source: [Shrikumar et al., 2017](https://arxiv.org/abs/1704.02685), the rescale rule; [Lundberg and Lee,
     2017](https://arxiv.org/abs/1705.07874) for products. Deviations: the paper has no rule for products, softmax, and normalizations by

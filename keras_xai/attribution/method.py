@@ -91,16 +91,18 @@ class Method(Remade, abc.ABC):
         takes_baseline: Whether the method compares samples with a baseline.
         shares_baseline: Whether all samples share the same baselines, instead of one per sample.
         gives_derivatives: Whether values are derivatives with respect to the input's entries instead of contributions to the score.
+        unrolls: Whether the method reads the inside of recurrent layers, which are divided into the steps of their cells.
     """
 
     takes_baseline: ClassVar[bool] = False
     shares_baseline: ClassVar[bool] = False
     gives_derivatives: bool = False
+    unrolls: ClassVar[bool] = False
 
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
         check_verbose(verbose)
         self._model = model
-        self._scores = Scores(model)
+        self._scores = Scores(model, unroll=self.unrolls)
         self._batch_size = batch_size_for(self._scores.graph, batch_size, dtype=self._scores.dtype)
         self._verbose = verbose
         self._seed: int | None = None  # set by methods that draw at random

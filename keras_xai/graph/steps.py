@@ -163,6 +163,11 @@ def copy_mask(source: Any, tensor: Any) -> None:
         set_keras_mask(tensor, mask)
 
 
+def mask_of(tensor: Any) -> Any:
+    """The mask that Keras has attached to a tensor, or `None`."""
+    return get_keras_mask(tensor)
+
+
 def _is_float(dtype):
     return keras.backend.is_float_dtype(keras.backend.standardize_dtype(dtype))
 

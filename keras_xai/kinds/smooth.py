@@ -181,7 +181,6 @@ _SOFTMAX = "a softmax is not piecewise linear; only the one that ends the model 
 _SIGMOID = "a sigmoid is not piecewise linear; only the one that ends the model is left out"
 _PRODUCT = "it multiplies tensors that both depend on the input, which is not piecewise linear"
 _ATTENTION = "attention multiplies tensors that both depend on the input and takes a softmax of them"
-_RECURRENT = "recurrent layers gate with sigmoids and products"
 _LOOKUP = "it looks integers up in a table, and has no derivative by its input"
 
 register(layers.Softmax, Softmax(_SOFTMAX), Example((4,), lambda x: layers.Dense(2)(layers.Softmax()(x))))
@@ -194,11 +193,6 @@ register(layers.MultiHeadAttention, OfSequence(_ATTENTION), Example((4, 2), lamb
 register(
     layers.GroupQueryAttention, OfSequence(_ATTENTION), Example((4, 2), lambda x: layers.GroupQueryAttention(2, 2, 1)(x, x))
 )
-register(layers.RNN, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.RNN(layers.LSTMCell(2))(x)))
-register(layers.LSTM, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.LSTM(2)(x)))
-register(layers.GRU, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.GRU(2)(x)))
-register(layers.SimpleRNN, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.SimpleRNN(2)(x)))
-register(layers.Bidirectional, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.Bidirectional(layers.LSTM(2))(x)))
 register(layers.Embedding, Embedding(_LOOKUP), Example((4,), lambda x: layers.Embedding(3, 2)(x)))
 register(layers.ReversibleEmbedding, Embedding(_LOOKUP), Example((4,), lambda x: layers.ReversibleEmbedding(3, 2)(x)))
 

@@ -53,6 +53,7 @@ class Scores:
 
     Args:
         model: A built model.
+        unroll: Whether recurrent layers are divided into the steps of their cells, which takes longer.
 
     Attributes:
         network: The model as simple steps, fused activations split off and a final softmax or sigmoid left out.
@@ -68,10 +69,11 @@ class Scores:
         ValueError: If it is not built.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, *, unroll: bool = False):
         self._whole = by_words(trace(model))
-        self._expanded = expanded = expand(self._whole)
+        self._expanded = expanded = expand(self._whole, unroll=unroll)
         graph = strip_probabilities(expanded)
+        self._unrolled = unroll
         self.links = [
             link_of(dataclasses.replace(expanded, outputs=(end,)), dataclasses.replace(graph, outputs=(start,)))
             for end, start in zip(expanded.outputs, graph.outputs, strict=True)
@@ -95,8 +97,9 @@ class Scores:
 
     @functools.cached_property
     def axes(self) -> Axes:
-        """Which axis of each tensor is which."""
-        return Axes(self.graph)
+        """Which axis of each tensor is which; for a model that is unrolled, of its inputs only."""
+        # A recurrent layer tells its axes as a whole.
+        return Axes(strip_probabilities(expand(self._whole)) if self._unrolled else self.graph)
 
     @functools.cached_property
     def layouts(self) -> list[Layout]:

@@ -33,6 +33,7 @@ class Rectified(Method):
     """
 
     gives_derivatives = True
+    unrolls = True
     rule: ClassVar[BackwardRule]
 
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):

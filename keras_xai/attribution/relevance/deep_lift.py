@@ -89,6 +89,7 @@ class DeepLIFT(Method):
     """
 
     takes_baseline = True
+    unrolls = True
 
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
         super().__init__(model, batch_size=batch_size, verbose=verbose)

@@ -69,6 +69,8 @@ class LRP(Method):
     ([[3.0, 2.0]], [5.0])
     """
 
+    unrolls = True
+
     def __init__(
         self, model: keras.Model, *, composite: Composite | None = None, batch_size: int | None = None, verbose: Any = "auto"
     ):

@@ -46,6 +46,7 @@ class DeepSHAP(Method):
     """
 
     takes_baseline = True
+    unrolls = True
     shares_baseline = True
 
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):

@@ -14,7 +14,7 @@ from keras_xai.graph.inlining import inlined
 from keras_xai.graph.nodes import trace_function
 from keras_xai.graph.steps import Graph, Slot, Step, mask_of, with_attributes
 from keras_xai.graph.view import unchanged
-from keras_xai.kinds.axes import BY_USE, Named, by_format
+from keras_xai.kinds.axes import Named, by_format
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.shape import Shape
 from keras_xai.kinds.smooth import OfSequence
@@ -178,13 +178,13 @@ def _traced_cells(step: Step) -> _Cells:
         specs = (frame, keras.KerasTensor((None,), "bool")) if masked else (frame,)
         called = _call_of(FirstCall(layer, cell), specs, ((Slot(0),), {"mask": Slot(1)} if masked else {}))
         first = CellCall(inside(called, called.operation.traced))
-        states = first.graph.output_specs[1:]
+        states = list(first.graph.output_specs[1:])
     else:
         states = [step.input_specs[leaf.position] if isinstance(leaf, Slot) else leaf for leaf in tree.flatten(structure)]
         structure = structure if tree.is_nested(structure) else [structure]
     slots = tree.pack_sequence_as(structure, [Slot(1 + place) for place in range(len(states))])
-    specs = (frame, *(keras.KerasTensor((None, *each.shape[1:]), each.dtype) for each in states))
-    called = _call_of(cell, specs, ((Slot(0), slots), _at_inference(cell)))
+    named = [keras.KerasTensor((None, *each.shape[1:]), each.dtype) for each in states]
+    called = _call_of(cell, (frame, *named), ((Slot(0), slots), _at_inference(cell)))
     return _Cells(first, CellCall(inside(called, _traceable(cell))))
 
 

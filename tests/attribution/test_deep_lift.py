@@ -190,7 +190,7 @@ def test_padding_of_tokens_is_that_of_the_sample():
 
 
 def test_what_has_no_rule_is_refused_by_name():
-    words = keras.Input((4, 3))
+    words = keras.Input((None, 3))
     y = layers.MultiHeadAttention(2, 2, name="heads")(words, words)
     model = keras.Model(words, layers.Dense(2)(layers.LSTM(3, name="memory")(y)))
     for method in (DeepLIFT, DeepSHAP):

@@ -10,6 +10,7 @@ from keras_xai.kinds import (  # noqa: F401  they fill the registry
     merge,
     normalization,
     product,
+    recurrent,
     resizing,
     select,
     shape,

@@ -55,7 +55,7 @@ class TimeDistributed(Composite):
 
         return inside(step, call)
 
-    def unrolled(self, step):
+    def apart(self, step):
         layer, count = step.operation.layer, step.input_specs[0].shape[1]
         if count is None:
             raise ValueError(

@@ -10,7 +10,7 @@ from keras_xai.graph.inlining import inlined
 from keras_xai.graph.nodes import names_unused
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.kinds.entries import find
-from keras_xai.kinds.kind import Constant, Kind, Problem
+from keras_xai.kinds.kind import Constant, Kind, Problem, problems_of
 from keras_xai.kinds.rows import rows_per_sample
 from keras_xai.kinds.smooth import Smooth, Unknown
 
@@ -32,17 +32,18 @@ def kind_of(step: Step) -> Kind:
     return entry.kind
 
 
-def expand(graph: Graph, *, unroll: bool = False, defuse: bool = False) -> Graph:
+def expand(graph: Graph, *, unroll: bool = False, apart: bool = False, defuse: bool = False) -> Graph:
     """The graph in which fused and composite layers are replaced by their parts.
 
     A layer that cannot be expanded is kept; `refusals` gives the reason.
 
     Args:
         graph: The graph.
-        unroll: Whether layers that repeat a calculation for each time step have steps for each.
+        unroll: Whether recurrent layers have the steps of their cells for each time step.
+        apart: Whether layers that calculate with several rows for each sample have steps for each.
         defuse: Whether fused operations such as attention are divided into steps without linear pieces.
     """
-    return inlined(graph, lambda step: _parts(step, unroll=unroll, defuse=defuse))
+    return inlined(graph, lambda step: _parts(step, unroll=unroll, apart=apart, defuse=defuse))
 
 
 def open_layers(graph: Graph) -> Graph:
@@ -52,18 +53,14 @@ def open_layers(graph: Graph) -> Graph:
 
 def refusals(graph: Graph) -> list[Problem]:
     """The reasons why steps of an expanded graph have no linear pieces: one `Problem` for each such step."""
-    problems = []
     rows = rows_per_sample(graph)
-    for step in graph.steps:
-        several = any(rows[identifier] != 1 for identifier in step.outputs)
-        reason = (
-            _ROWS
-            if several
-            else _setting_refused(step) or kind_of(step).refusal(step) or indivisible(step) or _mixes_samples(step)
-        )
-        if reason:
-            problems.append(Problem(step.path, type(step.operation), reason))
-    return problems
+
+    def reason(step):
+        if any(rows[identifier] != 1 for identifier in step.outputs):
+            return _ROWS
+        return kind_of(step).refusal(step) or _setting_refused(step) or indivisible(step) or _mixes_samples(step)
+
+    return problems_of((step, reason(step)) for step in graph.steps)
 
 
 _ROWS = "it has several rows for each sample, as layers inside `TimeDistributed` do, of which pieces know only one"
@@ -104,10 +101,11 @@ def _mixes_samples(step):
 
 
 @names_unused()
-def _parts(step, *, unroll=False, defuse=False):
+def _parts(step, *, unroll=False, apart=False, defuse=False):
     kind = kind_of(step)
+    ways = [way for way, wanted in ((kind.unrolled, unroll), (kind.apart, apart), (kind.defused, defuse)) if wanted]
     try:
-        return (kind.defused(step) if defuse else None) or (kind.unrolled(step) if unroll else None) or kind.parts(step)
+        return next((graph for way in ways if (graph := way(step)) is not None), None) or kind.parts(step)
     except ValueError:
         return None
 
@@ -122,7 +120,7 @@ def indivisible(step: Step) -> str | None:
 
 
 def _setting_refused(step):
-    if step.is_masked:
+    if step.is_masked and isinstance(step.operation, keras.Layer):
         return "it is called with a mask, which is not supported"
     if getattr(step.operation, "quantization_mode", None):
         return f"it is quantized ('{step.operation.quantization_mode}'), which rounds its input"

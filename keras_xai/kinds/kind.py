@@ -2,7 +2,8 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from keras_xai.graph.steps import Graph, Step
@@ -47,6 +48,25 @@ class Problem:
         return f"'{self.path}' ({self.layer.__name__}): {self.reason}"
 
 
+def problems_of(steps: Iterable[tuple[Step, str | None]]) -> list[Problem]:
+    """One `Problem` for each step with a reason.
+
+    A layer that is called several times, such as a cell for each time step, is listed once for each reason.
+
+    Args:
+        steps: Steps with their reasons: a clause without a full stop, or `None` for a supported step.
+    """
+    found: dict[tuple, Problem] = {}
+    for step, reason in steps:
+        if reason:
+            key = (_REPEATED.sub("", step.path), type(step.operation), reason)
+            found.setdefault(key, Problem(step.path, type(step.operation), reason))
+    return list(found.values())
+
+
+_REPEATED = re.compile(r":\d+")
+
+
 class Kind(abc.ABC):
     """A kind of layer: its role, its linear pieces, and the facts that methods need.
 
@@ -73,9 +93,13 @@ class Kind(abc.ABC):
         """
 
     def unrolled(self, step: Step) -> Graph | None:
-        """As `parts`, for a layer that repeats a calculation for each time step: with steps of its own for each.
+        """As `parts`, for a layer that computes time step after time step: with the steps of its cell for each. `None` for others."""
+        return None
 
-        Every tensor has a row for each sample then, as pieces need it. `None` for other layers.
+    def apart(self, step: Step) -> Graph | None:
+        """As `parts`, for a layer that calculates with several rows for each sample: with steps of its own for each.
+
+        Every tensor has one row for each sample then, as pieces need it. `None` for other layers.
         """
         return None
 

@@ -228,18 +228,12 @@ _CURVED = "its activation is curved"
 _SOFTMAX = "a softmax is not piecewise linear; only the one that ends the model is left out"
 _SIGMOID = "a sigmoid is not piecewise linear; only the one that ends the model is left out"
 _PRODUCT = "it multiplies tensors that both depend on the input, which is not piecewise linear"
-_RECURRENT = "recurrent layers gate with sigmoids and products"
 _LOOKUP = "it looks integers up in a table, and has no derivative by its input"
 
 register(layers.Softmax, Softmax(_SOFTMAX), Example((4,), lambda x: layers.Dense(2)(layers.Softmax()(x))))
 register(layers.ELU, Curved(_CURVED, keeps_sign=True), Example((4,), lambda x: layers.ELU()(x)))
 register(layers.Multiply, Product(_PRODUCT), Example((4,), lambda x: layers.Multiply()([x, x])))
 register(layers.Dot, Contraction(_PRODUCT), Example((4,), lambda x: layers.Dot(axes=1)([x, x])))
-register(layers.RNN, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.RNN(layers.LSTMCell(2))(x)))
-register(layers.LSTM, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.LSTM(2)(x)))
-register(layers.GRU, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.GRU(2)(x)))
-register(layers.SimpleRNN, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.SimpleRNN(2)(x)))
-register(layers.Bidirectional, OfSequence(_RECURRENT), Example((4, 2), lambda x: layers.Bidirectional(layers.LSTM(2))(x)))
 register(layers.Embedding, Embedding(_LOOKUP), Example((4,), lambda x: layers.Embedding(3, 2)(x)))
 register(layers.ReversibleEmbedding, Embedding(_LOOKUP), Example((4,), lambda x: layers.ReversibleEmbedding(3, 2)(x)))
 

@@ -11,7 +11,7 @@ from keras import ops
 from keras_xai.backend import record
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
-from keras_xai.kinds.kind import Problem, UnsupportedLayerError
+from keras_xai.kinds.kind import UnsupportedLayerError, problems_of
 from keras_xai.network.entries import Entries
 from keras_xai.network.scores import Scores, undefined_where_not_finite
 from keras_xai.rules.rule import Call, Passage
@@ -211,6 +211,6 @@ def refuse(method: str, steps: Iterable[tuple[Step, str | None]], advice: str) -
     Raises:
         UnsupportedLayerError: If there is a reason.
     """
-    problems = [Problem(step.path, type(step.operation), reason) for step, reason in steps if reason]
+    problems = problems_of(steps)
     if problems:
         raise UnsupportedLayerError(problems, f"{method} cannot explain the model", advice)

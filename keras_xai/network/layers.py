@@ -13,8 +13,9 @@ from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import unchanged
 from keras_xai.kinds.expansion import expand, kind_of
-from keras_xai.kinds.kind import Kind, Problem, UnsupportedLayerError
+from keras_xai.kinds.kind import Kind, UnsupportedLayerError, problems_of
 from keras_xai.kinds.links import link_of, strip_probabilities
+from keras_xai.kinds.recurrent import drops
 from keras_xai.network.agreement import is_quantized
 from keras_xai.network.backward import backward, deliver
 from keras_xai.network.network import Network
@@ -97,7 +98,7 @@ class LayerNetwork:
         self.ends_in_sigmoid = False
         self._propagation = propagation
         self.units = [self._unit(step) for step in self.graph.steps]
-        problems = [problem for unit in self.units if unit.passed for problem in self._problems(unit)]
+        problems = problems_of(pair for unit in self.units if unit.passed for pair in self._reasons(unit))
         if problems:
             raise UnsupportedLayerError(
                 problems,
@@ -172,7 +173,7 @@ class LayerNetwork:
         }
 
     def _unit(self, step):
-        parts = expand(alone(step))
+        parts = expand(alone(step), unroll=True)
         passed = any(keras.backend.is_float_dtype(spec.dtype) for spec in step.input_specs)
         stripped = strip_probabilities(parts) if self.graph.outputs == step.outputs else parts
         if stripped.outputs != parts.outputs:
@@ -187,13 +188,13 @@ class LayerNetwork:
             return False
         return not self._propagation.by_derivative or any(_is_not_its_derivative(kind_of(part)) for part in parts.steps)
 
-    def _problems(self, unit):
+    def _reasons(self, unit):
+        if unit.divided and drops(unit.step.operation):
+            yield unit.step, _RANDOM
         for part in unit.parts.steps:
             random = hasattr(part.operation, "seed_generator") and part.operation is not unit.step.operation
             reason = _RANDOM if unit.divided and random else self._propagation.refusal(part)
-            reason = _QUANTIZED if is_quantized(part.operation) else reason
-            if reason:
-                yield Problem(part.path, type(part.operation), reason)
+            yield part, _QUANTIZED if is_quantized(part.operation) else reason
 
     def _all_passages(self):
         """The passages of each unit: part by part, or as a whole; none for units without relevance."""

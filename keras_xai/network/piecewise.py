@@ -75,7 +75,7 @@ class PiecewiseNetwork(Remade):
         front = None
         if layer is not None:
             front, graph = split(open_layers(graph), layer)
-        whole = expand(graph, unroll=True)
+        whole = expand(graph, unroll=True, apart=True)
         graph = strip_probabilities(whole)
         problems = refusals(graph)
         if problems:

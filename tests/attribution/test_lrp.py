@@ -470,7 +470,6 @@ def test_batches_and_passes(small):
             "norms of its inputs",
         ),
         (lambda x: ops.cumsum(layers.Dense(3)(x), axis=1), "cumsum", "its kind is not known"),
-        (lambda x: layers.LSTM(3, name="bad")(layers.Reshape((2, 2))(x)), "bad", "recurrent"),
     ],
 )
 def test_layers_that_relevance_cannot_pass(build, path, reason):

@@ -882,7 +882,7 @@ def softmax_within():
     [
         (softmax_within, r"'middle.softmax' \(Softmax\)"),
         (lambda: chain(LayerNormalization(name="middle"), Dense(3), shape=(4,)), r"'middle' \(LayerNormalization\)"),
-        (lambda: chain(LSTM(4, name="middle"), Dense(3), shape=(4, 3)), r"'middle' \(LSTM\)"),
+        (lambda: chain(LSTM(4, name="middle"), Dense(3), shape=(4, 3)), r"'middle/lstm_cell.multiply:1' \(Multiply\)"),
         (attention, r"'middle' \(MultiHeadAttention\)"),
     ],
 )

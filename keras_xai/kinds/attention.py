@@ -6,6 +6,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_xai.graph.calls import inside
+from keras_xai.graph.steps import with_attributes
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.smooth import OfSequence, Smooth, least
 
@@ -17,6 +18,37 @@ class Attention(OfSequence):
 
     def defused(self, step):
         return inside(step)
+
+
+class DotAttention(Attention):
+    """`Attention`, whose scores are dot products, or weighted sums of tanh of sums."""
+
+    def defused(self, step):
+        layer = step.operation
+        return super().defused(step) if layer.score_mode == "dot" else inside(step, _scored(layer, _concatenated).call)
+
+
+class AdditiveAttention(Attention):
+    """`AdditiveAttention`, whose scores are sums of tanh of sums."""
+
+    def defused(self, step):
+        return inside(step, _scored(step.operation, _added).call)
+
+
+def _scored(layer, scores):
+    """The layer with scores by `keras.ops`: Keras multiplies a variable by a tensor, which a symbolic tensor cannot be."""
+    return with_attributes(layer, {"_calculate_scores": functools.partial(scores, layer)})
+
+
+def _added(layer, query, key):
+    bent = ops.tanh(ops.expand_dims(query, -2) + ops.expand_dims(key, -3))
+    return ops.sum(ops.multiply(layer.scale, bent) if layer.use_scale else bent, axis=-1)
+
+
+def _concatenated(layer, query, key):
+    pairs = ops.expand_dims(query, -2) + ops.expand_dims(key, -3)
+    bent = ops.tanh(pairs if layer.scale is None else ops.multiply(layer.scale, pairs))
+    return ops.multiply(layer.concat_score_weight, ops.sum(bent, axis=-1))
 
 
 class DotProductAttention(Smooth):
@@ -46,8 +78,13 @@ def _attend(query, key, value, bias=None, mask=None, scale=None, *, is_causal, s
     return ops.einsum("bhts,bshc->bthc", ops.softmax(scores, axis=-1), value)
 
 
-register(layers.Attention, Attention(_REASON), Example((4, 2), lambda x: layers.Attention()([x, x])))
-register(layers.AdditiveAttention, Attention(_REASON), Example((4, 2), lambda x: layers.AdditiveAttention()([x, x])))
+register(
+    layers.Attention,
+    DotAttention(_REASON),
+    Example((4, 2), lambda x: layers.Attention(use_scale=True)([x, x])),
+    Example((4, 2), lambda x: layers.Attention(use_scale=True, score_mode="concat")([x, x])),
+)
+register(layers.AdditiveAttention, AdditiveAttention(_REASON), Example((4, 2), lambda x: layers.AdditiveAttention()([x, x])))
 register(
     layers.MultiHeadAttention,
     Attention(_REASON),

@@ -58,7 +58,7 @@ class ScaledByConstant(TimesConstant):
     """An elementwise product."""
 
     def elementwise(self, step):
-        return step.input_specs[0].shape == step.output_specs[0].shape
+        return step.num_varying == 1 and step.input_specs[0].shape == step.output_specs[0].shape
 
     def kernels(self, step):
         return []

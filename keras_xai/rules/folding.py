@@ -10,11 +10,11 @@ from keras_xai.rules.rule import Call, Passage
 
 
 def folded_into(graph: Graph, step: Step) -> tuple[Step, ...]:
-    """The steps folded into a step with weights: they follow it, and no other step uses the tensors in between.
+    """The steps folded into a step: they follow it, and no other step uses the tensors in between.
 
     Args:
         graph: The graph.
-        step: A dense layer or convolution in the graph.
+        step: A dense layer, a convolution, or a sum of tensors in the graph.
     """
     found: list[Step] = []
     (output,) = step.outputs
@@ -55,11 +55,18 @@ def folded_bias(call: Call) -> Any:
     total = ops.zeros((), dtype=dtype) if bias is None else ops.convert_to_tensor(bias)
     if bias is not None and len(bias.shape) == 1 and axis is not None:
         total = ops.reshape(total, _beside(axis, spec.shape))
+    if not call.passage.folded:
+        return total
+    # The output for a zero input is the bias. The input must have the right rank and number of channels.
+    start = ops.zeros([1 if other != axis else size for other, size in enumerate(spec.shape)], dtype=dtype)
+    return through_folded(call, start + total)
+
+
+def through_folded(call: Call, tensor: Any) -> Any:
+    """The output of the folded steps for a tensor in place of the step's output."""
     for each in call.passage.folded:
-        # The output for a zero input is the bias. The input must have the right rank and number of channels.
-        start = ops.zeros([1 if other != axis else size for other, size in enumerate(spec.shape)], dtype=dtype)
-        (total,) = each(start + total)
-    return total
+        (tensor,) = each(*(call.values[i] if position in each.fixed else tensor for position, i in enumerate(each.inputs)))
+    return tensor
 
 
 def _channel_axis(step):

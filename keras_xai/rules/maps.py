@@ -11,7 +11,7 @@ from keras_xai.graph.steps import Slot, Step
 from keras_xai.graph.view import unchanged
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.kinds.product import TimesConstant
-from keras_xai.rules.folding import effective_kernel, folded_bias
+from keras_xai.rules.folding import effective_kernel, folded_bias, through_folded
 from keras_xai.rules.rule import Call
 
 
@@ -127,6 +127,8 @@ def _with_kernel(factor, weights):
 def _added(call):
     """A map without weights: the contribution of each input to the output, with its sign."""
     step, places = call.step, call.real
+    # What is computed from weights has no row for each sample.
+    varying = set(step.inputs) - {step.inputs[position] for position in step.fixed}
     known, averaging = has_weights(step), call.kind.averages(step)
     # Constants here are not the tensors that are differentiated by.
     held = call.kind.held(step, [ops.stop_gradient(x) for x in call.passage.operands(call.inputs)])
@@ -139,16 +141,16 @@ def _added(call):
             return held(call.passage.operands(tensors))
 
     def at(tensors, rows=slice(None)):
-        full = [x if place in places else x[rows] for place, x in enumerate(call.inputs)]
+        full = [x[rows] if source in varying else x for source, x in zip(call.passage.sources, call.inputs, strict=True)]
         for place, x in zip(places, tensors, strict=True):
             full[place] = x
         return function(full)[0]
 
-    def bias():
+    def at_zero():
         return at([ops.zeros_like(call.inputs[place][:1]) for place in places], slice(0, 1))
 
     def product(inputs, modify):
-        constant = bias()
+        constant = at_zero()
         if modify is None:
             return at(inputs) - constant
         if not known:
@@ -166,7 +168,8 @@ def _added(call):
             total = total + modify(sign) * sign * alone
         return total
 
-    return AffineMap([call.inputs[place] for place in places], call.folded_output, product, bias, call.passage.nonnegative)
+    inputs = [call.inputs[place] for place in places]
+    return AffineMap(inputs, call.folded_output, product, lambda: through_folded(call, at_zero()), call.passage.nonnegative)
 
 
 def _constants(step):

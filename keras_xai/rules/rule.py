@@ -154,8 +154,13 @@ class Call:
 
     @cached_property
     def real(self) -> list[int]:
-        """The positions of real-valued inputs, which can get messages, unlike masks."""
-        return [place for place, x in enumerate(self.inputs) if keras.backend.is_float_dtype(ops.dtype(x))]
+        """The positions of real-valued inputs, which can get messages, unlike masks and what is computed from weights."""
+        fixed = {self.step.inputs[position] for position in self.step.fixed}
+        return [
+            place
+            for place, (source, x) in enumerate(zip(self.passage.sources, self.inputs, strict=True))
+            if source not in fixed and keras.backend.is_float_dtype(ops.dtype(x))
+        ]
 
     def pull(self, messages: Sequence) -> list:
         """The transpose of the step's linear map, applied to one tensor per output."""
@@ -168,7 +173,6 @@ class Call:
     def at_real(self, messages: Sequence) -> list:
         """Messages for the inputs at the positions `real`, with `None` for the others."""
         full: list = [None] * len(self.inputs)
-        # None comes for factors that are computed from weights, behind the inputs.
         for place, message in zip(self.real, messages, strict=False):
             full[place] = message
         return full

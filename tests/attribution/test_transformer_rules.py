@@ -279,3 +279,71 @@ def test_taylor_is_the_formula(float64):
     expected = point * (relevance - probabilities * relevance.sum())
     composite = RoleComposite(dense=Epsilon(TINY), convolution=Epsilon(), softmax=Taylor())
     np.testing.assert_allclose(LRP(model, composite=composite)(point).values, expected, rtol=1e-8)
+
+
+# Recurrent cells.
+
+
+def _proportional(contributions, total, relevance):
+    """Relevance of inputs in proportion to contributions `(n, inputs, outputs)` to `total`."""
+    return (contributions * (relevance / (total + np.where(total < 0, -TINY, TINY)))[:, None]).sum(axis=2)
+
+
+def lstm_by_loop(cell, head, x, target):
+    """The relevance of a sequence by the rules of Arras et al., 2019, step by step; and the scores."""
+    kernel, recurrent, bias = (variable.numpy() for variable in (cell.kernel, cell.recurrent_kernel, cell.bias))
+    units, steps = recurrent.shape[0], x.shape[1]
+    h, c = [np.zeros((len(x), units))], [np.zeros((len(x), units))]
+    gates = []
+    for t in range(steps):
+        into, forget, candidate, out = np.split(x[:, t] @ kernel + h[-1] @ recurrent + bias, 4, axis=1)
+        sigmoid = [1 / (1 + np.exp(-each)) for each in (into, forget, out)]
+        c.append(sigmoid[1] * c[-1] + sigmoid[0] * np.tanh(candidate))
+        h.append(sigmoid[2] * np.tanh(c[-1]))
+        gates.append((*sigmoid, candidate))
+    of_candidate = slice(2 * units, 3 * units)
+    weights = head.kernel.numpy()[:, target]
+    scores = h[-1] @ weights + head.bias.numpy()[target]
+    of_h = _proportional((h[-1] * weights)[..., None], scores[:, None], scores[:, None])
+    of_c, relevance = np.zeros_like(of_h), np.zeros_like(x)
+    for t in reversed(range(steps)):
+        into, forget, _, candidate = gates[t]
+        of_c = of_c + of_h  # neither the output gate nor tanh takes any
+        share = of_c / (c[t + 1] + np.where(c[t + 1] < 0, -TINY, TINY))
+        of_candidate_now = into * np.tanh(candidate) * share
+        of_c = forget * c[t] * share
+        relevance[:, t] = _proportional(x[:, t, :, None] * kernel[:, of_candidate], candidate, of_candidate_now)
+        of_h = _proportional(h[t][..., None] * recurrent[:, of_candidate], candidate, of_candidate_now)
+    return relevance, scores
+
+
+def test_relevance_of_an_lstm_is_that_of_a_loop(float64):
+    head = layers.Dense(3)
+    memory = layers.LSTM(4)
+    model = keras.Sequential([keras.Input((6, 2)), memory, head])
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(size=each.shape) for each in model.get_weights()])
+    x = rng.normal(size=(5, 6, 2))
+    expected, scores = lstm_by_loop(memory.cell, head, x, 1)
+    np.testing.assert_allclose(model(x)[:, 1], scores, rtol=1e-9)
+    found = LRP(model, composite=CPLRP(epsilon=TINY, product=SignalTakesAll(TINY)))(x, 1).values
+    np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
+    other = LRP(model, composite=AttnLRP(epsilon=TINY))(x, 1).values  # gates take half here
+    assert np.abs(other - expected).max() > 0.05 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    "recurrent",
+    [
+        lambda: layers.GRU(3, reset_after=False),
+        lambda: layers.GRU(3),
+        lambda: layers.Bidirectional(layers.LSTM(3)),
+        lambda: layers.SimpleRNN(3),
+    ],
+    ids=["gru", "gru, reset after", "bidirectional", "simple"],
+)
+def test_recurrent_layers_lose_nothing_without_biases(recurrent, float64):
+    model = keras.Sequential([keras.Input((4, 2)), recurrent(), layers.Dense(2, use_bias=False)])
+    x = np.random.default_rng(0).normal(size=(3, 4, 2))
+    delta = LRP(model, composite=CPLRP(epsilon=TINY, product=SignalTakesAll(TINY)))(x, 1).convergence_delta
+    assert (np.abs(delta) < 1e-6).all()

@@ -183,7 +183,7 @@ def _refusal(step: Step) -> str | None:
 
 
 def _can_fold(step: Step) -> bool:
-    return role_of(step) in _WEIGHTED and has_weights(step)
+    return role_of(step) == "merge" or (role_of(step) in _WEIGHTED and has_weights(step))
 
 
 def _misfit(step: Step, rule: AnyRule) -> str | None:

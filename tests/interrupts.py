@@ -224,6 +224,9 @@ def surroundings(model, name):
     }
 
 
+_HUNG = 60  # seconds
+
+
 def raise_unless(condition, message):
     """An `assert` that says what was found, also outside of pytest."""
     if not condition:
@@ -246,19 +249,23 @@ def interrupted(action, seconds):
 
     # Time of the process, not of the clock: on a busy machine the moments are as evenly distributed as on an idle one.
     before = signal.signal(signal.SIGPROF, interrupt)
+    # A Ctrl-C that TensorFlow swallows within the lock of a graph leaves that lock held, and only the next Ctrl-C ends the wait for it.
+    signal.signal(signal.SIGALRM, interrupt)
     try:
+        signal.alarm(_HUNG)
         signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
             result = action()
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.alarm(0)
     except BaseException as error:
         # TensorFlow's C++ code turns a Ctrl-C during tracing into other errors, with plain Keras models as well: a `RuntimeError`
         # ("MISMATCH of original and normalized active exception types: ... REPLACED BY KeyboardInterrupt"), a `SystemError` ("bad argument
         # to internal function") or a `TypeError` ("Failed to convert elements of (None, -1) to Tensor"). All must leave nothing behind.
         if not came:
             raise
-        return type(error).__name__, None
+        return ("waited for another Ctrl-C" if len(came) > 1 else type(error).__name__), None
     finally:
         signal.signal(signal.SIGPROF, before)
     return None, result

@@ -113,10 +113,10 @@ def add_legend(parent: Any, handles: Sequence[Any], **options: Any) -> None:
         legend = parent.legend(handles, ["name"] * len(handles), ncols=columns, **options)
         for text, handle in zip(legend.get_texts(), handles, strict=True):
             text.set_text(str(handle.get_label()))
-        if not isinstance(parent, Figure) or columns == 1:
+        if not isinstance(parent, Figure):
             return
         extent = legend.get_window_extent(parent.canvas.get_renderer())  # type: ignore[attr-defined]
-        if extent.width <= parent.bbox.width:
+        if extent.width <= parent.bbox.width or columns == 1:
             further = -(-len(handles) // columns) - 1
             parent.set_figheight(parent.get_figheight() + further * _LEGEND_ROW * legend.get_texts()[0].get_fontsize() / 72)
             return

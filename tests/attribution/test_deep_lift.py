@@ -218,3 +218,18 @@ def test_threads_and_pickles():
             found = list(pool.map(lambda i, method=method: method(IMAGES, target=i % 3, baseline=0.1).values, range(12)))
         for i, values in enumerate(found):
             np.testing.assert_allclose(values, expected[i % 3], atol=1e-6)
+
+
+def test_a_cosine_is_refused_with_its_own_reason():
+    x = keras.Input((3,))
+    cosine = layers.Dot(1, normalize=True)([layers.Dense(2)(x), layers.Dense(2)(x)])
+    with pytest.raises(UnsupportedLayerError, match="divides by the norms of its inputs"):
+        DeepLIFT(keras.Model(x, layers.Dense(2)(cosine)))
+
+
+def test_a_background_is_a_task_for_another_method():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    with pytest.raises(ValueError, match="several background samples, use DeepSHAP or GradientSHAP"):
+        DeepLIFT(model)(np.ones((3, 4)), baseline=np.zeros((10, 4)))
+    with pytest.raises(ValueError, match=r"shape \(5,\).$"):
+        DeepLIFT(model)(np.ones((3, 4)), baseline=np.zeros(5))

@@ -263,3 +263,18 @@ def test_a_feature_space_of_a_table():
         np.testing.assert_allclose(occluded[name][:, 0], expected, atol=1e-5)
     labels = [text.get_text() for text in Occlusion(model)(few).plot(samples=[0]).axes[0].get_yticklabels()]
     assert sorted(labels) == sorted([f"age = {frame.age[0]:.3g}", f"vessels = {frame.vessels[0]}", f"thal = {frame.thal[0]}"])
+
+
+def test_one_text_is_no_list_of_texts():
+    with pytest.raises(ValueError, match=r"the single string 'a film'. For a single sample, pass a list: \[text\]"):
+        Occlusion(text_model())("a film")
+
+
+def test_missing_values_are_named():
+    with pytest.raises(ValueError, match="Received: None in sample 1. Replace missing values"):
+        Occlusion(text_model())(["a film", None])
+    table = keras.Sequential([keras.Input((2,), dtype="string", name="places"), layers.StringLookup(vocabulary=["a"])])
+    table.add(layers.CategoryEncoding(2, output_mode="multi_hot"))
+    table.add(layers.Dense(2))
+    with pytest.raises(ValueError, match="as input 'places'. Received: nan in sample 2, column 1"):
+        Occlusion(table)(np.array([["a", "b"], ["a", "a"], ["b", np.nan]], dtype=object))

@@ -219,3 +219,24 @@ def test_bad_input(rng):
         explanations_plot({"a": explained(np.array([[7]]), np.ones((1, 1)))}, vocabulary=["", "a"])
     with pytest.raises(ValueError, match="NaN or infinity for sample 1"):
         explanations_plot({"a": explained(x, np.where(np.arange(2)[:, None, None, None] == 1, np.nan, x))})
+
+
+def test_values_that_are_all_zero_are_said_to_be():
+    x = np.random.default_rng(0).random((2, 4, 4, 1))
+    values = np.zeros_like(x)
+    values[1, 0, 0] = 1
+    explanation = Explanation(values, np.array([0, 0]), x, None, None, 1.0, "GradCAM")
+    labels = [axes.get_xlabel() for axes in explanation.plot().axes if axes.images]
+    assert labels.count("all values are zero") == 1 and labels.index("all values are zero") == 1
+
+
+def test_a_vocabulary_is_any_ordered_collection_of_words():
+    tokens = np.array([[1, 2, 3]])
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Embedding(4, 2), keras.layers.Flatten(), keras.layers.Dense(2)])
+    explanation = GradientTimesInput(model)(tokens)
+    index = {"": 0, "a": 1, "good": 2, "film": 3}
+    for words in (list(index), tuple(index), np.array(list(index)), index.keys(), pd.Index(list(index))):
+        assert explanation.plot(vocabulary=words).axes
+    for words in (index, set(index), "a good film"):
+        with pytest.raises(ValueError, match="Expected `vocabulary` to be a list of names"):
+            explanation.plot(vocabulary=words)

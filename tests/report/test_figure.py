@@ -39,3 +39,16 @@ def test_where_there_are_windows_pyplot_shows_what_results_plot(monkeypatch):
     picture(np.eye(4))
     assert "<img" in result._repr_html_()
     assert set(pyplot.get_fignums()) == before
+
+
+@pytest.mark.parametrize("count", [3, 10])
+def test_a_legend_has_no_more_columns_than_fit(count):
+    figure = figures.new_figure(figsize=(4.0, 3.0), layout="constrained")
+    axes = figure.add_subplot()
+    lines = [axes.plot([0, 1], label=f"a class with a name {i}")[0] for i in range(count)]
+    figures.add_legend(figure, lines, ncols=count, loc="outside lower center")
+    figure.canvas.draw()
+    extent = figure.legends[0].get_window_extent()
+    assert len(figure.legends) == 1 and len(figure.legends[0].get_texts()) == count
+    assert extent.x0 >= 0 and extent.x1 <= figure.bbox.width and extent.y1 < axes.get_window_extent().y0
+    assert figure.get_figheight() > 3.0 and axes.get_window_extent().height > figure.dpi

@@ -339,3 +339,12 @@ def test_the_predicted_region_is_that_of_a_mask(method):
     one, other = (made(images, target=Region(1, each)).values for each in ("predicted", mask))
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
     assert np.abs(one).max() > 0
+
+
+@pytest.mark.parametrize("position", [4, [0, 1, 2, 3, 4], -5])
+@pytest.mark.parametrize("method", [GradientTimesInput, Occlusion])
+def test_positions_behind_a_text_of_any_length(method, position):
+    model = keras.Sequential([keras.Input((None,)), layers.Embedding(6, 3), layers.Dense(6)])
+    with pytest.raises(ValueError, match="Expected `position` from 0 to 3. Received: position="):
+        method(model)(np.ones((N, 4)), Token(position, 2))
+    assert method(model)(np.ones((N, 5)), Token(position, 2)).values.shape == (N, 5)

@@ -39,6 +39,7 @@ def trace_subclassed(model: keras.Model, *, training: bool) -> Graph:
     return dataclasses.replace(
         graph,
         steps=tuple(dataclasses.replace(each, path=each.path.removeprefix("/")) for each in graph.steps),
+        calls=tuple((path.removeprefix("/"), operation) for path, operation in graph.calls),
         output_names=tuple(
             distinct(
                 [str(path[0]) for path, _ in tree.flatten_with_path(outputs)]

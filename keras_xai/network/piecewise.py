@@ -48,7 +48,7 @@ class PiecewiseNetwork(Remade):
         model: A built model; only read.
         output: Name or index of the output, for a model with several outputs.
         dtype: Floating-point type of the computation; by default that of the model's weights and inputs.
-        layer: Path of the layer whose output is the variable of the pieces; by default the model's inputs.
+        layer: The layer, or its path, whose output is the variable of the pieces; by default the model's inputs.
 
     Raises:
         UnsupportedLayerError: If a layer, after `layer`, is not piecewise linear.
@@ -56,12 +56,15 @@ class PiecewiseNetwork(Remade):
 
     Attributes:
         front: The graph before the pieces, from the model's inputs to the output of `layer`, as traced.
+        layer: Path of that layer; `None` for the model's inputs.
         dtype: Floating-point type of all arithmetic.
         num_outputs: Number of scores C; an output of rank above two is flattened.
         link: The function from scores to the model's outputs: `"softmax"`, `"sigmoid"`, or `None` for the identity.
     """
 
-    def __init__(self, model: keras.Model, output: str | int | None, dtype: str | None, layer: str | None = None):
+    def __init__(
+        self, model: keras.Model, output: str | int | None, dtype: str | None, layer: str | keras.Layer | None = None
+    ):
         graph = trace(model)
         position = _position(output, graph.output_names)
         self._model_graph = graph
@@ -74,7 +77,9 @@ class PiecewiseNetwork(Remade):
         )
         front = None
         if layer is not None:
-            front, graph = split(open_layers(graph), layer)
+            opened = open_layers(graph)
+            layer = opened.path_of(layer)
+            front, graph = split(opened, layer)
         whole = expand(graph, unroll=True)
         graph = strip_probabilities(whole)
         problems = refusals(graph)
@@ -89,6 +94,7 @@ class PiecewiseNetwork(Remade):
             )
         self.dtype = dtype or widest_dtype(graph, model.variables)
         self.front = front
+        self.layer = layer
         self._network = Network(graph, self.dtype, held=True)
         shape = self.graph.output_specs[0].shape[1:]
         if None in shape:

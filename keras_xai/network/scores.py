@@ -133,6 +133,14 @@ class Scores:
         shapes = [spec.shape for spec in self._whole.output_specs]
         return Target(target, self.graph.output_names, shapes, num_samples, self.dtype, self.links)
 
+    def path_of(self, layer: Any) -> str:
+        """The path of a layer, see `Graph.path_of`; of layers inside others, too."""
+        return self._expanded.path_of(layer)
+
+    def paths_of(self, layers: Iterable) -> list[str]:
+        """The paths of different layers, see `Graph.paths_of`."""
+        return self._expanded.paths_of(layers)
+
     def find(self, path: str) -> Step:
         """The step that computes the output of a layer, including its fused activation.
 

@@ -5,6 +5,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import final
 
+import keras
+
 from keras_xai.data.checks import check_positive
 from keras_xai.rules.lrp import AlphaBeta, Epsilon, Flat, Rule, ZPlus
 from keras_xai.rules.rule import Pass
@@ -37,14 +39,14 @@ class Composite(abc.ABC):
     pass it back along with them. None of these takes a rule.
 
     Args:
-        layers: Rules by the path of a layer, which take precedence.
+        layers: Rules by layer or by its path, which take precedence.
     """
 
-    layers: Mapping[str, Rule | Pass] = dataclasses.field(default_factory=dict)
+    layers: Mapping[str | keras.Layer, Rule | Pass] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if not isinstance(self.layers, Mapping):
-            raise TypeError(f"Expected `layers` to map paths of layers to rules. Received: layers={self.layers!r}")
+            raise TypeError(f"Expected `layers` to map layers or their paths to rules. Received: layers={self.layers!r}")
         for path, rule in self.layers.items():
             _check_rule("layers", rule, (Rule, Pass), f" for '{path}'")
 
@@ -67,7 +69,7 @@ class RoleComposite(Composite):
         merge: Rule of sums of tensors.
         scaling: Rule of elementwise affine layers. By default all relevance is passed on: in proportion, an input that a shift brings close
             to zero would get a large multiple of its output's relevance.
-        layers: Rules by the path of a layer, which take precedence.
+        layers: Rules by layer or by its path, which take precedence.
 
     Raises:
         ValueError: If rules by depth do not start at 0.
@@ -113,7 +115,7 @@ class EpsilonPlus(Composite):
 
     Args:
         epsilon: Parameter of `Epsilon` in dense layers.
-        layers: Rules by the path of a layer, which take precedence.
+        layers: Rules by layer or by its path, which take precedence.
     """
 
     epsilon: float = 1e-6
@@ -134,7 +136,7 @@ class EpsilonAlpha2Beta1(Composite):
 
     Args:
         epsilon: Parameter of `Epsilon` in dense layers.
-        layers: Rules by the path of a layer, which take precedence.
+        layers: Rules by layer or by its path, which take precedence.
     """
 
     epsilon: float = 1e-6
@@ -157,7 +159,7 @@ class EpsilonPlusFlat(Composite):
 
     Args:
         epsilon: Parameter of `Epsilon` in dense layers.
-        layers: Rules by the path of a layer, which take precedence.
+        layers: Rules by layer or by its path, which take precedence.
     """
 
     epsilon: float = 1e-6

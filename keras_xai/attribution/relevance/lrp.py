@@ -1,5 +1,6 @@
 """Layer-wise relevance propagation (LRP)."""
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any, final
 
@@ -84,6 +85,10 @@ class LRP(Method):
         graph = self._scores.graph
         self._folded = {step: folded_into(graph, step) for step in self._back.steps if _can_fold(step)}
         self._absorbed = {step for steps in self._folded.values() for step in steps}
+        paths = self._scores.paths_of(composite.layers)
+        if paths != list(composite.layers):  # some are layers themselves
+            composite = dataclasses.replace(composite, layers=dict(zip(paths, composite.layers.values(), strict=True)))
+            self._remember(composite=composite)
         self._rules = self._chosen(composite)
         refuse("LRP", ((step, _misfit(step, rule)) for step, rule in self._rules.items()), "Choose another rule for it.")
         self._nonnegative = nonnegative_tensors(graph.steps)

@@ -49,6 +49,7 @@ class PiecewiseNetwork(Remade):
         output: Name or index of the output, for a model with several outputs.
         dtype: Floating-point type of the computation; by default that of the model's weights and inputs.
         layer: The layer, or its path, whose output is the variable of the pieces; by default the model's inputs.
+        shapes: Shape of a sample of each input, to fill in sizes that the model leaves open.
 
     Raises:
         UnsupportedLayerError: If a layer, after `layer`, is not piecewise linear.
@@ -63,9 +64,14 @@ class PiecewiseNetwork(Remade):
     """
 
     def __init__(
-        self, model: keras.Model, output: str | int | None, dtype: str | None, layer: str | keras.Layer | None = None
+        self,
+        model: keras.Model,
+        output: str | int | None,
+        dtype: str | None,
+        layer: str | keras.Layer | None = None,
+        shapes: Sequence[Sequence[int]] | None = None,
     ):
-        graph = trace(model)
+        graph = trace(model, shapes=shapes)
         position = _position(output, graph.output_names)
         self._model_graph = graph
         self._output = position

@@ -82,9 +82,15 @@ class LayerMethod(Method):
         verbose: Any = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
-        path = None if layer is None else self._scores.path_of(layer)
-        self._remember(layer=path)
-        self._layer = None if path is None else named_maps(self._scores, path)
+        self._named = layer
+        self._layer: Maps | None = None
+        self._read()
+
+    def _read_layers(self):
+        if self._named is not None:
+            path = self._scores.path_of(self._named)
+            self._remember(layer=path)
+            self._layer = named_maps(self._scores, path)
 
     def _maps(self, target: Target) -> Maps:
         """The maps of the layer; raises if the target does not depend on them."""

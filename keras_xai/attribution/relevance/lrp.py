@@ -80,6 +80,11 @@ class LRP(Method):
                 "Expected `composite` to be a `Composite`, such as EpsilonPlus() or RoleComposite(dense=..., convolution=...). "
                 f"Received: composite={composite!r}"
             )
+        self._composite = composite
+        self._read()
+
+    def _read_layers(self):
+        composite = self._composite
         self._back = Backward(self._scores, "LRP")
         refuse("LRP", ((step, _refusal(step)) for step in self._back.steps), _ADVICE)
         graph = self._scores.graph

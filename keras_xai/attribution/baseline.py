@@ -1,5 +1,6 @@
 """Baselines: reference inputs that samples are compared with, or replacements for hidden parts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,3 +62,17 @@ def for_each_input(baseline: Any, inputs: Inputs) -> Any:
         )
     default: Any = 0 if isinstance(baseline, (str, bytes)) else ""
     return [baseline if isinstance(baseline, (str, bytes)) == is_string(spec) else default for spec in inputs.input_specs]
+
+
+def with_fixed(baseline: Sequence[np.ndarray], inputs: Sequence[np.ndarray], scores: Scores) -> list[np.ndarray]:
+    """A baseline with what is never explained from the samples: inputs that are held fixed, and padding.
+
+    Args:
+        baseline: An array for each input, of the samples' shape.
+        inputs: The samples.
+        scores: The scores of the model.
+    """
+    return [
+        x if not explained else each if padded is None else np.where(padded, x, each)
+        for each, x, explained, padded in zip(baseline, inputs, scores.explainable, scores.padding(inputs), strict=True)
+    ]

@@ -11,8 +11,9 @@ import keras
 import numpy as np
 
 from keras_xai.attribution.aligned import aligned_baseline, aligned_target
-from keras_xai.attribution.baseline import baseline_like
+from keras_xai.attribution.baseline import baseline_like, with_fixed
 from keras_xai.attribution.chunks import Chunk, Seen, in_parts
+from keras_xai.attribution.sizes import BySizes
 from keras_xai.data.batches import joined, progress
 from keras_xai.data.checks import check_verbose
 from keras_xai.data.reader import Samples
@@ -92,12 +93,14 @@ class Method(Remade, abc.ABC):
         shares_baseline: Whether all samples share the same baselines, instead of one per sample.
         gives_derivatives: Whether values are derivatives with respect to the input's entries instead of contributions to the score.
         unrolls: Whether the method reads the inside of recurrent layers, which are divided into the steps of their cells.
+        needs_sizes: Whether the method reads layers at known sizes only; where a model leaves sizes open, they are those of the samples.
     """
 
     takes_baseline: ClassVar[bool] = False
     shares_baseline: ClassVar[bool] = False
     gives_derivatives: bool = False
     unrolls: ClassVar[bool] = False
+    needs_sizes: ClassVar[bool] = False
 
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
         check_verbose(verbose)
@@ -109,6 +112,8 @@ class Method(Remade, abc.ABC):
         self._predicted = self._scores.predictions()
         self._preparing = threading.Lock()
         self._prepared: tuple[Any, Callable[[Batch], Part]] | None = None
+        by_sizes = self._scores.has_open_sizes and (self.needs_sizes or self._scores.hides_tokens)
+        self._by_sizes = BySizes(self._of_shapes) if by_sizes else None
 
     @final
     def __call__(self, x: Any, target: Any = None, baseline: Any = None) -> Explanation:
@@ -145,13 +150,14 @@ class Method(Remade, abc.ABC):
         num_batches = None if samples.num_samples is None else samples.num_batches
         parts, seen, predicted = [], Seen(), []
         for chunk, part in progress(in_parts(chunks, self._batch_size), num_batches, self._verbose):
+            method = self._of(chunk.inputs)
             if seen.add(chunk):
-                self._scores.check_same_function(chunk.inputs)
-            explain = self._explainer(chunk.goal)
+                method._scores.check_same_function(chunk.inputs)
+            explain = method._explainer(chunk.goal)
             batch = self._batch(chunk, part, seed)
-            found = self._of_inputs(_checked_part(explain(batch), batch, type(self).__name__), batch.inputs)
-            parts.append(self._finite(found, batch, chunk.start + part.start))
-            predicted.append(self._predictions(chunk.goal, batch))
+            found = method._of_inputs(_checked_part(explain(batch), batch, type(self).__name__), batch.inputs)
+            parts.append(method._finite(found, batch, chunk.start + part.start))
+            predicted.append(method._predictions(chunk.goal, batch))
         values = [
             None if arrays[0] is None else joined(widened(arrays, 0.0) if isinstance(spec, Words) else arrays)
             for spec, *arrays in zip(graph.input_specs, *(part.values for part in parts), strict=True)
@@ -178,7 +184,7 @@ class Method(Remade, abc.ABC):
             shared_baseline=self.shares_baseline,
             probability=goal.packed(_joined(predicted, "sigmoid")),
             prediction=goal.packed(_joined(predicted, None)),
-            layout=packed([each.letters for each in self._scores.layouts], graph),
+            layout=packed([each.letters for each in self._of(inputs)._scores.layouts], graph),
         )
 
     @property
@@ -217,6 +223,34 @@ class Method(Remade, abc.ABC):
             A function that maps a `Batch` to a `Part`. It must not change the arrays of the batch.
         """
 
+    def _read(self) -> None:
+        """Reads the layers, for methods that need them; if sizes are open that this takes, at the call, with those of the samples."""
+        if self._by_sizes is None:
+            try:
+                self._read_layers()
+            except ValueError:
+                if not self._scores.has_open_sizes:
+                    raise
+                self._by_sizes = BySizes(self._of_shapes)
+
+    def _read_layers(self) -> None:
+        """Finds out what the method has to know of the layers in `scores.graph`; raises if it does not support them."""
+
+    def _of_shapes(self, shapes) -> "Method":
+        """The same method for samples of given shapes."""
+        method = object.__new__(type(self))
+        method.__dict__.update(self.__dict__)
+        method._scores, method._by_sizes = Scores(self._model, shapes), None
+        method._predicted = method._scores.predictions()
+        method._preparing, method._prepared = threading.Lock(), None
+        method._read_layers()
+        self._made_of = method._made_of  # in which a layer is named by its path
+        return method
+
+    def _of(self, inputs) -> "Method":
+        """The method for the sizes of samples; itself if it does not depend on them."""
+        return self if self._by_sizes is None else self._by_sizes(inputs)
+
     def _baseline(self, baseline: Any, inputs: list[np.ndarray]) -> list[np.ndarray] | None:
         """The checked baseline: arrays of the shapes of `inputs`; `None` if the method derives it from each sample."""
         return baseline_like(inputs, 0 if baseline is None else baseline, self._scores)
@@ -240,19 +274,13 @@ class Method(Remade, abc.ABC):
         baselines.check_end(start)
 
     def _chunk(self, start, arrays, target, baseline):
-        goal = self._scores.target(target, len(arrays[0]))
-        inputs = self._scores.typed(arrays)
+        method = self._of(arrays)
+        goal, inputs = method._scores.target(target, len(arrays[0])), method._scores.typed(arrays)
         if goal.has_open_sizes:
-            goal.check_sizes([tuple(each.shape) for each in self._predicted([x[:1] for x in inputs])])
-        compared = self._baseline(baseline, arrays) if self.takes_baseline else None
+            goal.check_sizes([tuple(each.shape) for each in method._predicted([x[:1] for x in inputs])])
+        compared = method._baseline(baseline, arrays) if self.takes_baseline else None
         if compared is not None and not self.shares_baseline:
-            # What is never explained is the same in the baseline: inputs that are held fixed, and padding.
-            compared = [
-                _kept(x, each, padded) if explained else x
-                for each, x, explained, padded in zip(
-                    compared, inputs, self._scores.explainable, self._scores.padding(inputs), strict=True
-                )
-            ]
+            compared = with_fixed(compared, inputs, method._scores)
         return Chunk(start, inputs, goal, compared)
 
     def _batch(self, chunk, part, seed) -> Batch:
@@ -349,11 +377,6 @@ class Method(Remade, abc.ABC):
 def _joined(predicted, link):
     """By name of the output, what batches have predicted by outputs with a link."""
     return {name: np.concatenate([each[kind, name] for each in predicted]) for kind, name in predicted[0] if kind == link}
-
-
-def _kept(x, other, padded):
-    """The baseline of an input, with the sample's own padding."""
-    return other if padded is None else np.where(padded, x, other)
 
 
 def _read_only(array):

@@ -82,7 +82,7 @@ class ActivationStatistics(keras.callbacks.Callback):
     Args:
         x: The samples in the form that the model takes: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them, or a dataset
             of batches `x` or `(x, y, ...)`, which is read once, when training begins.
-        layers: Paths of layers, as in `keras_xai.features.activations`; by default all convolutional layers, after their activation.
+        layers: Layers or their paths, as in `keras_xai.features.activations`; by default all convolutional layers, after their activation.
         log_dir: Folder of the TensorBoard file, preferably a separate one within that of `keras.callbacks.TensorBoard`. By default no file
             is written.
         batch_size: Samples per batch; `None` to derive it from the size of the model's tensors.
@@ -117,7 +117,7 @@ class ActivationStatistics(keras.callbacks.Callback):
     def __init__(
         self,
         x: Any,
-        layers: Sequence[str] | None = None,
+        layers: Sequence[str | keras.Layer] | None = None,
         *,
         log_dir: str | pathlib.Path | None = None,
         batch_size: int | None = None,

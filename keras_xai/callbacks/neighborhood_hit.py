@@ -70,7 +70,7 @@ class NeighborhoodHit(keras.callbacks.Callback):
             dataset of batches `(x, y, ...)`, which is read when training begins. The samples are then drawn as specified by `protocol`.
             Reading a shuffling `tf.data.Dataset` changes its later order: training on the same object then proceeds differently.
         y: Labels `(n,)` or `(n, 1)`, numbers or strings; `None` for a dataset.
-        layers: Paths of layers, such as `"backbone/conv5"`; by default `keras_xai.diagnosis.block_ends(model)`.
+        layers: Layers or their paths, such as `"backbone/conv5"`; by default `keras_xai.diagnosis.block_ends(model)`.
         k: Number of neighbors, less than the number of samples.
         every: Number of epochs between measurements. A pair requests measurements on maps as well: `(1, 10)` measures the hit among the
             activations in each epoch and that on maps in every tenth, as a mean over the protocol's `repeats`.
@@ -115,7 +115,7 @@ class NeighborhoodHit(keras.callbacks.Callback):
         self,
         x: Any,
         y: Any = None,
-        layers: Sequence[str] | None = None,
+        layers: Sequence[str | keras.Layer] | None = None,
         *,
         k: int = 6,
         every: int | tuple[int, int] = 1,

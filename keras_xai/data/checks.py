@@ -5,6 +5,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import keras
 import numpy as np
 
 
@@ -159,12 +160,13 @@ def check_instance(name: str, value: Any, kinds: type | tuple[type, ...], exampl
 
 
 def check_layers(name: str, value: Any) -> None:
-    """Refuses what is neither `None` nor a list of different paths of layers."""
+    """Refuses what is neither `None` nor a list of different layers or paths of layers."""
     given = list(value) if isinstance(value, (list, tuple)) else []
-    texts = all(isinstance(each, str) for each in given)
-    if value is not None and not (given and texts and len(set(given)) == len(given)):
+    named = all(isinstance(each, (str, keras.Layer)) for each in given)
+    if value is not None and not (given and named and len(set(given)) == len(given)):
         raise ValueError(
-            f"Expected `{name}` to be a list of different paths of layers, or None for the default. Received: {name}={value!r}"
+            f"Expected `{name}` to be a list of different paths of layers, or of layers, or None for the default. Received: "
+            f"{name}={value!r}"
         )
 
 

@@ -20,6 +20,11 @@ class Remade:
         made._made_of = (args, options)
         return made
 
+    def _remember(self, **options: Any) -> None:
+        """Replaces keyword arguments to make the object anew of, such as a layer by its path, since a loaded model has other layers."""
+        args, before = self._made_of
+        self._made_of = (args, before | options)
+
     def __reduce__(self) -> tuple:
         kept = {name: self.__dict__[name] for name in self._kept if name in self.__dict__}
         return _made, (type(self), *self._made_of), kept

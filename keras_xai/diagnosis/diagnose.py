@@ -30,7 +30,7 @@ def diagnose(
     model: keras.Model,
     x: Any,
     y: Any = None,
-    layers: Sequence[str] | None = None,
+    layers: Sequence[str | keras.Layer] | None = None,
     *,
     k: int = 6,
     protocol: Protocol | None = None,
@@ -64,7 +64,7 @@ def diagnose(
             takes real numbers; they are resized bilinearly, batch by batch, and their values must be in the range that the model takes.
             Alternatively, a dataset of batches `(x, y, ...)`, which is read once.
         y: Labels `(n,)` or `(n, 1)`, numbers or strings; `None` for a dataset.
-        layers: Paths of layers, such as `"backbone/conv5"`, whose outputs are diagnosed; by default `block_ends(model)`.
+        layers: Layers or their paths, such as `"backbone/conv5"`, whose outputs are diagnosed; by default `block_ends(model)`.
         k: Number of neighbors, less than the number of samples.
         protocol: The settings, see `Protocol`.
         verbose: `"auto"` for progress bars over batches and maps after two seconds, 1 to show them at once, 2 for one line each at the end,

@@ -54,7 +54,7 @@ class Extractor:
 
     Args:
         model: A built model.
-        layers: Paths of layers.
+        layers: Layers or their paths.
         reduction: `maps` of a `Protocol`.
 
     Raises:
@@ -62,7 +62,7 @@ class Extractor:
         ValueError: If there is no such layer, or its output is not one real-valued tensor.
     """
 
-    def __init__(self, model: keras.Model, layers: Sequence[str], reduction: str):
+    def __init__(self, model: keras.Model, layers: Sequence[str | keras.Layer], reduction: str):
         self.graph = graph_to(model, layers)
         self._steps = {path: self.graph.end_of(path) for path in self.graph.output_names}
         for path, step in self._steps.items():

@@ -24,7 +24,12 @@ from keras_xai.network.tokens import check_tokens
 
 
 def activations(
-    model: keras.Model, x: Any, layers: Sequence[str] | None = None, *, batch_size: int | None = None, verbose: Any = "auto"
+    model: keras.Model,
+    x: Any,
+    layers: Sequence[str | keras.Layer] | None = None,
+    *,
+    batch_size: int | None = None,
+    verbose: Any = "auto",
 ) -> dict[str, np.ndarray]:
     """Computes activations of layers at inference, in one forward pass.
 
@@ -32,8 +37,8 @@ def activations(
         model: A built model; only read.
         x: The samples in the form that the model takes: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a model
             of several inputs, or a dataset of batches `x` or `(x, y, ...)`, such as a `tf.data.Dataset`.
-        layers: Paths of layers, such as `"backbone/conv5"` for a layer in a nested model, or `"conv5:1"` for the second call of a shared
-            layer. The result is the layer's output, including its fused activation.
+        layers: Layers or their paths, such as `"backbone/conv5"` for a layer in a nested model, or `"conv5:1"` for the second call of a
+            shared layer. The result is the layer's output, including its fused activation.
 
             By default all convolutional layers of the model and its nested models. If a convolution has no fused activation, its
             activations are taken after the batch normalization and activation layers that directly follow it, provided that no other layer
@@ -79,12 +84,12 @@ def activations(
     return {path: joined(parts.pop(path)) for path in graph.output_names}
 
 
-def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
+def graph_to(model: keras.Model, layers: Sequence[str | keras.Layer] | None) -> Graph:
     """The subgraph that computes the activations of layers.
 
     Args:
         model: A built model.
-        layers: Paths; by default the convolutional layers, with their activations.
+        layers: Layers or their paths; by default the convolutional layers, with their activations.
 
     Returns:
         A graph with one output per layer, named by its path.
@@ -104,7 +109,7 @@ def graph_to(model: keras.Model, layers: Sequence[str] | None) -> Graph:
             )
     else:
         check_layers("layers", layers)
-        chosen = {path: graph.end_of(path) for path in layers}
+        chosen = {path: graph.end_of(path) for path in graph.paths_of(layers)}
     several = [path for path, step in chosen.items() if len(step.outputs) != 1]
     if several:
         raise ValueError(f"Expected layers with one output. Received: {several}.")

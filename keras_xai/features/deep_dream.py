@@ -85,7 +85,7 @@ def deep_dream(
     Args:
         model: A built model with one image input; only read.
         images: `(n, height, width, channels)`, or in the layout of the model, such as channels first.
-        layers: A layer's path, such as `"backbone/conv5"`; a list of paths; or a dict from paths to one channel each, `None` for all
+        layers: A layer or its path, such as `"backbone/conv5"`; a list of these; or a dict from these to one channel each, `None` for all
             channels. Each layer counts by the mean over its channels; a layer at half the resolution counts four times.
         value_range: `(low, high)`, the range of values: numbers, or arrays that broadcast to an image.
         dream: Octaves, steps, jitter and tiles; `Dream()` by default.
@@ -147,13 +147,14 @@ def deep_dream(
 
 def _objective(scores, layers) -> tuple[Callable, list[str]]:
     """The objective as a function of a batch of images, and the layers' paths."""
-    paths = [layers] if isinstance(layers, str) else layers
+    paths = [layers] if isinstance(layers, (str, keras.Layer)) else layers
     check_layers("layers", [*paths] if isinstance(paths, Mapping) else paths)
     if paths is None:
         raise ValueError("Expected `layers` to be the path of a layer, or several. Received: layers=None")
     channels = dict(paths) if isinstance(paths, Mapping) else dict.fromkeys(paths)
     if not channels:
         raise ValueError(f"Expected at least one layer. Received: layers={layers!r}")
+    channels = dict(zip(scores.paths_of(channels), channels.values(), strict=True))
     steps = {path: scores.find(path) for path in channels}
     (layout,) = scores.layouts
     spatial = layout.sizes(scores.graph.input_specs[0].shape)

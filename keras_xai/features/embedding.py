@@ -19,7 +19,7 @@ def tsne_map(
     model: keras.Model,
     x: Any,
     *,
-    layer: str,
+    layer: str | keras.Layer,
     perplexity: float = 30.0,
     seed: int | None = None,
     batch_size: int | None = None,
@@ -40,7 +40,7 @@ def tsne_map(
         model: A built model; only read.
         x: The samples in the form that the model takes: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a model
             of several inputs, or a dataset of batches `x` or `(x, y, ...)`.
-        layer: Path of a layer, such as `"backbone/conv5"`; its output includes a fused activation.
+        layer: A layer or its path, such as `"backbone/conv5"`; its output includes a fused activation.
         perplexity: Effective number of neighbors of each sample; less than a third of the number of samples.
         seed: Random seed. By default, each call draws a new one.
         batch_size: Samples per batch; `None` to derive it from the size of the model's tensors. A dataset keeps its own batches.
@@ -67,11 +67,11 @@ def tsne_map(
     if seed is not None:
         check_seed(seed)
     tsne = TSNE(perplexity=perplexity)
-    if not isinstance(layer, str):
-        raise ValueError(f"Expected `layer` to be the path of one layer. Received: layer={layer!r}")
+    if not isinstance(layer, (str, keras.Layer)):
+        raise ValueError(f"Expected `layer` to be the path of one layer, or the layer itself. Received: layer={layer!r}")
     if not is_stream(x):
         tsne.check(len(checked(x, graph_to(model, [layer]))[0]))
-    found = activations(model, x, [layer], batch_size=batch_size, verbose=verbose)[layer]
+    ((layer, found),) = activations(model, x, [layer], batch_size=batch_size, verbose=verbose).items()
     vectors = found.reshape(len(found), -1).astype("float64" if found.dtype == "float64" else "float32", copy=False)
     check_finite(layer, vectors)
     if not (vectors != vectors[0]).any():

@@ -22,7 +22,7 @@ def extreme_examples(
     model: keras.Model,
     x: Any,
     *,
-    layer: str | None = None,
+    layer: str | keras.Layer | None = None,
     units: Any = None,
     k: int = 9,
     batch_size: int | None = None,
@@ -43,7 +43,7 @@ def extreme_examples(
         model: A built model; only read.
         x: The samples in the form that the model takes: an array or tensor `(n, *input_shape)`, a list, tuple or dict of them for a model
             of several inputs, or a dataset of batches `x` or `(x, y, ...)`, such as a `tf.data.Dataset`, which may exceed the memory.
-        layer: Path of a layer, such as `"backbone/conv5"`; the model's scores by default.
+        layer: A layer or its path, such as `"backbone/conv5"`; the model's scores by default.
         units: A channel, or a class; a tuple `(*position, channel)` for a single unit of a map; or a list of these. All channels
             by default.
         k: Number of samples at each end.

@@ -27,7 +27,7 @@ def maximize_activation(
     model: keras.Model,
     units: Any,
     *,
-    layer: str | None = None,
+    layer: str | keras.Layer | None = None,
     value_range: Any = (0.0, 1.0),
     ascent: Ascent | None = None,
     seed: int | None = None,
@@ -50,7 +50,7 @@ def maximize_activation(
     Args:
         model: A built model with one real-valued input; only read.
         units: A channel, or a class; a tuple `(*position, channel)` for a single unit of a map; or a list of these.
-        layer: Path of a layer, such as `"backbone/conv5"`; the model's scores by default.
+        layer: A layer or its path, such as `"backbone/conv5"`; the model's scores by default.
         value_range: `(low, high)`, the range of input values: numbers, or arrays that broadcast to an input, such as one value per channel.
             For a network of BGR photographs minus a mean: `(-mean, 255 - mean)`.
         ascent: Number and size of steps, transformations and penalties; `Ascent()` by default.

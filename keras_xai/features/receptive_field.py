@@ -13,7 +13,7 @@ from keras_xai.features.responses import Responses
 from keras_xai.kinds.expansion import kind_of
 
 
-def receptive_field(model: keras.Model, layer: str, position: Sequence[int]) -> Any:
+def receptive_field(model: keras.Model, layer: str | keras.Layer, position: Sequence[int]) -> Any:
     """The receptive field of a unit, as slices clipped to the input.
 
     The field is traced back through the layers. It is exact for convolutions, poolings, upsampling by repetition, padding, cropping,
@@ -25,7 +25,7 @@ def receptive_field(model: keras.Model, layer: str, position: Sequence[int]) -> 
 
     Args:
         model: A built model whose inputs have known sizes.
-        layer: The layer's path.
+        layer: The layer or its path.
         position: Position of the unit in the layer's output, without its channel: `(row, column)` for maps.
 
     Returns:
@@ -55,7 +55,7 @@ def receptive_field(model: keras.Model, layer: str, position: Sequence[int]) -> 
     if len(place) != len(sizes) or not all(
         is_integer(p) and 0 <= p < (size or p + 1) for p, size in zip(place, sizes, strict=True)
     ):
-        raise ValueError(f"Expected `position` to be within {sizes} of '{layer}'. Received: position={position!r}")
+        raise ValueError(f"Expected `position` to be within {sizes} of '{responses.name}'. Received: position={position!r}")
     shapes = [tuple(spec.shape[1:]) for spec in responses.graph.input_specs]
     if any(size is None for shape in shapes for size in shape):
         raise ValueError(

@@ -31,7 +31,7 @@ def reconstruct(
     model: keras.Model,
     x: Any,
     *,
-    layer: str,
+    layer: str | keras.Layer,
     top: int | None = None,
     keep: str = "map",
     batch_size: int | None = None,
@@ -60,7 +60,7 @@ def reconstruct(
     Args:
         model: A built model with one real-valued input; only read.
         x: The inputs: an array or tensor `(n, *input_shape)`, a table, or a dataset of batches, which are kept.
-        layer: Path of a layer, such as `"backbone/conv5"`.
+        layer: A layer or its path, such as `"backbone/conv5"`.
         top: Number of maps to reconstruct from: for each input those with the largest activations, in descending order. Ties are broken by
             the mean activation, then by channel order. By default all maps, in that order.
         keep: `"map"` to keep the whole map; `"largest"` to keep only its largest activation, which shows the clearest occurrence of its
@@ -98,7 +98,7 @@ def reconstruct(
     check_choice("keep", keep, _KEEP)
     responses = Responses(model, layer)
     batch_size = batch_size_for(responses.graph, batch_size)
-    graph, last = responses.graph, _last_step(responses, layer)
+    graph, last = responses.graph, _last_step(responses)
     _check_input(graph)
     steps = between(leading_to(graph, last.outputs), graph.inputs)
     refuse_unrectified("`reconstruct`", steps, _INSTEAD)
@@ -119,7 +119,7 @@ def reconstruct(
         maps=maps,
         activations=np.take_along_axis(largest, maps, axis=1),
         inputs=inputs,
-        layer=layer,
+        layer=responses.name,
         model=model.name,
         num_maps=responses.num_channels,
         keep=keep,
@@ -127,9 +127,9 @@ def reconstruct(
     )
 
 
-def _last_step(responses: Responses, layer: str) -> Step:
+def _last_step(responses: Responses) -> Step:
     """The step whose output is the layer's activation."""
-    step = responses.scores.find(layer)
+    step = responses.scores.find(responses.name)
     behind = activated(responses.graph, step)
     # No signal could pass back through an activation of another kind, even if the layer itself is supported.
     return step if kind_of(behind).role in ("gate", "curved") and not is_rectifier(behind) else behind

@@ -24,7 +24,7 @@ class Responses:
 
     Args:
         model: A built model.
-        layer: Path of a layer; the model's scores by default.
+        layer: A layer or its path; the model's scores by default.
 
     Attributes:
         scores: The scores of the model.
@@ -40,7 +40,7 @@ class Responses:
             several outputs.
     """
 
-    def __init__(self, model: keras.Model, layer: str | None = None):
+    def __init__(self, model: keras.Model, layer: str | keras.Layer | None = None):
         self.scores = Scores(model)
         graph = self.scores.graph
         if layer is None:
@@ -51,8 +51,9 @@ class Responses:
                 )
             self.name, self.identifier, spec = "score", graph.outputs[0], graph.output_specs[0]
         else:
-            step = self._linear(layer)
-            self.name, self.identifier, spec = layer, step.outputs[0], step.output_specs[0]
+            self.name = self.scores.path_of(layer)
+            step = self._linear(self.name)
+            self.identifier, spec = step.outputs[0], step.output_specs[0]
         if len(spec.shape) < 2 or not keras.backend.is_float_dtype(spec.dtype):
             raise ValueError(
                 f"Expected a layer with a real-valued output of shape (n, ..., channels). Received: '{self.name}', of shape "

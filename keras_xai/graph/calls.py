@@ -45,11 +45,15 @@ def inside(step: Step, call: Callable | None = None, *, compare: bool = True) ->
             raise
         graph = _of_batches(step, call)
         _check_equal(step, graph)
-    return dataclasses.replace(graph, steps=tuple(dataclasses.replace(each, path=_inner(each)) for each in graph.steps))
+    return dataclasses.replace(
+        graph,
+        steps=tuple(dataclasses.replace(each, path=_inner(each.path, each.operation)) for each in graph.steps),
+        calls=tuple((_inner(path, operation), operation) for path, operation in graph.calls),
+    )
 
 
-def _inner(step):
-    return f"/{step.path}" if isinstance(step.operation, keras.Layer) else step.path
+def _inner(path, operation):
+    return f"/{path}" if isinstance(operation, keras.Layer) else path
 
 
 def _only_batch_is_open(step):

@@ -28,6 +28,7 @@ def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
     steps: list[Step] = []
     fresh = itertools.count(1 + max(graph.inputs + tuple(i for step in graph.steps for i in step.outputs)))
     renamed: dict[int, int] = {}  # an output that the parts pass through is the input itself
+    calls = list(graph.calls)
     masks: dict[int, int] = {}  # masks that parts attach to their outputs, which Keras does not record
 
     def visit(step):
@@ -41,6 +42,7 @@ def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
                 masks[step.outputs[0]] = masks[step.inputs[0]]
             return
         names = dict(zip(inner.inputs, step.inputs, strict=True))
+        calls.extend((step.path + path, layer) for path, layer in inner.calls if path.startswith("/"))
         for part in inner.steps:
             for identifier in part.outputs:
                 names[identifier] = next(fresh)
@@ -62,9 +64,7 @@ def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
     for step in graph.steps:
         visit(step)
     outputs = tuple(renamed.get(i, i) for i in graph.outputs)
-    return dataclasses.replace(
-        graph, outputs=outputs, steps=tuple(steps), layers=graph.layers + tuple(step.path for step in graph.steps)
-    )
+    return dataclasses.replace(graph, outputs=outputs, steps=tuple(steps), calls=tuple(calls))
 
 
 def _reads_masks(step):

@@ -208,6 +208,7 @@ class _Tracer:
         self._steps: list[Step] = []
         self._num_tensors = 0
         self._masks: dict[int, int] = {}
+        self._calls: list[tuple[str, keras.Operation]] = []
 
     def trace(self, function, structure, names, *, with_masks=False) -> Graph:
         inputs = self._fresh(len(function.inputs))
@@ -222,6 +223,7 @@ class _Tracer:
             output_structure=function._outputs_struct,
             steps=tuple(self._steps),
             masks=self._masks,
+            calls=tuple(self._calls),
         )
 
     def _fresh(self, count) -> tuple[int, ...]:
@@ -276,6 +278,7 @@ class _Tracer:
             self._visit(node, known, named, prefix)
 
     def _call(self, node, known, path, masks) -> tuple[int, ...]:
+        self._calls.append((path, node.operation))
         inputs = tuple(known[id(tensor)] for tensor in node.input_tensors)
         function = function_of(node.operation) if isinstance(node.operation, keras.Model) else None
         if function is not None:

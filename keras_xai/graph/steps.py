@@ -225,7 +225,7 @@ class Graph:
         output_structure: The outputs in the model's structure, of `keras.KerasTensor`.
         steps: The calls.
         masks: Identifiers of the masks that Keras attaches to outputs, by those of the outputs.
-        layers: Paths of the steps before they were replaced by their parts.
+        calls: Path and operation of each call that the model's code contains: steps, nested models, and layers replaced by their parts.
     """
 
     inputs: tuple[int, ...]
@@ -237,9 +237,55 @@ class Graph:
     output_structure: Any
     steps: tuple[Step, ...]
     masks: Mapping[int, int] = dataclasses.field(default_factory=dict)
-    layers: tuple[str, ...] = ()
+    calls: tuple[tuple[str, keras.Operation], ...] = ()
 
-    def find(self, path: Any) -> Step:
+    def path_of(self, layer: Any) -> str:
+        """The path of a layer.
+
+        Args:
+            layer: The `keras.Layer` itself, or its path, which is returned as it is.
+
+        Raises:
+            ValueError: If it is neither, the model does not call the layer or calls it several times, or the layer is within a step.
+        """
+        if isinstance(layer, str):
+            return layer
+        if not isinstance(layer, keras.Layer):
+            raise ValueError(
+                "Expected the path of a layer, a string such as "
+                f"{self.steps[0].path if self.steps else ''!r}, or the layer itself. Received: layer={layer!r}"
+            )
+        paths = list(dict.fromkeys(path for path, operation in self.calls if operation is layer))
+        if len(paths) == 1:
+            return paths[0]
+        if paths:
+            raise ValueError(
+                f"Expected a layer that the model calls once. Received: layer={layer!r}, which is called {len(paths)} times, as "
+                f"{paths[:4]}. Give the path of one call."
+            )
+        for step in self.steps:
+            if isinstance(step.operation, keras.Layer) and any(each is layer for each in step.operation._flatten_layers()):
+                raise ValueError(
+                    f"Expected a layer whose output can be reached. Received: layer={layer!r}, which is inside '{step.path}' "
+                    f"({type(step.operation).__name__}). Choose '{step.path}' or another layer."
+                )
+        raise ValueError(
+            f"Expected a layer that the model calls. Received: layer={layer!r}, which is none of them. The nearest paths are "
+            f"{self._nearest(layer.name)}."
+        )
+
+    def paths_of(self, layers: Iterable) -> list[str]:
+        """The paths of different layers, each as for `path_of`."""
+        paths = [self.path_of(layer) for layer in layers]
+        if len(set(paths)) < len(paths):
+            raise ValueError(f"Expected different layers. Received: layers with the paths {paths}.")
+        return paths
+
+    def _nearest(self, path):
+        paths = [step.path for step in self.steps]
+        return difflib.get_close_matches(path, paths, n=3, cutoff=0.3) or paths[:3]
+
+    def find(self, path: str) -> Step:
         """The step at `path`.
 
         Args:
@@ -248,18 +294,11 @@ class Graph:
         Raises:
             ValueError: If no step has this path; the message lists similar ones.
         """
-        if not isinstance(path, str):
-            own = next((step.path for step in self.steps if step.operation is path), None)
-            raise ValueError(
-                f"Expected the path of a layer, a string such as {self.steps[0].path if self.steps else ''!r}. Received: layer={path!r}"
-                + ("" if own is None else f". Its path is {own!r}.")
-            )
-        by_path = {step.path: step for step in self.steps}
-        if path in by_path:
-            return by_path[path]
-        near = difflib.get_close_matches(str(path), by_path, n=3, cutoff=0.3) or list(by_path)[:3]
+        found = next((step for step in self.steps if step.path == path), None)
+        if found is not None:
+            return found
         raise ValueError(
-            f"No layer of the model has the path received. Received: path={path!r}. The nearest paths are {near}. "
+            f"No layer of the model has the path received. Received: path={path!r}. The nearest paths are {self._nearest(path)}. "
             "A layer of a nested model is written 'model_name/layer_name', the second call of a shared layer 'layer_name:1'."
         )
 
@@ -269,7 +308,7 @@ class Graph:
         Args:
             path: Its path.
         """
-        others = [other for other in self.layers if other.startswith(f"{path}.")]  # which are called so, and are no parts
+        others = [other for other, _ in self.calls if other.startswith(f"{path}.")]  # which are called so, and are no parts
         return [
             step
             for step in self.steps

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import itertools
+from collections.abc import Sequence
 
 import keras
 from keras import tree
@@ -11,6 +12,7 @@ from keras.src.models.functional import Functional
 
 from keras_xai.graph.calls import inside
 from keras_xai.graph.nodes import distinct
+from keras_xai.graph.sizes import sized
 from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Graph, Slot, Step
 
@@ -18,7 +20,7 @@ from keras_xai.graph.steps import Graph, Slot, Step
 _FEW_INPUTS = 3
 
 
-def trace_subclassed(model: keras.Model, *, training: bool) -> Graph:
+def trace_subclassed(model: keras.Model, *, training: bool, shapes: Sequence[Sequence[int]] | None = None) -> Graph:
     """Traces a subclassed model through its `call()`; a single call of the model if that is not possible.
 
     Keras records the shapes that a model was called with, not the types: inputs are real numbers if the model takes them, otherwise
@@ -27,11 +29,15 @@ def trace_subclassed(model: keras.Model, *, training: bool) -> Graph:
     Args:
         model: A subclassed model that was built or called.
         training: Whether `call()` runs in training mode, if it has one.
+        shapes: Shape of a sample of each input, to fill in unknown sizes.
 
     Raises:
         ValueError: If it was never built, or its `call()` needs further arguments, or takes neither real numbers nor integers.
     """
     inputs = _recorded_inputs(model)
+    if shapes is not None:
+        specs = [sized(spec, shape) for spec, shape in zip(tree.flatten(inputs), shapes, strict=True)]
+        inputs = tree.pack_sequence_as(inputs, specs)
     step, outputs, graph = _traced(model, inputs, training)
     if graph is None:
         graph = alone(step)
@@ -39,6 +45,7 @@ def trace_subclassed(model: keras.Model, *, training: bool) -> Graph:
     return dataclasses.replace(
         graph,
         steps=tuple(dataclasses.replace(each, path=each.path.removeprefix("/")) for each in graph.steps),
+        calls=tuple((path.removeprefix("/"), operation) for path, operation in graph.calls),
         output_names=tuple(
             distinct(
                 [str(path[0]) for path, _ in tree.flatten_with_path(outputs)]

@@ -1,15 +1,18 @@
 """Tracing of Keras models into a flat list of operation calls."""
 
+from collections.abc import Sequence
+
 import keras
 
 from keras_xai.data.checks import check_flag
 from keras_xai.graph.nodes import function_of, names_unused, trace_nodes
+from keras_xai.graph.sizes import at_sizes, has_lost_sizes
 from keras_xai.graph.steps import Graph
 from keras_xai.graph.subclassed import trace_subclassed
 
 
 @names_unused()
-def trace(model: keras.Model, *, training: bool = False) -> Graph:
+def trace(model: keras.Model, *, training: bool = False, shapes: Sequence[Sequence[int]] | None = None) -> Graph:
     """Traces a model into a graph of operation calls, with nested models flattened.
 
     A subclassed model is traced through its `call()`; if that is not possible, because it consists of other things than Keras layers and
@@ -18,6 +21,8 @@ def trace(model: keras.Model, *, training: bool = False) -> Graph:
     Args:
         model: A built `keras.Model`. It is only read.
         training: Whether the `call()` of a subclassed model is traced in training mode.
+        shapes: Shape of a sample of each input, to fill in sizes that the model leaves open, `keras.Input((None,))`: layers whose `call()`
+            needs them can be traced then.
 
     Returns:
         A `Graph`.
@@ -40,4 +45,9 @@ def trace(model: keras.Model, *, training: bool = False) -> Graph:
         raise TypeError(f"Expected a `keras.Model`. Received: model={model!r} (of type {type(model).__name__}).")
     check_flag("training", training)
     function = function_of(model)
-    return trace_subclassed(model, training=training) if function is None else trace_nodes(function)
+    if function is None:
+        return trace_subclassed(model, training=training, shapes=shapes)
+    graph = trace_nodes(function)
+    if shapes is None and has_lost_sizes(graph):
+        shapes = [spec.shape[1:] for spec in graph.input_specs]
+    return graph if shapes is None else at_sizes(graph, shapes)

@@ -28,7 +28,7 @@ def fbi_penalty(
     rule: str = "z",
     target: str = "label",
     reduction: str = "sum",
-    layers: Sequence[str] | None = None,
+    layers: Sequence[str | keras.Layer] | None = None,
     per_layer: bool = False,
     training: bool = False,
 ) -> Any:
@@ -51,7 +51,7 @@ def fbi_penalty(
         target: The score that relevance starts from: of the `"label"`, of the `"predicted"` class, or `"all"`, the sum of all scores. A
             single sigmoid unit stands for two classes.
         reduction: `"sum"` or `"mean"` over the units of a layer.
-        layers: Paths of the compared layers (and names of inputs); by default all inputs and all layers with weights except the last.
+        layers: The compared layers or their paths (and names of inputs); by default all inputs and all layers with weights except the last.
         per_layer: Whether to return the terms of the penalty.
         training: Whether layers run in training mode. Batch normalization then uses the batch's statistics, which relevance treats as
             constants.
@@ -108,7 +108,7 @@ class Penalty:
         rule: str,
         target: str,
         reduction: str,
-        layers: Sequence[str] | None,
+        layers: Sequence[str | keras.Layer] | None,
     ):
         check_options(rule=rule, target=target, reduction=reduction, layers=layers)
         self.network = LayerNetwork(model, PROPAGATIONS[rule])
@@ -206,7 +206,7 @@ class FBILoss:
         rule: str = "z",
         target: str = "label",
         reduction: str = "sum",
-        layers: Sequence[str] | None = None,
+        layers: Sequence[str | keras.Layer] | None = None,
     ):
         check_weight(weight)
         check_options(rule=rule, target=target, reduction=reduction, layers=layers)
@@ -251,8 +251,19 @@ class FBILoss:
         return self._mean(losses, losses, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the configuration of the loss."""
-        return {"loss": keras.losses.serialize(self.loss), "weight": self.weight, **self._options}
+        """Returns the configuration of the loss.
+
+        Raises:
+            ValueError: If `layers` has layers themselves, whose paths are not known because no model was passed yet.
+        """
+        layers = self._options["layers"]
+        if layers is not None and not all(isinstance(each, str) for each in layers):
+            if self._known is None:
+                raise ValueError(
+                    f"Expected `layers` by their paths to save the loss before it was called. Received: layers={layers!r}"
+                )
+            layers = list(self._known[1].terms)
+        return {"loss": keras.losses.serialize(self.loss), "weight": self.weight, **self._options, "layers": layers}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "FBILoss":

@@ -9,13 +9,13 @@ from keras_xai.kinds.expansion import kind_of
 from keras_xai.network.layers import LayerNetwork
 
 
-def terms_of(network: LayerNetwork, paths: Sequence[str] | None = None) -> dict[str, int]:
+def terms_of(network: LayerNetwork, layers: Sequence[str | keras.Layer] | None = None) -> dict[str, int]:
     """The compared tensors, by the path of their layer or the name of their input.
 
     Args:
         network: The network.
-        paths: Layers by path, and inputs by name. By default all floating-point inputs and all layers that multiply by weights except the
-            last, whose outputs are the scores: a_0 to a_(K-1) of the paper.
+        layers: Layers or their paths, and inputs by name. By default all floating-point inputs and all layers that multiply by weights
+            except the last, whose outputs are the scores: a_0 to a_(K-1) of the paper.
 
     Returns:
         Identifiers of tensors. The activation of a layer with weights is taken after the batch normalization and the activation that follow
@@ -39,8 +39,8 @@ def terms_of(network: LayerNetwork, paths: Sequence[str] | None = None) -> dict[
             known[path] = (activated(graph, unit.step) if unit in weighted else unit.step).outputs[0]
         if unit in inner & weighted:
             terms[path] = known[path]
-    if paths is not None:
-        return {path: _chosen(path, known, network) for path in paths}
+    if layers is not None:
+        return {path: _chosen(path, known, network) for path in graph.paths_of(layers)}
     if not terms:
         raise ValueError(
             "Expected a model with floating-point inputs, or more than one layer with weights, whose activations can be compared with "

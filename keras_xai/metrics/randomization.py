@@ -39,8 +39,8 @@ class ModelParameterRandomization(Remade, Metric):
         model: The explained model.
         method: The method that made the explanations, on this model. If it draws at random, give it a seed.
         mode: `"cascading"` or `"independent"`.
-        layers: Paths of the layers to randomize, such as `"backbone/conv5"`; by default all layers leading to the score whose weights can
-            be shuffled; a layer with equal entries cannot.
+        layers: The layers to randomize or their paths, such as `"backbone/conv5"`; by default all layers leading to the score whose
+            weights can be shuffled; a layer with equal entries cannot.
         absolute: Whether to rank absolute values, as the source does in addition to signed ones.
         seed: Seed of the shuffling; by default drawn once per metric.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
@@ -75,7 +75,7 @@ class ModelParameterRandomization(Remade, Metric):
         method: Method,
         *,
         mode: str = "cascading",
-        layers: Sequence[str] | None = None,
+        layers: Sequence[str | keras.Layer] | None = None,
         absolute: bool = False,
         seed: int | None = None,
         verbose: Any = "auto",
@@ -87,8 +87,9 @@ class ModelParameterRandomization(Remade, Metric):
         check_layers("layers", layers)
         self._graph = trace(model)
         if layers is not None:
-            paths = [self._graph.find(path).path for path in layers]
-            fixed = [path for path in paths if not _weights(self._graph.find(path).operation)]
+            layers = self._graph.paths_of(layers)
+            self._remember(layers=layers)
+            fixed = [path for path in layers if not _weights(self._graph.find(path).operation)]
             if fixed:
                 raise ValueError(
                     f"Expected `layers` to be a list of paths of layers whose weights can be shuffled. Received: {layers!r}, where "

@@ -84,7 +84,7 @@ class FBIModel(keras.Model):
         rule: str = "z",
         target: str = "label",
         reduction: str = "sum",
-        layers: Sequence[str] | None = None,
+        layers: Sequence[str | keras.Layer] | None = None,
         name: str | None = None,
         trainable: bool = True,
     ):
@@ -95,6 +95,7 @@ class FBIModel(keras.Model):
         check_weight(weight)
         options: dict[str, Any] = {"rule": rule, "target": target, "reduction": reduction, "layers": layers}
         penalty = Penalty(model, **options)  # checks all arguments first
+        options["layers"] = None if layers is None else list(penalty.terms)
         with scope_of(model):
             super().__init__(dtype=model.dtype_policy, name=name or f"fbi_{model.name}", autocast=False)
             self.plain_model = model

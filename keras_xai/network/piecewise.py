@@ -48,7 +48,8 @@ class PiecewiseNetwork(Remade):
         model: A built model; only read.
         output: Name or index of the output, for a model with several outputs.
         dtype: Floating-point type of the computation; by default that of the model's weights and inputs.
-        layer: Path of the layer whose output is the variable of the pieces; by default the model's inputs.
+        layer: The layer, or its path, whose output is the variable of the pieces; by default the model's inputs.
+        shapes: Shape of a sample of each input, to fill in sizes that the model leaves open.
 
     Raises:
         UnsupportedLayerError: If a layer, after `layer`, is not piecewise linear.
@@ -56,13 +57,21 @@ class PiecewiseNetwork(Remade):
 
     Attributes:
         front: The graph before the pieces, from the model's inputs to the output of `layer`, as traced.
+        layer: Path of that layer; `None` for the model's inputs.
         dtype: Floating-point type of all arithmetic.
         num_outputs: Number of scores C; an output of rank above two is flattened.
         link: The function from scores to the model's outputs: `"softmax"`, `"sigmoid"`, or `None` for the identity.
     """
 
-    def __init__(self, model: keras.Model, output: str | int | None, dtype: str | None, layer: str | None = None):
-        graph = trace(model)
+    def __init__(
+        self,
+        model: keras.Model,
+        output: str | int | None,
+        dtype: str | None,
+        layer: str | keras.Layer | None = None,
+        shapes: Sequence[Sequence[int]] | None = None,
+    ):
+        graph = trace(model, shapes=shapes)
         position = _position(output, graph.output_names)
         self._model_graph = graph
         self._output = position
@@ -74,7 +83,9 @@ class PiecewiseNetwork(Remade):
         )
         front = None
         if layer is not None:
-            front, graph = split(open_layers(graph), layer)
+            opened = open_layers(graph)
+            layer = opened.path_of(layer)
+            front, graph = split(opened, layer)
         whole = expand(graph, unroll=True, apart=True)
         graph = strip_probabilities(whole)
         problems = refusals(graph)
@@ -89,6 +100,7 @@ class PiecewiseNetwork(Remade):
             )
         self.dtype = dtype or widest_dtype(graph, model.variables)
         self.front = front
+        self.layer = layer
         self._network = Network(graph, self.dtype, held=True)
         shape = self.graph.output_specs[0].shape[1:]
         if None in shape:

@@ -17,7 +17,7 @@ from keras_xai.graph.steps import Graph, Step, copy_mask
 from keras_xai.graph.target import Target
 from keras_xai.graph.trace import trace
 from keras_xai.graph.view import widest_dtype
-from keras_xai.kinds.expansion import expand
+from keras_xai.kinds.expansion import expand, kind_of
 from keras_xai.kinds.links import LINKS, link_of, strip_probabilities
 from keras_xai.kinds.texts import by_words
 from keras_xai.network.agreement import Agreement
@@ -54,6 +54,7 @@ class Scores:
     Args:
         model: A built model.
         unroll: Whether recurrent layers are divided into the steps of their cells, which takes longer.
+        shapes: Shape of a sample of each input, to fill in sizes that the model leaves open; its layers may be divided further then.
 
     Attributes:
         network: The model as simple steps, fused activations split off and a final softmax or sigmoid left out.
@@ -69,8 +70,8 @@ class Scores:
         ValueError: If it is not built.
     """
 
-    def __init__(self, model: keras.Model, *, unroll: bool = False):
-        self._whole = by_words(trace(model))
+    def __init__(self, model: keras.Model, shapes: Sequence[Sequence[int]] | None = None, *, unroll: bool = False):
+        self._whole = by_words(trace(model, shapes=shapes))
         self._expanded = expanded = expand(self._whole, unroll=unroll, defuse=unroll)
         graph = strip_probabilities(expanded)
         self._unrolled = unroll
@@ -107,6 +108,21 @@ class Scores:
         return self.axes.inputs()
 
     @property
+    def has_open_sizes(self) -> bool:
+        """Whether sizes of samples are unknown, other than the number of words of texts."""
+        return any(None in spec.shape[1:] for spec in self.graph.input_specs if not is_string(spec))
+
+    @property
+    def hides_tokens(self) -> bool:
+        """Whether integers or strings are used by a layer that could not be opened, which may have an `Embedding` inside."""
+        codes = {
+            identifier
+            for identifier, spec in zip(self.graph.inputs, self.graph.input_specs, strict=True)
+            if not keras.backend.is_float_dtype(spec.dtype)
+        }
+        return any(kind_of(step).opens and not codes.isdisjoint(step.inputs) for step in self.graph.steps)
+
+    @property
     def signature(self) -> list[tuple]:
         """Shape and dtype of each input, for `keras_xai.backend.compiled`; the number of samples is unspecified."""
         return [((None, *spec.shape[1:]), self.input_dtype(spec)) for spec in self.graph.input_specs]
@@ -135,6 +151,14 @@ class Scores:
         """A checked target, see `keras_xai.graph.target.Target`."""
         shapes = [spec.shape for spec in self._whole.output_specs]
         return Target(target, self.graph.output_names, shapes, num_samples, self.dtype, self.links)
+
+    def path_of(self, layer: Any) -> str:
+        """The path of a layer, see `Graph.path_of`; of layers inside others, too."""
+        return self._expanded.path_of(layer)
+
+    def paths_of(self, layers: Iterable) -> list[str]:
+        """The paths of different layers, see `Graph.paths_of`."""
+        return self._expanded.paths_of(layers)
 
     def find(self, path: str) -> Step:
         """The step that computes the output of a layer, including its fused activation.

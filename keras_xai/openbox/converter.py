@@ -32,9 +32,9 @@ class OpenBox(Engine):
     Args:
         model: A built `keras.Model`.
         output: Name or index of the output to use, for a model with several outputs.
-        layer: Path of a hidden layer, such as `"flatten"` or `"backbone/conv5"`. The pieces are then functions of that layer's output, its
-            features, as is everything else with the samples' shape. From later layers, regions are larger and contain more samples. Layers
-            before it need not be piecewise linear. By default the model's inputs.
+        layer: A hidden layer or its path, such as `"flatten"` or `"backbone/conv5"`. The pieces are then functions of that layer's output,
+            its features, as is everything else with the samples' shape. From later layers, regions are larger and contain more samples.
+            Layers before it need not be piecewise linear. By default the model's inputs.
         dtype: Floating-point type of the linear pieces, `"float32"` or `"float64"`, independent of the model's training; by default the
             type of the model's weights and inputs. In float64 the pieces are exact to about 1e-14. Polytopes are always computed in
             float64: in a large network the nearest wall is often closer than float32 resolves.

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_xai.data.batches import joined, progress
-from keras_xai.data.checks import check_choice, check_flag, check_text
+from keras_xai.data.checks import check_choice, check_flag
 from keras_xai.data.reader import Samples, in_float64
 from keras_xai.data.remade import Remade
 from keras_xai.graph.steps import Graph
@@ -30,17 +30,17 @@ class Engine(Remade, abc.ABC):
         model: keras.Model,
         *,
         output: str | int | None = None,
-        layer: str | None = None,
+        layer: str | keras.Layer | None = None,
         dtype: str | None = None,
         batch_size: int | None = None,
         jit_compile: bool = False,
     ):
         if dtype is not None:
             check_choice("dtype", dtype, ("float32", "float64"))
-        if layer is not None:
-            check_text("layer", layer)
         check_flag("jit_compile", jit_compile)
         self._network = PiecewiseNetwork(model, output, dtype, layer)
+        layer = self._network.layer
+        self._remember(layer=layer)
         # For each score there are as many coefficients as input entries.
         self._batch_size = batch_size_for(
             self._network.graph, batch_size, dtype=self._network.dtype, copies=self._network.num_outputs

@@ -5,6 +5,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import final
 
+import keras
+
 from keras_xai.data.checks import check_number, check_positive
 from keras_xai.rules.lrp import AlphaBeta, Epsilon, Flat, Gamma, Rule, ZPlus
 from keras_xai.rules.nonlinear import ProductRule, SignalTakesAll, Taylor, Uniform
@@ -41,16 +43,16 @@ class Composite(abc.ABC):
     pass it back along with them. None of these takes a rule.
 
     Args:
-        layers: Rules by the path of a layer, which take precedence.
+        layers: Rules by layer or by its path, which take precedence.
         product: Rule of products of tensors, such as gates, attention and squeeze-and-excite.
     """
 
-    layers: Mapping[str, AnyRule] = dataclasses.field(default_factory=dict)
+    layers: Mapping[str | keras.Layer, AnyRule] = dataclasses.field(default_factory=dict)
     product: ProductRule = _GATED
 
     def __post_init__(self):
         if not isinstance(self.layers, Mapping):
-            raise TypeError(f"Expected `layers` to map paths of layers to rules. Received: layers={self.layers!r}")
+            raise TypeError(f"Expected `layers` to map layers or their paths to rules. Received: layers={self.layers!r}")
         for path, rule in self.layers.items():
             _check_rule("layers", rule, AnyRule, f" for '{path}'")
         _check_rule("product", self.product, ProductRule)
@@ -78,7 +80,7 @@ class RoleComposite(Composite):
         softmax: Rule of softmax, unless it is the model's last layer.
         normalization: Rule of normalizations by statistics of the sample, of which the divisor counts as a constant; `Pass()` passes all
             relevance on, entry by entry.
-        layers: Rules by the path of a layer, which take precedence.
+        layers: Rules by layer or by its path, which take precedence.
 
     Raises:
         ValueError: If rules by depth do not start at 0.
@@ -127,7 +129,7 @@ class EpsilonPlus(Composite):
 
     Args:
         epsilon: Parameter of `Epsilon` in dense layers.
-        layers: Rules by the path of a layer, which take precedence.
+        layers: Rules by layer or by its path, which take precedence.
         product: Rule of products of tensors.
     """
 
@@ -149,7 +151,7 @@ class EpsilonAlpha2Beta1(Composite):
 
     Args:
         epsilon: Parameter of `Epsilon` in dense layers.
-        layers: Rules by the path of a layer, which take precedence.
+        layers: Rules by layer or by its path, which take precedence.
         product: Rule of products of tensors.
     """
 
@@ -173,7 +175,7 @@ class EpsilonPlusFlat(Composite):
 
     Args:
         epsilon: Parameter of `Epsilon` in dense layers.
-        layers: Rules by the path of a layer, which take precedence.
+        layers: Rules by layer or by its path, which take precedence.
         product: Rule of products of tensors.
     """
 
@@ -199,7 +201,7 @@ class AttnLRP(Composite):
     Args:
         epsilon: Parameter of `Epsilon`.
         gamma: Parameter of `Gamma` in dense layers and convolutions; 0 for `Epsilon`.
-        layers: Rules by the path of a layer, which take precedence.
+        layers: Rules by layer or by its path, which take precedence.
         product: Rule of products of tensors.
     """
 
@@ -226,7 +228,7 @@ class CPLRP(Composite):
 
     Args:
         epsilon: Parameter of `Epsilon`.
-        layers: Rules by the path of a layer, which take precedence.
+        layers: Rules by layer or by its path, which take precedence.
         product: Rule of products of tensors.
     """
 

@@ -66,7 +66,7 @@ def test_narrow_layers_keep_all():
         assert tsne_map(model, x, layer=layer, perplexity=4, seed=0).explained == 1
     for options, message in (
         ({"layer": "hiden"}, r"Received: path='hiden'. The nearest paths are \['hidden'"),
-        ({"layer": ["hidden"]}, r"path of one layer. Received: layer=\['hidden'\]"),
+        ({"layer": ["hidden"]}, r"path of one layer, or the layer itself. Received: layer=\['hidden'\]"),
         ({"layer": "hidden", "perplexity": 20}, "less than a third of the number of samples. Received: perplexity=20 and 20"),
         ({"layer": "hidden", "perplexity": 0}, "perplexity=0"),
         ({"layer": "hidden", "verbose": 4}, "verbose=4"),

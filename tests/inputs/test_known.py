@@ -33,7 +33,7 @@ def model():
 
 def test_layers_that_are_no_paths(model):
     for layer in (3, ["c1"], b"c1"):
-        with pytest.raises(ValueError, match="Expected `layer` to be a string. Received: layer="):
+        with pytest.raises(ValueError, match="Expected the path of a layer.*Received: layer="):
             OpenBox(model, layer=layer)
     with pytest.raises(ValueError, match="Expected `layers` to be a list of different paths.*Received: layers="):
         FBIModel(model, layers=["c1", "c1"])

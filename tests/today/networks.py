@@ -478,7 +478,6 @@ REASONS = {
     "layer": "there is no rule for one of its layers, which the error lists",
     "pooling": "CAM needs global average pooling before the scores",
     "maps": "no layer keeps the positions of an input, or several do and `layer` has to name one",
-    "sizes": "sizes of the inputs are unknown: give `keras.Input` all sizes",
     "derivative": "there is no derivative by the input, as of quantized layers",
     "padding": "nothing is left where all tokens are padding: give a `baseline`",
     "layers": "it has no convolutional layers: name them by `layers`",
@@ -487,7 +486,6 @@ REASONS = {
 _SIGNS = {
     "ends in global average pooling": "pooling",
     "feature maps": "maps",
-    "known sizes": "sizes",
     "not padding": "padding",
     "convolutional layers": "layers",
     "derivative": "derivative",

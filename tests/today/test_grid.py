@@ -3,7 +3,6 @@
 import functools
 import importlib.util
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -87,7 +86,7 @@ def _check_advice(name, message):
     assert any(f"'{path}" in message for path in (model(name).name, *(step.path.split("/")[0] for step in graph.steps)))
     advised = {method for method in METHODS if method in message.rpartition("Use ")[2]}
     works = {column for column, cell in documented(ALL[name]).items() if cell == "yes"}
-    assert advised & works or any(way in message for way in ("layer=", "`baseline`", "Give `keras.Input`"))
+    assert advised & works or any(way in message for way in ("layer=", "`baseline`"))
 
 
 @pytest.mark.parametrize("name, task", _cells(TASKS))
@@ -212,12 +211,3 @@ def test_the_advice_on_padding_works():
     network = NETWORKS["encoder"]
     values = METHODS["SHAP"](model("encoder"), num_samples=150, seed=0)(network.x, network.target, baseline=1).values
     assert np.isfinite(values).all() and values.any()
-
-
-@pytest.mark.slow
-def test_the_advice_on_sizes_works():
-    inputs = {name: keras.Input(x.shape[1:], dtype=x.dtype.name, name=name) for name, x in NETWORKS["bert"].x.items()}
-    sized = keras.Model(inputs, model("bert")(inputs))
-    with pytest.raises(ValueError, match="Received|because of|needs|are NaN") as info:
-        explain("DecisionFeatures", NETWORKS["bert"], sized)
-    assert reason(info.value) == "layer"  # the sizes are no longer what is missing

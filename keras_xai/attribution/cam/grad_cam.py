@@ -26,8 +26,8 @@ class GradCAM(LayerMethod):
 
     Args:
         model: The model to explain, see `Method`.
-        layer: Path of the layer, such as `"backbone/conv5"`; its output includes a fused activation. By default the last layer before
-            pooling with positions of an input, including the batch normalization and the activation that follow it.
+        layer: The layer or its path, such as `"backbone/conv5"`; its output includes a fused activation. By default the last layer
+            before pooling with positions of an input, including the batch normalization and the activation that follow it.
         batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
@@ -76,7 +76,7 @@ class GradCAMPlusPlus(LayerMethod):
 
     Args:
         model: The model to explain, see `Method`.
-        layer: Path of the layer, see `GradCAM`.
+        layer: The layer or its path, see `GradCAM`.
         batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 

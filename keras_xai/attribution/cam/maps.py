@@ -65,7 +65,7 @@ class LayerMethod(Method):
 
     Args:
         model: The model to explain, see `Method`.
-        layer: Path of the layer, such as `"backbone/conv5"`; by default the last layer with spatial positions, see `last_maps`.
+        layer: The layer or its path, such as `"backbone/conv5"`; by default the last layer with spatial positions, see `last_maps`.
         batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
@@ -73,9 +73,24 @@ class LayerMethod(Method):
         ValueError: If there is no such layer, or its output has no positions of an input.
     """
 
-    def __init__(self, model: keras.Model, *, layer: str | None = None, batch_size: int | None = None, verbose: Any = "auto"):
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        layer: str | keras.Layer | None = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+    ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
-        self._layer = None if layer is None else named_maps(self._scores, layer)
+        self._named = layer
+        self._layer: Maps | None = None
+        self._read()
+
+    def _read_layers(self):
+        if self._named is not None:
+            path = self._scores.path_of(self._named)
+            self._remember(layer=path)
+            self._layer = named_maps(self._scores, path)
 
     def _maps(self, target: Target) -> Maps:
         """The maps of the layer; raises if the target does not depend on them."""

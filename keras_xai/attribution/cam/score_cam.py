@@ -30,7 +30,7 @@ class ScoreCAM(LayerMethod):
 
     Args:
         model: The model to explain, see `Method`.
-        layer: Path of the layer, see `GradCAM`.
+        layer: The layer or its path, see `GradCAM`.
         max_maps: Maximum number of channels to use: for each sample those with the largest spatial variation. All by default.
         batch_size: Masked samples per forward pass; `None` to derive it from the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
@@ -59,7 +59,7 @@ class ScoreCAM(LayerMethod):
         self,
         model: keras.Model,
         *,
-        layer: str | None = None,
+        layer: str | keras.Layer | None = None,
         max_maps: int | None = None,
         batch_size: int | None = None,
         verbose: Any = "auto",

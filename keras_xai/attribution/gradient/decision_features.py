@@ -55,6 +55,7 @@ class DecisionFeatures(Method):
     """
 
     takes_baseline = True
+    needs_sizes = True
 
     def __init__(
         self,
@@ -69,23 +70,21 @@ class DecisionFeatures(Method):
         if against not in (None, "all"):
             raise ValueError(f"Expected `against` to be None or one of ['all']. Received: against={against!r}")
         check_flag("times_input", times_input)
-        open_sizes = [spec.name for spec in self._scores.graph.input_specs if None in spec.shape[1:]]
-        if open_sizes:
-            raise ValueError(
-                f"Expected a model whose inputs have known sizes. Received: '{model.name}', whose inputs {open_sizes} have unknown sizes. "
-                "Give `keras.Input` a fixed shape."
-            )
         self.gives_derivatives = not times_input
-        self._model = model
         self._times_input = times_input
         self._against = against
+        self._read()
+
+    def _read_layers(self):
         self._networks: dict[int, PiecewiseNetwork] = {}
         if len(self._scores.graph.outputs) == 1:
             self._network(0)
 
     def _network(self, position):
         if position not in self._networks:
-            self._networks[position] = PiecewiseNetwork(self._model, position, self._scores.dtype)
+            self._networks[position] = PiecewiseNetwork(
+                self._model, position, self._scores.dtype, shapes=[spec.shape[1:] for spec in self._scores.graph.input_specs]
+            )
         return self._networks[position]
 
     def _baseline(self, baseline, inputs):

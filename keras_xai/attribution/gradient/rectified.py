@@ -38,12 +38,15 @@ class Rectified(Method):
 
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
+        self._read()
+
+    def _read_layers(self):
         self._back = Backward(self._scores, self.label)
         refuse_unrectified(self.label, self._back.steps, _INSTEAD)
         if not any(is_rectifier(step) for step in self._back.steps):
             raise ValueError(
                 f"{self.label} changes the gradient at rectifiers, such as ReLU, LeakyReLU or relu6. Received: the model "
-                f"'{model.name}', which has none before its scores, so that the values would be the plain gradient. Use Saliency."
+                f"'{self._model.name}', which has none before its scores, so that the values would be the plain gradient. Use Saliency."
             )
 
     def _prepare(self, target):

@@ -95,9 +95,13 @@ class DeepLIFT(Method):
 
     takes_baseline = True
     unrolls = True
+    needs_sizes = True
 
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
+        self._read()
+
+    def _read_layers(self):
         self._differences = Differences(self._scores, "DeepLIFT")
 
     def _prepare(self, target):

@@ -1,5 +1,6 @@
 """Layer-wise relevance propagation (LRP)."""
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any, final
 
@@ -94,12 +95,21 @@ class LRP(Method):
                 "Expected `composite` to be a `Composite`, such as EpsilonPlus() or RoleComposite(dense=..., convolution=...). "
                 f"Received: composite={composite!r}"
             )
+        self._composite = composite
+        self._read()
+
+    def _read_layers(self):
+        composite = self._composite
         self._back = Backward(self._scores, "LRP")
         refuse("LRP", ((step, _refusal(step)) for step in self._back.steps), _ADVICE)
         graph = self._scores.graph
         self._folded = {step: folded_into(graph, step) for step in self._back.steps if _can_fold(step)}
         self._absorbed = {step for steps in self._folded.values() for step in steps}
         self._varying = frozenset(self._back.entries.identifiers).union(*(step.outputs for step in self._back.steps))
+        paths = self._scores.paths_of(composite.layers)
+        if paths != list(composite.layers):  # some are layers themselves
+            composite = dataclasses.replace(composite, layers=dict(zip(paths, composite.layers.values(), strict=True)))
+            self._remember(composite=composite)
         self._rules = self._chosen(composite)
         refuse("LRP", ((step, _misfit(step, rule)) for step, rule in self._rules.items()), "Choose another rule for it.")
         self._nonnegative = nonnegative_tensors(graph.steps)

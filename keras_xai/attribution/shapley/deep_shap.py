@@ -47,10 +47,14 @@ class DeepSHAP(Method):
 
     takes_baseline = True
     unrolls = True
+    needs_sizes = True
     shares_baseline = True
 
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
+        self._read()
+
+    def _read_layers(self):
         self._differences = Differences(self._scores, "DeepSHAP")
 
     def _prepare(self, target):

@@ -3,11 +3,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras.src.backend import AutocastScope, compute_output_spec
 from keras.src.backend.common import global_state
+from tensorflow.python.eager import context
+from tensorflow.python.framework import ops as framework
 
 from keras_xai.attribution import LRP, GradientTimesInput
-from keras_xai.backend import scopes_kept
+from keras_xai.backend import compiled, scopes_kept
 from keras_xai.backend.scopes import _SCOPES
 from keras_xai.openbox import OpenBox
 
@@ -78,3 +81,15 @@ def test_interrupts_without_it_leave_scopes(monkeypatch):
                 compute_output_spec(keras.ops.sin, keras.KerasTensor((None, 4)))
         assert "symbolic_scope" in entered()
     assert "symbolic_scope" not in entered()
+
+
+def test_a_graph_that_is_not_left_does_not_stay():
+    def entering(x):
+        framework._default_graph_stack.get_controller(tf.Graph()).__enter__()  # as a Ctrl-C before its `__exit__` leaves it
+        context.context()._thread_local_data.is_eager = False
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compiled(entering, [((None,), "float32")])(np.ones(2, "float32"))
+    assert tf.executing_eagerly()
+    assert tf.Variable(1.0).numpy() == 1

@@ -18,6 +18,10 @@ _HARMLESS = {"_trainable", "_called", "_call_context", "_losses", "_build_shapes
 _PLAIN = (bool, int, float, str, tuple, type(None))
 
 
+class _NotRunnable(Exception):
+    """The model itself fails on the samples."""
+
+
 @final
 class Agreement:
     """Checks that scores are those of the model, the same for a sample in any row and in any batch, once per model.
@@ -65,7 +69,7 @@ class Agreement:
         batch = [x[np.arange(size) % 3 if size else slice(None)] for x in rows]
         try:
             theirs, drawn = self._theirs(batch)
-        except Exception:  # there is nothing to compare with; the method tells why the model cannot be run
+        except _NotRunnable:  # there is nothing to compare with; the method tells why
             return
         if drawn and _apart(theirs, self._theirs(batch, reseed=drawn)[0], self._allowed(theirs, {})):
             raise self._error(
@@ -126,9 +130,14 @@ class Agreement:
         given = [
             ops.convert_to_tensor(joined(x, spec), spec.dtype) for x, spec in zip(batch, self._graph.input_specs, strict=True)
         ]
-        scope: Any = unchanged([(state, ops.convert_to_numpy(state) + 4711) for state in reseed])
-        with losses_kept(self._model), scope:
-            outputs = self._model(packed(given, self._graph), training=False)
+        with (
+            losses_kept(self._model),
+            unchanged([(state, ops.convert_to_numpy(state) + 4711) for state in reseed]) as scope,
+        ):
+            try:
+                outputs = self._model(packed(given, self._graph), training=False)
+            except Exception as error:
+                raise _NotRunnable from error
         drawn = [] if reseed else [state for state in self._generators() if scope.get_current_value(state) is not None]
         return tree.flatten(outputs), drawn
 

@@ -15,6 +15,8 @@ from keras_xai.graph.view import arithmetic
 from keras_xai.network.scores import Scores
 from keras_xai.openbox import UnsupportedLayerError
 from keras_xai.rules.composites import (
+    CPLRP,
+    AttnLRP,
     Composite,
     EpsilonAlpha2Beta1,
     EpsilonPlus,
@@ -307,6 +309,8 @@ COMPOSITES = {
         naive.alpha_beta,
         naive.zbox,
     ),
+    "AttnLRP": (AttnLRP(gamma=0.25), naive.gamma, naive.gamma, naive.gamma),
+    "CPLRP": (CPLRP(), naive.epsilon, naive.epsilon, naive.epsilon),
 }
 
 

@@ -64,7 +64,7 @@ def test_baselines(model):
         (np.zeros((6, 4)), r"Received: an array of shape \(6, 4\)"),
         (np.nan, "a finite `baseline`"),
         ({"table": np.zeros(3)}, "shape of one sample"),
-        ({"chair": 0}, "Expected the inputs"),
+        ({"chair": 0}, "Expected `baseline` to have a value for each of the inputs"),
     ],
 )
 def test_bad_baselines(model, baseline, message):

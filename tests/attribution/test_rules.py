@@ -26,14 +26,18 @@ from tests.zoo import in_dtype
 pytestmark = pytest.mark.onednn
 
 
+# The multipliers of DeepLIFT compare two forward passes; tests/kinds/test_secants.py has their replicas. Those of products and softmax are
+# in tests/attribution/test_transformer_rules.py.
+ELSEWHERE = ("keras_xai.rules.differences", "keras_xai.rules.nonlinear")
+
+
 def all_rules():
     """Every concrete rule that the package defines, exported or not."""
     found, queue = {}, [BackwardRule]
     while queue:
         for each in queue.pop().__subclasses__():
             queue.append(each)
-            # The multipliers of DeepLIFT compare two forward passes; tests/kinds/test_secants.py has their replicas.
-            own = each.__module__.startswith("keras_xai.") and each.__module__ != "keras_xai.rules.differences"
+            own = each.__module__.startswith("keras_xai.") and each.__module__ not in ELSEWHERE
             if own and not inspect.isabstract(each):
                 found[each.__name__] = each
     return found

@@ -257,7 +257,6 @@ class Raw(layers.SimpleRNNCell):
 @pytest.mark.parametrize(
     "build, shape, reason",
     [
-        (lambda x: layers.LSTM(3, name="bad")(x), (None, 3), "give `keras.Input` a length"),
         (lambda x: layers.RNN(Raw(3), name="bad")(x), SERIES, "cannot be called with a symbolic tensor"),
     ],
 )

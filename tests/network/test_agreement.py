@@ -141,7 +141,7 @@ def test_weights_may_change():
 
 def test_a_wrong_function_is_noticed(monkeypatch):
     model = table_model()
-    monkeypatch.setattr(scores_module, "expand", lambda graph: _with_another_last_layer(graph))
+    monkeypatch.setattr(scores_module, "expand", lambda graph, **_: _with_another_last_layer(graph))
     with pytest.raises(ValueError, match="does not return the scores that keras_xai computes: they differ by up to"):
         Saliency(model)(X, target=1)
 

@@ -15,12 +15,13 @@ from keras_xai.network.entries import total
 from keras_xai.network.signs import nonnegative_tensors
 from keras_xai.rules.composites import Composite, EpsilonPlus, Place
 from keras_xai.rules.folding import folded_into
+from keras_xai.rules.gates import SignalTakesAll, signals
 from keras_xai.rules.lrp import Rule
 from keras_xai.rules.maps import has_weights, role_of
 from keras_xai.rules.rule import Pass, Passage
 
 _ADVICE = (
-    "LRP supports layers that are affine, choose a maximum, move entries, or act on each entry alone. Use a method that works with any "
+    "LRP supports layers that are affine, choose a maximum, move entries, or act on each entry alone, or gate a signal by a sigmoid. Use a method that works with any "
     "layer, such as IntegratedGradients."
 )
 _WEIGHTED = ("dense", "convolution")
@@ -37,7 +38,9 @@ class LRP(Method):
 
     A batch normalization that follows a layer with weights in the graph is folded into it, and so are added constants. A batch
     normalization without such a layer passes relevance on unchanged, unless the composite chooses otherwise. Activations pass relevance on
-    unchanged, whatever their shape: each output depends on one input alone. For tokens, the relevance of each `Embedding` vector is summed.
+    unchanged, whatever their shape: each output depends on one input alone. In the product of a sigmoid gate and a signal, as in LSTM and GRU,
+    the signal takes all relevance ([Arras et al., 2019](https://doi.org/10.1007/978-3-030-28954-6_11)). For tokens, the relevance of each
+    `Embedding` vector is summed.
 
     One forward pass, and the forward and backward products that the rules take: `EpsilonPlus` costs about as much as three passes,
     `EpsilonAlpha2Beta1` about five.
@@ -82,7 +85,8 @@ class LRP(Method):
                 f"Received: composite={composite!r}"
             )
         self._back = Backward(self._scores, "LRP")
-        refuse("LRP", ((step, _refusal(step)) for step in self._back.steps), _ADVICE)
+        self._signals = signals(self._back.steps)
+        refuse("LRP", ((step, _refusal(step)) for step in self._back.steps if step not in self._signals), _ADVICE)
         graph = self._scores.graph
         self._folded = {step: folded_into(graph, step) for step in self._back.steps if _can_fold(step)}
         self._absorbed = {step for steps in self._folded.values() for step in steps}
@@ -112,6 +116,8 @@ class LRP(Method):
 
     def _passage(self, step):
         """How relevance passes through a step."""
+        if step in self._signals:
+            return Passage(step, SignalTakesAll(self._signals[step]))
         if step in self._rules:
             nonnegative = self._nonnegative.issuperset(step.inputs)
             return Passage(step, self._rules[step], self._folded.get(step, ()), nonnegative)
@@ -120,6 +126,7 @@ class LRP(Method):
     def _chosen(self, composite):
         """The rule of each step that takes one."""
         places = _places(self._back.steps, self._back.entries.identifiers)
+        places = {step: place for step, place in places.items() if step not in self._signals}
         named = {step: rule for path, rule in composite.layers.items() for step in self._named(path, places)}
         rules = {step: named[step] if step in named else composite.rule(place) for step, place in places.items()}
         rules = {step: rule for step, rule in rules.items() if step not in self._absorbed}

@@ -55,10 +55,22 @@ def folded_bias(call: Call) -> Any:
     total = ops.zeros((), dtype=dtype) if bias is None else ops.convert_to_tensor(bias)
     if bias is not None and len(bias.shape) == 1 and axis is not None:
         total = ops.reshape(total, _beside(axis, spec.shape))
+    # The output for a zero input is the bias. The input must have the right rank and number of channels.
+    start = ops.zeros([1 if other != axis else size for other, size in enumerate(spec.shape)], dtype=dtype)
+    return shifted(call, start + total) if call.passage.folded else total
+
+
+def shifted(call: Call, total: Any) -> Any:
+    """What the folded steps make of a tensor in place of the step's output.
+
+    Args:
+        call: The step.
+        total: The tensor, of the rank of the output.
+    """
+    (identifier,) = call.step.outputs
     for each in call.passage.folded:
-        # The output for a zero input is the bias. The input must have the right rank and number of channels.
-        start = ops.zeros([1 if other != axis else size for other, size in enumerate(spec.shape)], dtype=dtype)
-        (total,) = each(start + total)
+        (total,) = each(*(total if i == identifier else call.values[i] for i in each.inputs))
+        (identifier,) = each.outputs
     return total
 
 

@@ -463,7 +463,6 @@ def test_batches_and_passes(small):
         (lambda x: layers.Multiply(name="bad")([layers.Dense(3)(x), layers.Dense(3)(x)]), "bad", "multiplies tensors"),
         (lambda x: layers.Dense(3, "softmax", name="bad")(x), "bad.softmax", "softmax is not piecewise linear"),
         (lambda x: layers.Multiply(name="bad")([x, layers.Dense(4, "tanh")(x)]), "bad", "multiplies tensors"),
-        (lambda x: layers.LSTM(3, name="bad")(layers.Reshape((-1, 2))(x)[:, ::1]), "bad", "not known"),
     ],
 )
 def test_layers_that_relevance_cannot_pass(build, path, reason):

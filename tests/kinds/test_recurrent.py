@@ -372,9 +372,10 @@ def test_relevance_of_gated_cells_is_that_of_a_loop(float64, activation):
         before, of_input, of_state, kept, added = seen[time]
         of_c = of_c + of_h  # the signal of the output gate
         ratio = of_c / stable(kept + added)
-        # The bias takes no part of a sum that it is added to afterwards.
-        of_g, of_c = added * ratio if time else of_c, kept * ratio
-        share = of_g / stable(of_input + of_state) if time else of_g / of_input
+        of_g, of_c = added * ratio, kept * ratio
+        share = of_g / stable(of_input + of_state + bias[8:12])
+        if not time:  # there is no state to share with
+            share = share * stable(of_input) / of_input
         expected[time] = x[time] * (kernel[:, 8:12] @ (of_input * share / stable(of_input)))
         of_h = before * (recurrent[:, 8:12] @ (of_state * share / stable(of_state)))
     found = LRP(model, verbose=0)(x[np.newaxis], target=1).values[0]

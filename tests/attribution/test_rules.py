@@ -32,8 +32,10 @@ def all_rules():
     while queue:
         for each in queue.pop().__subclasses__():
             queue.append(each)
-            # The multipliers of DeepLIFT compare two forward passes; tests/kinds/test_secants.py has their replicas.
-            own = each.__module__.startswith("keras_xai.") and each.__module__ != "keras_xai.rules.differences"
+            # The multipliers of DeepLIFT compare two forward passes, and gates take two tensors; tests/kinds/test_secants.py and
+            # tests/kinds/test_recurrent.py have their replicas.
+            elsewhere = ("keras_xai.rules.differences", "keras_xai.rules.gates")
+            own = each.__module__.startswith("keras_xai.") and each.__module__ not in elsewhere
             if own and not inspect.isabstract(each):
                 found[each.__name__] = each
     return found

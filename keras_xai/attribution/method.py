@@ -239,10 +239,9 @@ class Method(Remade, abc.ABC):
     def _of_shapes(self, shapes) -> "Method":
         """The same method for samples of given shapes."""
         method = object.__new__(type(self))
-        method.__dict__.update(self.__dict__)
-        method._scores, method._by_sizes = Scores(self._model, shapes), None
-        method._predicted = method._scores.predictions()
-        method._preparing, method._prepared = threading.Lock(), None
+        scores = Scores(self._model, shapes, unroll=self.unrolls)
+        own = {"_scores": scores, "_by_sizes": None, "_predicted": scores.predictions(), "_preparing": threading.Lock()}
+        method.__dict__.update(self.__dict__ | own, _prepared=None)
         method._read_layers()
         self._made_of = method._made_of  # in which a layer is named by its path
         return method

@@ -18,7 +18,7 @@ _HARMLESS = {"_trainable", "_called", "_call_context", "_losses", "_build_shapes
 _PLAIN = (bool, int, float, str, tuple, type(None))
 
 
-class _NotRunnable(Exception):
+class _NotRunnableError(Exception):
     """The model itself fails on the samples."""
 
 
@@ -69,7 +69,7 @@ class Agreement:
         batch = [x[np.arange(size) % 3 if size else slice(None)] for x in rows]
         try:
             theirs, drawn = self._theirs(batch)
-        except _NotRunnable:  # there is nothing to compare with; the method tells why
+        except _NotRunnableError:  # there is nothing to compare with; the method tells why
             return
         if drawn and _apart(theirs, self._theirs(batch, reseed=drawn)[0], self._allowed(theirs, {})):
             raise self._error(
@@ -137,7 +137,7 @@ class Agreement:
             try:
                 outputs = self._model(packed(given, self._graph), training=False)
             except Exception as error:
-                raise _NotRunnable from error
+                raise _NotRunnableError from error
         drawn = [] if reseed else [state for state in self._generators() if scope.get_current_value(state) is not None]
         return tree.flatten(outputs), drawn
 

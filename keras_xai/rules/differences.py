@@ -27,9 +27,7 @@ class Multipliers(BackwardRule):
         step = call.step
         linear = call.kind.secant(step)([call.values[i] for i in step.inputs], [call.reference[i] for i in step.inputs])
         # Anywhere, as the map is linear, but not at the tensors of which it may be made; factors that are computed from weights stay.
-        fixed = {step.inputs[position] for position in step.fixed}
-        varying = [i for i in call.real if call.passage.sources[i] not in fixed]
-        point = [ops.zeros_like(x) if i in varying else x for i, x in enumerate(call.inputs)]
+        point = [ops.zeros_like(x) if i in call.real else x for i, x in enumerate(call.inputs)]
         return record(lambda sources: linear(call.passage.operands(sources)), point).pull(messages)
 
 

@@ -55,18 +55,23 @@ def folded_bias(call: Call) -> Any:
     total = ops.zeros((), dtype=dtype) if bias is None else ops.convert_to_tensor(bias)
     if bias is not None and len(bias.shape) == 1 and axis is not None:
         total = ops.reshape(total, _beside(axis, spec.shape))
-    if not call.passage.folded:
-        return total
     # The output for a zero input is the bias. The input must have the right rank and number of channels.
     start = ops.zeros([1 if other != axis else size for other, size in enumerate(spec.shape)], dtype=dtype)
-    return through_folded(call, start + total)
+    return shifted(call, start + total) if call.passage.folded else total
 
 
-def through_folded(call: Call, tensor: Any) -> Any:
-    """The output of the folded steps for a tensor in place of the step's output."""
+def shifted(call: Call, total: Any) -> Any:
+    """What the folded steps make of a tensor in place of the step's output.
+
+    Args:
+        call: The step.
+        total: The tensor, of the rank of the output.
+    """
+    (identifier,) = call.step.outputs
     for each in call.passage.folded:
-        (tensor,) = each(*(call.values[i] if position in each.fixed else tensor for position, i in enumerate(each.inputs)))
-    return tensor
+        (total,) = each(*(total if i == identifier else call.values[i] for i in each.inputs))
+        (identifier,) = each.outputs
+    return total
 
 
 def _channel_axis(step):

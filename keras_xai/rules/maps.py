@@ -11,7 +11,7 @@ from keras_xai.graph.steps import Slot, Step
 from keras_xai.graph.view import unchanged
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.kinds.product import TimesConstant
-from keras_xai.rules.folding import effective_kernel, folded_bias, through_folded
+from keras_xai.rules.folding import effective_kernel, folded_bias, shifted
 from keras_xai.rules.rule import Call
 
 
@@ -69,7 +69,7 @@ def has_weights(step: Step) -> bool:
     if role in ("dense", "convolution"):
         kernels = kind.kernels(step)
         if not kernels:
-            return len(_constants(step)) == 1
+            return len(_constants(step)) + len(_computed(step)) == 1
         if len(kernels) > 1 and len(kind.factors(step)) != len(kernels):
             return False
         return all(isinstance(kernel, keras.Variable) and keras.backend.is_float_dtype(kernel.dtype) for kernel in kernels)
@@ -92,19 +92,22 @@ def affine_maps(call: Call) -> list[AffineMap]:
 def _weighted(call, kernels):
     """The map of a layer with one kernel, or of a product with a constant."""
     step = call.step
-    (kernel,) = kernels or _constants(step)
+    (kernel,) = kernels or _constants(step) or [call.inputs[place] for place in call.fixed]
     weights = effective_kernel(call.passage, kernel)
     bias = call.kind.bias(step)
 
     def product(inputs, modify):
         used = weights if modify is None else modify(weights)
         if not kernels:
-            return _with_constant(step, used)(*inputs)[0]
+            return (
+                _with_constant(step, used)(*inputs)[0] if not call.fixed else call.again(*_beside_fixed(call, inputs, used))[0]
+            )
         no_bias = [] if bias is None else [(bias, ops.zeros_like(bias))]
         with unchanged([(kernel, used), *no_bias]):
             return call.again(*inputs)[0]
 
-    return AffineMap(call.inputs, call.folded_output, product, lambda: folded_bias(call), call.passage.nonnegative)
+    varying = [x for place, x in enumerate(call.inputs) if place not in call.fixed]
+    return AffineMap(varying, call.folded_output, product, lambda: folded_bias(call), call.passage.nonnegative)
 
 
 def _composed(call, kernels):
@@ -127,8 +130,6 @@ def _with_kernel(factor, weights):
 def _added(call):
     """A map without weights: the contribution of each input to the output, with its sign."""
     step, places = call.step, call.real
-    # What is computed from weights has no row for each sample.
-    varying = set(step.inputs) - {step.inputs[position] for position in step.fixed}
     known, averaging = has_weights(step), call.kind.averages(step)
     # Constants here are not the tensors that are differentiated by.
     held = call.kind.held(step, [ops.stop_gradient(x) for x in call.passage.operands(call.inputs)])
@@ -141,16 +142,19 @@ def _added(call):
             return held(call.passage.operands(tensors))
 
     def at(tensors, rows=slice(None)):
-        full = [x[rows] if source in varying else x for source, x in zip(call.passage.sources, call.inputs, strict=True)]
+        full = [x if place in (*places, *call.fixed) else x[rows] for place, x in enumerate(call.inputs)]
         for place, x in zip(places, tensors, strict=True):
             full[place] = x
         return function(full)[0]
 
-    def at_zero():
+    def zero():
         return at([ops.zeros_like(call.inputs[place][:1]) for place in places], slice(0, 1))
 
+    def bias():
+        return shifted(call, zero())
+
     def product(inputs, modify):
-        constant = at_zero()
+        constant = zero()
         if modify is None:
             return at(inputs) - constant
         if not known:
@@ -169,7 +173,18 @@ def _added(call):
         return total
 
     inputs = [call.inputs[place] for place in places]
-    return AffineMap(inputs, call.folded_output, product, lambda: through_folded(call, at_zero()), call.passage.nonnegative)
+    return AffineMap(inputs, call.folded_output, product, bias, call.passage.nonnegative)
+
+
+def _computed(step):
+    """The arguments of an operation that are computed from weights, the same for all samples."""
+    return [leaf for leaf in tree.flatten(step.arguments) if isinstance(leaf, Slot) and leaf.fixed and not leaf.repeated]
+
+
+def _beside_fixed(call, inputs, used):
+    """The inputs of a step with one computed from weights, which is replaced."""
+    found = iter(inputs)
+    return [used if place in call.fixed else next(found) for place in range(len(call.inputs))]
 
 
 def _constants(step):

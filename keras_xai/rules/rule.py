@@ -155,12 +155,17 @@ class Call:
     @cached_property
     def real(self) -> list[int]:
         """The positions of real-valued inputs, which can get messages, unlike masks and what is computed from weights."""
-        fixed = {self.step.inputs[position] for position in self.step.fixed}
         return [
             place
-            for place, (source, x) in enumerate(zip(self.passage.sources, self.inputs, strict=True))
-            if source not in fixed and keras.backend.is_float_dtype(ops.dtype(x))
+            for place, x in enumerate(self.inputs)
+            if place not in self.fixed and keras.backend.is_float_dtype(ops.dtype(x))
         ]
+
+    @cached_property
+    def fixed(self) -> list[int]:
+        """The positions of inputs that are computed from weights."""
+        identifiers = {self.step.inputs[position] for position in self.step.fixed}
+        return [place for place, identifier in enumerate(self.passage.sources) if identifier in identifiers]
 
     def pull(self, messages: Sequence) -> list:
         """The transpose of the step's linear map, applied to one tensor per output."""
@@ -173,6 +178,6 @@ class Call:
     def at_real(self, messages: Sequence) -> list:
         """Messages for the inputs at the positions `real`, with `None` for the others."""
         full: list = [None] * len(self.inputs)
-        for place, message in zip(self.real, messages, strict=False):
+        for place, message in zip(self.real, messages, strict=False):  # a divisor that counts as a constant gets none
             full[place] = message
         return full

@@ -339,3 +339,44 @@ def test_relevance_of_a_rectified_layer_is_that_of_a_loop(float64):
     found = LRP(model, verbose=0)(x[np.newaxis], target=1).values[0]
     np.testing.assert_allclose(found, expected, atol=1e-9)
     assert np.abs(expected).max() > 0.1 and np.abs(found - x * (kernel @ head[:, 1])).max() > 0.1
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "hard_sigmoid"])
+def test_relevance_of_gated_cells_is_that_of_a_loop(float64, activation):
+    """Arras et al.'s rules: signals take all of the relevance of products with gates, sums share it by the epsilon rule."""
+    model = model_of(lambda x: layers.Dense(2)(layers.LSTM(4, recurrent_activation=activation)(x)), dtype="float64")
+    kernel, recurrent, bias, head, offset = model.get_weights()
+    x = np.random.default_rng(0).normal(size=SERIES)
+    gate = sigmoid if activation == "sigmoid" else lambda z: np.clip(z / 6 + 0.5, 0, 1)
+    h, c, seen = np.zeros(4), np.zeros(4), []
+    for row in x:
+        of_input, of_state = row @ kernel, h @ recurrent
+        i, f, g, o = np.split(of_input + of_state + bias, 4)
+        kept, added = gate(f) * c, gate(i) * np.tanh(g)
+        seen.append((h, of_input[8:12], of_state[8:12], kept, added))
+        c = kept + added
+        h = gate(o) * np.tanh(c)
+
+    def stable(z):
+        return z + np.where(z < 0, -1e-6, 1e-6)
+
+    score = (h @ head + offset)[1]
+    np.testing.assert_allclose(score, model(x[np.newaxis])[0, 1], atol=1e-12)
+    of_h, of_c, expected = h * head[:, 1] * score / stable(score), np.zeros(4), np.zeros(SERIES)
+    for time in reversed(range(4)):
+        before, of_input, of_state, kept, added = seen[time]
+        of_c = of_c + of_h  # the signal of the output gate
+        ratio = of_c / stable(kept + added)
+        of_g, of_c = added * ratio, kept * ratio
+        share = of_g / stable(of_input + of_state + bias[8:12])
+        if not time:  # there is no state to share with
+            share = share * stable(of_input) / of_input
+        expected[time] = x[time] * (kernel[:, 8:12] @ (of_input * share / stable(of_input)))
+        of_h = before * (recurrent[:, 8:12] @ (of_state * share / stable(of_state)))
+    found = LRP(model, verbose=0)(x[np.newaxis], target=1).values[0]
+    np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
+    assert np.abs(expected).max() > 1e-2

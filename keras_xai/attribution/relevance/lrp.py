@@ -22,8 +22,8 @@ from keras_xai.rules.nonlinear import ProductRule, Taylor, divisors, gates
 from keras_xai.rules.rule import Pass, Passage
 
 _ADVICE = (
-    "LRP supports layers that are affine, choose a maximum, move entries, or act on each entry alone. Use a method that works with any "
-    "layer, such as IntegratedGradients."
+    "LRP supports layers that are affine, choose a maximum, move entries, act on each entry alone, or gate a signal by a sigmoid. Use a "
+    "method that works with any layer, such as IntegratedGradients."
 )
 _WEIGHTED = ("dense", "convolution")
 _A = {
@@ -49,15 +49,17 @@ class LRP(Method):
     at the input, except for the part absorbed by biases, stabilizers and outputs without positive contributions: that part is
     `convergence_delta`.
 
-    A batch normalization that follows a layer with weights in the graph is folded into it, and so are added constants. A batch
-    normalization without such a layer passes relevance on unchanged, unless the composite chooses otherwise. Activations pass relevance on
-    unchanged, whatever their shape: each output depends on one input alone. For tokens, the relevance of each `Embedding` vector is summed.
+    A batch normalization that follows a layer with weights in the graph is folded into it, and so are added constants, also into sums. A
+    batch normalization without such a layer passes relevance on unchanged, unless the composite chooses otherwise. Activations pass
+    relevance on unchanged, whatever their shape: each output depends on one input alone. In the product of a sigmoid gate and a signal, as
+    in LSTM and GRU, the signal takes all relevance. For tokens, the relevance of each `Embedding` vector is summed.
 
     One forward pass, and the forward and backward products that the rules take: `EpsilonPlus` costs about as much as three passes,
     `EpsilonAlpha2Beta1` about five.
 
     Source: [Bach et al., 2015](https://doi.org/10.1371/journal.pone.0130140). Rules and composites are those of
-    [zennit](https://arxiv.org/abs/2106.13200), reimplemented for Keras. The initial relevance is the explained score; for a callable
+    [zennit](https://arxiv.org/abs/2106.13200), reimplemented for Keras; the rule of gates is that of [Arras et al.,
+    2019](https://doi.org/10.1007/978-3-030-28954-6_11). The initial relevance is the explained score; for a callable
     `target` it is, for each of the model's outputs, the output times the derivative with respect to it.
 
     Args:

@@ -1,7 +1,6 @@
 """Graphs put together: steps replaced by their parts, and steps before others."""
 
 import dataclasses
-import inspect
 import itertools
 from collections.abc import Callable
 
@@ -33,8 +32,7 @@ def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
 
     def visit(step):
         step = dataclasses.replace(step, inputs=tuple(renamed.get(i, i) for i in step.inputs))
-        if _reads_masks(step):
-            step = step.masked(masks)
+        step = step.masked(masks)
         inner = parts(step)
         if inner is None:
             steps.append(step)
@@ -65,15 +63,6 @@ def inlined(graph: Graph, parts: Callable[[Step], Graph | None]) -> Graph:
         visit(step)
     outputs = tuple(renamed.get(i, i) for i in graph.outputs)
     return dataclasses.replace(graph, outputs=outputs, steps=tuple(steps), calls=tuple(calls))
-
-
-def _reads_masks(step):
-    """Whether a layer may use a mask that Keras attaches to its input."""
-    operation = step.operation
-    if not isinstance(operation, keras.Layer):
-        return False
-    own = type(operation).__module__.startswith("keras.src.layers.")
-    return not own or any(name.endswith("mask") for name in inspect.signature(operation.call).parameters)
 
 
 def _passes_masks(step):

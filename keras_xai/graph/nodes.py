@@ -19,7 +19,7 @@ from keras.src.ops.function import Function
 
 from keras_xai.backend import scopes_kept
 from keras_xai.data.structure import in_order
-from keras_xai.graph.steps import Graph, Slot, Step
+from keras_xai.graph.steps import Graph, Slot, Step, reads_masks
 from keras_xai.graph.view import losses_kept, unchanged
 
 
@@ -188,19 +188,6 @@ def _mask_of(tensor):
     return getattr(tensor, "_keras_mask", None)
 
 
-def _reads_masks(node):
-    """Whether a call may read masks that Keras attaches to its inputs.
-
-    Keras' own layers take them as arguments, which are recorded for layers of one input only.
-    """
-    if not isinstance(node.operation, keras.Layer):
-        return False
-    if type(node.operation).__module__.startswith(("keras.src.layers.", "keras.src.models.")):
-        parameters = inspect.signature(node.operation.call).parameters
-        return len(node.input_tensors) > 1 and any(name.endswith("_mask") for name in parameters)
-    return not any("mask" in name and value is not None for name, value in node.arguments.kwargs.items())
-
-
 class _Tracer:
     """Numbers tensors and collects steps while traversing a function and its nested models."""
 
@@ -250,7 +237,8 @@ class _Tracer:
         return tuple(known[id(tensor)] for tensor in function.outputs)
 
     def _visit(self, node, known, named, prefix):
-        masks = [_mask_of(tensor) if _reads_masks(node) else None for tensor in node.input_tensors]
+        reads = reads_masks(node.operation, node.arguments.kwargs)
+        masks = [_mask_of(tensor) if reads else None for tensor in node.input_tensors]
         for mask in masks:
             if mask is not None:
                 self._reach(mask, known, named, prefix)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -130,17 +131,26 @@ class Step:
     @property
     def is_masked(self) -> bool:
         """Whether the call has a mask: as an argument, or attached to an input."""
-        given = any(name.endswith("mask") and value is not None for name, value in self.arguments[1].items())
-        return given or any(isinstance(leaf, Slot) and leaf.mask is not None for leaf in tree.flatten(self.arguments))
+        return bool(_given_masks(self.arguments[1])) or any(
+            isinstance(leaf, Slot) and leaf.mask is not None for leaf in tree.flatten(self.arguments)
+        )
 
     def masked(self, masks: Mapping[int, int]) -> "Step":
-        """The call with masks attached to its inputs, unless it has one.
+        """The call with masks attached to its inputs, as far as it may read them and they have none.
 
         Args:
             masks: Identifiers of the masks, by those of the tensors.
         """
-        found = {position: masks[identifier] for position, identifier in enumerate(self.inputs) if identifier in masks}
-        if not found or self.is_masked:
+        if not reads_masks(self.operation, self.arguments[1]):
+            return self
+        leaves = [leaf for leaf in tree.flatten(self.arguments) if isinstance(leaf, Slot)]
+        known = {leaf.position for leaf in leaves if leaf.mask is not None} | {leaf.mask for leaf in leaves}
+        found = {
+            position: masks[identifier]
+            for position, identifier in enumerate(self.inputs)
+            if identifier in masks and position not in known
+        }
+        if not found:
             return self
         places = {position: len(self.inputs) + place for place, position in enumerate(found)}
 
@@ -157,6 +167,29 @@ class Step:
             input_specs=(*self.input_specs, *(_mask_spec(self.input_specs[position]) for position in found)),
             arguments=tree.map_structure(attached, self.arguments),
         )
+
+
+def reads_masks(operation: keras.Operation, named: Mapping[str, Any]) -> bool:
+    """Whether a call may read masks that Keras attaches to its inputs.
+
+    Keras' own layers take them as arguments, those that are not given; other layers may read them in any other way, unless a mask is given.
+
+    Args:
+        operation: The called operation.
+        named: The keyword arguments of the call.
+    """
+    if not isinstance(operation, keras.Layer):
+        return False
+    given = _given_masks(named)
+    if not type(operation).__module__.startswith(("keras.src.layers.", "keras.src.models.")):
+        return not given
+    parameters = inspect.signature(operation.call).parameters.values()
+    return any(each.name.endswith("mask") and each.default is None and each.name not in given for each in parameters)
+
+
+def _given_masks(named):
+    """The names of masks among keyword arguments; `use_causal_mask` is none."""
+    return {name for name, value in named.items() if "mask" in name and value is not None and not isinstance(value, bool)}
 
 
 def copy_mask(source: Any, tensor: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_xai.attribution import LRP, DeepLIFT, DeepSHAP, GuidedBackprop, Saliency
+from keras_xai.attribution import LRP, DeepLIFT, DeepSHAP, EpsilonPlus, GuidedBackprop, Saliency, SignalTakesAll
 from keras_xai.graph import trace
 from keras_xai.graph.calls import run
 from keras_xai.kinds.expansion import expand
@@ -377,6 +377,6 @@ def test_relevance_of_gated_cells_is_that_of_a_loop(float64, activation):
             share = share * stable(of_input) / of_input
         expected[time] = x[time] * (kernel[:, 8:12] @ (of_input * share / stable(of_input)))
         of_h = before * (recurrent[:, 8:12] @ (of_state * share / stable(of_state)))
-    found = LRP(model, verbose=0)(x[np.newaxis], target=1).values[0]
+    found = LRP(model, composite=EpsilonPlus(product=SignalTakesAll(1e-12)), verbose=0)(x[np.newaxis], target=1).values[0]
     np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
     assert np.abs(expected).max() > 1e-2

@@ -189,3 +189,68 @@ def test_positions_of_the_model_are_the_limit():
     for prompt, generated in (([1] * 6, None), ([1, 2], [3] * 5)):
         with pytest.raises(ValueError, match="at most 6 tokens together.*Received: 7 tokens"):
             explain_generation(method, prompt, generated=generated)
+
+
+@pytest.fixture(scope="module")
+def gemma():
+    """Gemma of one layer with random weights, large enough for the tokens to matter; without a tokenizer."""
+    from keras_hub import models
+
+    keras.utils.set_random_seed(0)
+    model = models.GemmaCausalLM(models.GemmaBackbone(20, 1, 2, 1, 8, 16, 4))
+    for variable in model.trainable_variables:
+        variable.assign(variable * 3 if len(variable.shape) > 1 else variable)
+    return model
+
+
+def _by_vectors(model, ids, token, monkeypatch):
+    """The log-probability of the token after some others as a function of their vectors, and these vectors."""
+    table = model.backbone.token_embedding
+    whole = table.call
+
+    def score(vectors):
+        with monkeypatch.context() as patch:
+            patch.setattr(table, "call", lambda x, reverse=False: whole(x, reverse=True) if reverse else tf.identity(vectors))
+            return log_probabilities(model, ids)[-1, token]
+
+    return score, tf.convert_to_tensor(whole(ids[None]))
+
+
+GEMMA_PROMPT, GEMMA_AFTER = [3, 7, 1, 9], [4, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [GradientTimesInput, IntegratedGradients])
+def test_gemma_by_a_tape(gemma, method, monkeypatch):
+    options = {"steps": 6} if method is IntegratedGradients else {}
+    found = explain_generation(method(gemma, **options), GEMMA_PROMPT, generated=GEMMA_AFTER)
+    nodes, weights = np.polynomial.legendre.leggauss(6) if options else ([1.0], [2.0])  # one point: the sample itself
+    ids = np.array(GEMMA_PROMPT + GEMMA_AFTER)
+    for row, end in enumerate((4, 5)):
+        score, vectors = _by_vectors(gemma, ids[:end], ids[end], monkeypatch)
+        start = gemma.backbone.token_embedding(np.zeros((1, end), "int32")) if options else tf.zeros_like(vectors)
+        expected = 0
+        for node, weight in zip(nodes, weights, strict=True):
+            point = start + (node + 1) / 2 * (vectors - start)
+            with tf.GradientTape() as tape:
+                tape.watch(point)
+                value = score(point)
+            expected += weight / 2 * tape.gradient(value, point) * (vectors - start)
+        expected = tf.reduce_sum(expected, axis=-1)[0]
+        np.testing.assert_allclose(found.values[row, :end], expected, atol=1e-4 * np.abs(expected).max())
+        np.testing.assert_allclose(found.log_probability[row], log_probabilities(gemma, ids[:end])[-1, ids[end]], rtol=1e-4)
+        assert np.abs(expected).max() > 1e-3
+
+
+@pytest.mark.slow
+def test_gemma_by_occlusion(gemma):
+    found = explain_generation(Occlusion(gemma), GEMMA_PROMPT, generated=GEMMA_AFTER)
+    ids = np.array(GEMMA_PROMPT + GEMMA_AFTER)
+    for row, end in enumerate((4, 5)):
+        whole = log_probabilities(gemma, ids[:end])[-1, ids[end]]
+        for place in range(end):
+            hidden = ids[:end].copy()
+            hidden[place] = 0
+            expected = whole - log_probabilities(gemma, hidden)[-1, ids[end]]
+            np.testing.assert_allclose(found.values[row, place], expected, atol=1e-4)
+    assert np.nanmax(np.abs(found.values)) > 1e-2

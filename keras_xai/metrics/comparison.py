@@ -15,7 +15,7 @@ from keras_xai.data.checks import check_instance, is_number
 from keras_xai.data.reader import Samples
 from keras_xai.data.structure import packed
 from keras_xai.metrics.metric import Metric
-from keras_xai.metrics.randomization import check_model
+from keras_xai.metrics.shuffling import check_model
 from keras_xai.network.scores import Scores
 from keras_xai.results.comparison import Comparison, comparison_table
 
@@ -80,6 +80,14 @@ def compare_methods(
                 f"Expected metrics, or functions that map a method to a metric. Received: {metric!r} (of type {type(metric).__name__}) "
                 f"as '{name}'."
             )
+    # All of them first, so that errors appear before any work.
+    made = {
+        name: {
+            metric_name: metric if isinstance(metric, Metric) else _made(metric, metric_name, method)
+            for metric_name, metric in named_metrics.items()
+        }
+        for name, method in named_methods.items()
+    }
     count = len(tree.flatten(x)[0])
     warm_up = tree.map_structure(lambda each: each[:1], x), scores.target(target, count).first(), _first_baseline(baseline, x)
     for method in named_methods.values():
@@ -88,7 +96,7 @@ def compare_methods(
     explanations, seconds = {}, {}
     values: dict[str, dict[str, np.ndarray]] = {name: {} for name in named_metrics}
     better: dict[str, bool] = {}
-    tasks = [(name, metric) for name in named_methods for metric in (None, *named_metrics)]
+    tasks = [(name, metric_name) for name in named_methods for metric_name in (None, *named_metrics)]
     for name, metric_name in progress(tasks, len(tasks), verbose):
         if metric_name is None:
             start = time.perf_counter()
@@ -96,8 +104,7 @@ def compare_methods(
             seconds[name] = (time.perf_counter() - start) / count
             explanations[name] = dataclasses.replace(explanations[name], feature_names=samples.feature_names)
         else:
-            metric = named_metrics[metric_name]
-            metric = metric if isinstance(metric, Metric) else _made(metric, metric_name, named_methods[name])
+            metric = made[name][metric_name]
             values[metric_name][name] = metric(explanations[name])
             better[metric_name] = metric.higher_is_better
     return Comparison(comparison_table(explanations, values, seconds), explanations, values, better)

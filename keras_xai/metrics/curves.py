@@ -73,7 +73,8 @@ class Deletion(_Curve):
 
     A faithful explanation makes the probability fall early, so that the area is small. Positions are pixels (summed over channels), time
     steps, features or tokens; those of several inputs are ranked together. A removed position takes the value of the baseline. Ties are
-    broken in a random order drawn once.
+    broken in a random order drawn once. `curve` is the MoRF curve, most relevant first; read backward, that of `Insertion` is the LeRF
+    curve, least relevant first.
 
     `steps + 1` forward passes. Positions are removed in `steps` equal groups, or one by one if there are fewer positions.
 

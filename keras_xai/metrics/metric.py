@@ -1,7 +1,7 @@
 """Base classes of metrics: the call and its checks."""
 
 import abc
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import keras
 import numpy as np
@@ -17,10 +17,11 @@ class Metric(abc.ABC):
     """A metric of explanations: `Metric(...)(explanation)` returns one value for each sample.
 
     Attributes:
-        higher_is_better: Whether larger values indicate a better explanation. The page of each metric explains its meaning and limits.
+        higher_is_better: Whether larger values indicate a better explanation; an option such as `order` of `ROAD` may set it. The page of
+            each metric explains its meaning and limits.
     """
 
-    higher_is_better: ClassVar[bool]
+    higher_is_better: bool
 
     @final
     def __call__(self, explanation: Explanation) -> np.ndarray:

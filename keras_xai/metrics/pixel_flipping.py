@@ -5,9 +5,11 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from keras_xai.data.checks import check_count
-from keras_xai.metrics.metric import ModelMetric, seed_of
-from keras_xai.metrics.places import ranks
+from keras_xai.attribution import Explanation
+from keras_xai.data.checks import check_choice, check_count
+from keras_xai.metrics.metric import ModelMetric, check_explanation, seed_of
+from keras_xai.metrics.noise import uniform_noise
+from keras_xai.metrics.places import ORDERS, ranks
 from keras_xai.metrics.replacement import Replacement
 
 # Regions per axis: the source's regions of 9 pixels are a 25th of the image side.
@@ -26,7 +28,8 @@ class PixelFlipping(ModelMetric):
 
     `steps + 1` forward passes.
 
-    Source: [Samek et al., 2017](https://arxiv.org/abs/1509.06321), section III, order "most relevant first". The pixel-by-pixel form is
+    Source: [Samek et al., 2017](https://arxiv.org/abs/1509.06321), section III, order "most relevant first" (MoRF); `curve` also has "least
+    relevant first" (LeRF). The pixel-by-pixel form is
     that of [Bach et al., 2015](https://doi.org/10.1371/journal.pone.0130140). The source draws noise from the range of all images; here it
     is the range of the sample, which requires no other samples.
 
@@ -76,19 +79,38 @@ class PixelFlipping(ModelMetric):
         self._seed = seed_of(seed)
         self._replacement = Replacement(self._scores, self._batch_size, verbose, probability=probability)
 
-    def _rate(self, explanation):
+    def curve(self, explanation: Explanation, *, order: str = "morf") -> tuple[np.ndarray, np.ndarray]:
+        """The perturbation curve; the metric's value is the area between it and its first score in the order `"morf"`.
+
+        Args:
+            explanation: The explanation that an attribution method returned.
+            order: `"morf"` replaces the most relevant regions first, `"lerf"` the least relevant ones. The larger the gap between the two
+                curves, the better the explanation.
+
+        Returns:
+            `(counts, scores)`: the numbers of replaced regions, `(k,)` from 0 on, and the probabilities or scores there, `(n, k)`.
+        """
+        check_explanation(explanation)
+        check_choice("order", order, ORDERS)
         places = self._replacement.checked(explanation)
         regions = self._regions(places)
         relevance = np.stack([np.bincount(regions, weights=row) for row in places.relevance])
-        rank = ranks(relevance)[:, regions]
-        steps = min(self._steps, relevance.shape[1])
-        owners, replaced = np.divmod(np.arange(len(rank) * (steps + 1)), steps + 1)
+        rank = ranks(relevance if order == "morf" else -relevance)[:, regions]
+        counts = np.arange(min(self._steps, relevance.shape[1]) + 1)
+        owners, replaced = np.divmod(np.arange(len(rank) * len(counts)), len(counts))
         scores = self._replacement.scores(
             explanation,
-            [self._noise(x, i, layout) for i, (x, layout) in enumerate(zip(places.inputs, places.layouts, strict=True))],
+            [
+                uniform_noise(x, layout, [(self._seed, i, number) for number in range(len(x))])
+                for i, (x, layout) in enumerate(zip(places.inputs, places.layouts, strict=True))
+            ],
             owners,
             lambda part: rank[owners[part]] < replaced[part][:, None],
-        ).reshape(len(rank), -1)
+        )
+        return counts, scores.reshape(len(rank), -1)
+
+    def _rate(self, explanation):
+        _, scores = self.curve(explanation)
         return (scores[:, :1] - scores).mean(axis=1)
 
     def _regions(self, places):
@@ -103,21 +125,3 @@ class PixelFlipping(ModelMetric):
             found.append(count + numbers.ravel())
             count += int(np.prod(blocks))
         return np.concatenate(found)
-
-    def _noise(self, x, i, layout):
-        if x.dtype.kind == "U":
-            # Other categories or words of these samples; the padding of texts stays.
-            draws = np.random.default_rng((self._seed, i)).choice(
-                np.unique(x[x != ""]) if (x != "").any() else [""], size=x.shape
-            )
-            return np.where(x == "", x, draws)
-        axes = tuple(range(1, max(2, x.ndim if layout.is_apart else x.ndim - 1)))
-        low, high = x.min(axis=axes, keepdims=True), x.max(axis=axes, keepdims=True)
-        noise = np.empty_like(x)
-        for number, (start, end) in enumerate(zip(low, high, strict=True)):
-            draw = np.random.default_rng((self._seed, i, number))
-            if x.dtype.kind == "f":
-                noise[number] = draw.uniform(start, end, size=x.shape[1:])
-            else:
-                noise[number] = draw.integers(start, end, size=x.shape[1:], endpoint=True)
-        return noise

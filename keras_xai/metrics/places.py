@@ -10,6 +10,9 @@ from keras import tree
 from keras_xai.attribution import Explanation
 from keras_xai.data.checks import real_array
 
+# In which positions or regions are removed: most, or least relevant first.
+ORDERS = ("morf", "lerf")
+
 
 @final
 class Places:

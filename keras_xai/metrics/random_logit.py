@@ -10,7 +10,7 @@ from keras_xai.data.checks import check_flag
 from keras_xai.data.remade import Remade
 from keras_xai.metrics.metric import Metric, check_method, explain_again, seed_of
 from keras_xai.metrics.places import Places
-from keras_xai.metrics.randomization import check_model
+from keras_xai.metrics.shuffling import check_model
 from keras_xai.metrics.similarity import rank_correlation
 from keras_xai.network.scores import Scores
 

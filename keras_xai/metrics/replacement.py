@@ -47,12 +47,19 @@ class Replacement:
             explanation = dataclasses.replace(explanation, layout=letters)
         return Places(explanation)
 
-    def scores(self, explanation: Explanation, instead: list[np.ndarray], owners: np.ndarray, masks: Callable) -> np.ndarray:
+    def scores(
+        self,
+        explanation: Explanation,
+        instead: list[np.ndarray] | Callable[[slice], list[np.ndarray]],
+        owners: np.ndarray,
+        masks: Callable[[slice], np.ndarray],
+    ) -> np.ndarray:
         """The score of perturbed samples, bitwise equal to the sample's score where the replacements equal the sample.
 
         Args:
             explanation: The explanation, with its samples and its target.
-            instead: Replacements, an array for each input, channels last.
+            instead: Replacements of each sample, an array for each input, channels last; or a function that maps a slice of the rows to the
+                replacements of these rows.
             owners: Integer array `(rows,)`, ascending: the index of the sample that each row perturbs.
             masks: Maps a slice of the rows to booleans `(b, places)`: the replaced positions.
 
@@ -67,25 +74,48 @@ class Replacement:
         self._scores.check_same_function(own)
         target = self._scores.target(explanation.target, len(explanation))
         program = self._program(target, explanation.target)
-        inputs, instead = self._scores.typed(own), self._scores.typed(places.restored(instead))
-        differing = [x != other for x, other in zip(inputs, instead, strict=True)]
-        differs = places.added(places.channels_last(differing)) > 0
+        inputs = self._scores.typed(own)
 
-        def score(of, masks):
-            samples = slice(of[0], of[-1] + 1)
-            arrays = [[each[samples] for each in several] for several in (inputs, target.indices, instead)]
-            return program(*arrays, of - samples.start, places.restored(places.apart(masks)))
+        def score(samples, others, positions, masks):
+            arrays = [[each[samples] for each in several] for several in (inputs, target.indices)]
+            return program(*arrays, others, positions, places.restored(places.apart(masks)))
 
-        everyone = np.arange(len(explanation))
-        unchanged = [score(everyone[part], np.zeros_like(differs[part])) for part in rows(len(everyone), self._batch_size)]
+        if callable(instead):
+            of_rows = instead
+
+            def replacements(part):
+                """The samples of some rows, their replacements, and the position of each row among these."""
+                return owners[part], self._scores.typed(places.restored(of_rows(part))), np.arange(part.stop - part.start)
+        else:
+            of_samples = self._scores.typed(places.restored(instead))
+
+            def replacements(part):
+                samples = slice(owners[part.start], owners[part.stop - 1] + 1)
+                return samples, [each[samples] for each in of_samples], owners[part] - samples.start
+
+        def differing(samples, others):
+            found = [x[samples] != other for x, other in zip(inputs, others, strict=True)]
+            return places.added(places.channels_last(found)) > 0
+
+        num_samples, num_places = len(explanation), places.relevance.shape[1]
+        unchanged = [
+            score(
+                part,
+                [x[part] for x in inputs],
+                np.arange(part.stop - part.start),
+                np.zeros((part.stop - part.start, num_places), bool),
+            )
+            for part in rows(num_samples, self._batch_size)
+        ]
         # Equal rows in different batches do not give bitwise equal scores on every processor.
         found = np.concatenate(unchanged).astype("float64")[owners]
         parts = rows(len(owners), self._batch_size)
         for part in progress(parts, len(parts), self._verbose):
-            replaced = masks(part) & differs[owners[part]]
+            samples, others, positions = replacements(part)
+            replaced = masks(part) & differing(samples, others)[positions]
             changed = np.flatnonzero(replaced.any(axis=1))
             if changed.size:
-                found[part.start + changed] = score(owners[part][changed], replaced[changed])
+                found[part.start + changed] = score(samples, others, positions[changed], replaced[changed])
         bad = owners[~np.isfinite(found)]
         if bad.size:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Similarity of explanations: rank correlation and cosine."""
+"""Similarity of explanations: correlation, rank correlation and cosine."""
 
 import numpy as np
 
@@ -10,9 +10,21 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """
     from scipy.stats import rankdata
 
-    return cosine(
-        *(ranked - ranked.mean(axis=1, keepdims=True) for ranked in (rankdata(rows, axis=1) for rows in (first, second)))
-    )
+    return correlation(*(rankdata(rows, axis=1) for rows in (first, second)))
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of each row of two arrays `(n, entries)`.
+
+    A constant row, up to rounding, counts as 0, or as 1 if the row of the other array is constant as well.
+    """
+    return cosine(*map(_centered, (first, second)))
+
+
+def _centered(rows):
+    found = rows - rows.mean(axis=1, keepdims=True)
+    rounding = rows.shape[1] * np.finfo("float64").eps * np.abs(rows).max(axis=1, keepdims=True)
+    return np.where(np.abs(found).max(axis=1, keepdims=True) > rounding, found, 0)
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -14,13 +14,14 @@ from keras import layers
 
 from keras_xai import metrics
 from keras_xai.attribution import GradientTimesInput
+from tests.metrics.extremes import EXTREMES
 from tests.metrics.oracles import ORACLES
 from tests.public import section
 from tests.state import state
 
 NUM_SAMPLES = 6
 # Options with which a metric takes less time, and draws the same in each test, where it has them.
-OPTIONS = {"steps": 4, "num_perturbations": 3, "num_samples": 2, "seed": 0}
+OPTIONS = {"steps": 4, "num_perturbations": 3, "num_samples": 2, "k": 5, "seed": 0}
 _RNG = np.random.default_rng(0)
 _IMAGES = _RNG.normal(size=(NUM_SAMPLES, 5, 4, 2)).astype("float32")
 _SERIES = _RNG.normal(size=(NUM_SAMPLES, 7, 2)).astype("float32")
@@ -98,8 +99,15 @@ CASES = {
 }
 
 # What is refused, by metric and sort of data: a part of the error's message.
+_NEIGHBORS = "since `ROAD` imputes removed positions from their neighbors"
+_PERTURBED = "samples of real numbers, which can be perturbed slightly"
 REFUSED = {
-    (metrics.MaxSensitivity, "tokens"): "samples of real numbers, which can be perturbed slightly",
+    (metrics.ROAD, "table"): _NEIGHBORS,
+    (metrics.ROAD, "tokens"): _NEIGHBORS,
+    (metrics.ROAD, "several inputs"): _NEIGHBORS,
+    (metrics.LocalLipschitzEstimate, "tokens"): _PERTURBED,
+    (metrics.SmoothMPRT, "tokens"): _PERTURBED,
+    (metrics.MaxSensitivity, "tokens"): _PERTURBED,
     (metrics.NeighborSimilarity, "tokens"): "samples of real numbers",
 }
 
@@ -156,6 +164,13 @@ def check_oracle(metric):
     )
     np.testing.assert_allclose(found, right, rtol=2e-3, atol=1e-6)
     assert not np.allclose(found, wrong, rtol=2e-2, atol=1e-5)
+
+
+def check_extremes(metric):
+    """A perfect explanation is rated better than the worst one, for each sample."""
+    assert metric in EXTREMES, f"tests/metrics/extremes.py has no perfect and no worst explanation for {metric.__name__}"
+    best, worst = (made(explanation) for made, explanation in EXTREMES[metric](metric))
+    assert (best > worst if metric.higher_is_better else best < worst).all(), f"perfect {best}, worst {worst}"
 
 
 def check_comparison(compared):

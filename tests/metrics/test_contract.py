@@ -8,7 +8,15 @@ import pytest
 
 from keras_xai import metrics
 from keras_xai.attribution import GradientTimesInput
-from tests.metrics.contract import CASES, check_cell, check_comparison, check_documentation, check_oracle
+from tests.metrics.contract import (
+    CASES,
+    OPTIONS,
+    check_cell,
+    check_comparison,
+    check_documentation,
+    check_extremes,
+    check_oracle,
+)
 from tests.metrics.examples import convolutional
 from tests.public import concrete, unexported
 from tests.slow import quickly
@@ -21,7 +29,7 @@ of_every_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: 
 
 
 def test_every_metric_is_exported():
-    assert len(METRICS) >= 12
+    assert len(METRICS) >= 22
     assert unexported(metrics, metrics.Metric, "keras_xai.metrics") == []
 
 
@@ -35,6 +43,11 @@ def test_every_sort_of_data(metric, name):
 @of_every_metric
 def test_the_naive_replica_finds_the_same(metric):
     check_oracle(metric)
+
+
+@of_every_metric
+def test_a_perfect_explanation_is_better_than_the_worst(metric):
+    check_extremes(metric)
 
 
 @of_every_metric
@@ -80,6 +93,15 @@ def test_a_metric_without_a_page_or_an_oracle_is_noticed():
         check_documentation(Bad)
     with pytest.raises(AssertionError, match="no oracle of Bad"):
         check_oracle(Bad)
+    with pytest.raises(AssertionError, match="no worst explanation for Bad"):
+        check_extremes(Bad)
+
+
+def test_a_metric_whose_direction_is_wrong_is_noticed(monkeypatch):
+    for metric in (metrics.Deletion, metrics.Sparseness):
+        monkeypatch.setattr(metric, "higher_is_better", not metric.higher_is_better)
+        with pytest.raises(AssertionError, match="perfect"):
+            check_extremes(metric)
 
 
 @of_every_metric
@@ -89,7 +111,8 @@ def test_pickled_before_and_after_use(metric):
     method = GradientTimesInput(model)
     x = np.random.default_rng(0).normal(size=(3, 6, 5, 2)).astype("float32")
     explanation = method(x)
-    arguments = {"model": model, "method": method, "masks": x[..., 0] > 0}
+    options = {name: value for name, value in OPTIONS.items() if name != "seed"}
+    arguments = {"model": model, "method": method, "masks": x[..., 0] > 0, **options}
     wanted = inspect.signature(metric).parameters
     made = metric(**{name: value for name, value in arguments.items() if name in wanted})
     before = pickle.loads(pickle.dumps(made))

@@ -157,10 +157,10 @@ class Step:
         )
 
 
-def copy_mask(source: Any, tensor: Any) -> None:
-    """Attaches the mask of one tensor, if Keras has attached one, to another."""
+def copy_mask(source: Any, tensor: Any, rows: Any = None) -> None:
+    """Attaches the mask of one tensor, if Keras has attached one, to another, which may hold only some of its rows."""
     if (mask := get_keras_mask(source)) is not None:
-        set_keras_mask(tensor, mask)
+        set_keras_mask(tensor, mask if rows is None else ops.take(mask, rows, axis=0))
 
 
 def _is_float(dtype):

@@ -319,7 +319,7 @@ class Scores:
 
 
 def undefined_where_not_finite(score: Any, tensors: Sequence) -> list:
-    """Tensors `(n, ...)` or `(rows, ...)`, NaN for the samples whose score is NaN or infinite: rectifiers turn a NaN into a derivative of zero.
+    """Tensors `(n, ...)`, NaN for the samples whose score is NaN or infinite: rectifiers turn a NaN into a derivative of zero.
 
     Args:
         score: Tensor `(n,)`.
@@ -327,9 +327,7 @@ def undefined_where_not_finite(score: Any, tensors: Sequence) -> list:
     """
     finite = ops.isfinite(score)[:, None]
     flat = [ops.reshape(x, (ops.shape(score)[0], -1)) for x in tensors]
-    return [
-        ops.reshape(ops.where(finite, each, float("nan")), ops.shape(x)) for each, x in zip(flat, tensors, strict=True)
-    ]
+    return [ops.reshape(ops.where(finite, each, float("nan")), ops.shape(x)) for each, x in zip(flat, tensors, strict=True)]
 
 
 _LARGEST_HALF = float(np.finfo("float16").max)

@@ -22,7 +22,7 @@ class AblationCAM(LayerMethod):
 
     One forward pass per nonzero map, which begins at the layer, and one more.
 
-    Source: [Ramaswamy and Desai, 2020](https://openaccess.thecvf.com/content_WACV_2020/papers/Desai_Ablation-CAM_Visual_Explanations_for_Deep_Convolutional_Network_via_Gradient-free_Localization_WACV_2020_paper.pdf),
+    Source: [Ramaswamy and Desai, 2020](https://doi.org/10.1109/WACV45572.2020.9093360),
     section 3. The weights are not divided by f as there, which changes no picture where f is positive, and inverts the map where f is
     negative. The map is resized to the input by linear interpolation.
 

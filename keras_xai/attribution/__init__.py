@@ -1,8 +1,14 @@
 """Attribution methods: the contribution of each part of an input to a score."""
 
+from keras_xai.attribution.cam.ablation_cam import AblationCAM
 from keras_xai.attribution.cam.cam import CAM
+from keras_xai.attribution.cam.eigen_cam import EigenCAM
 from keras_xai.attribution.cam.grad_cam import GradCAM, GradCAMPlusPlus
+from keras_xai.attribution.cam.guided_grad_cam import GuidedGradCAM
+from keras_xai.attribution.cam.hi_res_cam import HiResCAM
+from keras_xai.attribution.cam.layer_cam import LayerCAM
 from keras_xai.attribution.cam.score_cam import ScoreCAM
+from keras_xai.attribution.cam.x_grad_cam import XGradCAM
 from keras_xai.attribution.generation import explain_generation
 from keras_xai.attribution.gradient.decision_features import DecisionFeatures
 from keras_xai.attribution.gradient.integrated_gradients import IntegratedGradients
@@ -40,6 +46,7 @@ __all__ = [
     "LIME",
     "LRP",
     "SHAP",
+    "AblationCAM",
     "AffineMap",
     "AlphaBeta",
     "AttnLRP",
@@ -49,6 +56,7 @@ __all__ = [
     "Deconvnet",
     "DeepLIFT",
     "DeepSHAP",
+    "EigenCAM",
     "Epsilon",
     "EpsilonAlpha2Beta1",
     "EpsilonPlus",
@@ -62,7 +70,10 @@ __all__ = [
     "GradientSHAP",
     "GradientTimesInput",
     "GuidedBackprop",
+    "GuidedGradCAM",
+    "HiResCAM",
     "IntegratedGradients",
+    "LayerCAM",
     "Method",
     "Occlusion",
     "Part",
@@ -77,6 +88,7 @@ __all__ = [
     "SmoothGrad",
     "Taylor",
     "Uniform",
+    "XGradCAM",
     "ZBox",
     "ZPlus",
     "explain_generation",

@@ -192,10 +192,10 @@ def _given_masks(named):
     return {name for name, value in named.items() if "mask" in name and value is not None and not isinstance(value, bool)}
 
 
-def copy_mask(source: Any, tensor: Any) -> None:
-    """Attaches the mask of one tensor, if Keras has attached one, to another."""
+def copy_mask(source: Any, tensor: Any, rows: Any = None) -> None:
+    """Attaches the mask of one tensor, if Keras has attached one, to another, which may hold only some of its rows."""
     if (mask := get_keras_mask(source)) is not None:
-        set_keras_mask(tensor, mask)
+        set_keras_mask(tensor, mask if rows is None else ops.take(mask, rows, axis=0))
 
 
 def mask_of(tensor: Any) -> Any:

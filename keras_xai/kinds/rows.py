@@ -41,6 +41,11 @@ def is_selection(step: Step) -> bool:
     return isinstance(step.operation, _class_of("index"))
 
 
+def is_time_distributed(step: Step) -> bool:
+    """Whether a step is a `TimeDistributed` that was not divided into the steps inside, because of a mask or an unknown length."""
+    return isinstance(step.operation, layers.TimeDistributed)
+
+
 @functools.cache
 def _class_of(name):
     functions = {

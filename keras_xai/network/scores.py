@@ -350,10 +350,11 @@ def undefined_where_not_finite(score: Any, tensors: Sequence) -> list:
 
     Args:
         score: Tensor `(n,)`.
-        tensors: The tensors.
+        tensors: The tensors; those of layers inside `TimeDistributed` have several rows per sample.
     """
-    finite = ops.isfinite(score)
-    return [ops.where(ops.reshape(finite, (-1, *[1] * (len(x.shape) - 1))), x, float("nan")) for x in tensors]
+    finite = ops.isfinite(score)[:, None]
+    flat = [ops.reshape(x, (ops.shape(score)[0], -1)) for x in tensors]
+    return [ops.reshape(ops.where(finite, each, float("nan")), ops.shape(x)) for each, x in zip(flat, tensors, strict=True)]
 
 
 _LARGEST_HALF = float(np.finfo("float16").max)

@@ -6,10 +6,11 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from keras_xai.attribution import GradCAM, GradCAMPlusPlus, ScoreCAM
+from keras_xai.attribution import AblationCAM, EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, ScoreCAM, XGradCAM
 from keras_xai.attribution.cam.maps import last_maps, resized
 from keras_xai.attribution.cam.patches import Patches, patches_of, used_patches
 from keras_xai.network.scores import Scores
+from tests.slow import quickly
 
 X = np.random.default_rng(0).normal(size=(3, 12, 16, 3)).astype("float32")
 
@@ -99,10 +100,35 @@ def test_layers_after_which_only_the_class_token_counts_are_refused():
         assert GradCAM(model, layer=layer)(X, target=1).values.shape == (3, 12, 16, 1)
 
 
-@pytest.mark.parametrize("method", [GradCAMPlusPlus, ScoreCAM])
+@pytest.mark.parametrize(
+    "method", quickly([GradCAMPlusPlus, ScoreCAM, LayerCAM, HiResCAM, XGradCAM, EigenCAM, AblationCAM], AblationCAM)
+)
 def test_other_methods_have_maps_of_patches(method):
     values = method(transformer(class_token=True))(X, target=1).values
     assert values.shape == (3, 12, 16, 1) and np.isfinite(values).all() and values.max() > 0
+
+
+def test_ablation_replaces_channels_of_patches_and_keeps_other_tokens():
+    model = transformer(class_token=True)
+    before = keras.Model(model.input, model.get_layer("end0").output)(X)
+    tokens = model.get_layer("norm1")(before).numpy()
+
+    def score(point):
+        y = before + model.get_layer("attention1")(point, point)
+        return model.get_layer("head")(model.get_layer("last")(y + model.get_layer("dense1")(y))[:, 0]).numpy()[:, 1]
+
+    def ablated(start):
+        heat = 0
+        for channel in range(8):
+            without = tokens.copy()
+            without[:, start:, channel] = 0
+            heat = heat + (score(tokens) - score(without))[:, None] * tokens[:, 2:, channel]
+        heat = np.maximum(heat, 0).reshape(3, 3, 4).astype("float32")
+        return np.asarray(resized(ops.convert_to_tensor(heat), (12, 16)))
+
+    values, expected = AblationCAM(model)(X, target=1).values[..., 0], ablated(2)
+    np.testing.assert_allclose(values, expected, atol=1e-5 * expected.max())
+    assert np.abs(values - ablated(0)).max() > 0.01 * expected.max()
 
 
 def test_patches_are_followed_and_used_ones_are_told():

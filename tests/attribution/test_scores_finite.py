@@ -14,8 +14,13 @@ from tests.zoo import in_dtype
 
 X = np.random.default_rng(0).normal(size=(3, 8, 8, 1)).astype("float32")
 METHODS = [
+    "AblationCAM",
     "CAM",
+    "EigenCAM",
+    "GuidedGradCAM",
+    "HiResCAM",
     "LRP",
+    "LayerCAM",
     "Deconvnet",
     "DecisionFeatures",
     "GradCAM",
@@ -28,6 +33,7 @@ METHODS = [
     "Saliency",
     "ScoreCAM",
     "SmoothGrad",
+    "XGradCAM",
 ]
 
 

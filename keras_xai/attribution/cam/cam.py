@@ -4,10 +4,9 @@ from typing import final
 
 from keras import ops
 
-from keras_xai.attribution.cam.maps import explained_outputs, maps_before
-from keras_xai.attribution.method import Method, Part
+from keras_xai.attribution.cam.maps import Heat, explained_by, explained_outputs, maps_before
+from keras_xai.attribution.method import Method
 from keras_xai.kinds.expansion import kind_of
-from keras_xai.network.scores import undefined_where_not_finite
 
 
 @final
@@ -55,7 +54,7 @@ class CAM(Method):
                 f"shape {pooling.input_specs[0].shape}, in a model of inputs {[spec.shape for spec in graph.input_specs]}."
             )
 
-        def activation(inputs, indices):
+        def heat(inputs, indices):
             values = scores.run(inputs, until=pooling.outputs)
             averages = {identifier: values[identifier] for identifier in pooling.outputs}
             # The layers after the pooling are affine, so their derivative is their weight matrix.
@@ -63,16 +62,9 @@ class CAM(Method):
             (weights,) = found.gradients
             features = maps.channels_last(values[maps.identifier])
             weights = ops.reshape(weights, (-1, *[1] * (len(features.shape) - 2), features.shape[-1]))
-            heat = ops.relu(ops.sum(weights * features, axis=-1))
-            return maps.values(undefined_where_not_finite(found.score, [heat])[0], inputs), found.indices
+            return Heat(ops.sum(weights * features, axis=-1), found.score, found.indices, ops.shape(found.score)[0])
 
-        program = scores.program(target, activation)
-
-        def explain(batch):
-            values, indices = program(batch.inputs, batch.indices)
-            return Part(values, indices, convergence_delta=None, num_forward_passes=len(batch.numbers))
-
-        return explain
+        return explained_by(scores, target, maps, heat)
 
     def _pooling(self, outputs):
         """The global average pooling after which the outputs are affine."""

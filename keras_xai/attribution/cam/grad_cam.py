@@ -1,17 +1,14 @@
 """Grad-CAM and Grad-CAM++: feature maps weighted by gradients."""
 
-from collections.abc import Callable
 from typing import final
 
 from keras import ops
 
-from keras_xai.attribution.cam.maps import LayerMethod
-from keras_xai.attribution.method import Batch, Part
-from keras_xai.network.scores import undefined_where_not_finite
+from keras_xai.attribution.cam.weighted import Weighted, mean_gradients, places
 
 
 @final
-class GradCAM(LayerMethod):
+class GradCAM(Weighted):
     r"""Grad-CAM: feature maps weighted by the spatial mean of the score's gradient.
 
     $$w_k = \frac{1}{Z} \sum_p \frac{\partial f}{\partial A_k(p)}, \quad L(p) = \mathrm{ReLU}\Bigl(\sum_k w_k A_k(p)\Bigr)$$
@@ -19,6 +16,8 @@ class GradCAM(LayerMethod):
     A_k(p) is channel k of the layer at position p, and Z the number of positions. Values are not scaled, so that those of two samples can
     be compared; a plot scales each map. In a model of several inputs, the map is given to the inputs that the layer depends on and whose
     positions it shares; the values of other inputs are zero.
+
+    For each time step under `TimeDistributed`, such as each frame of a film, there are a mean and a map of its own.
 
     One forward pass, and one backward pass to the layer.
 
@@ -48,15 +47,13 @@ class GradCAM(LayerMethod):
     (2, 8, 8, 1)
     """
 
-    def _prepare(self, target):
-        def mean(features, gradients):
-            return ops.mean(gradients, axis=_places(gradients), keepdims=True)
-
-        return _weighted(self._scores, self._maps(target), target, mean)
+    @staticmethod
+    def _weights(features, gradients):
+        return mean_gradients(features, gradients)
 
 
 @final
-class GradCAMPlusPlus(LayerMethod):
+class GradCAMPlusPlus(Weighted):
     r"""Grad-CAM++: feature maps weighted by a weighted mean of the score's positive gradients.
 
     $$\alpha_k(p) = \frac{g_k(p)^2}{2 g_k(p)^2 + g_k(p)^3 \sum_q A_k(q)}, \quad
@@ -97,39 +94,13 @@ class GradCAMPlusPlus(LayerMethod):
     (2, 50, 1)
     """
 
-    def _prepare(self, target):
-        def mean(features, gradients):
-            places = _places(gradients)
-            # g squared is canceled from the fraction; otherwise small derivatives would not vanish.
-            below = 2 + gradients * ops.sum(features, axis=places, keepdims=True)
-            positive = ops.logical_and(gradients > 0, below != 0)
-            coefficients = ops.where(positive, 1 / ops.where(positive, below, 1), 0)
-            total = ops.sum(coefficients, axis=places, keepdims=True)
-            weighted = ops.sum(coefficients * gradients, axis=places, keepdims=True)
-            return weighted / ops.where(total == 0, 1, total)
-
-        return _weighted(self._scores, self._maps(target), target, mean)
-
-
-def _places(tensor):
-    """The spatial axes of a tensor `(n, *places, channels)`."""
-    return tuple(range(1, len(tensor.shape) - 1))
-
-
-def _weighted(scores, maps, target, weigh) -> Callable[[Batch], Part]:
-    """Explains batches by feature maps with the weights that `weigh` computes from the maps and their derivatives."""
-
-    def activation(inputs, indices):
-        values = scores.run(inputs, until=[maps.identifier])
-        found = scores.derivative({maps.identifier: values[maps.identifier]}, inputs, indices, target, known=values)
-        features, gradients = (maps.channels_last(each) for each in (values[maps.identifier], *found.gradients))
-        heat = ops.relu(ops.sum(weigh(features, gradients) * features, axis=-1))
-        return maps.values(undefined_where_not_finite(found.score, [heat])[0], inputs), found.indices
-
-    program = scores.program(target, activation)
-
-    def explain(batch):
-        values, indices = program(batch.inputs, batch.indices)
-        return Part(values, indices, convergence_delta=None, num_forward_passes=2 * len(batch.numbers))
-
-    return explain
+    @staticmethod
+    def _weights(features, gradients):
+        axes = places(gradients)
+        # g squared is canceled from the fraction; otherwise small derivatives would not vanish.
+        below = 2 + gradients * ops.sum(features, axis=axes, keepdims=True)
+        positive = ops.logical_and(gradients > 0, below != 0)
+        coefficients = ops.where(positive, 1 / ops.where(positive, below, 1), 0)
+        total = ops.sum(coefficients, axis=axes, keepdims=True)
+        weighted = ops.sum(coefficients * gradients, axis=axes, keepdims=True)
+        return weighted / ops.where(total == 0, 1, total)

@@ -1,20 +1,21 @@
 """Feature maps of a layer: which layer to use, and how to resize its maps to the input."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import keras
 from keras import ops
 
+from keras_xai.attribution.cam.frames import Frames, frames_of
 from keras_xai.attribution.cam.patches import Patches, patches_of, used_patches
-from keras_xai.attribution.method import Method
+from keras_xai.attribution.method import Batch, Method, Part
 from keras_xai.data.layout import Layout
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
 from keras_xai.kinds.expansion import kind_of
-from keras_xai.network.scores import Scores
+from keras_xai.network.scores import Scores, undefined_where_not_finite
 
 
 @final
@@ -28,6 +29,7 @@ class Maps:
         layout: Layout of that output.
         inputs: Positions of the model's inputs that share the layer's spatial positions, each mapped to its layout.
         patches: Where the patches of an image are among tokens, if the layer's output are tokens.
+        frames: How the layer's output holds the frames of a film, if each is computed by itself, as under `TimeDistributed`.
     """
 
     path: str
@@ -35,18 +37,52 @@ class Maps:
     layout: Layout
     inputs: Mapping[int, Layout]
     patches: Patches | None = None
+    frames: Frames | None = None
 
     def channels_last(self, tensor: Any) -> Any:
-        """The layer's output, or a tensor of its shape, as `(n, *places, channels)`."""
-        return self.layout.channels_last(tensor) if self.patches is None else self.patches.grid(tensor)
+        """The layer's output, or a tensor of its shape, as `(rows, *places, channels)`: a row per sample, or per frame of a sample."""
+        if self.patches is not None:
+            return self.patches.grid(tensor)
+        tensor = self.layout.channels_last(tensor)
+        return tensor if self.frames is None or self.frames.apart else ops.reshape(tensor, (-1, *ops.shape(tensor)[2:]))
+
+    def replaced(self, tensor: Any, features: Any) -> Any:
+        """The layer's output with other features: undoes `channels_last`, and keeps tokens that are no patches.
+
+        Args:
+            tensor: The layer's output.
+            features: Tensor `(rows, *places, channels)`.
+        """
+        if self.patches is not None:
+            return self.patches.replaced(tensor, features)
+        if self.frames is not None and not self.frames.apart:
+            features = ops.reshape(features, (ops.shape(tensor)[0], -1, *ops.shape(features)[1:]))
+        return self.layout.restored(features)
+
+    def by_sample(self, rows: Any, num_samples: Any) -> Any:
+        """A tensor `(rows, ...)` as `(n, ...)`, or `(n, frames, ...)` if there are several rows per sample."""
+        return rows if self.frames is None else ops.reshape(rows, (num_samples, -1, *ops.shape(rows)[1:]))
+
+    def of_samples(self, tensor: Any, samples: Any, num_samples: Any) -> Any:
+        """The layer's output for some samples.
+
+        Args:
+            tensor: The layer's output for `num_samples` samples.
+            samples: Integer tensor `(m,)`.
+            num_samples: Number of samples, n.
+        """
+        if self.frames is None or not self.frames.apart:
+            return ops.take(tensor, samples, axis=0)
+        rest = ops.shape(tensor)[1:]
+        return ops.reshape(ops.take(self.by_sample(tensor, num_samples), samples, axis=0), (-1, *rest))
 
     def over(self, position: int, x: Any, heat: Any) -> Any:
-        """Resizes one map per sample to an input by linear interpolation.
+        """Resizes one map per sample, or per frame, to an input by linear interpolation.
 
         Args:
             position: Position of the input, one of `inputs`.
             x: The input, `(n, *input_shape)`.
-            heat: Tensor `(n, *places)`.
+            heat: Tensor `(n, *places)`, with the frames first if there are any.
 
         Returns:
             A tensor `(n, *input_shape)` with a channel axis of length 1.
@@ -55,9 +91,55 @@ class Maps:
         heat = resized(heat, layout.sizes(ops.shape(x)))
         return heat if layout.is_apart else layout.restored(ops.expand_dims(heat, -1))
 
-    def values(self, heat: Any, inputs: Sequence) -> list:
-        """Resizes one map per sample to all inputs; `None` for those that are not in `inputs`."""
-        return [self.over(position, x, heat) if position in self.inputs else None for position, x in enumerate(inputs)]
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Heat:
+    """Maps of a batch, before they are resized.
+
+    Attributes:
+        rows: Tensor `(rows, *places)`, see `Maps.channels_last`.
+        score: The explained scores, a tensor `(n,)`.
+        indices: The explained classes.
+        num_forward_passes: Number of forward passes for all samples of the batch.
+    """
+
+    rows: Any
+    score: Any
+    indices: list
+    num_forward_passes: Any
+
+    def values(self, maps: Maps, inputs: Sequence) -> list:
+        """The positive part of the maps, resized to each input; `None` for inputs without maps.
+
+        NaN for a sample whose score is NaN or infinite.
+        """
+        heat = maps.by_sample(ops.relu(self.rows), ops.shape(self.score)[0])
+        (heat,) = undefined_where_not_finite(self.score, [heat])
+        return [maps.over(position, x, heat) if position in maps.inputs else None for position, x in enumerate(inputs)]
+
+
+def explained_by(scores: Scores, target: Target, maps: Maps, heat: Callable[..., Heat], *more: Any) -> Callable[[Batch], Part]:
+    """Compiles the function that explains batches by the positive part of maps.
+
+    Args:
+        scores: The scores of the model.
+        target: The target to explain.
+        maps: The feature maps.
+        heat: Maps the inputs and the classes of a batch, and its baseline if there is one, to its `Heat`.
+        *more: Signature of the baseline, if there is one.
+    """
+
+    def values(inputs, indices, *baseline):
+        found = heat(inputs, indices, *baseline)
+        return found.values(maps, inputs), found.indices, found.num_forward_passes
+
+    program = scores.program(target, values, *more)
+
+    def explain(batch):
+        found, indices, passes = program(batch.inputs, batch.indices, *([batch.baseline] if more else []))
+        return Part(found, indices, convergence_delta=None, num_forward_passes=float(passes))
+
+    return explain
 
 
 class LayerMethod(Method):
@@ -123,9 +205,11 @@ def named_maps(scores: Scores, path: str) -> Maps:
         ValueError: If there is no such layer, or its output has no positions of an input.
     """
     step = scores.find(path)
-    maps = _maps_of(scores, step, step.outputs[0], _origins(scores.graph), patches_of(scores.graph))
+    maps = _Positions(scores).maps(step, step.outputs[0])
     if maps is None:
-        near = [_layer(scores.graph, each.path) for each in _candidates(scores, scores.graph.outputs).values()][-3:]
+        near = [_layer(scores.graph, each.path) for each in _candidates(_Positions(scores), scores.graph.outputs).values()][
+            -3:
+        ]
         raise ValueError(
             "Expected `layer` to have feature maps of an input: an output (n, height, width, channels) for an image input, or (n, time, "
             f"channels) for a series input, with more than one position. Received: layer={path!r} with an output of shape "
@@ -148,10 +232,9 @@ def last_maps(scores: Scores, target: Target) -> Maps:
         ValueError: If there are no feature maps, or several branches of the model have them.
     """
     graph = scores.graph
-    outputs = explained_outputs(graph, target)
-    patches = patches_of(graph)
-    unused = patches.keys() - used_patches(graph, outputs, patches)
-    candidates = {identifier: step for identifier, step in _candidates(scores, outputs).items() if identifier not in unused}
+    outputs, positions = explained_outputs(graph, target), _Positions(scores)
+    unused = positions.patches.keys() - used_patches(graph, outputs, positions.patches)
+    candidates = {identifier: step for identifier, step in _candidates(positions, outputs).items() if identifier not in unused}
     followed = {each for step in leading_to(graph, candidates) for each in step.inputs}
     ends = {_before_pooling(identifier, candidates) for identifier in candidates.keys() - followed}
     if not ends:
@@ -166,7 +249,7 @@ def last_maps(scores: Scores, target: Target) -> Maps:
             f"branches, {[_layer(graph, candidates[end].path) for end in sorted(ends)]}. Choose one of them: layer=..."
         )
     (end,) = ends
-    maps = _maps_of(scores, candidates[end], end, _origins(graph), patches)
+    maps = positions.maps(candidates[end], end)
     assert maps is not None  # it is a candidate
     return maps
 
@@ -199,7 +282,7 @@ def maps_before(scores: Scores, step: Step) -> Maps | None:
     """
     for producer in scores.graph.steps:
         if step.inputs[0] in producer.outputs:
-            return _maps_of(scores, producer, step.inputs[0], _origins(scores.graph), patches_of(scores.graph))
+            return _Positions(scores).maps(producer, step.inputs[0])
     return None
 
 
@@ -208,27 +291,50 @@ def explained_outputs(graph: Graph, target: Target) -> list[int]:
     return [graph.outputs[position] for position in target.positions]
 
 
-def _maps_of(
-    scores: Scores, step: Step, identifier: int, origins: Mapping[int, set], all_patches: Mapping[int, Patches]
-) -> Maps | None:
-    """A step's output as feature maps of the inputs that it depends on, `None` if it has the positions of none."""
-    if not origins[identifier]:  # computed from weights alone
-        return None
-    graph, layout = scores.graph, scores.axes.layout(identifier)
-    spec = step.output_specs[step.outputs.index(identifier)]
-    patches = all_patches.get(identifier)
-    sizes = layout.sizes(spec.shape) if patches is None else patches.sizes
-    if layout.channel is None or not keras.backend.is_float_dtype(spec.dtype) or all(size == 1 for size in sizes):
-        return None
-    alike = {
-        position: scores.layouts[position]
-        for position in sorted(origins[identifier])
-        if scores.explainable[position] and len(scores.layouts[position].places) == len(sizes)
-    }
-    with_channels = {position: each for position, each in alike.items() if each.channel is not None}
-    # Tokens, and gray images without a channel axis, get one within the model.
-    inputs = with_channels or alike
-    return Maps(_layer(graph, step.path), identifier, layout, inputs, patches) if inputs else None
+@final
+class _Positions:
+    """Which tensors have positions of inputs.
+
+    Attributes:
+        scores: The scores of the model.
+        patches: See `patches_of`.
+    """
+
+    def __init__(self, scores: Scores):
+        self.scores = scores
+        self.patches = patches_of(scores.graph)
+        self._origins = _origins(scores.graph)
+        self._frames = frames_of(scores.graph)
+
+    def maps(self, step: Step, identifier: int) -> Maps | None:
+        """A step's output as feature maps of the inputs that it depends on, `None` if it has the positions of none."""
+        if not self._origins[identifier]:  # computed from weights alone
+            return None
+        graph, layout = self.scores.graph, self.scores.axes.layout(identifier)
+        spec = step.output_specs[step.outputs.index(identifier)]
+        patches, frames = self.patches.get(identifier), self._frames.get(identifier)
+        sizes = layout.sizes(spec.shape) if patches is None else patches.sizes
+        if frames is not None and not frames.apart:
+            # Time steps without places of their own are the places.
+            frames = frames if len(sizes) > 1 and layout.places[0] == 1 else None
+            sizes = sizes if frames is None else sizes[1:]
+        if layout.channel is None or not keras.backend.is_float_dtype(spec.dtype) or all(size == 1 for size in sizes):
+            return None
+        alike = {
+            position: self.scores.layouts[position]
+            for position in sorted(self._origins[identifier])
+            if self.scores.explainable[position] and _are_alike(self.scores.layouts[position], sizes, frames)
+        }
+        with_channels = {position: each for position, each in alike.items() if each.channel is not None}
+        # Tokens, and gray images without a channel axis, get one within the model.
+        inputs = with_channels or alike
+        return Maps(_layer(graph, step.path), identifier, layout, inputs, patches, frames) if inputs else None
+
+
+def _are_alike(layout, sizes, frames):
+    """Whether an input has places like those of maps, and frames if they have."""
+    places = layout.places
+    return len(places) == len(sizes) if frames is None else len(places) == 1 + len(sizes) and places[0] == 1
 
 
 def _origins(graph):
@@ -240,16 +346,15 @@ def _origins(graph):
     return origins
 
 
-def _candidates(scores, outputs):
+def _candidates(positions, outputs):
     """The tensors leading to `outputs` that are feature maps, and the step that computes each."""
-    graph = scores.graph
-    origins, patches, found = _origins(graph), patches_of(graph), {}
+    graph, found = positions.scores.graph, {}
     learned: set[int] = set()
     for step in leading_to(graph, outputs):
         # An input that is only moved or rescaled is not a feature.
         if not (_moves(step) or kind_of(step).elementwise(step)) or learned & set(step.inputs):
             learned.update(step.outputs)
-            found.update({each: step for each in step.outputs if _maps_of(scores, step, each, origins, patches)})
+            found.update({each: step for each in step.outputs if positions.maps(step, each)})
     return found
 
 

@@ -29,6 +29,12 @@ class Patches:
         count = math.prod(self.sizes)
         return ops.reshape(tensor[:, self.start : self.start + count], (-1, *self.sizes, tensor.shape[-1]))
 
+    def replaced(self, tensor: Any, grid: Any) -> Any:
+        """A tensor `(n, tokens, channels)` whose patches are those of a grid `(n, *sizes, channels)`; other tokens are kept."""
+        count = math.prod(self.sizes)
+        tokens = ops.reshape(grid, (-1, count, tensor.shape[-1]))
+        return ops.concatenate([tensor[:, : self.start], tokens, tensor[:, self.start + count :]], axis=1)
+
 
 def patches_of(graph: Graph) -> dict[int, Patches]:
     """The tensors of a graph whose tokens are patches, found where maps are flattened, by identifier."""

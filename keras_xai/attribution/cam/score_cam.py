@@ -5,12 +5,10 @@ from typing import Any, final
 import keras
 from keras import ops
 
-from keras_xai.attribution.cam.maps import LayerMethod
-from keras_xai.attribution.method import Part
+from keras_xai.attribution.cam.maps import Heat, LayerMethod, explained_by
 from keras_xai.data.checks import check_count
 from keras_xai.network.batching import in_chunks
 from keras_xai.network.entries import Entries
-from keras_xai.network.scores import undefined_where_not_finite
 
 
 @final
@@ -21,6 +19,7 @@ class ScoreCAM(LayerMethod):
 
     A_k is channel k of the layer, and H_k is A_k resized to the input and scaled to the range from 0 to 1. The baseline b shows where the
     mask is 0. The method uses no gradients, which may vanish or be noisy. Constant maps, such as those of inactive channels, have weight 0.
+    Under `TimeDistributed`, a channel masks all time steps at once and has one weight.
 
     One forward pass per non-constant map, at most `max_maps`, and one more.
 
@@ -73,10 +72,12 @@ class ScoreCAM(LayerMethod):
         scores, maps = self._scores, self._maps(target)
         entries = Entries(scores, type(self).__name__, target)
 
-        def activation(inputs, indices, baseline):
+        def heat(inputs, indices, baseline):
             values = scores.run(inputs)
             whole, chosen = target.choose(scores.outputs(values), indices)
-            features = ops.moveaxis(maps.channels_last(values[maps.identifier]), -1, 1)
+            num_samples = ops.shape(whole)[0]
+            rows = maps.channels_last(values[maps.identifier])
+            features = ops.moveaxis(maps.by_sample(rows, num_samples), -1, 1)
             used = _varying(features, self._max_maps)
             samples, channels = (ops.cast(each, "int32") for each in ops.nonzero(used))
             singly = ops.reshape(features, (-1, *ops.shape(features)[2:]))
@@ -86,11 +87,11 @@ class ScoreCAM(LayerMethod):
                 sample, channel = ops.take(samples, rows), ops.take(channels, rows)
                 given = [ops.take(x, sample, axis=0) for x in inputs]
                 masked = [ops.take(point, sample, axis=0) for point in points]
-                heat = ops.take(singly, sample * features.shape[1] + channel, axis=0)
+                one = ops.take(singly, sample * features.shape[1] + channel, axis=0)
                 for place, position in enumerate(entries.sources):
                     if position not in maps.inputs:
                         continue
-                    mask = _normalized(maps.over(position, given[position], heat))
+                    mask = _normalized(maps.over(position, given[position], one))
                     if len(mask.shape) < len(masked[place].shape):
                         mask = mask[..., None]  # for tokens: all entries of their vectors
                     start = ops.take(empty[place], sample, axis=0)
@@ -102,16 +103,10 @@ class ScoreCAM(LayerMethod):
             found = ops.scatter(ops.stack([samples, channels], axis=1), found, ops.shape(used))
             weights = ops.softmax(ops.where(used, found, -1e30), axis=1) * ops.cast(used, found.dtype)
             weights = ops.reshape(weights, (*ops.shape(weights), *[1] * (len(features.shape) - 2)))
-            heat = ops.relu(ops.sum(weights * features, axis=1))
-            return maps.values(undefined_where_not_finite(whole, [heat])[0], inputs), chosen, count
+            weighted = ops.sum(weights * features, axis=1)
+            return Heat(ops.reshape(weighted, ops.shape(rows)[:-1]), whole, chosen, count + num_samples)
 
-        program = scores.program(target, activation, scores.signature)
-
-        def explain(batch):
-            values, indices, count = program(batch.inputs, batch.indices, batch.baseline)
-            return Part(values, indices, convergence_delta=None, num_forward_passes=float(count) + len(batch.numbers))
-
-        return explain
+        return explained_by(scores, target, maps, heat, scores.signature)
 
 
 def _varying(features, max_maps):

@@ -1,15 +1,17 @@
 """Guided backpropagation and Deconvnet: gradients with modified ReLU rules."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, final
 
 import keras
 
 from keras_xai.attribution.method import Method, Part
 from keras_xai.graph.steps import Step
+from keras_xai.graph.target import Target
 from keras_xai.kinds.expansion import indivisible, kind_of
 from keras_xai.kinds.gate import Gate
 from keras_xai.network.backward import Backward, refuse
+from keras_xai.network.scores import Scores
 from keras_xai.rules.rectifiers import Deconvolved, Guided, is_rectifier
 from keras_xai.rules.rule import BackwardRule, Passage
 
@@ -41,20 +43,11 @@ class Rectified(Method):
         self._read()
 
     def _read_layers(self):
-        self._back = Backward(self._scores, self.label)
-        refuse_unrectified(self.label, self._back.steps, _INSTEAD)
-        if not any(is_rectifier(step) for step in self._back.steps):
-            raise ValueError(
-                f"{self.label} changes the gradient at rectifiers, such as ReLU, LeakyReLU or relu6. Received: the model "
-                f"'{self._model.name}', which has none before its scores, so that the values would be the plain gradient. Use Saliency."
-            )
+        self._gradient = RectifiedGradient(self._scores, self.label, self.rule)
 
     def _prepare(self, target):
-        passages = {step: Passage(step, self.rule) for step in self._back.steps if is_rectifier(step)}
-
         def values(inputs, indices):
-            found = self._back.pass_back(inputs, indices, target, lambda output, slope: slope, passages)
-            return self._back.entries.magnitudes(found.entries), found.indices
+            return self._gradient.values(inputs, indices, target)
 
         program = self._scores.program(target, values)
 
@@ -63,6 +56,36 @@ class Rectified(Method):
             return Part(found, indices, convergence_delta=None, num_forward_passes=2 * len(batch.numbers))
 
         return explain
+
+
+@final
+class RectifiedGradient:
+    """The gradient of scores by the inputs, modified at every rectifier.
+
+    Args:
+        scores: The scores of the model.
+        method: Name of the method for errors.
+        rule: The rule for rectifiers.
+
+    Raises:
+        ValueError: If the model has no rectifier, so that the values would be the plain gradient.
+        UnsupportedLayerError: If it has an activation other than a rectifier, or a layer that is not piecewise linear.
+    """
+
+    def __init__(self, scores: Scores, method: str, rule: BackwardRule):
+        self._back = Backward(scores, method)
+        refuse_unrectified(method, self._back.steps, _INSTEAD)
+        self._passages = {step: Passage(step, rule) for step in self._back.steps if is_rectifier(step)}
+        if not self._passages:
+            raise ValueError(
+                f"{method} changes the gradient at rectifiers, such as ReLU, LeakyReLU or relu6. Received: the model "
+                f"'{scores.name}', which has none before its scores, so that the values would be the plain gradient. Use Saliency."
+            )
+
+    def values(self, inputs: Sequence, indices: Sequence, target: Target) -> tuple[list, list]:
+        """The modified gradient of a batch, a tensor for each input, and the explained classes; call it within a compiled program."""
+        found = self._back.pass_back(inputs, indices, target, lambda output, slope: slope, self._passages)
+        return self._back.entries.magnitudes(found.entries), found.indices
 
 
 @final

@@ -76,7 +76,8 @@ class _Trace:
 
     def _bound(self, *tensors):
         args, kwargs = self.step.bind(tensors)
-        return self._call(*args, **kwargs | _attached_masks(self.step.operation, args, kwargs))
+        outputs = self._call(*args, **kwargs | _attached_masks(self.step.operation, args, kwargs))
+        return tree.map_structure(lambda y: Independent()(y, tensors[0]) if _is_computed(y) and tensors else y, outputs)
 
     def computed(self) -> list:
         """Tensors that the call computes without its inputs, in order: from weights, numbers and sizes."""
@@ -107,6 +108,24 @@ def _attached_masks(operation, args, kwargs):
         for name, argument in names.items()
         if argument in signature.parameters and given.get(argument) is None
     }
+
+
+@final
+class Independent(keras.Operation):
+    """A tensor that does not depend on the input, which a call returns as its output, such as embedded positions."""
+
+    def call(self, tensor, x):
+        """The tensor.
+
+        Args:
+            tensor: The tensor.
+            x: An input of the call, which only tells the number of samples.
+        """
+        return tensor
+
+    def compute_output_spec(self, tensor, x):
+        """Shape and dtype of the tensor."""
+        return keras.KerasTensor(tensor.shape, keras.backend.standardize_dtype(tensor.dtype))
 
 
 @final

@@ -7,6 +7,7 @@ This is the only module that reads it. Nested models are flattened, a shared lay
 import collections
 import contextlib
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 
@@ -135,11 +136,35 @@ def _unrecorded(owner):
         for layer in owner._flatten_layers():
             records += [(nodes, list(nodes)) for nodes in (layer._inbound_nodes, layer._outbound_nodes)]
     try:
-        with contextlib.nullcontext() if owner is None else losses_kept(owner):
+        with contextlib.nullcontext() if owner is None else losses_kept(owner), _specs_of_calls(owner):
             yield
     finally:
         for nodes, before in records:
             nodes[:] = before
+
+
+@contextlib.contextmanager
+def _specs_of_calls(owner):
+    """Context manager in which layers inside `owner` take all arguments of their `call()` when called with symbolic tensors.
+
+    A layer may inherit a `compute_output_spec()` that lacks some of them, which does not matter as long as the layer around it runs.
+    """
+    changed = []
+    for layer in () if owner is None else owner._flatten_layers():
+        if not _takes(layer.compute_output_spec, inspect.signature(layer.call).parameters):
+            # Around `Layer.__setattr__`, which would keep a record of it.
+            layer.__dict__["compute_output_spec"] = functools.partial(keras.Operation.compute_output_spec, layer)
+            changed.append(layer)
+    try:
+        yield
+    finally:
+        for layer in changed:
+            layer.__dict__.pop("compute_output_spec", None)
+
+
+def _takes(function, names):
+    parameters = inspect.signature(function).parameters
+    return any(each.kind is each.VAR_KEYWORD for each in parameters.values()) or not names - parameters.keys()
 
 
 def _forget(function):

@@ -3,6 +3,7 @@
 import numpy as np
 from keras import KerasTensor, layers, ops
 
+from keras_xai.graph.calls import Independent
 from keras_xai.kinds.axes import BY_USE, DECLARED, Named, by_format, indexed, permuted, reshaped
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import OnePiece
@@ -52,6 +53,18 @@ class Choice(Shape):
 
     def receptive_range(self, step, wanted, shape, output_shape):
         return entrywise(wanted, shape)
+
+
+class Given(OnePiece):
+    """A tensor that does not depend on the input."""
+
+    role = "shape"
+
+    def parts(self, step):
+        return None
+
+    def axis_sources(self, step, position):
+        return None
 
 
 class Moved(Shape):
@@ -226,6 +239,9 @@ register(
 )
 
 register(ops.where, Choice(), Example((4,), lambda x: ops.where(np.array([True, False, True, True]), x, -1.0)))
+register(
+    Independent, Given(), Example((4,), lambda x: ops.add(Independent()(ops.convert_to_tensor([[1.0, -2.0, 3.0, 0.5]]), x), x))
+)
 register(ops.stack, Stack(), Example((4,), lambda x: ops.stack([x, x], axis=1)))
 register(KerasTensor.__getitem__, Indexing(), Example((4,), lambda x: x[:, 1:3]))
 for _function, _example in (

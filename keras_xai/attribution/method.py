@@ -274,6 +274,7 @@ class Method(Remade, abc.ABC):
     def _chunk(self, start, arrays, target, baseline):
         method = self._of(arrays)
         goal, inputs = method._scores.target(target, len(arrays[0])), method._scores.typed(arrays)
+        method._scores.check_padding(inputs, start)
         compared = method._baseline(baseline, arrays) if self.takes_baseline else None
         if compared is not None and not self.shares_baseline:
             compared = with_fixed(compared, inputs, method._scores)

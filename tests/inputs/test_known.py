@@ -308,3 +308,12 @@ def test_samples_of_padding_only():
                 method(model)(x, target=1)
             kept = x[:1] if model is zero else {name: each[:1] for name, each in x.items()}
             method(model)(kept, target=1)  # the advice works
+
+
+def test_outputs_without_a_default_target():
+    maps = keras.Sequential([keras.Input((6, 6, 1)), layers.Conv2D(3, 3, name="maps")])
+    method = Saliency(maps)
+    x = np.random.default_rng(0).normal(size=(2, 6, 6, 1))
+    with pytest.raises(ValueError, match=r"Expected a class output of shape \(n, classes\), or a `target`.*Received"):
+        method(x)
+    assert method(x, lambda scores: scores[:, 1, 1, 0]).values.any()  # the advice works

@@ -276,6 +276,7 @@ class Method(Remade, abc.ABC):
         goal, inputs = method._scores.target(target, len(arrays[0])), method._scores.typed(arrays)
         if goal.has_open_sizes:
             goal.check_sizes([tuple(each.shape) for each in method._predicted([x[:1] for x in inputs])])
+        method._scores.check_padding(inputs, start)
         compared = method._baseline(baseline, arrays) if self.takes_baseline else None
         if compared is not None and not self.shares_baseline:
             compared = with_fixed(compared, inputs, method._scores)

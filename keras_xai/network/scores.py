@@ -147,6 +147,25 @@ class Scores:
                 for array, own, spec in zip(arrays, self._input_ranges, self.graph.input_specs, strict=True)
             ]
 
+    def check_padding(self, inputs: Sequence[np.ndarray], start: int) -> None:
+        """Rejects samples of which all that could be explained is padding; empty texts are not meant.
+
+        Args:
+            inputs: An array for each input.
+            start: Index of the first of these samples.
+        """
+        specs = self.graph.input_specs
+        names = [spec.name for spec, explained in zip(specs, self.explainable, strict=True) if explained]
+        padded = [each for each, explained in zip(self.padding(inputs), self.explainable, strict=True) if explained]
+        if not padded or any(each is None for each in padded) or any(map(is_string, specs)):
+            return
+        empty = np.flatnonzero(np.all([each.reshape(len(each), -1).all(axis=1) for each in padded], axis=0))
+        if empty.size:
+            raise ValueError(
+                f"Expected samples with something to explain. Received: sample {start + empty[0]}, in which all of {names} is padding. "
+                "Leave it out, or check its padding mask, which is 1 where tokens count."
+            )
+
     def target(self, target: Any, num_samples: int) -> Target:
         """A checked target, see `keras_xai.graph.target.Target`."""
         shapes = [spec.shape for spec in self._whole.output_specs]

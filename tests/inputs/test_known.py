@@ -284,3 +284,36 @@ def test_a_class_in_place_of_a_kind():
     for kind in (Affine, Composite, None, "affine"):
         with pytest.raises(TypeError, match="Expected `kind` to be an instance of a `Kind`.*Received: kind="):
             register(Leak, kind)
+
+
+def test_samples_of_padding_only():
+    ids, mask = keras.Input((4,), dtype="int32", name="ids"), keras.Input((4,), dtype="int32", name="padding_mask")
+    vectors = layers.Embedding(9, 3)(ids)
+    vectors = layers.MultiHeadAttention(1, 2)(vectors, vectors, key_mask=mask)
+    beside = keras.Model({"ids": ids, "padding_mask": mask}, layers.Dense(2)(layers.Flatten()(vectors)))
+    zero = keras.Sequential(
+        [
+            keras.Input((4,), name="ids"),
+            layers.Embedding(9, 3, mask_zero=True),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(2),
+        ]
+    )
+    some = np.array([[1, 2, 0, 0], [0, 0, 0, 0]], "int32")
+    for model, x in ((zero, some), (beside, {"ids": some + 1, "padding_mask": some})):
+        for method in (Saliency, attribution.Occlusion):
+            with pytest.raises(
+                ValueError, match=r"something to explain. Received: sample 1, in which all of \['ids'\] is padding"
+            ):
+                method(model)(x, target=1)
+            kept = x[:1] if model is zero else {name: each[:1] for name, each in x.items()}
+            method(model)(kept, target=1)  # the advice works
+
+
+def test_outputs_without_a_default_target():
+    maps = keras.Sequential([keras.Input((6, 6, 1)), layers.Conv2D(3, 3, name="maps")])
+    method = Saliency(maps)
+    x = np.random.default_rng(0).normal(size=(2, 6, 6, 1))
+    with pytest.raises(ValueError, match=r"Expected a class output of shape \(n, classes\), or a `target`.*Received"):
+        method(x)
+    assert method(x, lambda scores: scores[:, 1, 1, 0]).values.any()  # the advice works

@@ -35,6 +35,7 @@ ROWS = [
         "SHAP partition",
     ],
     ["CAM", "GradCAM", "GradCAMPlusPlus", "ScoreCAM", "Occlusion", "LIME"],
+    ["LayerCAM", "HiResCAM", "XGradCAM", "EigenCAM", "AblationCAM", "GuidedGradCAM"],
 ]
 
 

@@ -143,6 +143,19 @@ def test_patches_are_followed_and_used_ones_are_told():
     assert {"norm1", "end0"} <= used and not {"last", "end1", "attention1"} & used
 
 
+def test_patches_that_are_cut_out_by_reshaping_are_found():
+    """Without them, the last maps would silently be those of the convolution before all attention."""
+    x = keras.Input((12, 16, 3))
+    y = layers.Conv2D(2, 3, padding="same", name="stem")(x)
+    y = layers.Permute((1, 3, 2, 4, 5))(layers.Reshape((3, 4, 4, 4, 2))(y))
+    y = layers.Dense(8)(layers.Reshape((12, 32))(y))
+    y = layers.Add(name="end")([y, layers.MultiHeadAttention(2, 4)(y, y)])
+    model = keras.Model(x, layers.Dense(2)(layers.GlobalAveragePooling1D()(y)))
+    scores = Scores(model)
+    maps = last_maps(scores, scores.target(1, 3))
+    assert (maps.path, maps.patches) == ("end", Patches(0, (3, 4)))
+
+
 def test_a_decisive_patch_is_found():
     """Images with a bright patch somewhere, whose color decides the class."""
     rng = np.random.default_rng(1)

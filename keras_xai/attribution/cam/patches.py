@@ -50,13 +50,8 @@ def patches_of(graph: Graph) -> dict[int, Patches]:
             shape = step.input_specs[0].shape
             if step.inputs[0] in found and shape[1] == length:
                 found[output] = found[step.inputs[0]]
-            elif (
-                len(shape) > 3
-                and None not in shape[1:]
-                and length == math.prod(shape[1:-1])
-                and step.output_specs[0].shape[2] == shape[-1]
-            ):
-                found[output] = Patches(0, tuple(shape[1:-1]))
+            elif (sizes := _grid(shape[1:], length)) is not None:
+                found[output] = Patches(0, sizes)
         elif is_concatenation(step):
             joined = _joined(step, found)
             if joined is not None:
@@ -107,6 +102,14 @@ def _by_token(step: Step, position: int) -> bool:
         return False
     wanted = [(0, 1), (0, output.shape[2])]
     return tuple(kind_of(step).receptive_range(step, wanted, spec.shape[1:], output.shape[1:])[0]) == (0, 1)
+
+
+def _grid(shape, length):
+    """The axes of a grid that a reshape merges into tokens: all but the channels, or but the pixels and channels of a patch."""
+    if None in shape:
+        return None
+    ends = [len(shape) - 1, *range(2, len(shape) - 1)]
+    return next((tuple(shape[:end]) for end in ends if end >= 2 and math.prod(shape[:end]) == length), None)
 
 
 def _joined(step, found):

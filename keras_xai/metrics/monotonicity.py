@@ -89,8 +89,9 @@ class Monotonicity(ModelMetric):
         def noise(part):
             return [
                 uniform_noise(
-                    x[owners[part]],
+                    x,
                     layout,
+                    owners[part],
                     [(self._seed, i, owner, draw) for owner, draw in zip(owners[part], draws[part], strict=True)],
                 )
                 for i, (x, layout) in enumerate(zip(places.inputs, places.layouts, strict=True))

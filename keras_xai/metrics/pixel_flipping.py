@@ -101,7 +101,7 @@ class PixelFlipping(ModelMetric):
         scores = self._replacement.scores(
             explanation,
             [
-                uniform_noise(x, layout, [(self._seed, i, number) for number in range(len(x))])
+                uniform_noise(x, layout, np.arange(len(x)), [(self._seed, i, number) for number in range(len(x))])
                 for i, (x, layout) in enumerate(zip(places.inputs, places.layouts, strict=True))
             ],
             owners,

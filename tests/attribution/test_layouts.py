@@ -174,6 +174,15 @@ def rated(model, method, explanation, masks):
         metrics.PointingGame(masks, tolerance=1),
         metrics.RelevanceMass(masks),
         metrics.RelevanceRank(masks),
+        metrics.TopKIntersection(masks, k=9),
+        metrics.ROAD(model, steps=3, **options),
+        metrics.IROF(model, segments=6),
+        metrics.FaithfulnessCorrelation(model, num_perturbations=9, **options),
+        metrics.Monotonicity(model, steps=5, num_samples=2, **options),
+        metrics.Sufficiency(model),
+        metrics.Complexity(),
+        metrics.LocalLipschitzEstimate(method, num_samples=3, **options),
+        metrics.EfficientMPRT(model, method, **options),
     ]
     return {metric.label: metric(explanation) for metric in every}
 

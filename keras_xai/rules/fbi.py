@@ -92,7 +92,7 @@ class ZPlusPropagation(Propagation):
     def refusal(self, step):
         """See `Propagation`."""
         kind = kind_of(step)
-        if kind.elementwise(step):
+        if not step.inputs or (kind.elementwise(step) and step.num_varying == 1):
             return None
         kernels = kind.kernels(step)
         if len(kernels) > 1 or not all(isinstance(kernel, keras.Variable) for kernel in kernels):
@@ -108,7 +108,7 @@ class ZPlusPropagation(Propagation):
         kind = kind_of(step)
         if kind.elementwise(step):
             return Pass()
-        if kind.role in ("shape", "select"):
+        if kind.role in ("shape", "select") or not step.inputs:
             return Transpose()
         return Unbiased() if kind.role == "merge" or kind.kernels(step) else UnbiasedMean()
 

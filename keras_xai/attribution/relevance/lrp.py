@@ -10,12 +10,13 @@ from keras import ops
 from keras_xai.attribution.method import Method, Part
 from keras_xai.graph.steps import Step
 from keras_xai.kinds.expansion import indivisible, kind_of
+from keras_xai.kinds.signals import signals
 from keras_xai.network.backward import Backward, refuse
 from keras_xai.network.entries import total
 from keras_xai.network.signs import nonnegative_tensors
 from keras_xai.rules.composites import Composite, EpsilonPlus, Place
 from keras_xai.rules.folding import folded_into
-from keras_xai.rules.gates import SignalTakesAll, signals
+from keras_xai.rules.gates import SignalTakesAll
 from keras_xai.rules.lrp import Rule
 from keras_xai.rules.maps import has_weights, role_of
 from keras_xai.rules.rule import Pass, Passage

@@ -34,6 +34,9 @@ def scopes_kept() -> Iterator[None]:
     try:
         yield
     finally:
+        names = global_state.get_global_attribute("name_scope_stack") or []
+        for scope in reversed(names[len(before["name_scope_stack"] or ()) :]):
+            scope.__exit__(None, None, None)  # which leaves that of the backend, too
         for name, value in before.items():
             found = global_state.get_global_attribute(name)
             if isinstance(found, list) and isinstance(value, list):

@@ -2,9 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import tree
+
+from keras_xai.data.checks import is_number
 
 from keras_xai.graph.nodes import names_unused
 from keras_xai.graph.steps import Graph, Step
@@ -29,7 +32,7 @@ def at_sizes(graph: Graph, shapes: Sequence[Sequence[int]]) -> Graph:
         graph: The calls of a functional model.
         shapes: Shape of a sample of each input, which fills in unknown sizes.
     """
-    inputs = [sized(spec, shape) for spec, shape in zip(graph.input_specs, shapes, strict=True)]
+    inputs = all_sized(graph.input_specs, shapes)
     specs = dict(zip(graph.inputs, inputs, strict=True))
     steps = []
     for step in graph.steps:
@@ -55,8 +58,29 @@ def _like(spec, other):
     return keras.KerasTensor((*spec.shape[:1], *other.shape[1:]), spec.dtype, name=spec.name)
 
 
-def sized(spec: keras.KerasTensor, shape: Sequence[int]) -> keras.KerasTensor:
-    """A tensor's specification with the sizes of a sample in place of unknown ones."""
+def all_sized(specs: Sequence[keras.KerasTensor], shapes: Any) -> list[keras.KerasTensor]:
+    """The specifications of inputs with the sizes of samples in place of unknown ones.
+
+    Args:
+        specs: Those of the inputs.
+        shapes: Shape of a sample of each input.
+
+    Raises:
+        ValueError: If there is not one shape for each input.
+    """
+    if not (isinstance(shapes, (list, tuple)) and len(shapes) == len(specs) and all(map(_is_shape, shapes))):
+        raise ValueError(
+            "Expected `shapes` to be a list of the shape of a sample of each input, such as [(6,)], for inputs of the shapes "
+            f"{[spec.shape[1:] for spec in specs]}. Received: shapes={shapes!r}"
+        )
+    return [_sized(spec, shape) for spec, shape in zip(specs, shapes, strict=True)]
+
+
+def _is_shape(shape):
+    return isinstance(shape, (list, tuple)) and all(size is None or (is_number(size) and size >= 1) for size in shape)
+
+
+def _sized(spec: keras.KerasTensor, shape: Sequence[int]) -> keras.KerasTensor:
     if not _is_open(spec) or len(shape) != len(spec.shape) - 1:
         return spec
     sizes = [size if known is None else known for known, size in zip(spec.shape[1:], shape, strict=True)]

@@ -12,7 +12,7 @@ from keras.src.models.functional import Functional
 
 from keras_xai.graph.calls import inside
 from keras_xai.graph.nodes import distinct
-from keras_xai.graph.sizes import sized
+from keras_xai.graph.sizes import all_sized
 from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Graph, Slot, Step
 
@@ -36,8 +36,7 @@ def trace_subclassed(model: keras.Model, *, training: bool, shapes: Sequence[Seq
     """
     inputs = _recorded_inputs(model)
     if shapes is not None:
-        specs = [sized(spec, shape) for spec, shape in zip(tree.flatten(inputs), shapes, strict=True)]
-        inputs = tree.pack_sequence_as(inputs, specs)
+        inputs = tree.pack_sequence_as(inputs, all_sized(tree.flatten(inputs), shapes))
     step, outputs, graph = _traced(model, inputs, training)
     if graph is None:
         graph = alone(step)

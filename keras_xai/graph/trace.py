@@ -30,7 +30,7 @@ def trace(model: keras.Model, *, training: bool = False, shapes: Sequence[Sequen
     Raises:
         TypeError: If `model` is not a Keras model.
         ValueError: If the model is not built: a Sequential model without input shape, or a subclassed model that was never called; or
-            `training` is not a boolean.
+            `training` is not a boolean, or `shapes` are not those of samples.
 
     Example:
 

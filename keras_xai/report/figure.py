@@ -113,6 +113,7 @@ def add_legend(parent: Any, handles: Sequence[Any], **options: Any) -> None:
         legend = parent.legend(handles, ["name"] * len(handles), ncols=columns, **options)
         for text, handle in zip(legend.get_texts(), handles, strict=True):
             text.set_text(str(handle.get_label()))
+            text.set(parse_math=False, fontfamily=families(text.get_text()))
         if not isinstance(parent, Figure):
             return
         extent = legend.get_window_extent(parent.canvas.get_renderer())  # type: ignore[attr-defined]

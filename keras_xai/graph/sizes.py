@@ -8,7 +8,6 @@ import keras
 from keras import tree
 
 from keras_xai.data.checks import is_number
-
 from keras_xai.graph.nodes import names_unused
 from keras_xai.graph.steps import Graph, Step
 

@@ -302,7 +302,7 @@ BAD = {
     "product": THINGS,
     "trace.shapes": [3, "zz", [], [(4,), (4,)], [("a",)], [(-1,)], {}, Thing()],
     "softmax": THINGS,
-    "normalization": THINGS,
+    "RoleComposite.normalization": THINGS,
     "protocol": THINGS,
     "dream": THINGS,
     "ascent": THINGS,

@@ -28,14 +28,22 @@ from tests.today.networks import (
 HUB = {"bert", "gpt2", "vit", "roberta", "distilbert", "gemma", "resnet", "efficientnet", "segformer", "retinanet"}
 QUICK = ("bert", "gpt2", "vit", "lstm", "subclassed CNN")
 QUICK_METHODS = ("GradientTimesInput", "IntegratedGradients", "LRP", "LIME", "Occlusion")
+# One column for each way to read a model; the others are tested on the networks in `QUICK`, and run on all by benchmarks/today_grid.py.
+COLUMNS = (*QUICK_METHODS, "DeepLIFT", "GradCAM", "GuidedBackprop", "OpenBox", "fbi_penalty", "activations")
 
 
 def _cells(columns):
-    """The cells of the table in the documentation."""
-    for name, network in ALL.items():
-        for column in (each for each in documented(network) if each in columns):
-            quick = name in QUICK and column in QUICK_METHODS
-            yield pytest.param(name, column, id=f"{name}-{column}", marks=() if quick else pytest.mark.slow)
+    """Cells of the table in the documentation."""
+    return [
+        pytest.param(name, column, id=f"{name}-{column}", marks=() if _is_quick(name, column) else pytest.mark.slow)
+        for name, network in ALL.items()
+        for column in documented(network)
+        if column in columns and (column in COLUMNS or name in QUICK)
+    ]
+
+
+def _is_quick(name, column):
+    return name in QUICK and column in QUICK_METHODS
 
 
 @functools.lru_cache(maxsize=4)

@@ -36,8 +36,7 @@ class Batch:
         inputs: An array `(n, *input_shape)` for each input of the model.
         indices: For each explained output an array of a row per sample, see `Target`: class indices `(n,)`, -1 for the predicted class.
         baseline: An array for each input, `(n, *input_shape)` unless the method takes another shape; `None` if it takes none.
-        numbers: Integer array `(n,)`, the index of each sample in the whole dataset. It seeds random draws, so that they do not depend on
-            the batch size.
+        numbers: Integer array `(n,)`, the index of each sample in all data, which seeds random draws: the batch size does not matter.
         seed: Seed for random draws: the user's, or one drawn for this call.
     """
 

@@ -115,17 +115,18 @@ class Independent(keras.Operation):
     """A tensor that does not depend on the input, which a call returns as its output, such as embedded positions."""
 
     def call(self, tensor, x):
-        """The tensor.
+        """The tensor, with a row for each sample if it has one row.
 
         Args:
             tensor: The tensor.
             x: An input of the call, which only tells the number of samples.
         """
-        return tensor
+        return ops.repeat(tensor, ops.shape(x)[0], axis=0) if tensor.shape[:1] == (1,) else tensor
 
     def compute_output_spec(self, tensor, x):
-        """Shape and dtype of the tensor."""
-        return keras.KerasTensor(tensor.shape, keras.backend.standardize_dtype(tensor.dtype))
+        """Shape and dtype of the result."""
+        rows = x.shape[:1] if tensor.shape[:1] == (1,) else tensor.shape[:1]
+        return keras.KerasTensor((*rows, *tensor.shape[1:]), keras.backend.standardize_dtype(tensor.dtype))
 
 
 @final

@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from keras_xai.backend import record
 from keras_xai.graph import trace
+from keras_xai.graph.calls import Independent
 from keras_xai.kinds.entries import Example, registry
 from keras_xai.kinds.expansion import expand, indivisible, kind_of
 from keras_xai.kinds.secants import logarithmic_mean
@@ -51,7 +52,8 @@ MORE = {
 KINDS = {
     f"{entry.operation.__name__} {i}": (entry.kind, example)
     for entry in registry()
-    if entry.operation not in {*NONE, layers.TimeDistributed}  # whose rows are not samples
+    # The rows of `TimeDistributed` are not samples, and what is independent has no differences.
+    if entry.operation not in {*NONE, layers.TimeDistributed, Independent}
     for i, example in enumerate(entry.examples)
 }
 EXAMPLES = {name: example for name, (_, example) in KINDS.items()} | MORE

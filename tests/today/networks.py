@@ -482,6 +482,7 @@ REASONS = {
     "padding": "nothing is left where all tokens are padding: give a `baseline`",
     "layers": "it has no convolutional layers: name them by `layers`",
     "scores": "it takes one vector of scores for each sample",
+    "outputs": "it has several outputs: name one, or make a model of one",
 }
 _SIGNS = {
     "ends in global average pooling": "pooling",
@@ -490,6 +491,9 @@ _SIGNS = {
     "convolutional layers": "layers",
     "derivative": "derivative",
     "differentiable": "derivative",
+    "class indices": "scores",
+    "outputs, [": "outputs",
+    "one output": "outputs",
 }
 
 

@@ -189,6 +189,20 @@ def test_padding_of_tokens_is_that_of_the_sample():
         assert np.abs(found.values).max() > 1e-4
 
 
+def test_factors_computed_from_weights_count_as_weights():
+    """They are no differences, and zeros in their place would make all values zero; here the values are those of a product of weights."""
+    x = keras.Input((3,))
+    dense = layers.Dense(3, use_bias=False)
+    y = dense(x)
+    y = keras.Model(
+        x, layers.Dense(1, use_bias=False, kernel_initializer="ones")(y * ops.minimum(ops.abs(dense.kernel[0]), 0.5))
+    )
+    samples = RNG.normal(size=(2, 3)).astype("float32")
+    kernel = dense.kernel.numpy()
+    right = samples * (kernel @ np.minimum(np.abs(kernel[0]), 0.5))
+    np.testing.assert_allclose(DeepLIFT(y)(samples, 0).values, right, rtol=0, atol=1e-6)
+
+
 def test_what_has_no_rule_is_refused_by_name():
     words = keras.Input((4, 3))
     y = layers.LayerNormalization(rms_scaling=True, name="scaled")(words)

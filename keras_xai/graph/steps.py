@@ -176,7 +176,8 @@ _MERGES = (keras.layers.Maximum, keras.layers.Minimum, keras.layers.Multiply)
 def reads_masks(operation: keras.Operation, named: Mapping[str, Any]) -> bool:
     """Whether a call may read masks that Keras attaches to its inputs.
 
-    Keras' own layers take them as arguments, those that are not given, except for some merges; other layers may read them in any other way, unless a mask is given.
+    Keras' own layers take them as arguments, those that are not given, except for some merges; other layers may read
+    them in any other way, unless a mask is given.
 
     Args:
         operation: The called operation.

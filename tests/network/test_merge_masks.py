@@ -13,7 +13,7 @@ def test_scores_are_those_of_keras(cls):
     tokens = keras.Input((4,))
     table = layers.Embedding(5, 3, embeddings_initializer=keras.initializers.RandomNormal(seed=0), mask_zero=True)
     vectors = table(tokens)
-    other = layers.Dense(3, use_bias=False, kernel_initializer="identity")(layers.Rescaling(-2.0, 0.5)(vectors))
+    other = layers.Dense(3, "relu", kernel_initializer="identity", bias_initializer="ones")(vectors)
     model = keras.Model(tokens, layers.Dense(2, kernel_initializer="ones")(layers.Flatten()(cls()([vectors, other]))))
     table.embeddings.assign(np.random.default_rng(0).normal(size=(5, 3)))
     x = np.array([[1, 2, 0, 3], [0, 0, 1, 4]], "float32")

@@ -169,10 +169,15 @@ class Step:
         )
 
 
+# They leave out masked entries, without an argument for the masks.
+_MERGES = (keras.layers.Maximum, keras.layers.Minimum, keras.layers.Multiply)
+
+
 def reads_masks(operation: keras.Operation, named: Mapping[str, Any]) -> bool:
     """Whether a call may read masks that Keras attaches to its inputs.
 
-    Keras' own layers take them as arguments, those that are not given; other layers may read them in any other way, unless a mask is given.
+    Keras' own layers take them as arguments, those that are not given, except for some merges; other layers may read
+    them in any other way, unless a mask is given.
 
     Args:
         operation: The called operation.
@@ -183,6 +188,8 @@ def reads_masks(operation: keras.Operation, named: Mapping[str, Any]) -> bool:
     given = _given_masks(named)
     if not type(operation).__module__.startswith(("keras.src.layers.", "keras.src.models.")):
         return not given
+    if isinstance(operation, _MERGES):
+        return True
     parameters = inspect.signature(operation.call).parameters.values()
     return any(each.name.endswith("mask") and each.default is None and each.name not in given for each in parameters)
 

@@ -28,6 +28,11 @@ def baseline_like(inputs: list[np.ndarray], baseline: Any, scores: Scores) -> li
         ValueError: If an array has the wrong shape or contains non-finite values.
     """
     graph = scores.graph
+    if isinstance(baseline, dict) and isinstance(graph.input_structure, dict):
+        # Those of inputs that are held fixed do not matter.
+        baseline = {
+            spec.name: 0 for spec, explained in zip(graph.input_specs, scores.explainable, strict=True) if not explained
+        } | baseline
     given = for_each_input(baseline, graph)
     arrays = unchecked(given, graph, "baseline") if given is baseline else [np.asarray(each) for each in given]
     # Samples of shape `(n, 1)` accept a one-dimensional baseline, a single column of a table.

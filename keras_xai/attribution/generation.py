@@ -65,6 +65,11 @@ def explain_generation(
     """
     if not isinstance(method, Method):
         raise TypeError(f"Expected a method such as `GradientTimesInput(model)`. Received: {type(method).__name__}.")
+    if not method.depends_on_target:
+        raise ValueError(
+            f"Expected a method whose values depend on the target, such as `GradientTimesInput(model)`. Received: {type(method).__name__}, "
+            "whose values are the same for each token."
+        )
     text = _Text(method)
     before = text.ids("prompt", prompt, start=True)
     check_count("max_new_tokens", max_new_tokens)

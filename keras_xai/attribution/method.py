@@ -90,6 +90,7 @@ class Method(Remade, abc.ABC):
         takes_baseline: Whether the method compares samples with a baseline.
         shares_baseline: Whether all samples share the same baselines, instead of one per sample.
         gives_derivatives: Whether values are derivatives with respect to the input's entries instead of contributions to the score.
+        depends_on_target: Whether values depend on the explained score.
         unrolls: Whether the method reads the inside of recurrent layers, which are divided into the steps of their cells.
         needs_sizes: Whether the method reads layers at known sizes only; where a model leaves sizes open, they are those of the samples.
     """
@@ -97,6 +98,7 @@ class Method(Remade, abc.ABC):
     takes_baseline: ClassVar[bool] = False
     shares_baseline: ClassVar[bool] = False
     gives_derivatives: bool = False
+    depends_on_target: ClassVar[bool] = True
     unrolls: ClassVar[bool] = False
     needs_sizes: ClassVar[bool] = False
 
@@ -363,13 +365,7 @@ class Method(Remade, abc.ABC):
                     f"{type(self).__name__} are zero, as with steps that have no derivative. Use a method that needs scores only, such as "
                     "Occlusion or LIME."
                 )
-        indices = [np.asarray(index) for index in part.indices]
-        return dataclasses.replace(
-            part,
-            values=values,
-            indices=indices,
-            convergence_delta=delta,
-        )
+        return dataclasses.replace(part, indices=[np.asarray(index) for index in part.indices])
 
 
 def _joined(predicted, link):

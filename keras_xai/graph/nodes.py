@@ -145,16 +145,15 @@ def _unrecorded(owner):
 
 @contextlib.contextmanager
 def _specs_of_calls(owner):
-    """Context manager in which layers inside `owner` take all arguments of their `call()` when called with symbolic tensors.
+    """Context manager in which layers inside `owner` tell the sizes of their outputs whenever their `call()` does.
 
-    A layer may inherit a `compute_output_spec()` that lacks some of them, which does not matter as long as the layer around it runs.
+    A layer may inherit a `compute_output_spec()` that lacks arguments of its `call()`, or that leaves sizes open, which does not matter as
+    long as the layer around it runs.
     """
-    changed = []
-    for layer in () if owner is None else owner._flatten_layers():
-        if not _takes(layer.compute_output_spec, inspect.signature(layer.call).parameters):
-            # Around `Layer.__setattr__`, which would keep a record of it.
-            layer.__dict__["compute_output_spec"] = functools.partial(keras.Operation.compute_output_spec, layer)
-            changed.append(layer)
+    changed = [] if owner is None else [each for each in owner._flatten_layers() if each is not owner]
+    for layer in changed:
+        # Around `Layer.__setattr__`, which would keep a record of it.
+        layer.__dict__["compute_output_spec"] = functools.partial(_output_spec, layer)
     try:
         yield
     finally:
@@ -162,9 +161,17 @@ def _specs_of_calls(owner):
             layer.__dict__.pop("compute_output_spec", None)
 
 
-def _takes(function, names):
-    parameters = inspect.signature(function).parameters
-    return any(each.kind is each.VAR_KEYWORD for each in parameters.values()) or not names - parameters.keys()
+def _output_spec(layer, *args, **kwargs):
+    given = tree.flatten((args, kwargs))
+    if kwargs.keys() <= inspect.signature(type(layer).compute_output_spec).parameters.keys():
+        found = type(layer).compute_output_spec(layer, *args, **kwargs)
+        if not _are_open(tree.flatten(found)) or _are_open(given):
+            return found
+    return keras.Operation.compute_output_spec(layer, *args, **kwargs)
+
+
+def _are_open(leaves):
+    return any(None in leaf.shape for leaf in leaves if isinstance(leaf, keras.KerasTensor))
 
 
 def _forget(function):

@@ -4,6 +4,7 @@ import numpy as np
 from keras import KerasTensor, layers, ops
 
 from keras_xai.graph.calls import Independent
+from keras_xai.graph.nodes import operation_class
 from keras_xai.kinds.axes import BY_USE, DECLARED, Named, by_format, indexed, permuted, reshaped
 from keras_xai.kinds.entries import Example, register
 from keras_xai.kinds.kind import OnePiece
@@ -65,6 +66,13 @@ class Given(OnePiece):
 
     def axis_sources(self, step, position):
         return None
+
+
+class Filled(Given):
+    """A tensor of zeros or ones."""
+
+    def nonnegative(self, step):
+        return True
 
 
 class Moved(Shape):
@@ -242,6 +250,8 @@ register(ops.where, Choice(), Example((4,), lambda x: ops.where(np.array([True, 
 register(
     Independent, Given(), Example((4,), lambda x: ops.add(Independent()(ops.convert_to_tensor([[1.0, -2.0, 3.0, 0.5]]), x), x))
 )
+for _function in (ops.zeros_like, ops.ones_like):
+    register(operation_class(_function), Filled(), Example((4,), lambda x, function=_function: ops.subtract(x, function(x))))
 register(ops.stack, Stack(), Example((4,), lambda x: ops.stack([x, x], axis=1)))
 register(KerasTensor.__getitem__, Indexing(), Example((4,), lambda x: x[:, 1:3]))
 for _function, _example in (

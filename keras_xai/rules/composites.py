@@ -251,6 +251,10 @@ def _everywhere(composite, weighted):
     )
 
 
+_SUCH = {"product": "a rule of products, Uniform() or SignalTakesAll()", "softmax": "the rule of softmax, Taylor()"}
+
+
 def _check_rule(name, rule, kinds, where=""):
     if not isinstance(rule, kinds):
-        raise TypeError(f"Expected `{name}` to be a rule such as Epsilon(), an instance. Received: {name}={rule!r}{where}")
+        such = _SUCH.get(name, "a rule of affine layers such as Epsilon(), an instance")
+        raise TypeError(f"Expected `{name}` to be {such}. Received: {name}={rule!r}{where}")

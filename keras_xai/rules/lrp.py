@@ -156,7 +156,7 @@ class AlphaBeta(Rule):
         if not (numbers and self.beta >= 0 and np.isclose(self.alpha - self.beta, 1)):
             raise ValueError(
                 "Expected `alpha` and `beta` to be numbers of at least 0 whose difference is 1, so that relevance is conserved. "
-                f"lost. Received: alpha={self.alpha!r}, beta={self.beta!r}"
+                f"Received: alpha={self.alpha!r}, beta={self.beta!r}"
             )
 
     def share(self, layer, message):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_xai.attribution import Generation, GradientTimesInput, IntegratedGradients, Occlusion, Saliency, explain_generation
+from keras_xai.attribution import EigenCAM, Generation, GradientTimesInput, IntegratedGradients, Occlusion, Saliency, explain_generation
 from tests.language import END, copier, language_model
 
 PROMPT, AFTER = "the cat and a dog", " sat and ran"
@@ -254,3 +254,11 @@ def test_gemma_by_occlusion(gemma):
             expected = whole - log_probabilities(gemma, hidden)[-1, ids[end]]
             np.testing.assert_allclose(found.values[row, place], expected, atol=1e-4)
     assert np.nanmax(np.abs(found.values)) > 1e-2
+
+
+def test_a_method_that_ignores_the_target_explains_no_token():
+    x = keras.Input((None,), dtype="int32")
+    y = keras.layers.Conv1D(4, 2, padding="causal")(keras.layers.Embedding(9, 4)(x))
+    method = EigenCAM(keras.Model(x, keras.layers.Dense(9)(y)))
+    with pytest.raises(ValueError, match="depend on the target.*Received: EigenCAM"):
+        explain_generation(method, [1, 2], generated=[3])

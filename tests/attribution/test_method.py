@@ -174,3 +174,14 @@ def test_progress_is_shown_on_demand(model, capsys):
     assert capsys.readouterr().out == ""
     Saliency(model, batch_size=2, verbose=1)(X)
     assert "4/4" in capsys.readouterr().out
+
+
+def test_a_baseline_may_leave_out_inputs_that_are_held_fixed():
+    inputs = {"mask": keras.Input((4,), dtype="bool", name="mask"), "x": keras.Input((4,), name="x")}
+    model = keras.Model(inputs, layers.Dense(2)(keras.ops.where(inputs["mask"], inputs["x"], 0.0)))
+    x = {"mask": np.ones((2, 4), "bool"), "x": np.random.default_rng(0).normal(size=(2, 4))}
+    found = IntegratedGradients(model)(x, 0, baseline={"x": 0.5})
+    expected = IntegratedGradients(model)(x, 0, baseline={"x": 0.5, "mask": 0})
+    np.testing.assert_array_equal(found.values["x"], expected.values["x"])
+    with pytest.raises(ValueError, match="`baseline` to have a value for each of the inputs"):
+        IntegratedGradients(model)(x, 0, baseline={"mask": 0})

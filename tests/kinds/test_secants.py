@@ -10,10 +10,10 @@ from keras import layers, ops
 
 from keras_xai.backend import record
 from keras_xai.graph import trace
-from keras_xai.graph.calls import Independent
 from keras_xai.kinds.entries import Example, registry
 from keras_xai.kinds.expansion import expand, indivisible, kind_of
 from keras_xai.kinds.secants import logarithmic_mean
+from keras_xai.kinds.shape import Given
 from tests.kinds.test_registry import SINGLE_PRECISION
 from tests.slow import quickly
 from tests.zoo import in_dtype
@@ -53,7 +53,7 @@ KINDS = {
     f"{entry.operation.__name__} {i}": (entry.kind, example)
     for entry in registry()
     # The rows of `TimeDistributed` are not samples, and what is independent has no differences.
-    if entry.operation not in {*NONE, layers.TimeDistributed, Independent}
+    if entry.operation not in {*NONE, layers.TimeDistributed} and not isinstance(entry.kind, Given)
     for i, example in enumerate(entry.examples)
 }
 EXAMPLES = {name: example for name, (_, example) in KINDS.items()} | MORE

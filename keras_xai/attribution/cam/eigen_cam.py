@@ -46,6 +46,8 @@ class EigenCAM(LayerMethod):
     (2, 8, 8, 1)
     """
 
+    depends_on_target = False
+
     def _prepare(self, target):
         scores, maps = self._scores, self._maps(target)
 

@@ -207,9 +207,8 @@ def named_maps(scores: Scores, path: str) -> Maps:
     step = scores.find(path)
     maps = _Positions(scores).maps(step, step.outputs[0])
     if maps is None:
-        near = [_layer(scores.graph, each.path) for each in _candidates(_Positions(scores), scores.graph.outputs).values()][
-            -3:
-        ]
+        candidates = _candidates(_Positions(scores), scores.graph.outputs).values()
+        near = list(dict.fromkeys(_layer(scores.graph, each.path) for each in candidates))[-3:]
         raise ValueError(
             "Expected `layer` to have feature maps of an input: an output (n, height, width, channels) for an image input, or (n, time, "
             f"channels) for a series input, with more than one position. Received: layer={path!r} with an output of shape "

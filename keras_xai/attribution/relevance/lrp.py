@@ -95,7 +95,7 @@ class LRP(Method):
         if not isinstance(composite, Composite):
             raise ValueError(
                 "Expected `composite` to be a `Composite`, such as EpsilonPlus() or RoleComposite(dense=..., convolution=...). "
-                f"Received: composite={composite!r}"
+                f"Received: composite={composite!r}" + (". Create it: add parentheses." if isinstance(composite, type) else "")
             )
         self._composite = composite
         self._read()

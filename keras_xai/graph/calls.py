@@ -20,6 +20,10 @@ _BATCHES = (2, 3)
 _BOOKKEEPING = {"name", "_auto_config", "_inbound_nodes", "_outbound_nodes", "_remat_mode"}
 
 
+class DiffersError(ValueError):
+    """Raised for a call that computes something else than its operations."""
+
+
 @names_unused()
 def inside(step: Step, call: Callable | None = None, *, compare: bool = True) -> Graph:
     """The graph of the operations inside a call, believed only if it computes what the call does.
@@ -76,6 +80,8 @@ class _Trace:
 
     def _bound(self, *tensors):
         args, kwargs = self.step.bind(tensors)
+        if not _takes_training(self._call):
+            kwargs.pop("training", None)  # which layers inside it get nevertheless
         outputs = self._call(*args, **kwargs | _attached_masks(self.step.operation, args, kwargs))
         return tree.map_structure(lambda y: Independent()(y, tensors[0]) if _is_computed(y) and tensors else y, outputs)
 
@@ -89,6 +95,11 @@ class _Trace:
 
     def again(self) -> "_Trace":
         return _Trace(self.step, self._call, self.specs[0].shape[0] if self.specs else None)
+
+
+def _takes_training(call):
+    parameters = inspect.signature(call).parameters
+    return "training" in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
 
 
 def _attached_masks(operation, args, kwargs):
@@ -325,7 +336,7 @@ def _check_equal(step: Step, graph: Graph) -> None:
             ) from error
         for one, other in zip(ours, theirs, strict=True):
             if not _close(one, other):
-                raise ValueError("the operations in its `call()` do not compute what the layer does")
+                raise DiffersError("the operations in its `call()` do not compute what the layer does")
 
 
 def run(graph: Graph, inputs: Sequence) -> list:

@@ -10,7 +10,7 @@ from keras import tree
 from keras.src.backend import compute_output_spec
 from keras.src.models.functional import Functional
 
-from keras_xai.graph.calls import inside
+from keras_xai.graph.calls import DiffersError, inside
 from keras_xai.graph.nodes import distinct
 from keras_xai.graph.sizes import all_sized
 from keras_xai.graph.split import alone
@@ -71,6 +71,8 @@ def _traced(model, inputs, training):
         try:
             # In training mode, random layers such as dropout differ from run to run.
             return step, outputs, inside(step, compare=not training)
+        except DiffersError:
+            break  # it takes these types; others would be another function
         except ValueError:
             continue
     if found is None:
@@ -114,7 +116,7 @@ def _call(model, inputs, dtypes, training):
         tuple(numbers[len(specs) :]),
         tuple(specs),
         tuple(flat),
-        ((slots,), more),
+        ((slots,), {"training": training}),
     )
     return step, outputs
 

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_xai.attribution import EigenCAM, Generation, GradientTimesInput, IntegratedGradients, Occlusion, Saliency, explain_generation
+from keras_xai.attribution import (
+    EigenCAM,
+    Generation,
+    GradientTimesInput,
+    IntegratedGradients,
+    Occlusion,
+    Saliency,
+    explain_generation,
+)
 from tests.language import END, copier, language_model
 
 PROMPT, AFTER = "the cat and a dog", " sat and ran"

@@ -303,3 +303,39 @@ def test_masks_reach_attention_behind_a_fused_activation():
     np.testing.assert_allclose(found, model(tokens), rtol=1e-5, atol=1e-6)
     vectors = keras.Model(x, y)(tokens).numpy()  # without a mask
     assert np.abs(head(pool(attention(vectors, vectors))) - model(tokens)).max() > 1e-4
+
+
+class Flipping(keras.Model):
+    """Without an argument `training`, so that Keras flips images in training only if the whole model is told."""
+
+    def __init__(self):
+        super().__init__()
+        self.flip = layers.RandomFlip("horizontal")
+        self.head = layers.Dense(2)
+
+    def call(self, x):
+        return self.head(layers.Flatten()(self.flip(x)))
+
+
+def test_models_without_the_argument_training_are_traced_at_inference():
+    model = Flipping()
+    x = np.random.default_rng(0).normal(size=(6, 4, 5, 1)).astype("float32")
+    model(x, training=False)
+    graph = trace(model)
+    assert [spec.dtype for spec in graph.input_specs] == ["float32"] and len(graph.steps) > 1
+    (found,) = run(graph, [ops.convert_to_tensor(x)])
+    np.testing.assert_allclose(found, model(x, training=False), atol=1e-5)
+
+
+class Misleading(keras.Model):
+    """Its operations are found with symbolic tensors, where it computes something else."""
+
+    def call(self, x):
+        return ops.cast(x, "float32") * (1.0 if isinstance(x, keras.KerasTensor) else 2.0)
+
+
+def test_a_model_of_real_numbers_is_not_taken_for_one_of_integers():
+    model = Misleading()
+    model(np.ones((1, 3), "float32"))
+    (spec,), (step,) = trace(model).input_specs, trace(model).steps
+    assert spec.dtype == "float32" and step.operation is model  # opaque

@@ -1,7 +1,7 @@
 """Properties of all methods on random models: what is explained is the model, and nothing else is changed.
 
 Each seed is a test of its own: `pytest tests/network/test_random_models.py -m "slow or not slow" -k seed37-`. Of
-seeds 100 to 499, which are not in the slow stage, two fail so far, see `docs/benchmarks/robustness.md`.
+seeds 100 to 499, which are not in the slow stage, one fails so far, see `docs/benchmarks/robustness.md`.
 """
 
 import functools

@@ -40,7 +40,7 @@ class LayerTable(_FromCode):
         role = self.arguments[0]
         rows: dict[str, list[str]] = {}
         for entry in registry():
-            if entry.kind.role == role:
+            if entry.kind.role == role and not _is_internal(entry.operation):
                 rows.setdefault(_meaning(entry), []).append(public_name(entry.operation))
         if not rows:
             raise self.error(f"No layer of the role {role!r} is registered.")
@@ -89,6 +89,12 @@ class UnknownLayers(_FromCode):
             if (entry is None or value.call is not entry.operation.call) and name == value.__name__:
                 unknown.append(f"keras.layers.{name}")
         return [nodes.paragraph("", "", *_names(unknown))]
+
+
+def _is_internal(operation):
+    """Whether an operation is one that only the package itself uses when it divides layers."""
+    own = operation.__module__.startswith(("keras_xai.graph", "keras_xai.kinds"))
+    return own and not issubclass(operation, keras.Layer) and not hasattr(keras.activations, operation.__name__.lower())
 
 
 def public_name(operation):

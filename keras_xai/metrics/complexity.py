@@ -12,7 +12,7 @@ from keras_xai.metrics.places import Places
 class Complexity(Metric):
     r"""Complexity: the entropy of the shares of the absolute values, 0 if one of d positions has everything, log d if all are equal.
 
-    $$H(\phi) = - \sum_{i=1}^d q_i \log q_i, \quad q_i = |\phi_i| / \|\phi\|_1$$
+    $$H(\phi) = - \sum_{i=1}^d q_i \log q_i, \quad q_i = \lvert \phi_i \rvert / \|\phi\|_1$$
 
     Positions are pixels (summed over channels), time steps, features or tokens. Values that are all zero are equal and score log d.
 

@@ -19,7 +19,7 @@ _SHARE = 0.2
 class FaithfulnessCorrelation(ModelMetric):
     r"""Faithfulness correlation: Pearson's correlation of the values of random subsets with the score changes when they are removed.
 
-    $$\mathrm{corr}_S \Bigl( \sum_{i \in S} \phi_i, \; f(x) - f\bigl(x_{[x_S = \bar x_S]}\bigr) \Bigr), \quad |S| = k$$
+    $$\mathrm{corr}_S \Bigl( \sum_{i \in S} \phi_i, \; f(x) - f\bigl(x_{[x_S = \bar x_S]}\bigr) \Bigr), \quad \lvert S \rvert = k$$
 
     f is the score before a softmax or sigmoid. Removed positions take the value of the baseline. Positions are pixels (summed over
     channels), time steps, features or tokens. If one of the two does not vary the correlation counts as 0, and as 1 if both do not.

@@ -17,7 +17,8 @@ from keras_xai.metrics.similarity import rank_correlation
 class Monotonicity(ModelMetric):
     r"""Monotonicity: Spearman's correlation of the absolute values with the expected squared change when their places become noise.
 
-    $$\rho_S(a, e), \quad a_g = \sum_{i \in g} |\phi_i|, \quad e_g = \mathbb{E} \bigl( p(x) - p(x_{[x_g = \text{noise}]}) \bigr)^2$$
+    $$\rho_S(a, e), \quad a_g = \sum_{i \in g} \lvert \phi_i \rvert, \quad
+    e_g = \mathbb{E} \bigl( p(x) - p(x_{[x_g = \text{noise}]}) \bigr)^2$$
 
     The groups g divide the places in the order of their absolute values. Noise is uniform between the minimum and maximum of each channel
     of the sample. Positions are pixels (summed over channels), time steps, features or tokens. If all values are equal, or no

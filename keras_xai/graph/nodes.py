@@ -171,7 +171,7 @@ def _output_spec(layer, *args, **kwargs):
 
 
 def _are_open(leaves):
-    return any(None in leaf.shape for leaf in leaves if isinstance(leaf, keras.KerasTensor))
+    return any(None in leaf.shape[1:] for leaf in leaves if isinstance(leaf, keras.KerasTensor))
 
 
 def _forget(function):

@@ -34,7 +34,8 @@ def test_eight_threads_on_one_object(model, name):
     jobs = [(X[[i % 2]] * (1 + i // 8), i % 4) for i in range(16)]
     serial = METHODS[name](model, CASE)
     expected = [serial(*job).values for job in jobs]
-    assert np.abs(expected[0] - expected[2]).max() > 0  # targets and samples make a difference
+    assert np.abs(expected[0] - expected[1]).max() > 0  # samples make a difference, and targets
+    assert np.abs(expected[0] - expected[2]).max() > 0 or not serial.depends_on_target
     method = METHODS[name](model, CASE)
     with ThreadPoolExecutor(8) as pool:
         found = [each.values for each in pool.map(lambda job: method(*job), jobs)]

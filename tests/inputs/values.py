@@ -447,6 +447,8 @@ BAD = {
     },
     "deep_dream.layers": [value for value in LAYERS if value is not Thing],
     "Ascent.norm": [-1, *NUMBERS],
+    "AttnLRP.layers": MAPPINGS,
+    "CPLRP.layers": MAPPINGS,
     "EpsilonPlus.layers": MAPPINGS,
     "EpsilonPlusFlat.layers": MAPPINGS,
     "EpsilonAlpha2Beta1.layers": MAPPINGS,

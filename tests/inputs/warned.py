@@ -7,12 +7,17 @@ import warnings
 _OF_OTHERS = ("__array__ implementation doesn't accept a copy keyword",)  # of Keras, by its own code
 
 
+def _is_told(message):
+    # Keras' own `fit()` traces a program for each model.
+    return "retracing" in message and "TensorFlowTrainer._make_function" not in message
+
+
 @contextlib.contextmanager
 def warned():
     """A list of the warnings of deprecation and of TensorFlow's messages about retracing, filled as they come."""
     found: list[str] = []
     handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: "retracing" in record.getMessage() and found.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: _is_told(record.getMessage()) and found.append(record.getMessage())  # type: ignore[method-assign]
     logger = logging.getLogger("tensorflow")
     logger.addHandler(handler)
     try:

@@ -168,7 +168,7 @@ def test_backbones_are_explained_as_those_of_given_lengths(name):
     for each in (model, twin):
         with pytest.raises(UnsupportedLayerError) as info:
             DecisionFeatures(each)(network.x, network.target)
-        problems.append([(p.path.rpartition("backbone/")[2], p.layer, p.reason) for p in info.value.problems])
+        problems.append([(p.path.removeprefix(f"{model.name}/"), p.layer, p.reason) for p in info.value.problems])
     assert problems[0] == problems[1] and problems[0]
 
 

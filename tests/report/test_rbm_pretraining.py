@@ -22,7 +22,6 @@ def runs_of(**accuracies):
 
 @pytest.mark.slow
 def test_example(example, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(example, "SAMPLES", 60)
     path = tmp_path / "page.html"
     numbers = example.main(
         ["--units", "20", "--pretraining-epochs", "2", "--epochs", "10", "--seeds", "1", "--report", str(path)]

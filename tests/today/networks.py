@@ -492,6 +492,8 @@ _SIGNS = {
     "derivative": "derivative",
     "differentiable": "derivative",
     "class indices": "scores",
+    "one score per class": "scores",
+    "hidden layers": "layers",
     "outputs, [": "outputs",
     "one output": "outputs",
 }

@@ -14,6 +14,7 @@ from tests.slow import quickly
 from tests.today import networks
 from tests.today.networks import (
     ALL,
+    APPLICATIONS,
     METHODS,
     NETWORKS,
     REASONS,
@@ -42,6 +43,9 @@ def _cells(columns):
     ]
 
 
+REFUSED = "Received|because of|needs|are NaN|select one|one score per class|hidden layers"
+
+
 def _is_quick(name, column):
     return name in QUICK and column in QUICK_METHODS
 
@@ -61,15 +65,17 @@ def model(name):
 def test_cell(name, method):
     network, cell = ALL[name], documented(ALL[name])[method]
     if cell == "yes":
-        _check_values(network, explain(method, network, model(name)))
+        # With random weights no score may rise with the maps of a deep network, of which these methods keep the positive part.
+        clipped = name in APPLICATIONS and "CAM" in method
+        _check_values(network, explain(method, network, model(name)), may_vanish=clipped)
         return
-    with pytest.raises(ValueError, match="Received|because of|needs|are NaN") as info:
+    with pytest.raises(ValueError, match=REFUSED) as info:
         explain(method, network, model(name))
     assert reason(info.value) == cell
     _check_advice(name, str(info.value))
 
 
-def _check_values(network, explanation):
+def _check_values(network, explanation, *, may_vanish=False):
     given = dict(tree.flatten_with_path(network.x))
     values = [each for _, each in _by_path(explanation.values, network.x)]
     held = {path[0] for (path, each) in _by_path(explanation.values, network.x) if each is None}
@@ -78,7 +84,7 @@ def _check_values(network, explanation):
         if each is not None:
             assert each.shape in (x.shape, (*x.shape[:-1], 1))
             assert np.isfinite(each).all()
-    assert any(each is not None and each.any() for each in values)
+    assert may_vanish or any(each is not None and each.any() for each in values)
 
 
 def _by_path(values, x):
@@ -103,7 +109,7 @@ def test_task(name, task):
     if cell == "yes":
         assert TASKS[task](ALL[name], model(name)) is not None
         return
-    with pytest.raises(ValueError, match="Received|because of|needs|are NaN") as info:
+    with pytest.raises(ValueError, match=REFUSED) as info:
         TASKS[task](ALL[name], model(name))
     assert reason(info.value) == cell
 

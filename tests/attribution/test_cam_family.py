@@ -153,6 +153,8 @@ def test_the_sign_of_eigen_cam_is_definite():
 def test_eigen_cam_of_maps_that_are_nan_is_refused(network, images):
     model = keras.models.clone_model(network)
     model.layers[1].bias.assign([np.nan] * 6)
+    if np.isfinite(model.predict(images, verbose=0)).all():
+        pytest.skip("ReLU of NaN is 0 here, as with oneDNN")
     with pytest.raises(ValueError, match="NaN or infinite"):
         EigenCAM(model)(images, target=0)
 

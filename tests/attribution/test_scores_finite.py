@@ -56,9 +56,13 @@ def test_nan_scores_are_refused_by_every_method(name):
 
 @pytest.mark.parametrize("name", quickly(["Saliency", "SmoothGrad", "GradCAM", "IntegratedGradients"], "Saliency"))
 def test_samples_beyond_the_range_of_the_type(name):
-    method = getattr(attribution, name)(image_model())
+    model = image_model()
+    method, x = getattr(attribution, name)(model), np.stack([X[0], np.full((8, 8, 1), 1e39)])
+    with np.errstate(over="ignore"):
+        if np.isfinite(model.predict(x.astype("float32"), verbose=0)).all():
+            pytest.skip("ReLU of NaN is 0 here, as with oneDNN")
     with pytest.raises(ValueError, match="NaN or infinite around sample 1"):
-        method(np.stack([X[0], np.full((8, 8, 1), 1e39)]), target=0)
+        method(x, target=0)
 
 
 @pytest.mark.parametrize("policy", quickly(["float16", "mixed_float16"], "mixed_float16"))

@@ -20,7 +20,7 @@ from keras.src.ops.function import Function
 
 from keras_xai.backend import scopes_kept
 from keras_xai.data.structure import in_order
-from keras_xai.graph.steps import Graph, Slot, Step, reads_masks
+from keras_xai.graph.steps import Graph, Slot, Step, mask_of, reads_masks
 from keras_xai.graph.view import losses_kept, unchanged
 
 
@@ -171,7 +171,12 @@ def _output_spec(layer, *args, **kwargs):
 
 
 def _are_open(leaves):
-    return any(None in leaf.shape[1:] for leaf in leaves if isinstance(leaf, keras.KerasTensor))
+    return any(is_open(leaf) for leaf in leaves if isinstance(leaf, keras.KerasTensor))
+
+
+def is_open(spec: keras.KerasTensor) -> bool:
+    """Whether sizes of a sample are unknown."""
+    return None in spec.shape[1:]
 
 
 def _forget(function):
@@ -216,10 +221,6 @@ def distinct(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _mask_of(tensor):
-    return getattr(tensor, "_keras_mask", None)
-
-
 class _Tracer:
     """Numbers tensors and collects steps while traversing a function and its nested models."""
 
@@ -262,7 +263,7 @@ class _Tracer:
                 if id(node.outputs[0]) not in known:
                     self._visit(node, known, (calls, names), prefix)
         for tensor in function.outputs if with_masks else ():
-            if (mask := _mask_of(tensor)) is not None:
+            if (mask := mask_of(tensor)) is not None:
                 self._reach(mask, known, (calls, names), prefix)
                 if id(mask) in known:
                     self._masks[known[id(tensor)]] = known[id(mask)]
@@ -270,7 +271,7 @@ class _Tracer:
 
     def _visit(self, node, known, named, prefix):
         reads = reads_masks(node.operation, node.arguments.kwargs)
-        masks = [_mask_of(tensor) if reads else None for tensor in node.input_tensors]
+        masks = [mask_of(tensor) if reads else None for tensor in node.input_tensors]
         for mask in masks:
             if mask is not None:
                 self._reach(mask, known, named, prefix)

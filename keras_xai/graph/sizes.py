@@ -8,19 +8,13 @@ import keras
 from keras import tree
 
 from keras_xai.data.checks import is_number
-from keras_xai.graph.nodes import names_unused
+from keras_xai.graph.nodes import is_open, names_unused
 from keras_xai.graph.steps import Graph, Step
 
 
 def has_lost_sizes(graph: Graph) -> bool:
     """Whether sizes inside a graph are unknown although those of its inputs are known, as in a nested model of inputs of any size."""
-    return not any(map(_is_open, graph.input_specs)) and any(
-        _is_open(spec) for step in graph.steps for spec in step.input_specs
-    )
-
-
-def _is_open(spec):
-    return None in spec.shape[1:]
+    return not any(map(is_open, graph.input_specs)) and any(is_open(spec) for step in graph.steps for spec in step.input_specs)
 
 
 @names_unused()
@@ -80,7 +74,7 @@ def _is_shape(shape):
 
 
 def _sized(spec: keras.KerasTensor, shape: Sequence[int]) -> keras.KerasTensor:
-    if not _is_open(spec) or len(shape) != len(spec.shape) - 1:
+    if not is_open(spec) or len(shape) != len(spec.shape) - 1:
         return spec
     sizes = [size if known is None else known for known, size in zip(spec.shape[1:], shape, strict=True)]
     return keras.KerasTensor((spec.shape[0], *sizes), spec.dtype, name=spec.name)

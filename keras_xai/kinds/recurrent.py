@@ -16,7 +16,7 @@ from keras_xai.graph.steps import Graph, Slot, Step, mask_of, with_attributes
 from keras_xai.graph.view import unchanged
 from keras_xai.kinds.axes import Named, by_format
 from keras_xai.kinds.entries import Example, register
-from keras_xai.kinds.shape import Shape
+from keras_xai.kinds.shape import Choice
 from keras_xai.kinds.smooth import OfSequence
 
 
@@ -37,14 +37,6 @@ class Masked(keras.Operation):
 
     def compute_output_spec(self, new, old=None, mask=None):
         return keras.KerasTensor(new.shape, new.dtype)
-
-
-class Choice(Shape):
-    """The entries of one of two tensors, chosen by a mask."""
-
-    def axis_sources(self, step, position):
-        same = step.input_specs[position].shape == step.output_specs[0].shape
-        return super().axis_sources(step, position) if same else None
 
 
 class Recurrent(OfSequence):

@@ -34,6 +34,14 @@ class Unchanged(Shape):
 
 
 class Choice(Shape):
+    """The entries of one of two tensors, chosen by a mask."""
+
+    def axis_sources(self, step, position):
+        same = step.input_specs[position].shape == step.output_specs[0].shape
+        return super().axis_sources(step, position) if same else None
+
+
+class Conditional(Choice):
     """A choice of entries by a condition, through which the chosen ones pass unchanged."""
 
     def refusal(self, step):
@@ -47,10 +55,6 @@ class Choice(Shape):
 
     def keeps_sign(self, step):
         return constants_are_nonnegative(step)
-
-    def axis_sources(self, step, position):
-        same = step.input_specs[position].shape == step.output_specs[0].shape
-        return super().axis_sources(step, position) if same else None
 
     def receptive_range(self, step, wanted, shape, output_shape):
         return entrywise(wanted, shape)
@@ -246,7 +250,7 @@ register(
     Example((4,), lambda x: ops.pad(x, ((0, 0), (1, 2)), constant_values=-1.0)),
 )
 
-register(ops.where, Choice(), Example((4,), lambda x: ops.where(np.array([True, False, True, True]), x, -1.0)))
+register(ops.where, Conditional(), Example((4,), lambda x: ops.where(np.array([True, False, True, True]), x, -1.0)))
 register(
     Independent, Given(), Example((4,), lambda x: ops.add(Independent()(ops.convert_to_tensor([[1.0, -2.0, 3.0, 0.5]]), x), x))
 )

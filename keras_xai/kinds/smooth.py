@@ -124,7 +124,8 @@ class Softmax(Smooth):
         return True
 
     def defused(self, step):
-        (axis,) = axes if isinstance(axes := step.operation.axis, (list, tuple)) and len(axes) == 1 else (axes,)
+        axes = step.operation.axis
+        axis = axes[0] if isinstance(axes, (list, tuple)) and len(axes) == 1 else axes
 
         def call(x, mask=None):
             mask = ops.cast(mask, "bool")

@@ -13,6 +13,7 @@ from keras_xai.backend import compiled, record
 from keras_xai.data.batches import rows
 from keras_xai.data.layout import Layout
 from keras_xai.data.texts import is_string
+from keras_xai.graph.nodes import is_open
 from keras_xai.graph.steps import Graph, Step, copy_mask
 from keras_xai.graph.target import Target
 from keras_xai.graph.trace import trace
@@ -110,7 +111,7 @@ class Scores:
     @property
     def has_open_sizes(self) -> bool:
         """Whether sizes of samples are unknown, other than the number of words of texts."""
-        return any(None in spec.shape[1:] for spec in self.graph.input_specs if not is_string(spec))
+        return any(is_open(spec) for spec in self.graph.input_specs if not is_string(spec))
 
     @property
     def hides_tokens(self) -> bool:

@@ -122,9 +122,24 @@ class RoleComposite(Composite):
         return rules[max(depth for depth in rules if depth <= place.depth)] if isinstance(rules, Mapping) else rules
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _WithEpsilon(Composite):
+    """Base class of composites with the rule `Epsilon` for some layers.
+
+    Args:
+        epsilon: Parameter of `Epsilon`.
+    """
+
+    epsilon: float = 1e-6
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_positive("epsilon", self.epsilon)
+
+
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EpsilonPlus(Composite):
+class EpsilonPlus(_WithEpsilon):
     """`ZPlus` for convolutions, `Epsilon` for dense layers.
 
     Args:
@@ -133,12 +148,6 @@ class EpsilonPlus(Composite):
         product: Rule of products of tensors.
     """
 
-    epsilon: float = 1e-6
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_positive("epsilon", self.epsilon)
-
     def rule(self, place):
         """See `Composite`."""
         return RoleComposite(dense=Epsilon(self.epsilon), convolution=ZPlus(), product=self.product).rule(place)
@@ -146,7 +155,7 @@ class EpsilonPlus(Composite):
 
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EpsilonAlpha2Beta1(Composite):
+class EpsilonAlpha2Beta1(_WithEpsilon):
     """`AlphaBeta(2, 1)` for convolutions, `Epsilon` for dense layers.
 
     Args:
@@ -155,12 +164,6 @@ class EpsilonAlpha2Beta1(Composite):
         product: Rule of products of tensors.
     """
 
-    epsilon: float = 1e-6
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_positive("epsilon", self.epsilon)
-
     def rule(self, place):
         """See `Composite`."""
         return RoleComposite(dense=Epsilon(self.epsilon), convolution=AlphaBeta(2.0, 1.0), product=self.product).rule(place)
@@ -168,7 +171,7 @@ class EpsilonAlpha2Beta1(Composite):
 
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EpsilonPlusFlat(Composite):
+class EpsilonPlusFlat(_WithEpsilon):
     """`EpsilonPlus` with `Flat` for the first layers with weights on each path.
 
     Source: [Kohlbrenner et al., 2020](https://doi.org/10.1109/IJCNN48605.2020.9206975).
@@ -179,12 +182,6 @@ class EpsilonPlusFlat(Composite):
         product: Rule of products of tensors.
     """
 
-    epsilon: float = 1e-6
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_positive("epsilon", self.epsilon)
-
     def rule(self, place):
         """See `Composite`."""
         return RoleComposite(dense=Epsilon(self.epsilon), convolution=ZPlus(), first=Flat(), product=self.product).rule(place)
@@ -192,7 +189,7 @@ class EpsilonPlusFlat(Composite):
 
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AttnLRP(Composite):
+class AttnLRP(_WithEpsilon):
     """AttnLRP: `Uniform` for products, `Taylor` for softmax, `Epsilon` or `Gamma` for layers with weights.
 
     Source: [Achtibat et al., 2024](https://arxiv.org/abs/2402.05602), who use `Epsilon` for language models and a gamma of 0.05 to 0.25 for
@@ -205,13 +202,11 @@ class AttnLRP(Composite):
         product: Rule of products of tensors.
     """
 
-    epsilon: float = 1e-6
     gamma: float = 0.0
     product: ProductRule = _UNIFORM
 
     def __post_init__(self):
         super().__post_init__()
-        check_positive("epsilon", self.epsilon)
         check_number("gamma", self.gamma, least=0)
 
     def rule(self, place):
@@ -221,7 +216,7 @@ class AttnLRP(Composite):
 
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CPLRP(Composite):
+class CPLRP(_WithEpsilon):
     """CP-LRP: attention weights and the divisors of normalizations count as constants; `Epsilon` for layers with weights.
 
     Source: [Ali et al., 2022](https://arxiv.org/abs/2202.07304), *conservative propagation*.
@@ -231,12 +226,6 @@ class CPLRP(Composite):
         layers: Rules by layer or by its path, which take precedence.
         product: Rule of products of tensors.
     """
-
-    epsilon: float = 1e-6
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_positive("epsilon", self.epsilon)
 
     def rule(self, place):
         """See `Composite`."""

@@ -2,12 +2,13 @@
 
 import abc
 import dataclasses
+from collections.abc import Mapping
 from typing import ClassVar, final
 
 from keras import ops
 
 from keras_xai.data.checks import check_positive
-from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.steps import Step
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.rules.rule import BackwardRule
 
@@ -20,7 +21,7 @@ class ProductRule(BackwardRule, abc.ABC):
         stabilizer: Like the epsilon of `Epsilon`.
 
     Attributes:
-        holds_gates: Whether factors that gate others count as constants, see `gates`.
+        holds_gates: Whether factors that gate others count as constants, see `constant_factors`.
     """
 
     stabilizer: float = 1e-6
@@ -67,8 +68,8 @@ class Uniform(ProductRule):
 class SignalTakesAll(ProductRule):
     """LRP rule of products: a factor that gates the others counts as a constant, and gets nothing.
 
-    Gates are outputs of a sigmoid or a softmax, as in LSTM cells, attention and squeeze-and-excite blocks, see `gates`. Where no factor
-    is a gate, each gets the same share as with `Uniform`.
+    Gates are outputs of a sigmoid or a softmax, as in LSTM cells, attention and squeeze-and-excite blocks, see
+    `constant_factors`. Where no factor is a gate, each gets the same share as with `Uniform`.
 
     Source: [Arras et al., 2019](https://doi.org/10.1007/978-3-030-28954-6_11) for LSTM, [Ali et al.,
     2022](https://arxiv.org/abs/2202.07304) for attention.
@@ -97,36 +98,28 @@ class Taylor(BackwardRule):
         return call.at_real([call.inputs[place] * pulled[place] for place in call.real])
 
 
-def gates(graph: Graph, step: Step, varying: frozenset[int]) -> frozenset[int]:
-    """The factors of a product that scale the others: identifiers of tensors, none if the factors are of one sort.
+def constant_factors(step: Step, producers: Mapping[int, Step], varying: frozenset[int], *, gates: bool) -> frozenset[int]:
+    """The factors of a product that count as constants: identifiers of tensors, none if the factors are of one sort.
 
     The reciprocal of a divisor comes before the output of a sigmoid or softmax, these before outputs of other activations, and these before
     all others.
 
     Args:
-        graph: The graph.
         step: The product.
+        producers: For each tensor the step that computes it.
         varying: Identifiers of the tensors that relevance can reach.
+        gates: Whether factors that scale the others count as constants as well as reciprocals of divisors.
     """
-    factors = {identifier for identifier in step.inputs if identifier in varying}
-    ranks = {identifier: _rank(graph, identifier, varying) for identifier in factors}
+    ranks = {identifier: _rank(producers, identifier, varying) for identifier in step.inputs if identifier in varying}
     most = max(ranks.values(), default=0)
     found = {identifier for identifier, rank in ranks.items() if rank == most}
-    return frozenset(found if found < factors else ())
-
-
-def divisors(graph: Graph, step: Step, varying: frozenset[int]) -> frozenset[int]:
-    """The factors of a product that are reciprocals of divisors, as `gates` returns those that are gates."""
-    factors = [identifier for identifier in step.inputs if identifier in varying]
-    found = frozenset(each for each in factors if _rank(graph, each, varying) == _DIVISOR)
-    return found if found < set(factors) else frozenset()
+    return frozenset(found if found < ranks.keys() and (gates or most == _DIVISOR) else ())
 
 
 _DIVISOR, _GATE, _ACTIVATION, _OTHER = 3, 2, 1, 0
 
 
-def _rank(graph, identifier, varying):
-    producers = {output: step for step in graph.steps for output in step.outputs}
+def _rank(producers, identifier, varying):
     while identifier in producers:
         step = producers[identifier]
         kind = kind_of(step)

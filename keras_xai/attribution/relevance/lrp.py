@@ -18,7 +18,7 @@ from keras_xai.rules.composites import AnyRule, Composite, EpsilonPlus, Place
 from keras_xai.rules.folding import folded_into
 from keras_xai.rules.lrp import Rule
 from keras_xai.rules.maps import has_weights, role_of
-from keras_xai.rules.nonlinear import ProductRule, Taylor, divisors, gates
+from keras_xai.rules.nonlinear import ProductRule, Taylor, constant_factors
 from keras_xai.rules.rule import Pass, Passage
 
 _ADVICE = (
@@ -26,18 +26,14 @@ _ADVICE = (
     "method that works with any layer, such as IntegratedGradients."
 )
 _WEIGHTED = ("dense", "convolution")
-_A = {
-    **dict.fromkeys(_WEIGHTED, "layers with weights, which take rules such as Epsilon()"),
-    **dict.fromkeys(("pooling", "merge", "scaling", "normalization"), "affine layers, which take rules such as Epsilon()"),
-    "product": "products of tensors, which take Uniform() or SignalTakesAll()",
-    "softmax": "softmax, which takes Taylor()",
-}
-# The rules that steps of each role can take.
-_RULED: dict[str, Any] = {
-    **dict.fromkeys((*_WEIGHTED, "pooling", "merge"), Rule),
-    **dict.fromkeys(("scaling", "normalization"), Rule | Pass),
-    "product": ProductRule,
-    "softmax": Taylor,
+_AFFINE = "affine layers, which take rules such as Epsilon()"
+# The rules that steps of each role can take, and what an error says of them.
+_RULED: dict[str, tuple[Any, str]] = {
+    **dict.fromkeys(_WEIGHTED, (Rule, "layers with weights, which take rules such as Epsilon()")),
+    **dict.fromkeys(("pooling", "merge"), (Rule, _AFFINE)),
+    **dict.fromkeys(("scaling", "normalization"), (Rule | Pass, _AFFINE)),
+    "product": (ProductRule, "products of tensors, which take Uniform() or SignalTakesAll()"),
+    "softmax": (Taylor, "softmax, which takes Taylor()"),
 }
 
 
@@ -108,6 +104,7 @@ class LRP(Method):
         self._folded = {step: folded_into(graph, step) for step in self._back.steps if _can_fold(step)}
         self._absorbed = {step for steps in self._folded.values() for step in steps}
         self._varying = frozenset(self._back.entries.identifiers).union(*(step.outputs for step in self._back.steps))
+        self._producers = {output: step for step in graph.steps for output in step.outputs}
         paths = self._scores.paths_of(composite.layers)
         if paths != list(composite.layers):  # some are layers themselves
             composite = dataclasses.replace(composite, layers=dict(zip(paths, composite.layers.values(), strict=True)))
@@ -147,8 +144,8 @@ class LRP(Method):
         """The factors of a product that count as constants."""
         if not isinstance(rule, ProductRule):
             return frozenset()
-        scaling = gates if rule.holds_gates else divisors
-        return scaling(self._scores.graph, step, self._varying).union(set(step.inputs) - self._varying)
+        held = constant_factors(step, self._producers, self._varying, gates=rule.holds_gates)
+        return held.union(set(step.inputs) - self._varying)
 
     def _chosen(self, composite):
         """The rule of each step that takes one."""
@@ -203,8 +200,9 @@ def _misfit(step: Step, rule: AnyRule) -> str | None:
     name, role = type(rule).__name__, role_of(step)
     if isinstance(rule, Pass) and role not in ("scaling", "normalization"):
         return "the rule Pass is for layers that act on each entry alone, which this layer does not"
-    if not isinstance(rule, _RULED[role]):
-        return f"the rule {name} is not for {_A[role]}"
+    fitting, described = _RULED[role]
+    if not isinstance(rule, fitting):
+        return f"the rule {name} is not for {described}"
     if isinstance(rule, Rule) and rule.splits and not has_weights(step):
         return f"the rule {name} splits weights by sign, and the weights of this layer are not known; Epsilon needs no weights"
     return None

@@ -12,6 +12,7 @@ from keras_xai.kinds.kind import Kind
 from keras_xai.kinds.product import constants_are_nonnegative
 from keras_xai.kinds.ranges import adaptive_window, by_place, entrywise, window
 from keras_xai.kinds.secants import quotient
+from keras_xai.kinds.volumes import AdaptiveMaxPoolVolumes, MaxPoolVolumes, by_volumes
 from keras_xai.kinds.windows import PoolingWindows, adaptive_windows, channels_back, channels_last, window_sums
 
 # Value of the padding in pooling windows. Finite, because it is multiplied by 0 if it is not selected.
@@ -108,6 +109,9 @@ class MaxPooling(SelectEntries):
 
     pools = "windows"
 
+    def parts(self, step):
+        return by_volumes(step, MaxPoolVolumes)
+
     def receptive_range(self, step, wanted, shape, output_shape):
         return by_place(step, wanted, (shape, output_shape), window(step.operation, step.operation.pool_size))
 
@@ -155,6 +159,9 @@ class AdaptiveMaxPooling(SelectEntries):
     """The largest entry of each of a given number of windows."""
 
     pools = "windows"
+
+    def parts(self, step):
+        return by_volumes(step, AdaptiveMaxPoolVolumes)
 
     def receptive_range(self, step, wanted, shape, output_shape):
         return by_place(step, wanted, (shape, output_shape), adaptive_window)
@@ -289,4 +296,10 @@ register(
     MaxPooling(),
     Example(_IMAGE, lambda x: ops.max_pool(x, (2, 2))),
     Example(_IMAGE, lambda x: ops.max_pool(x, (3, 2), strides=(1, 2), padding="same")),
+)
+register(MaxPoolVolumes, MaxPooling(), Example(_VOLUME, lambda x: MaxPoolVolumes(layers.MaxPooling3D(3, 2, "same"))(x)))
+register(
+    AdaptiveMaxPoolVolumes,
+    AdaptiveMaxPooling(),
+    Example(_VOLUME, lambda x: AdaptiveMaxPoolVolumes(layers.AdaptiveMaxPooling3D(3))(x)),
 )

@@ -19,8 +19,8 @@ class PoolingWindows:
     def __init__(self, pool, x, *, padding_value):
         x = channels_last(x, pool.data_format)
         rank = len(x.shape) - 2
-        self._size = _per_axis(pool.pool_size, rank)
-        self._strides = _per_axis(pool.strides or pool.pool_size, rank)
+        self._size = per_axis(pool.pool_size, rank)
+        self._strides = per_axis(pool.strides or pool.pool_size, rank)
         same = pool.padding == "same"
         self._counts, margins = [], []
         for length, window, stride in zip(x.shape[1:-1], self._size, self._strides, strict=True):
@@ -99,8 +99,8 @@ def window_sums(pool, shape):
     """
     rank = len(shape) - 2
     lengths = shape[2:] if pool.data_format == "channels_first" else shape[1:-1]
-    size = _per_axis(pool.pool_size, rank)
-    overlap = size != _per_axis(pool.strides or pool.pool_size, rank)
+    size = per_axis(pool.pool_size, rank)
+    overlap = size != per_axis(pool.strides or pool.pool_size, rank)
     beyond = pool.padding == "same" and any(not n or n % window for n, window in zip(lengths, size, strict=True))
     if overlap or beyond or rank > 2:  # TensorFlow cannot average volumes in float64 on a CPU
         return None
@@ -120,7 +120,7 @@ def adaptive_windows(pool, x):
     """
     x = channels_last(x, pool.data_format)
     indices, shares = [], []
-    for length, count in zip(x.shape[1:-1], _per_axis(pool.output_size, len(x.shape) - 2), strict=True):
+    for length, count in zip(x.shape[1:-1], per_axis(pool.output_size, len(x.shape) - 2), strict=True):
         bounds = [(i * length // count, -(-(i + 1) * length // count)) for i in range(count)]
         longest = max(end - start for start, end in bounds)
         indices.append(np.array([[min(start + k, end - 1) for k in range(longest)] for start, end in bounds]))
@@ -145,7 +145,8 @@ def channels_back(x, data_format):
     return ops.moveaxis(x, -1, 1) if data_format == "channels_first" else x
 
 
-def _per_axis(value, rank):
+def per_axis(value, rank):
+    """A size for each of `rank` axes from one for all, or one for each."""
     return (value,) * rank if isinstance(value, int) else tuple(value)
 
 

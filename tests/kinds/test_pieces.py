@@ -8,8 +8,12 @@ import pytest
 from hypothesis.extra import numpy as arrays
 from keras import layers, ops
 
+from keras_xai.backend import record
 from keras_xai.graph import trace
+from keras_xai.kinds.entries import registry
 from keras_xai.kinds.expansion import expand, kind_of
+from keras_xai.kinds.select import SelectEntries
+from keras_xai.network import Network
 from tests.zoo import in_dtype
 
 pytestmark = pytest.mark.onednn
@@ -103,6 +107,25 @@ def test_extrema_over_any_axes(seed, keepdims, axis):
 def test_equal_candidates_are_chosen_once():
     x = np.zeros((1, 4, 4, 1))
     assert _check_step(lambda t: layers.MaxPooling2D(2)(t), x) in (True, False)
+
+
+SELECTS = [(entry, example) for entry in registry() if isinstance(entry.kind, SelectEntries) for example in entry.examples]
+
+
+@pytest.mark.parametrize("entry, example", SELECTS, ids=[f"{entry.operation.__name__}" for entry, _ in SELECTS])
+def test_equal_entries_share_one_derivative(entry, example):
+    """Whatever constant is added to all entries is added to the extremum: its derivative by all of them is 1, also where some are equal.
+
+    TensorFlow's derivative of max pooling of volumes counts each of equal entries. They are equal for all inputs behind windows that
+    overlap.
+    """
+    inputs = keras.Input(example.shape)
+    graph = expand(trace(keras.Model(inputs, example.build(inputs))))
+    x = np.random.default_rng(0).integers(0, 3, size=(2, *example.shape)).astype("float32")
+    recording = record(lambda tensors: Network(graph).outputs(Network(graph).run(tensors)), [ops.convert_to_tensor(x)])
+    (y,) = recording.outputs
+    (gradient,) = recording.pull([ops.ones_like(y)])
+    np.testing.assert_allclose(np.sum(gradient), np.size(y), rtol=1e-5)
 
 
 def test_extremum_over_the_batch_is_refused():

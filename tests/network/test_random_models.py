@@ -23,7 +23,7 @@ from tests.public import concrete
 from tests.state import state
 from tests.tolerance import rounding
 
-NUM_QUICK, NUM_SLOW = 25, 100
+NUM_QUICK, NUM_SLOW = 25, 500
 NUM_CLASSES, NUM_FOR_CLASSES = 80, 100
 NUM_THREADS = 2
 NUM_WITH_REFUSALS, NUM_EXPLAINED = 12, 2

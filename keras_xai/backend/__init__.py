@@ -6,14 +6,15 @@ There is one package per backend, so far TensorFlow; no other code imports a bac
 - compiled programs: `compiled`, `traced` (shapes only), and the loops `stacked` and `folded` in them; `eagerly`, outside of them;
 - strings: `join_words`;
 - noise: `normal`, random numbers keyed by seed, sample and draw;
+- scopes: `scopes_kept`, which leaves none entered after a Ctrl-C;
 - distribution: `scope_of`, the devices of a model's variables;
 - devices: `lacks_layout`, whether the device has no kernel for a data format;
 - datasets: `is_native_dataset`, `num_batches`, `is_endless`, `element_spec`; for tensors, `has_values` (not symbolic) and `is_dense`;
 - summaries: `SummaryWriter` for TensorBoard;
 - `EXCLUSIVE`, the lock that is held while programs are traced and while process-wide state is changed.
 
-Types that all backends return are in `interface`. `scopes_kept`, which leaves no scope of Keras entered after a Ctrl-C, and `BatchMean` and
-`of_own_batch`, losses of batches that are distributed over several devices, use Keras alone.
+Types that all backends return are in `interface`. `BatchMean` and `of_own_batch`, losses of batches that are distributed over several
+devices, use Keras alone.
 
 Raises:
     ImportError: If Keras runs on another backend than TensorFlow, before importing any backend code.
@@ -39,6 +40,7 @@ if keras.config.backend() == "tensorflow":
         num_batches,
         record,
         scope_of,
+        scopes_kept,
         stacked,
         traced,
     )
@@ -52,7 +54,6 @@ else:
 from keras_xai.backend.exclusive import EXCLUSIVE
 from keras_xai.backend.interface import Linearization, Recording
 from keras_xai.backend.losses import BatchMean, of_own_batch
-from keras_xai.backend.scopes import scopes_kept
 
 __all__ = [
     "EXCLUSIVE",

@@ -24,12 +24,8 @@ _SCOPES = (
 
 
 @contextmanager
-def scopes_kept() -> Iterator[None]:
-    """Context manager after which the thread is in the same scopes of Keras as before, also after a Ctrl-C at any moment.
-
-    A Ctrl-C within Keras' `__enter__` or `__exit__` would leave, for example, its symbolic mode on, and every later call of a layer in the
-    process would fail.
-    """
+def keras_scopes_kept() -> Iterator[None]:
+    """Context manager after which the thread is in the same scopes of Keras as before, a part of each backend's `scopes_kept`."""
     before = {name: _copied(global_state.get_global_attribute(name)) for name in _SCOPES}
     try:
         yield

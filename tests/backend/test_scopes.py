@@ -83,13 +83,29 @@ def test_interrupts_without_it_leave_scopes(monkeypatch):
     assert "symbolic_scope" not in entered()
 
 
-def test_a_graph_that_is_not_left_does_not_stay():
-    def entering(x):
-        framework._default_graph_stack.get_controller(tf.Graph()).__enter__()  # as a Ctrl-C before its `__exit__` leaves it
-        context.context()._thread_local_data.is_eager = False
-        raise KeyboardInterrupt
+def enter_graph(x=None):
+    framework._default_graph_stack.get_controller(tf.Graph()).__enter__()  # as a Ctrl-C before its `__exit__` leaves it
+    context.context()._thread_local_data.is_eager = False
+    raise KeyboardInterrupt
 
+
+def symbolic_call():
+    """Keras computes shapes in a graph of TensorFlow."""
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Activation(lambda x: x + 1)(inputs))
+    model.layers[-1].activation = enter_graph
+    LRP(model)
+
+
+TRACED = {
+    "compiled": lambda: compiled(enter_graph, [((None,), "float32")])(np.ones(2, "float32")),
+    "symbolic": symbolic_call,
+}
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_a_graph_that_is_not_left_does_not_stay(name):
     with pytest.raises(KeyboardInterrupt):
-        compiled(entering, [((None,), "float32")])(np.ones(2, "float32"))
+        TRACED[name]()
     assert tf.executing_eagerly()
     assert tf.Variable(1.0).numpy() == 1

@@ -13,6 +13,7 @@ from keras_xai.backend.tensorflow.distribution import scope_of
 from keras_xai.backend.tensorflow.layouts import lacks_layout
 from keras_xai.backend.tensorflow.noise import normal
 from keras_xai.backend.tensorflow.programs import compiled, eagerly, folded, stacked, traced
+from keras_xai.backend.tensorflow.scopes import scopes_kept
 from keras_xai.backend.tensorflow.strings import join_words
 from keras_xai.backend.tensorflow.summaries import SummaryWriter
 
@@ -33,6 +34,7 @@ __all__ = [
     "num_batches",
     "record",
     "scope_of",
+    "scopes_kept",
     "stacked",
     "traced",
 ]

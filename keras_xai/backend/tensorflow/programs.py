@@ -1,15 +1,12 @@
 """Functions of tensors compiled by `tf.function`, and loops in them."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.eager import context
-from tensorflow.python.framework import ops as framework
 
 from keras_xai.backend.exclusive import EXCLUSIVE
-from keras_xai.backend.scopes import scopes_kept
+from keras_xai.backend.tensorflow.scopes import scopes_kept
 
 
 def compiled(function: Callable, signature: Sequence, *, jit_compile: bool = False) -> Callable:
@@ -34,22 +31,10 @@ class _Program:
     def __call__(self, *arguments: Any) -> Any:
         if self._is_traced:
             return self._program(*arguments)
-        with EXCLUSIVE, scopes_kept(), _mode_kept():
+        with EXCLUSIVE, scopes_kept():
             found = self._program(*arguments)
             self._is_traced = True
         return found
-
-
-@contextlib.contextmanager
-def _mode_kept() -> Iterator[None]:
-    """Context manager after which TensorFlow runs eagerly or in the same graphs as before, also after a Ctrl-C while it changes that."""
-    mode = context.context()._thread_local_data
-    graphs = framework._default_graph_stack.stack
-    before = mode.is_eager, list(graphs), list(context.context().context_switches.stack)
-    try:
-        yield
-    finally:
-        mode.is_eager, graphs[:], context.context().context_switches.stack[:] = before
 
 
 def _function(function, signature, jit_compile):
@@ -67,7 +52,7 @@ def traced(function: Callable, signature: Sequence) -> None:
         function: The function, whose result is dropped.
         signature: As in `compiled`.
     """
-    with EXCLUSIVE, scopes_kept(), _mode_kept():
+    with EXCLUSIVE, scopes_kept():
         tf.function(scoped(function), input_signature=_specs(signature), autograph=False).get_concrete_function()
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
+from keras_xai.graph.nodes import names_unused
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.kinds.axes import Named, Sources, by_format, unmoved
 from keras_xai.kinds.ranges import Range, entrywise, whole
@@ -48,6 +49,7 @@ class Problem:
         return f"'{self.path}' ({self.layer.__name__}): {self.reason}"
 
 
+@names_unused()  # a kind may divide a layer to find out
 def problems_of(steps: Iterable[tuple[Step, str | None]]) -> list[Problem]:
     """One `Problem` for each step with a reason.
 

@@ -15,7 +15,7 @@ from keras_xai.network.axes import Axes
 from keras_xai.network.piecewise import PiecewiseNetwork
 from keras_xai.openbox.normals import lengths, negligible, picked, rows, size_of, split
 
-KEPT = 64  # programs of one network: all questions about samples of a few sizes
+KEPT = 16  # programs of one network: all questions about samples of one size
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

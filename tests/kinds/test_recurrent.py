@@ -7,11 +7,12 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from keras.src.backend.common import global_state
 
 from keras_xai.attribution import LRP, DeepLIFT, DeepSHAP, EpsilonPlus, GuidedBackprop, Saliency, SignalTakesAll
 from keras_xai.graph import trace
 from keras_xai.graph.calls import run
-from keras_xai.kinds.expansion import expand
+from keras_xai.kinds.expansion import expand, refusals
 from keras_xai.openbox import OpenBox, UnsupportedLayerError
 from tests.slow import quickly
 from tests.zoo import in_dtype
@@ -380,3 +381,11 @@ def test_relevance_of_gated_cells_is_that_of_a_loop(float64, activation):
     found = LRP(model, composite=EpsilonPlus(product=SignalTakesAll(1e-12)), verbose=0)(x[np.newaxis], target=1).values[0]
     np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
     assert np.abs(expected).max() > 1e-2
+
+
+def test_reasons_of_refusals_use_up_no_automatic_names():
+    """To find out, a recurrent layer is divided into the steps of its cell."""
+    graph = expand(trace(keras.Sequential([keras.Input((3, 2)), layers.SimpleRNN(2)])))  # with tanh
+    before = dict(global_state.get_global_attribute("object_name_uids"))
+    assert refusals(graph)
+    assert dict(global_state.get_global_attribute("object_name_uids")) == before

@@ -306,7 +306,7 @@ class _Model:
         return self._unary(x)[1]
 
     def _nested(self, x):
-        inner = keras.Input(x.shape[1:], dtype=x.dtype)
+        inner, outside = keras.Input(x.shape[1:], dtype=x.dtype), list(self._layers)
         if self.chance(0.5):
             y = inner
             for _ in range(int(self.rng.integers(1, 3))):
@@ -318,7 +318,8 @@ class _Model:
                 layer, y = self._unary(y)
                 parts.append(layer)
             block = keras.Sequential([keras.Input(x.shape[1:], dtype=x.dtype), *parts])
-        self._layers.append((block, x.shape))
+        # Keras cannot load what it saved of a layer that a nested model and the model around it share.
+        self._layers = [*outside, (block, x.shape)]
         return block(x)
 
     def _merge(self, x, pool):

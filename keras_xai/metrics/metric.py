@@ -77,11 +77,16 @@ class ModelMetric(Remade, Metric):
 
 
 def check_explanation(explanation: Any) -> None:
-    """Rejects what is not an `Explanation`."""
+    """Rejects what is not an `Explanation`, or is one of a layer."""
     if not isinstance(explanation, Explanation):
         raise TypeError(
             "Expected an `Explanation`, as attribution methods return them. Received: an object of type "
             f"{type(explanation).__name__}."
+        )
+    if explanation.layer is not None:
+        raise ValueError(
+            f"Expected an explanation whose values belong to the inputs. Received: one by {explanation.method} with values of the layer "
+            f"'{explanation.layer}'. Metrics rate values of inputs: explain without `layer`."
         )
 
 

@@ -9,13 +9,15 @@ from keras import ops
 
 from keras_xai.attribution.cam.frames import Frames, frames_of
 from keras_xai.attribution.cam.patches import Patches, patches_of, used_patches
-from keras_xai.attribution.method import Batch, Method, Part
+from keras_xai.attribution.method import Method
+from keras_xai.attribution.parts import Batch, Part
 from keras_xai.data.layout import Layout
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
 from keras_xai.kinds.expansion import kind_of
-from keras_xai.network.scores import Scores, undefined_where_not_finite
+from keras_xai.network.precision import undefined_where_not_finite
+from keras_xai.network.scores import Scores
 
 
 @final

@@ -2,12 +2,14 @@
 
 from typing import final
 
-from keras_xai.attribution.method import Method, Part
-from keras_xai.network.entries import Entries, total
+from keras_xai.attribution.located import Located
+from keras_xai.attribution.parts import Part
+from keras_xai.network.entries import total
+from keras_xai.network.layer_entries import LayerEntries
 
 
 @final
-class Saliency(Method):
+class Saliency(Located):
     """Saliency: the gradient of the score with respect to the input.
 
     One forward and one backward pass. The sign is kept; the source draws the absolute value, or its maximum over a pixel's channels. For an
@@ -33,7 +35,7 @@ class Saliency(Method):
     gives_derivatives = True
 
     def _prepare(self, target):
-        entries = Entries(self._scores, type(self).__name__, target)
+        entries = self._entries(target)
 
         def gradient(inputs, indices):
             derivative = entries.derivative(entries.points(inputs), inputs, indices, target)
@@ -49,7 +51,7 @@ class Saliency(Method):
 
 
 @final
-class GradientTimesInput(Method):
+class GradientTimesInput(Located):
     """Gradient times input: the gradient of the score multiplied by the input, entry by entry.
 
     In a network of affine layers without biases, ReLUs and max poolings the values add up to the score. `convergence_delta` is the
@@ -75,7 +77,8 @@ class GradientTimesInput(Method):
     """
 
     def _prepare(self, target):
-        entries = Entries(self._scores, type(self).__name__, target)
+        entries = self._entries(target)
+        complete = not isinstance(entries, LayerEntries) or entries.carries(target)
 
         def products(inputs, indices):
             points = entries.points(inputs)
@@ -87,6 +90,6 @@ class GradientTimesInput(Method):
 
         def explain(batch):
             values, indices, delta = program(batch.inputs, batch.indices)
-            return Part(values, indices, delta, num_forward_passes=2 * len(batch.numbers))
+            return Part(values, indices, delta if complete else None, num_forward_passes=2 * len(batch.numbers))
 
         return explain

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.method import Method, Part
+from keras_xai.attribution.method import Method
+from keras_xai.attribution.parts import Part
 from keras_xai.graph.steps import Step
 from keras_xai.kinds.expansion import indivisible, kind_of
 from keras_xai.network.backward import Backward, refuse

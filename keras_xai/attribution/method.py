@@ -145,7 +145,7 @@ class Method(Remade, abc.ABC):
             probability=goal.packed(_joined(predicted, "sigmoid")),
             prediction=goal.packed(_joined(predicted, None)),
             layout=packed([each.letters for each in self._of(inputs)._scores.layouts], graph),
-            layer=None if self._values_of is None else self._values_of.path,
+            layer=self.values_layer,
             channel_axis=None if self._values_of is None else self._values_of.channel_axis,
         )
 
@@ -163,6 +163,11 @@ class Method(Remade, abc.ABC):
     def batch_size(self) -> int:
         """Samples that are in the model at a time."""
         return self._batch_size
+
+    @property
+    def values_layer(self) -> str | None:
+        """Path of the layer to whose output the values belong; `None` for values of the inputs."""
+        return None if self._values_of is None else self._values_of.path
 
     @property
     def variables(self) -> tuple:
@@ -273,9 +278,8 @@ class Method(Remade, abc.ABC):
 
     def _in_form(self, part, batch) -> Part:
         """What the method's function has returned, with values of the inputs as they are fed."""
-        layer = None if self._values_of is None else self._values_of.path
-        found = checked(part, batch, type(self).__name__, layer=layer)
-        if layer is not None:
+        found = checked(part, batch, type(self).__name__, layer=self.values_layer)
+        if self._values_of is not None:
             return dataclasses.replace(found, values=arrays_of(found))
         return of_inputs(found, batch.inputs, self._scores)
 

@@ -96,6 +96,11 @@ def check_method(method: Any, name: str) -> None:
         raise TypeError(
             f"{name} recomputes explanations and needs an attribution method, such as `Saliency(model)`. Received: method={method!r}"
         )
+    if method.values_layer is not None:
+        raise ValueError(
+            f"{name} rates values of the inputs. Received: a method with values of the layer '{method.values_layer}'. Make the method "
+            "without `layer`."
+        )
 
 
 def explain_again(method: Method, explanation: Explanation, *, inputs: Any = None, target: Any = None) -> Explanation:

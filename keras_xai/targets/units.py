@@ -28,7 +28,7 @@ class Unit(ScoreTarget):
     Example:
 
     >>> import numpy as np
-    >>> from keras_xai.targets import Unit
+    >>> from keras_xai.targets.units import Unit
     >>> maps = np.arange(8.0).reshape(1, 2, 2, 2)
     >>> float(Unit("conv", 1)(maps)[0]), float(Unit("conv", (0, 1, 1))(maps)[0])
     (4.0, 3.0)

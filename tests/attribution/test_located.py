@@ -19,7 +19,7 @@ from keras_xai.attribution import (
     explain_generation,
 )
 from keras_xai.report import explanations_plot
-from keras_xai.targets import Unit
+from keras_xai.targets.units import Unit
 from tests.zoo import in_dtype
 
 METHODS = (Saliency, GradientTimesInput, IntegratedGradients)

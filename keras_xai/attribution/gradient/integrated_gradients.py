@@ -29,17 +29,37 @@ class IntegratedGradients(Located):
     Gauss-Legendre nodes, whose delta in real networks is smaller than that of equal steps. With a `tolerance`, the path is split where the
     delta arises until the rest is small enough: the score difference between the ends of each part tells what the integral over it must be.
 
-    `steps` forward and backward passes, and two or three forward passes; with a `tolerance`, as many as needed.
+    With a `layer` of output y, values are its conductance: the integral of the derivative by y over the movement of y along the same path
+    of inputs.
 
-    Source: [Sundararajan et al., 2017](https://arxiv.org/abs/1703.01365).
+    $$\phi_j = \int_0^1 \frac{\partial f}{\partial y_j} \, \frac{d y_j}{dt} \, dt$$
+
+    It adds up to f(x) - f(b) as well if all paths to the score pass through the layer; if some do not, there is no `convergence_delta`,
+    and a `tolerance` is refused. It is not the integrated gradient on the straight line between the two outputs of the layer, which the
+    model may never produce.
+
+    `steps` forward and backward passes, and two or three forward passes; with a `tolerance`, as many as needed; with a `layer`, another
+    forward pass for each step.
+
+    Source: [Sundararajan et al., 2017](https://arxiv.org/abs/1703.01365); [Dhamdhere et al., 2018](https://arxiv.org/abs/1805.12233) for
+    conductance.
 
     Args:
         model: The model to explain, see `Method`.
         steps: Number of gradients; with a `tolerance`, the initial number.
         tolerance: Allowed convergence delta relative to the score difference f(x) - f(b).
         max_steps: Maximum number of gradients per sample with a `tolerance`. A warning tells if the tolerance is not reached.
+        layer: A layer or its path, such as `"backbone/conv5"`. Values then belong to the layer's output, which includes a fused activation.
+        unit: A unit of the layer to explain instead of the scores, by the inputs: a channel, whose value is the mean of its map; a tuple
+            `(*position, channel)` of integers and slices, whose value is the mean of what they select; or a function that maps the
+            layer's output `(n, ...)` to a tensor `(n,)`.
         batch_size: Points per forward pass; `None` to derive it from the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
+
+    Raises:
+        ValueError: If there is no such layer or unit, the layer has several outputs, or its output does not depend on the samples. When
+            called: if the score does not depend on the layer, or depends on the inputs around
+            it and there is a `tolerance`.
 
     Example:
 

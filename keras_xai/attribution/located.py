@@ -59,7 +59,7 @@ class Located(Method):
         self._unit = Unit(self._layer, self._given_unit, axis)
         self._scores.target(self._unit, 1)  # which refuses a unit that the layer does not have
 
-    def _check_samples(self, inputs):
+    def _check_samples(self, inputs, start):
         if self._layer is None or self._has_one_row:
             return
         one = [x[:1] for x in inputs]

@@ -2,10 +2,11 @@
 
 import abc
 import dataclasses
+import inspect
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import keras
 import numpy as np
@@ -27,6 +28,9 @@ from keras_xai.network.layer_entries import LayerEntries
 from keras_xai.network.scores import Scores
 from keras_xai.results.explanation import Explanation
 from keras_xai.targets.units import Unit
+
+# What a background or baseline is called in other packages.
+_BASELINES = ("baseline", "baselines", "background", "background_data", "data", "reference", "references", "masker")
 
 
 class Method(Remade, abc.ABC):
@@ -64,6 +68,22 @@ class Method(Remade, abc.ABC):
     # What methods of layers set, see `keras_xai.attribution.located`: the layer to whose output values belong, and the explained unit.
     _values_of: LayerEntries | None = None
     _unit: Unit | None = None
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """A method that remembers its arguments; says where a baseline belongs that is given as one of them."""
+        try:
+            inspect.signature(cls).bind(*args, **options)
+        except TypeError as error:
+            given = [name for name in _BASELINES if name in options]
+            if cls.takes_baseline and (given or len(args) > 1):
+                what = given[0] if given else f"a second argument of type {type(args[1]).__name__}"
+                raise TypeError(
+                    f"Expected a model and options by name. Received: {what}. `{cls.__name__}` takes its "
+                    f"{'background' if cls.shares_baseline else 'baseline'} when it is called: "
+                    f"`{cls.__name__}(model)(x, baseline=...)`."
+                ) from error
+            raise
+        return super().__new__(cls, *args, **options)
 
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
         check_verbose(verbose)
@@ -242,7 +262,7 @@ class Method(Remade, abc.ABC):
     def _chunk(self, start, arrays, target, baseline):
         method = self._of(arrays)
         goal, inputs = method._scores.target(target, len(arrays[0])), method._scores.typed(arrays)
-        method._check_samples(inputs)
+        method._check_samples(inputs, start)
         if goal.has_open_sizes:
             goal.check_sizes([tuple(each.shape) for each in method._predicted([x[:1] for x in inputs])])
         method._scores.check_padding(inputs, start)
@@ -251,8 +271,8 @@ class Method(Remade, abc.ABC):
             compared = with_fixed(compared, inputs, method._scores)
         return Chunk(start, inputs, goal, compared)
 
-    def _check_samples(self, inputs) -> None:
-        """Refuses samples that the method cannot explain, for subclasses."""
+    def _check_samples(self, inputs, start: int) -> None:
+        """Refuses samples that the method cannot explain, for subclasses; `start` is the index of the first of them."""
 
     def _batch(self, chunk, part, seed) -> Batch:
         others = chunk.baseline if chunk.baseline is None or self.shares_baseline else [each[part] for each in chunk.baseline]

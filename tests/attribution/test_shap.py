@@ -245,6 +245,17 @@ def test_bad_options_and_backgrounds_are_told(table, network, x, images):
         DeepSHAP(table)(x, baseline=np.zeros((0, 5)))
     with pytest.raises(ValueError, match="Expected a finite `baseline`"):
         SHAP(table)(x, baseline=np.nan)
+    for method in (DeepSHAP, GradientSHAP, SHAP):
+        with pytest.raises(
+            TypeError, match=rf"second argument of type ndarray.*`{method.__name__}\(model\)\(x, baseline=\.\.\.\)`"
+        ):
+            method(table, np.zeros((3, 5)))
+        with pytest.raises(TypeError, match="Received: data. .*takes its background when it is called"):
+            method(table, data=np.zeros((3, 5)))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'steps'"):
+        DeepSHAP(table, steps=3)  # no background
+    one = DeepSHAP(table)(x, baseline=np.ones((1, 5))).values
+    np.testing.assert_array_equal(DeepSHAP(table)(x, baseline=np.ones(5)).values, one)  # one sample is a background
 
 
 def test_constant_images_have_finite_values(network):

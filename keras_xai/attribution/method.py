@@ -6,7 +6,7 @@ import inspect
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, final
 
 import keras
 import numpy as np
@@ -69,10 +69,11 @@ class Method(Remade, abc.ABC):
     _values_of: LayerEntries | None = None
     _unit: Unit | None = None
 
-    def __new__(cls, *args: Any, **options: Any) -> Self:
-        """A method that remembers its arguments; says where a baseline belongs that is given as one of them."""
+    @classmethod
+    def _check_arguments(cls, args, options):
+        """Tells where a baseline belongs that is given as an argument of the constructor."""
         try:
-            inspect.signature(cls).bind(*args, **options)
+            inspect.signature(cls.__init__).bind(None, *args, **options)
         except TypeError as error:
             given = [name for name in _BASELINES if name in options]
             if cls.takes_baseline and (given or len(args) > 1):
@@ -82,8 +83,6 @@ class Method(Remade, abc.ABC):
                     f"{'background' if cls.shares_baseline else 'baseline'} when it is called: "
                     f"`{cls.__name__}(model)(x, baseline=...)`."
                 ) from error
-            raise
-        return super().__new__(cls, *args, **options)
 
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
         check_verbose(verbose)

@@ -1,6 +1,7 @@
 """SHAP: against exact Shapley values, against shap itself, and on models of which the values are known."""
 
 import functools
+import inspect
 import itertools
 import math
 
@@ -10,7 +11,7 @@ import pytest
 import shap
 from keras import layers
 
-from keras_xai.attribution import SHAP, DeepSHAP, GradientSHAP, IntegratedGradients
+from keras_xai.attribution import CAM, SHAP, DeepSHAP, GradientSHAP, IntegratedGradients
 from keras_xai.attribution.shapley.coalitions import halved
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what shap and Keras say of each other, where shap is called directly
@@ -254,6 +255,7 @@ def test_bad_options_and_backgrounds_are_told(table, network, x, images):
             method(table, data=np.zeros((3, 5)))
     with pytest.raises(TypeError, match="unexpected keyword argument 'steps'"):
         DeepSHAP(table, steps=3)  # no background
+    assert list(inspect.signature(CAM).parameters) == ["model", "batch_size", "verbose"]  # the check hides no signature
     one = DeepSHAP(table)(x, baseline=np.ones((1, 5))).values
     np.testing.assert_array_equal(DeepSHAP(table)(x, baseline=np.ones(5)).values, one)  # one sample is a background
 

@@ -79,8 +79,9 @@ def _functions(thing):
             yield function
 
 
-# Options of `FBIModel`, or of what is returned; and `maps_plot` takes those of `activations_plot`.
-MORE = {"fbi_penalty.fbi_penalty": 9, "FBIModel.__init__": 8, "maps_plot.maps_plot": 8}
+# Options of `FBIModel`, or of what is returned; integrated gradients have options of the
+# quadrature besides the layer and the unit of other methods.
+MORE = {"fbi_penalty.fbi_penalty": 9, "FBIModel.__init__": 8, "IntegratedGradients.__init__": 8}
 
 
 @pytest.mark.parametrize("package", keras_xai.__all__)

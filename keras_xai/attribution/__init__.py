@@ -15,7 +15,8 @@ from keras_xai.attribution.gradient.integrated_gradients import IntegratedGradie
 from keras_xai.attribution.gradient.rectified import Deconvnet, GuidedBackprop
 from keras_xai.attribution.gradient.saliency import GradientTimesInput, Saliency
 from keras_xai.attribution.gradient.smooth_grad import SmoothGrad
-from keras_xai.attribution.method import Batch, Method, Part
+from keras_xai.attribution.method import Method
+from keras_xai.attribution.parts import Batch, Part
 from keras_xai.attribution.perturbation.lime import LIME
 from keras_xai.attribution.perturbation.occlusion import Occlusion
 from keras_xai.attribution.relevance.deep_lift import DeepLIFT

@@ -70,6 +70,11 @@ def explain_generation(
             f"Expected a method whose values depend on the target, such as `GradientTimesInput(model)`. Received: {type(method).__name__}, "
             "whose values are the same for each token."
         )
+    if method.values_layer is not None:
+        raise ValueError(
+            f"Expected a method whose values belong to the tokens. Received: {type(method).__name__} with values of the layer "
+            f"'{method.values_layer}'. Leave out `layer`."
+        )
     text = _Text(method)
     before = text.ids("prompt", prompt, start=True)
     check_count("max_new_tokens", max_new_tokens)

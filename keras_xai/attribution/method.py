@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import inspect
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import numpy as np
 from keras_xai.attribution.aligned import aligned_baseline, aligned_target
 from keras_xai.attribution.baseline import baseline_like, with_fixed
 from keras_xai.attribution.chunks import Chunk, Seen, in_parts
+from keras_xai.attribution.parts import Batch, Part, arrays_of, checked, of_inputs
 from keras_xai.attribution.sizes import BySizes
 from keras_xai.data.batches import joined, progress
 from keras_xai.data.checks import check_verbose
@@ -21,53 +23,14 @@ from keras_xai.data.remade import Remade
 from keras_xai.data.structure import packed
 from keras_xai.data.texts import Words, widened
 from keras_xai.graph.target import Target
-from keras_xai.kinds.words import of_words, vectorization
 from keras_xai.network.batching import batch_size_for
+from keras_xai.network.layer_entries import LayerEntries
 from keras_xai.network.scores import Scores
 from keras_xai.results.explanation import Explanation
+from keras_xai.targets.units import Unit
 
-
-@final
-@dataclasses.dataclass(frozen=True, eq=False)
-class Batch:
-    """A batch of samples to explain.
-
-    Attributes:
-        inputs: An array `(n, *input_shape)` for each input of the model.
-        indices: For each explained output an array of a row per sample, see `Target`: class indices `(n,)`, -1 for the predicted class.
-        baseline: An array for each input, `(n, *input_shape)` unless the method takes another shape; `None` if it takes none.
-        numbers: Integer array `(n,)`, the index of each sample in all data, which seeds random draws: the batch size does not matter.
-        seed: Seed for random draws: the user's, or one drawn for this call.
-    """
-
-    inputs: list[np.ndarray]
-    indices: list[np.ndarray]
-    baseline: list[np.ndarray] | None
-    numbers: np.ndarray
-    seed: int
-
-    @property
-    def passes_to_predict(self) -> int:
-        """Number of separate forward passes to find the predicted classes: zero if all classes are given."""
-        return len(self.numbers) if any(index.dtype.kind == "i" and (index < 0).any() for index in self.indices) else 0
-
-
-@final
-@dataclasses.dataclass(frozen=True, eq=False)
-class Part:
-    """The explanation of a batch.
-
-    Attributes:
-        values: A tensor or array `(n, *input_shape)` for each input; `None` for an input that is held fixed.
-        indices: As in the batch, with the predicted classes in place of -1.
-        convergence_delta: Tensor or array `(n,)`, or `None`.
-        num_forward_passes: Number of forward passes for all samples of the batch, see `Explanation.num_forward_passes`.
-    """
-
-    values: list
-    indices: list
-    convergence_delta: Any
-    num_forward_passes: float
+# What a background or baseline is called in other packages.
+_BASELINES = ("baseline", "baselines", "background", "background_data", "data", "reference", "references", "masker")
 
 
 class Method(Remade, abc.ABC):
@@ -101,6 +64,25 @@ class Method(Remade, abc.ABC):
     depends_on_target: ClassVar[bool] = True
     unrolls: ClassVar[bool] = False
     needs_sizes: ClassVar[bool] = False
+
+    # What methods of layers set, see `keras_xai.attribution.located`: the layer to whose output values belong, and the explained unit.
+    _values_of: LayerEntries | None = None
+    _unit: Unit | None = None
+
+    @classmethod
+    def _check_arguments(cls, args, options):
+        """Tells where a baseline belongs that is given as an argument of the constructor."""
+        try:
+            inspect.signature(cls.__init__).bind(None, *args, **options)
+        except TypeError as error:
+            given = [name for name in _BASELINES if name in options]
+            if cls.takes_baseline and (given or len(args) > 1):
+                what = given[0] if given else f"a second argument of type {type(args[1]).__name__}"
+                raise TypeError(
+                    f"Expected a model and options by name. Received: {what}. `{cls.__name__}` takes its "
+                    f"{'background' if cls.shares_baseline else 'baseline'} when it is called: "
+                    f"`{cls.__name__}(model)(x, baseline=...)`."
+                ) from error
 
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
         check_verbose(verbose)
@@ -142,6 +124,7 @@ class Method(Remade, abc.ABC):
         """
         if baseline is not None and not self.takes_baseline:
             raise ValueError(f"`{type(self).__name__}` does not take a `baseline`. Received: baseline={baseline!r}")
+        target = self._goal(target)
         graph = self._scores.graph
         samples = Samples(x, graph, self._batch_size)
         seed = secrets.randbits(30) if self._seed is None else self._seed
@@ -155,23 +138,19 @@ class Method(Remade, abc.ABC):
                 method._scores.check_same_function(chunk.inputs)
             explain = method._explainer(chunk.goal)
             batch = self._batch(chunk, part, seed)
-            found = method._of_inputs(_checked_part(explain(batch), batch, type(self).__name__), batch.inputs)
-            parts.append(method._finite(found, batch, chunk.start + part.start))
+            parts.append(method._finite(method._in_form(explain(batch), batch), batch, chunk.start + part.start))
             predicted.append(method._predictions(chunk.goal, batch))
-        values = [
-            None if arrays[0] is None else joined(widened(arrays, 0.0) if isinstance(spec, Words) else arrays)
-            for spec, *arrays in zip(graph.input_specs, *(part.values for part in parts), strict=True)
-        ]
+        values = self._joined(parts)
         indices = [np.concatenate(arrays) for arrays in zip(*(part.indices for part in parts), strict=True)]
         # A callable that scores all samples at once is bound to the samples of its chunk.
         inputs = seen.inputs()
         goal = seen.latest.goal if samples.num_samples is not None else self._scores.target(target, len(inputs[0]))
         compared = seen.baseline(shared=self.shares_baseline)
-        if compared is not None and not self.shares_baseline:
+        if compared is not None and not self.shares_baseline and self._values_of is None:
             compared = [x if value is None else each for value, each, x in zip(values, compared, inputs, strict=True)]
         return Explanation(
-            values=packed(values, graph),
-            target=goal.described(indices),
+            values=packed(values, graph) if self._values_of is None else values[0],
+            target=goal.described(indices) if self._unit is None else self._unit,
             inputs=packed(inputs, graph),
             convergence_delta=None
             if parts[0].convergence_delta is None
@@ -185,6 +164,8 @@ class Method(Remade, abc.ABC):
             probability=goal.packed(_joined(predicted, "sigmoid")),
             prediction=goal.packed(_joined(predicted, None)),
             layout=packed([each.letters for each in self._of(inputs)._scores.layouts], graph),
+            layer=self.values_layer,
+            channel_axis=None if self._values_of is None else self._values_of.channel_axis,
         )
 
     @property
@@ -201,6 +182,11 @@ class Method(Remade, abc.ABC):
     def batch_size(self) -> int:
         """Samples that are in the model at a time."""
         return self._batch_size
+
+    @property
+    def values_layer(self) -> str | None:
+        """Path of the layer to whose output the values belong; `None` for values of the inputs."""
+        return None if self._values_of is None else self._values_of.path
 
     @property
     def variables(self) -> tuple:
@@ -275,6 +261,7 @@ class Method(Remade, abc.ABC):
     def _chunk(self, start, arrays, target, baseline):
         method = self._of(arrays)
         goal, inputs = method._scores.target(target, len(arrays[0])), method._scores.typed(arrays)
+        method._check_samples(inputs, start)
         if goal.has_open_sizes:
             goal.check_sizes([tuple(each.shape) for each in method._predicted([x[:1] for x in inputs])])
         method._scores.check_padding(inputs, start)
@@ -282,6 +269,9 @@ class Method(Remade, abc.ABC):
         if compared is not None and not self.shares_baseline:
             compared = with_fixed(compared, inputs, method._scores)
         return Chunk(start, inputs, goal, compared)
+
+    def _check_samples(self, inputs, start: int) -> None:
+        """Refuses samples that the method cannot explain, for subclasses; `start` is the index of the first of them."""
 
     def _batch(self, chunk, part, seed) -> Batch:
         others = chunk.baseline if chunk.baseline is None or self.shares_baseline else [each[part] for each in chunk.baseline]
@@ -292,6 +282,34 @@ class Method(Remade, abc.ABC):
             numbers=np.arange(chunk.start + part.start, chunk.start + part.stop, dtype="int32"),
             seed=seed,
         )
+
+    def _goal(self, target):
+        """The target: the given one, or the unit that the method explains."""
+        if self._unit is None:
+            return target
+        if target is not None and not (
+            isinstance(target, Unit) and target == self._unit
+        ):  # as of an explanation by this method
+            raise ValueError(
+                f"Expected no `target` for a method that explains {self._unit.label(0)}. Received: target={target!r}"
+            )
+        return self._unit
+
+    def _in_form(self, part, batch) -> Part:
+        """What the method's function has returned, with values of the inputs as they are fed."""
+        found = checked(part, batch, type(self).__name__, layer=self.values_layer)
+        if self._values_of is not None:
+            return dataclasses.replace(found, values=arrays_of(found))
+        return of_inputs(found, batch.inputs, self._scores)
+
+    def _joined(self, parts) -> list:
+        """The values of all batches: an array for each input, or one for the layer."""
+        if self._values_of is not None:
+            return [joined([part.values[0] for part in parts])]
+        return [
+            None if found[0] is None else joined(widened(found, 0.0) if isinstance(spec, Words) else found)
+            for spec, *found in zip(self._scores.graph.input_specs, *(part.values for part in parts), strict=True)
+        ]
 
     def _explainer(self, goal):
         with self._preparing:
@@ -319,23 +337,6 @@ class Method(Remade, abc.ABC):
         """Whether the model's outputs for a sample are finite."""
         outputs = [keras.ops.convert_to_numpy(output)[row] for output in self._predicted(batch.inputs)]
         return all(np.isfinite(output).all() for output in outputs)
-
-    def _of_inputs(self, part, inputs) -> Part:
-        """A part with values of words in place of tokens of texts, and 0 for padding."""
-        graph = self._scores.graph
-        values: list = [None if each is None else keras.ops.convert_to_numpy(each) for each in part.values]
-        delta = None if part.convergence_delta is None else np.asarray(part.convergence_delta)
-        for i, (x, spec, padded) in enumerate(zip(inputs, graph.input_specs, self._scores.padding(inputs), strict=True)):
-            before = values[i]
-            if before is None:
-                continue
-            if isinstance(spec, Words) and before.ndim == 3:
-                values[i] = of_words(before[..., 0], x, vectorization(graph, spec))
-            elif padded is not None and (before[np.broadcast_to(padded, before.shape)] != 0).any():
-                values[i] = np.where(padded, 0, before).astype(before.dtype)
-            if delta is not None and values[i] is not before:
-                delta = delta + (before.reshape(len(x), -1).sum(axis=1) - values[i].reshape(len(x), -1).sum(axis=1))
-        return dataclasses.replace(part, values=values, convergence_delta=delta)
 
     def _finite(self, part, batch, start) -> Part:
         values = part.values
@@ -378,19 +379,3 @@ def _read_only(array):
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def _checked_part(part, batch, method):
-    """What `_prepare`'s function has returned, which may be a user's."""
-    if not isinstance(part, Part):
-        raise TypeError(
-            f"Expected the function that `{method}._prepare` returns to return a `Part`. Received: {type(part).__name__}."
-        )
-    count = len(batch.numbers)
-    shapes = [None if values is None else tuple(values.shape) for values in part.values]
-    if len(shapes) != len(batch.inputs) or any(shape and shape[:1] != (count,) for shape in shapes) or not any(shapes):
-        raise ValueError(
-            f"Expected `{method}` to give values for each of {count} samples, an array for each of {len(batch.inputs)} inputs. Received: "
-            f"values of the shapes {shapes}."
-        )
-    return part

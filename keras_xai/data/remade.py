@@ -1,5 +1,6 @@
 """Objects that can be pickled at any time: as the arguments that they were made of."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 
@@ -16,9 +17,14 @@ class Remade:
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """An object that remembers its arguments."""
+        cls._check_arguments(args, options)
         made = super().__new__(cls)
         made._made_of = (args, options)
         return made
+
+    @classmethod
+    def _check_arguments(cls, args: tuple, options: Mapping[str, Any]) -> None:
+        """Refuses arguments in better words than Python has, for subclasses."""
 
     def _remember(self, **options: Any) -> None:
         """Replaces keyword arguments to make the object anew of, such as a layer by its path, since a loaded model has other layers."""

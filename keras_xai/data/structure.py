@@ -34,15 +34,45 @@ def in_order(values: Any, structure: Any, specs: Sequence[keras.KerasTensor], na
     if isinstance(values, dict):
         names = names_of(structure, specs)
         if set(values) != set(names):
-            raise ValueError(f"Expected {_for_each(name)}the inputs {names}. Received: a dict with the keys {list(values)}.")
+            missing, unknown = (
+                [each for each in one if each not in other] for one, other in ((names, values), (values, names))
+            )
+            raise ValueError(
+                f"Expected {_for_each(name)}the inputs {names}. Received: a dict with the keys {list(values)}"
+                + (f", without {missing}" if missing else "")
+                + (f", of which {unknown} are unknown" if unknown and missing else "")
+                + "."
+            )
         return [values[name] for name in names]
     # A plain nested list of numbers is one array, unless the model has several inputs.
     flat = tree.flatten(values) if len(specs) > 1 else [values]
     if len(flat) != len(specs):
+        names, is_text = names_of(structure, specs), _is_text(flat)
+        # A text, or one value for inputs by name, is none of them.
+        missing = names if is_text or isinstance(structure, dict) else names[len(flat) :]
         raise ValueError(
-            f"Expected {_for_each(name)}{len(specs)} inputs, {[spec.name for spec in specs]}. Received: {len(flat)} inputs."
+            f"Expected {_for_each(name)}{len(specs)} inputs, {names}. Received: {_described(values, flat)}"
+            f"{f', without {missing}' if missing else ''}. "
+            + (
+                "The model takes no text: convert it first, for example by the model's tokenizer or preprocessor."
+                if is_text
+                else f"Pass {'a dict with these keys' if isinstance(structure, dict) else 'a list of these, or a dict by name'}."
+            )
         )
     return flat
+
+
+def _is_text(flat):
+    """Whether there are strings among some values."""
+    return any(isinstance(each, (str, bytes)) or getattr(getattr(each, "dtype", None), "kind", "") in "OSU" for each in flat)
+
+
+def _described(values, flat):
+    """What was received in place of several inputs."""
+    if isinstance(values, (list, tuple)):
+        return f"a {type(values).__name__} of {len(flat)} values"
+    shape = getattr(values, "shape", None)
+    return f"one value, {values!r:.60}" if shape is None else f"one array of shape {tuple(shape)}"
 
 
 def _for_each(name):

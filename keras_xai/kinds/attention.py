@@ -16,6 +16,8 @@ _REASON = "attention multiplies tensors that both depend on the input and takes 
 class Attention(OfSequence):
     """An attention layer, most of which runs as one fused operation."""
 
+    attends = True
+
     def defused(self, step):
         return inside(step)
 
@@ -53,6 +55,8 @@ def _concatenated(layer, query, key):
 
 class DotProductAttention(Smooth):
     """The fused function, `ops.dot_product_attention`."""
+
+    attends = True
 
     def defused(self, step):
         fused = step.operation

@@ -79,11 +79,13 @@ class Kind(abc.ABC):
             candidates), `"composite"` (made of others), `"curved"` (elementwise, not piecewise linear), or `"smooth"` (neither piecewise
             linear nor elementwise).
         pools: `"windows"` or `"global"` for a layer that reduces each window, or all positions, of a channel to one entry.
+        attends: Whether places are weighted by a softmax that is computed from the input, as in attention.
         opens: Whether the layers inside it are layers of the model, with paths of their own.
     """
 
     role: ClassVar[str]
     pools: ClassVar[str | None] = None
+    attends: ClassVar[bool] = False
     opens: ClassVar[bool] = False
 
     @abc.abstractmethod

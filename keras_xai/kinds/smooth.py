@@ -120,6 +120,8 @@ class Reciprocal(Curved):
 class Softmax(Smooth):
     """A softmax, which converts scores to probabilities along the last axis."""
 
+    attends = True
+
     def nonnegative(self, step):
         return True
 

@@ -85,17 +85,19 @@ class FaithfulnessCorrelation(ModelMetric):
             )
         draws = self._num_perturbations
         owners, numbers = np.divmod(np.arange(count * (draws + 1)), draws + 1)
+        said = np.zeros((count, draws))
 
         def removed(part):
             masks = np.zeros((part.stop - part.start, total), bool)
             for mask, owner, number in zip(masks, owners[part], numbers[part], strict=True):
                 if number:  # the first is the sample itself
-                    mask[self._subset(owner, number - 1, total, size)] = True
+                    subset = self._subset(owner, number - 1, total, size)
+                    mask[subset] = True
+                    said[owner, number - 1] = relevance[owner][subset].sum()
             return masks
 
         scores = self._replacement.scores(explanation, instead, owners, removed).reshape(count, -1)
-        said = [[row[self._subset(i, k, total, size)].sum() for k in range(draws)] for i, row in enumerate(relevance)]
-        return correlation(np.array(said), scores[:, :1] - scores[:, 1:])
+        return correlation(said, scores[:, :1] - scores[:, 1:])
 
     def _subset(self, sample, number, total, size):
         return np.random.default_rng((self._seed, sample, number)).choice(total, size, replace=False)

@@ -77,11 +77,16 @@ class ModelMetric(Remade, Metric):
 
 
 def check_explanation(explanation: Any) -> None:
-    """Rejects what is not an `Explanation`."""
+    """Rejects what is not an `Explanation`, or is one of a layer."""
     if not isinstance(explanation, Explanation):
         raise TypeError(
             "Expected an `Explanation`, as attribution methods return them. Received: an object of type "
             f"{type(explanation).__name__}."
+        )
+    if explanation.layer is not None:
+        raise ValueError(
+            f"Expected an explanation whose values belong to the inputs. Received: one by {explanation.method} with values of the layer "
+            f"'{explanation.layer}'. Metrics rate values of inputs: explain without `layer`."
         )
 
 
@@ -90,6 +95,11 @@ def check_method(method: Any, name: str) -> None:
     if not isinstance(method, Method):
         raise TypeError(
             f"{name} recomputes explanations and needs an attribution method, such as `Saliency(model)`. Received: method={method!r}"
+        )
+    if method.values_layer is not None:
+        raise ValueError(
+            f"{name} rates values of the inputs. Received: a method with values of the layer '{method.values_layer}'. Make the method "
+            "without `layer`."
         )
 
 

@@ -13,7 +13,8 @@ from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
 from keras_xai.kinds.kind import UnsupportedLayerError, problems_of
 from keras_xai.network.entries import Entries
-from keras_xai.network.scores import Scores, undefined_where_not_finite
+from keras_xai.network.precision import undefined_where_not_finite
+from keras_xai.network.scores import Scores
 from keras_xai.rules.rule import Call, Passage
 
 

@@ -1,5 +1,6 @@
 """The scores of a model as differentiable functions that can be resumed at a layer."""
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from keras_xai.data.batches import rows
 from keras_xai.data.layout import Layout
 from keras_xai.data.texts import is_string
 from keras_xai.graph.nodes import is_open
+from keras_xai.graph.split import up_to
 from keras_xai.graph.steps import Graph, Step, copy_mask
 from keras_xai.graph.target import Target
 from keras_xai.graph.trace import trace
@@ -26,8 +28,10 @@ from keras_xai.network.axes import Axes
 from keras_xai.network.differentiable import check_differentiable
 from keras_xai.network.network import Network
 from keras_xai.network.padding import padding_of
+from keras_xai.network.precision import in_range, narrowest, rounded, undefined_where_not_finite
 from keras_xai.network.roles import Role, roles
 from keras_xai.network.tokens import check_tokens
+from keras_xai.targets.units import Unit
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,6 +69,7 @@ class Scores:
         padding: Finds the padding of samples, see `padding_of`.
         name: The model's name.
         variables: The model's variables.
+        layer: Path of the layer whose output is in place of the scores, see `of_step`; `None` for the scores.
 
     Raises:
         TypeError: If `model` is not a Keras model.
@@ -84,13 +89,16 @@ class Scores:
         self.network = Network(graph, self.dtype)
         self._agreement = Agreement(model, self._whole, self.links)
         self._input_ranges = [
-            _narrowest(self._whole, *each) for each in zip(self._whole.inputs, self._whole.input_specs, strict=True)
+            narrowest(self._whole, *each) for each in zip(self._whole.inputs, self._whole.input_specs, strict=True)
         ]
         self.roles = roles(graph)
         self._masking = {step.outputs[0] for step in graph.steps if getattr(step.operation, "mask_zero", False)}
         self.padding = padding_of(graph, self.roles)
         self.name = model.name
         self.variables = tuple(model.variables)
+        self.layer: str | None = None
+        self._complete = self.network
+        self._shapes = [spec.shape for spec in self._whole.output_specs]
 
     @property
     def graph(self) -> Graph:
@@ -144,7 +152,7 @@ class Scores:
             return [
                 np.asarray(array)
                 if is_string(spec)
-                else _rounded(np.asarray(array), own).astype(self.input_dtype(spec), copy=False)
+                else rounded(np.asarray(array), own).astype(self.input_dtype(spec), copy=False)
                 for array, own, spec in zip(arrays, self._input_ranges, self.graph.input_specs, strict=True)
             ]
 
@@ -169,8 +177,14 @@ class Scores:
 
     def target(self, target: Any, num_samples: int) -> Target:
         """A checked target, see `keras_xai.graph.target.Target`."""
-        shapes = [spec.shape for spec in self._whole.output_specs]
-        return Target(target, self.graph.output_names, shapes, num_samples, self.dtype, self.links)
+        if isinstance(target, Unit):
+            if target.layer != self.layer:
+                raise ValueError(
+                    f"Expected a `target` of the scores of the model '{self.name}'. Received: target={target!r}, of a layer. Methods "
+                    "explain units by their arguments `layer` and `unit`; metrics, and other methods, explain scores."
+                )
+            target = target.index if callable(target.index) else target
+        return Target(target, self.graph.output_names, self._shapes, num_samples, self.dtype, self.links)
 
     def path_of(self, layer: Any) -> str:
         """The path of a layer, see `Graph.path_of`; of layers inside others, too."""
@@ -196,6 +210,18 @@ class Scores:
                 f"Expected a layer with one output before the scores. Received: '{path}' ({type(step.operation).__name__})."
             )
         return step
+
+    def of_step(self, step: Step, path: str) -> "Scores":
+        """The output of a layer, in any shape, in place of the scores.
+
+        Args:
+            step: The step of `graph` that computes it.
+            path: The layer's path.
+        """
+        found = copy.copy(self)
+        found.network = Network(up_to(self.graph, step.outputs, step.output_specs, (path,)), self.dtype)
+        found.layer, found.links, found._shapes = path, [None], [step.output_specs[0].shape]
+        return found
 
     def parts_of(self, path: str, steps: Iterable[Step]) -> list[Step]:
         """The steps that a layer consists of, such as `"conv"` and `"conv.relu"`, and not those of a layer that is called `"conv.1"`.
@@ -226,13 +252,7 @@ class Scores:
 
         Infinite where they are beyond the range of the model's own type.
         """
-        found = self.network.outputs(values)
-        return [
-            ops.where(ops.abs(scores) > _LARGEST_HALF, ops.sign(scores) * float("inf"), scores)
-            if spec.dtype == "float16"
-            else scores
-            for scores, spec in zip(found, self.graph.output_specs, strict=True)
-        ]
+        return _outputs(self.network, values)
 
     @property
     def explainable(self) -> list[bool]:
@@ -255,10 +275,10 @@ class Scores:
         """
 
         def run(arrays):
-            values = self.run([ops.convert_to_tensor(x) for x in self.typed(arrays)])
-            return self.outputs(values), values
+            values = self._complete.run([ops.convert_to_tensor(x) for x in self.typed(arrays)])
+            return _outputs(self._complete, values), values
 
-        self._agreement.check(run, inputs, self.graph.steps)
+        self._agreement.check(run, inputs, self._complete.graph.steps)
 
     def derivative(
         self,
@@ -365,30 +385,7 @@ class Scores:
         return fill_in
 
 
-def undefined_where_not_finite(score: Any, tensors: Sequence) -> list:
-    """Tensors `(n, ...)`, NaN for the samples whose score is NaN or infinite: rectifiers turn a NaN into a derivative of zero.
-
-    Args:
-        score: Tensor `(n,)`.
-        tensors: The tensors; those of layers inside `TimeDistributed` have several rows per sample.
-    """
-    finite = ops.isfinite(score)[:, None]
-    flat = [ops.reshape(x, (ops.shape(score)[0], -1)) for x in tensors]
-    return [ops.reshape(ops.where(finite, each, float("nan")), ops.shape(x)) for each, x in zip(flat, tensors, strict=True)]
-
-
-_LARGEST_HALF = float(np.finfo("float16").max)
-
-
-def _narrowest(graph, identifier, spec):
-    """The floating-point type of the least range to which the model itself casts an input: float16, or its own."""
-    computed = [getattr(step.operation, "compute_dtype", None) for step in graph.steps if identifier in step.inputs]
-    return "float16" if "float16" in (spec.dtype, *computed) and keras.backend.is_float_dtype(spec.dtype) else spec.dtype
-
-
-def _rounded(array, dtype):
-    """An array that is infinite where `dtype` is; all else as it is."""
-    if dtype != "float16" or array.dtype.kind not in "fiu":
-        return array
-    large = np.abs(array.astype("float64")) > _LARGEST_HALF
-    return np.where(large, np.inf, array) if large.any() else array
+def _outputs(network, values):
+    """The outputs among the tensors of a forward pass, infinite where they are beyond the range of their type."""
+    specs = network.graph.output_specs
+    return [in_range(output, spec.dtype) for output, spec in zip(network.outputs(values), specs, strict=True)]

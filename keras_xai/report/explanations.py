@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_xai.data.checks import check_named, check_names, chosen_indices
+from keras_xai.report.explained import explained
+from keras_xai.report.layers import draw_bars, layers_figure, wrapped
 from keras_xai.report.plots import draw_picture
 from keras_xai.report.samples import arrays_of, displayed
 from keras_xai.report.words import LUMINANCE, add_scale, color_limit, colors_of, draw_words, laid_out
 from keras_xai.results.explanation import Explanation
-from keras_xai.targets import ScoreTarget
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,6 +46,9 @@ def explanations_plot(
     are bars, the most relevant to all methods first. Tokens are words on a background in these colors. A model of several inputs has a row
     per input.
 
+    Values of a layer are drawn without the samples: feature maps as a picture per channel, the strongest channels first, and vectors as
+    bars.
+
     Args:
         named: Maps the name of each method to its explanation, all of the same samples.
         samples: Indices of the samples to draw, or the number of first samples.
@@ -73,6 +77,10 @@ def explanations_plot(
     >>> [axes.get_title() for axes in figure.axes[:3]]
     ['input', 'Saliency', 'GradientTimesInput']
     """
+    check_named("named", named, Explanation, "explanation")
+    if any(each.layer is not None for each in named.values()):
+        unused = {"show": show, "feature_names": feature_names, "vocabulary": vocabulary}
+        return layers_figure(named, samples, class_names, title, unused)
     grid = Grid(named, samples, show, class_names, feature_names, vocabulary)
     return grid.figure(title)
 
@@ -127,7 +135,7 @@ class Grid:
             self._draw_row(axes, sample, name)
             if row == 0:
                 for each, column in zip(axes, ["input"] * self.first + self.names, strict=True):
-                    each.set_title(_wrapped(column, width), fontsize=10)
+                    each.set_title(wrapped(column, width), fontsize=10)
         add_scale(figure)
         if footer:
             for column in range(columns):
@@ -168,7 +176,7 @@ class Grid:
             names = range(len(x)) if self._feature_names is None else self._feature_names
             labels = [f"{names[i]} = {_written(x[i])}" for i in shown]
             for number, (each, found) in enumerate(zip(axes[self.first :], values, strict=True)):
-                _draw_bars(each, found[shown], labels if number == 0 else None)
+                draw_bars(each, found[shown], labels if number == 0 else None)
             return
         for each, found in zip(axes[self.first :], values, strict=True):
             if kind == "image":
@@ -210,42 +218,10 @@ class Grid:
 
     def _label(self, sample, name):
         """The explained class of a sample, at its first input, and the name of one of several inputs."""
-        target = self._explanations[0].target
-        named = target if isinstance(target, Mapping) else {"": target}
         lines = [name] if len(self._inputs) > 1 else []
         if name == next(iter(self._inputs)):
-            lines = [
-                f"{output} {each.label(sample, self._class_names)}".strip()
-                if isinstance(each, ScoreTarget)
-                else self._class(output, each, sample)
-                for output, each in named.items()
-                if isinstance(each, ScoreTarget) or np.ndim(each) == 1
-            ] + lines
+            lines = explained(self._explanations[0], sample, self._class_names) + lines
         return "\n".join(lines)
-
-    def _class(self, output, classes, sample):
-        index = int(classes[sample])
-        probability, prediction = (
-            (each.get(output) if isinstance(each, Mapping) else each)
-            for each in (self._explanations[0].probability, self._explanations[0].prediction)
-        )
-        names = None if output or self._class_names is None else self._class_names
-        if probability is not None:
-            name = f"{output} class {index}".strip() if names is None or len(names) != 2 else names[index]
-            value = float(probability[sample])
-            return f"{name} (p = {value if index else 1 - value:.3g})"
-        if prediction is not None:
-            # What ends in no sigmoid may be the logit of two classes, and then it speaks for the second.
-            name = output or "prediction" if names is None or len(names) > 2 else names[-1]
-            return f"{name} = {float(prediction[sample]):.3g}"
-        if output or self._class_names is None:
-            return f"{output} class {index}".strip()
-        if index >= len(self._class_names):
-            raise ValueError(
-                f"Expected `class_names` to name class {index}. Received: {len(self._class_names)} names, "
-                f"class_names={self._class_names!r}"
-            )
-        return str(self._class_names[index])
 
 
 def _tabled(arrays: dict[str, np.ndarray], columns: Sequence[str] | None = None) -> tuple[dict, list[str] | None]:
@@ -333,24 +309,3 @@ def _prepare_lines(axes):
     axes.locator_params(axis="x", integer=True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["bottom", "left"]].set_color("#c4cad0")
-
-
-def _draw_bars(axes: "Axes", values, labels):
-    limit = np.abs(values).max() or 1.0
-    places = np.arange(len(values))
-    axes.barh(places, values, color=colors_of(np.sign(values) * (0.45 + 0.55 * np.abs(values) / limit), 1.0), height=0.72)
-    axes.axvline(0, color="#30363d", linewidth=0.8)
-    axes.set(xlim=(-1.08 * limit, 1.08 * limit), ylim=(len(values) - 0.4, -0.6), yticks=places)
-    axes.set_yticklabels(labels or [""] * len(values), fontsize=8)
-    axes.tick_params(axis="y", length=0)
-    axes.tick_params(axis="x", labelsize=7, color=_GRAY)
-    axes.locator_params(axis="x", nbins=3)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set(color="#c4cad0")
-
-
-def _wrapped(name, width):
-    """A method's name wrapped to its column, with eleven letters per inch."""
-    import textwrap
-
-    return "\n".join(textwrap.wrap(name, int(11 * width), break_long_words=False)) or name

@@ -1,11 +1,11 @@
 """Feature maps of layers for one sample."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_xai.data.checks import check_flag, check_function, is_integer, real_array, short
+from keras_xai.data.checks import check_flag, is_integer, real_array, short
 from keras_xai.data.layout import Layout
 from keras_xai.report.activations import activations_plot
 from keras_xai.report.samples import draw_sample, in_picture_order
@@ -23,7 +23,6 @@ def maps_plot(
     sample: int = 0,
     max_filters: int = 64,
     strongest: bool = False,
-    show: Callable[[Any], Any] | None = None,
     layout: str = "NHWC",
     title: str = "",
 ) -> "Figure":
@@ -33,11 +32,10 @@ def maps_plot(
 
     Args:
         activations: Maps layers to their activations `(n, height, width, channels)`, as returned by `keras_xai.features.activations`.
-        images: The samples, `(n, height, width, channels)`, to draw one next to the maps.
+        images: The samples as images to display, `(n, height, width, channels)`, to draw one next to the maps.
         sample: Index of the sample.
         max_filters: Maximum number of maps to draw per layer.
         strongest: Whether to draw the maps with the largest mean absolute activation, in descending order, instead of the first ones.
-        show: Maps an image from the model's preprocessing to a displayable one. It receives the image with channels last.
         layout: What the axes of activations and images are: `"NCHW"` for a model with channels first.
         title: A title.
 
@@ -61,7 +59,6 @@ def maps_plot(
             f"Expected `activations` to map layers to arrays, as `keras_xai.features.activations` returns. Received: {short(activations)}"
         )
     check_flag("strongest", strongest)
-    check_function("show", show)
     order = Layout(layout)
     named = {path: real_array("activations", values) for path, values in activations.items()}
     # Others are refused by `activations_plot`.
@@ -75,7 +72,7 @@ def maps_plot(
             raise ValueError(
                 f"Expected `images` of shape (n, height, width, channels). Received: images of shape {images.shape}."
             )
-        _add_image(figure, in_picture_order(images[sample], layout), show)
+        _add_image(figure, in_picture_order(images[sample], layout))
     return figure
 
 
@@ -89,7 +86,7 @@ def _strongest(path, values, sample, count) -> tuple[str, np.ndarray]:
     return f"{path}\nstrongest of {len(order):,}", values[..., order[:count]]
 
 
-def _add_image(figure, image, show):
+def _add_image(figure, image):
     """Adds space on the left, and draws the sample there."""
     width, height = figure.get_size_inches()
     figure.set_size_inches(width + _IMAGE, height)
@@ -97,4 +94,4 @@ def _add_image(figure, image, show):
     figure.get_layout_engine().set(rect=(share, 0, 1 - share, 1))
     side = _IMAGE - 0.3
     axes = figure.add_axes((0.15 / (width + _IMAGE), 0.5 - side / 2 / height, side / (width + _IMAGE), side / height))
-    draw_sample(axes, image, show)
+    draw_sample(axes, image)

@@ -50,6 +50,9 @@ class Explanation(Rows):
         prediction: The same for an output of one score that is not a probability, such as that of a regression.
         layout: What each axis of the inputs is, such as `"NHWC"` or `"NCHW"`, in the structure of the inputs; see
             `keras_xai.layers.DeclaredLayout` for the letters. `None` for channels last. Metrics and pictures read it.
+        layer: Path of the layer to whose output the values belong, by methods with `layer`; `values` is then an array of its shape.
+            `None` for values of the inputs.
+        channel_axis: The axis of the channels in values of a layer; `None` for values of the inputs.
     """
 
     values: Any
@@ -65,6 +68,8 @@ class Explanation(Rows):
     probability: Any = None
     prediction: Any = None
     layout: Any = None
+    layer: str | None = None
+    channel_axis: int | None = None
 
     _row_axes: ClassVar[Mapping[str, int]] = dict.fromkeys(
         ("values", "target", "inputs", "convergence_delta", "probability", "prediction"), 0
@@ -165,6 +170,7 @@ class Explanation(Rows):
     def _facts(self) -> dict[str, Any]:
         names = self.feature_names
         return {
+            "values of": None if self.layer is None else f"the layer {self.layer}",
             "target": _target(self.target)
             if self.prediction is None or isinstance(self.prediction, Mapping)
             else "the model's output",

@@ -23,10 +23,16 @@ class Rule(BackwardRule):
     Attributes:
         splits: Whether it modifies weights, which must then be known.
         products: Number of products, forward and backward, for nonnegative inputs and for arbitrary ones.
+        bounds: The inputs that it is for; samples outside are refused.
     """
 
     splits: ClassVar[bool] = True
     products: ClassVar[tuple[int, int]]
+
+    @property
+    def bounds(self) -> tuple[Any, Any] | None:
+        """The smallest and largest inputs that it is for, which broadcast against a layer's input; `None` if it is for all."""
+        return None
 
     def pull(self, call, messages):
         """See `BackwardRule`: applies `share` to each affine map of the call."""
@@ -236,7 +242,7 @@ class ZBox(Rule):
 
     $$R_i = \sum_j \frac{a_{ij}}{\sum_k a_{kj}} R_j, \qquad a_{ij} = x_i w_{ij} - l_i w_{ij}^+ - h_i w_{ij}^-$$
 
-    Biases get nothing.
+    Biases get nothing. Samples outside the box are refused: the shares of their entries would have the wrong sign.
 
     Source: [Montavon et al., 2017](https://doi.org/10.1016/j.patcog.2016.11.008).
 
@@ -251,6 +257,11 @@ class ZBox(Rule):
     high: Any
     stabilizer: float = 1e-6
     products = (3, 3)
+
+    @property
+    def bounds(self):
+        """See `Rule`."""
+        return self.low, self.high
 
     def __post_init__(self):
         check_positive("stabilizer", self.stabilizer)

@@ -7,10 +7,11 @@ from keras_xai.targets.classes import Margin, Probability
 from keras_xai.targets.entries import Box, Output, Token
 from keras_xai.targets.maps import Region, Similarity
 from keras_xai.targets.target import ScoreTarget
+from keras_xai.targets.units import Unit
 
 __all__ = ["Box", "Margin", "Output", "Probability", "Region", "ScoreTarget", "Similarity", "Token"]
 
-_BY_NAME = {each.__name__: each for each in (Box, Margin, Output, Probability, Region, Similarity, Token)}
+_BY_NAME = {each.__name__: each for each in (Box, Margin, Output, Probability, Region, Similarity, Token, Unit)}
 
 
 def to_fields(target: Any) -> Any:

@@ -140,11 +140,10 @@ class ScoreTarget(abc.ABC):
         if type(self) is not type(other):
             return NotImplemented
         one, two = self.fields(), other.fields()
-        return all(type(one[name]) is type(two[name]) and np.array_equal(one[name], two[name]) for name in one)
+        return all(_equal(one[name], two[name]) for name in one)
 
     def __hash__(self) -> int:
-        content = (value.tobytes() if isinstance(value, np.ndarray) else value for value in self.fields().values())
-        return hash((type(self), *content))
+        return hash((type(self), *map(_hashable, self.fields().values())))
 
     def __repr__(self) -> str:
         options = {field.name: field.default for field in dataclasses.fields(self)}
@@ -154,6 +153,17 @@ class ScoreTarget(abc.ABC):
             if isinstance(value, np.ndarray) or value != options[name]
         ]
         return f"{type(self).__name__}({', '.join(given)})"
+
+
+def _equal(one, other):
+    if type(one) is not type(other):
+        return False
+    return np.array_equal(one, other) if isinstance(one, np.ndarray) else bool(one == other)
+
+
+def _hashable(value):
+    """Equal for equal values; slices have no hash."""
+    return value.tobytes() if isinstance(value, np.ndarray) else repr(value) if isinstance(value, tuple) else value
 
 
 def _short(value):

@@ -151,8 +151,9 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def _made(method, **fixed):
-    """A function that makes a method for a case: one that takes a layer gets that of the case."""
-    takes_layer = "layer" in inspect.signature(method).parameters
+    """A function that makes a method for a case: one that looks at a layer gets that of the case, but not one that has values of it."""
+    options = inspect.signature(method).parameters
+    takes_layer = "layer" in options and "unit" not in options
 
     def make(model, case, **options):
         return method(model, **({"layer": case.layer} if takes_layer else {}), **fixed, **options)

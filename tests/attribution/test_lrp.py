@@ -555,3 +555,42 @@ def test_real_networks(data_folder):
     print({key: round(float(part), 4) for key, part in parts.items()})
     # What biases keep: a hundredth at most in SqueezeNet, nearly all in MobileNet, whose shifts exceed the rest.
     assert parts[squeezenet.name, "EpsilonPlus"] < 0.02 and parts[squeezenet.name, "EpsilonPlusFlat"] < 0.02
+
+
+def test_samples_outside_the_box_of_a_rule_are_refused():
+    keras.utils.set_random_seed(0)
+    with in_dtype("float32"):
+        model = keras.Sequential(
+            [
+                keras.Input((4, 4, 2)),
+                layers.Rescaling(2.0, -1.0, name="scaled"),
+                layers.Conv2D(3, 2, activation="relu", name="conv"),
+                layers.Flatten(),
+                layers.Dense(2, name="dense"),
+            ]
+        )
+    x = np.random.default_rng(0).uniform(size=(5, 4, 4, 2)).astype("float32")
+    low = np.array([-1.0, -1.5])
+    composites = [
+        RoleComposite(dense=Epsilon(), convolution=ZPlus(), first=ZBox(-1.0, 1.0)),
+        RoleComposite(dense=Epsilon(), convolution={0: ZBox(low, 1.0), 1: ZPlus()}),
+        EpsilonPlus(layers={"conv": ZBox(-1.0, 1.0)}),
+    ]
+    for composite in composites:
+        method = LRP(model, composite=composite, batch_size=2)
+        assert np.isfinite(method(x).values).all()
+        for value in (1.01, -0.3):
+            outside = x.copy()
+            outside[3, 1, 2, 0] = value
+            with pytest.raises(
+                ValueError, match=r"inputs of 'conv' within the bounds of its rule ZBox, from -1.* to 1\. .* sample 3\."
+            ):
+                method(outside)
+    rounded = x.copy()
+    rounded[3, 1, 2, 0] = 1 + 1e-7
+    assert np.isfinite(LRP(model, composite=composites[0])(rounded).values).all()
+    with pytest.raises(ValueError, match="'dense' within the bounds"):
+        LRP(model, composite=EpsilonPlus(layers={"dense": ZBox(-1e-6, 1e-6)}))(x)
+    batches = [x[:2], x[2:] * 3]  # the second is not
+    with pytest.raises(ValueError, match="for sample [234]"):
+        LRP(model, composite=composites[0])(iter(batches))

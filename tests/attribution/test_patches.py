@@ -172,3 +172,23 @@ def test_a_decisive_patch_is_found():
     values = GradCAM(model)(x[:60], target=y[:60]).values[..., 0].reshape(60, 3, 4, 4, 4).mean(axis=(2, 4)).reshape(60, -1)
     hits = (values.argmax(axis=1) == (4 * rows + columns)[:60]).mean()
     assert hits > 0.3  # by chance 0.08
+
+
+def hidden(*, pooled=False):
+    """A stem whose maps become tokens by axes in another order, so that their places are not known."""
+    keras.utils.set_random_seed(0)
+    x = keras.Input((12, 16, 3))
+    y = layers.Conv2D(8, 4, 4, activation="relu", name="stem")(x)
+    y = layers.GlobalAveragePooling2D(keepdims=True)(y) if pooled else y
+    y = layers.Permute((2, 1))(layers.Reshape((8, -1))(layers.Permute((3, 1, 2))(y)))
+    y = layers.Add()([y, layers.MultiHeadAttention(2, 4, name="attention")(y, y)])
+    return keras.Model(x, layers.Dense(4)(layers.GlobalAveragePooling1D()(y)))
+
+
+@pytest.mark.parametrize("method", [GradCAM, LayerCAM, EigenCAM])
+def test_no_map_before_all_attention_is_the_default(method):
+    model = hidden()
+    with pytest.raises(ValueError, match="'attention' follows the last feature maps, those of 'stem'.*layer='stem'"):
+        method(model)(X, target=1)
+    assert method(model, layer="stem")(X, target=1).values.any()
+    assert method(hidden(pooled=True))(X, target=1).values.shape == (3, 12, 16, 1)  # after pooling there are no places to find

@@ -1,6 +1,7 @@
 """SHAP: against exact Shapley values, against shap itself, and on models of which the values are known."""
 
 import functools
+import inspect
 import itertools
 import math
 
@@ -10,7 +11,7 @@ import pytest
 import shap
 from keras import layers
 
-from keras_xai.attribution import SHAP, DeepSHAP, GradientSHAP, IntegratedGradients
+from keras_xai.attribution import CAM, SHAP, DeepSHAP, GradientSHAP, IntegratedGradients
 from keras_xai.attribution.shapley.coalitions import halved
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what shap and Keras say of each other, where shap is called directly
@@ -245,6 +246,18 @@ def test_bad_options_and_backgrounds_are_told(table, network, x, images):
         DeepSHAP(table)(x, baseline=np.zeros((0, 5)))
     with pytest.raises(ValueError, match="Expected a finite `baseline`"):
         SHAP(table)(x, baseline=np.nan)
+    for method in (DeepSHAP, GradientSHAP, SHAP):
+        with pytest.raises(
+            TypeError, match=rf"second argument of type ndarray.*`{method.__name__}\(model\)\(x, baseline=\.\.\.\)`"
+        ):
+            method(table, np.zeros((3, 5)))
+        with pytest.raises(TypeError, match="Received: data. .*takes its background when it is called"):
+            method(table, data=np.zeros((3, 5)))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'steps'"):
+        DeepSHAP(table, steps=3)  # no background
+    assert list(inspect.signature(CAM).parameters) == ["model", "batch_size", "verbose"]  # the check hides no signature
+    one = DeepSHAP(table)(x, baseline=np.ones((1, 5))).values
+    np.testing.assert_array_equal(DeepSHAP(table)(x, baseline=np.ones(5)).values, one)  # one sample is a background
 
 
 def test_constant_images_have_finite_values(network):

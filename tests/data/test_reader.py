@@ -216,6 +216,34 @@ def test_what_is_refused(x, message, one):
             list(Samples(iter([x]), one, BATCH))
 
 
+def test_missing_inputs_are_named(by_name):
+    names = r"2 inputs, \['age', 'chol'\]"
+    for x, message in [
+        (
+            "a text",
+            rf"{names}. Received: one value, 'a text', without \['age', 'chol'\]. The model takes no text: convert it first",
+        ),
+        (["one text"], rf"{names}. Received: a list of 1 values, without .*takes no text"),
+        (np.array(["a", "b"]), rf"{names}. Received: one array of shape \(2,\), without .*takes no text"),
+        (
+            np.ones((3, 1)),
+            rf"{names}. Received: one array of shape \(3, 1\), without \['age', 'chol'\]. Pass a dict with these keys",
+        ),
+        ({"age": [1.0]}, r"the inputs \['age', 'chol'\]. Received: a dict with the keys \['age'\], without \['chol'\]"),
+        ({"age": [1.0], "col": [1.0]}, r"without \['chol'\], of which \['col'\] are unknown"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            read_all(x, by_name)
+    tensors, y = _graph(("a", (1,), "float32"), ("b", (1,), "float32"), ("c", (1,), "float32"))
+    listed = trace(keras.Model(tensors, y))
+    with pytest.raises(
+        ValueError, match=r"3 inputs, \['a', 'b', 'c'\]. Received: a list of 2 values, without \['c'\]. Pass a list of these"
+    ):
+        read_all([np.ones((2, 1))] * 2, listed)
+    with pytest.raises(ValueError, match=r"Received: a list of 4 values. Pass a list of these"):
+        read_all([np.ones((2, 1))] * 4, listed)
+
+
 def test_what_is_refused_of_datasets(one):
     for empty in (dataset(X).take(0), iter([]), Batches(X[:0])):
         with pytest.raises(ValueError, match="Expected at least one batch. Received: a dataset without elements"):

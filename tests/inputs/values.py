@@ -319,6 +319,7 @@ BAD = {
     "a": THINGS,
     "b": THINGS,
     "norm": [0, 3, "two", np.nan, None, [1], 1j, Thing(), True],
+    "unit": [3, "zz", [1], (), (0, 0), 0.5, -1, np.nan, Thing(), lambda y: y],
     "units": [3, "zz", [99], [-99], [0.5], [], [(0, 0, 0, 0)], np.nan, Thing(), ["a"], [None]],
     "window": [0, -1, 1.5, "a", (99, 99), (1, 1, 1, 1), np.nan, Thing(), 1j],
     "stride": [0, -1, 1.5, "a", (1,), np.nan, Thing(), 1j],

@@ -5,7 +5,7 @@ import numpy as np
 from keras import layers
 
 from keras_xai.attribution import Explanation, Method
-from keras_xai.attribution.method import Part
+from keras_xai.attribution.parts import Part
 
 
 def explained(inputs, values, target=None, *, method="Hand", baseline=None):

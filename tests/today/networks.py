@@ -436,7 +436,8 @@ METHODS = concrete(attribution, attribution.Method)
 def explain(method: str, network: Network, model: keras.Model, **options: Any) -> attribution.Explanation:
     """The explanation of a network's samples by the method of that name."""
     options = _OPTIONS.get(method, {}) | options
-    if network.layer and "layer" in inspect.signature(METHODS[method]).parameters:
+    parameters = inspect.signature(METHODS[method]).parameters
+    if network.layer and "layer" in parameters and "unit" not in parameters:  # with a unit, values would be those of the layer
         options["layer"] = network.layer
     if network.window and method == "Occlusion":
         options["window"] = network.window

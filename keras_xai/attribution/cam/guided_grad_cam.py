@@ -7,7 +7,7 @@ import keras
 from keras_xai.attribution.cam.maps import LayerMethod
 from keras_xai.attribution.cam.weighted import mean_gradients, weighted
 from keras_xai.attribution.gradient.rectified import RectifiedGradient
-from keras_xai.attribution.method import Part
+from keras_xai.attribution.parts import Part
 from keras_xai.rules.rectifiers import Guided
 
 

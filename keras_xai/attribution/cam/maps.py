@@ -8,14 +8,16 @@ import keras
 from keras import ops
 
 from keras_xai.attribution.cam.frames import Frames, frames_of
-from keras_xai.attribution.cam.patches import Patches, patches_of, used_patches
-from keras_xai.attribution.method import Batch, Method, Part
+from keras_xai.attribution.cam.patches import Patches, attention_after, patches_of, used_patches
+from keras_xai.attribution.method import Method
+from keras_xai.attribution.parts import Batch, Part
 from keras_xai.data.layout import Layout
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
 from keras_xai.kinds.expansion import kind_of
-from keras_xai.network.scores import Scores, undefined_where_not_finite
+from keras_xai.network.precision import undefined_where_not_finite
+from keras_xai.network.scores import Scores
 
 
 @final
@@ -228,7 +230,7 @@ def last_maps(scores: Scores, target: Target) -> Maps:
         target: The target to explain.
 
     Raises:
-        ValueError: If there are no feature maps, or several branches of the model have them.
+        ValueError: If there are no feature maps, several branches of the model have them, or all attention of the model follows them.
     """
     graph = scores.graph
     outputs, positions = explained_outputs(graph, target), _Positions(scores)
@@ -250,6 +252,13 @@ def last_maps(scores: Scores, target: Target) -> Maps:
     (end,) = ends
     maps = positions.maps(candidates[end], end)
     assert maps is not None  # it is a candidate
+    first = None if maps.patches is not None else attention_after(graph, end, outputs)
+    if first is not None:
+        raise ValueError(
+            f"Expected a model whose last feature maps can be found. Received: '{scores.name}', in which the attention of "
+            f"'{first.path}' follows the last feature maps, those of '{maps.path}', and the places of its tokens in an input are not "
+            f"known. Choose a layer: layer={maps.path!r} for the maps before all attention, or a later one that has feature maps."
+        )
     return maps
 
 

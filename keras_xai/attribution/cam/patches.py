@@ -6,6 +6,7 @@ from typing import Any, final
 
 from keras import ops, tree
 
+from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Slot, Step
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.kinds.rows import is_concatenation, is_reshape, is_selection
@@ -78,6 +79,26 @@ def used_patches(graph: Graph, outputs: list[int], patches: dict[int, Patches]) 
             if identifier in patches and _uses(step, position, patches, used):
                 used.add(identifier)
     return used
+
+
+def attention_after(graph: Graph, identifier: int, outputs: list[int]) -> Step | None:
+    """The first attention on the way from a tensor to outputs, up to a global pooling; `None` if there is attention before it, too.
+
+    Args:
+        graph: The graph.
+        identifier: Identifier of the tensor.
+        outputs: Identifiers of the outputs.
+    """
+    if any(kind_of(step).attends for step in leading_to(graph, [identifier])):
+        return None
+    reached = {identifier}
+    for step in leading_to(graph, outputs):
+        if reached.isdisjoint(step.inputs) or kind_of(step).pools == "global":
+            continue
+        if kind_of(step).attends:
+            return step
+        reached.update(step.outputs)
+    return None
 
 
 def _uses(step, position, patches, used):

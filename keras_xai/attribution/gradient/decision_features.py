@@ -5,12 +5,13 @@ from typing import Any, final
 import keras
 from keras import ops
 
-from keras_xai.attribution.method import Method, Part
+from keras_xai.attribution.method import Method
+from keras_xai.attribution.parts import Part
 from keras_xai.backend import record
 from keras_xai.data.checks import check_flag
 from keras_xai.network.entries import total
 from keras_xai.network.piecewise import PiecewiseNetwork
-from keras_xai.network.scores import undefined_where_not_finite
+from keras_xai.network.precision import undefined_where_not_finite
 
 
 @final

@@ -8,7 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.method import Method, Part
+from keras_xai.attribution.gradient.conductance import conductance
+from keras_xai.attribution.located import Located
+from keras_xai.attribution.parts import Part
 from keras_xai.data.batches import rows
 from keras_xai.data.checks import check_count, check_positive
 from keras_xai.network.entries import Entries, in_steps, total
@@ -18,7 +20,7 @@ _PANEL = 8
 
 
 @final
-class IntegratedGradients(Method):
+class IntegratedGradients(Located):
     r"""Integrated gradients: `(x - b)` times the mean gradient along the straight path from a baseline b.
 
     $$\phi_i = (x_i - b_i) \int_0^1 \frac{\partial f}{\partial x_i}\bigl(b + t (x - b)\bigr) \, dt$$
@@ -27,17 +29,37 @@ class IntegratedGradients(Method):
     Gauss-Legendre nodes, whose delta in real networks is smaller than that of equal steps. With a `tolerance`, the path is split where the
     delta arises until the rest is small enough: the score difference between the ends of each part tells what the integral over it must be.
 
-    `steps` forward and backward passes, and two or three forward passes; with a `tolerance`, as many as needed.
+    With a `layer` of output y, values are its conductance: the integral of the derivative by y over the movement of y along the same path
+    of inputs.
 
-    Source: [Sundararajan et al., 2017](https://arxiv.org/abs/1703.01365).
+    $$\phi_j = \int_0^1 \frac{\partial f}{\partial y_j} \, \frac{d y_j}{dt} \, dt$$
+
+    It adds up to f(x) - f(b) as well if all paths to the score pass through the layer; if some do not, there is no `convergence_delta`,
+    and a `tolerance` is refused. It is not the integrated gradient on the straight line between the two outputs of the layer, which the
+    model may never produce.
+
+    `steps` forward and backward passes, and two or three forward passes; with a `tolerance`, as many as needed; with a `layer`, another
+    forward pass for each step.
+
+    Source: [Sundararajan et al., 2017](https://arxiv.org/abs/1703.01365); [Dhamdhere et al., 2018](https://arxiv.org/abs/1805.12233) for
+    conductance.
 
     Args:
         model: The model to explain, see `Method`.
         steps: Number of gradients; with a `tolerance`, the initial number.
         tolerance: Allowed convergence delta relative to the score difference f(x) - f(b).
         max_steps: Maximum number of gradients per sample with a `tolerance`. A warning tells if the tolerance is not reached.
+        layer: A layer or its path, such as `"backbone/conv5"`. Values then belong to the layer's output, which includes a fused activation.
+        unit: A unit of the layer to explain instead of the scores, by the inputs: a channel, whose value is the mean of its map; a tuple
+            `(*position, channel)` of integers and slices, whose value is the mean of what they select; or a function that maps the
+            layer's output `(n, ...)` to a tensor `(n,)`.
         batch_size: Points per forward pass; `None` to derive it from the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
+
+    Raises:
+        ValueError: If there is no such layer or unit, the layer has several outputs, or its output does not depend on the samples. When
+            called: if the score does not depend on the layer, or depends on the inputs around
+            it and there is a `tolerance`.
 
     Example:
 
@@ -61,10 +83,12 @@ class IntegratedGradients(Method):
         steps: int = 64,
         tolerance: float | None = None,
         max_steps: int = 2048,
+        layer: str | keras.Layer | None = None,
+        unit: Any = None,
         batch_size: int | None = None,
         verbose: Any = "auto",
     ):
-        super().__init__(model, batch_size=batch_size, verbose=verbose)
+        super().__init__(model, layer=layer, unit=unit, batch_size=batch_size, verbose=verbose)
         check_count("steps", steps)
         check_count("max_steps", max_steps)
         if tolerance is not None:
@@ -74,7 +98,17 @@ class IntegratedGradients(Method):
         self._max_steps = max_steps
 
     def _prepare(self, target):
-        path = _Path(self._scores, target, type(self).__name__, self._batch_size)
+        entries = Entries(self._scores, type(self).__name__, target)
+        complete = self._values_of is None or self._values_of.carries(target)
+        if self._values_of is not None:
+            self._values_of.check(target)
+        if self._tolerance is not None and not complete:
+            raise ValueError(
+                f"Expected `layer` to be one through which all inputs reach the explained score, for a `tolerance`. Received: "
+                f"tolerance={self._tolerance}, layer={self._layer!r}, around which there are other paths, so that its values do not add up "
+                "to the score difference. Give `steps` only."
+            )
+        path = _Path(self._scores, target, entries, self._batch_size, self._values_of)
 
         def explain(batch):
             indices = path.predicted(batch.inputs, batch.indices)
@@ -87,8 +121,9 @@ class IntegratedGradients(Method):
             else:
                 sums, used = self._adapted(path, place, ends)
             values = path.folded(sums, batch.inputs, batch.baseline)
-            delta = ends[1] - ends[0] - np.asarray(total(values))
-            return Part(values, indices, delta, num_forward_passes=float(2 * (used.sum() + count) + batch.passes_to_predict))
+            delta = ends[1] - ends[0] - np.asarray(total(values)) if complete else None
+            passes = path.passes * used.sum() + 2 * count + batch.passes_to_predict
+            return Part(values, indices, delta, num_forward_passes=float(passes))
 
         return explain
 
@@ -145,11 +180,11 @@ class _Place:
 class _Path:
     """The straight path from baseline to sample, and the score along it."""
 
-    def __init__(self, scores, target, method, batch_size):
-        entries = Entries(scores, method, target)
+    def __init__(self, scores, target, entries, batch_size, layer=None):
         self._dtype = scores.dtype
         self._batch_size = batch_size
         self.predicted = scores.predictor(target)
+        conducted = None if layer is None else conductance(scores, entries, layer, target)
 
         def between(inputs, baseline, t):
             """The points on the path at `t` of shape `(..., n)`."""
@@ -165,21 +200,27 @@ class _Path:
         def integral(inputs, indices, baseline, panels, nodes, weights):
             widths = panels[:, 1] - panels[:, 0]
 
-            def points(places):
-                return between(inputs, baseline, panels[:, 0] + ops.take(nodes, places)[:, None] * widths)
+            def at(positions):
+                return between(inputs, baseline, panels[:, 0] + positions[:, None] * widths)
 
-            means = entries.weighted_sum(points, weights, inputs, indices, target)
+            if conducted is not None:
+                return conducted(at, ops.reshape(nodes, ops.shape(weights)), weights, inputs, indices)
+            means = entries.weighted_sum(lambda places: at(ops.take(nodes, places)), weights, inputs, indices, target)
             return [ops.reshape(widths, (-1, *[1] * (len(mean.shape) - 1))) * mean for mean in means]
 
         def products(sums, inputs, baseline):
+            if layer is not None:
+                return layer.folded(sums)
             ways = zip(entries.points(inputs), entries.points(baseline), strict=True)
             return entries.folded([each * (x - b) for each, (x, b) in zip(sums, ways, strict=True)])
 
         one, pair = ((None,), self._dtype), ((None, None), self._dtype)
         self._score = scores.program(target, score, scores.signature, one)
+        # Of each gradient: a forward and a backward pass, and for a layer another forward pass for its movement.
+        self.passes = 2 if layer is None else 3
         self._integral = scores.program(target, integral, scores.signature, ((None, 2), self._dtype), one, pair)
         self.folded = products
-        self.like = entries.points
+        self.like = entries.points if layer is None else lambda inputs: [ops.convert_to_numpy(layer.of(inputs))]
 
     def scores(self, place, samples, t):
         """The score of samples at points on their paths."""

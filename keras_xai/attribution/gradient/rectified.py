@@ -5,7 +5,8 @@ from typing import Any, ClassVar, final
 
 import keras
 
-from keras_xai.attribution.method import Method, Part
+from keras_xai.attribution.method import Method
+from keras_xai.attribution.parts import Part
 from keras_xai.graph.steps import Step
 from keras_xai.graph.target import Target
 from keras_xai.kinds.expansion import indivisible, kind_of

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.method import Method, Part
+from keras_xai.attribution.method import Method
+from keras_xai.attribution.parts import Part
 from keras_xai.backend import normal
 from keras_xai.data.checks import check_count, check_number, check_seed
 from keras_xai.network.entries import Entries, in_steps

@@ -5,7 +5,8 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from keras_xai.attribution.method import Method, Part
+from keras_xai.attribution.method import Method
+from keras_xai.attribution.parts import Part
 from keras_xai.attribution.perturbation.hiding import Hiding, Parted, padding_of_sample, stacked
 from keras_xai.attribution.perturbation.isolation import isolated, random_state
 from keras_xai.attribution.perturbation.segments import Segments, holds_tokens, means

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.method import Method, Part
+from keras_xai.attribution.method import Method
+from keras_xai.attribution.parts import Part
 from keras_xai.attribution.perturbation.windows import Windows
 from keras_xai.data.structure import names_of
 from keras_xai.network.batching import in_chunks

@@ -5,7 +5,8 @@ from typing import Any, final
 
 import keras
 
-from keras_xai.attribution.method import Method, Part
+from keras_xai.attribution.method import Method
+from keras_xai.attribution.parts import Part
 from keras_xai.graph.target import Target
 from keras_xai.network.backward import Backward, conditional, refuse
 from keras_xai.network.entries import total

@@ -8,7 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.method import Method, Part
+from keras_xai.attribution.method import Method
+from keras_xai.attribution.parts import Part
+from keras_xai.attribution.relevance.bounds import Bounds
 from keras_xai.graph.steps import Step
 from keras_xai.kinds.expansion import indivisible, kind_of
 from keras_xai.network.backward import Backward, refuse
@@ -113,6 +115,12 @@ class LRP(Method):
         refuse("LRP", ((step, _misfit(step, rule)) for step, rule in self._rules.items()), "Choose another rule for it.")
         self._nonnegative = nonnegative_tensors(graph.steps)
         self._passages = {step: self._passage(step) for step in self._back.steps}
+        self._bounds = Bounds(
+            self._scores, {step: rule for step, rule in self._rules.items() if isinstance(rule, Rule)}, self._varying
+        )
+
+    def _check_samples(self, inputs, start):
+        self._bounds.check(inputs, start, self._batch_size)
 
     def _prepare(self, target):
         def relevance(inputs, indices):

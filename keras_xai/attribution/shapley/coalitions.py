@@ -8,7 +8,7 @@ import numpy as np
 from scipy.cluster.hierarchy import complete
 from scipy.spatial.distance import squareform
 
-from keras_xai.attribution.method import Batch, Part
+from keras_xai.attribution.parts import Batch, Part
 from keras_xai.attribution.perturbation.hiding import Hiding, Parted, padding_of_sample, stacked
 from keras_xai.attribution.perturbation.isolation import isolated, random_state
 from keras_xai.attribution.perturbation.segments import Segments, blocks

@@ -5,7 +5,8 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from keras_xai.attribution.method import Method, Part
+from keras_xai.attribution.method import Method
+from keras_xai.attribution.parts import Part
 from keras_xai.attribution.relevance.deep_lift import PASSES, Differences
 from keras_xai.attribution.shapley.background import background_of, means
 

@@ -188,7 +188,7 @@ def _letters(step, ranks) -> tuple[str, str, str] | None:
         return one + "ij", other + "jk", filling + "ik"
     if isinstance(operation, layers.Dot) and ranks == [3, 3] and not operation.normalize:
         axes = operation.axes if isinstance(operation.axes, (list, tuple)) else (operation.axes,) * 2
-        one, other = ("".join("n" if a == 0 else "j" if a == axis % 3 else free for a in range(3)) for axis, free in zip(axes, "ik"))
+        one, other = ("nji" if axes[0] % 3 == 1 else "nij"), ("njk" if axes[1] % 3 == 1 else "nkj")
         return one, other, "nik"
     return None
 

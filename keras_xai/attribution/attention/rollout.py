@@ -97,13 +97,13 @@ class AttentionRollout(Rollout):
 
     $$\hat{A}_l = \tfrac{1}{2} \bar{A}_l + \tfrac{1}{2} I, \qquad R = \hat{A}_L \cdots \hat{A}_1$$
 
-    The bar is the mean over heads, and each row of $\hat{A}_l$ is divided by its sum. Values are the rows of R of the tokens that the score is
-    read from: the class token, one token of a language model, the mean over all tokens for mean pooling. They are the tokens by whose
-    attention in the last layer the score has a derivative that is not 0. Values of an image are those of its patches, resized by linear
-    interpolation; other tokens, such as a class token, have no place in it. Padding has the value 0.
+    The bar is the mean over heads, and each row of $\hat{A}_l$ is divided by its sum. Values are the rows of R of the tokens that the
+    score is read from: the class token, one token of a language model, the mean over all tokens for mean pooling. They are the tokens by
+    whose attention in the last layer the score has a derivative that is not 0. Values of an image are those of its patches, resized by
+    linear interpolation; other tokens, such as a class token, have no place in it. Padding has the value 0.
 
-    It explains what the tokens are mixed of, whatever the class: apart from those rows, values do not depend on the target, and they have no
-    sign. One forward pass, and one backward pass to the last attention layer.
+    It explains what the tokens are mixed of, whatever the class: apart from those rows, values do not depend on the target. They are not
+    negative. One forward pass, and one backward pass to the last attention layer.
 
     Source: [Abnar & Zuidema, 2020](https://arxiv.org/abs/2005.00928), section 3. The mean over several rows is ours.
 
@@ -145,17 +145,17 @@ class AttentionRollout(Rollout):
 class GradientRollout(Rollout):
     r"""Gradient-weighted attention rollout: attention, weighted by its positive effect on the score, accumulated over the layers.
 
-    $$\bar{A}_l = \frac{1}{H} \sum_h \mathrm{ReLU}\Bigl(\frac{\partial f}{\partial A_l^h} \odot A_l^h\Bigr), \qquad R \leftarrow R + \bar{A}_l R$$
+    $$\bar{A}_l = \frac{1}{H} \sum_h \mathrm{ReLU}\Bigl(\frac{\partial f}{\partial A_l^h} \odot A_l^h\Bigr), \qquad
+    R \leftarrow R + \bar{A}_l R$$
 
-    R starts as the identity, and layers follow from the first to the last. Values are the rows of R of the tokens that the score is read
-    from, see `AttentionRollout`, without the identity, which would be the largest value of these tokens. Values of an image are those of its
-    patches, resized by linear interpolation. Padding has the value 0.
+    A has H heads. R starts as the identity, and layers follow from the first to the last. Values are the rows of R of the tokens that the
+    score is read from, see `AttentionRollout`, without the identity, which would hide all other values of these tokens. Values of an image
+    are those of its patches, resized by linear interpolation. Padding has the value 0.
 
     One forward and one backward pass.
 
-    Source: [Chefer, Gur & Wolf, 2021](https://arxiv.org/abs/2103.15679), section 3.1, the rules of self-attention. The authors leave the class
-    token out of the picture; here the identity is subtracted for all tokens, as they do before they normalize R. The mean over several rows
-    is ours.
+    Source: [Chefer, Gur & Wolf, 2021](https://arxiv.org/abs/2103.15679), the rules of self-attention. The authors leave the class token
+    out of the picture, here the identity is subtracted for all tokens; the mean over several rows is ours, too.
 
     Args:
         model: A model of self-attention layers that relate the same tokens, see `Method`.

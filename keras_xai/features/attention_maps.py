@@ -34,7 +34,7 @@ def attention_maps(
     Attention is found in the steps that a model consists of, as a softmax whose output is multiplied by values and summed over the keys. It
     may be a layer of Keras or keras-hub, or your own of layers and `keras.ops`. Where attention runs as one fused operation that returns no
     weights, they are computed again from the queries and keys. Maps are those at inference, after masks: the rows of each sum to 1, and
-    padding that is masked has the weight 0.
+    keys that are padding have the weight 0. Rows of queries that are padding themselves mean nothing; Keras makes them uniform.
 
     One forward pass. A map has `heads * queries * keys` entries for each sample: the 12 layers of a ViT-Base with 197 tokens and 12 heads
     take 22 MB per image, so choose `layers` for many samples.

@@ -162,8 +162,8 @@ def check_located(scores: Scores, attention: Attention) -> Located:
         shapes = {spec.name: tuple(spec.shape[1:]) for spec in scores.graph.input_specs}
         raise ValueError(
             "Expected tokens that can be located in an input: patches of an image, each token of a text, or each step of a series. "
-            f"Received: '{attention.path}' of '{scores.name}', with {attention.count(attention.keys)} tokens, in a model of inputs of shape "
-            f"{shapes}. {_INSTEAD}"
+            f"Received: '{attention.path}' of '{scores.name}', with {attention.count(attention.keys)} tokens, in a model of inputs of "
+            f"shape {shapes}. {_INSTEAD}"
         )
     return found
 

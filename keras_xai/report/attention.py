@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from keras_xai.results.attention_maps import AttentionMaps
 
 _COLOR_MAP = "viridis"
-_SIDE, _COLUMNS = 2.0, 5
+_SIDE, _COLUMNS = 2.0, 6
 _CELL, _SMALLEST, _LARGEST = 0.2, 1.8, 6.0  # inches of a cell, and of a matrix
 _MOST_LABELS = 40
 
@@ -44,7 +44,8 @@ def attention_plot(
     maps |= {f"head {number}": each for number, each in enumerate(heads)}
     patches = found.patches[path]
     if patches is not None and found.inputs is not None:
-        image = displayed(show, _flat(in_picture_order(found.inputs[sample], found.layout)))
+        image = in_picture_order(found.inputs[sample], found.layout)
+        image = displayed(show, _flat(image) if show is None else image)
         figure = _over_image(maps, image, patches, query)
     else:
         figure = _matrices(maps, words, query)
@@ -116,13 +117,10 @@ def _over_image(maps, image, patches, query) -> "Figure":
     # Queries that are fewer or more than the keys are other tokens.
     others = [i for i in range(keys) if queries == keys and not start <= i < start + count]
     chosen = query if query is not None else others[0] if others else None
-    of = (
-        "mean of all queries"
-        if chosen is None
-        else f"query {chosen}"
-        if query is not None
-        else f"class token (query {chosen})"
-    )
+    if chosen is None:
+        of = "all queries, their mean,"
+    else:
+        of = f"the class token (query {chosen})" if query is None else f"query {chosen}"
     columns = min(1 + len(maps), _COLUMNS)
     lines = -(-(1 + len(maps)) // columns)
     height, width = image.shape[:2]
@@ -140,7 +138,7 @@ def _over_image(maps, image, patches, query) -> "Figure":
         axes.set_title(name, fontsize=9)
     if query is not None and queries == keys and start <= query < start + count:
         _outline(grid.flat[0], (query - start) // sizes[1], (query - start) % sizes[1], sizes, (height, width))
-    figure.supxlabel(f"attention of the {of} to the patches", fontsize=8)
+    figure.supxlabel(f"attention of {of} to the patches", fontsize=8)
     return figure
 
 
@@ -152,7 +150,7 @@ def _draw_patches(axes: "Axes", grid, gray):
     values = grid[np.ix_(*places)]
     shade = (gray - gray.min()) / (np.ptp(gray) or 1)
     colors = colormaps[_COLOR_MAP](values / (values.max() or 1))[..., :3]
-    axes.imshow(colors * (0.35 + 0.65 * shade[..., None]), interpolation="nearest")
+    axes.imshow(colors * (0.45 + 0.55 * shade[..., None]), interpolation="nearest")
 
 
 def _outline(axes: "Axes", row, column, sizes, shape):

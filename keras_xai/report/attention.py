@@ -117,10 +117,8 @@ def _over_image(maps, image, patches, query) -> "Figure":
     # Queries that are fewer or more than the keys are other tokens.
     others = [i for i in range(keys) if queries == keys and not start <= i < start + count]
     chosen = query if query is not None else others[0] if others else None
-    if chosen is None:
-        of = "all queries, their mean,"
-    else:
-        of = f"the class token (query {chosen})" if query is None else f"query {chosen}"
+    named = f"query {chosen}" if query is not None else f"the class token (query {chosen})"
+    of = "all queries, their mean," if chosen is None else named
     columns = min(1 + len(maps), _COLUMNS)
     lines = -(-(1 + len(maps)) // columns)
     height, width = image.shape[:2]

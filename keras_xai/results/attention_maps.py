@@ -78,8 +78,18 @@ class AttentionMaps(Rows):
         >>> [axes.get_title() for axes in figure.axes[:4]]
         ['mean of heads', 'head 0', 'head 1', 'head 2']
         """
-        options = {"labels": labels, "vocabulary": vocabulary, "show": show, "title": title}
-        return drawn("attention", "attention_plot", self, sample, layer=layer, query=query, **options)
+        return drawn(
+            "attention",
+            "attention_plot",
+            self,
+            sample,
+            layer=layer,
+            query=query,
+            labels=labels,
+            vocabulary=vocabulary,
+            show=show,
+            title=title,
+        )
 
     def _summary(self) -> str:
         return f"of '{self.model}': {counted(len(self.maps), 'layer')}, {counted(len(self), 'sample')}"

@@ -39,7 +39,7 @@ def test_matrices_have_the_weights_and_the_words():
 
 
 def test_one_head_has_no_mean():
-    figure = AttentionMaps({"one": maps(1, 4, 4)}, None, {"one": None}, "model").plot(labels="a b c $".split())
+    figure = AttentionMaps({"one": maps(1, 4, 4)}, None, {"one": None}, "model").plot(labels=["a", "b", "c", "$"])
     assert [axes.get_title() for axes in figure.axes] == ["head 0"]
     assert [each.get_text() for each in figure.axes[0].get_xticklabels()][-1] == r"\$"
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, final
 
-from keras import KerasTensor, Layer, layers, ops, tree
+from keras import KerasTensor, Layer, ops
 
 from keras_xai.graph.nodes import function_of
-from keras_xai.graph.steps import Graph, Slot, Step
+from keras_xai.graph.steps import Graph, Step
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.kinds.shape import Choice
 
@@ -134,7 +134,7 @@ def _attention(softmax, uses):
     while queue:
         identifier = queue.pop(0)
         for step, position in uses[identifier]:
-            if step.num_varying == 2 and (found := _weighted(step, position, keys)) is not None:
+            if step.num_varying == len(step.inputs) == 2 and (found := _weighted(step, position, keys)) is not None:
                 queries, values = found
                 spec = step.input_specs[position]
                 return Attention("", identifier, spec, softmax, step, values, queries, keys)
@@ -154,43 +154,15 @@ def _keeps(step, position):
 
 def _weighted(step, position, keys):
     """The axes of the queries in an input of a product, and the identifier of the other, `None` if it does not sum over the keys."""
-    slots = [leaf for leaf in tree.flatten(step.arguments) if isinstance(leaf, Slot)]
-    given = [leaf.position for leaf in slots]
-    if len(given) != 2 or any(leaf.fixed for leaf in slots) or position not in given:
+    letters = kind_of(step).letters(step)
+    if letters is None or len(step.input_specs[position].shape) < 3:
         return None
-    place = given.index(position)
-    rank = len(step.input_specs[position].shape)
-    letters = _letters(step, [len(step.input_specs[each].shape) for each in given])
-    if rank < 3 or letters is None:
-        return None
-    own, other, output = letters[place], letters[1 - place], letters[2]
+    own, other, output = letters[position], letters[1 - position], letters[2]
     if any(own[axis] not in other or own[axis] in output for axis in keys):
         return None
     alone = [axis for axis, letter in enumerate(own) if letter in output and letter not in other]
     queries = tuple(alone[-len(keys) :])  # heads that share their values come before
-    return (queries, step.inputs[given[1 - place]]) if len(queries) == len(keys) else None
-
-
-def _letters(step, ranks) -> tuple[str, str, str] | None:
-    """The axes of both operands and of the output of a product of tensors, as letters of `einsum`; `None` for other steps."""
-    operation = step.operation
-    name = type(operation).__name__
-    if name == "Einsum" and operation.subscripts.count("->") == 1 and operation.subscripts.count(",") == 1:
-        subscripts = operation.subscripts.replace(" ", "")
-        one, other = subscripts.partition("->")[0].split(",")
-        spread = {each: "ABCDEFGH"[: rank - len(each) + 3] for each, rank in zip((one, other), ranks, strict=True)}
-        filling = max((spread[each] for each in (one, other) if "..." in each), key=len, default="")
-        one, other = (each.replace("...", filling[len(filling) - len(spread[each]) :]) for each in (one, other))
-        return one, other, subscripts.partition("->")[2].replace("...", filling)
-    if name == "Matmul" and min(ranks) >= 2:
-        filling = "ABCDEFGH"[: max(ranks) - 2]
-        one, other = (filling[len(filling) - rank + 2 :] for rank in ranks)
-        return one + "ij", other + "jk", filling + "ik"
-    if isinstance(operation, layers.Dot) and ranks == [3, 3] and not operation.normalize:
-        axes = operation.axes if isinstance(operation.axes, (list, tuple)) else (operation.axes,) * 2
-        one, other = ("nji" if axes[0] % 3 == 1 else "nij"), ("njk" if axes[1] % 3 == 1 else "nkj")
-        return one, other, "nik"
-    return None
+    return (queries, step.inputs[1 - position]) if len(queries) == len(keys) else None
 
 
 def _layer_of(graph, attention):

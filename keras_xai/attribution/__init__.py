@@ -1,5 +1,6 @@
 """Attribution methods: the contribution of each part of an input to a score."""
 
+from keras_xai.attribution.attention.rollout import AttentionRollout, GradientRollout
 from keras_xai.attribution.cam.ablation_cam import AblationCAM
 from keras_xai.attribution.cam.cam import CAM
 from keras_xai.attribution.cam.eigen_cam import EigenCAM
@@ -50,6 +51,7 @@ __all__ = [
     "AblationCAM",
     "AffineMap",
     "AlphaBeta",
+    "AttentionRollout",
     "AttnLRP",
     "Batch",
     "Composite",
@@ -68,6 +70,7 @@ __all__ = [
     "Generation",
     "GradCAM",
     "GradCAMPlusPlus",
+    "GradientRollout",
     "GradientSHAP",
     "GradientTimesInput",
     "GuidedBackprop",

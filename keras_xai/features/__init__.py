@@ -1,13 +1,15 @@
-"""Feature visualization: activations, maximization, Deep Dream, extreme examples, reconstructions, t-SNE maps."""
+"""Feature visualization: activations, attention, maximization, Deep Dream, extreme examples, reconstructions, t-SNE maps."""
 
 from keras_xai.features.activations import activations
 from keras_xai.features.ascent import Ascent
+from keras_xai.features.attention_maps import attention_maps
 from keras_xai.features.deep_dream import Dream, deep_dream
 from keras_xai.features.embedding import tsne_map
 from keras_xai.features.extreme_examples import extreme_examples
 from keras_xai.features.maximize_activation import maximize_activation
 from keras_xai.features.receptive_field import receptive_field
 from keras_xai.features.reconstruct import reconstruct
+from keras_xai.results.attention_maps import AttentionMaps
 from keras_xai.results.dreamed import Dreamed
 from keras_xai.results.embedding_map import EmbeddingMap
 from keras_xai.results.extreme_examples import ExtremeExamples
@@ -18,6 +20,7 @@ from keras_xai.statistics.tsne import TSNE
 __all__ = [
     "TSNE",
     "Ascent",
+    "AttentionMaps",
     "Dream",
     "Dreamed",
     "EmbeddingMap",
@@ -25,6 +28,7 @@ __all__ = [
     "Maximized",
     "Reconstructions",
     "activations",
+    "attention_maps",
     "deep_dream",
     "extreme_examples",
     "maximize_activation",

@@ -174,6 +174,10 @@ class Kind(abc.ABC):
         """For a layer of several kernels, the map of each from a tensor and the kernel to a tensor, whose composition is the layer."""
         return []
 
+    def letters(self, step: Step) -> tuple[str, str, str] | None:
+        """For a product of two tensors that sums over axes, the axes of both and of the output as letters, as in `"bij,bjk->bik"`."""
+        return None
+
     def channel_axis(self, step: Step) -> int:
         """The channel axis of the output, counted from the end: the last unless `data_format` specifies another."""
         return 1 - len(step.output_specs[0].shape) if self.data_format(step) == "channels_first" else -1

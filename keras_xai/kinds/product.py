@@ -92,8 +92,33 @@ class TimesMatrix(TimesConstant):
         return (-1,) if self.kernels(step) and step.takes_tensor(0) else None
 
 
+class MatrixProduct(TimesMatrix):
+    """A product of matrices, or of stacks of them."""
+
+    def letters(self, step):
+        ranks = [len(spec.shape) for spec in step.input_specs]
+        if len(ranks) != 2 or min(ranks) < 2:
+            return None
+        stack = _STACK[: max(ranks) - 2]
+        one, other = (stack[len(stack) - rank + 2 :] for rank in ranks)
+        return f"{one}ij", f"{other}jk", f"{stack}ik"
+
+
 class EinsteinSum(TimesConstant):
     """A sum of products along named axes."""
+
+    def letters(self, step):
+        subscripts, arrow, output = step.operation.subscripts.replace(" ", "").partition("->")
+        operands = subscripts.split(",")
+        if not arrow or len(operands) != 2 or len(step.inputs) != 2:
+            return None
+        counts = [len(spec.shape) - len(each) + 3 for each, spec in zip(operands, step.input_specs, strict=True)]
+        stack = _STACK[: max((count for each, count in zip(operands, counts, strict=True) if "..." in each), default=0)]
+        one, other = (
+            each.replace("...", stack[len(stack) - count :]) if "..." in each else each
+            for each, count in zip(operands, counts, strict=True)
+        )
+        return one, other, output.replace("...", stack)
 
     def axis_sources(self, step, position):
         operands = [operand for operand in range(len(step.operands(step.inputs))) if step.takes_tensor(operand)]
@@ -111,17 +136,15 @@ class ConvolutionByConstant(TimesConstant):
 
 
 _EITHER, _FIRST = (0, 1), (0,)
+_STACK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # letters of axes that have none
 for _function, _kind, _example in (
     (ops.multiply, ScaledByConstant(_EITHER), Example((4,), lambda x: x * np.array([1.0, -2.0, 3.0, 0.5]))),
     (ops.divide, Quotient(_FIRST), Example((4,), lambda x: ops.divide(x, 3.0))),
     (ops.true_divide, Quotient(_FIRST), Example((4,), lambda x: x / 3.0)),
 ):
     register(_function, _kind, _example)
-for _function, _example in (
-    (ops.matmul, Example((4,), lambda x: ops.matmul(x, np.arange(8.0).reshape(4, 2)))),
-    (ops.dot, Example((4,), lambda x: ops.dot(x, np.arange(8.0).reshape(4, 2)))),
-):
-    register(_function, TimesMatrix(_EITHER), _example)
+register(ops.matmul, MatrixProduct(_EITHER), Example((4,), lambda x: ops.matmul(x, np.arange(8.0).reshape(4, 2))))
+register(ops.dot, TimesMatrix(_EITHER), Example((4,), lambda x: ops.dot(x, np.arange(8.0).reshape(4, 2))))
 register(
     ops.tensordot,
     TimesConstant(_EITHER),

@@ -186,6 +186,12 @@ class Contraction(Smooth):
     def refusal(self, step):
         return "divides by the norms of its inputs" if step.operation.normalize else super().refusal(step)
 
+    def letters(self, step):
+        axes = step.operation.axes if isinstance(step.operation.axes, (list, tuple)) else (step.operation.axes,) * 2
+        if step.operation.normalize or any(len(spec.shape) != 3 for spec in step.input_specs):
+            return None
+        return ("nji" if axes[0] % 3 == 1 else "nij"), ("njk" if axes[1] % 3 == 1 else "nkj"), "nik"
+
     def secant(self, step):
         return None if step.operation.normalize else multilinear(step)
 

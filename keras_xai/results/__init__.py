@@ -1,5 +1,6 @@
 """Results: frozen data without a model, with repr, slicing, equality, plotting, saving and loading."""
 
+from keras_xai.results.attention_maps import AttentionMaps
 from keras_xai.results.base import Result, Rows
 from keras_xai.results.comparison import Comparison
 from keras_xai.results.counterfactuals import Counterfactuals
@@ -20,6 +21,7 @@ from keras_xai.results.reconstructions import Reconstructions
 from keras_xai.results.walls import Walls
 
 __all__ = [
+    "AttentionMaps",
     "Comparison",
     "Counterfactuals",
     "Diagnosis",

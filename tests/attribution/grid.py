@@ -114,6 +114,17 @@ def _series():
     )
 
 
+def transformer(activation=None, units=4):
+    """A vision transformer of patches of 2 x 2 pixels."""
+    x = keras.Input((8, 8, 1))
+    y = layers.Reshape((16, 6))(layers.Conv2D(6, 2, strides=2, name="conv2")(x))
+    for number in range(2):
+        z = layers.LayerNormalization()(y)
+        y = layers.Add()([y, layers.MultiHeadAttention(2, 3, name=f"attention{number}")(z, z)])
+    pooled = layers.GlobalAveragePooling1D()(y)
+    return keras.Model(x, layers.Dense(units, activation=activation, name="head")(pooled), name="transformer")
+
+
 def _mixed():
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
@@ -134,6 +145,7 @@ CASES = {
     "mixed_float16": Case("mixed_float16", _mixed, _IMAGES),
     "single sigmoid": Case("single sigmoid", lambda: _functional("sigmoid", units=1), _IMAGES),
     "final softmax": Case("final softmax", lambda: _functional("softmax"), _IMAGES),
+    "transformer": Case("transformer", transformer, _IMAGES),
 }
 
 
@@ -172,8 +184,30 @@ def rows() -> dict[str, Callable]:
 
 METHODS = rows()
 
+# Methods that need attention, and a sort of model that has it.
+OF_ATTENTION = ("AttentionRollout", "GradientRollout")
+WITH_ATTENTION = "transformer"
+
 # What is refused, by method and sort of model: a part of the error's message.
-REFUSED = {("CAM", "several inputs"): "CAM needs a model that ends in global average pooling"}
+REFUSED = {
+    ("CAM", "several inputs"): "CAM needs a model that ends in global average pooling",
+    ("DecisionFeatures", "transformer"): "cannot be divided into linear pieces",
+    **dict.fromkeys(
+        ((method, "transformer") for method in ("GuidedBackprop", "Deconvnet", "GuidedGradCAM")),
+        "defined for networks of rectifiers, poolings and affine layers",
+    ),
+    **{
+        (method, name): "Expected a model with attention"
+        for method in OF_ATTENTION
+        for name in CASES
+        if name != WITH_ATTENTION
+    },
+}
+
+
+def case_of(method: str, name: str = "functional") -> Case:
+    """A sort of model; a transformer for the methods that need attention."""
+    return CASES[WITH_ATTENTION if method in OF_ATTENTION else name]
 
 
 def model_of(case: Case) -> keras.Model:

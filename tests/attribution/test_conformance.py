@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_xai import attribution
-from tests.attribution.grid import CASES, METHODS, REFUSED, model_of
+from tests.attribution.grid import CASES, METHODS, OF_ATTENTION, REFUSED, WITH_ATTENTION, case_of, model_of
 from tests.public import DOCS, concrete, snake_case, unexported
 from tests.slow import quickly
 from tests.state import state
@@ -37,7 +37,11 @@ OF_EACH_WAY = ("IntegratedGradients", "LRP", "GradCAM", "Occlusion", "DeepLIFT",
 
 def _is_quick(method, name):
     # The model of the column "final softmax" is that of "reloaded" before it was saved.
-    return name in STRUCTURES or (method in OF_EACH_WAY and name != "final softmax")
+    return (
+        name in STRUCTURES
+        or (method in OF_EACH_WAY and name != "final softmax")
+        or (method in OF_ATTENTION and name == WITH_ATTENTION)
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +77,7 @@ def check_cell(make, name, refused=None):
 
 
 # How samples are divided into batches does not depend on what the model is made of.
-BATCHED = [(method, name) for method, name in CELLS if name in ("functional", "several inputs", "1-D")]
+BATCHED = [(method, name) for method, name in CELLS if name in ("functional", "several inputs", "1-D", WITH_ATTENTION)]
 
 
 @pytest.mark.slow
@@ -93,11 +97,12 @@ def test_the_size_of_batches_changes_nothing(method, name):
             np.testing.assert_allclose(two, one, atol=1e-5 * max(1, np.abs(one).max()))
 
 
-@pytest.mark.parametrize("method", quickly(METHODS, *OF_EACH_WAY))
+@pytest.mark.parametrize("method", quickly(METHODS, *OF_EACH_WAY, *OF_ATTENTION))
 def test_nothing_changes_after_a_failure(method):
-    case = CASES["functional"]
+    case = case_of(method)
     broken = model_of(case)
-    broken.get_layer("head").kernel.assign(np.full((4, 4), np.nan))
+    head = broken.get_layer("head")
+    head.kernel.assign(np.full(head.kernel.shape, np.nan))
     before = state(broken)
     with pytest.raises(ValueError, match="NaN"):
         METHODS[method](broken, case)(case.x, case.target)

@@ -1,12 +1,14 @@
 """Models of one score: a sigmoid has two classes, a regression has none."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
 from keras_xai.attribution import Explanation, Saliency
 from keras_xai.metrics import Deletion
-from tests.attribution.grid import CASES, METHODS, model_of
+from tests.attribution.grid import CASES, METHODS, OF_ATTENTION, model_of, transformer
 from tests.slow import quickly
 
 X = np.array([[5.0, 5.0], [-1.0, -1.0]])
@@ -21,6 +23,8 @@ def model(activation, name="head"):
 def test_classes_of_one_sigmoid(name):
     """1 is the score, as by default, and 0 is its negative: as two scores [-s, s] of which a class is explained."""
     case = CASES["single sigmoid"]
+    if name in OF_ATTENTION:
+        case = dataclasses.replace(case, build=lambda: transformer("sigmoid", units=1))
     network = model_of(case)
     method, x = METHODS[name](network, case), case.x[:3]
     found = [method(x, target) for target in (None, 1, 0, [1, 0, 1])]

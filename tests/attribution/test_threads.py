@@ -9,7 +9,7 @@ import pytest
 from tensorflow.python.framework import ops as framework
 
 from keras_xai.attribution import SHAP, DeepSHAP, GradientTimesInput, Saliency
-from tests.attribution.grid import CASES, METHODS, model_of
+from tests.attribution.grid import CASES, METHODS, case_of, model_of
 from tests.public import concrete
 from tests.slow import quickly
 from tests.tolerance import rounding
@@ -29,14 +29,16 @@ def model():
 
 
 @pytest.mark.parametrize("name", quickly([*METHODS], *QUICK))
-def test_eight_threads_on_one_object(model, name):
+def test_eight_threads_on_one_object(name):
     """Different targets and samples at once, on a method that has not been called before: what each alone gives."""
+    case = case_of(name)
+    model = model_of(case)
     jobs = [(X[[i % 2]] * (1 + i // 8), i % 4) for i in range(16)]
-    serial = METHODS[name](model, CASE)
+    serial = METHODS[name](model, case)
     expected = [serial(*job).values for job in jobs]
     assert np.abs(expected[0] - expected[1]).max() > 0  # samples make a difference, and targets
     assert np.abs(expected[0] - expected[2]).max() > 0 or not serial.depends_on_target
-    method = METHODS[name](model, CASE)
+    method = METHODS[name](model, case)
     with ThreadPoolExecutor(8) as pool:
         found = [each.values for each in pool.map(lambda job: method(*job), jobs)]
     for each, other in zip(found, expected, strict=True):
@@ -80,8 +82,9 @@ def test_nothing_of_the_process_is_left_changed(model):
 
 
 @pytest.mark.parametrize("name", quickly([*METHODS], *QUICK, "GradientTimesInput", "IntegratedGradients"))
-def test_pickled_before_and_after_a_call(model, name):
-    method = METHODS[name](model, CASE)
+def test_pickled_before_and_after_a_call(name):
+    case = case_of(name)
+    method = METHODS[name](model_of(case), case)
     before = pickle.loads(pickle.dumps(method))
     expected = method(X, 1)
     after = pickle.loads(pickle.dumps(method))

@@ -13,6 +13,7 @@ from keras_xai import attribution, callbacks, diagnosis, features, losses, metri
 from keras_xai.layers import RBMDense
 from keras_xai.openbox import OpenBox, RegionClassifier, fidelity_curve, flatten_regions, merge_regions, prune_regions
 from keras_xai.pretraining import pretrain
+from tests.attribution.grid import OF_ATTENTION
 from tests.data.kinds import BATCH, COLUMNS, KINDS, STREAMS, TABLES, dataset, in_batches
 from tests.slow import quickly
 
@@ -50,6 +51,15 @@ def images():
 
 
 @pytest.fixture(scope="module")
+def transformer():
+    keras.utils.set_random_seed(0)
+    x = keras.Input((6, 6, 1))
+    y = layers.Reshape((9, 4))(layers.Conv2D(4, 2, strides=2, name="conv")(x))
+    y = layers.Add()([y, layers.MultiHeadAttention(2, 2, name="attention")(y, y)])
+    return keras.Model(x, layers.Dense(2, activation="softmax", name="scores")(layers.GlobalAveragePooling1D()(y)))
+
+
+@pytest.fixture(scope="module")
 def table():
     keras.utils.set_random_seed(0)
     return keras.Sequential(
@@ -75,8 +85,8 @@ def _same(one, other, exact=True):
 
 
 @pytest.mark.parametrize("name", quickly(METHODS, "Saliency", "LRP", "IntegratedGradients", "GradCAM", "Occlusion", "SHAP"))
-def test_methods(name, images):
-    method = _method(name, images)
+def test_methods(name, images, transformer):
+    method = _method(name, transformer if name in OF_ATTENTION else images)
     expected = method(X)
     for kind, make in KINDS.items():
         found = method(make(X))
@@ -106,6 +116,7 @@ def test_names_of_columns_are_saved(table, tmp_path):
 # What is called with samples, and gives arrays. Each is made anew, so that nothing is remembered.
 ENTRIES = {
     "activations": lambda model, x: features.activations(model, x, ["conv"], batch_size=BATCH),
+    "attention_maps": lambda model, x: _attended(features.attention_maps(model, x, batch_size=BATCH)),
     "extreme_examples": lambda model, x: (
         features.extreme_examples(model, x, layer="conv", k=2, batch_size=BATCH).highest.values
     ),
@@ -132,6 +143,10 @@ ENTRIES = {
     "contains": lambda model, x: OpenBox(model, batch_size=BATCH)(X, verbose=0).contains(x),
     "predict": lambda model, x: OpenBox(model, batch_size=BATCH)(X, verbose=0).predict(x),
 }
+
+
+def _attended(found):
+    return [found.maps["attention"], found.inputs]
 
 
 def _pieces(local):
@@ -162,11 +177,11 @@ def _logged(model, x, folder=None):
 
 
 @pytest.mark.parametrize("entry", quickly(ENTRIES, "activations", "fbi_penalty", "OpenBox"))
-def test_entries(entry, images):
-    run = ENTRIES[entry]
-    expected = run(images, X)
+def test_entries(entry, images, transformer):
+    run, model = ENTRIES[entry], transformer if entry == "attention_maps" else images
+    expected = run(model, X)
     for make in (KINDS if entry not in ("ExplanationLogger", "tsne_map", "deep_dream") else STREAMS).values():
-        _same(run(images, make(X)), expected)
+        _same(run(model, make(X)), expected)
 
 
 def test_region_classifier_predicts(table):

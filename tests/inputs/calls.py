@@ -82,6 +82,18 @@ def images():
 
 
 @functools.cache
+def transformer():
+    """A classifier of images of four patches, with attention."""
+    keras.utils.set_random_seed(0)
+    x = keras.Input(SHAPE, name="images")
+    y = layers.Reshape((4, 4))(layers.Conv2D(4, 2, strides=2, name="conv")(x))
+    y = layers.Add()([y, layers.MultiHeadAttention(2, 2, name="attention")(y, y)])
+    return keras.Model(
+        x, layers.Dense(3, activation="softmax", name="scores")(layers.GlobalAveragePooling1D()(y)), name="network"
+    )
+
+
+@functools.cache
 def table():
     """A classifier of tables of four columns."""
     keras.utils.set_random_seed(0)
@@ -223,6 +235,9 @@ GIVEN = {
 _QUICK_TSNE = features.TSNE(perplexity=2, iterations=255)
 # Where the common value does not fit, or the default takes long: by the name of the function.
 SPECIAL = {
+    "attribution.AttentionRollout": {"model": transformer},
+    "attribution.GradientRollout": {"model": transformer},
+    "features.attention_maps": {"model": transformer, "layers": lambda: ["attention"]},
     "attribution.LIME": {"model": table, "background": lambda: TABLE, "num_samples": lambda: 20, "seed": lambda: 0},
     "metrics.MaxSensitivity.__call__": {},
     "attribution.SHAP": {"num_samples": lambda: 40, "seed": lambda: 0},

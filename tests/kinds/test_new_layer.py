@@ -18,7 +18,7 @@ from keras_xai.kinds import Affine, Composite, Example, entries, register
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.losses import fbi_penalty
 from keras_xai.openbox import OpenBox, UnsupportedLayerError
-from tests.attribution.grid import METHODS, Case
+from tests.attribution.grid import METHODS, OF_ATTENTION, Case
 from tests.slow import quickly
 
 X = np.random.default_rng(0).normal(size=(4, 8, 8, 2)).astype("float32")
@@ -92,7 +92,10 @@ def same(one, other):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "method",
-    quickly(METHODS, "IntegratedGradients", "GuidedBackprop", "LRP", "DecisionFeatures", "CAM", "GradCAM", "Occlusion"),
+    quickly(
+        [name for name in METHODS if name not in OF_ATTENTION],
+        *("IntegratedGradients", "GuidedBackprop", "LRP", "DecisionFeatures", "CAM", "GradCAM", "Occlusion"),
+    ),
 )
 def test_every_attribution_method_takes_a_new_layer(method):
     register(Stencil, StencilKind(), EXAMPLE)

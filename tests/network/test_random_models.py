@@ -51,6 +51,8 @@ REASONS = {
     "GuidedBackprop": "which has none before its scores",
     "Deconvnet": "which has none before its scores",
     "LRP": "in which no layer takes a rule",
+    "AttentionRollout": "model with attention",
+    "GradientRollout": "model with attention",
 }
 # The others work on every model, and those of `PIECEWISE` on every piecewise-linear one.
 PIECEWISE = ("LRP", "DecisionFeatures")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_xai.results import (
+    AttentionMaps,
     Comparison,
     Counterfactuals,
     Diagnosis,
@@ -174,12 +175,19 @@ def generation():
     )
 
 
+def attention_maps():
+    """Two layers, of which one has a class token and patches of images, and a name that is HTML."""
+    maps = {"first": _rng().dirichlet(np.ones(5), size=(ROWS, 2, 5)), NAME: _rng().dirichlet(np.ones(5), size=(ROWS, 3, 5))}
+    return AttentionMaps(maps, images(ROWS, 8, 8, 3), {"first": None, NAME: (1, 2, 2)}, NAME)
+
+
 def images(*shape):
     """Values between 0 and 1."""
     return _rng().uniform(size=shape)
 
 
 RESULTS = {
+    "AttentionMaps": attention_maps,
     "Explanation": explanation,
     "Explanation of several inputs": several_inputs,
     "Explanation of columns": columns,

@@ -463,6 +463,7 @@ TASKS: dict[str, Callable[[Network, keras.Model], Any]] = {
     "diagnose": diagnosed,
     "fbi_penalty": lambda network, model: losses.fbi_penalty(model, network.x, np.arange(NUM_SAMPLES)),
     "activations": lambda network, model: features.activations(model, network.x, verbose=0),
+    "attention_maps": lambda network, model: features.attention_maps(model, network.x, verbose=0),
 }
 
 
@@ -484,8 +485,12 @@ REASONS = {
     "layers": "it has no convolutional layers: name them by `layers`",
     "scores": "it takes one vector of scores for each sample",
     "outputs": "it has several outputs: name one, or make a model of one",
+    "attention": "it has no attention",
+    "tokens": "its attention layers do not all relate the same tokens",
 }
 _SIGNS = {
+    "model with attention": "attention",
+    "the same tokens to each other": "tokens",
     "ends in global average pooling": "pooling",
     "feature maps": "maps",
     "not padding": "padding",

@@ -1,0 +1,1 @@
+"""Attribution by attention: rollout, plain and weighted by gradients."""

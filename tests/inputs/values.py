@@ -212,6 +212,7 @@ _MASKS = {
 }
 _INDEX = [99, -99, 1.5, "zz", None, np.nan, 1j, Thing(), (0, 0), [[0]], {}, ["a"], [1.5], [99]]
 _ENTRIES = [-99, 99, 1.5, "zz", np.nan, 1j, Thing(), [[0]], [], {}, ["a"], [0.5], [99], [[0], [1, 2]], None]  # of outputs
+_GROUPS = [0, -1, 1.5, True, "a", np.nan, 1j, Thing(), [], {}, [["a"]], [[0.5]], [[0], [1, 2]], [[-1]], lambda: None]
 _COORDINATES = [
     3,
     "box",
@@ -277,6 +278,14 @@ BAD = {
     "explanation": THINGS,
     "box": THINGS,
     "groups": THINGS,
+    **{
+        f"{name}.groups": [*_GROUPS, np.zeros((5, 4), int), np.zeros((4, 4, 1)), {"zz": np.zeros((4, 4), int)}]
+        for name in ("FeatureAblation", "HSICAttribution", "ShapleyValueSampling", "SobolAttribution")
+    },
+    "SobolAttribution.num_samples": [*COUNTS, 1, 3, 12],
+    "preservation_probability": [0, 1, -0.5, 2, *NUMBERS],
+    "grid_size": COUNTS,
+    "centered": FLAGS,
     "path": PATHS,
     "filepath": [],
     "folder": [3, 1.5, Thing(), ["a"]],

@@ -197,13 +197,13 @@ def _integers(given):
 
 def _aligned(array, shape, layout, name):
     """The array with all axes of a sample."""
-    channel = layout.channel
+    channel, given = layout.channel, array.shape
     if channel is not None and array.ndim == len(shape) - 1:
         array = np.expand_dims(array, channel - 1)
     if array.ndim != len(shape) or any(own not in (1, size) for own, size in zip(array.shape, shape, strict=True)):
         raise ValueError(
             f"Expected `groups` for input '{name}' to be an array of the shape of a sample, {tuple(shape)}, in which axes may have length "
-            f"1{'' if channel is None else ' and the channels may be left out'}. Received: an array of shape {np.shape(array)}."
+            f"1{'' if channel is None else ' and the channels may be left out'}. Received: an array of shape {given}."
         )
     # Only the axis of channels keeps its length of 1: values have all places.
     sizes = [own if axis == channel else size for axis, (own, size) in enumerate(zip(array.shape, shape, strict=True), 1)]

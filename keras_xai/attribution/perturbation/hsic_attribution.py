@@ -79,8 +79,7 @@ class HSICAttribution(Method):
         def explain(batch):
             indices = predicted(batch.inputs, batch.indices)
             division = self._groups.of(batch.inputs)
-            half = np.arange(self._num_samples) < self._num_samples // 2
-            masks = np.random.default_rng(batch.seed).permuted(np.tile(half, (division.count, 1)), axis=1).T
+            masks = balanced_masks(self._num_samples, division.count, batch.seed)
             found = scored(batch, indices, len(masks), division.numbers, masks)
             varying = beyond_rounding(found, self._scores.dtype)
             values = np.stack([hsic(masks, each) for each in found])
@@ -90,6 +89,18 @@ class HSICAttribution(Method):
             return Part(division.spread(values), indices, None, num_forward_passes=found.size + batch.passes_to_predict)
 
         return explain
+
+
+def balanced_masks(num_samples: int, count: int, seed: int) -> np.ndarray:
+    """Random booleans `(num_samples, count)`, half of each column true, as from a Latin hypercube.
+
+    Args:
+        num_samples: Number of masks.
+        count: Number of parts.
+        seed: Seed.
+    """
+    half = np.arange(num_samples) < num_samples // 2
+    return np.random.default_rng(seed).permuted(np.tile(half, (count, 1)), axis=1).T
 
 
 def hsic(masks: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -86,7 +86,7 @@ class ShapleyValueSampling(Method):
             rows = 2 + orders * (count - 1)
             found = scored(batch, indices, rows, division.numbers, ranks)
             none, every = (np.repeat(found[:, i, None, None], orders, axis=1) for i in range(2))
-            path = np.concatenate([none, found[:, 2:].reshape(-1, orders, count - 1), every], axis=2)
+            path = np.concatenate([none, found[:, 2:].reshape(len(found), orders, count - 1), every], axis=2)
             means = np.take_along_axis(np.diff(path), ranks[np.newaxis], axis=2).mean(axis=1)
             # What equals the baseline has no value, not the rounding difference between batches.
             means = np.where(division.changing(batch.inputs, batch.baseline), means, 0)

@@ -21,6 +21,7 @@ from keras_xai.attribution.perturbation.feature_ablation import FeatureAblation
 from keras_xai.attribution.perturbation.hsic_attribution import HSICAttribution
 from keras_xai.attribution.perturbation.lime import LIME
 from keras_xai.attribution.perturbation.occlusion import Occlusion
+from keras_xai.attribution.perturbation.permutation_importance import PermutationImportance
 from keras_xai.attribution.perturbation.rise import RISE
 from keras_xai.attribution.perturbation.sobol_attribution import SobolAttribution
 from keras_xai.attribution.relevance.deep_lift import DeepLIFT
@@ -30,6 +31,7 @@ from keras_xai.attribution.shapley.gradient_shap import GradientSHAP
 from keras_xai.attribution.shapley.shap import SHAP
 from keras_xai.attribution.shapley.shapley_value_sampling import ShapleyValueSampling
 from keras_xai.results.explanation import Explanation
+from keras_xai.results.feature_importance import FeatureImportance
 from keras_xai.results.generation import Generation
 from keras_xai.rules.composites import (
     CPLRP,
@@ -70,6 +72,7 @@ __all__ = [
     "EpsilonPlusFlat",
     "Explanation",
     "FeatureAblation",
+    "FeatureImportance",
     "Flat",
     "Gamma",
     "Generation",
@@ -87,6 +90,7 @@ __all__ = [
     "Occlusion",
     "Part",
     "Pass",
+    "PermutationImportance",
     "Product",
     "ProductRule",
     "RoleComposite",

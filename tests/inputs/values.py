@@ -338,6 +338,8 @@ BAD = {
     "plot_options": [3, "a", {"zz": 1}, Thing(), {"samples": "a"}],
     "monitor": [3, Thing(), []],
     "epoch": [-1, 1.5, "a", np.nan, Thing(), 1j],
+    "PermutationImportance.metric": ["zz", 3, np.nan, Thing(), [], {}, ["accuracy"], lambda a, b: np.nan, keras.losses.Loss],
+    "PermutationImportance.groups": [*_GROUPS, np.zeros((5, 4), int), np.zeros((4, 4, 1)), {"zz": np.zeros((4, 4), int)}],
     "metric": ["zz", 3, None, Thing(), np.nan],
     "momentum": [3, "ab", (0.5,), (0.5, 2.0), (np.nan, 0.5), Thing(), ("a", "b")],
     "learning_rate": ["zz", -1.0, np.nan, np.inf, [1], Thing(), None],
@@ -549,6 +551,7 @@ for _name in [
     "cells",
     "max_units",
     "max_new_tokens",
+    "num_repeats",
     "top",
 ]:
     BAD.setdefault(_name, COUNTS)

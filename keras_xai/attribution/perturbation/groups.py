@@ -25,13 +25,19 @@ class Division:
 
     Attributes:
         numbers: For each input, an integer array that broadcasts to one sample: the group of each entry, from 0.
-        count: Number of groups.
+        names: Name of each group: the given number, or the number of an entry or block within its input, whose name precedes it if there
+            are several.
         explained: For each input, whether it is explained, not held fixed.
     """
 
     numbers: list[np.ndarray]
-    count: int
+    names: list[str]
     explained: list[bool]
+
+    @property
+    def count(self) -> int:
+        """Number of groups."""
+        return len(self.names)
 
     def changing(self, inputs: Sequence[np.ndarray], baseline: Sequence[np.ndarray]) -> np.ndarray:
         """Booleans `(n, count)`: whether a group differs from the baseline, so that hiding it changes the sample."""
@@ -104,15 +110,17 @@ class Groups:
         Raises:
             ValueError: If a given array does not have the shape of a sample, for an input of open size.
         """
-        found, start = [], 0
+        found: list[np.ndarray] = []
+        names: list[str] = []
         for i, (x, layout, explained) in enumerate(zip(inputs, self._layouts, self._explained, strict=True)):
             if not explained:
                 found.append(np.zeros((1,) * (x.ndim - 1), int))
             elif self._arrays is not None:
                 found.append(_aligned(self._arrays[i], x.shape[1:], layout, self._names[i]))
             else:
-                found.append(start + _blocks(layout.sizes(x.shape), layout, self._blocks))
-                start = int(found[-1].max()) + 1
+                blocks = _blocks(layout.sizes(x.shape), layout, self._blocks)
+                found.append(len(names) + blocks)
+                names += self._named(i, int(blocks.max()) + 1)
         # Consecutive numbers, over all explained inputs.
         given = [each.ravel() for each, explained in zip(found, self._explained, strict=True) if explained]
         different = np.unique(np.concatenate(given))
@@ -120,7 +128,19 @@ class Groups:
             np.searchsorted(different, each) if explained else each
             for each, explained in zip(found, self._explained, strict=True)
         ]
-        return Division([each.astype("int32") for each in numbers], len(different), list(self._explained))
+        names = names or [str(number) for number in different]
+        return Division([each.astype("int32") for each in numbers], names, list(self._explained))
+
+    @property
+    def are_given(self) -> bool:
+        """Whether the numbers of the groups are given."""
+        return self._arrays is not None
+
+    def _named(self, i, count):
+        """Names of entries or blocks of an input."""
+        if len(self._names) == 1:
+            return [str(number) for number in range(count)]
+        return [self._names[i]] if count == 1 else [f"{self._names[i]} {number}" for number in range(count)]
 
     def _by_input(self, groups):
         """An array for each input, `None` for those that are held fixed."""

@@ -196,6 +196,10 @@ def test_bad_arguments_are_told(network, table):
         importance(x)
     with pytest.raises(ValueError, match="one for each of 300 samples.*Received: an array of shape"):
         importance(x, y[:-1])
+    with pytest.raises(
+        ValueError, match=r"no more axes than the predictions.* \(300, 2\). Received: labels of shape \(300, 1, 1\)"
+    ):
+        importance(x, y[:, None, None])
     with pytest.raises(ValueError, match="at least two samples"):
         importance(x[:1], y[:1])
     with pytest.raises(ValueError, match="batches without labels"):

@@ -52,9 +52,14 @@ class Quality:
             predictions: `(n, ...)`.
 
         Raises:
-            ValueError: If it is not one finite number, or one for each sample.
+            ValueError: If labels have more axes than predictions, or it is not one finite number, or one for each sample.
         """
         given = self._given
+        if labels.ndim > predictions.ndim:
+            raise ValueError(
+                f"Expected labels `y` with no more axes than the predictions, which have the shape {predictions.shape}. Received: labels "
+                f"of shape {labels.shape}."
+            )
         if isinstance(given, str):
             given = _of_shapes(given, labels, predictions)
         if isinstance(given, keras.Metric):

@@ -22,6 +22,7 @@ from keras_xai.attribution.perturbation.grids import Grid
 from keras_xai.attribution.perturbation.hsic_attribution import balanced_masks, hsic
 from keras_xai.attribution.perturbation.sobol_attribution import jansen, sobol_masks
 from keras_xai.data.layout import Layout
+from tests.attribution.test_strings import TEXTS, text_model
 
 METHODS = {
     "RISE": lambda model, **options: RISE(model, num_samples=50, grid_size=3, **options),
@@ -347,6 +348,18 @@ def test_padding_has_no_share_of_its_group():
 
 
 # All of them
+
+
+def test_words_of_texts():
+    model = text_model(output_sequence_length=4)
+    taken = Occlusion(model)(TEXTS, target=0).values
+    np.testing.assert_allclose(FeatureAblation(model)(TEXTS, target=0).values, taken, atol=1e-6)
+    sampled = ShapleyValueSampling(model, seed=0)(TEXTS, target=0)
+    np.testing.assert_allclose(sampled.convergence_delta, 0, atol=1e-6)
+    for method in METHODS.values():
+        found = method(model, seed=0)(TEXTS, target=0)
+        assert found.values.shape == (3, 4)
+        assert not found.values[2, 1:].any() and found.values[1].any()  # padding has none
 
 
 @pytest.mark.parametrize("name", METHODS)

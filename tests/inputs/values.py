@@ -285,7 +285,6 @@ BAD = {
     "SobolAttribution.num_samples": [*COUNTS, 1, 3, 12],
     "preservation_probability": [0, 1, -0.5, 2, *NUMBERS],
     "grid_size": COUNTS,
-    "centered": FLAGS,
     "path": PATHS,
     "filepath": [],
     "folder": [3, 1.5, Thing(), ["a"]],

@@ -10,7 +10,7 @@ from keras_xai.attribution.method import Method, Part
 from keras_xai.attribution.perturbation.grids import Grid
 from keras_xai.attribution.perturbation.masked import MaskedScores
 from keras_xai.backend import folded
-from keras_xai.data.checks import check_count, check_flag, check_seed, is_number
+from keras_xai.data.checks import check_count, check_seed, is_number
 
 
 @final
@@ -27,15 +27,14 @@ class RISE(Method):
     `num_samples` forward passes, and one to find a predicted class.
 
     Source: [Petsiuk et al., 2018](https://arxiv.org/abs/1806.07421). Deviations: scores before a softmax are explained, to which any
-    constant may be added; so their mean is subtracted, unless `centered` is false, as in the source. In expectation this changes all
-    values by the same number, but with few masks it removes the noise of how often each entry happens to be shown.
+    constant may be added, so their mean is subtracted. In expectation this changes all values by the same number, but with few masks it
+    removes the noise of how often each entry happens to be shown.
 
     Args:
         model: The model to explain, see `Method`.
         num_samples: Number m of masks.
         grid_size: Number of cells along each axis.
         preservation_probability: Probability p that a cell is shown.
-        centered: Whether to subtract the mean score.
         seed: Random seed; results do not depend on the batch size. By default, each call draws a new seed.
         batch_size: Masked copies per forward pass; `None` to derive it from the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
@@ -62,7 +61,6 @@ class RISE(Method):
         num_samples: int = 4000,
         grid_size: int = 7,
         preservation_probability: float = 0.5,
-        centered: bool = True,
         seed: int | None = None,
         batch_size: int | None = None,
         verbose: Any = "auto",
@@ -76,7 +74,6 @@ class RISE(Method):
                 f"preservation_probability={preservation_probability!r}"
             )
         self._probability = float(preservation_probability)
-        self._centered = check_flag("centered", centered)
         self._grids = [Grid(layout, grid_size) for layout in self._scores.layouts]
         self._seed = None if seed is None else check_seed(seed)
 
@@ -132,7 +129,7 @@ class RISE(Method):
                 for grid, x in zip(self._grids, batch.inputs, strict=True)
             ]
             found = scored(batch, indices, num_samples, list(cells), list(starts), enlarging)
-            weights = (found - found.mean(axis=1, keepdims=True) * self._centered) / (num_samples * self._probability)
+            weights = (found - found.mean(axis=1, keepdims=True)) / (num_samples * self._probability)
             values = summed(batch.inputs, indices, np.asarray(weights, scores.dtype), list(cells), list(starts), enlarging)
             return Part(values, indices, None, num_forward_passes=found.size + batch.passes_to_predict)
 

@@ -1,6 +1,6 @@
 """Pictures of every attribution method on two photographs that anybody may copy, and of what a real network dreams of.
 
-    KERAS_XAI_DATA=... python benchmarks/attribution_gallery.py --output docs/benchmarks    # two minutes on two cores
+    KERAS_XAI_DATA=... python benchmarks/attribution_gallery.py --output docs/benchmarks    # about six minutes on two cores
 
 The photographs are those that scikit-learn brings along: a temple in China and a flower, by Daniel Buechele and Vultilion, under the
 license CC BY 2.0. SqueezeNet 1.1 with the weights that it learned on ImageNet explains what it sees in them, is shown what excites four of
@@ -36,6 +36,7 @@ ROWS = [
     ],
     ["CAM", "GradCAM", "GradCAMPlusPlus", "ScoreCAM", "Occlusion", "LIME"],
     ["LayerCAM", "HiResCAM", "XGradCAM", "EigenCAM", "AblationCAM", "GuidedGradCAM"],
+    ["FeatureAblation", "RISE", "SobolAttribution", "HSICAttribution", "ShapleyValueSampling", "VarGrad"],
 ]
 
 

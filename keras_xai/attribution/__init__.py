@@ -16,16 +16,24 @@ from keras_xai.attribution.gradient.integrated_gradients import IntegratedGradie
 from keras_xai.attribution.gradient.rectified import Deconvnet, GuidedBackprop
 from keras_xai.attribution.gradient.saliency import GradientTimesInput, Saliency
 from keras_xai.attribution.gradient.smooth_grad import SmoothGrad
+from keras_xai.attribution.gradient.var_grad import VarGrad
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.parts import Batch, Part
+from keras_xai.attribution.perturbation.feature_ablation import FeatureAblation
+from keras_xai.attribution.perturbation.hsic_attribution import HSICAttribution
 from keras_xai.attribution.perturbation.lime import LIME
 from keras_xai.attribution.perturbation.occlusion import Occlusion
+from keras_xai.attribution.perturbation.permutation_importance import PermutationImportance
+from keras_xai.attribution.perturbation.rise import RISE
+from keras_xai.attribution.perturbation.sobol_attribution import SobolAttribution
 from keras_xai.attribution.relevance.deep_lift import DeepLIFT
 from keras_xai.attribution.relevance.lrp import LRP
 from keras_xai.attribution.shapley.deep_shap import DeepSHAP
 from keras_xai.attribution.shapley.gradient_shap import GradientSHAP
 from keras_xai.attribution.shapley.shap import SHAP
+from keras_xai.attribution.shapley.shapley_value_sampling import ShapleyValueSampling
 from keras_xai.results.explanation import Explanation
+from keras_xai.results.feature_importance import FeatureImportance
 from keras_xai.results.generation import Generation
 from keras_xai.rules.composites import (
     CPLRP,
@@ -47,6 +55,7 @@ __all__ = [
     "CPLRP",
     "LIME",
     "LRP",
+    "RISE",
     "SHAP",
     "AblationCAM",
     "AffineMap",
@@ -65,6 +74,8 @@ __all__ = [
     "EpsilonPlus",
     "EpsilonPlusFlat",
     "Explanation",
+    "FeatureAblation",
+    "FeatureImportance",
     "Flat",
     "Gamma",
     "Generation",
@@ -75,6 +86,7 @@ __all__ = [
     "GradientTimesInput",
     "GuidedBackprop",
     "GuidedGradCAM",
+    "HSICAttribution",
     "HiResCAM",
     "IntegratedGradients",
     "LayerCAM",
@@ -82,16 +94,20 @@ __all__ = [
     "Occlusion",
     "Part",
     "Pass",
+    "PermutationImportance",
     "Product",
     "ProductRule",
     "RoleComposite",
     "Rule",
     "Saliency",
     "ScoreCAM",
+    "ShapleyValueSampling",
     "SignalTakesAll",
     "SmoothGrad",
+    "SobolAttribution",
     "Taylor",
     "Uniform",
+    "VarGrad",
     "XGradCAM",
     "ZBox",
     "ZPlus",

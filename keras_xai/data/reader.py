@@ -9,7 +9,7 @@ from keras import tree
 from keras_xai.data import streams, tables
 from keras_xai.data.arrays import checked, unchecked
 from keras_xai.data.batches import joined, rows
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import check_count, real_array
 from keras_xai.data.structure import Inputs
 
 
@@ -81,6 +81,49 @@ class Samples:
 def read_all(x: Any, inputs: Inputs) -> list[np.ndarray]:
     """All samples as a flat list of checked arrays, one for each input; see `Samples`."""
     return Samples(x, inputs, 1).arrays()
+
+
+def read_labeled(x: Any, y: Any, inputs: Inputs) -> tuple[list[np.ndarray], np.ndarray, list[str] | None]:
+    """All samples with their labels.
+
+    Args:
+        x: The samples; or batches `(x, y)` or `(x, y, sample_weight)`, whose weights are ignored.
+        y: The labels; `None` for batches with labels.
+        inputs: Inputs of the model.
+
+    Returns:
+        An array for each input, the labels `(n, ...)`, and the names of the columns of a `DataFrame` for a model of one input, or `None`.
+
+    Raises:
+        ValueError: If samples or labels do not fit.
+    """
+    if not streams.is_stream(x):
+        if y is None:
+            raise ValueError("Expected labels `y`, one for each sample. Received: y=None.")
+        arrays, names = checked(x, inputs), tables.feature_names(x, inputs)
+        return arrays, _labels(y, len(arrays[0])), names
+    if y is not None:
+        raise ValueError(
+            "Expected y=None with batched samples, whose batches are `(x, y, ...)`. Received: batches and labels."
+        )
+    batches, labels, names = [], [], None
+    for element in streams.elements(x):
+        if element.y is None:
+            raise ValueError("Expected batches `(x, y, ...)` with labels. Received: batches without labels.")
+        names = tables.feature_names(element.x, inputs) if names is None else names
+        batches.append(checked(element.x, inputs))
+        labels.append(_labels(element.y, len(batches[-1][0])))
+    return [joined(parts) for parts in zip(*batches, strict=True)], joined(labels), names
+
+
+def _labels(y, count):
+    """Finite numbers, a row for each sample."""
+    labels = real_array("y", y, "labels, an array of numbers")
+    if labels.shape[:1] != (count,) or not np.isfinite(labels.astype("float64")).all():
+        raise ValueError(
+            f"Expected finite labels `y`, one for each of {count} samples. Received: an array of shape {labels.shape}."
+        )
+    return labels
 
 
 def read_unchecked(x: Any, inputs: Inputs) -> list[np.ndarray]:

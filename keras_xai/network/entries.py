@@ -133,7 +133,24 @@ class Entries:
     def weighted_sum(
         self, points: Callable[[Any], list], weights: Any, inputs: Sequence, indices: Sequence, target: Target
     ) -> list:
-        """The weighted sum of gradients at many points of each sample, with several points of each per forward pass.
+        """The weighted sum of gradients at many points of each sample; arguments as in `weighted_sums`.
+
+        Returns:
+            A tensor `(n, ...)` for each entry.
+        """
+        return self.weighted_sums(points, weights, inputs, indices, target)[0]
+
+    def weighted_sums(
+        self,
+        points: Callable[[Any], list],
+        weights: Any,
+        inputs: Sequence,
+        indices: Sequence,
+        target: Target,
+        *,
+        powers: Sequence[int] = (1,),
+    ) -> list[list]:
+        """Weighted sums of powers of gradients at many points of each sample, with several points of each per forward pass.
 
         Args:
             points: Maps the indices `(per,)` of points to tensors `(per, n, ...)`, one for each entry.
@@ -141,9 +158,10 @@ class Entries:
             inputs: The samples.
             indices: The classes.
             target: The target to explain.
+            powers: The powers of the gradients.
 
         Returns:
-            A tensor `(n, ...)` for each entry.
+            For each power, a tensor `(n, ...)` for each entry.
         """
         like = self.points(inputs)
         steps, per = ops.shape(weights)[0], ops.shape(weights)[1]
@@ -155,12 +173,14 @@ class Entries:
             flat = [ops.reshape(each, (-1, *ops.shape(entry)[1:])) for each, entry in zip(found, like, strict=True)]
             gradients = self.derivative(flat, repeated, classes, target).gradients
             apart = [ops.reshape(g, ops.shape(each)) for g, each in zip(gradients, found, strict=True)]
+            raised = [each if power == 1 else each**power for power in powers for each in apart]
             return [
                 so_far + ops.tensordot(ops.cast(weights[step], each.dtype), each, axes=1)
-                for so_far, each in zip(sums, apart, strict=True)
+                for so_far, each in zip(sums, raised, strict=True)
             ]
 
-        return folded(add, steps, [ops.zeros_like(entry) for entry in like])
+        sums = folded(add, steps, [ops.zeros_like(entry) for _ in powers for entry in like])
+        return [sums[i * len(like) : (i + 1) * len(like)] for i in range(len(powers))]
 
     def folded(self, values: Sequence) -> list:
         """Converts values at the entries to values of the inputs, summed over a token's vectors; `None` for inputs that are held fixed.

@@ -11,6 +11,7 @@ from keras_xai.results.exact_integrated_gradients import ExactIntegratedGradient
 from keras_xai.results.explanation import Explanation
 from keras_xai.results.extreme_examples import Examples, ExtremeExamples
 from keras_xai.results.facets import Facets
+from keras_xai.results.feature_importance import FeatureImportance
 from keras_xai.results.fidelity import Fidelity
 from keras_xai.results.generation import Generation
 from keras_xai.results.layer_diagnosis import LayerDiagnosis
@@ -32,6 +33,7 @@ __all__ = [
     "Explanation",
     "ExtremeExamples",
     "Facets",
+    "FeatureImportance",
     "Fidelity",
     "Generation",
     "LayerDiagnosis",

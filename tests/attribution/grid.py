@@ -152,6 +152,11 @@ CASES = {
 # Variants of a method that are rows of their own, and options with which it takes less time.
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "SmoothGrad": {"SmoothGrad": {"num_samples": 3, "seed": 0}},
+    "VarGrad": {"VarGrad": {"num_samples": 3, "noise": 0.5, "seed": 0}},
+    "RISE": {"RISE": {"num_samples": 60, "seed": 0}},
+    "SobolAttribution": {"SobolAttribution": {"num_samples": 2, "groups": 4, "seed": 0}},
+    "HSICAttribution": {"HSICAttribution": {"num_samples": 40, "seed": 0}},
+    "ShapleyValueSampling": {"ShapleyValueSampling": {"num_samples": 2, "groups": 4, "seed": 0}},
     "IntegratedGradients": {"IntegratedGradients": {"steps": 4}},
     "GradientSHAP": {"GradientSHAP": {"num_samples": 8, "seed": 0}},
     "LIME": {"LIME": {"num_samples": 60, "seed": 0}},

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_xai.attribution import GradientTimesInput, IntegratedGradients, Saliency, SmoothGrad
+from keras_xai.attribution import GradientTimesInput, IntegratedGradients, Saliency, SmoothGrad, VarGrad
+from keras_xai.backend import normal
 from tests.zoo import ZOO, in_dtype
 
 pytestmark = pytest.mark.onednn
@@ -153,6 +154,33 @@ def test_smooth_grad_is_the_mean_over_noise(network, images):
     found = SmoothGrad(square, noise=0.2, num_samples=4000, seed=1, batch_size=1000)(point).values
     np.testing.assert_allclose(found, 3 * point**2 + 3 * spread**2, atol=0.1)
     assert np.abs(found - found[0]).max() > 0, "each sample has noise of its own"
+
+
+def test_var_grad_is_the_variance_over_the_noise_of_smooth_grad(network, images):
+    """Gradients at the same noisy copies, drawn again one by one."""
+    found = VarGrad(network, num_samples=5, noise=0.3, seed=7, batch_size=4)(images[:3], target=2)
+    span = images[:3].max(axis=(1, 2, 3), keepdims=True) - images[:3].min(axis=(1, 2, 3), keepdims=True)
+    like = tf.zeros(images[:3].shape, found.inputs.dtype)
+    draws = normal(like, tf.range(5), tf.range(3), 7).numpy()
+    gradients = np.stack([gradient(logits(network), images[:3] + 0.3 * span * each, [2] * 3) for each in draws])
+    np.testing.assert_allclose(found.values, gradients.var(axis=0), rtol=1e-5, atol=1e-9)
+    mean = SmoothGrad(network, num_samples=5, noise=0.3, seed=7)(images[:3], target=2)
+    np.testing.assert_allclose(mean.values, gradients.mean(axis=0), rtol=1e-5, atol=1e-9)
+    assert (found.values >= 0).all() and found.num_forward_passes == mean.num_forward_passes == 10
+
+
+def test_var_grad_of_tokens_adds_up_over_their_vectors():
+    keras.utils.set_random_seed(0)
+    stack = [layers.Embedding(6, 3), layers.Flatten(), layers.Dense(5, "tanh"), layers.Dense(2)]
+    model = keras.Sequential([keras.Input((4,), dtype="int32"), *stack])
+    model.layers[0].embeddings.assign(np.random.default_rng(0).normal(size=(6, 3)))
+    x = np.array([[1, 2, 3, 4]])
+    found = VarGrad(model, num_samples=6, noise=0.5, seed=0)(x, target=1).values
+    inner = keras.Sequential([keras.Input((4, 3)), *model.layers[1:]])
+    vectors = model.layers[0](x).numpy()
+    apart = VarGrad(inner, num_samples=6, noise=0.5, seed=0)(vectors, target=1).values
+    np.testing.assert_allclose(found, apart.sum(axis=-1), rtol=1e-5)
+    assert found.min() > 0
 
 
 def test_passes_are_counted(network, images):

@@ -28,11 +28,16 @@ METHODS = [
     "GradientTimesInput",
     "GuidedBackprop",
     "IntegratedGradients",
+    "FeatureAblation",
+    "HSICAttribution",
     "LIME",
     "Occlusion",
     "Saliency",
     "ScoreCAM",
+    "ShapleyValueSampling",
     "SmoothGrad",
+    "SobolAttribution",
+    "VarGrad",
     "XGradCAM",
 ]
 

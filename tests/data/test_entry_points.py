@@ -29,6 +29,11 @@ DRAWN = {
     "SHAP": {"num_samples": 100},
     "GradientSHAP": {"num_samples": 4},
     "SmoothGrad": {"num_samples": 3},
+    "VarGrad": {"num_samples": 3},
+    "RISE": {"num_samples": 20},
+    "SobolAttribution": {"num_samples": 2},
+    "HSICAttribution": {"num_samples": 20},
+    "ShapleyValueSampling": {"num_samples": 2},
     "IntegratedGradients": {"steps": 4},
 }
 X = np.random.default_rng(0).normal(size=(10, 6, 6, 1)).astype("float32")

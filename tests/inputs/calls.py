@@ -242,6 +242,14 @@ SPECIAL = {
     "metrics.MaxSensitivity.__call__": {},
     "attribution.SHAP": {"num_samples": lambda: 40, "seed": lambda: 0},
     "attribution.SmoothGrad": {"num_samples": lambda: 2, "seed": lambda: 0},
+    "attribution.VarGrad": {"num_samples": lambda: 2, "seed": lambda: 0},
+    "attribution.PermutationImportance": {"metric": lambda: "accuracy", "num_repeats": lambda: 1, "groups": lambda: 2},
+    "attribution.PermutationImportance.__call__": {"y": lambda: Y},
+    "attribution.RISE": {"num_samples": lambda: 4, "seed": lambda: 0},
+    "attribution.SobolAttribution": {"num_samples": lambda: 2, "groups": lambda: 2, "seed": lambda: 0},
+    "attribution.HSICAttribution": {"num_samples": lambda: 4, "groups": lambda: 2, "seed": lambda: 0},
+    "attribution.FeatureAblation": {"groups": lambda: 2},
+    "attribution.ShapleyValueSampling": {"num_samples": lambda: 2, "groups": lambda: 2, "seed": lambda: 0},
     "attribution.IntegratedGradients": {"steps": lambda: 2},
     "callbacks.FreeEnergyGap": {"x": lambda: TABLE},
     "callbacks.PseudoLikelihood": {"x": lambda: TABLE},
@@ -439,6 +447,8 @@ def completed(result):
         result.on_train_end()
     elif isinstance(result, (attribution.LIME, attribution.SHAP)):
         result(TABLE[:2] if len(result.scores.graph.input_specs[0].shape) == 2 else X[:1])
+    elif isinstance(result, attribution.PermutationImportance):
+        result(X, Y)
     elif isinstance(result, losses.FBILoss):
         result(images(), X, Y)
     elif isinstance(result, metrics.Metric):

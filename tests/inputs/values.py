@@ -212,6 +212,7 @@ _MASKS = {
 }
 _INDEX = [99, -99, 1.5, "zz", None, np.nan, 1j, Thing(), (0, 0), [[0]], {}, ["a"], [1.5], [99]]
 _ENTRIES = [-99, 99, 1.5, "zz", np.nan, 1j, Thing(), [[0]], [], {}, ["a"], [0.5], [99], [[0], [1, 2]], None]  # of outputs
+_GROUPS = [0, -1, 1.5, True, "a", np.nan, 1j, Thing(), [], {}, [["a"]], [[0.5]], [[0], [1, 2]], [[-1]], lambda: None]
 _COORDINATES = [
     3,
     "box",
@@ -277,6 +278,13 @@ BAD = {
     "explanation": THINGS,
     "box": THINGS,
     "groups": THINGS,
+    **{
+        f"{name}.groups": [*_GROUPS, np.zeros((5, 4), int), np.zeros((4, 4, 1)), {"zz": np.zeros((4, 4), int)}]
+        for name in ("FeatureAblation", "HSICAttribution", "ShapleyValueSampling", "SobolAttribution")
+    },
+    "SobolAttribution.num_samples": [*COUNTS, 1, 3, 12],
+    "preservation_probability": [0, 1, -0.5, 2, *NUMBERS],
+    "grid_size": COUNTS,
     "path": PATHS,
     "filepath": [],
     "folder": [3, 1.5, Thing(), ["a"]],
@@ -330,6 +338,8 @@ BAD = {
     "plot_options": [3, "a", {"zz": 1}, Thing(), {"samples": "a"}],
     "monitor": [3, Thing(), []],
     "epoch": [-1, 1.5, "a", np.nan, Thing(), 1j],
+    "PermutationImportance.metric": ["zz", 3, np.nan, Thing(), [], {}, ["accuracy"], lambda a, b: np.nan, keras.losses.Loss],
+    "PermutationImportance.groups": [*_GROUPS, np.zeros((5, 4), int), np.zeros((4, 4, 1)), {"zz": np.zeros((4, 4), int)}],
     "metric": ["zz", 3, None, Thing(), np.nan],
     "momentum": [3, "ab", (0.5,), (0.5, 2.0), (np.nan, 0.5), Thing(), ("a", "b")],
     "learning_rate": ["zz", -1.0, np.nan, np.inf, [1], Thing(), None],
@@ -543,6 +553,7 @@ for _name in [
     "cells",
     "max_units",
     "max_new_tokens",
+    "num_repeats",
     "top",
 ]:
     BAD.setdefault(_name, COUNTS)

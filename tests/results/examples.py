@@ -14,6 +14,7 @@ from keras_xai.results import (
     Explanation,
     ExtremeExamples,
     Facets,
+    FeatureImportance,
     Fidelity,
     Generation,
     LayerDiagnosis,
@@ -215,6 +216,9 @@ RESULTS = {
     "Facets": facets,
     "Counterfactuals": counterfactuals,
     "Generation": generation,
+    "FeatureImportance": lambda: FeatureImportance(
+        _rng().normal(size=(ROWS, 4)), 0.8, NAME, True, [NAME, *(str(i) for i in range(1, ROWS))]
+    ),
     "Fidelity": lambda: Fidelity(0.9, 0.01, accuracy=0.8, auc=np.nan),
     "ExactIntegratedGradients": lambda: ExactIntegratedGradients(
         images(8, 8, 1), 2, 1.5, 1e-16, images(8, 8, 1), 1 - images(8, 8, 1), 3

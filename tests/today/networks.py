@@ -427,6 +427,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "GradientSHAP": {"num_samples": 4, "seed": 0},
     "LIME": {"num_samples": 150, "seed": 0},
     "SHAP": {"num_samples": 300, "seed": 0},
+    "VarGrad": {"num_samples": 3, "seed": 0},
+    "RISE": {"num_samples": 60, "seed": 0},
+    "SobolAttribution": {"num_samples": 2, "groups": 4, "seed": 0},
+    "HSICAttribution": {"num_samples": 60, "seed": 0},
+    "ShapleyValueSampling": {"num_samples": 2, "groups": 4, "seed": 0},
 }
 # Of large networks, one method of each way to read a model.
 OF_EACH_WAY = ("GradCAM", "GradientTimesInput", "LRP", "Occlusion")

@@ -9,11 +9,13 @@ from keras import ops
 
 from keras_xai.attribution.attention.tokens import chain_of, check_attention, check_located
 from keras_xai.attribution.cam.maps import explained_outputs
-from keras_xai.attribution.method import Method, Part
+from keras_xai.attribution.method import Method
+from keras_xai.attribution.parts import Part
 from keras_xai.backend import record
 from keras_xai.graph.target import Target
 from keras_xai.network.attention import Attention
-from keras_xai.network.scores import Scores, undefined_where_not_finite
+from keras_xai.network.precision import undefined_where_not_finite
+from keras_xai.network.scores import Scores
 
 
 class Rollout(Method):

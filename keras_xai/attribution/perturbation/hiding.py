@@ -138,13 +138,23 @@ class Hiding:
                 hidden = [each[others] for each in parted.hidden]
                 found = self._program(parted.sample, list(indices), hidden, numbers, shown[some])
                 means[some] += ops.convert_to_numpy(found) / count
-            if not np.isfinite(means[some]).all():
-                raise ValueError(
-                    f"The scores of the model '{self._name}' are NaN or infinite when parts of a sample are hidden. A model that averages "
-                    "over non-padding tokens has nothing to average if all of them are hidden: give a `baseline` that is not padding, "
-                    "such as the token of unknown words. Otherwise check the model's weights: `model.predict(x)` should be finite."
-                )
+            check_hidden_scores(means[some], self._name)
         return means
+
+
+def check_hidden_scores(found: np.ndarray, name: str) -> None:
+    """Raises a `ValueError` if scores of samples with hidden parts are NaN or infinite.
+
+    Args:
+        found: The scores.
+        name: Name of the model.
+    """
+    if not np.isfinite(found).all():
+        raise ValueError(
+            f"The scores of the model '{name}' are NaN or infinite when parts of a sample are hidden. A model that averages "
+            "over non-padding tokens has nothing to average if all of them are hidden: give a `baseline` that is not padding, "
+            "such as the token of unknown words. Otherwise check the model's weights: `model.predict(x)` should be finite."
+        )
 
 
 def padding_of_sample(scores: Scores, sample: Sequence[np.ndarray]) -> list[np.ndarray | None]:

@@ -10,11 +10,12 @@ from keras import layers
 
 from keras_xai.layers import RBMDense
 from keras_xai.pretraining import PersistentContrastiveDivergence, pretrain
+from tests.attribution.grid import OF_ATTENTION
 from tests.data import test_entry_points as entries
 from tests.data.kinds import dataset
 from tests.slow import quickly
 
-images, table = entries.images, entries.table
+images, table, transformer = entries.images, entries.table, entries.transformer
 
 
 @contextlib.contextmanager
@@ -42,23 +43,25 @@ def test_pretraining_with_all_in_one_batch(rule):
 
 
 @pytest.mark.parametrize("name", quickly(entries.METHODS, "IntegratedGradients", "Occlusion", "SHAP"))
-def test_methods_with_all_in_one_batch(name, images):
+def test_methods_with_all_in_one_batch(name, images, transformer):
     options = dict(entries.DRAWN.get(name, {}))
-    method = entries.METHODS[name](images, batch_size=10**9, **options)
+    method = entries.METHODS[name](transformer if name in OF_ATTENTION else images, batch_size=10**9, **options)
     with _little_memory():
         assert len(method(entries.X)) == len(entries.X)
 
 
 @pytest.mark.parametrize("name", entries.METHODS)
-def test_methods_refuse_what_does_not_end(name, images):
+def test_methods_refuse_what_does_not_end(name, images, transformer):
+    method = entries.METHODS[name](transformer if name in OF_ATTENTION else images)
     with pytest.raises(ValueError, match="Expected a finite dataset"):
-        entries.METHODS[name](images)(dataset(entries.X).repeat())
+        method(dataset(entries.X).repeat())
 
 
 @pytest.mark.parametrize("entry", quickly(entries.ENTRIES, "activations", "OpenBox", "fbi_penalty"))
-def test_entries_refuse_what_does_not_end(entry, images):
+def test_entries_refuse_what_does_not_end(entry, images, transformer):
+    model = transformer if entry == "attention_maps" else images
     with pytest.raises(ValueError, match="Expected a finite dataset"):
-        entries.ENTRIES[entry](images, dataset(entries.X).repeat())
+        entries.ENTRIES[entry](model, dataset(entries.X).repeat())
 
 
 def test_pretraining_refuses_what_does_not_end_but_for_a_number_of_steps():

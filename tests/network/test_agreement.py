@@ -12,6 +12,7 @@ from keras_xai import attribution
 from keras_xai.attribution import LIME, IntegratedGradients, Occlusion, Saliency
 from keras_xai.losses import fbi_penalty
 from keras_xai.metrics import Deletion
+from keras_xai.network import Network
 from keras_xai.network import scores as scores_module
 from keras_xai.network.scores import Scores
 from keras_xai.openbox import OpenBox
@@ -172,11 +173,10 @@ def test_rounding_is_no_difference(policy):
 def test_more_than_rounding_is_one(policy, monkeypatch):
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((10,)), layers.Dense(8, "relu", dtype=policy), layers.Dense(3, dtype=policy)])
-    scores = Scores(model)
     wrong = {"float32": 1.01, "mixed_float16": 1.3, "mixed_bfloat16": 3.0, "float64": 1 + 1e-6}[policy]
-    monkeypatch.setattr(scores, "outputs", lambda values: [wrong * values[each] for each in scores.graph.outputs])
+    monkeypatch.setattr(Network, "outputs", lambda self, values: [wrong * values[each] for each in self.graph.outputs])
     with pytest.raises(ValueError, match="differ by up to"):
-        scores.check_same_function([X])
+        Scores(model).check_same_function([X])
 
 
 def test_several_inputs_and_outputs_in_dicts():

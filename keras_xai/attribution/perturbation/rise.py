@@ -80,6 +80,7 @@ class RISE(Method):
 
     def _prepare(self, target):
         scores, num_samples = self._scores, self._num_samples
+        size = min(self._batch_size, num_samples)
 
         def masks(rows, inputs, cells, starts, enlarging):
             return [
@@ -91,7 +92,7 @@ class RISE(Method):
             """The sum of masks `(k, ...)` with weights `(n, k)`, some masks in memory at a time."""
 
             def part(step):
-                rows = step * self._batch_size + ops.arange(self._batch_size, dtype="int32")
+                rows = step * size + ops.arange(size, dtype="int32")
                 some = ops.minimum(rows, num_samples - 1)
                 of_rows = ops.take(weights, some, axis=1) * ops.cast(rows < num_samples, weights.dtype)
                 found = masks(some, inputs, *drawn)
@@ -104,7 +105,7 @@ class RISE(Method):
             def add(step, sums):
                 return [before + each for before, each in zip(sums, part(step), strict=True)]
 
-            steps = -(-num_samples // self._batch_size)
+            steps = -(-num_samples // size)
             sums = iter(folded(add, steps, [ops.zeros_like(each) for each in part(0)]))
             return [next(sums) if explained else None for explained in scores.explainable]
 

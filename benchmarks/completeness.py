@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
         "# Completeness of DeepLIFT and DeepSHAP",
         "",
         "The part of the change of the score from the baseline that is not distributed: the convergence delta over that change, the "
-        "largest of the samples, in float32. The networks are those of [the table of networks](today_grid.md), small and with random "
+        'largest of the samples, in float32. The networks are those of the table "Networks and methods", small and with random '
         "weights, the baseline is zero, for DeepSHAP as a background of one sample; networks that are refused have the reason from there.",
         "",
         report.table(["network", *METHODS, "smallest change", "in float64"], rows),

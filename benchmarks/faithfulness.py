@@ -1,7 +1,7 @@
 """Faithfulness of the attribution methods on a text classifier and a vision transformer, beside random values and the gradient.
 
     export KERAS_XAI_DATA=... TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
-    python benchmarks/faithfulness.py --work DIR --output docs/benchmarks/faithfulness.md    # twenty minutes on one core
+    python benchmarks/faithfulness.py --work DIR --output docs/benchmarks/faithfulness.md    # fifteen minutes on one core
 
 DIR keeps the trained networks and the values of each method, so that a run that was interrupted goes on, and a method that is added to
 `METHODS` is the only one that is computed.
@@ -159,7 +159,8 @@ def head():
         "Means with 95 % confidence intervals over the samples (Student's t). **Bold**: the best value, and those whose paired difference "
         "from it has an interval with zero inside. †: no better than random values, by the paired difference from the random control, for "
         "images the better of the two. The other control is `Saliency`, the gradient. Intervals are not corrected for the number of "
-        "comparisons.",
+        "comparisons. Methods that give all pixels of a patch one value are at a disadvantage where single pixels are removed, in deletion "
+        "and insertion.",
         "",
     ]
 
@@ -176,6 +177,7 @@ def section(setting, found):
         for method, each in values.items():
             cells[method].append(cell(sign, each, behind(each, values[best]), behind(values[control], each)))
         beaten.append(verdict(name, values, best))
+    wins = sum("the best" in each for each in beaten)
     rows = [(method, *cells[method], f"{results['passes']:.0f}") for method, results in found.items()]
     arrows = [f"{name} {'↑' if METRICS[name][1] else '↓'}" for name in names]
     kind = "sentences of 24 words" if setting.name == "text" else "images"
@@ -186,8 +188,8 @@ def section(setting, found):
         "",
         report.table(["method", *arrows, "passes"], rows),
         "",
-        f"`AttnLRP` has the best mean in {sum('the best' in each for each in beaten)} of {len(beaten)} columns. "
-        f"Its better setting in each: {'; '.join(beaten)}.",
+        f"`AttnLRP` {'wins' if wins == len(beaten) else 'does not win'} here: it has the best mean in {wins} of {len(beaten)} columns. "
+        f"The better of its two settings in each: {'; '.join(beaten)}.",
         "",
     ]
 

@@ -449,6 +449,14 @@ def explain(method: str, network: Network, model: keras.Model, **options: Any) -
     return METHODS[method](model, verbose=0, **options)(network.x, network.target)
 
 
+def lost(explanation: attribution.Explanation) -> tuple[np.ndarray, np.ndarray]:
+    """The convergence delta of each sample and the change of its score from the baseline, both `(n,)` and without sign."""
+    values = [each for each in tree.flatten(explanation.values) if each is not None]
+    distributed = sum(each.reshape(len(each), -1).astype("float64").sum(axis=1) for each in values)
+    delta = np.asarray(explanation.convergence_delta, "float64")
+    return np.abs(delta), np.abs(distributed + delta)
+
+
 def diagnosed(network: Network, model: keras.Model) -> diagnosis.Diagnosis:
     """The diagnosis of a network's layers on 24 samples near the network's."""
     rng = np.random.default_rng(0)

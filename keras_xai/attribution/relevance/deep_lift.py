@@ -73,7 +73,7 @@ class DeepLIFT(Method):
     2017](https://arxiv.org/abs/1705.07874) for products. Deviations: the paper has no rule for products, softmax, and normalizations by
     statistics of the sample. Here each of them has a rule whose contributions add up, see `keras_xai.kinds.secants`. For a callable
     `target`, the multipliers of the scores are the mean derivatives on the straight line between the scores of baseline and sample, by 32
-    Gauss-Legendre nodes. Recurrent layers are divided into the steps of their cells; attention is refused.
+    Gauss-Legendre nodes. Recurrent layers are divided into the steps of their cells, attention into its products and its softmax.
 
     Args:
         model: The model to explain, see `Method`.

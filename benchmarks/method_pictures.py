@@ -53,10 +53,10 @@ PHOTOGRAPHS = {
     "guided_grad_cam": ["GuidedBackprop", "GradCAM", "GuidedGradCAM"],
     "occlusion": ["Occlusion", f"Occlusion{OTHER}"],
     "feature_ablation": ["FeatureAblation", "FeatureAblation groups=16"],
-    "rise": ["RISE", "RISE seed=1"],
+    "rise": ["RISE"],
     "sobol_attribution": ["FeatureAblation", "SobolAttribution"],
     "hsic_attribution": ["FeatureAblation", "HSICAttribution"],
-    "lime": ["LIME", "LIME seed=1"],
+    "lime": ["LIME"],
     "shap": ["SHAP partition", f"SHAP partition{OTHER}"],
     "shapley_value_sampling": ["FeatureAblation", "ShapleyValueSampling"],
     "deep_shap": ["DeepLIFT", "DeepSHAP"],
@@ -102,8 +102,8 @@ def makers():
         "LayerCAM fire5_concat": lambda: a.LayerCAM(model, layer="fire5_concat"),
         "LayerCAM fire3_concat": lambda: a.LayerCAM(model, layer="fire3_concat"),
         "FeatureAblation groups=16": lambda: a.FeatureAblation(model, groups=16),
-        "RISE seed=1": lambda: a.RISE(model, num_samples=1000, seed=1),
-        "LIME seed=1": lambda: a.LIME(model, num_samples=200, seed=1),
+        "RISE": lambda: a.RISE(model, num_samples=500, seed=0),
+        "LIME": lambda: a.LIME(model, num_samples=300, seed=0),
         "DeepSHAP": lambda: a.DeepSHAP(model),
     }
 
@@ -149,14 +149,14 @@ def metric_curves():
 
 
 def activation_maps():
-    """The strongest maps of three layers for the temple."""
+    """The strongest maps of an early and of the last layer for the temple."""
     model, x, _ = squeezenet()
-    found = features.activations(model, x[:1], ["conv1", "fire3_concat", "fire9_concat"])
+    found = features.activations(model, x[:1], ["fire3_concat", "fire9_concat"])
     return maps_plot(found, photos.shown(x[:1]), max_filters=16, strongest=True)
 
 
 def extreme_examples():
-    """The digits with the highest and lowest scores of three classes."""
+    """The digits with the highest and lowest scores of two classes."""
     digits = load_digits()
     x = (digits.images / 16).astype("float32")[..., None]
     keras.utils.set_random_seed(0)
@@ -171,7 +171,7 @@ def extreme_examples():
     )
     model.compile("adam", "sparse_categorical_crossentropy")
     model.fit(x[:1200], digits.target[:1200], epochs=15, verbose=0)
-    found = features.extreme_examples(model, x[1200:], units=[1, 4, 8], k=6, verbose=0)
+    found = features.extreme_examples(model, x[1200:], units=[1, 8], k=6, verbose=0)
     return found.plot(class_names=[f"class {i}" for i in range(10)])
 
 
@@ -185,7 +185,7 @@ def permutation_importance():
     model.compile("adam", "sparse_categorical_crossentropy")
     model.fit(x.to_numpy()[:400], y[:400], epochs=40, verbose=0)
     found = attribution.PermutationImportance(model, num_repeats=20, seed=0)(x.to_numpy()[400:], y[400:])
-    return found.plot(top=12, feature_names=list(table.feature_names))
+    return found.plot(top=12, feature_names=list(table.feature_names), title="breast cancer data, 12 of 30 features")
 
 
 LENGTH = 24  # words of a sentence in training

@@ -65,7 +65,7 @@ PHOTOGRAPHS = {
 CURVES = {"GradCAM": "#d55e00", "IntegratedGradients": "#0072b2", "Saliency": "#009e73", "control: random": "#8a939c"}
 SENTENCES = (
     "a warm , funny and moving film with a wonderful cast",
-    "the story is dull and the jokes are stupid , but the actors are good",
+    "a dull story with stupid jokes , but good actors",
 )
 NUM_BACKGROUND = 20
 
@@ -114,7 +114,7 @@ def explained(name):
     _, x, _ = squeezenet()
     method = makers()[name.removesuffix(OTHER)]()
     options = {"target": list(CLASSES)[::-1]} if name.endswith(OTHER) else {"target": list(CLASSES)}
-    if name == "DeepSHAP":
+    if name in ("DeepSHAP", "GradientSHAP"):
         options["baseline"] = photos.prepared(photos.photographs()[0][:NUM_BACKGROUND])
     return method(x, **options)
 
@@ -214,7 +214,7 @@ def transformer():
     model.compile(keras.optimizers.AdamW(1e-3, weight_decay=0.05), "sparse_categorical_crossentropy", metrics=["accuracy"])
     order = np.random.default_rng(0).permutation(len(lines))
     x, y = tokens(lines)[order], np.array(y)[order]
-    model.fit(x[1000:], y[1000:], epochs=4, batch_size=64, validation_data=(x[:1000], y[:1000]), verbose=2)
+    model.fit(x[1000:], y[1000:], epochs=2, batch_size=64, validation_data=(x[:1000], y[:1000]), verbose=2)
     return model, tokens([sentence.split() for sentence in SENTENCES]), vocabulary
 
 
@@ -233,18 +233,21 @@ def _transformer(num_words):
 def attention_maps():
     """Attention between the words of a sentence."""
     model, x, vocabulary = transformer()
-    return features.attention_maps(model, x, ["attention1"]).plot(sample=1, vocabulary=vocabulary)
+    return features.attention_maps(model, x, ["attention2"]).plot(sample=1, vocabulary=vocabulary, title="second layer")
 
 
 def rollouts(*methods):
-    """What rollouts say of both classes."""
+    """Rollouts for both classes, one beside the other."""
     model, x, vocabulary = transformer()
     named = {
         f"{method.__name__}, {name}": method(model)(x, target=target)
         for method in methods
         for target, name in ((1, "positive"), (0, "negative"))
     }
-    return explanations_plot(named, vocabulary=vocabulary, class_names=["negative", "positive"])
+    figure = explanations_plot(named, vocabulary=vocabulary)
+    for axes in figure.axes:
+        axes.set_ylabel("")  # the class of the first column, which is not that of the second
+    return figure
 
 
 OTHERS = {

@@ -1,6 +1,6 @@
 """Pictures for the pages of the methods: what each returns on two photographs, on sentences, on digits and on a table.
 
-    KERAS_XAI_DATA=... python benchmarks/method_pictures.py --output docs/methods/pictures    # about five minutes on two cores
+    KERAS_XAI_DATA=... python benchmarks/method_pictures.py --output docs/methods/pictures    # about ten minutes on two shared cores
 
 SqueezeNet 1.1 with its ImageNet weights explains the two photographs of `attribution_gallery.py`. A small transformer, trained on
 movie reviews, explains two sentences. Digits and the table are those that scikit-learn brings along.

@@ -113,7 +113,7 @@ def test_import_loads_nothing_that_keras_does_not_and_is_not_used():
 def test_each_page_of_a_method_has_a_picture_with_a_caption():
     pages = {path: path.read_text() for path in (DOCS / "methods").glob("*.md") if path.name != "index.md"}
     # Alternative text, a file, and a line in italics.
-    found = {path: re.findall(r"^!\[[^\]]+\]\((\S+)\)\n\n\*\w", text, re.MULTILINE) for path, text in pages.items()}
+    found = {path: re.findall(r"^!\[[^\]]+\]\((\S+)\)\n\n\*[^*\s]", text, re.MULTILINE) for path, text in pages.items()}
     assert [path.name for path, shown in found.items() if not shown] == []
     shown = {(DOCS / "methods" / name).resolve() for names in found.values() for name in names}
     assert [path.name for path in sorted(shown) if not path.is_file()] == []

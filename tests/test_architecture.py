@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import inspect
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import keras
 import pytest
 
 import keras_xai
+from tests.public import DOCS
 
 ROOT = pathlib.Path(keras_xai.__file__).parent
 
@@ -106,3 +108,13 @@ def test_import_loads_nothing_that_keras_does_not_and_is_not_used():
     new = set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
     assert not new & {"matplotlib", "sklearn", "shap", "lime", "tf_keras_vis", "pandas", "keras_hub"}
     assert "keras_xai" in new
+
+
+def test_each_page_of_a_method_has_a_picture_with_a_caption():
+    pages = {path: path.read_text() for path in (DOCS / "methods").glob("*.md") if path.name != "index.md"}
+    # Alternative text, a file, and a line in italics.
+    found = {path: re.findall(r"^!\[[^\]]+\]\((\S+)\)\n\n\*[^*\s]", text, re.MULTILINE) for path, text in pages.items()}
+    assert [path.name for path, shown in found.items() if not shown] == []
+    shown = {(DOCS / "methods" / name).resolve() for names in found.values() for name in names}
+    assert [path.name for path in sorted(shown) if not path.is_file()] == []
+    assert {path.resolve() for path in (DOCS / "methods" / "pictures").iterdir()} <= shown  # no picture is left over

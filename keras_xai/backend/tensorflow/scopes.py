@@ -1,5 +1,6 @@
 """The scopes of Keras and TensorFlow that a thread is in."""
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,5 +23,18 @@ def scopes_kept() -> Iterator[None]:
         before = mode.is_eager, list(graphs), list(switches)
         try:
             yield
+        except BaseException as error:
+            if _is_interrupt(error):
+                # A context manager that could not be left is left when the traceback that holds it goes, and would put back what was the
+                # mode within it. It has to be left now.
+                traceback.clear_frames(error.__traceback__)
+            raise
         finally:
             mode.is_eager, graphs[:], switches[:] = before
+
+
+def _is_interrupt(error):
+    """Whether an error comes of a Ctrl-C, for which TensorFlow's C++ code raises a `SystemError` at times."""
+    if error is None:
+        return False
+    return isinstance(error, (KeyboardInterrupt, SystemError)) or _is_interrupt(error.__cause__ or error.__context__)

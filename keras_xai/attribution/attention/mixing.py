@@ -81,7 +81,7 @@ class Mixing:
         batch[position] = np.concatenate([self._changed(sample, token - first) for token in tokens])
         found = _changes(self._first(batch), np.repeat(plain, len(tokens), axis=0))
         seen = [(token, each) for token, each in zip(tokens, found, strict=True) if each.any()]
-        is_moved = any(np.diagonal(each).any() and each[token, token] <= _BETWEEN for token, each in seen)
+        is_moved = any((np.diagonal(each) > _BETWEEN).any() and each[token, token] <= _BETWEEN for token, each in seen)
         least = _BETWEEN if patches is None else _SPREAD
         is_spread = (
             count > 2 and bool(seen) and all((np.diagonal(each)[first : first + count] > least).all() for _, each in seen)

@@ -52,8 +52,8 @@ def chain_of(scores: Scores, attentions: Sequence[Attention], outputs: Sequence[
         outputs: Identifiers of the outputs.
 
     Raises:
-        ValueError: If outputs depend on none, or on one that relates different tokens, if they are not a sequence, or if the last
-            is followed by a product of tokens that is not attention; names the layer.
+        ValueError: If outputs depend on none, or on one that relates different tokens, if they are not a sequence, or if the last is
+            followed by a product of tokens that is not attention; names the layer.
     """
     graph = scores.graph
     used = {identifier for step in leading_to(graph, outputs) for identifier in step.outputs}

@@ -52,7 +52,8 @@ class Quality:
             predictions: `(n, ...)`.
 
         Raises:
-            ValueError: If labels have more axes than predictions, the metric does not fit them, or it is not one finite number, or one for each sample.
+            ValueError: If labels have more axes than predictions, the metric does not fit them, or it is not one finite number, or one
+                for each sample.
         """
         given = self._given
         if labels.ndim > predictions.ndim:

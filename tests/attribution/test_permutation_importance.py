@@ -208,3 +208,10 @@ def test_bad_arguments_are_told(network, table):
         importance(tf.data.Dataset.from_tensor_slices((x, y)).batch(50), y)
     with pytest.raises(ValueError, match="the metric '<lambda>' to be a finite number"):
         PermutationImportance(network, metric=lambda y, p: np.nan)(x, y)
+
+
+def test_a_metric_that_does_not_fit_is_refused_with_the_shapes(table, network):
+    with pytest.raises(
+        ValueError, match=r"fits labels and predictions.*'mse'.*labels of shape \(300,\) and predictions of shape \(300, 2\)"
+    ):
+        PermutationImportance(network, metric="mse")(*table)

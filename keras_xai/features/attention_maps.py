@@ -141,7 +141,7 @@ def _chosen(scores: Scores, attentions: list[Attention], layers) -> list[Attenti
         inside = [each for each in attentions if each.path in within or each.softmax.path in within]
         if not inside:
             raise ValueError(
-                f"Expected layers with attention, which in '{scores.name}' are {[each.path for each in attentions]}, or the path of a layer "
+                f"Expected layers with attention, which in '{scores.name}' are {[each.path for each in attentions]}, or layers "
                 f"around them. Received: layers with '{path}', {_reason(scores, path)}."
             )
         found.update({each.path: each for each in inside})

@@ -57,13 +57,14 @@ def _labels(found, sample, count, labels, vocabulary):
     """For each key that is drawn, its index and its label."""
     names = None if vocabulary is None else check_names("vocabulary", vocabulary)
     tokens = None if found.inputs is None else found.inputs[sample]
-    are_tokens = tokens is not None and tokens.ndim == 1 and len(tokens) == count and tokens.dtype.kind in "iuU"
+    if tokens is not None and (tokens.ndim != 1 or len(tokens) != count or tokens.dtype.kind not in "iuU"):
+        tokens = None
     if labels is not None:
-        present = [i for i, token in enumerate(tokens) if token] if are_tokens else []
+        present = [i for i, token in enumerate(tokens) if token] if tokens is not None else []
         if len(given := check_names("labels", labels)) == len(present):  # the words of a text, without padding
             return list(zip(present, given, strict=True))
         return list(enumerate(check_names("labels", labels, count, "key")))
-    if not are_tokens:
+    if tokens is None:
         return [(i, str(i)) for i in range(count)]
     if tokens.dtype.kind == "U":
         return [(i, str(word)) for i, word in enumerate(tokens) if word]

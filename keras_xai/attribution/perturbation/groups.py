@@ -149,7 +149,7 @@ class Groups:
             if unknown:
                 raise ValueError(
                     f"Expected `groups` to be an integer array, or a dict of such arrays by the name of the input, out of {self._names}. "
-                    f"Received: a dict with the names {unknown}. To group the columns of a table, give the number of the group of each column."
+                    f"Received: a dict with the names {unknown}. For a table, give the number of the group of each column."
                 )
             given = [groups.get(name) for name in self._names]
         elif len(self._names) == 1:

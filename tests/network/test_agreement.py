@@ -174,9 +174,25 @@ def test_more_than_rounding_is_one(policy, monkeypatch):
     model = keras.Sequential([keras.Input((10,)), layers.Dense(8, "relu", dtype=policy), layers.Dense(3, dtype=policy)])
     scores = Scores(model)
     wrong = {"float32": 1.01, "mixed_float16": 1.3, "mixed_bfloat16": 3.0, "float64": 1 + 1e-6}[policy]
-    monkeypatch.setattr(scores, "outputs", lambda values: [wrong * values[each] for each in scores.graph.outputs])
+    monkeypatch.setattr(
+        scores_module, "_outputs", lambda network, values: [wrong * values[each] for each in network.graph.outputs]
+    )
     with pytest.raises(ValueError, match="differ by up to"):
         scores.check_same_function([X])
+
+
+def test_more_than_rounding_is_one_beside_what_attention_hides(monkeypatch):
+    """Attention adds -1e9 to hidden entries, of which a rounding error would be large."""
+    keras.utils.set_random_seed(0)
+    tokens = keras.Input((4,), dtype="int32")
+    x = layers.Embedding(9, 4, mask_zero=True)(tokens)
+    x = layers.GlobalAveragePooling1D()(layers.MultiHeadAttention(2, 4)(x, x))
+    scores = Scores(keras.Model(tokens, layers.Dense(3)(x)), unroll=True)
+    monkeypatch.setattr(
+        scores_module, "_outputs", lambda network, values: [1.01 * values[each] for each in network.graph.outputs]
+    )
+    with pytest.raises(ValueError, match="differ by up to"):
+        scores.check_same_function([np.array([[1, 2, 0, 0]])])
 
 
 def test_several_inputs_and_outputs_in_dicts():

@@ -63,6 +63,8 @@ class Quality:
             )
         if isinstance(given, str):
             given = _of_shapes(given, labels, predictions)
+        if predictions.shape == (*labels.shape, 1) and _is_of_keras(given):
+            labels = labels[..., np.newaxis]  # as `fit` does; the functions of Keras need the same axes
         try:
             if isinstance(given, keras.Metric):
                 given = type(given).from_config(given.get_config())  # its state belongs to the user
@@ -114,6 +116,10 @@ def _is_minimized(given):
     if isinstance(given, keras.Metric):
         return getattr(given, "_direction", None) == "down"  # as Keras' callbacks read it
     return isinstance(given, keras.losses.Loss) or getattr(keras.losses, getattr(given, "__name__", ""), None) is given
+
+
+def _is_of_keras(given):
+    return isinstance(given, (keras.losses.Loss, keras.Metric)) or getattr(given, "__module__", "").startswith("keras.")
 
 
 def _of_shapes(name: str, labels: np.ndarray, predictions: np.ndarray) -> Callable:

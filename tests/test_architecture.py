@@ -27,7 +27,7 @@ def test_modules_are_short():
 BUILDERS = {
     "layers/rbm_dense.py": "extends Dense, and converts models to plain Dense",
     "openbox/grouping/flatten.py": "makes a Keras model of a flattened partition",
-    "graph/steps.py": "names the layers that read masks of their inputs without an argument for them",
+    "graph/steps.py": "names the layers that read masks of their inputs without an argument for them, or remove them",
 }
 
 

@@ -140,13 +140,17 @@ def _chosen(scores: Scores, attentions: list[Attention], layers) -> list[Attenti
         within = {path, *(step.path for step in scores.parts_of(path, scores.graph.steps))}
         inside = [each for each in attentions if each.path in within or each.softmax.path in within]
         if not inside:
-            scores.find(path)  # raises if there is no such layer
             raise ValueError(
-                f"Expected layers with attention. Received: layers with '{path}', which has none. The attention of '{scores.name}' is in "
-                f"{[each.path for each in attentions]}."
+                f"Expected layers with attention, which in '{scores.name}' are {[each.path for each in attentions]}, or layers "
+                f"around them. Received: layers with '{path}', {_reason(scores, path)}."
             )
         found.update({each.path: each for each in inside})
     return list(found.values())
+
+
+def _reason(scores, path):
+    known = {path for path, _ in scores.graph.calls} | {step.path for step in scores.graph.steps}
+    return "which has none" if path in known else "which is the path of no layer"
 
 
 def _by_sample(maps, rows):

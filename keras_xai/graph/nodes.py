@@ -20,7 +20,7 @@ from keras.src.ops.function import Function
 
 from keras_xai.backend import scopes_kept
 from keras_xai.data.structure import in_order
-from keras_xai.graph.steps import Graph, Slot, Step, mask_of, reads_masks
+from keras_xai.graph.steps import Graph, Slot, Step, mask_of, reads_masks, removes_masks
 from keras_xai.graph.view import losses_kept, unchanged
 
 
@@ -228,6 +228,7 @@ class _Tracer:
         self._steps: list[Step] = []
         self._num_tensors = 0
         self._masks: dict[int, int] = {}
+        self._unmasked: set[int] = set()  # tensors whose mask Keras removes when the model runs, which a trace does not show
         self._calls: list[tuple[str, keras.Operation]] = []
 
     def trace(self, function, structure, names, *, with_masks=False) -> Graph:
@@ -271,7 +272,9 @@ class _Tracer:
 
     def _visit(self, node, known, named, prefix):
         reads = reads_masks(node.operation, node.arguments.kwargs)
-        masks = [mask_of(tensor) if reads else None for tensor in node.input_tensors]
+        masks = [
+            mask_of(tensor) if reads and known[id(tensor)] not in self._unmasked else None for tensor in node.input_tensors
+        ]
         for mask in masks:
             if mask is not None:
                 self._reach(mask, known, named, prefix)
@@ -284,8 +287,19 @@ class _Tracer:
             count += path in names
         calls[id(node.operation)] = count + 1
         path = prefix + path
-        for tensor, identifier in zip(node.outputs, self._call(node, known, path, masks), strict=True):
+        outputs = self._call(node, known, path, masks)
+        for tensor, identifier in zip(node.outputs, outputs, strict=True):
             known[id(tensor)] = identifier
+        self._remove_masks(node, known, outputs)
+
+    def _remove_masks(self, node, known, outputs):
+        """Notes which tensors have no mask after a call."""
+        first = next(iter((*node.arguments.args, *node.arguments.kwargs.values())), None)
+        # The mask of an output is made of those of the first argument; of a merge, which joins masks, it needs all of them.
+        if any(known[id(each)] in self._unmasked for each in tree.flatten(first) if isinstance(each, keras.KerasTensor)):
+            self._unmasked.update(outputs)
+        if removes_masks(node.operation):
+            self._unmasked.update(known[id(tensor)] for tensor in node.input_tensors)
 
     def _reach(self, tensor, known, named, prefix):
         """Visits the nodes that a mask is computed by, which lead to no output of the model."""

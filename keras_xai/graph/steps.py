@@ -194,6 +194,11 @@ def reads_masks(operation: keras.Operation, named: Mapping[str, Any]) -> bool:
     return any(each.name.endswith("mask") and each.default is None and each.name not in given for each in parameters)
 
 
+def removes_masks(operation: keras.Operation) -> bool:
+    """Whether a call removes the masks that Keras attaches to its inputs, for all later calls, which a symbolic call does not show."""
+    return isinstance(operation, keras.layers.MultiHeadAttention)
+
+
 def _given_masks(named):
     """The names of masks among keyword arguments; `use_causal_mask` is none."""
     return {name for name, value in named.items() if "mask" in name and value is not None and not isinstance(value, bool)}

@@ -15,6 +15,8 @@ from keras_xai.kinds.links import LINKS
 
 # What Keras itself sets on layers without changing what they compute at inference.
 _HARMLESS = {"_trainable", "_called", "_call_context", "_losses", "_build_shapes_dict", "_path", "_compile_metrics"}
+# Attention adds numbers as low as these to what it hides from a softmax. They are not rounded to any that counts.
+_HIDDEN = -1e8
 _PLAIN = (bool, int, float, str, tuple, type(None))
 
 
@@ -182,7 +184,7 @@ class Agreement:
     def _allowed(self, scores, values):
         """How far the scores of each output may be apart: half of the digits of the coarsest type in the model."""
         digits = self._digits(scores)
-        inner = max((_largest(value) for value in values.values()), default=0.0)
+        inner = max((_largest(value, hidden=_HIDDEN) for value in values.values()), default=0.0)
         return [0.0 if y is None else 4 * np.sqrt(digits) * _largest(y) + 8 * digits * inner for y in scores]
 
     def _digits(self, scores):
@@ -252,11 +254,12 @@ def _is_real(tensor):
     return tensor is not None and keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
 
 
-def _largest(tensor):
+def _largest(tensor, hidden=-np.inf):
+    """The largest absolute value of the finite numbers above `hidden`."""
     if not _is_real(tensor):
         return 0.0
-    array = np.abs(_array(tensor))
-    return float(array[np.isfinite(array)].max(initial=0.0))
+    array = _array(tensor)
+    return float(np.abs(array[np.isfinite(array) & (array > hidden)]).max(initial=0.0))
 
 
 def _apart(one, other, allowed) -> float:

@@ -56,10 +56,15 @@ def attention_plot(
 def _labels(found, sample, count, labels, vocabulary):
     """For each key that is drawn, its index and its label."""
     names = None if vocabulary is None else check_names("vocabulary", vocabulary)
-    if labels is not None:
-        return list(enumerate(check_names("labels", labels, count, "key")))
     tokens = None if found.inputs is None else found.inputs[sample]
-    if tokens is None or tokens.ndim != 1 or len(tokens) != count or tokens.dtype.kind not in "iuU":
+    if tokens is not None and (tokens.ndim != 1 or len(tokens) != count or tokens.dtype.kind not in "iuU"):
+        tokens = None
+    if labels is not None:
+        present = [i for i, token in enumerate(tokens) if token] if tokens is not None else []
+        if len(given := check_names("labels", labels)) == len(present):  # the words of a text, without padding
+            return list(zip(present, given, strict=True))
+        return list(enumerate(check_names("labels", labels, count, "key")))
+    if tokens is None:
         return [(i, str(i)) for i in range(count)]
     if tokens.dtype.kind == "U":
         return [(i, str(word)) for i, word in enumerate(tokens) if word]
@@ -96,6 +101,7 @@ def _matrices(maps, words, query) -> "Figure":
         shown = each[np.ix_(rows, keys)]
         axes.imshow(shown, cmap=_COLOR_MAP, vmin=0, vmax=shown.max(initial=0) or 1, aspect="auto", interpolation="nearest")
         axes.set_title(name, fontsize=9)
+        axes.set_title(f"max {shown.max(initial=0):.2g}", fontsize=6.5, loc="right")  # each has its own scale
         _ticks(axes.set_xticks, [word for _, word in words], rotation=90)
         _ticks(axes.set_yticks, [names.get(row, str(row)) for row in rows])
         axes.tick_params(length=0, pad=1)

@@ -58,7 +58,8 @@ class AttentionMaps(Rows):
             layer: Path of the layer; the last one by default.
             query: Index of a query. By default all rows of a matrix; of an image the class token, or the mean over all queries if there is
                 none.
-            labels: A label for each key, and each query if there are as many; by default words, token ids, or numbers.
+            labels: A label for each key, and each query if there are as many, or for each token that is not 0, which is padding; by default
+                words, token ids, or numbers.
             vocabulary: The word of each token id, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
             show: Maps an image `(height, width, channels)` from the model's preprocessing to a displayable one.
             title: A title; the path of the layer by default.

@@ -385,7 +385,7 @@ def test_seeds_repeat_exactly_and_batches_do_not_matter(name):
         ([[0], [1, 2]], "integer array"),
         (0, "Expected `groups` to be an integer of at least 1. Received: groups=0"),
         (2.5, "integer array.*Received: groups=2.5"),
-        ({"zz": np.zeros((4, 5), int)}, "Expected `groups` for inputs out of .* Received: groups for \\['zz'\\]"),
+        ({"zz": np.zeros((4, 5), int)}, "by the name of the input, out of .* Received: a dict with the names \\['zz'\\]"),
     ],
 )
 def test_bad_groups(name, groups, message):

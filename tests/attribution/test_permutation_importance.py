@@ -146,6 +146,19 @@ def test_accuracy_is_chosen_as_by_keras(units, labels):
     assert PermutationImportance(model, metric="accuracy")(x, y).score == pytest.approx(model.evaluate(x, y, verbose=0)[1])
 
 
+@pytest.mark.parametrize("metric", [None, "binary_crossentropy", keras.losses.binary_crossentropy, "AUC"])
+def test_labels_without_the_axis_of_a_single_output(table, metric):
+    """`fit` and `evaluate` take labels `(n,)` for predictions `(n, 1)`."""
+    keras.utils.set_random_seed(0)
+    x, y = table
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(1, "sigmoid")])
+    model.compile(loss="binary_crossentropy", metrics=["AUC"])
+    loss, auc = model.evaluate(x, y, verbose=0)
+    found = PermutationImportance(model, metric=metric, num_repeats=2, seed=0)
+    assert found(x, y).score == pytest.approx(auc if metric == "AUC" else loss, abs=1e-5)
+    assert found(x, y) == found(x, y[:, None])
+
+
 def test_forms_of_data(network, table):
     x, y = table
     importance = PermutationImportance(network, metric="accuracy", num_repeats=2, seed=0)
@@ -208,3 +221,10 @@ def test_bad_arguments_are_told(network, table):
         importance(tf.data.Dataset.from_tensor_slices((x, y)).batch(50), y)
     with pytest.raises(ValueError, match="the metric '<lambda>' to be a finite number"):
         PermutationImportance(network, metric=lambda y, p: np.nan)(x, y)
+
+
+def test_a_metric_that_does_not_fit_is_refused_with_the_shapes(table, network):
+    with pytest.raises(
+        ValueError, match=r"fits labels and predictions.*'mse'.*labels of shape \(300,\) and predictions of shape \(300, 2\)"
+    ):
+        PermutationImportance(network, metric="mse")(*table)

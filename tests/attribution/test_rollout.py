@@ -340,3 +340,139 @@ def test_generated_text():
     network = keras.Model(tokens, layers.Dense(VOCABULARY)(x))
     found = explain_generation(GradientRollout(network), [1, 2, 3], generated=[4, 5])
     assert found.values.shape == (2, 5) and (found.values[0, :3] >= 0).all() and found.values[0, :3].any()
+
+
+class _Handwritten(layers.Layer):
+    """Attention of one head whose weights are made of products by a function."""
+
+    def __init__(self, weights, **options):
+        super().__init__(**options)
+        self._weights = weights
+        self._query, self._key, self._value = (layers.Dense(WIDTH, name=name) for name in ("query", "key", "value"))
+
+    def build(self, shape):
+        for each in (self._query, self._key, self._value):
+            each.build(shape)
+
+    def maps(self, x):
+        products = ops.matmul(self._query(x), ops.transpose(self._key(x), (0, 2, 1)))
+        return self._weights(products / np.sqrt(WIDTH))  # which makes them float64
+
+    def call(self, x):
+        return ops.matmul(self.maps(x), self._value(x))
+
+
+def _by_exp(products):
+    found = ops.exp(products - ops.max(products, axis=-1, keepdims=True))
+    return found / ops.sum(found, axis=-1, keepdims=True)
+
+
+_SERIES = np.random.default_rng(0).normal(size=(3, LENGTH, WIDTH)).astype("float32")
+
+
+def _two(first, second, between=lambda x: x):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((LENGTH, WIDTH))
+    y = between(layers.Add()([x, first(x)]))
+    y = layers.Add()([y, second(y)])
+    return keras.Model(x, layers.Dense(3)(layers.GlobalAveragePooling1D()(y)))
+
+
+def _attending(name):
+    attention = layers.MultiHeadAttention(2, 4, name=name)
+    return lambda x: attention(x, x)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_attention_of_float64_within_a_model_of_float32(method):
+    first, second = _Handwritten(ops.softmax, name="first"), _Handwritten(ops.softmax, name="second")
+    network = _two(first, second)
+    values = method(network)(_SERIES, target=1).values[..., 0]
+    kernel = network.layers[-1].kernel
+    zeros = [tf.zeros((3, LENGTH, LENGTH)) for _ in range(2)]
+    with tf.GradientTape() as tape:
+        tape.watch(zeros)
+        y, maps = tf.constant(_SERIES), []
+        for each, zero in zip((first, second), zeros, strict=True):
+            maps.append(tf.cast(each.maps(y), "float32") + zero)
+            y = y + maps[-1] @ each._value(y)
+        score = tf.reduce_sum((tf.reduce_mean(y, axis=1) @ kernel)[:, 1])
+    gradients = [each.numpy()[:, None] for each in tape.gradient(score, zeros)]
+    maps = [each.numpy()[:, None] for each in maps]
+    if method is AttentionRollout:
+        expected = rollout(maps).mean(axis=1)
+    else:
+        expected = np.zeros((3, LENGTH))
+        for i in range(3):
+            matrix = np.eye(LENGTH)
+            for weights, gradient in zip(maps, gradients, strict=True):
+                matrix = matrix + np.maximum(weights[i, 0] * gradient[i, 0], 0) @ matrix
+            expected[i] = (matrix - np.eye(LENGTH)).mean(axis=0)
+    np.testing.assert_allclose(values, expected, atol=1e-5 * expected.max())
+
+
+BETWEEN = {
+    "flip": lambda x: x[:, ::-1],
+    "shift": lambda x: ops.roll(x, 1, axis=1),
+    "convolution": layers.Conv1D(WIDTH, 3, padding="same"),
+    "recurrent": layers.LSTM(WIDTH, return_sequences=True),
+    "tokens mixed by dense": lambda x: layers.Permute((2, 1))(layers.Dense(LENGTH)(layers.Permute((2, 1))(x))),
+    "attention by sigmoid": lambda x: x + _Handwritten(ops.sigmoid)(x),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", BETWEEN)
+def test_tokens_that_something_else_mixes_are_refused(name, method):
+    network = _two(_attending("one"), _attending("two"), BETWEEN[name])
+    with pytest.raises(ValueError, match="mixed by attention only.*a token after 'one' changes others before 'two'"):
+        method(network)(_SERIES, target=1)
+
+
+@pytest.mark.parametrize("between", [layers.BatchNormalization(), layers.LayerNormalization(), layers.Dense(WIDTH, "gelu")])
+def test_tokens_that_stay_apart_between_attention_are_not_refused(between):
+    network = _two(_attending("one"), _attending("two"), between)
+    for method in METHODS:
+        assert method(network)(_SERIES, target=1).values.any()
+
+
+@pytest.mark.parametrize("weights", [_by_exp, ops.sigmoid], ids=["exp", "sigmoid"])
+def test_attention_that_is_not_found_is_refused(weights):
+    """Rollout over the rest would be wrong."""
+    with pytest.raises(ValueError, match="no product of two tensors.* attention layer, 'one'.*'by_hand.matmul"):
+        AttentionRollout(_two(_attending("one"), _Handwritten(weights, name="by_hand")))
+    with pytest.raises(ValueError, match="tokens that are those of the input.*'one'.*each of them on all"):
+        AttentionRollout(_two(_Handwritten(weights), _attending("one")))(_SERIES, target=1)
+
+
+def _moved(name):
+    keras.utils.set_random_seed(0)
+    is_image = name.startswith("patches")
+    x = keras.Input((9, 9, 2) if is_image else (LENGTH, WIDTH))
+    y = layers.Conv2D(WIDTH, 3, strides=3)(x) if is_image else x
+    if name == "patches by columns":
+        y = layers.Permute((2, 1, 3))(y)
+    y = layers.Reshape((9, WIDTH))(y) if is_image else y
+    if name == "all of all":
+        y = layers.Reshape((LENGTH, WIDTH))(layers.Dense(LENGTH * WIDTH)(layers.Flatten()(y)))
+    if name in ("patches backward", "backward"):
+        y = y[:, ::-1]
+    attention = layers.MultiHeadAttention(2, 4, name="attention")
+    y = layers.Add()([y, attention(y, y[:, ::-1] if name == "keys backward" else y)])
+    return keras.Model(x, layers.Dense(3)(layers.GlobalAveragePooling1D()(y)))
+
+
+@pytest.mark.parametrize("name", ["patches by columns", "patches backward", "backward", "keys backward", "all of all"])
+def test_tokens_that_are_not_at_their_place_are_refused(name):
+    network = _moved(name)
+    x = np.random.default_rng(0).normal(size=(2, *network.input_shape[1:])).astype("float32")
+    with pytest.raises(ValueError, match="tokens that are those of the input, in their order.*'attention'"):
+        AttentionRollout(network)(x, target=1)
+
+
+def test_tokens_after_a_local_convolution_are_at_their_place():
+    keras.utils.set_random_seed(0)
+    x = keras.Input((LENGTH, WIDTH))
+    y = layers.Conv1D(WIDTH, 3, padding="same")(x)
+    network = keras.Model(x, layers.Dense(3)(layers.GlobalAveragePooling1D()(layers.MultiHeadAttention(2, 4)(y, y))))
+    assert AttentionRollout(network)(_SERIES, target=1).values.any()

@@ -254,8 +254,8 @@ def test_weights_that_are_no_attention():
 @pytest.mark.parametrize(
     "given, message",
     [
-        (["zz"], "'zz'.*nearest paths"),
-        (["scores"], r"'scores', which has none.*\['block0_attention', 'block1_attention'\]"),
+        (["zz"], r"\['block0_attention', 'block1_attention'\].*'zz', which is the path of no layer"),
+        (["scores"], r"\['block0_attention', 'block1_attention'\].*'scores', which has none"),
         (["block0_attention", "block0_wide"], "'block0_wide', which has none"),
         ("block0_attention", "list of different paths"),
         ([layers.Dense(2)], "that the model calls"),

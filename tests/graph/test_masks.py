@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from keras_xai.attribution import IntegratedGradients
+from keras_xai.features import attention_maps
 from keras_xai.graph import trace
 from keras_xai.graph.calls import run
 from keras_xai.kinds.expansion import expand
@@ -70,3 +71,22 @@ def test_masks_count_as_in_the_model(case):
     assert np.abs(keras.ops.convert_to_numpy(plain(TOKENS)) - expected).max() > 1e-3
     embedding.mask_zero = True
     assert IntegratedGradients(model)(TOKENS, target=1).values.any()  # compares the scores with those of the model
+
+
+@pytest.mark.parametrize("normalized", ["before", "after", "nowhere"])
+def test_attention_removes_the_masks_of_its_arguments_as_in_keras(normalized):
+    """`MultiHeadAttention` removes them when it runs: after a residual connection around it, the next attention sees padding."""
+    keras.utils.set_random_seed(0)
+    ids = keras.Input((5,), dtype="int32")
+    x = layers.Embedding(7, 8, mask_zero=True, embeddings_initializer="normal")(ids)
+    for number in range(2):
+        y = layers.LayerNormalization()(x) if normalized == "before" else x
+        x = layers.Add()([x, layers.MultiHeadAttention(2, 4, name=f"attention{number}")(y, y)])
+        x = layers.LayerNormalization()(x) if normalized == "after" else x
+    model = keras.Model(ids, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
+    expected = keras.ops.convert_to_numpy(model(TOKENS))
+    for graph in (trace(model), expand(trace(model))):
+        np.testing.assert_allclose(run(graph, [keras.ops.convert_to_tensor(TOKENS)])[0], expected, rtol=1e-4, atol=1e-5)
+    first, second = (maps[0, :, 0, 3:] for maps in attention_maps(model, TOKENS).maps.values())
+    assert not first.any() and second.any() == (normalized != "before")
+    assert IntegratedGradients(model)(TOKENS, target=1).values.any()

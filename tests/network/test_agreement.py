@@ -179,6 +179,18 @@ def test_more_than_rounding_is_one(policy, monkeypatch):
         Scores(model).check_same_function([X])
 
 
+def test_more_than_rounding_is_one_beside_what_attention_hides(monkeypatch):
+    """Attention adds -1e9 to hidden entries, of which a rounding error would be large."""
+    keras.utils.set_random_seed(0)
+    tokens = keras.Input((4,), dtype="int32")
+    x = layers.Embedding(9, 4, mask_zero=True)(tokens)
+    x = layers.GlobalAveragePooling1D()(layers.MultiHeadAttention(2, 4)(x, x))
+    scores = Scores(keras.Model(tokens, layers.Dense(3)(x)), unroll=True)
+    monkeypatch.setattr(Network, "outputs", lambda self, values: [1.01 * values[each] for each in self.graph.outputs])
+    with pytest.raises(ValueError, match="differ by up to"):
+        scores.check_same_function([np.array([[1, 2, 0, 0]])])
+
+
 def test_several_inputs_and_outputs_in_dicts():
     a, b = keras.Input((10,), name="b_first"), keras.Input((4,), dtype="int32", name="a_second")
     hidden = layers.Concatenate()([a, layers.Flatten()(layers.Embedding(5, 2)(b))])

@@ -51,6 +51,16 @@ def test_queries_that_are_other_tokens_than_the_keys():
     assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["0", "1", "2"]
 
 
+def test_labels_may_leave_out_padding():
+    tokens = np.array([[5, 0, 6, 7, 0]])
+    whole = maps(1, 5, 5, 1)
+    figure = AttentionMaps({"one": whole}, tokens, {"one": None}, "model").plot(labels=["a", "b", "c"])
+    assert [each.get_text() for each in figure.axes[0].get_xticklabels()] == ["a", "b", "c"]
+    weights = figure.axes[0].images[0].get_array()
+    np.testing.assert_array_equal(weights, whole[0, 0][np.ix_([0, 2, 3], [0, 2, 3])])
+    assert figure.axes[0].get_title(loc="right") == f"max {weights.max():.2g}"
+
+
 def test_many_tokens_have_fewer_labels():
     figure = AttentionMaps({"one": maps(1, 90, 90)}, None, {"one": None}, "model").plot()
     assert len(figure.axes[0].get_xticklabels()) == 30

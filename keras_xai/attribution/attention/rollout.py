@@ -7,6 +7,7 @@ from typing import Any, final
 import keras
 from keras import ops
 
+from keras_xai.attribution.attention.mixing import Mixing
 from keras_xai.attribution.attention.tokens import chain_of, check_attention, check_located
 from keras_xai.attribution.cam.maps import explained_outputs
 from keras_xai.attribution.method import Method
@@ -27,7 +28,8 @@ class Rollout(Method):
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
-        ValueError: If the model has no attention, or layers of it relate other tokens, or tokens that are not found in an input.
+        ValueError: If the model has no attention, or layers of it relate other tokens, or tokens that are not found in an input. When
+            called: if something other than attention mixes or moves tokens, as found by changing some of them.
     """
 
     unrolls = True
@@ -64,8 +66,12 @@ class Rollout(Method):
             return values, chosen
 
         program = scores.program(target, relevance)
+        unchecked = [Mixing(scores, chain, located)]
 
         def explain(batch):
+            for each in unchecked:
+                each.check(batch.inputs)
+            unchecked.clear()
             values, indices = program(batch.inputs, batch.indices)
             return Part(values, indices, convergence_delta=None, num_forward_passes=2 * len(batch.numbers))
 
@@ -115,7 +121,8 @@ class AttentionRollout(Rollout):
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
-        ValueError: If the model has no attention, or layers of it relate other tokens, or tokens that are not found in an input.
+        ValueError: If the model has no attention, or layers of it relate other tokens, or tokens that are not found in an input. When
+            called: if something other than attention mixes or moves tokens, as found by changing some of them.
 
     Example:
 
@@ -165,7 +172,8 @@ class GradientRollout(Rollout):
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
-        ValueError: If the model has no attention, or layers of it relate other tokens, or tokens that are not found in an input.
+        ValueError: If the model has no attention, or layers of it relate other tokens, or tokens that are not found in an input. When
+            called: if something other than attention mixes or moves tokens, as found by changing some of them.
 
     Example:
 
@@ -229,7 +237,7 @@ def _with_gradients(scores: Scores, target: Target, chain, differentiated, input
 
         def call(step, values):
             outputs = step(*(values[identifier] for identifier in step.inputs))
-            return [y + shifts[i] if i in shifts else y for i, y in zip(step.outputs, outputs, strict=True)]
+            return [y + ops.cast(shifts[i], y.dtype) if i in shifts else y for i, y in zip(step.outputs, outputs, strict=True)]
 
         tensors.update(scores.network.run(inputs, call=call))
         value, chosen[:] = target.choose(scores.outputs(tensors), indices)
@@ -239,7 +247,7 @@ def _with_gradients(scores: Scores, target: Target, chain, differentiated, input
     (value,) = recording.outputs
     found = recording.pull([ops.ones_like(value)])
     gradients = [
-        each.by_head(ops.zeros_like(zero) if gradient is None else gradient)
+        each.by_head(ops.cast(ops.zeros_like(zero) if gradient is None else gradient, scores.dtype))
         for each, gradient, zero in zip(differentiated, found, zeros, strict=True)
     ]
-    return [each.by_head(tensors[each.identifier]) for each in chain], gradients, value, chosen
+    return [each.by_head(ops.cast(tensors[each.identifier], scores.dtype)) for each in chain], gradients, value, chosen

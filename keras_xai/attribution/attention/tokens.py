@@ -11,12 +11,13 @@ from keras_xai.attribution.cam.patches import Patches, patches_of
 from keras_xai.data.layout import Layout
 from keras_xai.data.texts import is_string
 from keras_xai.graph.split import leading_to
+from keras_xai.kinds.expansion import kind_of
 from keras_xai.kinds.rows import rows_per_sample
 from keras_xai.network.attention import Attention, attentions_of, operands_of, sources_of
 from keras_xai.network.roles import Role
 from keras_xai.network.scores import Scores
 
-_INSTEAD = (
+INSTEAD = (
     "`keras_xai.features.attention_maps` returns the maps of each layer. Use a method that needs no tokens, such as `Occlusion` or "
     "`GradientTimesInput`."
 )
@@ -51,7 +52,8 @@ def chain_of(scores: Scores, attentions: Sequence[Attention], outputs: Sequence[
         outputs: Identifiers of the outputs.
 
     Raises:
-        ValueError: If outputs depend on none, or on one that relates different tokens, or if they are not a sequence; names the layer.
+        ValueError: If outputs depend on none, or on one that relates different tokens, if they are not a sequence, or if the last is
+            followed by a product of tokens that is not attention; names the layer.
     """
     graph = scores.graph
     used = {identifier for step in leading_to(graph, outputs) for identifier in step.outputs}
@@ -59,7 +61,7 @@ def chain_of(scores: Scores, attentions: Sequence[Attention], outputs: Sequence[
     if not chain:
         raise ValueError(
             f"Expected a score that depends on attention. Received: '{scores.name}', in which {[each.path for each in attentions]} do not "
-            f"lead to the explained score. {_INSTEAD}"
+            f"lead to the explained score. {INSTEAD}"
         )
     sources = sources_of(graph, attentions, [i for i, explained in enumerate(scores.explainable) if explained])
     rows = rows_per_sample(graph)
@@ -68,10 +70,28 @@ def chain_of(scores: Scores, attentions: Sequence[Attention], outputs: Sequence[
         if (reason := _refusal(each, before, graph, sources, rows)) is not None:
             raise ValueError(
                 f"Expected attention layers that all relate the same tokens to each other, one layer after the other. Received: "
-                f"'{each.path}' of '{scores.name}', {reason}. {_INSTEAD}"
+                f"'{each.path}' of '{scores.name}', {reason}. {INSTEAD}"
             )
         before = each
+    after = _product_after(graph, chain, outputs, sources)
+    if after is not None:
+        raise ValueError(
+            f"Expected no product of two tensors of tokens after the last attention layer, '{chain[-1].path}'. Received: '{after.path}' of "
+            f"'{scores.name}', as of attention whose weights are no softmax, or no softmax alone. {INSTEAD}"
+        )
     return chain
+
+
+def _product_after(graph, chain, outputs, sources):
+    """A step that sums products of tokens after the last attention layer, such as attention by a sigmoid; `None` if there is none."""
+    reached = {chain[-1].product.outputs[0]}
+    for step in leading_to(graph, outputs):
+        if reached.isdisjoint(step.inputs):
+            continue
+        reached.update(step.outputs)
+        if kind_of(step).letters(step) is not None and all(sources[identifier] for identifier in step.inputs):
+            return step
+    return None
 
 
 def _refusal(each, before, graph, sources, rows):
@@ -163,7 +183,7 @@ def check_located(scores: Scores, attention: Attention) -> Located:
         raise ValueError(
             "Expected tokens that can be located in an input: patches of an image, each token of a text, or each step of a series. "
             f"Received: '{attention.path}' of '{scores.name}', with {attention.count(attention.keys)} tokens, in a model of inputs of "
-            f"shape {shapes}. {_INSTEAD}"
+            f"shape {shapes}. {INSTEAD}"
         )
     return found
 

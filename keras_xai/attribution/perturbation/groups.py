@@ -147,7 +147,10 @@ class Groups:
         if isinstance(groups, Mapping):
             unknown = [name for name in groups if name not in self._names]
             if unknown:
-                raise ValueError(f"Expected `groups` for inputs out of {self._names}. Received: groups for {unknown}.")
+                raise ValueError(
+                    f"Expected `groups` to be an integer array, or a dict of such arrays by the name of the input, out of {self._names}. "
+                    f"Received: a dict with the names {unknown}. For a table, give the number of the group of each column."
+                )
             given = [groups.get(name) for name in self._names]
         elif len(self._names) == 1:
             given = [groups]

@@ -52,7 +52,8 @@ class Quality:
             predictions: `(n, ...)`.
 
         Raises:
-            ValueError: If labels have more axes than predictions, or it is not one finite number, or one for each sample.
+            ValueError: If labels have more axes than predictions, the metric does not fit them, or it is not one finite number, or one
+                for each sample.
         """
         given = self._given
         if labels.ndim > predictions.ndim:
@@ -62,12 +63,21 @@ class Quality:
             )
         if isinstance(given, str):
             given = _of_shapes(given, labels, predictions)
-        if isinstance(given, keras.Metric):
-            given = type(given).from_config(given.get_config())  # its state belongs to the user
-            given.update_state(labels, predictions)
-            found = given.result()
-        else:
-            found = given(labels, predictions)
+        if predictions.shape == (*labels.shape, 1) and _is_of_keras(given):
+            labels = labels[..., np.newaxis]  # as `fit` does; the functions of Keras need the same axes
+        try:
+            if isinstance(given, keras.Metric):
+                given = type(given).from_config(given.get_config())  # its state belongs to the user
+                given.update_state(labels, predictions)
+                found = given.result()
+            else:
+                found = given(labels, predictions)
+        except Exception as error:  # TensorFlow has many for shapes that do not fit
+            raise ValueError(
+                f"Expected a metric that fits labels and predictions. Received: '{self.name}', which raises {type(error).__name__} for "
+                f"labels of shape {labels.shape} and predictions of shape {predictions.shape}. For class indices choose a metric such as "
+                "'sparse_categorical_crossentropy' or 'accuracy'."
+            ) from error
         try:
             value = np.asarray(ops.convert_to_numpy(found), "float64")
         except (TypeError, ValueError):
@@ -106,6 +116,10 @@ def _is_minimized(given):
     if isinstance(given, keras.Metric):
         return getattr(given, "_direction", None) == "down"  # as Keras' callbacks read it
     return isinstance(given, keras.losses.Loss) or getattr(keras.losses, getattr(given, "__name__", ""), None) is given
+
+
+def _is_of_keras(given):
+    return isinstance(given, (keras.losses.Loss, keras.Metric)) or getattr(given, "__module__", "").startswith("keras.")
 
 
 def _of_shapes(name: str, labels: np.ndarray, predictions: np.ndarray) -> Callable:

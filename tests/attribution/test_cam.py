@@ -283,6 +283,19 @@ def test_score_cam_passes_and_batches(network, images):
         np.testing.assert_allclose(ScoreCAM(network, batch_size=batch_size)(images).values, explanation.values, atol=1e-5)
 
 
+def test_score_cam_of_maps_that_are_constant_but_for_rounding():
+    """Rounding differs between batches: scaled to the range from 0 to 1 it would be a mask of noise."""
+    last = [keras.Input((4, 4, 2)), layers.Conv2D(2, 1, use_bias=False, name="conv"), layers.Flatten(), layers.Dense(3)]
+    model = keras.Sequential(last)
+    model.set_weights([np.eye(2).reshape(1, 1, 2, 2), *model.get_weights()[1:]])
+    x = np.full((2, 4, 4, 2), 0.7, "float32")
+    x[0] += np.arange(32).reshape(4, 4, 2) * np.spacing(np.float32(0.7)) / 8
+    x[1, ..., 0] = np.arange(16).reshape(4, 4)
+    values = ScoreCAM(model, layer="conv")(x, target=0).values
+    assert not values[0].any()
+    assert values[1].any()
+
+
 def test_score_cam_of_maps_that_are_all_constant():
     x = keras.Input((8, 8, 1))
     convolution = layers.Conv2D(3, 3, activation="relu", bias_initializer=keras.initializers.Constant(-9))

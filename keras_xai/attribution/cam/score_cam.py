@@ -3,6 +3,7 @@
 from typing import Any, final
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_xai.attribution.cam.maps import Heat, LayerMethod, explained_by
@@ -110,9 +111,11 @@ class ScoreCAM(LayerMethod):
 
 
 def _varying(features, max_maps):
-    """Boolean mask `(n, channels)` of the `max_maps` channels of features `(n, channels, *places)` that vary most."""
+    """Mask `(n, channels)` of the `max_maps` channels of features `(n, channels, *places)` that vary most, and by more than rounding."""
     flat = ops.reshape(features, (*ops.shape(features)[:2], -1))
-    varying = ops.max(flat, axis=-1) != ops.min(flat, axis=-1)  # NaN is unequal to itself and is reported
+    rounding = 64 * float(np.finfo(keras.backend.standardize_dtype(flat.dtype)).eps)
+    constant = ops.max(flat, axis=-1) - ops.min(flat, axis=-1) <= rounding * ops.max(ops.abs(flat), axis=-1)
+    varying = ops.logical_not(constant)  # NaN as well, which is reported
     if max_maps is None or max_maps >= features.shape[1]:
         return varying
     _, most = ops.top_k(ops.var(flat, axis=-1), max_maps)

@@ -36,7 +36,7 @@ def test_a_compiled_program_goes_with_the_object_that_it_belongs_to(name):
 @pytest.mark.slow
 @pytest.mark.skipif(not pathlib.Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
 def test_memory_does_not_grow():
-    command = [sys.executable, "-m", "tests.soak", "150"]
+    command = [sys.executable, "-m", "tests.soak", "500"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
     memory = {int(calls): float(size) for calls, size in re.findall(r"(\d+) calls: ([\d.]+) MiB", printed)}
-    assert memory[150] < 1.1 * memory[60], printed  # 5 % is the aim; allocators of other systems keep more
+    assert memory[500] < 1.05 * memory[250], printed  # until then, programs for new sizes fill what `OpenBox` keeps of them

@@ -7,7 +7,8 @@ from keras import layers, ops
 
 from keras_xai.attribution.cam.cam import CAM
 from keras_xai.attribution.cam.grad_cam import GradCAM, GradCAMPlusPlus
-from keras_xai.attribution.cam.maps import last_maps, resized
+from keras_xai.attribution.cam.heat import resized
+from keras_xai.attribution.cam.maps import last_maps
 from keras_xai.attribution.cam.score_cam import ScoreCAM
 from keras_xai.network.scores import Scores
 from tests import channels_first

@@ -7,7 +7,8 @@ import tensorflow as tf
 from keras import layers, ops
 
 from keras_xai.attribution import AblationCAM, EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, ScoreCAM, XGradCAM
-from keras_xai.attribution.cam.maps import last_maps, resized
+from keras_xai.attribution.cam.heat import resized
+from keras_xai.attribution.cam.maps import last_maps
 from keras_xai.attribution.cam.patches import Patches, patches_of, used_patches
 from keras_xai.network.scores import Scores
 from tests.slow import quickly
@@ -192,3 +193,40 @@ def test_no_map_before_all_attention_is_the_default(method):
         method(model)(X, target=1)
     assert method(model, layer="stem")(X, target=1).values.any()
     assert method(hidden(pooled=True))(X, target=1).values.shape == (3, 12, 16, 1)  # after pooling there are no places to find
+
+
+@pytest.mark.parametrize("method", quickly([GradCAM, ScoreCAM, EigenCAM], GradCAM))
+def test_places_that_are_given_are_those_that_are_found(method):
+    model = transformer(class_token=True)
+    found = method(model, layer="norm1")(X, target=1).values
+    np.testing.assert_array_equal(method(model, layer="norm1", places=(3, 4))(X, target=1).values, found)
+    assert not np.allclose(method(model, layer="norm1", places=(4, 3))(X, target=1).values, found)  # the control
+
+
+def test_places_of_tokens_that_cannot_be_found():
+    model = hidden()
+    with pytest.raises(ValueError, match=r"places=\(height, width\)"):
+        GradCAM(model)(X)
+    tokens = np.asarray(keras.Model(model.input, model.get_layer("attention").output)(X))
+    weights = model.layers[-1].kernel.numpy() / 12  # through the mean of the tokens
+    for target in range(4):
+        heat = np.maximum(tokens @ weights[:, target], 0).reshape(3, 3, 4)
+        values = GradCAM(model, layer="attention", places=(3, 4))(X, target).values[..., 0]
+        np.testing.assert_allclose(values, resized(heat, (12, 16)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"places": (3, 4)}, "Expected `layer`, the layer of the tokens"),
+        ({"layer": "norm1", "places": (4, 4)}, "of 16 patches, for the output of shape"),
+        ({"layer": "patches", "places": (3, 4)}, r"whose output is \(n, tokens, channels\)"),
+        ({"layer": "norm1", "places": 12}, "size of a grid of patches"),
+        ({"layer": "norm1", "places": (3, 0)}, "size of a grid of patches"),
+        ({"layer": "norm1", "places": (3.0, 4)}, "size of a grid of patches"),
+        ({"layer": "norm1", "places": (2, 2, 3)}, "feature maps of an input"),
+    ],
+)
+def test_places_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        GradCAM(transformer(class_token=True), **options)

@@ -268,6 +268,7 @@ BAD = {
     "model": MODELS,
     "layer": LAYER,
     "layers": LAYERS,
+    "places": [0, 3, (3,), "ab", np.nan, (0, 2), (2.5, 2), [None, 2], Thing(), (100, 100), {}],
     "layout": [3, "zz", "NCC", "", np.nan, Thing(), ["a"], {}],
     "target": TARGETS,
     "baseline": BASELINES,

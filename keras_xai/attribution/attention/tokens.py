@@ -6,7 +6,7 @@ from typing import Any, final
 
 from keras import ops
 
-from keras_xai.attribution.cam.maps import resized
+from keras_xai.attribution.cam.heat import resized
 from keras_xai.attribution.cam.patches import Patches, patches_of
 from keras_xai.data.layout import Layout
 from keras_xai.data.texts import is_string

@@ -4,7 +4,8 @@ from typing import final
 
 from keras import ops
 
-from keras_xai.attribution.cam.maps import Heat, LayerMethod, explained_by
+from keras_xai.attribution.cam.heat import Heat, explained_by
+from keras_xai.attribution.cam.maps import LayerMethod
 from keras_xai.attribution.cam.weighted import places
 from keras_xai.graph.steps import copy_mask
 from keras_xai.network.batching import in_chunks
@@ -29,6 +30,7 @@ class AblationCAM(LayerMethod):
     Args:
         model: The model to explain, see `Method`.
         layer: Path of the layer, see `GradCAM`.
+        places: See `GradCAM`.
         batch_size: Forward passes at a time; `None` to derive it from the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 

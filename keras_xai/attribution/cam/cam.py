@@ -4,7 +4,8 @@ from typing import final
 
 from keras import ops
 
-from keras_xai.attribution.cam.maps import Heat, explained_by, explained_outputs, maps_before
+from keras_xai.attribution.cam.heat import Heat, explained_by
+from keras_xai.attribution.cam.maps import explained_outputs, maps_before
 from keras_xai.attribution.method import Method
 from keras_xai.kinds.expansion import kind_of
 

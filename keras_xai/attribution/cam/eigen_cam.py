@@ -4,7 +4,8 @@ from typing import final
 
 from keras import ops
 
-from keras_xai.attribution.cam.maps import Heat, LayerMethod, explained_by
+from keras_xai.attribution.cam.heat import Heat, explained_by
+from keras_xai.attribution.cam.maps import LayerMethod
 
 
 @final
@@ -26,6 +27,7 @@ class EigenCAM(LayerMethod):
     Args:
         model: The model to explain, see `Method`.
         layer: Path of the layer, see `GradCAM`.
+        places: See `GradCAM`.
         batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 

@@ -27,6 +27,8 @@ class GradCAM(Weighted):
         model: The model to explain, see `Method`.
         layer: The layer or its path, such as `"backbone/conv5"`; its output includes a fused activation. By default the last layer
             before pooling with positions of an input, including the batch normalization and the activation that follow it.
+        places: Size of the grid of patches among the tokens of `layer`, such as `(14, 14)`, for a vision transformer in which it cannot be
+            found: the last tokens are the patches, row by row, behind class and register tokens.
         batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
@@ -74,6 +76,7 @@ class GradCAMPlusPlus(Weighted):
     Args:
         model: The model to explain, see `Method`.
         layer: The layer or its path, see `GradCAM`.
+        places: See `GradCAM`.
         batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 

@@ -1,5 +1,6 @@
 """Guided Grad-CAM: Grad-CAM times guided backpropagation."""
 
+from collections.abc import Sequence
 from typing import Any, final
 
 import keras
@@ -25,6 +26,7 @@ class GuidedGradCAM(LayerMethod):
     Args:
         model: The model to explain, see `Method`.
         layer: Path of the layer, see `GradCAM`.
+        places: See `GradCAM`.
         batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
@@ -48,8 +50,16 @@ class GuidedGradCAM(LayerMethod):
 
     gives_derivatives = True
 
-    def __init__(self, model: keras.Model, *, layer: str | None = None, batch_size: int | None = None, verbose: Any = "auto"):
-        super().__init__(model, layer=layer, batch_size=batch_size, verbose=verbose)
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        layer: str | keras.Layer | None = None,
+        places: Sequence[int] | None = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+    ):
+        super().__init__(model, layer=layer, places=places, batch_size=batch_size, verbose=verbose)
         self._details = RectifiedGradient(self._scores, self.label, Guided())
 
     def _prepare(self, target):

@@ -1,147 +1,20 @@
-"""Feature maps of a layer: which layer to use, and how to resize its maps to the input."""
+"""Which layer's feature maps CAM methods use."""
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any, final
 
 import keras
-from keras import ops
 
-from keras_xai.attribution.cam.frames import Frames, frames_of
+from keras_xai.attribution.cam.frames import frames_of
+from keras_xai.attribution.cam.heat import Maps
 from keras_xai.attribution.cam.patches import Patches, attention_after, patches_of, used_patches
 from keras_xai.attribution.method import Method
-from keras_xai.attribution.parts import Batch, Part
-from keras_xai.data.layout import Layout
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step
 from keras_xai.graph.target import Target
 from keras_xai.kinds.expansion import kind_of
-from keras_xai.network.precision import undefined_where_not_finite
 from keras_xai.network.scores import Scores
-
-
-@final
-@dataclasses.dataclass(frozen=True, eq=False)
-class Maps:
-    """The output of a layer as feature maps.
-
-    Attributes:
-        path: Path of the layer in the model.
-        identifier: Identifier of the layer's output.
-        layout: Layout of that output.
-        inputs: Positions of the model's inputs that share the layer's spatial positions, each mapped to its layout.
-        patches: Where the patches of an image are among tokens, if the layer's output are tokens.
-        frames: How the layer's output holds the frames of a film, if each is computed by itself, as under `TimeDistributed`.
-    """
-
-    path: str
-    identifier: int
-    layout: Layout
-    inputs: Mapping[int, Layout]
-    patches: Patches | None = None
-    frames: Frames | None = None
-
-    def channels_last(self, tensor: Any) -> Any:
-        """The layer's output, or a tensor of its shape, as `(rows, *places, channels)`: a row per sample, or per frame of a sample."""
-        if self.patches is not None:
-            return self.patches.grid(tensor)
-        tensor = self.layout.channels_last(tensor)
-        return tensor if self.frames is None or self.frames.apart else ops.reshape(tensor, (-1, *ops.shape(tensor)[2:]))
-
-    def replaced(self, tensor: Any, features: Any) -> Any:
-        """The layer's output with other features: undoes `channels_last`, and keeps tokens that are no patches.
-
-        Args:
-            tensor: The layer's output.
-            features: Tensor `(rows, *places, channels)`.
-        """
-        if self.patches is not None:
-            return self.patches.replaced(tensor, features)
-        if self.frames is not None and not self.frames.apart:
-            features = ops.reshape(features, (ops.shape(tensor)[0], -1, *ops.shape(features)[1:]))
-        return self.layout.restored(features)
-
-    def by_sample(self, rows: Any, num_samples: Any) -> Any:
-        """A tensor `(rows, ...)` as `(n, ...)`, or `(n, frames, ...)` if there are several rows per sample."""
-        return rows if self.frames is None else ops.reshape(rows, (num_samples, -1, *ops.shape(rows)[1:]))
-
-    def of_samples(self, tensor: Any, samples: Any, num_samples: Any) -> Any:
-        """The layer's output for some samples.
-
-        Args:
-            tensor: The layer's output for `num_samples` samples.
-            samples: Integer tensor `(m,)`.
-            num_samples: Number of samples, n.
-        """
-        if self.frames is None or not self.frames.apart:
-            return ops.take(tensor, samples, axis=0)
-        rest = ops.shape(tensor)[1:]
-        return ops.reshape(ops.take(self.by_sample(tensor, num_samples), samples, axis=0), (-1, *rest))
-
-    def over(self, position: int, x: Any, heat: Any) -> Any:
-        """Resizes one map per sample, or per frame, to an input by linear interpolation.
-
-        Args:
-            position: Position of the input, one of `inputs`.
-            x: The input, `(n, *input_shape)`.
-            heat: Tensor `(n, *places)`, with the frames first if there are any.
-
-        Returns:
-            A tensor `(n, *input_shape)` with a channel axis of length 1.
-        """
-        layout = self.inputs[position]
-        heat = resized(heat, layout.sizes(ops.shape(x)))
-        return heat if layout.is_apart else layout.restored(ops.expand_dims(heat, -1))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Heat:
-    """Maps of a batch, before they are resized.
-
-    Attributes:
-        rows: Tensor `(rows, *places)`, see `Maps.channels_last`.
-        score: The explained scores, a tensor `(n,)`.
-        indices: The explained classes.
-        num_forward_passes: Number of forward passes for all samples of the batch.
-    """
-
-    rows: Any
-    score: Any
-    indices: list
-    num_forward_passes: Any
-
-    def values(self, maps: Maps, inputs: Sequence) -> list:
-        """The positive part of the maps, resized to each input; `None` for inputs without maps.
-
-        NaN for a sample whose score is NaN or infinite.
-        """
-        heat = maps.by_sample(ops.relu(self.rows), ops.shape(self.score)[0])
-        (heat,) = undefined_where_not_finite(self.score, [heat])
-        return [maps.over(position, x, heat) if position in maps.inputs else None for position, x in enumerate(inputs)]
-
-
-def explained_by(scores: Scores, target: Target, maps: Maps, heat: Callable[..., Heat], *more: Any) -> Callable[[Batch], Part]:
-    """Compiles the function that explains batches by the positive part of maps.
-
-    Args:
-        scores: The scores of the model.
-        target: The target to explain.
-        maps: The feature maps.
-        heat: Maps the inputs and the classes of a batch, and its baseline if there is one, to its `Heat`.
-        *more: Signature of the baseline, if there is one.
-    """
-
-    def values(inputs, indices, *baseline):
-        found = heat(inputs, indices, *baseline)
-        return found.values(maps, inputs), found.indices, found.num_forward_passes
-
-    program = scores.program(target, values, *more)
-
-    def explain(batch):
-        found, indices, passes = program(batch.inputs, batch.indices, *([batch.baseline] if more else []))
-        return Part(found, indices, convergence_delta=None, num_forward_passes=float(passes))
-
-    return explain
 
 
 class LayerMethod(Method):
@@ -150,11 +23,13 @@ class LayerMethod(Method):
     Args:
         model: The model to explain, see `Method`.
         layer: The layer or its path, such as `"backbone/conv5"`; by default the last layer with spatial positions, see `last_maps`.
+        places: Size of the grid of patches among the tokens of `layer`, `(height, width)`, where it cannot be found: the last tokens are
+            the patches, row by row, behind class and register tokens.
         batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 
     Raises:
-        ValueError: If there is no such layer, or its output has no positions of an input.
+        ValueError: If there is no such layer, its output has no positions of an input, or `places` do not fit its tokens.
     """
 
     def __init__(
@@ -162,11 +37,13 @@ class LayerMethod(Method):
         model: keras.Model,
         *,
         layer: str | keras.Layer | None = None,
+        places: Sequence[int] | None = None,
         batch_size: int | None = None,
         verbose: Any = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._named = layer
+        self._places = None if places is None else _checked_places(places, layer)
         self._layer: Maps | None = None
         self._read()
 
@@ -174,7 +51,7 @@ class LayerMethod(Method):
         if self._named is not None:
             path = self._scores.path_of(self._named)
             self._remember(layer=path)
-            self._layer = named_maps(self._scores, path)
+            self._layer = named_maps(self._scores, path, self._places)
 
     def _maps(self, target: Target) -> Maps:
         """The maps of the layer; raises if the target does not depend on them."""
@@ -187,6 +64,8 @@ class LayerMethod(Method):
                 "not depend."
             )
         patches = patches_of(self._scores.graph)
+        if self._places is not None and self._layer.patches is not None:
+            patches[self._layer.identifier] = self._layer.patches
         if self._layer.patches and self._layer.identifier not in used_patches(self._scores.graph, outputs, patches):
             raise ValueError(
                 f"Expected `layer` to be one on whose patches the explained score depends. Received: layer={self._layer.path!r}, after "
@@ -196,18 +75,22 @@ class LayerMethod(Method):
         return self._layer
 
 
-def named_maps(scores: Scores, path: str) -> Maps:
+def named_maps(scores: Scores, path: str, places: Sequence[int] | None = None) -> Maps:
     """Finds the feature maps of the named layer.
 
     Args:
         scores: The scores of the model.
         path: Path of the layer, such as `"backbone/conv5"`.
+        places: As in `LayerMethod`.
 
     Raises:
-        ValueError: If there is no such layer, or its output has no positions of an input.
+        ValueError: If there is no such layer, its output has no positions of an input, or `places` do not fit its tokens.
     """
     step = scores.find(path)
-    maps = _Positions(scores).maps(step, step.outputs[0])
+    positions = _Positions(scores)
+    if places is not None:
+        positions.patches[step.outputs[0]] = _placed(step, path, places)
+    maps = positions.maps(step, step.outputs[0])
     if maps is None:
         candidates = _candidates(_Positions(scores), scores.graph.outputs).values()
         near = list(dict.fromkeys(_layer(scores.graph, each.path) for each in candidates))[-3:]
@@ -218,6 +101,28 @@ def named_maps(scores: Scores, path: str) -> Maps:
             + (f"The last layers with feature maps are {near}." if near else "No layer of the model has feature maps.")
         )
     return maps
+
+
+def _checked_places(places, layer):
+    sizes = tuple(places) if isinstance(places, (list, tuple)) else ()
+    if len(sizes) < 2 or not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ValueError(
+            f"Expected `places` to be the size of a grid of patches, such as (14, 14). Received: places={places!r}"
+        )
+    if layer is None:
+        raise ValueError(f"Expected `layer`, the layer of the tokens in `places`. Received: layer=None, places={places!r}")
+    return sizes
+
+
+def _placed(step, path, places):
+    """The patches among the tokens of a layer's output, behind class and register tokens."""
+    shape = step.output_specs[0].shape
+    if len(shape) != 3 or shape[1] is None or math.prod(places) > shape[1]:
+        raise ValueError(
+            "Expected `places` to be the size of the grid of patches among the tokens of a layer, whose output is (n, tokens, channels). "
+            f"Received: places={places!r}, of {math.prod(places)} patches, for the output of shape {shape} of layer={path!r}."
+        )
+    return Patches(shape[1] - math.prod(places), places)
 
 
 def last_maps(scores: Scores, target: Target) -> Maps:
@@ -257,27 +162,9 @@ def last_maps(scores: Scores, target: Target) -> Maps:
         raise ValueError(
             f"Expected a model whose last feature maps can be found. Received: '{scores.name}', in which the attention of "
             f"'{first.path}' follows the last feature maps, those of '{maps.path}', and the places of its tokens in an input are not "
-            f"known. Choose a layer: layer={maps.path!r} for the maps before all attention, or a later one that has feature maps."
+            f"known. Choose a later layer with the grid of its tokens, places=(height, width), or layer={maps.path!r} for the maps "
+            "before all attention."
         )
-    return maps
-
-
-def resized(maps: Any, sizes: Sequence) -> Any:
-    """Resizes maps `(n, *places)` by linear interpolation along each axis, as `keras.ops.image.resize` does for images.
-
-    Args:
-        maps: The maps.
-        sizes: The new size of each spatial axis.
-    """
-    # A matrix product per axis, unlike an image operation, supports any number of axes and float64.
-    for axis, size in enumerate(sizes, start=1):
-        old = ops.shape(maps)[axis]
-        places = ops.arange(old, dtype="int32")
-        ratio = ops.cast(old, maps.dtype) / ops.cast(size, maps.dtype)
-        centers = (ops.cast(ops.arange(size, dtype="int32"), maps.dtype) + 0.5) * ratio - 0.5
-        centers = ops.clip(centers, 0, ops.cast(old - 1, maps.dtype))
-        weights = ops.relu(1 - ops.abs(centers[:, None] - ops.cast(places, maps.dtype)))
-        maps = ops.moveaxis(ops.tensordot(maps, weights, axes=[[axis], [1]]), -1, axis)
     return maps
 
 

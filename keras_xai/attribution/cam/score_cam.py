@@ -1,12 +1,14 @@
 """Score-CAM: feature maps weighted by masked-input scores."""
 
+from collections.abc import Sequence
 from typing import Any, final
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.attribution.cam.maps import Heat, LayerMethod, explained_by
+from keras_xai.attribution.cam.heat import Heat, explained_by
+from keras_xai.attribution.cam.maps import LayerMethod
 from keras_xai.data.checks import check_count
 from keras_xai.network.batching import in_chunks
 from keras_xai.network.entries import Entries
@@ -31,6 +33,7 @@ class ScoreCAM(LayerMethod):
     Args:
         model: The model to explain, see `Method`.
         layer: The layer or its path, see `GradCAM`.
+        places: See `GradCAM`.
         max_maps: Maximum number of channels to use: for each sample those with the largest spatial variation. All by default.
         batch_size: Masked samples per forward pass; `None` to derive it from the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
@@ -61,10 +64,11 @@ class ScoreCAM(LayerMethod):
         *,
         layer: str | keras.Layer | None = None,
         max_maps: int | None = None,
+        places: Sequence[int] | None = None,
         batch_size: int | None = None,
         verbose: Any = "auto",
     ):
-        super().__init__(model, layer=layer, batch_size=batch_size, verbose=verbose)
+        super().__init__(model, layer=layer, places=places, batch_size=batch_size, verbose=verbose)
         if max_maps is not None:
             check_count("max_maps", max_maps)
         self._max_maps = max_maps

@@ -6,7 +6,8 @@ from typing import Any
 
 from keras import ops
 
-from keras_xai.attribution.cam.maps import Heat, LayerMethod, Maps, explained_by
+from keras_xai.attribution.cam.heat import Heat, Maps, explained_by
+from keras_xai.attribution.cam.maps import LayerMethod
 from keras_xai.graph.target import Target
 from keras_xai.network.scores import Scores
 

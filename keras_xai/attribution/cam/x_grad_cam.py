@@ -24,6 +24,7 @@ class XGradCAM(Weighted):
     Args:
         model: The model to explain, see `Method`.
         layer: Path of the layer, see `GradCAM`.
+        places: See `GradCAM`.
         batch_size: Samples per forward pass; `None` to derive it from the size of the model's tensors.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
 

@@ -14,6 +14,7 @@ import numpy as np
 from keras_xai.attribution.aligned import aligned_baseline, aligned_target
 from keras_xai.attribution.baseline import baseline_like, with_fixed
 from keras_xai.attribution.chunks import Chunk, Seen, in_parts
+from keras_xai.attribution.options import misnamed
 from keras_xai.attribution.parts import Batch, Part, arrays_of, checked, of_inputs
 from keras_xai.attribution.sizes import BySizes
 from keras_xai.data.batches import joined, progress
@@ -28,9 +29,6 @@ from keras_xai.network.layer_entries import LayerEntries
 from keras_xai.network.scores import Scores
 from keras_xai.results.explanation import Explanation
 from keras_xai.targets.units import Unit
-
-# What a background or baseline is called in other packages.
-_BASELINES = ("baseline", "baselines", "background", "background_data", "data", "reference", "references", "masker")
 
 
 class Method(Remade, abc.ABC):
@@ -71,18 +69,10 @@ class Method(Remade, abc.ABC):
 
     @classmethod
     def _check_arguments(cls, args, options):
-        """Tells where a baseline belongs that is given as an argument of the constructor."""
         try:
             inspect.signature(cls.__init__).bind(None, *args, **options)
         except TypeError as error:
-            given = [name for name in _BASELINES if name in options]
-            if cls.takes_baseline and (given or len(args) > 1):
-                what = given[0] if given else f"a second argument of type {type(args[1]).__name__}"
-                raise TypeError(
-                    f"Expected a model and options by name. Received: {what}. `{cls.__name__}` takes its "
-                    f"{'background' if cls.shares_baseline else 'baseline'} when it is called: "
-                    f"`{cls.__name__}(model)(x, baseline=...)`."
-                ) from error
+            raise misnamed(cls, args, options) from error
 
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
         check_verbose(verbose)

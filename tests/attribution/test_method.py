@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from keras_xai import attribution
 from keras_xai.attribution import Explanation, GradientTimesInput, IntegratedGradients, Saliency
 from tests.tolerance import rounding
 
@@ -185,3 +186,33 @@ def test_a_baseline_may_leave_out_inputs_that_are_held_fixed():
     np.testing.assert_array_equal(found.values["x"], expected.values["x"])
     with pytest.raises(ValueError, match="`baseline` to have a value for each of the inputs"):
         IntegratedGradients(model)(x, 0, baseline={"mask": 0})
+
+
+@pytest.mark.parametrize(
+    "method, options, message",
+    [
+        ("LIME", {"n_samples": 3}, "Received: n_samples=.*Did you mean `num_samples`"),
+        ("FeatureAblation", {"feature_mask": 3}, "Did you mean `groups`"),
+        ("GradCAM", {"target_layers": [3]}, "Did you mean `layer`"),
+        ("SmoothGrad", {"nois": 3}, "Did you mean `noise`"),
+        ("Saliency", {"zzz": 3}, r"out of \['layer', 'unit', 'batch_size', 'verbose'\]. Received: zzz=\.\.\.\.$"),
+    ],
+)
+def test_options_named_as_in_other_packages(method, options, message):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises(TypeError, match=message):
+        getattr(attribution, method)(model, **options)
+
+
+def test_options_without_a_name_and_no_model():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises(TypeError, match=r"Received: a second argument of type AttnLRP without a name"):
+        attribution.LRP(model, attribution.AttnLRP())
+    with pytest.raises(TypeError, match="Received: no model"):
+        attribution.Saliency()
+
+
+def test_explanations_by_lrp_name_the_composite():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    found = [attribution.LRP(model, composite=each)(np.ones((1, 3))).method for each in (None, attribution.AttnLRP())]
+    assert found == ["LRP (EpsilonPlus)", "LRP (AttnLRP)"]

@@ -98,6 +98,11 @@ class LRP(Method):
         self._composite = composite
         self._read()
 
+    @property
+    def label(self) -> str:
+        """Name of the method in explanations, with that of its composite."""
+        return f"LRP ({type(self._composite).__name__})"
+
     def _read_layers(self):
         composite = self._composite
         self._back = Backward(self._scores, "LRP")

@@ -21,7 +21,7 @@ import pandas as pd
 from keras import layers
 
 from keras_xai import metrics
-from keras_xai.attribution import LIME, GradientTimesInput
+from keras_xai.attribution import LIME, GradientTimesInput, PermutationImportance
 from keras_xai.backend import EXCLUSIVE
 from keras_xai.diagnosis import Protocol, diagnose
 from keras_xai.features import (
@@ -29,6 +29,7 @@ from keras_xai.features import (
     Ascent,
     Dream,
     activations,
+    attention_maps,
     deep_dream,
     extreme_examples,
     maximize_activation,
@@ -40,7 +41,7 @@ from keras_xai.models import FBIModel
 from keras_xai.openbox import OpenBox, fidelity_curve, flatten_regions, merge_regions, prune_regions
 from keras_xai.pretraining import ContrastiveDivergence, pretrain
 from keras_xai.report import Page
-from tests.attribution.grid import METHODS, Case
+from tests.attribution.grid import CASES, METHODS, OF_ATTENTION, WITH_ATTENTION, Case
 from tests.metrics import contract
 from tests.public import concrete
 from tests.state import state
@@ -48,7 +49,7 @@ from tests.state import state
 X = np.random.default_rng(0).normal(size=(4, 6, 6, 1)).astype("float32")
 TABLE = np.random.default_rng(1).normal(size=(40, 4)).astype("float32")
 Y = np.arange(40) % 2
-IMAGES = Case("images", lambda: None, X, layer="conv2")
+IMAGES, ATTENDING = Case("images", lambda: None, X, layer="conv2"), CASES[WITH_ATTENTION]
 
 
 def images():
@@ -75,13 +76,15 @@ def machines():
     return keras.Sequential([keras.Input((4,)), RBMDense(5, "sigmoid", visible_activation="linear"), RBMDense(3, "sigmoid")])
 
 
-def explaining(make):
+def explaining(name, make):
+    case = ATTENDING if name in OF_ATTENTION else IMAGES
+
     def call(model, held):
         if "method" not in held:
-            held["method"] = make(model, IMAGES)
-        return held["method"](X, 1)
+            held["method"] = make(model, case)
+        return held["method"](case.x, 1)
 
-    return images, call
+    return images if case is IMAGES else case.build, call
 
 
 def measuring(metric):
@@ -163,7 +166,7 @@ def flat(box):
 ASCENT, DREAM = Ascent(steps=6, start=np.zeros((6, 6, 1))), Dream(octaves=1, steps=4, jitter=1)
 TRAINING = {"FBIModel.fit": (table, trained), "pretrain": (machines, pretrained)}
 CALLS = {
-    **{name: explaining(make) for name, make in METHODS.items() if name != "CAM"},
+    **{name: explaining(name, make) for name, make in METHODS.items() if name != "CAM"},
     **{f"metrics.{name}": measuring(metric) for name, metric in concrete(metrics, metrics.Metric).items()},
     "compare_methods": (images, comparing),
     "diagnose": (table, diagnosing),
@@ -175,6 +178,11 @@ CALLS = {
     ),
     "deep_dream": (images, lambda model, held: deep_dream(model, np.abs(X) / 4, layers="conv1", dream=DREAM, seed=0)),
     "reconstruct": (images, lambda model, held: reconstruct(model, X, layer="conv2", top=2)),
+    "attention_maps": (ATTENDING.build, lambda model, held: attention_maps(model, ATTENDING.x).maps),
+    "PermutationImportance": (
+        table,
+        lambda model, held: PermutationImportance(model, metric="mse", seed=0)(TABLE, np.eye(2)[Y]).importances,
+    ),
     "extreme_examples": (images, lambda model, held: extreme_examples(model, X, layer="conv2", k=2)),
     "OpenBox": boxed(pieces_of),
     "OpenBox facets": boxed(lambda box: box(TABLE[:2], verbose=0).nearest_facets(2)),
@@ -245,7 +253,7 @@ def interrupted(action, seconds):
 
     def interrupt(*_):
         came.append(True)
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
     # Time of the process, not of the clock: on a busy machine the moments are as evenly distributed as on an idle one.
     before = signal.signal(signal.SIGPROF, interrupt)

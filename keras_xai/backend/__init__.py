@@ -13,8 +13,8 @@ There is one package per backend, so far TensorFlow; no other code imports a bac
 - summaries: `SummaryWriter` for TensorBoard;
 - `EXCLUSIVE`, the lock that is held while programs are traced and while process-wide state is changed.
 
-Types that all backends return are in `interface`. `BatchMean` and `of_own_batch`, losses of batches that are distributed over several
-devices, use Keras alone.
+Types that all backends return are in `interface`. `interrupts_wait`, within which a Ctrl-C waits, uses Python alone, and `BatchMean` and
+`of_own_batch`, losses of batches that are distributed over several devices, use Keras alone.
 
 Raises:
     ImportError: If Keras runs on another backend than TensorFlow, before importing any backend code.
@@ -53,6 +53,7 @@ else:
 
 from keras_xai.backend.exclusive import EXCLUSIVE
 from keras_xai.backend.interface import Linearization, Recording
+from keras_xai.backend.interrupts import interrupts_wait
 from keras_xai.backend.losses import BatchMean, of_own_batch
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "element_spec",
     "folded",
     "has_values",
+    "interrupts_wait",
     "is_dense",
     "is_endless",
     "is_native_dataset",

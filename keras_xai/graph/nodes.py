@@ -18,7 +18,7 @@ from keras.src.backend.common.stateless_scope import get_stateless_scope, in_sta
 from keras.src.models.functional import Functional
 from keras.src.ops.function import Function
 
-from keras_xai.backend import scopes_kept
+from keras_xai.backend import interrupts_wait, scopes_kept
 from keras_xai.data.structure import in_order
 from keras_xai.graph.steps import Graph, Slot, Step, mask_of, reads_masks, removes_masks
 from keras_xai.graph.view import losses_kept, unchanged
@@ -112,7 +112,7 @@ def names_unused():
     counts = global_state.get_global_attribute("object_name_uids")
     before = None if counts is None else counts.copy()
     try:
-        with scopes_kept():
+        with interrupts_wait(), scopes_kept():
             yield
     finally:
         global_state.set_global_attribute("object_name_uids", before)

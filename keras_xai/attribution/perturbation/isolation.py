@@ -1,4 +1,4 @@
-"""Isolate global state from third-party calls: warnings and random generators."""
+"""Isolate global state from third-party calls: warnings, random generators, and how NumPy treats errors."""
 
 import contextlib
 import random
@@ -22,7 +22,7 @@ def random_state(seed: int, number: int) -> np.random.RandomState:
 
 @contextlib.contextmanager
 def isolated(state: np.random.RandomState | None = None) -> Iterator[None]:
-    """Context manager that silences warnings and restores the global random state afterwards, one at a time in the process.
+    """Context manager that silences warnings and restores global state of NumPy afterwards, one at a time in the process.
 
     shap draws from NumPy's global generator, and emits warnings that the caller has already handled.
 
@@ -36,7 +36,7 @@ def isolated(state: np.random.RandomState | None = None) -> Iterator[None]:
 @contextlib.contextmanager
 def _isolated(state):
     before, plain = np.random.get_state(), random.getstate()  # noqa: NPY002, what is to be kept is the global state
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate():
         warnings.simplefilter("ignore")
         try:
             if state is not None:

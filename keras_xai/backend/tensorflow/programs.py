@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_xai.backend.exclusive import EXCLUSIVE
+from keras_xai.backend.interrupts import interrupts_wait
 from keras_xai.backend.tensorflow.scopes import scopes_kept
 
 
@@ -31,7 +32,7 @@ class _Program:
     def __call__(self, *arguments: Any) -> Any:
         if self._is_traced:
             return self._program(*arguments)
-        with EXCLUSIVE, scopes_kept():
+        with EXCLUSIVE, interrupts_wait(), scopes_kept():
             found = self._program(*arguments)
             self._is_traced = True
         return found
@@ -52,7 +53,7 @@ def traced(function: Callable, signature: Sequence) -> None:
         function: The function, whose result is dropped.
         signature: As in `compiled`.
     """
-    with EXCLUSIVE, scopes_kept():
+    with EXCLUSIVE, interrupts_wait(), scopes_kept():
         tf.function(scoped(function), input_signature=_specs(signature), autograph=False).get_concrete_function()
 
 

@@ -257,6 +257,7 @@ def interrupted(action, seconds):
 
     # Time of the process, not of the clock: on a busy machine the moments are as evenly distributed as on an idle one.
     before = signal.signal(signal.SIGPROF, interrupt)
+    ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)  # processes in the background ignore it
     # A Ctrl-C that TensorFlow swallows within the lock of a graph leaves that lock held, and only the next Ctrl-C ends the wait for it.
     signal.signal(signal.SIGALRM, interrupt)
     try:
@@ -276,6 +277,7 @@ def interrupted(action, seconds):
         return ("waited for another Ctrl-C" if len(came) > 1 else type(error).__name__), None
     finally:
         signal.signal(signal.SIGPROF, before)
+        signal.signal(signal.SIGINT, ctrl_c)
     return None, result
 
 

@@ -9,6 +9,14 @@ import pytest
 from keras_xai.backend import compiled, interrupts_wait
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c():
+    """Processes in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt():
     signal.raise_signal(signal.SIGINT)
 
@@ -41,7 +49,7 @@ def test_an_error_within_is_in_the_context_of_the_interrupt():
     assert isinstance(caught.value.__context__, ValueError)
 
 
-def test_the_handler_of_the_user_is_called(monkeypatch):
+def test_the_handler_of_the_user_is_called():
     came = []
     before = signal.signal(signal.SIGINT, lambda *_: came.append(True))
     try:

@@ -12,7 +12,7 @@ from keras import ops, tree
 
 from keras_xai.graph.nodes import names_unused, trace_function
 from keras_xai.graph.steps import BatchSize, Graph, Slot, Step, mask_of, run_steps
-from keras_xai.graph.view import unchanged
+from keras_xai.graph.view import losses_kept, unchanged
 
 # A call may compute with the number of samples. Two numbers tell which numbers in it are multiples of it.
 _BATCHES = (2, 3)
@@ -325,10 +325,11 @@ def _check_equal(step: Step, graph: Graph) -> None:
     for batch in _BATCHES:
         given = [_drawn(generator, spec, batch) for spec in step.input_specs]
         try:
-            with unchanged():
-                theirs = step(*given)
-            with unchanged():
-                ours = run(graph, given)
+            with losses_kept(step.operation):
+                with unchanged():
+                    theirs = step(*given)
+                with unchanged():
+                    ours = run(graph, given)
         except Exception as error:
             first = (str(error).splitlines() or [""])[0]
             raise ValueError(

@@ -136,7 +136,7 @@ def _unrecorded(owner):
         for layer in owner._flatten_layers():
             records += [(nodes, list(nodes)) for nodes in (layer._inbound_nodes, layer._outbound_nodes)]
     try:
-        with contextlib.nullcontext() if owner is None else losses_kept(owner), _specs_of_calls(owner):
+        with losses_kept(owner), _specs_of_calls(owner):
             yield
     finally:
         for nodes, before in records:

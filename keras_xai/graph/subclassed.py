@@ -15,6 +15,7 @@ from keras_xai.graph.nodes import distinct
 from keras_xai.graph.sizes import all_sized
 from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Graph, Slot, Step
+from keras_xai.graph.view import losses_kept
 
 # Inputs of which all combinations of types are tried.
 _FEW_INPUTS = 3
@@ -103,7 +104,8 @@ def _call(model, inputs, dtypes, training):
     accepted = inspect.signature(model.call).parameters
     more = {"training": training} if "training" in accepted else {}
     given = tree.pack_sequence_as(inputs, specs)
-    outputs = compute_output_spec(lambda values: model.call(values, **more), given)
+    with losses_kept(model):
+        outputs = compute_output_spec(lambda values: model.call(values, **more), given)
     flat = tree.flatten(outputs)
     if not flat or not all(isinstance(each, keras.KerasTensor) for each in flat):
         raise ValueError("it does not return tensors.")

@@ -71,9 +71,10 @@ def _views(value, dtype, views):
 
 
 @contextmanager
-def losses_kept(layer: keras.Layer) -> Iterator[None]:
+def losses_kept(operation: keras.Operation | None) -> Iterator[None]:
     """Context manager in which calls leave the losses of a layer, and of those inside it, as they are."""
-    kept = [(each, list(each._losses), set(each._loss_ids)) for each in layer._flatten_layers()]
+    layers = operation._flatten_layers() if isinstance(operation, keras.Layer) else ()
+    kept = [(each, list(each._losses), set(each._loss_ids)) for each in layers]
     try:
         yield
     finally:

@@ -94,7 +94,9 @@ def test_the_size_of_batches_changes_nothing(method, name):
             if one is None:
                 assert two is None
                 continue
-            np.testing.assert_allclose(two, one, atol=1e-5 * max(1, np.abs(one).max()))
+            # Sobol indices are shares of a variance that is small beside the rounding of the scores.
+            allowed = 1e-4 if method == "SobolAttribution" else 1e-5
+            np.testing.assert_allclose(two, one, atol=allowed * max(1, np.abs(one).max()))
 
 
 @pytest.mark.parametrize("method", quickly(METHODS, *OF_EACH_WAY, *OF_ATTENTION))

@@ -339,3 +339,21 @@ def test_a_model_of_real_numbers_is_not_taken_for_one_of_integers():
     model(np.ones((1, 3), "float32"))
     (spec,), (step,) = trace(model).input_specs, trace(model).steps
     assert spec.dtype == "float32" and step.operation is model  # opaque
+
+
+def test_reading_a_subclassed_model_keeps_the_losses_of_its_last_call():
+    class Regularized(keras.Model):
+        def __init__(self):
+            super().__init__()
+            inside = [keras.Input((4,)), layers.Dense(3), layers.ActivityRegularization(l2=0.1), layers.Dense(2)]
+            self.inside = keras.Sequential(inside)
+
+        def call(self, x):
+            return self.inside(x)
+
+    model = Regularized()
+    model(np.ones((2, 4), "float32"))
+    before = model.losses
+    assert len(before) == 1
+    GradientTimesInput(model)(np.zeros((2, 4), "float32"), 1)
+    assert [float(loss) for loss in model.losses] == [float(loss) for loss in before]

@@ -17,7 +17,7 @@ from keras_xai import attribution
 from keras_xai.attribution import IntegratedGradients
 from keras_xai.network.scores import Scores
 from keras_xai.openbox import OpenBox, UnsupportedLayerError
-from tests.attribution.grid import VARIANTS
+from tests.attribution.grid import OF_ATTENTION, VARIANTS
 from tests.network.random_models import NUM_SAMPLES, classes_of, draw
 from tests.public import concrete
 from tests.state import state
@@ -189,9 +189,14 @@ def explain(label, drawn, target, model=None, **options):
         return method, None
 
 
-def check_same(drawn, found, expected):
+# Indices are shares of the variance of scores, which may be small beside their rounding.
+SHARES_OF_VARIANCE = {"SobolAttribution": 50}
+
+
+def check_same(label, drawn, found, expected):
+    times = 100 * SHARES_OF_VARIANCE.get(label, 1)
     for a, b in zip(leaves(found.values), leaves(expected.values), strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=rounding(computed_in(drawn), size(b), 100))
+        np.testing.assert_allclose(a, b, rtol=0, atol=rounding(computed_in(drawn), size(b), times))
 
 
 def observed(model):
@@ -218,13 +223,13 @@ def check(seed, folder):
             assert np.isfinite(values).all()
         with ThreadPoolExecutor(NUM_THREADS) as pool:
             for found in pool.map(lambda _: method(drawn.x, target), range(NUM_THREADS)):
-                check_same(drawn, found, expected)
+                check_same(label, drawn, found, expected)
     after = observed(drawn.model)
     assert not {key: (before[key], after[key]) for key in before if after[key] != before[key]}
     if expected is not None:
         drawn.model.save(folder / "model.keras")
         _, found = explain(label, drawn, target, keras.models.load_model(folder / "model.keras"), batch_size=1)
-        check_same(drawn, found, expected)
+        check_same(label, drawn, found, expected)
     return label if expected is not None else None
 
 
@@ -237,7 +242,7 @@ def test_random_model(seed, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("label", sorted(REFUSING))
+@pytest.mark.parametrize("label", sorted(REFUSING - {*OF_ATTENTION}))  # which no random model has between the same tokens
 def test_methods_that_refuse_some_models_explain_others(label):
     """Else a method that refuses everything would pass the tests above."""
     worked = [seed for seed in range(NUM_WITH_REFUSALS) if explain(label, *_with_target(draw(seed)))[1] is not None]

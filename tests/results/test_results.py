@@ -264,7 +264,7 @@ def _methods_that_draw():
 
 
 def test_all_methods_that_draw_are_found():
-    assert len(list(_methods_that_draw())) == 18
+    assert len(list(_methods_that_draw())) == 20
 
 
 @pytest.mark.parametrize("method, call", _methods_that_draw())

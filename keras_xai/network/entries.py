@@ -38,8 +38,7 @@ class Entries:
 
     def __init__(self, scores: Scores, method: str, target: Target | None = None):
         self._scores = scores
-        outputs = scores.graph.outputs
-        self._outputs = outputs if target is None else [outputs[position] for position in target.positions]
+        self._outputs = scores.graph.outputs if target is None else scores.explained_outputs(target)
         self._specs = scores.graph.input_specs
         self.identifiers: list[int] = []
         self.sources: list[int] = []

@@ -42,18 +42,12 @@ class LayerEntries:
 
     def check(self, target: Target) -> None:
         """Raises a `ValueError` if the explained score does not depend on the layer."""
-        outputs = [self._scores.graph.outputs[position] for position in target.positions]
-        read = {identifier for step in leading_to(self._scores.graph, outputs) for identifier in step.inputs}
-        if self.identifier not in read.union(outputs):
-            raise ValueError(
-                f"Expected `layer` to be one that the explained score depends on. Received: layer={self.path!r}, on which it does not "
-                "depend."
-            )
+        check_read(self._scores, target, self.identifier, self.path)
 
     def carries(self, target: Target) -> bool:
         """Whether all that the explained score has from inputs that can be explained passes through the layer."""
         graph = self._scores.graph
-        outputs = [graph.outputs[position] for position in target.positions]
+        outputs = self._scores.explained_outputs(target)
         read = {identifier for step in leading_to(graph, outputs, [self.identifier]) for identifier in step.inputs}
         inputs = [
             identifier for identifier, explained in zip(graph.inputs, self._scores.explainable, strict=True) if explained
@@ -100,6 +94,23 @@ def real_step(scores: Scores, path: str) -> Step:
             f"{'' if depends else ', which depends on no input that can be explained'}."
         )
     return step
+
+
+def check_read(scores: Scores, target: Target, identifier: int, path: str) -> None:
+    """Refuses a layer on which the explained score does not depend.
+
+    Args:
+        scores: The scores of the model.
+        target: The target to explain.
+        identifier: Identifier of the layer's output.
+        path: The layer's path.
+    """
+    outputs = scores.explained_outputs(target)
+    read = {each for step in leading_to(scores.graph, outputs) for each in step.inputs}
+    if identifier not in read.union(outputs):
+        raise ValueError(
+            f"Expected `layer` to be one that the explained score depends on. Received: layer={path!r}, on which it does not depend."
+        )
 
 
 def check_rows(rows: Any, path: str) -> None:

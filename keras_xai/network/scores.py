@@ -254,6 +254,10 @@ class Scores:
         """
         return _outputs(self.network, values)
 
+    def explained_outputs(self, target: Target) -> list[int]:
+        """Identifiers of the outputs of `graph` that a target uses."""
+        return [self.graph.outputs[position] for position in target.positions]
+
     @property
     def explainable(self) -> list[bool]:
         """For each input, whether it can be attributed to; others are held fixed."""
@@ -324,7 +328,7 @@ class Scores:
             points: Identifiers of the tensors by which is differentiated.
             target: What is explained.
         """
-        check_differentiable(self.network, points, [self.graph.outputs[position] for position in target.positions])
+        check_differentiable(self.network, points, self.explained_outputs(target))
 
     def program(self, target: Target, function: Callable, *more: Any) -> Callable:
         """Compiles a function of a batch: of its inputs, its classes, and further arguments.

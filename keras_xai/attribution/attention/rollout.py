@@ -9,7 +9,6 @@ from keras import ops
 
 from keras_xai.attribution.attention.mixing import Mixing
 from keras_xai.attribution.attention.tokens import chain_of, check_attention, check_located
-from keras_xai.attribution.cam.maps import explained_outputs
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.parts import Part
 from keras_xai.backend import record
@@ -51,7 +50,7 @@ class Rollout(Method):
 
     def _prepare(self, target):
         scores = self._scores
-        chain, located = self._located(explained_outputs(scores.graph, target))
+        chain, located = self._located(scores.explained_outputs(target))
         scores.check_differentiable([chain[-1].identifier], target)
         differentiated = self._differentiated(chain)
 

@@ -5,7 +5,7 @@ from typing import final
 from keras import ops
 
 from keras_xai.attribution.cam.heat import Heat, explained_by
-from keras_xai.attribution.cam.maps import explained_outputs, maps_before
+from keras_xai.attribution.cam.maps import maps_before
 from keras_xai.attribution.method import Method
 from keras_xai.kinds.expansion import kind_of
 
@@ -47,8 +47,8 @@ class CAM(Method):
 
     def _prepare(self, target):
         scores, graph = self._scores, self._scores.graph
-        pooling = self._pooling(explained_outputs(graph, target))
-        maps = maps_before(self._scores, pooling)
+        pooling = self._pooling(scores.explained_outputs(target))
+        maps = maps_before(scores, pooling)
         if maps is None:
             raise ValueError(
                 f"Expected a model that averages the feature maps of an input. Received: '{pooling.path}', which averages a tensor of "

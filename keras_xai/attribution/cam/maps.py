@@ -11,9 +11,10 @@ from keras_xai.attribution.cam.heat import Maps
 from keras_xai.attribution.cam.patches import Patches, attention_after, patches_of, used_patches
 from keras_xai.attribution.method import Method
 from keras_xai.graph.split import leading_to
-from keras_xai.graph.steps import Graph, Step
+from keras_xai.graph.steps import Step
 from keras_xai.graph.target import Target
 from keras_xai.kinds.expansion import kind_of
+from keras_xai.network.layer_entries import check_read
 from keras_xai.network.scores import Scores
 
 
@@ -57,12 +58,8 @@ class LayerMethod(Method):
         """The maps of the layer; raises if the target does not depend on them."""
         if self._layer is None:
             return last_maps(self._scores, target)
-        outputs = explained_outputs(self._scores.graph, target)
-        if all(self._layer.identifier not in (*step.inputs, *outputs) for step in leading_to(self._scores.graph, outputs)):
-            raise ValueError(
-                f"Expected `layer` to be one that the explained score depends on. Received: layer={self._layer.path!r}, on which it does "
-                "not depend."
-            )
+        check_read(self._scores, target, self._layer.identifier, self._layer.path)
+        outputs = self._scores.explained_outputs(target)
         patches = patches_of(self._scores.graph)
         if self._places is not None and self._layer.patches is not None:
             patches[self._layer.identifier] = self._layer.patches
@@ -138,7 +135,7 @@ def last_maps(scores: Scores, target: Target) -> Maps:
         ValueError: If there are no feature maps, several branches of the model have them, or all attention of the model follows them.
     """
     graph = scores.graph
-    outputs, positions = explained_outputs(graph, target), _Positions(scores)
+    outputs, positions = scores.explained_outputs(target), _Positions(scores)
     unused = positions.patches.keys() - used_patches(graph, outputs, positions.patches)
     candidates = {identifier: step for identifier, step in _candidates(positions, outputs).items() if identifier not in unused}
     followed = {each for step in leading_to(graph, candidates) for each in step.inputs}
@@ -179,11 +176,6 @@ def maps_before(scores: Scores, step: Step) -> Maps | None:
         if step.inputs[0] in producer.outputs:
             return _Positions(scores).maps(producer, step.inputs[0])
     return None
-
-
-def explained_outputs(graph: Graph, target: Target) -> list[int]:
-    """Identifiers of the graph outputs that a target uses."""
-    return [graph.outputs[position] for position in target.positions]
 
 
 @final

@@ -1,13 +1,9 @@
 """Train a convolutional network on handwritten digits, divide it into exact linear pieces, check them, and write a report.
 
-Then four attribution methods explain its predictions and are evaluated by deletion and insertion. At the end, a dense
-layer is pretrained on the same digits without labels, as a restricted Boltzmann machine, and the convolutional network is trained
-again with the FBI loss.
+    python examples/openbox_digits.py                  # scikit-learn's digits, no download
+    python examples/openbox_digits.py --data mnist     # MNIST, from the folder KERAS_XAI_DATA or from keras.datasets
 
-    python examples/quickstart.py                  # scikit-learn's digits, no download
-    python examples/quickstart.py --data mnist     # MNIST, from the folder KERAS_XAI_DATA or from keras.datasets
-
-The script prints a table of results and writes a page of pictures, report.html.
+The script prints a table of results and writes a page of pictures, openbox_digits.html.
 """
 
 import argparse
@@ -22,16 +18,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_xai.attribution import LRP, GradCAM, IntegratedGradients, Saliency
-from keras_xai.callbacks import FBIWarmUp
-from keras_xai.features import activations
-from keras_xai.layers import RBMDense
-from keras_xai.losses import fbi_penalty
-from keras_xai.metrics import Deletion, Insertion, compare_methods
-from keras_xai.models import FBIModel
 from keras_xai.openbox import LinearPieces, OpenBox
-from keras_xai.pretraining import ContrastiveDivergence, pretrain
-from keras_xai.report import Page, activations_plot, filters_plot, openbox_page
+from keras_xai.report import Page, openbox_page
 
 NUM_DIRECTIONS = 10
 NOTE = (
@@ -41,11 +29,6 @@ NOTE = (
 ROUNDING = 1e-10  # errors of a score above this exceed float64 rounding error
 ON_A_WALL = 1e-12  # distances below this are 0 up to rounding, which breaks some ties
 TIMED_IMAGES = 128
-EXPLAINED_IMAGES = 60
-PRETRAINING_EPOCHS = 10
-FEW_LABELS = 100
-FEW_LABELS_EPOCHS = 60
-FBI_WEIGHT = 1e-3
 
 
 def main(arguments: list[str] | None = None) -> dict[str, float]:
@@ -89,30 +72,13 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     numbers |= check(local, model, rng)
     numbers |= measure_times(model, x[:TIMED_IMAGES])
 
-    print("Explaining predictions by four methods, and evaluating the explanations.")
-    comparison = explain(model, x[:EXPLAINED_IMAGES])
-    numbers |= {f"deletion, {name}": float(mean) for name, mean in comparison.table["Deletion"]["mean"].items()}
-
-    print("Pretraining a dense layer on images without labels.")
-    flat = (rescale(images, num_levels).reshape(len(images), -1) for images in (x_train, x_test))
-    kernel, found = pretrain_layer(*flat, y_train, y_test, options.seed)
-    numbers |= found
-
-    print("Training the network again, with the FBI loss.")
-    data = (rescale(x_train, num_levels), y_train), (rescale(x_test, num_levels), y_test)
-    maps, found = train_with_fbi(*data, options)
-    numbers |= found
-
     rows = table(numbers)
     width = max(len(name) for name, _ in rows)
     print("\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in rows))
     print(f"\n{NOTE}")
     show, remark = choose_images(local.scores.argmax(axis=1), y)
     page = write_text(numbers, rows, options.data, remark)
-    page = openbox_page(local, walls, labels=y, show=show, page=page)
-    page = write_explanations(page, comparison)
-    page = write_filters(page, kernel, x_train.shape[1:3], numbers)
-    path = write_activations(page, maps, numbers).save(options.report)
+    path = openbox_page(local, walls, labels=y, show=show, page=page).save(options.report)
     print(f"\nPictures: {path}")
     return numbers
 
@@ -123,7 +89,7 @@ def parse(arguments):
     parser.add_argument("--epochs", type=positive, help="training epochs (default: 12; mnist: 2)")
     parser.add_argument("--samples", type=positive, help="test images to convert (default: all 450; mnist: 100)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
-    parser.add_argument("--report", default="report.html", help="file to write the page to (default: %(default)s)")
+    parser.add_argument("--report", default="openbox_digits.html", help="file to write the page to (default: %(default)s)")
     options = parser.parse_args(arguments)
     if not pathlib.Path(options.report).parent.is_dir():
         parser.error(f"--report: the folder of {options.report!r} does not exist; create it first")
@@ -257,78 +223,11 @@ def measure_times(model, x, repeats=15):
     return {"timed images": len(x), **{f"seconds, {name}": statistics.median(each) for name, each in times.items()}}
 
 
-def explain(model, x):
-    """Compares four methods, which explain the score of the predicted class before the softmax."""
-    methods = [Saliency(model), IntegratedGradients(model), LRP(model), GradCAM(model)]
-    return compare_methods(model, x, methods, [Deletion(model), Insertion(model)])
-
-
-def pretrain_layer(x_train, x_test, y_train, y_test, seed):
-    """The kernel of a layer that was pretrained without labels, and the accuracies with and without pretraining."""
-    numbers = {"pretraining images": len(x_train)}
-    rows = np.random.default_rng(seed).permutation(len(x_train))[:FEW_LABELS]
-    for start in ("random", "pretrained"):
-        keras.utils.set_random_seed(seed)  # the same initial weights
-        layer = RBMDense(200, "sigmoid", name="features")
-        model = keras.Sequential([keras.Input(x_train.shape[1:]), layer, layers.Dense(10, "softmax")])
-        if start == "pretrained":
-            pretrain(
-                model,
-                x_train,
-                ContrastiveDivergence(sampling=True),
-                epochs=PRETRAINING_EPOCHS,
-                batch_size=32,
-                optimizer=keras.optimizers.SGD(0.1),
-            )
-        kernel = keras.ops.convert_to_numpy(layer.kernel)
-        error = keras.ops.mean(keras.ops.square(layer.reconstruct(x_test) - x_test))
-        numbers[f"reconstruction error, {start}"] = float(error)
-        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        model.fit(x_train[rows], y_train[rows], epochs=FEW_LABELS_EPOCHS, batch_size=20, verbose=0)
-        numbers[f"accuracy with few labels, {start}"] = model.evaluate(x_test, y_test, verbose=0)[1]
-    return kernel, numbers
-
-
-def train_with_fbi(training, test, options):
-    """The activations of a test image in networks trained without and with the penalty, and their results."""
-    (x_train, y_train), (x_test, y_test) = training, test
-    maps, numbers = {}, {"FBI images": min(len(x_test), 200)}
-    few = slice(numbers["FBI images"])
-    for how, weight in (("conventional", 0.0), ("FBI", FBI_WEIGHT)):
-        keras.utils.set_random_seed(options.seed)  # the same initial weights, and the same order of images
-        model = build_model(x_train.shape[1:])
-        regularized = FBIModel(model, weight=weight)
-        regularized.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        regularized.fit(
-            x_train,
-            y_train,
-            validation_split=0.1,
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            callbacks=[FBIWarmUp(monitor="val_accuracy", threshold=0.7)],
-            verbose=0,
-        )
-        penalty = fbi_penalty(model, x_test[few], y_test[few])
-        numbers[f"FBI penalty, {how}"] = float(keras.ops.mean(penalty))
-        predicted = model.predict(x_test, verbose=0).argmax(axis=-1)
-        numbers[f"accuracy, {how}"] = float(np.mean(predicted == y_test))
-        maps[how] = activations(model, x_test[:1])
-    return maps, numbers
-
-
 def table(numbers):
     """The measured numbers as rows of name and value."""
     n, forward = numbers["converted images"], numbers["seconds, forward"]
     seconds = {dtype: numbers[f"seconds, pieces, {dtype}"] for dtype in ("float32", "float64")}
     radii = " / ".join(f"{numbers[f'radius, {percent}% quantile']:.1e}" for percent in (5, 50, 95))
-
-    def compared(what, form):
-        before, after = (numbers[f"{what}, {start}"] for start in ("random", "pretrained"))
-        return f"{after:{form}} (from random weights: {before:{form}})"
-
-    def without_and_with(what, form):
-        before, after = (numbers[f"{what}, {how}"] for how in ("conventional", "FBI"))
-        return f"{after:{form}} (without: {before:{form}})"
 
     def errors(where):
         return [
@@ -361,14 +260,6 @@ def table(numbers):
             )
             for dtype, each in seconds.items()
         ),
-        (f"Deletion (lower is better) on {min(EXPLAINED_IMAGES, n)} images", ""),
-        *((f"    {name[10:]}", f"{value:.3f}") for name, value in numbers.items() if name.startswith("deletion, ")),
-        (f"Pretraining on {numbers['pretraining images']} images without labels", ""),
-        ("    mean squared error of reconstructing test images", compared("reconstruction error", ".4f")),
-        (f"    accuracy with {FEW_LABELS} labels", compared("accuracy with few labels", ".1%")),
-        (f"Training with the FBI loss, weight {FBI_WEIGHT:g}", ""),
-        (f"    penalty of {numbers['FBI images']} test images", without_and_with("FBI penalty", ".1f")),
-        ("    accuracy on the test images", without_and_with("accuracy", ".1%")),
     ]
 
 
@@ -403,44 +294,6 @@ def write_text(numbers, rows, data, remark):
         header=("Quantity", "Value"),
         caption=f"Distances are Euclidean, for pixels from 0 to 1. Errors are the largest over the ten classes. {NOTE}",
     )
-
-
-def write_explanations(page, comparison):
-    """Adds the comparison of explanations."""
-    page.heading("Explanations side by side")
-    page.text(
-        "Red pixels contribute positively to the predicted digit, blue ones negatively. Deletion is the area under the probability curve "
-        "while pixels are removed, the most relevant first; insertion while they are inserted. For a good explanation deletion is low and "
-        "insertion is high."
-    )
-    return page.figure(
-        comparison.plot(samples=4), caption="Four test images explained by four methods, with the means of both metrics."
-    )
-
-
-def write_filters(page, kernel, shape, numbers):
-    """Adds the filters of the pretrained layer."""
-    random, pretrained = (numbers[f"accuracy with few labels, {start}"] for start in ("random", "pretrained"))
-    page.heading("A layer pretrained without labels")
-    page.text(
-        f"A dense layer of 200 sigmoid units was trained on {numbers['pretraining images']} images without their labels, as a "
-        f"restricted Boltzmann machine. A network with this layer was then trained on {FEW_LABELS} images with labels. Its "
-        f"test accuracy is {pretrained:.1%}; that of the same network from random weights is {random:.1%}."
-    )
-    return page.figure(filters_plot(kernel, shape, max_filters=32), caption="The weights of the first units, as images.")
-
-
-def write_activations(page, maps, numbers):
-    """Adds the activations without and with the FBI loss."""
-    before, after = (numbers[f"FBI penalty, {how}"] for how in ("conventional", "FBI"))
-    page.heading("Training with the FBI loss")
-    page.text(
-        "The network was trained twice more from the same weights, without and with a penalty on the difference between each activation "
-        f"and its relevance to the score. The penalty is {after:.1f} instead of {before:.1f} on test images, the accuracy "
-        f"{numbers['accuracy, FBI']:.1%} instead of {numbers['accuracy, conventional']:.1%}. The example fbi_training.py compares it "
-        "with a penalty on the activations alone, which does nearly the same."
-    )
-    return page.figure(activations_plot(maps), caption="One test image in the filters of both, on one color scale per layer.")
 
 
 def choose_images(predicted, labels):

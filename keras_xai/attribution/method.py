@@ -17,8 +17,9 @@ from keras_xai.attribution.chunks import Chunk, Seen, in_parts
 from keras_xai.attribution.options import misnamed
 from keras_xai.attribution.parts import Batch, Part, arrays_of, checked, of_inputs
 from keras_xai.attribution.sizes import BySizes
-from keras_xai.data.batches import joined, progress
-from keras_xai.data.checks import check_verbose
+from keras_xai.data.batches import joined
+from keras_xai.data.checks import Verbose, check_verbose
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import Samples
 from keras_xai.data.remade import Remade
 from keras_xai.data.structure import packed
@@ -74,7 +75,7 @@ class Method(Remade, abc.ABC):
         except TypeError as error:
             raise misnamed(cls, args, options) from error
 
-    def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
+    def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Verbose = "auto"):
         check_verbose(verbose)
         self._model = model
         self._scores = Scores(model, unroll=self.unrolls)

@@ -9,8 +9,9 @@ from keras import ops
 
 from keras_xai.attribution.gradient.rectified import refuse_unrectified
 from keras_xai.backend import compiled
-from keras_xai.data.batches import progress, rows
-from keras_xai.data.checks import check_choice, check_verbose, is_integer
+from keras_xai.data.batches import rows
+from keras_xai.data.checks import Verbose, check_choice, check_verbose, is_integer
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import read_all
 from keras_xai.features.responses import Responses
 from keras_xai.graph.split import leading_to
@@ -35,7 +36,7 @@ def reconstruct(
     top: int | None = None,
     keep: str = "map",
     batch_size: int | None = None,
-    verbose: Any = "auto",
+    verbose: Verbose = "auto",
 ) -> Reconstructions:
     """Reconstructs inputs from single feature maps of a layer by a Deconvnet.
 

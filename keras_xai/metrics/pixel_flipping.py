@@ -1,12 +1,12 @@
 """Pixel flipping: the area over the perturbation curve."""
 
-from typing import Any, final
+from typing import final
 
 import keras
 import numpy as np
 
 from keras_xai.attribution import Explanation
-from keras_xai.data.checks import check_choice, check_count
+from keras_xai.data.checks import Verbose, check_choice, check_count
 from keras_xai.metrics.metric import ModelMetric, check_explanation, seed_of
 from keras_xai.metrics.noise import uniform_noise
 from keras_xai.metrics.places import ORDERS, ranks
@@ -68,7 +68,7 @@ class PixelFlipping(ModelMetric):
         probability: bool | None = None,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("steps", steps)

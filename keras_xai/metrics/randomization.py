@@ -1,13 +1,13 @@
 """Model parameter randomization test: does an explanation depend on the learned weights?"""
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import final
 
 import keras
 import numpy as np
 
 from keras_xai.attribution import Explanation, Method
-from keras_xai.data.checks import check_choice, check_layers
+from keras_xai.data.checks import Verbose, check_choice, check_layers
 from keras_xai.metrics.metric import check_explanation, explain_again
 from keras_xai.metrics.shuffling import RandomizationMetric, shuffled_weights
 from keras_xai.metrics.similarity import rank_correlation
@@ -73,7 +73,7 @@ class ModelParameterRandomization(RandomizationMetric):
         layers: Sequence[str | keras.Layer] | None = None,
         absolute: bool = False,
         seed: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, method, absolute=absolute, seed=seed, verbose=verbose)
         check_choice("mode", mode, ("cascading", "independent"))

@@ -1,12 +1,12 @@
 """ROAD: remove and debias."""
 
-from typing import Any, final
+from typing import final
 
 import keras
 import numpy as np
 
 from keras_xai.attribution import Explanation
-from keras_xai.data.checks import check_choice, check_count, check_number
+from keras_xai.data.checks import Verbose, check_choice, check_count, check_number
 from keras_xai.metrics.imputation import imputed
 from keras_xai.metrics.metric import ModelMetric, check_explanation, seed_of
 from keras_xai.metrics.noise import axes_of_places
@@ -70,7 +70,7 @@ class ROAD(ModelMetric):
         noise: float = 0.01,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._order = check_choice("order", order, ORDERS)

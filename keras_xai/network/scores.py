@@ -13,6 +13,7 @@ from keras import ops
 from keras_xai.backend import compiled, record
 from keras_xai.data.batches import rows
 from keras_xai.data.layout import Layout
+from keras_xai.data.progress import progress
 from keras_xai.data.texts import is_string
 from keras_xai.graph.nodes import is_open
 from keras_xai.graph.split import up_to
@@ -359,7 +360,7 @@ class Scores:
 
         def evaluate(inputs, indices):
             chunks, arrays = rows(len(inputs[0]), batch_size), self.typed(inputs)
-            parts = [program([x[part] for x in arrays], [i[part] for i in indices]) for part in chunks]
+            parts = [program([x[part] for x in arrays], [i[part] for i in indices]) for part in progress(chunks, len(chunks))]
             return np.concatenate([ops.convert_to_numpy(part) for part in parts])
 
         return evaluate

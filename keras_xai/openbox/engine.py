@@ -7,8 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.data.batches import joined, progress
-from keras_xai.data.checks import check_choice, check_flag
+from keras_xai.data.batches import joined
+from keras_xai.data.checks import Verbose, check_choice, check_flag
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import Samples, in_float64
 from keras_xai.data.remade import Remade
 from keras_xai.graph.steps import Graph
@@ -86,7 +87,7 @@ class Engine(Remade, abc.ABC):
         return self._network.num_outputs
 
     @abc.abstractmethod
-    def __call__(self, x: Any, outputs: Any = None, *, verbose: Any = "auto") -> LinearPieces:
+    def __call__(self, x: Any, outputs: Any = None, *, verbose: Verbose = "auto") -> LinearPieces:
         """Computes the linear piece of each sample."""
 
     def features(self, batch: list[np.ndarray]) -> list[np.ndarray]:
@@ -96,7 +97,7 @@ class Engine(Remade, abc.ABC):
         features = self._pieces.features([array.astype(self.dtype) for array in batch])
         return [ops.convert_to_numpy(each).astype("float64") for each in features]
 
-    def samples(self, x: Any, *, verbose: Any = "auto") -> Samples:
+    def samples(self, x: Any, *, verbose: Verbose = "auto") -> Samples:
         """Checks the samples and returns them or, for a box of a hidden `layer`, their features.
 
         Args:

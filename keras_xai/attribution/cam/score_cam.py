@@ -1,7 +1,7 @@
 """Score-CAM: feature maps weighted by masked-input scores."""
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import final
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_xai.attribution.cam.heat import Heat, explained_by
 from keras_xai.attribution.cam.maps import LayerMethod
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import Verbose, check_count
 from keras_xai.network.batching import in_chunks
 from keras_xai.network.entries import Entries
 
@@ -66,7 +66,7 @@ class ScoreCAM(LayerMethod):
         max_maps: int | None = None,
         places: Sequence[int] | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, layer=layer, places=places, batch_size=batch_size, verbose=verbose)
         if max_maps is not None:

@@ -8,7 +8,7 @@ from keras_xai.attribution.method import Method
 from keras_xai.attribution.perturbation.segments import Segments
 from keras_xai.attribution.shapley.background import background_of
 from keras_xai.attribution.shapley.coalitions import Kernel, Partition
-from keras_xai.data.checks import check_choice, check_count, check_seed
+from keras_xai.data.checks import Verbose, check_choice, check_count, check_seed
 
 _EXPLAINERS = ("kernel", "partition")
 
@@ -68,7 +68,7 @@ class SHAP(Method):
         segments: Any = None,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         if isinstance(explainer, str) and explainer in ("deep", "gradient"):

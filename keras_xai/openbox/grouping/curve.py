@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_xai.data.batches import progress
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import Verbose, check_count
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import count_of
 from keras_xai.openbox.converter import OpenBox
 from keras_xai.openbox.grouping.arguments import check_box, check_labels
@@ -31,7 +31,7 @@ def fidelity_curve(
     sizes: Iterable[int] | None = None,
     test: tuple[Any, Any] | None = None,
     methods: Sequence[str] = METHODS,
-    verbose: Any = "auto",
+    verbose: Verbose = "auto",
 ) -> "pd.DataFrame":
     """Fidelity against the number of groups, for merging, pruning and flattening.
 

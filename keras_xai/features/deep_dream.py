@@ -65,7 +65,7 @@ def deep_dream(
     model: keras.Model,
     images: Any,
     *,
-    layers: Any,
+    layers: str | keras.Layer | Sequence[str | keras.Layer] | Mapping[str | keras.Layer, int | None],
     value_range: Any = (0.0, 1.0),
     dream: Dream | None = None,
     seed: int | None = None,

@@ -1,7 +1,7 @@
 """Deconvnet reconstructions of single feature maps."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
@@ -24,7 +24,7 @@ from keras_xai.results.reconstructions import Reconstructions
 from keras_xai.rules.rectifiers import Deconvolved, is_rectifier
 from keras_xai.rules.rule import Passage
 
-_KEEP = ("map", "largest")
+_Keep = Literal["map", "largest"]
 _INSTEAD = "Choose a layer before them, or use `maximize_activation` or `extreme_examples`."
 
 
@@ -34,7 +34,7 @@ def reconstruct(
     *,
     layer: str | keras.Layer,
     top: int | None = None,
-    keep: str = "map",
+    keep: _Keep = "map",
     batch_size: int | None = None,
     verbose: Verbose = "auto",
 ) -> Reconstructions:
@@ -96,7 +96,7 @@ def reconstruct(
     ((5, 3, 8, 8, 1), (5, 3), True)
     """
     check_verbose(verbose)
-    check_choice("keep", keep, _KEEP)
+    check_choice("keep", keep, get_args(_Keep))
     responses = Responses(model, layer)
     batch_size = batch_size_for(responses.graph, batch_size)
     graph, last = responses.graph, _last_step(responses)

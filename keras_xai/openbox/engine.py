@@ -1,7 +1,7 @@
 """The engine behind `OpenBox`, lines, planes and regions: a piecewise-linear network and its compiled programs."""
 
 import abc
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -32,7 +32,7 @@ class Engine(Remade, abc.ABC):
         *,
         output: str | int | None = None,
         layer: str | keras.Layer | None = None,
-        dtype: str | None = None,
+        dtype: Literal["float32", "float64"] | None = None,
         batch_size: int | None = None,
         jit_compile: bool = False,
     ):

@@ -14,7 +14,7 @@ from keras_xai.data.structure import packed
 from keras_xai.openbox.geometry.counterfactuals import CounterfactualSearch, checked_targets, competing_classes
 from keras_xai.openbox.geometry.nearest import DUAL, NearestFacets, check_norm, towards
 from keras_xai.openbox.geometry.polytope import Polytope, describe, labels_of
-from keras_xai.openbox.preferences import preferences, preferred
+from keras_xai.openbox.preferences import Against, preferences, preferred
 from keras_xai.openbox.programs import Programs
 from keras_xai.openbox.space import Box, Space
 from keras_xai.results.base import Shown, chosen_rows, taken
@@ -307,7 +307,7 @@ class LinearPieces(Shown):
             verified=verified,
         )
 
-    def decision_features(self, target: Any = None, *, against: Any = "all") -> Any:
+    def decision_features(self, target: Any = None, *, against: Against = "all") -> Any:
         """Returns the weights by which each sample's piece prefers one class over others.
 
         Args:

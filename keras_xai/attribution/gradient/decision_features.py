@@ -1,6 +1,6 @@
 """OpenBox decision features as an attribution method."""
 
-from typing import final
+from typing import Literal, final
 
 import keras
 from keras import ops
@@ -63,7 +63,7 @@ class DecisionFeatures(Method):
         model: keras.Model,
         *,
         times_input: bool = True,
-        against: str | None = "all",
+        against: Literal["all"] | None = "all",
         batch_size: int | None = None,
         verbose: Verbose = "auto",
     ):

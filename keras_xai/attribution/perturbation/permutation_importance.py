@@ -1,6 +1,7 @@
 """Permutation importance: how much worse a model gets when the values of a feature are permuted over the samples."""
 
 import secrets
+from collections.abc import Callable
 from typing import Any, final
 
 import keras
@@ -65,7 +66,7 @@ class PermutationImportance(Remade):
         self,
         model: keras.Model,
         *,
-        metric: Any = None,
+        metric: str | keras.losses.Loss | keras.Metric | Callable | None = None,
         groups: Any = None,
         num_repeats: int = 5,
         seed: int | None = None,

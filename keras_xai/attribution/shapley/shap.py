@@ -1,6 +1,6 @@
 """SHAP values by coalitions, by the explainers of the shap library."""
 
-from typing import Any, final
+from typing import Any, Literal, final, get_args
 
 import keras
 
@@ -10,7 +10,7 @@ from keras_xai.attribution.shapley.background import background_of
 from keras_xai.attribution.shapley.coalitions import Kernel, Partition
 from keras_xai.data.checks import Verbose, check_choice, check_count, check_seed
 
-_EXPLAINERS = ("kernel", "partition")
+_Explainer = Literal["kernel", "partition"]
 
 
 @final
@@ -63,7 +63,7 @@ class SHAP(Method):
         self,
         model: keras.Model,
         *,
-        explainer: str = "kernel",
+        explainer: _Explainer = "kernel",
         num_samples: int | None = None,
         segments: Any = None,
         seed: int | None = None,
@@ -73,10 +73,10 @@ class SHAP(Method):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         if isinstance(explainer, str) and explainer in ("deep", "gradient"):
             raise ValueError(
-                f"Expected `explainer` to be one of {list(_EXPLAINERS)}. Received: explainer={explainer!r}. SHAP values by "
+                f"Expected `explainer` to be one of {list(get_args(_Explainer))}. Received: explainer={explainer!r}. SHAP values by "
                 "derivatives are the methods DeepSHAP and GradientSHAP."
             )
-        check_choice("explainer", explainer, _EXPLAINERS)
+        check_choice("explainer", explainer, get_args(_Explainer))
         if num_samples is not None:
             check_count("num_samples", num_samples)
         if segments is not None and explainer != "kernel":

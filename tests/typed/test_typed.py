@@ -1,5 +1,8 @@
 """The types of the public functions, read as a user's type checker reads them; and that what it accepts runs."""
 
+import ast
+import importlib
+import inspect
 import pathlib
 import subprocess
 import sys
@@ -8,6 +11,10 @@ import keras
 import numpy as np
 import pytest
 
+import keras_xai
+from keras_xai.attribution import Method
+from keras_xai.metrics import Metric
+from tests.public import concrete
 from tests.typed import user
 
 FOLDER = pathlib.Path(__file__).parent
@@ -40,17 +47,30 @@ WRONG = {
 
 def test_the_checks_find_what_is_wrong(tmp_path):
     pytest.importorskip("mypy")
-    head = (
-        "import keras\nfrom keras_xai.attribution import SHAP, GradCAM, Saliency\nfrom keras_xai.metrics import ROAD\n"
-        "from keras_xai.models import FBIModel\nfrom keras_xai.pretraining import ContrastiveDivergence\nfrom keras_xai.openbox import LinearPieces, OpenBox\n\n"
-        "def use(model: keras.Model, local: LinearPieces) -> None:\n"
-    )
+    imports = {
+        "attribution": "SHAP, GradCAM, Saliency",
+        "metrics": "ROAD",
+        "models": "FBIModel",
+        "openbox": "LinearPieces, OpenBox",
+        "pretraining": "ContrastiveDivergence",
+    }
+    head = "import keras\n" + "".join(f"from keras_xai.{module} import {names}\n" for module, names in imports.items())
+    head += "def use(model: keras.Model, local: LinearPieces) -> None:\n"
     path = tmp_path / "wrong.py"
     path.write_text(head + "".join(f"    {line}\n" for line in WRONG))
     lines = [line for line in checked(path).stdout.splitlines() if "error:" in line]
     first = head.count("\n") + 1
     for number, name in enumerate(WRONG.values(), first):
         assert any(f":{number}: " in line and f'"{name}"' in line for line in lines), (number, name, lines)
+
+
+def test_each_public_function_is_there():
+    used = {node.id for node in ast.walk(ast.parse((FOLDER / "user.py").read_text())) if isinstance(node, ast.Name)}
+    for package in keras_xai.__all__:
+        module = importlib.import_module(f"keras_xai.{package}")
+        functions = {name for name in module.__all__ if inspect.isfunction(getattr(module, name))}
+        wanted = functions | concrete(module, Method).keys() | concrete(module, Metric).keys()
+        assert wanted - used <= {"register", "shared"}  # for those who add a layer or a rule
 
 
 @pytest.fixture(scope="module")

@@ -370,7 +370,7 @@ def interpretable(x: Array, y: Array) -> keras.Model:
     plain = to_dense(model)
     regularized = FBIModel(plain, weight=1e-3, rule="z", target="label", reduction="sum")
     regularized.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    watched = [FBIWarmUp(threshold=0.7, mode="max"), NeighborhoodHit(x, y), ActivationStatistics(x)]
+    watched = [FBIWarmUp(threshold=0.7, mode="max"), NeighborhoodHit(x, y), ActivationStatistics(x, layers=[plain.layers[0]])]
     regularized.fit(x, y, validation_data=(x, y), callbacks=watched, verbose=0)
     FBILoss(keras.losses.SparseCategoricalCrossentropy(), weight=1e-3)(plain, x, y)
     fbi_penalty(plain, x, y, rule="zplus", reduction="mean")

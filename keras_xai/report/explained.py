@@ -38,7 +38,7 @@ def _class(explanation, output, index, sample, class_names):
     if probability is not None:
         name = f"{output} class {index}".strip() if names is None or len(names) != 2 else names[index]
         value = float(probability[sample])
-        return f"{name} (p = {value if index else 1 - value:.3g})"
+        return f"{name} (p = {value:.3g})"
     if prediction is not None:
         # What ends in no sigmoid may be the logit of two classes, and then it speaks for the second.
         name = output or "prediction" if names is None or len(names) > 2 else names[-1]

@@ -45,9 +45,11 @@ class Explanation(Rows):
             the change of the score, instead of contributions to the score.
         feature_names: The column names, if the samples were a `DataFrame` for a model of one input, otherwise `None`.
         shared_baseline: Whether `baseline` is a background shared by all samples instead of one baseline per sample.
-        probability: `(n,)`: for an output of a single sigmoid, the predicted probability of class 1. A dict of these by output name for a
-            model of several outputs; `None` if no explained output is of this kind.
+        probability: `(n,)`: the probability that the model gives the explained class, if it ends in a softmax or sigmoid. A dict of these
+            by output name for a model of several outputs; `None` if no explained output is of this kind.
         prediction: The same for an output of one score that is not a probability, such as that of a regression.
+        predicted_class: `(n,)`: the class of the highest probability, of a softmax or a single sigmoid; as `probability`.
+        predicted_probability: `(n,)`: the probability of this class; as `probability`.
         layout: What each axis of the inputs is, such as `"NHWC"` or `"NCHW"`, in the structure of the inputs; see
             `keras_xai.layers.DeclaredLayout` for the letters. `None` for channels last. Metrics and pictures read it.
         layer: Path of the layer to whose output the values belong, by methods with `layer`; `values` is then an array of its shape.
@@ -67,12 +69,18 @@ class Explanation(Rows):
     shared_baseline: bool = False
     probability: Any = None
     prediction: Any = None
+    predicted_class: Any = None
+    predicted_probability: Any = None
     layout: Any = None
     layer: str | None = None
     channel_axis: int | None = None
 
     _row_axes: ClassVar[Mapping[str, int]] = dict.fromkeys(
-        ("values", "target", "inputs", "convergence_delta", "probability", "prediction"), 0
+        (
+            *("values", "target", "inputs", "convergence_delta"),
+            *("probability", "prediction", "predicted_class", "predicted_probability"),
+        ),
+        0,
     )
 
     @property

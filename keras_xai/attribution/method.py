@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import functools
 import inspect
 import secrets
 import threading
@@ -19,6 +20,7 @@ from keras_xai.attribution.parts import Batch, Part, arrays_of, checked, of_inpu
 from keras_xai.attribution.sizes import BySizes
 from keras_xai.data.batches import joined, progress
 from keras_xai.data.checks import check_verbose
+from keras_xai.data.preprocessing import Preprocessing
 from keras_xai.data.reader import Samples
 from keras_xai.data.remade import Remade
 from keras_xai.data.structure import packed
@@ -26,6 +28,7 @@ from keras_xai.data.texts import Words, widened
 from keras_xai.graph.target import Target
 from keras_xai.network.batching import batch_size_for
 from keras_xai.network.layer_entries import LayerEntries
+from keras_xai.network.preprocessing import find_preprocessing, has_colors
 from keras_xai.network.scores import Scores
 from keras_xai.results.explanation import Explanation
 from keras_xai.targets.units import Unit
@@ -53,6 +56,7 @@ class Method(Remade, abc.ABC):
         gives_derivatives: Whether values are derivatives with respect to the input's entries instead of contributions to the score.
         depends_on_target: Whether values depend on the explained score.
         unrolls: Whether the method reads the inside of recurrent layers, which are divided into the steps of their cells.
+        nonnegative: Whether no value is below zero.
         needs_sizes: Whether the method reads layers at known sizes only; where a model leaves sizes open, they are those of the samples.
     """
 
@@ -61,6 +65,7 @@ class Method(Remade, abc.ABC):
     gives_derivatives: bool = False
     depends_on_target: ClassVar[bool] = True
     unrolls: ClassVar[bool] = False
+    nonnegative: ClassVar[bool] = False
     needs_sizes: ClassVar[bool] = False
 
     # What methods of layers set, see `keras_xai.attribution.located`: the layer to whose output values belong, and the explained unit.
@@ -155,7 +160,15 @@ class Method(Remade, abc.ABC):
             layout=packed([each.letters for each in self._of(inputs)._scores.layouts], graph),
             layer=self.values_layer,
             channel_axis=None if self._values_of is None else self._values_of.channel_axis,
+            nonnegative=self.nonnegative,
+            preprocessing=self._preprocessing,
         )
+
+    @functools.cached_property
+    def _preprocessing(self) -> Preprocessing | None:
+        """How the images that the model takes were preprocessed, for pictures."""
+        colored = any(has_colors(spec.shape) for spec in self._scores.graph.input_specs)
+        return find_preprocessing(self._model) if colored else None
 
     @property
     def model(self) -> keras.Model:

@@ -32,7 +32,7 @@ _SIDE = 64  # of a trial image, where the model leaves its size open
 _WIDTHS = (0.5, 8.0)  # between black and white, of what the first convolution takes
 
 
-def find_preprocessing(model: keras.Model, graph: Graph | None = None) -> Preprocessing | None:
+def find_preprocessing(model: keras.Model) -> Preprocessing | None:
     """How images were preprocessed that a model takes, as far as the model tells.
 
     It tells by the scale and the offset of the image converter of a keras-hub task; by its layers if it is, or contains, a network
@@ -41,7 +41,6 @@ def find_preprocessing(model: keras.Model, graph: Graph | None = None) -> Prepro
 
     Args:
         model: The model.
-        graph: The traced model, if it is known.
 
     Returns:
         The preprocessing; `None` if it is not known, if the model takes no images of three colors, or several that differ.
@@ -57,8 +56,8 @@ def find_preprocessing(model: keras.Model, graph: Graph | None = None) -> Prepro
     True
     """
     try:
-        graph = trace(model) if graph is None else graph
-        images = [i for i, spec in zip(graph.inputs, graph.input_specs, strict=True) if _color_axis(spec.shape) is not None]
+        graph = trace(model)
+        images = [i for i, spec in zip(graph.inputs, graph.input_specs, strict=True) if has_colors(spec.shape)]
         if not images:
             return None
         if (found := _of_converter(model)) is not None:
@@ -197,6 +196,11 @@ def _colors(graph: Graph, image: int, tensor: int) -> tuple | None:
     expected = levels[4] @ alone + seen[0]
     close = np.allclose(seen[4], expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
     return (places, scale, seen[0]) if sorted(places) == [0, 1, 2] and scale.all() and close else None
+
+
+def has_colors(shape: Sequence[int | None]) -> bool:
+    """Whether a batch may be images of three colors."""
+    return _color_axis(shape) is not None
 
 
 def _color_axis(shape: Sequence[int | None]) -> int | None:

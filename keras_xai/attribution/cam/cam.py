@@ -45,6 +45,8 @@ class CAM(Method):
     (2, 8, 8, 1)
     """
 
+    nonnegative = True
+
     def _prepare(self, target):
         scores, graph = self._scores, self._scores.graph
         pooling = self._pooling(scores.explained_outputs(target))

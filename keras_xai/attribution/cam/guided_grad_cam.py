@@ -50,6 +50,8 @@ class GuidedGradCAM(LayerMethod):
 
     gives_derivatives = True
 
+    nonnegative = False
+
     def __init__(
         self,
         model: keras.Model,

@@ -315,7 +315,8 @@ class Grid:
         lines = [name] if len(self._inputs) > 1 else []
         if name == next(iter(self._inputs)):
             lines = explained(self._explanations[0], sample, self._options.class_names, self._options.labels) + lines
-        return "\n".join(_wrapped(line) for line in lines)
+        longest = _LABEL if self._options.columns is None or len(self.names) > 1 else 2 * _LABEL
+        return "\n".join(_wrapped(line, longest) for line in lines)
 
 
 def _tabled(arrays: dict[str, np.ndarray], columns: Sequence[str] | None = None) -> tuple[dict, list[str] | None]:
@@ -338,12 +339,12 @@ def _tabled(arrays: dict[str, np.ndarray], columns: Sequence[str] | None = None)
     return {"columns": table, **found}, list(columns)
 
 
-def _wrapped(line):
+def _wrapped(line, longest):
     """A line of a label in short lines, with the probability in one."""
-    if len(line) <= _LABEL:
+    if len(line) <= longest:
         return line
     unbroken = line.replace("(p = ", "(p\xa0=\xa0")
-    return "\n".join(textwrap.wrap(unbroken, _LABEL)).replace("\xa0", " ")
+    return "\n".join(textwrap.wrap(unbroken, longest)).replace("\xa0", " ")
 
 
 def _written(value):

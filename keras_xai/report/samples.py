@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_xai.data.checks import check_function, check_names, real_array
+from keras_xai.data.checks import check_function, real_array
+from keras_xai.data.imagenet import check_class_names
 from keras_xai.data.layout import Layout
 from keras_xai.data.preprocessing import Preprocessing
+from keras_xai.report.classes import PALETTE
 from keras_xai.report.plots import draw_picture, shown_image
 from keras_xai.results.plot_options import PlotOptions, Show
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from keras_xai.results import Explanation
 
 _FRAME = "#c4cad0"
-_LINE = "#2f6fd0"
+_LINE = PALETTE[1]
 
 
 def in_picture_order(sample: Any, layout: Any) -> Any:
@@ -158,7 +160,7 @@ def unit_name(unit: Sequence[int], layer: str, class_names: Sequence[str] | None
     if layer == "score":
         if class_names is None:
             return f"class {unit[-1]}"
-        names = check_names("class_names", class_names)
+        names = check_class_names(class_names) or []
         if unit[-1] >= len(names):
             raise ValueError(
                 f"Expected `class_names` to name class {unit[-1]}. Received: {len(names)} names, class_names={class_names!r}"

@@ -13,7 +13,7 @@ from keras_xai.data.imagenet import ClassNames
 from keras_xai.data.layout import Layout
 from keras_xai.data.preprocessing import Preprocessing, PreprocessingName
 from keras_xai.results.base import Rows, taken
-from keras_xai.results.pictures import drawn, saved
+from keras_xai.results.pictures import drawn, html, saved
 from keras_xai.results.plot_options import PlotOptions, Show, Sign
 from keras_xai.results.text import counted, listed, shapes
 
@@ -229,8 +229,11 @@ class Explanation(Rows):
             "feature_names": None if names is None else listed(names),
         }
 
-    def _picture(self) -> "Figure":
-        return self.plot(samples=3)
+    def _table_html(self) -> str:
+        return html("tokens", "texts_html", self)
+
+    def _picture(self) -> "Figure | None":
+        return None if self._table_html() else self.plot(samples=3)
 
 
 def _several(values):

@@ -46,12 +46,14 @@ class Part:
         indices: As in the batch, with the predicted classes in place of -1.
         convergence_delta: Tensor or array `(n,)`, or `None`.
         num_forward_passes: Number of forward passes for all samples of the batch, see `Explanation.num_forward_passes`.
+        predictions: See `Target.predictions`, if they are known; otherwise another forward pass finds them.
     """
 
     values: list
     indices: list
     convergence_delta: Any
     num_forward_passes: float
+    predictions: list | None = None
 
 
 def checked(part: Any, batch: Batch, method: str, *, layer: str | None = None) -> Part:

@@ -43,11 +43,13 @@ class Derivative:
         score: Tensor `(n,)`.
         indices: The explained classes.
         gradients: For each tensor that the scores are differentiated by, a gradient of its shape.
+        predictions: See `Target.predictions`.
     """
 
     score: Any
     indices: list
     gradients: list
+    predictions: list
 
 
 @final
@@ -310,17 +312,19 @@ class Scores:
         """
         self.check_differentiable(points, target)
         chosen: list = []
+        predictions: list = []
 
         def score(tensors):
-            values = self.run(inputs, known={**(known or {}), **dict(zip(points, tensors, strict=True))})
-            value, chosen[:] = target.choose(self.outputs(values), indices)
+            outputs = self.outputs(self.run(inputs, known={**(known or {}), **dict(zip(points, tensors, strict=True))}))
+            value, chosen[:] = target.choose(outputs, indices)
+            predictions[:] = target.predictions(outputs, chosen)
             return [value]
 
         recording = record(score, list(points.values()))
         (value,) = recording.outputs
         gradients = recording.pull([ops.ones_like(value)])
         gradients = [ops.zeros_like(x) if g is None else g for g, x in zip(gradients, points.values(), strict=True)]
-        return Derivative(value, chosen, undefined_where_not_finite(value, gradients))
+        return Derivative(value, chosen, undefined_where_not_finite(value, gradients), predictions)
 
     def check_differentiable(self, points: Iterable[int], target: Target) -> None:
         """Rejects derivatives of the explained scores that do not exist, see `keras_xai.network.differentiable`.

@@ -35,6 +35,8 @@ class Rollout(Method):
     unrolls = True
     needs_sizes = True
 
+    nonnegative = True
+
     def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Verbose = "auto"):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._attentions: list[Attention] = []

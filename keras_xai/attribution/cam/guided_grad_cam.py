@@ -51,6 +51,8 @@ class GuidedGradCAM(LayerMethod):
 
     gives_derivatives = True
 
+    nonnegative = False
+
     def __init__(
         self,
         model: keras.Model,

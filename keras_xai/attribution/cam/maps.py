@@ -34,6 +34,8 @@ class LayerMethod(Method):
         ValueError: If there is no such layer, its output has no positions of an input, or `places` do not fit its tokens.
     """
 
+    nonnegative = True
+
     def __init__(
         self,
         model: keras.Model,

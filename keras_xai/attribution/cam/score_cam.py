@@ -79,7 +79,8 @@ class ScoreCAM(LayerMethod):
 
         def heat(inputs, indices, baseline):
             values = scores.run(inputs)
-            whole, chosen = target.choose(scores.outputs(values), indices)
+            outputs = scores.outputs(values)
+            whole, chosen = target.choose(outputs, indices)
             num_samples = ops.shape(whole)[0]
             rows = maps.channels_last(values[maps.identifier])
             features = ops.moveaxis(maps.by_sample(rows, num_samples), -1, 1)
@@ -109,7 +110,8 @@ class ScoreCAM(LayerMethod):
             weights = ops.softmax(ops.where(used, found, -1e30), axis=1) * ops.cast(used, found.dtype)
             weights = ops.reshape(weights, (*ops.shape(weights), *[1] * (len(features.shape) - 2)))
             weighted = ops.sum(weights * features, axis=1)
-            return Heat(ops.reshape(weighted, ops.shape(rows)[:-1]), whole, chosen, count + num_samples)
+            heat = ops.reshape(weighted, ops.shape(rows)[:-1])
+            return Heat(heat, whole, chosen, count + num_samples, target.predictions(outputs, chosen))
 
         return explained_by(scores, target, maps, heat, scores.signature)
 

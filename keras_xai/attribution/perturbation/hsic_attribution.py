@@ -53,6 +53,7 @@ class HSICAttribution(Method):
     """
 
     takes_baseline = True
+    nonnegative = True
 
     def __init__(
         self,

@@ -52,6 +52,7 @@ class SobolAttribution(Method):
     """
 
     takes_baseline = True
+    nonnegative = True
 
     def __init__(
         self,

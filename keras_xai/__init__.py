@@ -1,8 +1,12 @@
 """Interpretable Keras models: attribution, exact linear regions, layer diagnosis, interpretable training."""
 
 import importlib
+import sys
 
-from keras_xai import backend as backend  # raises at once for an unsupported backend
+# Raises for an unsupported backend, at once if Keras has chosen one, else with the first import from here. The command line
+# answers `--help` without loading TensorFlow.
+if "keras" in sys.modules:
+    from keras_xai import backend as backend
 
 __version__ = "0.1.0"
 

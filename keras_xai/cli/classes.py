@@ -101,8 +101,8 @@ def _by_name(y, names):
     if names is None:
         found = sorted(set(given))
         raise Failure(
-            f"The labels are names: {', '.join(found[:_MOST])}{', ...' if len(found) > _MOST else ''}. Give --classes with all names in the "
-            "order of the model's outputs."
+            f"The labels are names: {', '.join(found[:_MOST])}{', ...' if len(found) > _MOST else ''}. Give --classes with all names in "
+            "the order of the model's outputs."
         )
     unknown = sorted(set(given) - set(names))
     if unknown:
@@ -135,6 +135,6 @@ def target_index(given: str | None, names: list[str] | None, model: Any) -> int 
     close = [name for name in names or () if given.lower() in name.lower()][:_MOST]
     raise click.BadParameter(
         f"Expected {known}{' or the name of a class' if names else ''}. Received: '{given}'."
-        + (f" Classes with this in their name: {', '.join(close)}." if close else ""),
+        + (f" Similar names: {', '.join(close)}." if close else ""),
         param_hint="'--target'",
     )

@@ -93,7 +93,7 @@ def _page(job, report: "Diagnosis", data: "Data", names: list[str] | None) -> "P
     page.table(
         [_row(path, layer) for path, layer in report.layers.items()],
         header=("layer", "output", "neighborhood hit", "in activations", "linear classifier", "trustworthiness"),
-        caption="Means, with 95 % confidence intervals. Trustworthiness tells how far neighbors on a map are neighbors among the activations, "
+        caption="With 95 % confidence intervals. Trustworthiness tells how far neighbors on a map are neighbors among the activations, "
         "from 0 to 1: where it is low, the map misleads.",
     )
     page.figure(report.plot(class_names=classes), "One t-SNE map of each layer. A point is a sample, its color the class.")

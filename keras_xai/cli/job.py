@@ -181,7 +181,7 @@ _OPTIONS = (
     ),
     click.option("--unsafe", is_flag=True, help="Run Python code that the model's file contains. For files that you trust."),
     click.option("-q", "--quiet", is_flag=True, help="Show errors only."),
-    click.option("--traceback", is_flag=True, help="Show the Python traceback of an error."),
+    click.option("--traceback", is_flag=True, help="Show the Python traceback of an error, and what TensorFlow logs."),
 )
 
 
@@ -198,12 +198,13 @@ def with_job(*suffixes: str) -> Callable[[Callable], Callable]:
     def decorate(function: Callable) -> Callable:
         @functools.wraps(function)
         def command(**given: Any) -> None:
-            with reported(given.pop("traceback")):
+            with_traceback = given.pop("traceback")
+            with reported(with_traceback):
                 job = Job(**{field.name: given.pop(field.name) for field in dataclasses.fields(Job)})
                 _check_files(job)
                 check_output(job.output, suffixes)
                 start = time.monotonic()
-                with quiet_libraries():
+                with quiet_libraries(logged=with_traceback):
                     function(job, **given)
                 job.say(f"Done in {time.monotonic() - start:.0f} s")
                 click.echo(job.output)

@@ -103,7 +103,9 @@ def _page(
     if is_image and images is None and local.x.shape[-1] not in (1, 3):
         is_image = False  # the maps of a hidden layer
     if is_image and walls is not None:
-        openbox_page(local, walls, images=images, labels=labels, class_names=names, page=page)
+        openbox_page(
+            local, walls, images=images, labels=None if labels is None else labels.tolist(), class_names=names, page=page
+        )
     elif is_image:
         _add_images(page, local, images, names)
     else:
@@ -120,12 +122,12 @@ def _input_shape(box):
     return box.sample_graph.input_specs[0].shape[1:]
 
 
-def _facts(box, local, walls, labels):
+def _facts(box, local, walls, labels) -> list[tuple[str, object]]:
     """Numbers of the pieces, and a check of them at other points than the samples."""
     import numpy as np
 
     counts = np.unique(local.region_id, return_counts=True)[1]
-    rows = [
+    rows: list[tuple[str, object]] = [
         ("Samples", len(local)),
         ("Different linear pieces", len(counts)),
         ("Most samples on one piece", int(counts.max())),

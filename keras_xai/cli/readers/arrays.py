@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_xai.cli.errors import Failure
 from keras_xai.cli.readers.data import Data
-from keras_xai.cli.readers.pixels import for_model
+from keras_xai.cli.readers.pixels import for_model, model_size
 
 if TYPE_CHECKING:
     from keras_xai.cli.readers.takes import Takes
@@ -128,8 +128,6 @@ def _joined(parts, paths):
 def _pixels(x, takes, path):
     """Red, green and blue, in the model's size."""
     from PIL import Image
-
-    from keras_xai.cli.readers.images import model_size
 
     if x.ndim == 3:
         x = np.repeat(x[..., np.newaxis], 3, axis=-1)

@@ -64,8 +64,9 @@ def _opened(path) -> tuple["Image.Image", list[str]]:
     changes = []
     try:
         with Image.open(path) as file:
-            if getattr(file, "n_frames", 1) > 1:
-                changes.append(f"the first of {file.n_frames} frames")
+            frames = getattr(file, "n_frames", 1)
+            if frames > 1:
+                changes.append(f"the first of {frames} frames")
             upright = ImageOps.exif_transpose(file)
             if file.getexif().get(0x0112, 1) != 1:
                 changes.append("turned upright as its EXIF data say")

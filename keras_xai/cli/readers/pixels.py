@@ -87,6 +87,11 @@ def for_model(pixels: np.ndarray, takes: "Takes", preprocessing: str | None) -> 
     return Pixels(np.asarray(layout.restored(x), dtype=spec.dtype), images, found, tuple(notes))
 
 
+def _constants(preprocessing) -> tuple[list[float], list[float]]:
+    """The scale and the offset of each color."""
+    return np.ravel(preprocessing.scale).tolist(), np.ravel(preprocessing.offset).tolist()
+
+
 def _preprocessing(takes, name, channels) -> tuple["Preprocessing", str]:
     from keras_xai.network.preprocessing import preprocessing_of
 
@@ -98,7 +103,7 @@ def _preprocessing(takes, name, channels) -> tuple["Preprocessing", str]:
             "It is not known which range of pixels the model was trained with: neither its layers nor its name tell. "
             f"Give it by --preprocessing, one of {', '.join(CHOICES)}. {MEANINGS}."
         )
-    if channels == 1 and (len(set(found.scale)) > 1 or len(set(found.offset)) > 1):
+    if channels == 1 and any(len(set(each)) > 1 for each in _constants(found)):
         raise Failure(f"The preprocessing {named(found)} is for three colors. The model takes gray images. {MEANINGS}.")
     source = "as given by --preprocessing" if name else "found from the model"
     return found, f"Preprocessing: {named(found)}, {source}."
@@ -119,9 +124,9 @@ def named(preprocessing: "Preprocessing") -> str:
     """A preprocessing in words: its name, or its formula."""
     from keras_xai.data.preprocessing import PREPROCESSINGS
 
+    constants = _constants(preprocessing)
     for name, each in PREPROCESSINGS.items():
-        close = np.allclose([*each.scale, *each.offset], [*preprocessing.scale, *preprocessing.offset], rtol=1e-3)
-        if close and each.order == preprocessing.order:
+        if each.order == preprocessing.order and np.allclose(_constants(each), constants, rtol=1e-3):
             return name
-    scale, offset = (", ".join(f"{value:.4g}" for value in each) for each in (preprocessing.scale, preprocessing.offset))
+    scale, offset = (", ".join(f"{value:.4g}" for value in each) for each in constants)
     return f"{preprocessing.order} * ({scale}) + ({offset})"

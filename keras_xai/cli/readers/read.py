@@ -1,5 +1,6 @@
 """The reader that the files call for."""
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ def check_files(paths: Sequence[pathlib.Path]) -> str:
     Raises:
         click.BadParameter: If they are of an unknown kind, or of several.
     """
-    kinds = {}
+    kinds: dict[str, pathlib.Path] = {}
     for path in paths:
         if path.is_dir():
             raise click.BadParameter(f"'{path}' is a folder. Give its files, for example {path}/*.jpg", param_hint="'DATA'")
@@ -101,6 +102,4 @@ def _labeled(data: Data, labels: str) -> Data:
     if len(found) != data.num_samples:
         raise Failure(f"--labels has {len(found)} labels. Expected one for each of {data.num_samples} samples.")
     whole = all(label.lstrip("-").isdigit() for label in found)
-    import dataclasses
-
     return dataclasses.replace(data, y=np.array([int(label) for label in found] if whole else found))

@@ -7,6 +7,8 @@ import keras
 
 from keras_xai.data.batches import Bar
 from keras_xai.data.checks import check_positive, check_seed, check_verbose
+from keras_xai.data.imagenet import ClassNames
+from keras_xai.data.preprocessing import Preprocessing, PreprocessingName
 from keras_xai.explaining.budget import Budget
 from keras_xai.explaining.page import page_of
 from keras_xai.explaining.report import ExplanationReport
@@ -21,10 +23,10 @@ def explain(
     *,
     target: Any = None,
     background: Any = None,
-    class_names: Sequence[str] | str | None = None,
+    class_names: ClassNames | None = None,
     feature_names: Sequence[str] | None = None,
     vocabulary: Sequence[str] | None = None,
-    preprocessing: Any = None,
+    preprocessing: Preprocessing | PreprocessingName | None = None,
     seconds: float = 60,
     seed: int = 0,
     verbose: Any = "auto",
@@ -46,10 +48,11 @@ def explain(
             numbers. With labels, the page has the most confident mistakes, and with enough samples the layer diagnosis.
         target: The score to explain, as for every attribution method. By default the predicted class of each sample.
         background: Typical rows of a table, such as training samples. By default some of `x`, if there are at least ten.
-        class_names: The names of the classes.
+        class_names: The names of the classes, or `"imagenet"` for those of ImageNet.
         feature_names: The names of the columns of a table; by default those of a `DataFrame`.
         vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`.
-        preprocessing: How images were brought to the form that the model takes, so that they are shown in their colors.
+        preprocessing: How images were brought to the form that the model takes, so that they are shown in their colors: `"caffe"`, `"tf"`,
+            `"torch"`, `"unit"` for 0 to 1, `"raw"` for 0 to 255, or a `Preprocessing`. By default what the model and the samples tell.
         seconds: The seconds that the call may take. It asks the model once at least, whatever that takes.
         seed: Seed of all that is drawn at random.
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
@@ -90,7 +93,7 @@ def explain(
         class_names=class_names,
         feature_names=feature_names,
         vocabulary=vocabulary,
-        show=None,
+        preprocessing=preprocessing,
     )
     work = Work(subject, budget, seed)
     stages: list[Callable[[], None]] = work.stages()

@@ -11,11 +11,33 @@ from keras_xai.explaining.answers import Answers
 from keras_xai.explaining.subject import Subject
 from keras_xai.metrics import IROF, Deletion, Metric
 
-SEGMENTS = 25  # of an image or a series that are hidden one after the other
+SEGMENTS = 20  # of an image or a series that are hidden one after the other
 STEPS = 20  # in which columns and tokens are hidden
 CONTROL = "random values"
 # Shares of comparisons with random values that a method wins.
 _CLEARLY, _MOSTLY = 0.9, 0.7
+
+
+@final
+class Reversed(Metric):
+    """A metric of the explanation whose values are negated: what is least relevant is hidden first.
+
+    Args:
+        metric: The metric.
+    """
+
+    def __init__(self, metric: Metric):
+        self._metric = metric
+        self.higher_is_better = not metric.higher_is_better
+
+    @property
+    def label(self) -> str:
+        """Name of the metric in tables."""
+        return f"{self._metric.label}, least relevant first"
+
+    def _rate(self, explanation):
+        leaves = [None if each is None else -each for each in tree.flatten(explanation.values)]
+        return self._metric(dataclasses.replace(explanation, values=tree.pack_sequence_as(explanation.values, leaves)))
 
 
 @final
@@ -25,24 +47,31 @@ class Trust:
 
     Attributes:
         wins: The share of comparisons with random values in which it is better.
+        comparisons: Their number.
         level: 2 if it is clearly better than chance, 1 if it is mostly, 0 if it is not.
-        word: The level in words.
     """
 
     wins: float
+    comparisons: int
     level: int
-    word: str
+
+    @property
+    def words(self) -> str:
+        """The level in words."""
+        return ("No better than chance", "Better than chance, not everywhere", "Clearly better than chance")[self.level]
 
 
-def metric_for(subject: Subject, answers: Answers) -> tuple[str, Metric, int]:
-    """The metric for the kind of data, its name, and the forward passes for each sample."""
+def metrics_for(subject: Subject, answers: Answers) -> tuple[list[Metric], int]:
+    """The metrics for the kind of data, what is most and what is least relevant hidden first, and the forward passes for each sample."""
     target = subject.target
     functions = any(map(callable, tree.flatten(target))) if target is not None else False
     apart = any(not sizes for sizes, kind in zip(subject.place_sizes.values(), subject.kinds, strict=True) if kind)
     if answers.has_classes and not functions and not apart and "volume" not in subject.kinds:
-        return "IROF", IROF(subject.model, segments=SEGMENTS, verbose=0), SEGMENTS + 2
+        metric: Metric = IROF(subject.model, segments=SEGMENTS, verbose=0)
+        return [metric, Reversed(metric)], 2 * (SEGMENTS + 2)
     steps = min(STEPS, subject.num_parts(10**9))
-    return "Deletion", Deletion(subject.model, steps=steps, baseline=subject.typical_of_all, verbose=0), steps + 2
+    metric = Deletion(subject.model, steps=steps, baseline=subject.typical_of_all, verbose=0)
+    return [metric, Reversed(metric)], 2 * (steps + 2)
 
 
 def random_values(explanation: Explanation, subject: Subject, seed: int) -> Explanation:
@@ -66,12 +95,13 @@ def random_values(explanation: Explanation, subject: Subject, seed: int) -> Expl
     )
 
 
-def trust_in(values: np.ndarray, controls: np.ndarray, higher: bool) -> Trust:
-    """How far values of a metric `(n,)` are better than those of random values `(draws, n)`."""
-    better = np.sign(values[None] - controls) * (1 if higher else -1)
+def trust_in(gaps: np.ndarray, controls: np.ndarray) -> Trust:
+    """How far the gaps of a method `(n,)` are larger than those of random values `(draws, n)`.
+
+    The negated random values are random values as well, whose gap is the negated one.
+    """
+    better = np.sign(gaps[None] - np.concatenate([controls, -controls]))
     better = better[~np.isnan(better)]
     wins = float((better.mean() + 1) / 2) if better.size else 0.5
     level = 2 if wins >= _CLEARLY else 1 if wins >= _MOSTLY else 0
-    return Trust(
-        wins, level, ("No better than chance", "Better than chance, not everywhere", "Clearly better than chance")[level]
-    )
+    return Trust(wins, int(better.size), level)

@@ -13,7 +13,9 @@ from keras_xai.attribution.baseline import baseline_like
 from keras_xai.attribution.shapley.background import background_of
 from keras_xai.data import streams
 from keras_xai.data.checks import check_names, real_array
+from keras_xai.data.imagenet import ClassNames, check_class_names
 from keras_xai.data.layout import Layout
+from keras_xai.data.preprocessing import PREPROCESSINGS
 from keras_xai.data.reader import Samples
 from keras_xai.data.structure import names_of, packed
 from keras_xai.data.texts import Words, is_string
@@ -21,6 +23,7 @@ from keras_xai.explaining.pictures import check_pictures
 from keras_xai.graph.trace import trace
 from keras_xai.kinds.expansion import expand
 from keras_xai.network.attention import attentions_of
+from keras_xai.network.preprocessing import preprocessing_of
 from keras_xai.network.roles import Role
 from keras_xai.network.scores import Scores
 
@@ -156,10 +159,10 @@ def read_subject(
     *,
     target: Any,
     background: Any,
-    class_names: Sequence[str] | None,
+    class_names: ClassNames | None,
     feature_names: Sequence[str] | None,
     vocabulary: Sequence[str] | None,
-    show: Any,
+    preprocessing: Any,
 ) -> Subject:
     """Reads and checks what `explain` is given, before any work.
 
@@ -176,18 +179,17 @@ def read_subject(
     arrays = samples.arrays()
     goal = scores.target(target, len(arrays[0]))
     num_classes = _num_classes(scores, goal)
-    if class_names is not None:
-        class_names = check_names("class_names", class_names, num_classes, "class of the model" if num_classes else "")
+    names = check_class_names(class_names, num_classes, "class of the model" if num_classes else "")
     subject = Subject(
         model=model,
         scores=scores,
         arrays=arrays,
-        labels=None if y is None else _labels(y, len(arrays[0]), num_classes, class_names),
+        labels=None if y is None else _labels(y, len(arrays[0]), num_classes, names),
         target=target,
-        class_names=class_names,
+        class_names=names,
         feature_names=samples.feature_names,
         vocabulary=None if vocabulary is None else check_names("vocabulary", vocabulary),
-        show=show,
+        show=_shown(preprocessing_of(preprocessing, model), arrays, scores.layouts),
         background=None,
         background_is="",
     )
@@ -212,6 +214,21 @@ def _kind(spec, layout: Layout, role: Role, array) -> str:
     if layout.is_apart:
         return "table"
     return {1: "series", 2: "image"}.get(len(layout.places), "volume")
+
+
+def _shown(preprocessing, arrays, layouts):
+    """What makes pictures of images; without a known preprocessing, the only one of the usual ones that the samples may have."""
+    pictures = [
+        each
+        for array, layout in zip(arrays, layouts, strict=True)
+        if len(layout.places) == 2 and not layout.is_apart and (each := layout.channels_last(array)).shape[-1] == 3
+    ]
+    if not pictures:
+        return None
+    if preprocessing is None:
+        fitting = [each for each in PREPROCESSINGS.values() if all(map(each.fits, pictures))]
+        preprocessing = fitting[0] if len(fitting) == 1 else None
+    return None if preprocessing is None else lambda image: preprocessing.undo(image) if image.shape[-1] == 3 else image
 
 
 def _typical(array):

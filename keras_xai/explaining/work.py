@@ -12,14 +12,15 @@ from keras_xai.explaining.answers import Answers, ask
 from keras_xai.explaining.budget import Budget
 from keras_xai.explaining.candidates import Candidate, places
 from keras_xai.explaining.pieces import explained_in_pieces, in_pieces
-from keras_xai.explaining.ratings import CONTROL, Trust, metric_for, random_values, trust_in
+from keras_xai.explaining.ratings import CONTROL, Trust, metrics_for, random_values, trust_in
 from keras_xai.explaining.region import Region, region_of
 from keras_xai.explaining.subject import Subject
+from keras_xai.metrics import Metric
 from keras_xai.results.comparison import Comparison, comparison_table
 from keras_xai.results.diagnosis import Diagnosis
 
 _MOST = {"image": 6, "volume": 3, "series": 8, "text": 12, "table": 50, "mixed": 8}  # samples that are explained
-_CONTROLS = 3  # explanations by random values
+_CONTROLS = 2  # explanations by random values
 _MISTAKES = 3  # that are explained
 _SHARE = 0.5  # of the seconds left that preparing and running a method may take
 _FEWEST = 40  # samples that a diagnosis takes
@@ -38,7 +39,7 @@ class Picked:
         method: The same, made for the model.
         explanation: Its explanation.
         seconds: Seconds for each sample.
-        values: Its values of the metric `(n,)`, if it was rated.
+        values: Its values of the two metrics, `(2, n)`, if it was rated: with what is most, and with what is least relevant hidden first.
         trust: What they say.
     """
 
@@ -62,9 +63,8 @@ class Work:
     Attributes:
         answers: The answers of the model.
         picked: The methods that were picked.
-        metric: Name of the metric.
-        higher: Whether larger values of it are better.
-        controls: The values of the metric for random values, `(draws, n)`.
+        metrics: The two metrics.
+        controls: Their values for random values, `(draws, 2, n)`.
         region: The linear piece of the first samples, for a piecewise-linear network.
         mistakes: The explanation of the most confident mistakes, and their indices.
         diagnosis: The layer diagnosis.
@@ -77,8 +77,7 @@ class Work:
         self.seed = seed
         self.answers: Answers
         self.picked: list[Picked] = []
-        self.metric = ""
-        self.higher = False
+        self.metrics: list[Metric] = []
         self.control: Explanation | None = None
         self.controls: np.ndarray | None = None
         self.region: Region | None = None
@@ -183,9 +182,9 @@ class Work:
         self._count = count
         for each in self.picked:
             each.explanation = each.explanation[:count]
-            each.values = None if each.values is None else each.values[:count]
+            each.values = None if each.values is None else each.values[:, :count]
             each.trust = None
-        self.controls = None if self.controls is None else self.controls[:, :count]
+        self.controls = None if self.controls is None else self.controls[..., :count]
         self.control = None if self.control is None else self.control[:count]
         self._judge()
 
@@ -193,7 +192,7 @@ class Work:
         """Rates random values, and with them the first method."""
         if not self.picked:
             return
-        name, metric, passes = metric_for(self.subject, self.answers)
+        metrics, passes = metrics_for(self.subject, self.answers)
         count = self._count
         draws = _CONTROLS
         while draws > 1 and not self.budget.fits((draws + 3) * passes * count, 4, share=_SHARE):
@@ -203,11 +202,13 @@ class Work:
                 self.budget.expected((draws + 1) * passes * count, 4), self.budget
             )
             return
-        self.metric, self.higher = name, metric.higher_is_better
+        self.metrics = metrics
 
         def rate(explanation):
-            found, _ = in_pieces(lambda part: metric(explanation[part]), len(explanation), self.budget, passes)
-            return np.concatenate(found)
+            found, _ = in_pieces(
+                lambda part: np.stack([metric(explanation[part]) for metric in metrics]), len(explanation), self.budget, passes
+            )
+            return np.concatenate(found, axis=1)
 
         self._rate = rate
         self._passes = passes
@@ -217,8 +218,8 @@ class Work:
             drawn = random_values(explanation, self.subject, self.seed + draw)
             self.control = drawn if self.control is None else self.control
             controls.append(rate(drawn))
-        least = min(map(len, controls))
-        self.controls = np.stack([each[:least] for each in controls])
+        least = min(each.shape[1] for each in controls)
+        self.controls = np.stack([each[:, :least] for each in controls])
         self._cut(least)
         self._rated(self.picked[0])
 
@@ -231,7 +232,7 @@ class Work:
             )
             return
         values = self._rate(found.explanation)
-        if len(values) < self._count:
+        if values.shape[1] < self._count:
             self.left_out[f"How far to trust {found.candidate.name}"] = "The time did not suffice to rate it."
             return
         found.values = values
@@ -240,7 +241,7 @@ class Work:
     def _judge(self):
         for each in self.picked:
             if each.values is not None and self.controls is not None:
-                each.trust = trust_in(each.values, self.controls, self.higher)
+                each.trust = trust_in(self.gap(each.values), self.gap(self.controls))
 
     def _find_region(self):
         found = region_of(self.subject, self.answers, self.budget)
@@ -296,11 +297,13 @@ class Work:
     @property
     def best(self) -> Picked:
         """The method that is rated best, the first one if none is rated."""
-        rated = [each for each in self.picked if each.values is not None]
-        if not rated:
-            return self.picked[0]
-        sign = 1 if self.higher else -1
-        return max(rated, key=lambda each: sign * float(np.nanmean(np.asarray(each.values))))
+        rated = [(float(np.nanmean(self.gap(each.values))), each) for each in self.picked if each.values is not None]
+        return max(rated, key=lambda pair: pair[0])[1] if rated else self.picked[0]
+
+    def gap(self, values: np.ndarray) -> np.ndarray:
+        """How much faster the answer falls if what is most relevant is hidden first: `(..., n)` of `(..., 2, n)`."""
+        sign = 1 if self.metrics[0].higher_is_better else -1
+        return sign * (values[..., 0, :] - values[..., 1, :])
 
     def comparison(self) -> Comparison | None:
         """The methods and the control, with their ratings."""
@@ -314,9 +317,10 @@ class Work:
         values: dict[str, dict[str, np.ndarray]] = {}
         if rated and self.controls is not None:
             explanations[CONTROL], seconds[CONTROL] = self.control, 0.0
-            values = {self.metric: {name: each.values for name, each in named.items()}}
-            values[self.metric][CONTROL] = self.controls.mean(axis=0)
-        better = {self.metric: self.higher} if rated else {}
+            for number, metric in enumerate(self.metrics):
+                values[metric.label] = {name: each.values[number] for name, each in named.items()}
+                values[metric.label][CONTROL] = self.controls[:, number].mean(axis=0)
+        better = {metric.label: metric.higher_is_better for metric in self.metrics} if rated else {}
         return Comparison(comparison_table(explanations, values, seconds), explanations, values, better)
 
 

@@ -14,6 +14,7 @@ _SUBPACKAGES = (
     "attribution",
     "callbacks",
     "diagnosis",
+    "explaining",
     "features",
     "graph",
     "kinds",
@@ -31,8 +32,14 @@ _SUBPACKAGES = (
 __all__ = list(_SUBPACKAGES)
 
 
+def __dir__():
+    return sorted([*globals(), *_SUBPACKAGES, "explain"])
+
+
 def __getattr__(name):
     # Other subpackages load when they are first used: `import keras_xai` costs next to nothing beyond `import keras`.
     if name in _SUBPACKAGES:
         return importlib.import_module(f"keras_xai.{name}")
+    if name == "explain":
+        return importlib.import_module("keras_xai.explaining").explain
     raise AttributeError(f"module 'keras_xai' has no attribute {name!r}")

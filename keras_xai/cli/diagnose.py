@@ -100,7 +100,7 @@ def _page(job, report: "Diagnosis", data: "Data", names: list[str] | None) -> "P
     add_origin(page, job, data)
     protocol = report.protocol
     page.text(
-        f"t-SNE ran {protocol.repeats} times for each layer, with perplexity {protocol.tsne.perplexity:g}, on at most {protocol.components} "
+        f"t-SNE ran {protocol.repeats} times a layer, with perplexity {protocol.tsne.perplexity:g}, on at most {protocol.components} "
         f"principal components. Seed {protocol.seed}. Networks can be compared if all of this and the samples are the same."
     )
     return page

@@ -8,13 +8,15 @@ from keras_xai.report.groups import fidelity_plot
 from keras_xai.report.heatmap import color_bar, heatmap
 from keras_xai.report.maps import maps_plot
 from keras_xai.report.openbox import openbox_page
-from keras_xai.report.page import Page, Panel
+from keras_xai.report.page import Card, Case, Page, Panel
 from keras_xai.report.plots import picture
 from keras_xai.report.rbm import filters_plot, reconstructions_plot
 from keras_xai.report.reconstructions import deconvnet_plot
 from keras_xai.report.regions import parallel_coordinates
 
 __all__ = [
+    "Card",
+    "Case",
     "Page",
     "Panel",
     "activations_plot",

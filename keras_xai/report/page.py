@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from keras_xai.data.archive import replacing_bytes
-from keras_xai.data.checks import check_instance, check_text, is_integer
+from keras_xai.data.checks import check_choice, check_instance, check_text, is_integer, is_number
 from keras_xai.results.text import encodable
 
 if TYPE_CHECKING:
@@ -43,7 +43,22 @@ figure img { max-width: 100%; height: auto; display: block; }
 .panel figure { display: flex; flex-wrap: wrap; align-items: flex-start; gap: .5rem .75rem; margin: 0; }
 .panel img { width: 9.25rem; flex: none; }
 .panel figcaption { flex: 1 1 9rem; line-height: 1.45; }
-@media print { .panel { break-inside: avoid; } }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(14rem, 100%), 1fr)); gap: .9rem; margin: 1.2rem 0 1.5rem; }
+.card { border: 1px solid #e0e4e8; border-top: 4px solid #a9b1ba; border-radius: 8px; padding: .7rem 1rem .9rem; }
+.card.good { border-top-color: #1b7f79; } .card.fair { border-top-color: #c98a1b; } .card.poor { border-top-color: #b3392f; }
+.card .label { color: #474f58; font-size: .9rem; margin: 0; }
+.card .value { font-size: 1.15rem; font-weight: 600; line-height: 1.35; margin: .1rem 0 .35rem; }
+.card .note { font-size: .92rem; line-height: 1.45; margin: 0; }
+.case { border: 1px solid #e0e4e8; border-radius: 8px; padding: .9rem 1.1rem 1rem; margin: 0 0 1rem; }
+.case h3 { margin: 0 0 .2rem; } .case .note { color: #474f58; font-size: .92rem; margin: 0 0 .6rem; }
+.case .parts { display: flex; flex-wrap: wrap; gap: 1rem 1.6rem; align-items: center; }
+.case figure { flex: 1 1 30rem; margin: 0; } .case .bars { flex: 0 1 15rem; }
+.bars { display: grid; gap: .5rem; font-size: .92rem; margin: .4rem 0; }
+.bars .bar { display: grid; grid-template-columns: 1fr auto; gap: 0 .8rem; }
+.bars .track { grid-column: 1 / -1; height: .45rem; border-radius: .25rem; background: #e8ebee; overflow: hidden; }
+.bars .fill { height: 100%; border-radius: .25rem; background: #8fa3b8; } .bars .bar:first-child .fill { background: #2f6fd0; }
+.bars .amount { font-variant-numeric: tabular-nums; }
+@media print { .panel, .card, .case { break-inside: avoid; } }
 """.strip()
 
 
@@ -66,6 +81,55 @@ class Panel:
         check_text("caption", self.caption)
         for figure in _items("figures", self.figures):
             _check_figure("figures", figure)
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """A short statement in a frame.
+
+    Attributes:
+        label: What it is about.
+        value: The statement, in a few words.
+        note: What it is based on.
+        level: `"good"`, `"fair"` or `"poor"` for a colored edge; `""` for a gray one.
+    """
+
+    label: str
+    value: str
+    note: str = ""
+    level: str = ""
+
+    def __post_init__(self):
+        for name in ("label", "value", "note"):
+            check_text(name, getattr(self, name))
+        check_choice("level", self.level, ("", "good", "fair", "poor"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A picture beside named bars, with a title.
+
+    Attributes:
+        title: The title.
+        figure: A matplotlib figure; `None` for none.
+        bars: Names, lengths from 0 to 1, and the amounts as text.
+        note: A line below the title.
+        caption: Description of the picture.
+    """
+
+    title: str
+    figure: "Figure | None" = None
+    bars: Sequence[tuple[str, float, str]] = ()
+    note: str = ""
+    caption: str = ""
+
+    def __post_init__(self):
+        for name in ("title", "note", "caption"):
+            check_text(name, getattr(self, name))
+        if self.figure is not None:
+            _check_figure("figure", self.figure)
+        if any(len(_cells("bars", bar)) != 3 or not is_number(bar[1]) for bar in _items("bars", self.bars)):
+            raise ValueError(f"Expected `bars` to be triples of a name, a length and an amount. Received: bars={self.bars!r}")
 
 
 class Page:
@@ -142,8 +206,7 @@ class Page:
         """
         check_text("caption", caption)
         _check_figure("figure", figure)
-        width = figure.get_size_inches()[0] * _PIXELS_PER_INCH / 2
-        return self._add(_figure([_image(figure, caption, f' width="{width:.0f}"')], caption))
+        return self._add(_figure([_sized_image(figure, caption)], caption))
 
     def panels(self, panels: Iterable[Panel]) -> "Page":
         """Adds panels in a grid with as many columns as fit into the window."""
@@ -158,6 +221,30 @@ class Page:
                 "</section>",
             ]
         return self._add('<div class="panels">', *lines, "</div>")
+
+    def cards(self, cards: Iterable[Card]) -> "Page":
+        """Adds cards side by side, as many as fit into the window."""
+        lines = []
+        for card in _items("cards", cards):
+            check_instance("cards", card, Card, "a list of `Card`")
+            parts = [("label", card.label), ("value", card.value), *([("note", card.note)] if card.note else [])]
+            inner = "".join(f'<p class="{name}">{_escaped(text)}</p>' for name, text in parts)
+            lines.append(f'<section class="{f"card {card.level}".strip()}">{inner}</section>')
+        return self._add('<div class="cards">', *lines, "</div>")
+
+    def cases(self, cases: Iterable[Case]) -> "Page":
+        """Adds cases one below the other."""
+        lines = []
+        for case in _items("cases", cases):
+            check_instance("cases", case, Case, "a list of `Case`")
+            note = [f'<p class="note">{_escaped(case.note)}</p>'] if case.note else []
+            images = (
+                [] if case.figure is None else [_figure([_sized_image(case.figure, case.caption or case.title)], case.caption)]
+            )
+            bars = [_bars(case.bars)] if case.bars else []
+            lines += ['<section class="case">', f"<h3>{_escaped(case.title)}</h3>", *note]
+            lines += ['<div class="parts">', *bars, *images, "</div>", "</section>"]
+        return self._add(*lines)
 
     def html(self) -> str:
         """The page."""
@@ -218,6 +305,20 @@ def _figure(images, caption):
     return "\n".join(
         ["<figure>", *images, *([f"<figcaption>{_escaped(caption)}</figcaption>"] if caption else []), "</figure>"]
     )
+
+
+def _bars(bars):
+    lines = [
+        f'<div class="bar"><span>{_escaped(name)}</span><span class="amount">{_escaped(amount)}</span><div class="track">'
+        f'<div class="fill" style="width: {100 * min(max(float(length), 0), 1):.1f}%"></div></div></div>'
+        for name, length, amount in bars
+    ]
+    return "\n".join(['<div class="bars">', *lines, "</div>"])
+
+
+def _sized_image(figure, description):
+    width = figure.get_size_inches()[0] * _PIXELS_PER_INCH / 2
+    return _image(figure, description, f' width="{width:.0f}"')
 
 
 def _image(figure, description, attributes=""):

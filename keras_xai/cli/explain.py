@@ -60,7 +60,9 @@ def explain(job: Job, target: str | None, seconds: float, background: tuple[path
         seed=job.seed,
         verbose=job.verbose,
     )
-    for reason in report.reasons:
-        job.say(f"  {reason}")
+    for method, reason in report.reasons.items():
+        job.say(f"  {method}: {reason}")
+    for part, reason in report.left_out.items():
+        job.say(f"  Left out: {part}. {reason}")
     add_origin(report.page, job, data)
     job.save(report.page)

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from keras_xai.openbox import LinearPieces
     from keras_xai.report import Page
 
-_MOST_FEATURES, _MOST_PAIRS, _MOST_REGIONS, _MOST_ROWS = 25, 7, 40, 10
+_MOST_FEATURES, _MOST_CLASSES, _MOST_PIECES, _MOST_ROWS = 25, 7, 40, 10
+_LONGEST_NAME = 14  # in a legend
 
 
 def add_features(page: "Page", local: "LinearPieces", x: Any, names: list[str] | None) -> None:
@@ -24,55 +25,61 @@ def add_features(page: "Page", local: "LinearPieces", x: Any, names: list[str] |
     from keras_xai.report import parallel_coordinates
 
     weights, features = _weights(local, x)
-    pairs = np.array([pair(local, i, names) for i in range(len(local))])
+    preferred = np.array([_short(_ranked(local, i)[0], names) for i in range(len(local))])
     kept = np.argsort(-np.abs(weights).mean(axis=0), kind="stable")[:_MOST_FEATURES]
     order = kept if len(kept) < weights.shape[1] else np.arange(weights.shape[1])
-    weights, features = weights[:, order], [features[i] for i in order]
     # One line for each piece and pair of classes, those with the most samples.
-    keys = [f"{region} {pair}" for region, pair in zip(local.region_id, pairs, strict=True)]
+    keys = [f"{region} {_ranked(local, i)}" for i, region in enumerate(local.region_id)]
     _, first, counts = np.unique(keys, return_index=True, return_counts=True)
-    largest = np.argsort(-counts, kind="stable")[:_MOST_REGIONS]
-    common = list(dict.fromkeys(pairs[first[largest]]))[:_MOST_PAIRS]
-    drawn = np.array([i for i in largest if pairs[first[i]] in common])
+    largest = np.argsort(-counts, kind="stable")
+    common = list(dict.fromkeys(preferred[first[largest]]))[:_MOST_CLASSES]
+    drawn = [i for i in largest if preferred[first[i]] in common][:_MOST_PIECES]
     page.heading("Decision features of the linear pieces")
     page.figure(
         parallel_coordinates(
-            weights[first[drawn]],
-            counts[drawn],
-            feature_names=features,
-            labels=pairs[first[drawn]],
-            label="change of the score difference for a change of the feature by 1",
+            weights[first[drawn]][:, order],
+            counts[drawn].tolist(),
+            feature_names=[features[i] for i in order],
+            labels=preferred[first[drawn]].tolist(),
+            label="weight against the runner-up",
         ),
-        "A line is a linear piece, the wider the more samples are on it. Its height is the weight by which it prefers the first "
-        "class of its color to the second."
+        "A line is a linear piece, the wider the more samples are on it; its color is the class that it prefers. Its height is the change "
+        "of the score difference to the runner-up, if the feature changes by 1."
         + (
-            f" Of the features, the {len(order)} with the largest weights are shown." if len(order) < local_size(local) else ""
+            f" The {len(order)} of {weights.shape[1]} features with the largest weights are shown."
+            if len(order) < weights.shape[1]
+            else ""
         ),
     )
-    strongest = np.argsort(-np.abs(weights), axis=1, kind="stable")[:, :3]
+    rows = []
+    for i in largest[:_MOST_ROWS]:
+        row = weights[first[i]]
+        strongest = np.argsort(-np.abs(row), kind="stable")[:3]
+        rows.append((pair(local, first[i], names), counts[i], ", ".join(f"{features[j]} {row[j]:+.3g}" for j in strongest)))
     page.table(
-        [
-            (i + 1, pairs[i], ", ".join(f"{features[j]} {weights[i, j]:+.3g}" for j in strongest[i]))
-            for i in range(min(_MOST_ROWS, len(local)))
-        ],
-        header=("sample", "prefers", "largest weights"),
-        caption="The first samples. A positive weight: more of the feature raises the score difference.",
+        rows,
+        header=("piece prefers", "samples", "largest weights"),
+        caption="The pieces with the most samples. A positive weight: more of the feature raises the score difference.",
     )
 
 
-def local_size(local: "LinearPieces") -> int:
-    """The number of features of a sample."""
-    return sum(int(np.prod(each.shape[1:])) for each in keras.tree.flatten(local.x))
+def _short(index, names):
+    name = _name(index, names)
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."
 
 
 def pair(local: "LinearPieces", i: int, names: list[str] | None) -> str:
     """The predicted class of a sample, and the runner-up."""
-    if local.scores.shape[1] == 1:
-        first, second = (1, 0) if local.scores[i, 0] > 0 else (0, 1)
-    else:
-        scores = local.scores[i, local.outputs[i]]
-        first, second = local.outputs[i, np.argsort(-scores, kind="stable")[:2]]
+    first, second = _ranked(local, i)
     return f"{_name(first, names)} over {_name(second, names)}"
+
+
+def _ranked(local, i) -> tuple[int, int]:
+    if local.scores.shape[1] == 1:
+        return (1, 0) if local.scores[i, 0] > 0 else (0, 1)
+    scores = local.scores[i, local.outputs[i]]
+    first, second = local.outputs[i, np.argsort(-scores, kind="stable")[:2]]
+    return int(first), int(second)
 
 
 def _name(index, names):

@@ -11,7 +11,7 @@ import click
 
 from keras_xai.cli.errors import reported
 from keras_xai.cli.output import check_output
-from keras_xai.cli.readers.pixels import CHOICES, MEANINGS
+from keras_xai.cli.readers.pixels import MEANINGS
 from keras_xai.cli.surroundings import bars, quiet_libraries
 
 if TYPE_CHECKING:
@@ -165,8 +165,10 @@ _OPTIONS = (
     ),
     click.option(
         "--preprocessing",
-        type=click.Choice(CHOICES),
-        help=f"What the model expects of the pixels of images. {MEANINGS}. Default: found from the model.",
+        type=click.Choice(list(MEANINGS)),
+        help="The values of pixels that the model takes: "
+        + "; ".join(f"{name} is {meaning}" for name, meaning in MEANINGS.items())
+        + ". Default: found from the model.",
     ),
     click.option(
         "--vocabulary", type=_FILE, metavar="FILE", help="For a model of tokens and .txt files: the words, one in each line."

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 # Of models that take any size.
 _USUAL, _LARGEST = 224, 512
 _LUMINANCE = (0.299, 0.587, 0.114)  # as Pillow has it, ITU-R 601-2
-CHOICES = ("caffe", "tf", "torch", "unit", "raw")
-MEANINGS = (
-    "unit: 0 to 1. raw: 0 to 255. tf: -1 to 1. torch: 0 to 1, minus the means of ImageNet's colors, divided by their standard "
-    "deviations. caffe: blue, green, red from 0 to 255, minus ImageNet's means"
-)
+MEANINGS = {
+    "caffe": "blue, green, red from 0 to 255, minus ImageNet's means",
+    "tf": "-1 to 1",
+    "torch": "0 to 1, minus the means of ImageNet's colors, divided by their standard deviations",
+    "unit": "0 to 1",
+    "raw": "0 to 255",
+}
 
 
 @final
@@ -100,11 +102,11 @@ def _preprocessing(takes, name, channels) -> tuple["Preprocessing", str]:
         found = _of_gray(takes)
     if found is None:
         raise Failure(
-            "It is not known which range of pixels the model was trained with: neither its layers nor its name tell. "
-            f"Give it by --preprocessing, one of {', '.join(CHOICES)}. {MEANINGS}."
+            "The model does not tell which values of pixels it was trained with. Give them by --preprocessing:\n"
+            + "\n".join(f"  {name:<6} {meaning}" for name, meaning in MEANINGS.items())
         )
     if channels == 1 and any(len(set(each)) > 1 for each in _constants(found)):
-        raise Failure(f"The preprocessing {named(found)} is for three colors. The model takes gray images. {MEANINGS}.")
+        raise Failure(f"The preprocessing {named(found)} is for three colors. The model takes gray images: tf, unit or raw.")
     source = "as given by --preprocessing" if name else "found from the model"
     return found, f"Preprocessing: {named(found)}, {source}."
 

@@ -68,12 +68,13 @@ class Job:
     def loaded(self) -> Any:
         """The model."""
         self.say(f"Loading {self.model}")
-        import keras
-
         from keras_xai.cli.models import load_model
 
+        model = load_model(self.model, modules=self.modules, unsafe=self.unsafe)
+        import keras
+
         keras.utils.set_random_seed(self.seed)
-        return load_model(self.model, modules=self.modules, unsafe=self.unsafe)
+        return model
 
     def data(self, model: Any) -> "Data":
         """The samples.

@@ -31,6 +31,9 @@ def load_model(path: pathlib.Path, *, modules: Sequence[str] = (), unsafe: bool 
         click.BadParameter: If a module cannot be imported.
         Failure: If it is no model, or the model cannot be restored.
     """
+    is_preset = path.is_dir() and "keras_hub" in _config(path)
+    if not is_preset:
+        _check_is_model(path)  # at once, before TensorFlow is loaded
     import keras
 
     import keras_xai.layers
@@ -38,8 +41,7 @@ def load_model(path: pathlib.Path, *, modules: Sequence[str] = (), unsafe: bool 
 
     for name in modules:
         _import(name)
-    load = _preset if path.is_dir() and "keras_hub" in _config(path) else _restored
-    model = load(path, unsafe)
+    model = _preset(path) if is_preset else _restored(path, unsafe)
     if not isinstance(model, keras.Model):
         raise Failure(f"{_EXPECTED} Received: '{path}', which holds a {type(model).__name__}.")
     return model
@@ -59,7 +61,6 @@ def _import(name):
 def _restored(path, unsafe):
     import keras
 
-    _check_is_model(path)
     try:
         # Without its optimizer and loss, which may be custom and are not needed.
         return keras.saving.load_model(path, compile=False, safe_mode=not unsafe)
@@ -131,7 +132,7 @@ def _config(folder):
         return ""
 
 
-def _preset(path, unsafe):
+def _preset(path):
     try:
         import keras_hub
     except ImportError as error:

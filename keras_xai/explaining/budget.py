@@ -3,8 +3,9 @@
 import time
 from typing import final
 
-# Estimates of work that compiles a program are off by this factor at most before any has been made; learned from then on.
+# Estimates are multiplied by these before any work was measured.
 _CAUTION = 1.5
+_MOST = 6.0  # a single hold-up says little of what follows
 
 
 def now() -> float:
@@ -32,7 +33,7 @@ class Budget:
         self.pass_seconds = 0.0
         self.setup_seconds = 0.0
         self.reserved = 0.0
-        self._caution = _CAUTION
+        self._of_passes = self._of_programs = _CAUTION
 
     @property
     def used(self) -> float:
@@ -51,7 +52,7 @@ class Budget:
             passes: Forward passes of one sample.
             programs: Programs to compile, in units of a forward pass: a backward pass costs as much again and more.
         """
-        return self._caution * (passes * self.pass_seconds + programs * self.setup_seconds)
+        return self._of_passes * passes * self.pass_seconds + self._of_programs * programs * self.setup_seconds
 
     def fits(self, passes: float, programs: float = 0.0, *, share: float = 1.0) -> bool:
         """Whether work is expected to end in time.
@@ -64,7 +65,16 @@ class Budget:
         return self.expected(passes, programs) <= share * self.left
 
     def learn(self, seconds: float, passes: float, programs: float = 0.0) -> None:
-        """Takes into account how long work has taken, so that the next estimate is no better than the worst so far."""
-        alone = self.expected(passes, programs) / self._caution
-        if alone > 0:
-            self._caution = max(self._caution, seconds / alone)
+        """Takes into account how long work has taken that was slower than all before.
+
+        Args:
+            seconds: The seconds that it took.
+            passes: As in `expected`.
+            programs: As in `expected`. If there are any, the passes count as known.
+        """
+        alone = passes * self.pass_seconds
+        if programs:
+            found = (seconds - alone) / max(programs * self.setup_seconds, 1e-6)
+            self._of_programs = min(max(self._of_programs, found), _MOST)
+        elif alone > 0:
+            self._of_passes = min(max(self._of_passes, seconds / alone), _MOST)

@@ -24,13 +24,13 @@ class Region:
         radius: `(n,)`, the certified radii; `None` if they would take too long.
         features: `(n, *input_shape)`, the weights by which the predicted class is preferred to the runner-up, or the weights of the score.
         against: The class that it is preferred to, for each sample; `None` for a single score.
-        num_regions: The number of different pieces among the samples.
+        apart: The median distance between two of the samples; 0 for a single one.
     """
 
     radius: np.ndarray | None
     features: Any
     against: np.ndarray | None
-    num_regions: int
+    apart: float
 
 
 def region_of(subject: Subject, answers: Answers, budget: Budget) -> Region | str:
@@ -61,4 +61,10 @@ def region_of(subject: Subject, answers: Answers, budget: Budget) -> Region | st
     # In double precision a pass takes about twice as long.
     if budget.fits(3 * dims * count):
         radius = local.radius(max_passes=None, verbose=0)
-    return Region(radius, features, top[:, 1] if outputs.shape[1] > 1 else None, len(set(np.ravel(local.region_id).tolist())))
+    return Region(radius, features, top[:, 1] if outputs.shape[1] > 1 else None, _apart(subject.arrays[0][:count]))
+
+
+def _apart(x):
+    rows = x.reshape(len(x), -1).astype("float64")
+    distances = [np.linalg.norm(rows[i] - rows[j]) for i in range(len(rows)) for j in range(i)]
+    return float(np.median(distances)) if distances else 0.0

@@ -14,6 +14,15 @@ _PARTS = {
     "table": "columns",
     "mixed": "parts",
 }
+# What hidden parts are replaced by.
+_INSTEAD = {
+    "image": "a hidden area takes the mean color",
+    "volume": "a hidden area takes the mean value",
+    "series": "a hidden stretch takes the mean value",
+    "text": "a hidden word becomes padding",
+    "table": "a hidden column takes its typical value",
+    "mixed": "a hidden part takes its typical value, or becomes padding",
+}
 _FEW = 40  # comparisons, below which the rating is an impression
 
 
@@ -27,16 +36,17 @@ def parts(work: Work) -> str:
     return _PARTS[work.subject.kind]
 
 
-def _number(count: int, word: str) -> str:
+def numbered(count: int, word: str) -> str:
+    """A number of samples."""
     return f"{count:,} {word}" if word == "series" else counted(count, word)
 
 
-def summary(work: Work, most: int) -> str:
+def summary(work: Work) -> str:
     """What the page is about."""
-    count, shown = len(work.subject), min(work.count, most)
-    pictures = f" The first {shown} have a picture." if shown < count else ""
+    count, shown = len(work.subject), work.shown
+    pictures = f" The first {shown} are shown." if shown < count else ""
     return (
-        f"The model was asked about {_number(count, noun(work))}. This page shows what it answered, which {parts(work)} speak for the "
+        f"The model was asked about {numbered(count, noun(work))}. This page shows what it answered, which {parts(work)} speak for the "
         f"answers, and how far that can be trusted.{pictures}"
     )
 
@@ -47,10 +57,9 @@ def answered(work: Work) -> tuple[str, str]:
     count = len(answers)
     if not answers.has_classes:
         low, high = float(answers.outputs.min()), float(answers.outputs.max())
-        what = "Predictions" if answers.kind == "value" else "Scores"
-        value = f"{low:.4g}" if count == 1 else f"{what} from {low:.4g} to {high:.4g}"
+        value = f"{low:.4g}" if count == 1 else f"From {low:.4g} to {high:.4g}"
         if labels is None:
-            return value, f"For {_number(count, noun(work))}."
+            return value, f"For {numbered(count, noun(work))}."
         error = float(np.abs(answers.outputs[:, 0] - labels[:count]).mean())
         return value, f"On average {error:.3g} away from the true values."
     sure = (
@@ -61,41 +70,46 @@ def answered(work: Work) -> tuple[str, str]:
     if labels is not None:
         right = int((answers.predicted == labels[:count]).sum())
         return f"{right:,} of {count:,} right", sure
-    classes, counts = np.unique(answers.predicted, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:3]
-    names = [answers.name(int(classes[i])) + (f" ({counts[i]:,})" if count > len(classes) else "") for i in order]
+    classes, first, counts = np.unique(answers.predicted, return_index=True, return_counts=True)
+    order = np.lexsort((first, -counts))[:3]
+    names = [answers.name(int(classes[i])) + (f" ({counts[i]:,})" if counts.max() > 1 else "") for i in order]
     return ", ".join(names) + (", ..." if len(classes) > 3 else ""), sure
 
 
 def reading(work: Work) -> str:
     """How to read the pictures."""
-    binary = work.answers.has_classes and work.subject.target is None
+    answers = work.answers
     what = (
-        "the predicted class" if binary else "a higher prediction" if work.answers.kind == "value" else "the explained score"
+        "the predicted class"
+        if answers.has_classes
+        else "a higher prediction"
+        if answers.kind == "value"
+        else "the explained score"
     )
-    against = (
-        " Against which rows they are compared: " + work.subject.background_is + "." if work.subject.background_is else ""
-    )
+    if work.subject.target is not None:
+        what = "what is explained"
+    compared = f" Rows are compared with typical ones: {work.subject.background_is}." if work.subject.background_is else ""
+    scale = "text" if work.subject.kind == "text" else "picture"
     return (
-        f"Red {parts(work)} speak for {what}, blue ones against it, pale ones hardly matter. Each picture has a color scale of its own, so "
-        f"that shades can be compared within a picture and not between two.{against}"
+        f"Red {parts(work)} speak for {what}, blue ones against it, and pale ones hardly matter. Shades can be compared within a {scale}, "
+        f"not between two, since each has a scale of its own.{compared}"
     )
 
 
 def measured(work: Work) -> str:
     """How the methods were rated."""
     if work.controls is None:
-        return "There was no time to rate the methods: take the pictures as suggestions."
+        return "There was no time to rate the methods. Take what they mark as suggestions."
     few = (
-        f" With {_number(work.count, noun(work))} this is an impression and no proof; more give a safer rating."
-        if len(work.controls) * 2 * work.count < _FEW
+        f" With {numbered(work.count, noun(work))} this is an impression and no proof. More samples give a safer rating."
+        if 2 * len(work.controls) * work.count < _FEW
         else ""
     )
-    falls = "the answer" if work.answers.has_classes else "the prediction"
+    falls = "the probability" if work.metrics[0].higher_is_better or _is_probability(work) else "the prediction"
     return (
-        f"A picture that looks right is no evidence. So the {parts(work)} that a method marks most were hidden first, and then once "
-        f"more last. If the marks are right, {falls} falls fast in the first case and slowly in the second. The same was done with random marks, "
-        f"which show what chance does.{few}"
+        f"A picture that looks right is no evidence. So the {parts(work)} that a method marks most were hidden first, and in a second run "
+        f"last; {_INSTEAD[work.subject.kind]}. If the marks are right, {falls} falls fast in the first run and slowly in the second. Random "
+        f"marks were treated alike, and show what chance does.{few}"
     )
 
 
@@ -105,59 +119,64 @@ def hidden(work: Work, found: Picked) -> str:
         return ""
     first, last = (_left(work, float(np.nanmean(each))) for each in found.values)
     of_random = _left(work, float(np.nanmean(work.controls)))
+    what = (
+        "of the probability is left"
+        if work.metrics[0].higher_is_better
+        else "is the probability"
+        if _is_probability(work)
+        else "is the score"
+    )
     wins = round(found.trust.wins * found.trust.comparisons)
     return (
-        f"{_left_is(work)} {first} on average while the {parts(work)} that it marks most are hidden first, and {last} while they are "
-        f"hidden last; {of_random} with random marks. Better than these in {wins:,} of {found.trust.comparisons:,} comparisons."
+        f"While the {parts(work)} that it marks most are hidden first, {first} {what} on average; {last} while they are hidden last; "
+        f"{of_random} with random marks. Better than these in {wins:,} of {found.trust.comparisons:,} comparisons."
     )
 
 
 def _left(work, value):
     if work.metrics[0].higher_is_better:  # the share of the probability that is lost
         return f"{1 - value:.0%}"
-    return f"{value:.0%}" if work.answers.are_probabilities and work.answers.has_classes else f"{value:.3g}"
+    return f"{value:.0%}" if _is_probability(work) else f"{value:.3g}"
 
 
-def _left_is(work):
-    if work.metrics[0].higher_is_better:
-        return "Of the probability is left"
-    return "The probability is" if work.answers.are_probabilities and work.answers.has_classes else "The score is"
+def _is_probability(work):
+    return work.answers.are_probabilities and work.answers.has_classes
 
 
-def pieces(work: Work) -> tuple[str, str]:
-    """The linear pieces as a statement and a note."""
+def piece(work: Work) -> str:
+    """The linear pieces in words."""
     region = work.region
-    assert region is not None
-    note = (
-        f"This network is made of linear pieces: near each {noun(work)} its scores are exactly a weighted sum of the entries, with the "
-        "weights below. They are no approximation; they are the network, up to rounding."
+    if region is None:
+        return ""
+    text = (
+        f"This network is made of linear pieces. Near each {noun(work)} its scores are a weighted sum of the inputs, and these are the "
+        f"weights: no approximation, but the network itself, up to rounding."
     )
     if region.radius is None:
-        return "", f"{note} How far each piece reaches would have taken too long to compute."
+        return f"{text} How far each piece reaches would have taken too long to compute."
     radius = float(np.median(region.radius))
-    return (
-        f"Exact up to a distance of {radius:.2g}",
-        f"{note} The distance is the median to the nearest place where the weights change.",
-    )
+    apart = f" Two of the samples are {region.apart:.2g} apart." if region.apart else ""
+    return f"{text} They hold up to a distance of {radius:.2g} (the median; Euclidean).{apart}"
 
 
 def diagnosed(work: Work) -> str:
     """The layer diagnosis in words."""
     found = work.diagnosis
-    assert found is not None
+    if found is None:
+        return ""
     hits = {path: layer.activation_hit.mean for path, layer in found.layers.items()}
     best = max(hits, key=lambda path: hits[path])
     first, last = next(iter(hits)), list(hits)[-1]
     return (
         f"In each layer, the share of a sample's nearest neighbors that have its class tells how well the layer separates the classes. By "
         f"chance it would be {found.chance:.0%}. It is {hits[first]:.0%} in {first} and {hits[last]:.0%} in {last}, and highest in {best} "
-        f"({hits[best]:.0%}). A layer from which on it does not rise adds little to the separation."
+        f"({hits[best]:.0%})."
     )
 
 
 def cost(work: Work) -> str:
     """What the call cost."""
     return (
-        f"Seconds for one {noun(work)}, once the programs are compiled. The whole page took {work.budget.used:.0f} seconds of "
-        f"{work.budget.seconds:g} allowed; a pass through the network takes {1000 * work.budget.pass_seconds:.3g} milliseconds."
+        f"Seconds for one {noun(work)}, once the programs are compiled. A pass through the network takes "
+        f"{1000 * work.budget.pass_seconds:.2g} milliseconds. The whole page took {work.budget.used:.0f} of {work.budget.seconds:g} seconds."
     )

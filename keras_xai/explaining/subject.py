@@ -193,6 +193,7 @@ def read_subject(
         background=None,
         background_is="",
     )
+    _check_vocabulary(subject)
     if feature_names is not None:
         subject = dataclasses.replace(subject, feature_names=_feature_names(feature_names, subject))
     if "table" in subject.kinds:
@@ -314,6 +315,26 @@ def _feature_names(names, subject):
             f"feature_names={list(names)!r} for a model of {sorted(set(subject.kinds))}."
         )
     return check_names("feature_names", names, tables[0].shape[1], "column")
+
+
+def _check_vocabulary(subject):
+    if subject.vocabulary is None:
+        return
+    tokens = [
+        array
+        for array, kind in zip(subject.arrays, subject.kinds, strict=True)
+        if kind == "text" and array.dtype.kind in "fiu"
+    ]
+    if not tokens:
+        raise ValueError(
+            f"Expected `vocabulary` for a model of tokens. Received: {len(subject.vocabulary):,} words for a model of "
+            f"{sorted({kind for kind in subject.kinds if kind})}."
+        )
+    largest = int(max(array.max() for array in tokens))
+    if largest >= len(subject.vocabulary):
+        raise ValueError(
+            f"Expected a `vocabulary` with a word for each token. Received: {len(subject.vocabulary):,} words, and the token {largest}."
+        )
 
 
 def _background(background, subject):

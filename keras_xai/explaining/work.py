@@ -1,6 +1,7 @@
 """The work of `explain` in the order of its importance, as far as the time suffices."""
 
 import dataclasses
+import io
 from collections.abc import Callable
 from typing import Any, final
 
@@ -11,6 +12,7 @@ from keras_xai.explaining import budget as clock
 from keras_xai.explaining.answers import Answers, ask
 from keras_xai.explaining.budget import Budget
 from keras_xai.explaining.candidates import Candidate, places
+from keras_xai.explaining.drawings import drawn
 from keras_xai.explaining.pieces import explained_in_pieces, in_pieces
 from keras_xai.explaining.ratings import CONTROL, Trust, metrics_for, random_values, trust_in
 from keras_xai.explaining.region import Region, region_of
@@ -20,6 +22,8 @@ from keras_xai.results.comparison import Comparison, comparison_table
 from keras_xai.results.diagnosis import Diagnosis
 
 _MOST = {"image": 6, "volume": 3, "series": 8, "text": 12, "table": 50, "mixed": 8}  # samples that are explained
+_SHOWN = {"image": 6, "volume": 3, "series": 6, "text": 8, "table": 5, "mixed": 5}  # samples with a picture
+_DPI = 192
 _CONTROLS = 2  # explanations by random values
 _MISTAKES = 3  # that are explained
 _SHARE = 0.5  # of the seconds left that preparing and running a method may take
@@ -69,6 +73,7 @@ class Work:
         mistakes: The explanation of the most confident mistakes, and their indices.
         diagnosis: The layer diagnosis.
         left_out: What is missing, and why.
+        figure_seconds: Seconds that a picture takes.
     """
 
     def __init__(self, subject: Subject, budget: Budget, seed: int):
@@ -87,6 +92,8 @@ class Work:
         self._count = min(len(subject), _MOST[subject.kind])
         self._rate: Callable[[Explanation], np.ndarray] | None = None
         self._passes = 0  # that rating a sample takes
+        self.figure_seconds = 0.0
+        budget.reserved = 0.02 * budget.seconds
 
     @property
     def count(self) -> int:
@@ -99,8 +106,26 @@ class Work:
         for number, place in enumerate(places(self.subject)):
             of_places.append(lambda place=place, number=number: self._explain(place, number))  # type: ignore[misc]
             if number == 0:
-                of_places.append(self._control)
+                of_places += [self._draw_one, self._control]
         return [self._ask, *of_places, self._find_region, self._explain_mistakes, self._diagnose]
+
+    @property
+    def shown(self) -> int:
+        """The number of samples with a picture, the first ones."""
+        return min(self._count, _SHOWN[self.subject.kind])
+
+    def _draw_one(self):
+        """Measures what a picture costs, and reserves the time for all of them."""
+        if not self.picked:
+            return
+        start = clock.now()
+        found = self.picked[0]
+        figure = drawn(self.subject, {found.candidate.name: found.explanation}, 0)
+        if figure is not None:
+            figure.savefig(io.BytesIO(), format="png", dpi=_DPI)
+            # Those of several methods are larger, but the first one has imported matplotlib and its fonts.
+            self.figure_seconds = clock.now() - start
+        self.budget.reserved = min(self.budget.reserved + self.figure_seconds * (self.shown + 1), 0.4 * self.budget.seconds)
 
     def _ask(self):
         self.answers = ask(self.subject, self.budget)
@@ -139,6 +164,7 @@ class Work:
         except ValueError as error:
             return f"It does not apply to this model. {_first_sentences(str(error))}"
         budget.learn(clock.now() - start - seconds * (len(explanation) - 1), passes, programs)
+        budget.learn(seconds, passes)
         self._cut(len(explanation))
         found = Picked(candidate, method, explanation[: self._count], seconds)
         self.picked.append(found)

@@ -2,7 +2,6 @@
 
 import base64
 import dataclasses
-import html
 import io
 import os
 import pathlib
@@ -10,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from keras_xai.data.archive import replacing_bytes
-from keras_xai.data.checks import check_choice, check_instance, check_text, is_integer, is_number
-from keras_xai.results.text import encodable
+from keras_xai.data.checks import check_instance, check_text, is_integer
+from keras_xai.report.blocks import BLOCK_STYLE, Card, Case, bars_of, cells, check_figure, escaped, items
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,22 +42,7 @@ figure img { max-width: 100%; height: auto; display: block; }
 .panel figure { display: flex; flex-wrap: wrap; align-items: flex-start; gap: .5rem .75rem; margin: 0; }
 .panel img { width: 9.25rem; flex: none; }
 .panel figcaption { flex: 1 1 9rem; line-height: 1.45; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(14rem, 100%), 1fr)); gap: .9rem; margin: 1.2rem 0 1.5rem; }
-.card { border: 1px solid #e0e4e8; border-top: 4px solid #a9b1ba; border-radius: 8px; padding: .7rem 1rem .9rem; }
-.card.good { border-top-color: #1b7f79; } .card.fair { border-top-color: #c98a1b; } .card.poor { border-top-color: #b3392f; }
-.card .label { color: #474f58; font-size: .9rem; margin: 0; }
-.card .value { font-size: 1.15rem; font-weight: 600; line-height: 1.35; margin: .1rem 0 .35rem; }
-.card .note { font-size: .92rem; line-height: 1.45; margin: 0; }
-.case { border: 1px solid #e0e4e8; border-radius: 8px; padding: .9rem 1.1rem 1rem; margin: 0 0 1rem; }
-.case h3 { margin: 0 0 .2rem; } .case .note { color: #474f58; font-size: .92rem; margin: 0 0 .6rem; }
-.case .parts { display: flex; flex-wrap: wrap; gap: 1rem 1.6rem; align-items: center; }
-.case figure { flex: 1 1 30rem; margin: 0; } .case .bars { flex: 0 1 15rem; }
-.bars { display: grid; gap: .5rem; font-size: .92rem; margin: .4rem 0; }
-.bars .bar { display: grid; grid-template-columns: 1fr auto; gap: 0 .8rem; }
-.bars .track { grid-column: 1 / -1; height: .45rem; border-radius: .25rem; background: #e8ebee; overflow: hidden; }
-.bars .fill { height: 100%; border-radius: .25rem; background: #8fa3b8; } .bars .bar:first-child .fill { background: #2f6fd0; }
-.bars .amount { font-variant-numeric: tabular-nums; }
-@media print { .panel, .card, .case { break-inside: avoid; } }
+@media print { .panel { break-inside: avoid; } }
 """.strip()
 
 
@@ -79,57 +63,8 @@ class Panel:
     def __post_init__(self):
         check_text("title", self.title)
         check_text("caption", self.caption)
-        for figure in _items("figures", self.figures):
-            _check_figure("figures", figure)
-
-
-@dataclasses.dataclass(frozen=True)
-class Card:
-    """A short statement in a frame.
-
-    Attributes:
-        label: What it is about.
-        value: The statement, in a few words.
-        note: What it is based on.
-        level: `"good"`, `"fair"` or `"poor"` for a colored edge; `""` for a gray one.
-    """
-
-    label: str
-    value: str
-    note: str = ""
-    level: str = ""
-
-    def __post_init__(self):
-        for name in ("label", "value", "note"):
-            check_text(name, getattr(self, name))
-        check_choice("level", self.level, ("", "good", "fair", "poor"))
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """A picture beside named bars, with a title.
-
-    Attributes:
-        title: The title.
-        figure: A matplotlib figure; `None` for none.
-        bars: Names, lengths from 0 to 1, and the amounts as text.
-        note: A line below the title.
-        caption: Description of the picture.
-    """
-
-    title: str
-    figure: "Figure | None" = None
-    bars: Sequence[tuple[str, float, str]] = ()
-    note: str = ""
-    caption: str = ""
-
-    def __post_init__(self):
-        for name in ("title", "note", "caption"):
-            check_text(name, getattr(self, name))
-        if self.figure is not None:
-            _check_figure("figure", self.figure)
-        if any(len(_cells("bars", bar)) != 3 or not is_number(bar[1]) for bar in _items("bars", self.bars)):
-            raise ValueError(f"Expected `bars` to be triples of a name, a length and an amount. Received: bars={self.bars!r}")
+        for figure in items("figures", self.figures):
+            check_figure("figures", figure)
 
 
 class Page:
@@ -149,7 +84,7 @@ class Page:
     """
 
     def __init__(self, title: str):
-        self._title = _escaped(check_text("title", title))
+        self._title = escaped(check_text("title", title))
         self._parts: list[str] = []
 
     def heading(self, text: str, level: int = 2) -> "Page":
@@ -164,11 +99,11 @@ class Page:
             raise ValueError(
                 f"Expected `level` to be 2 or 3; the page's title is the only heading of level 1. Received: level={level!r}"
             )
-        return self._add(f"<h{level}>{_escaped(text)}</h{level}>")
+        return self._add(f"<h{level}>{escaped(text)}</h{level}>")
 
     def text(self, text: str) -> "Page":
         """Adds a paragraph."""
-        return self._add(f"<p>{_escaped(check_text('text', text))}</p>")
+        return self._add(f"<p>{escaped(check_text('text', text))}</p>")
 
     def table(self, rows: Iterable[Sequence], *, header: Sequence | None = None, caption: str | None = None) -> "Page":
         """Adds a table.
@@ -183,15 +118,15 @@ class Page:
         """
         if caption is not None:
             check_text("caption", caption)
-        rows = [_cells("rows", row) for row in _items("rows", rows)]
-        header = None if header is None else _cells("header", header)
+        rows = [cells("rows", row) for row in items("rows", rows)]
+        header = None if header is None else cells("header", header)
         lengths = {len(row) for row in rows} | ({len(header)} if header is not None else set())
         if not rows or len(lengths) > 1:
             raise ValueError(
                 f"Expected at least one row, and `rows` (and `header`) of equal length. Received: {len(rows)} rows of {sorted(lengths)} "
                 "cells."
             )
-        lines = [f"<caption>{_escaped(caption)}</caption>"] if caption else []
+        lines = [f"<caption>{escaped(caption)}</caption>"] if caption else []
         if header is not None:
             lines.append(f"<thead>{_row(header, 'th')}</thead>")
         lines += ["<tbody>", *(_row(row, "td") for row in rows), "</tbody>"]
@@ -205,45 +140,48 @@ class Page:
             caption: Description of the picture.
         """
         check_text("caption", caption)
-        _check_figure("figure", figure)
+        check_figure("figure", figure)
         return self._add(_figure([_sized_image(figure, caption)], caption))
 
     def panels(self, panels: Iterable[Panel]) -> "Page":
         """Adds panels in a grid with as many columns as fit into the window."""
         lines = []
-        for panel in _items("panels", panels):
+        for panel in items("panels", panels):
             check_instance("panels", panel, Panel, "a list of `Panel`")
             images = [_image(figure, panel.title) for figure in panel.figures]
             lines += [
                 '<section class="panel">',
-                f"<h3>{_escaped(panel.title)}</h3>",
+                f"<h3>{escaped(panel.title)}</h3>",
                 _figure(images, panel.caption),
                 "</section>",
             ]
         return self._add('<div class="panels">', *lines, "</div>")
 
+    def bars(self, bars: Iterable[tuple[str, float, str]]) -> "Page":
+        """Adds named bars.
+
+        Args:
+            bars: Names, lengths from 0 to 1, and the amounts as text.
+        """
+        return self._add(bars_of(bars))
+
     def cards(self, cards: Iterable[Card]) -> "Page":
         """Adds cards side by side, as many as fit into the window."""
         lines = []
-        for card in _items("cards", cards):
+        for card in items("cards", cards):
             check_instance("cards", card, Card, "a list of `Card`")
-            parts = [("label", card.label), ("value", card.value), *([("note", card.note)] if card.note else [])]
-            inner = "".join(f'<p class="{name}">{_escaped(text)}</p>' for name, text in parts)
-            lines.append(f'<section class="{f"card {card.level}".strip()}">{inner}</section>')
+            lines.append(card.html())
         return self._add('<div class="cards">', *lines, "</div>")
 
     def cases(self, cases: Iterable[Case]) -> "Page":
         """Adds cases one below the other."""
         lines = []
-        for case in _items("cases", cases):
+        for case in items("cases", cases):
             check_instance("cases", case, Case, "a list of `Case`")
-            note = [f'<p class="note">{_escaped(case.note)}</p>'] if case.note else []
-            images = (
+            figure = (
                 [] if case.figure is None else [_figure([_sized_image(case.figure, case.caption or case.title)], case.caption)]
             )
-            bars = [_bars(case.bars)] if case.bars else []
-            lines += ['<section class="case">', f"<h3>{_escaped(case.title)}</h3>", *note]
-            lines += ['<div class="parts">', *bars, *images, "</div>", "</section>"]
+            lines.append(case.html(figure))
         return self._add(*lines)
 
     def html(self) -> str:
@@ -251,7 +189,7 @@ class Page:
         head = (
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<title>{self._title}</title>\n<style>\n{_STYLE}\n</style>\n</head>"
+            f"<title>{self._title}</title>\n<style>\n{_STYLE}\n{BLOCK_STYLE}\n</style>\n</head>"
         )
         return "\n".join([head, "<body>", f"<h1>{self._title}</h1>", *self._parts, "</body>", "</html>", ""])
 
@@ -277,43 +215,14 @@ class Page:
         return self
 
 
-def _items(name, value) -> list:
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise TypeError(f"Expected `{name}` to be a list. Received: {name}={value!r}")
-    return list(value)
-
-
-def _cells(name, row) -> tuple:
-    return tuple(_items(name, row))
-
-
-def _check_figure(name, figure) -> None:
-    from matplotlib.figure import Figure
-
-    check_instance(name, figure, Figure, "a matplotlib figure")
-
-
-def _escaped(text):
-    return html.escape(encodable(str(text)))
-
-
 def _row(cells, tag):
-    return "<tr>" + "".join(f"<{tag}>{_escaped(cell)}</{tag}>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f"<{tag}>{escaped(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
 def _figure(images, caption):
     return "\n".join(
-        ["<figure>", *images, *([f"<figcaption>{_escaped(caption)}</figcaption>"] if caption else []), "</figure>"]
+        ["<figure>", *images, *([f"<figcaption>{escaped(caption)}</figcaption>"] if caption else []), "</figure>"]
     )
-
-
-def _bars(bars):
-    lines = [
-        f'<div class="bar"><span>{_escaped(name)}</span><span class="amount">{_escaped(amount)}</span><div class="track">'
-        f'<div class="fill" style="width: {100 * min(max(float(length), 0), 1):.1f}%"></div></div></div>'
-        for name, length, amount in bars
-    ]
-    return "\n".join(['<div class="bars">', *lines, "</div>"])
 
 
 def _sized_image(figure, description):
@@ -325,4 +234,4 @@ def _image(figure, description, attributes=""):
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_PIXELS_PER_INCH)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img src="data:image/png;base64,{data}" alt="{_escaped(description)}"{attributes}>'
+    return f'<img src="data:image/png;base64,{data}" alt="{escaped(description)}"{attributes}>'

@@ -106,9 +106,7 @@ def _by_name(y, names):
         )
     unknown = sorted(set(given) - set(names))
     if unknown:
-        raise Failure(
-            f"The labels {', '.join(unknown[:_MOST])} are not among the names of the classes: {', '.join(names[:_MOST])}."
-        )
+        raise Failure(f"The labels {', '.join(unknown[:_MOST])} are not among the classes: {', '.join(names[:_MOST])}.")
     places = {name: i for i, name in reversed(list(enumerate(names)))}
     return np.array([places[label] for label in given])
 

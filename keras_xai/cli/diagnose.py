@@ -73,6 +73,7 @@ def diagnose(job: Job, layers: str | None, samples: int, repeats: int, neighbors
 
 def _page(job, report: "Diagnosis", data: "Data", names: list[str] | None) -> "Page":
     from keras_xai.report import Page
+    from keras_xai.results.text import counted
 
     classes = _shown_classes(report, names)
     hits = {path: layer.neighborhood_hit for path, layer in report.layers.items()}
@@ -100,8 +101,8 @@ def _page(job, report: "Diagnosis", data: "Data", names: list[str] | None) -> "P
     add_origin(page, job, data)
     protocol = report.protocol
     page.text(
-        f"t-SNE ran {protocol.repeats} times a layer, with perplexity {protocol.tsne.perplexity:g}, on at most {protocol.components} "
-        f"principal components. Seed {protocol.seed}. Networks can be compared if all of this and the samples are the same."
+        f"t-SNE ran {counted(protocol.repeats, 'time')} a layer, with perplexity {protocol.tsne.perplexity:g}, on at most "
+        f"{protocol.components} principal components. Seed {protocol.seed}. Networks can be compared if all of this and the samples are the same."
     )
     return page
 

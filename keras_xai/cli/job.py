@@ -11,7 +11,7 @@ import click
 
 from keras_xai.cli.errors import reported
 from keras_xai.cli.output import check_output
-from keras_xai.cli.readers.pixels import MEANINGS
+from keras_xai.cli.preprocessings import MEANINGS
 from keras_xai.cli.surroundings import bars, quiet_libraries
 
 if TYPE_CHECKING:

@@ -51,11 +51,13 @@ def openbox(job: Job, layer: str | None, samples: int) -> None:
     box = OpenBox(model, layer=layer, dtype="float64")
     data = job.drawn(job.data(model), samples)
     labels = label_indices(data.y, names, model)
-    job.say(f"Computing the linear pieces of {data.num_samples} samples")
+    from keras_xai.results.text import counted
+
+    job.say(f"Computing the linear pieces of {counted(data.num_samples, 'sample')}")
     local = _pieces(box, data.x, job)
     job.say("Finding the nearest wall of each sample")
     walls = _walls(local, job)
-    job.save(_page(job, box, local, walls, data=data, labels=labels, names=names))
+    job.save(_page(job, box, local, walls, layer=layer, data=data, labels=labels, names=names))
 
 
 def _pieces(box: "OpenBox", x: Any, job: Job) -> "LinearPieces":
@@ -86,6 +88,7 @@ def _page(
     local: "LinearPieces",
     walls: "Walls | None",
     *,
+    layer: str | None,
     data: "Data",
     labels: "np.ndarray | None",
     names: list[str] | None,
@@ -99,9 +102,9 @@ def _page(
     )
     page.table(_facts(box, local, walls, labels))
     is_image = local.scores.shape[1] > 1 and getattr(local.x, "ndim", 0) == 4
-    images = data.images if is_image and box.sample_graph.input_specs[0].shape[1:] == _input_shape(box) else None
-    if is_image and images is None and local.x.shape[-1] not in (1, 3):
-        is_image = False  # the maps of a hidden layer
+    images = data.images if is_image and layer is None else None
+    if is_image and images is None:  # the maps of a hidden layer are no images
+        is_image = local.x.shape[-1] in (1, 3)
     if is_image and walls is not None:
         openbox_page(
             local, walls, images=images, labels=None if labels is None else labels.tolist(), class_names=names, page=page
@@ -116,10 +119,6 @@ def _page(
             _add_radii(page, walls)
     add_origin(page, job, data)
     return page
-
-
-def _input_shape(box):
-    return box.sample_graph.input_specs[0].shape[1:]
 
 
 def _facts(box, local, walls, labels) -> list[tuple[str, object]]:
@@ -167,20 +166,35 @@ def _add_images(page, local, images, names):
     import numpy as np
 
     from keras_xai.cli.features import pair
-    from keras_xai.report import decision_plot
+    from keras_xai.data.layout import Layout
+    from keras_xai.report import Panel, color_bar, heatmap, picture
+    from keras_xai.report.heatmap import shared_limit
 
-    shown = np.arange(min(_MOST_PANELS, len(local)))
-    part = local[shown]
-    pictures = part.x if images is None else images[shown]
-    page.heading("Decision features")
-    page.figure(
-        decision_plot(
-            part.decision_features(against="runner-up"), pictures, titles=[pair(part, i, names) for i in range(len(part))]
-        ),
+    part = local[np.arange(min(_MOST_PANELS, len(local)))]
+    shown = layout.channels_last(part.x) if images is None else images
+    layout = Layout(part.space.layouts[0])
+    features = layout.channels_last(part.decision_features(against="runner-up")).sum(axis=-1)
+    limit = shared_limit([features])
+    page.heading("Decision features of the linear pieces")
+    page.text(
         "The weights by which the linear piece at each image prefers the predicted class to the runner-up, summed over colors: a "
         "brighter pixel raises the score difference where it is red, and lowers it where it is blue. The nearest walls were left out: in "
-        "a network of this size they would take too long.",
+        "a network of this size they would take too long. All pictures share this scale:"
     )
+    page.figure(color_bar(limit, "change of the score difference for a change of the pixel by 1"))
+    page.panels(
+        Panel(
+            pair(part, i, names),
+            [picture(shown[i]), heatmap(features[i], limit)],
+            f"Ahead by {_margin(part, i):.3g} in score.",
+        )
+        for i in range(len(part))
+    )
+
+
+def _margin(local, i):
+    first, second = sorted(local.scores[i, local.outputs[i]], reverse=True)[:2]
+    return first - second
 
 
 def _add_radii(page, walls):

@@ -126,4 +126,4 @@ def _fitted(image, size) -> tuple["Image.Image", str]:
     cropped = (middle_width, middle_height) != image.size
     done = f"cropped to its middle {middle_width} x {middle_height} and " if cropped else ""
     done = f"{image.width} x {image.height} pixels, {done}resized to {width} x {height}"
-    return image.resize((width, height), Image.Resampling.BILINEAR, box=box), done
+    return image.crop(box).resize((width, height), Image.Resampling.BILINEAR), done

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from keras_xai.cli.errors import Failure
+from keras_xai.cli.preprocessings import MEANINGS
 
 if TYPE_CHECKING:
     from keras_xai.cli.readers.takes import Takes
@@ -15,13 +16,6 @@ if TYPE_CHECKING:
 # Of models that take any size.
 _USUAL, _LARGEST = 224, 512
 _LUMINANCE = (0.299, 0.587, 0.114)  # as Pillow has it, ITU-R 601-2
-MEANINGS = {
-    "caffe": "blue, green, red from 0 to 255, minus ImageNet's means",
-    "tf": "-1 to 1",
-    "torch": "0 to 1, minus the means of ImageNet's colors, divided by their standard deviations",
-    "unit": "0 to 1",
-    "raw": "0 to 255",
-}
 
 
 @final

@@ -136,9 +136,9 @@ def _check_columns(path, frame, takes, labels):
         missing = [name for name in takes.names if name not in columns]
         others = [column for column in columns if column not in takes.names]
         if missing or others:
-            parts = [f"missing: {_listed(missing)}"] * bool(missing) + [f"not an input: {_listed(others)}"] * bool(others)
+            parts = [f"Missing: {_listed(missing)}."] * bool(missing) + [f"Not an input: {_listed(others)}."] * bool(others)
             raise Failure(
-                f"'{path}' does not have the columns that the model takes, {_listed(takes.names)}. {'; '.join(parts).capitalize()}."
+                f"'{path}' does not have the columns that the model takes, {_listed(takes.names)}. {' '.join(parts)}"
                 + _hint(others if not missing else [], labels)
             )
         return

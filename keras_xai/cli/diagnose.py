@@ -102,7 +102,8 @@ def _page(job, report: "Diagnosis", data: "Data", names: list[str] | None) -> "P
     protocol = report.protocol
     page.text(
         f"t-SNE ran {counted(protocol.repeats, 'time')} a layer, with perplexity {protocol.tsne.perplexity:g}, on at most "
-        f"{protocol.components} principal components. Seed {protocol.seed}. Networks can be compared if all of this and the samples are the same."
+        f"{protocol.components} principal components. Seed {protocol.seed}. "
+        "Networks can be compared if all of this and the samples are the same."
     )
     return page
 

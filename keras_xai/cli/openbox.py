@@ -171,8 +171,8 @@ def _add_images(page, local, images, names):
     from keras_xai.report.heatmap import shared_limit
 
     part = local[np.arange(min(_MOST_PANELS, len(local)))]
-    shown = layout.channels_last(part.x) if images is None else images
     layout = Layout(part.space.layouts[0])
+    shown = layout.channels_last(part.x) if images is None else images
     features = layout.channels_last(part.decision_features(against="runner-up")).sum(axis=-1)
     limit = shared_limit([features])
     page.heading("Decision features of the linear pieces")

@@ -1,6 +1,7 @@
 """The commands: pages, messages, exit codes, and nothing half-written."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -24,7 +25,7 @@ def table(tmp_path, frame):
 def _check_done(result, path):
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{path}\n"
-    page = open(path, encoding="utf-8").read()
+    page = pathlib.Path(path).read_text("utf-8")
     assert page.startswith("<!DOCTYPE html>") and page.rstrip().endswith("</html>")
     return page
 

@@ -53,6 +53,13 @@ def test_preprocessing_is_found_from_the_model_or_asked_for(tmp_path, models, co
         read_images([tmp_path / "a.png"], color, None)
 
 
+def test_gray_models_that_begin_by_rescaling_take_bytes(tmp_path):
+    for first in (keras.layers.Rescaling(1 / 255), keras.layers.Normalization(mean=128.0, variance=4000.0)):
+        model = keras.Sequential([keras.Input((8, 6, 1)), first, keras.layers.Flatten(), keras.layers.Dense(2)])
+        data = _read(Image.fromarray(COLORS[..., 0]), tmp_path / "a.png", Takes.of(model), None)
+        np.testing.assert_array_equal(data.x[0, ..., 0], COLORS[..., 0])
+
+
 def test_transparent_parts_are_white(tmp_path, color):
     alpha = np.full((8, 6, 1), 255, "uint8")
     alpha[:, :2], alpha[0, 5] = 0, 128

@@ -23,7 +23,7 @@ def test_columns_in_their_order(tmp_path, takes, frame):
     assert data.y.tolist() == frame["kind"].tolist() and list(data.x.columns) == list(frame.columns[:4])
     chosen = read([tmp_path / "a.csv"], takes("table"), columns=["weight", "width", "height", "length"])
     np.testing.assert_allclose(chosen.x["weight"], frame["weight"])
-    assert list(chosen.x.columns)[0] == "weight" and chosen.y is None
+    assert chosen.x.columns[0] == "weight" and chosen.y is None
 
 
 def test_columns_by_name(tmp_path, takes, frame):

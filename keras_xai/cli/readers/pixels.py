@@ -106,13 +106,14 @@ def _preprocessing(takes, name, channels) -> tuple["Preprocessing", str]:
 
 
 def _of_gray(takes):
-    """`raw` for a model that begins by rescaling; whether it does is not found for gray images elsewhere."""
-    import keras
-
+    """`raw` for a model that begins by rescaling, which is only found for images of three colors elsewhere."""
     from keras_xai.data.preprocessing import PREPROCESSINGS
+    from keras_xai.graph.trace import trace
+    from keras_xai.kinds.affine import Scaling, Standardization
+    from keras_xai.kinds.expansion import kind_of
 
-    first = next((layer for layer in takes.model.layers if not isinstance(layer, keras.layers.InputLayer)), None)
-    begins = isinstance(first, (keras.layers.Rescaling, keras.layers.Normalization))
+    first = next(iter(trace(takes.model).steps), None)
+    begins = first is not None and isinstance(kind_of(first), (Scaling, Standardization))
     return PREPROCESSINGS["raw"] if begins else None
 
 

@@ -19,7 +19,7 @@ from keras_xai.attribution import (
 from keras_xai.explaining.subject import Subject
 
 _STEPS = 32  # of integrated gradients
-_WINDOWS = 9  # of occlusion along an axis, each half over the next
+_WINDOWS, _FEW_WINDOWS = 9, 5  # of occlusion along an axis, each half over the next
 _COALITIONS = 256  # of kernel SHAP
 
 
@@ -47,20 +47,25 @@ class Candidate:
     draws: bool = False
 
 
-def _windows(subject: Subject) -> Any:
+def _windows(subject: Subject, number: int) -> Any:
     """The windows of `Occlusion` along each spatial axis of the inputs that have one; by default for others."""
     found = {}
     for name, sizes in subject.place_sizes.items():
         if sizes:
-            sides = tuple(max(1, 2 * size // (_WINDOWS + 1)) for size in sizes)
+            sides = tuple(max(1, 2 * size // (number + 1)) for size in sizes)
             found[name] = sides
     return found or None
 
 
-def _occlusion(subject, seed):
-    window = _windows(subject)
-    stride = None if window is None else {name: tuple(max(1, side // 2) for side in sides) for name, sides in window.items()}
-    return Occlusion(subject.model, window=window, stride=stride, verbose=0)
+def _occlusion(number):
+    def make(subject, seed):
+        window = _windows(subject, number)
+        stride = (
+            None if window is None else {name: tuple(max(1, side // 2) for side in sides) for name, sides in window.items()}
+        )
+        return Occlusion(subject.model, window=window, stride=stride, verbose=0)
+
+    return make
 
 
 def _of(method: Callable[..., Method], **options: Any) -> Callable[[Subject, int], Method]:
@@ -85,12 +90,21 @@ GRAD_CAM = Candidate(
     _of(GradCAM),
     lambda subject: 3,
 )
+GRAD_CAM_OF_SERIES = dataclasses.replace(
+    GRAD_CAM,
+    does="marks the stretch of time whose features speak for the answer.",
+    why="The model has convolutions along the time, and it takes two passes.",
+)
 OCCLUSION = Candidate(
     "Occlusion",
     "hides one part after the other and measures how far the score falls.",
     "It asks the model and nothing else, so that it works with every model and can be checked by hand.",
-    _occlusion,
+    _occlusion(_WINDOWS),
     lambda subject: 1 + subject.num_parts(_WINDOWS + 1),
+)
+# With larger windows, for less time.
+COARSE_OCCLUSION = dataclasses.replace(
+    OCCLUSION, make=_occlusion(_FEW_WINDOWS), passes=lambda subject: 1 + subject.num_parts(_FEW_WINDOWS + 1)
 )
 LRP_FINE = Candidate(
     "LRP",
@@ -147,14 +161,14 @@ GRADIENT_ROLLOUT = Candidate(
 
 # For each kind of data, and by whether the model has attention: places on the page, each with the methods that may take it, the best first.
 _PLACES: dict[tuple[str, bool], tuple[tuple[Candidate, ...], ...]] = {
-    ("image", False): ((GRAD_CAM,), (OCCLUSION,), (LRP_FINE, DEEP_LIFT, INTEGRATED_GRADIENTS)),
+    ("image", False): ((GRAD_CAM,), (OCCLUSION, COARSE_OCCLUSION), (LRP_FINE, DEEP_LIFT, INTEGRATED_GRADIENTS)),
     ("image", True): (
         (DEEP_LIFT, INTEGRATED_GRADIENTS),
         (LRP_ATTENTION, INTEGRATED_GRADIENTS),
-        (GRADIENT_ROLLOUT, GRAD_CAM, OCCLUSION),
+        (GRADIENT_ROLLOUT, OCCLUSION, COARSE_OCCLUSION),
     ),
-    ("volume", False): ((GRAD_CAM,), (OCCLUSION,), (LRP_FINE, INTEGRATED_GRADIENTS)),
-    ("series", False): ((INTEGRATED_GRADIENTS,), (OCCLUSION,), (GRAD_CAM, DEEP_LIFT)),
+    ("volume", False): ((GRAD_CAM,), (COARSE_OCCLUSION,), (LRP_FINE, INTEGRATED_GRADIENTS)),
+    ("series", False): ((INTEGRATED_GRADIENTS,), (OCCLUSION,), (GRAD_CAM_OF_SERIES, DEEP_LIFT)),
     ("text", False): ((DEEP_LIFT, INTEGRATED_GRADIENTS), (OCCLUSION,), (INTEGRATED_GRADIENTS,)),
     ("text", True): ((LRP_ATTENTION, INTEGRATED_GRADIENTS), (DEEP_LIFT, INTEGRATED_GRADIENTS), (OCCLUSION,)),
     ("table", False): ((DEEP_SHAP, KERNEL_SHAP), (INTEGRATED_GRADIENTS, KERNEL_SHAP), (OCCLUSION,)),

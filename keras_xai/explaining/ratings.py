@@ -11,8 +11,7 @@ from keras_xai.explaining.answers import Answers
 from keras_xai.explaining.subject import Subject
 from keras_xai.metrics import IROF, Deletion, Metric
 
-SEGMENTS = 20  # of an image or a series that are hidden one after the other
-STEPS = 20  # in which columns and tokens are hidden
+STEPS = 20  # in which the parts of a sample are hidden
 CONTROL = "random values"
 # Shares of comparisons with random values that a method wins.
 _CLEARLY, _MOSTLY = 0.9, 0.7
@@ -61,15 +60,15 @@ class Trust:
         return ("No better than chance", "Better than chance, not everywhere", "Clearly better than chance")[self.level]
 
 
-def metrics_for(subject: Subject, answers: Answers) -> tuple[list[Metric], int]:
+def metrics_for(subject: Subject, answers: Answers, steps: int) -> tuple[list[Metric], int]:
     """The metrics for the kind of data, what is most and what is least relevant hidden first, and the forward passes for each sample."""
     target = subject.target
     functions = any(map(callable, tree.flatten(target))) if target is not None else False
     apart = any(not sizes for sizes, kind in zip(subject.place_sizes.values(), subject.kinds, strict=True) if kind)
     if answers.has_classes and not functions and not apart and "volume" not in subject.kinds:
-        metric: Metric = IROF(subject.model, segments=SEGMENTS, verbose=0)
-        return [metric, Reversed(metric)], 2 * (SEGMENTS + 2)
-    steps = min(STEPS, subject.num_parts(10**9))
+        metric: Metric = IROF(subject.model, segments=steps, verbose=0)
+        return [metric, Reversed(metric)], 2 * (steps + 2)
+    steps = min(steps, subject.num_parts(10**9))
     metric = Deletion(subject.model, steps=steps, baseline=subject.typical_of_all, verbose=0)
     return [metric, Reversed(metric)], 2 * (steps + 2)
 

@@ -108,8 +108,8 @@ def measured(work: Work) -> str:
     falls = "the probability" if work.metrics[0].higher_is_better or _is_probability(work) else "the prediction"
     return (
         f"A picture that looks right is no evidence. So the {parts(work)} that a method marks most were hidden first, and in a second run "
-        f"last; {_INSTEAD[work.subject.kind]}. If the marks are right, {falls} falls fast in the first run and slowly in the second. Random "
-        f"marks were treated alike, and show what chance does.{few}"
+        f"last; {_INSTEAD[work.subject.kind]}. If the marks are right, {falls} falls fast in the first run and slowly in the second. "
+        f"Random marks were treated alike, and show what chance does.{few}"
     )
 
 
@@ -178,5 +178,6 @@ def cost(work: Work) -> str:
     """What the call cost."""
     return (
         f"Seconds for one {noun(work)}, once the programs are compiled. A pass through the network takes "
-        f"{1000 * work.budget.pass_seconds:.2g} milliseconds. The whole page took {work.budget.used:.0f} of {work.budget.seconds:g} seconds."
+        f"{1000 * work.budget.pass_seconds:.2g} milliseconds. The whole page took {work.budget.used:.0f} of "
+        f"{work.budget.seconds:g} seconds."
     )

@@ -14,7 +14,7 @@ from keras_xai.explaining.budget import Budget
 from keras_xai.explaining.candidates import Candidate, places
 from keras_xai.explaining.drawings import drawn
 from keras_xai.explaining.pieces import explained_in_pieces, in_pieces
-from keras_xai.explaining.ratings import CONTROL, Trust, metrics_for, random_values, trust_in
+from keras_xai.explaining.ratings import CONTROL, STEPS, Trust, metrics_for, random_values, trust_in
 from keras_xai.explaining.region import Region, region_of
 from keras_xai.explaining.subject import Subject
 from keras_xai.metrics import Metric
@@ -24,6 +24,7 @@ from keras_xai.results.diagnosis import Diagnosis
 _MOST = {"image": 6, "volume": 3, "series": 8, "text": 12, "table": 50, "mixed": 8}  # samples that are explained
 _SHOWN = {"image": 6, "volume": 3, "series": 6, "text": 8, "table": 5, "mixed": 5}  # samples with a picture
 _DPI = 192
+_APPLIES_NOT = "It does not apply to this model."
 _CONTROLS = 2  # explanations by random values
 _MISTAKES = 3  # that are explained
 _SHARE = 0.5  # of the seconds left that preparing and running a method may take
@@ -138,31 +139,38 @@ class Work:
     def _explain(self, place, number):
         """Takes the first of some methods that applies to the model and fits into the time."""
         taken = {each.candidate.name for each in self.picked}
-        for candidate in place:
-            if candidate.name in taken:
-                continue
-            why_not = self._tried(candidate, share=_SHARE if number < len(places(self.subject)) - 1 else 1.0)
-            if why_not is None:
-                return
-            self.left_out[candidate.name] = why_not
+        share = _SHARE if number < len(places(self.subject)) - 1 else 1.0
+        left_out: dict[str, str] = {}
+        # Rather all samples by a cheaper method than a part of them.
+        for count in dict.fromkeys((self._count, 1)):
+            for candidate in place:
+                if candidate.name in taken or (candidate.name in left_out and _APPLIES_NOT in left_out[candidate.name]):
+                    continue
+                why_not = self._tried(candidate, count, share)
+                if why_not is None:
+                    left_out.pop(candidate.name, None)
+                    self.left_out.update(left_out)
+                    return
+                left_out[candidate.name] = why_not
+        self.left_out.update(left_out)
 
-    def _tried(self, candidate: Candidate, share: float) -> str | None:
-        """Explains by a method; why not, if it does not."""
+    def _tried(self, candidate: Candidate, count: int, share: float) -> str | None:
+        """Explains by a method if it is expected to explain a number of samples in time; why not, if it does not."""
         subject, budget = self.subject, self.budget
         passes = candidate.passes(subject)
-        if not budget.fits(passes, candidate.programs, share=share):
-            return _too_long(budget.expected(passes, candidate.programs), budget)
+        if not budget.fits(passes * count, candidate.programs, share=share):
+            return _too_long(budget.expected(passes * count, candidate.programs), budget)
         start = clock.now()
         try:
             method = candidate.make(subject, self.seed)
             # Models whose recurrent layers are divided into steps have many more of them.
             programs = candidate.programs * len(method.scores.graph.steps) / max(len(subject.scores.graph.steps), 20)
-            if not budget.fits(passes, programs, share=share):
-                return _too_long(budget.expected(passes, programs), budget)
-            count = 1 if candidate.draws and not budget.fits(passes * self._count, programs, share=share) else self._count
-            explanation, seconds = self._explanation(method, np.arange(count), passes, share, whole=candidate.draws)
+            if not budget.fits(passes * count, programs, share=share):
+                return _too_long(budget.expected(passes * count, programs), budget)
+            chosen = np.arange(count if candidate.draws else self._count)
+            explanation, seconds = self._explanation(method, chosen, passes, share, whole=candidate.draws)
         except ValueError as error:
-            return f"It does not apply to this model. {_first_sentences(str(error))}"
+            return f"{_APPLIES_NOT} {_first_sentences(str(error))}"
         budget.learn(clock.now() - start - seconds * (len(explanation) - 1), passes, programs)
         budget.learn(seconds, passes)
         self._cut(len(explanation))
@@ -197,7 +205,7 @@ class Work:
             count=len(chosen),
             budget=self.budget,
             passes=passes,
-            share=share,
+            share=min(1.5 * share, 1.0),  # what has begun is better finished
         )
 
     def _cut(self, count):
@@ -218,15 +226,14 @@ class Work:
         """Rates random values, and with them the first method."""
         if not self.picked:
             return
-        metrics, passes = metrics_for(self.subject, self.answers)
         count = self._count
-        draws = _CONTROLS
-        while draws > 1 and not self.budget.fits((draws + 3) * passes * count, 4, share=_SHARE):
-            draws -= 1
-        if not self.budget.fits((draws + 1) * passes * count, 4, share=_SHARE):
-            self.left_out["How far to trust the methods"] = _too_long(
-                self.budget.expected((draws + 1) * passes * count, 4), self.budget
-            )
+        for steps, draws in ((STEPS, _CONTROLS), (STEPS // 2, _CONTROLS), (STEPS // 2, 1)):
+            metrics, passes = metrics_for(self.subject, self.answers, steps)
+            needed = (draws + 1) * passes * count, 4
+            if self.budget.fits(*needed, share=_SHARE):
+                break
+        else:
+            self.left_out["How far to trust the methods"] = _too_long(self.budget.expected(*needed), self.budget)
             return
         self.metrics = metrics
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # On a page.
 _MOST_PANELS = 10
+_DRAWN = 0.995  # the share of the weights that the colors tell apart
 
 
 @click.command(short_help="The exact linear classifiers that a ReLU network is made of.")
@@ -174,12 +175,13 @@ def _add_images(page, local, images, names):
     layout = Layout(part.space.layouts[0])
     shown = layout.channels_last(part.x) if images is None else images
     features = layout.channels_last(part.decision_features(against="runner-up")).sum(axis=-1)
-    limit = shared_limit([features])
+    # Single pixels of a photograph have weights many times those of all others.
+    limit = float(np.quantile(np.abs(features), _DRAWN)) or shared_limit([features])
     page.heading("Decision features of the linear pieces")
     page.text(
         "The weights by which the linear piece at each image prefers the predicted class to the runner-up, summed over colors: a "
         "brighter pixel raises the score difference where it is red, and lowers it where it is blue. The nearest walls were left out: in "
-        "a network of this size they would take too long. All pictures share this scale:"
+        "a network of this size they would take too long. All pictures share this scale; the largest 0.5 % of the weights exceed it:"
     )
     page.figure(color_bar(limit, "change of the score difference for a change of the pixel by 1"))
     page.panels(

@@ -1,6 +1,7 @@
 """Saved models."""
 
 import importlib
+import json
 import os
 import pathlib
 import re
@@ -138,7 +139,11 @@ def _preset(path):
     except ImportError as error:
         raise Failure(f"'{path}' is a preset of keras-hub, which is not installed: pip install keras-hub") from error
     try:
-        kind = keras_hub.models.Task if (path / "task.json").exists() else keras_hub.models.Backbone
+        described = path / "task.json"
+        if not described.exists():
+            return keras_hub.models.Backbone.from_preset(str(path))
+        # The base class of tasks loads none by itself.
+        kind = getattr(keras_hub.models, json.loads(described.read_text(encoding="utf-8"))["class_name"])
         return kind.from_preset(str(path))
     except Exception as error:
         raise Failure(_reason(path, error)) from error

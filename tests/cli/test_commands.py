@@ -107,6 +107,19 @@ def test_weights_and_folders_are_no_models(run, models, table, tmp_path):
     _check_failed(run("openbox", "saved", table), 1, "a TensorFlow SavedModel")
 
 
+@pytest.mark.slow
+def test_presets_of_keras_hub(run, tmp_path):
+    hub = pytest.importorskip("keras_hub")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film"]
+    preprocessor = hub.models.BertTextClassifierPreprocessor(hub.tokenizers.BertTokenizer(vocabulary=words), sequence_length=6)
+    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 8, "max_sequence_length": 6}
+    backbone = hub.models.BertBackbone(vocabulary_size=len(words), **sizes)
+    hub.models.BertTextClassifier(backbone=backbone, num_classes=2, preprocessor=preprocessor).save_to_preset("bert")
+    (tmp_path / "films.txt").write_text("good film\nbad film\n")
+    page = _check_done(run("explain", "bert", "films.txt", "--classes", "bad,good", "--seconds", "5"), "report.html")
+    assert "Tokens are those of the model." in page
+
+
 def test_custom_objects_are_registered_by_a_module(run, table, tmp_path, monkeypatch):
     class Twice(keras.layers.Layer):
         def call(self, x):

@@ -168,7 +168,7 @@ def _add_end(page, work):
         caption = f"{more:,} more are in the `predictions` of the report." if more else None
         page.table(rows, header=("", *table.columns), caption=caption)
     page.heading("What it cost")
-    rows = [(each.candidate.name, f"{each.explanation.num_forward_passes:.4g}", f"{each.seconds:.2g}") for each in work.picked]
+    rows = [(each.candidate.name, f"{each.explanation.num_forward_passes:.3g}", f"{each.seconds:.2g}") for each in work.picked]
     if rows:
         page.table(rows, header=("method", f"passes for one {noun(work)}", "seconds"), caption=cost(work))
     if work.left_out:

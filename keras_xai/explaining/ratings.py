@@ -14,7 +14,7 @@ from keras_xai.metrics import IROF, Deletion, Metric
 STEPS = 20  # in which the parts of a sample are hidden
 CONTROL = "random values"
 # Shares of comparisons with random values that a method wins.
-_CLEARLY, _MOSTLY = 0.9, 0.7
+_CLEARLY, _MOSTLY = 0.9, 0.65
 
 
 @final
@@ -60,7 +60,7 @@ class Trust:
         return ("No better than chance", "Better than chance, not everywhere", "Clearly better than chance")[self.level]
 
 
-def metrics_for(subject: Subject, answers: Answers, steps: int) -> tuple[list[Metric], int]:
+def metrics_for(subject: Subject, answers: Answers, steps: int, token: int = 0) -> tuple[list[Metric], int]:
     """The metrics for the kind of data, what is most and what is least relevant hidden first, and the forward passes for each sample."""
     target = subject.target
     functions = any(map(callable, tree.flatten(target))) if target is not None else False
@@ -69,7 +69,7 @@ def metrics_for(subject: Subject, answers: Answers, steps: int) -> tuple[list[Me
         metric: Metric = IROF(subject.model, segments=steps, verbose=0)
         return [metric, Reversed(metric)], 2 * (steps + 2)
     steps = min(steps, subject.num_parts(10**9))
-    metric = Deletion(subject.model, steps=steps, baseline=subject.typical_of_all, verbose=0)
+    metric = Deletion(subject.model, steps=steps, baseline=subject.typical_of_all(token), verbose=0)
     return [metric, Reversed(metric)], 2 * (steps + 2)
 
 

@@ -105,10 +105,11 @@ def measured(work: Work) -> str:
         if 2 * len(work.controls) * work.count < _FEW
         else ""
     )
+    instead = "a hidden word becomes an unknown word" if work.unknown_words else _INSTEAD[work.subject.kind]
     falls = "the probability" if work.metrics[0].higher_is_better or _is_probability(work) else "the prediction"
     return (
         f"A picture that looks right is no evidence. So the {parts(work)} that a method marks most were hidden first, and in a second run "
-        f"last; {_INSTEAD[work.subject.kind]}. If the marks are right, {falls} falls fast in the first run and slowly in the second. "
+        f"last; {instead}. If the marks are right, {falls} falls fast in the first run and slowly in the second. "
         f"Random marks were treated alike, and show what chance does.{few}"
     )
 

@@ -10,15 +10,16 @@ import keras
 import numpy as np
 
 from keras_xai.attribution.baseline import baseline_like
-from keras_xai.attribution.shapley.background import background_of
-from keras_xai.data import streams
+from keras_xai.data import streams, tables
+from keras_xai.data.arrays import checked
+from keras_xai.data.batches import joined
 from keras_xai.data.checks import check_names, real_array
 from keras_xai.data.imagenet import ClassNames, check_class_names
 from keras_xai.data.layout import Layout
 from keras_xai.data.preprocessing import PREPROCESSINGS
-from keras_xai.data.reader import Samples
+from keras_xai.data.reader import Samples, read_all
 from keras_xai.data.structure import names_of, packed
-from keras_xai.data.texts import Words, is_string
+from keras_xai.data.texts import Words, is_string, widened
 from keras_xai.explaining.pictures import check_pictures
 from keras_xai.graph.trace import trace
 from keras_xai.kinds.expansion import expand
@@ -131,12 +132,15 @@ class Subject:
         """What hidden parts of some samples are replaced by: the mean color or level of each, the typical entry of a table, padding."""
         return self._replacement(lambda array: array[rows], means=lambda array: array[rows])
 
-    @property
-    def typical_of_all(self) -> Any:
-        """The same for all samples, in the shape of one."""
-        return self._replacement(lambda array: array[0], means=lambda array: array.mean(axis=0, keepdims=True))
+    def typical_of_all(self, token: int = 0) -> Any:
+        """The same for all samples, in the shape of one.
 
-    def _replacement(self, shaped, means):
+        Args:
+            token: What tokens are replaced by.
+        """
+        return self._replacement(lambda array: array[0], means=lambda array: array.mean(axis=0, keepdims=True), token=token)
+
+    def _replacement(self, shaped, means, token=0):
         every = zip(self.scores.graph.input_specs, self.scores.layouts, self.kinds, self.arrays, strict=True)
         found = []
         for position, (spec, layout, kind, array) in enumerate(every):
@@ -148,7 +152,7 @@ class Subject:
                 mean = last.mean(axis=tuple(range(1, last.ndim - 1)), keepdims=True)
                 found.append(layout.restored(np.broadcast_to(mean, last.shape)).reshape(shape))
             else:
-                found.append(np.full(shape, "" if is_string(spec) else 0, array.dtype))
+                found.append(np.full(shape, ["", "[UNK]"][token] if is_string(spec) else token))
         return self.packed(found)
 
 
@@ -171,12 +175,7 @@ def read_subject(
         ValueError: If it is not built, or samples, labels, names or the target do not fit.
     """
     scores = Scores(model)
-    graph = scores.graph
-    if streams.is_stream(x):
-        x, y = _read(x, y)
-    check_pictures(x, scores)
-    samples = Samples(x, graph, 1)
-    arrays = samples.arrays()
+    arrays, y, columns = _read(x, y, scores)
     goal = scores.target(target, len(arrays[0]))
     num_classes = _num_classes(scores, goal)
     names = check_class_names(class_names, num_classes, "class of the model" if num_classes else "")
@@ -187,7 +186,7 @@ def read_subject(
         labels=None if y is None else _labels(y, len(arrays[0]), num_classes, names),
         target=target,
         class_names=names,
-        feature_names=samples.feature_names,
+        feature_names=columns,
         vocabulary=None if vocabulary is None else check_names("vocabulary", vocabulary),
         show=_shown(preprocessing_of(preprocessing, model), arrays, scores.layouts),
         background=None,
@@ -244,19 +243,30 @@ def _typical(array):
     return np.array(found, array.dtype).reshape(array.shape[1:])
 
 
-def _read(x, y):
-    """All samples of a dataset, and their labels if it has any."""
-    elements = list(streams.elements(x))
-    labels = [each.y for each in elements]
-    if y is not None and labels[0] is not None:
-        raise ValueError(
-            "Expected y=None with batched samples, whose batches are `(x, y, ...)`. Received: batches and labels."
-        )
-    if y is None and all(each is not None for each in labels):
+def _read(x, y, scores):
+    """All samples as arrays, the labels of a dataset if it has any, and the names of the columns of a `DataFrame`."""
+    graph = scores.graph
+    if not streams.is_stream(x):
+        check_pictures(x, scores)
+        samples = Samples(x, graph, 1)
+        return samples.arrays(), y, samples.feature_names
+    batches, labels, names = [], [], None
+    for element in streams.elements(x):
+        check_pictures(element.x, scores)
+        names = tables.feature_names(element.x, graph) if names is None else names
+        batches.append(checked(element.x, graph))
+        labels.append(element.y)
+    if all(each is not None for each in labels):
+        if y is not None:
+            raise ValueError(
+                "Expected y=None with batched samples, whose batches are `(x, y, ...)`. Received: batches and labels."
+            )
         y = np.concatenate([np.asarray(each) for each in labels])
-    structure = elements[0].x
-    parts = [[np.asarray(leaf) for leaf in keras.tree.flatten(each.x)] for each in elements]
-    return keras.tree.pack_sequence_as(structure, [np.concatenate(leaves) for leaves in zip(*parts, strict=True)]), y
+    arrays = [
+        joined(widened(parts, "") if isinstance(spec, Words) else list(parts))
+        for spec, parts in zip(graph.input_specs, zip(*batches, strict=True), strict=True)
+    ]
+    return arrays, y, names
 
 
 def _num_classes(scores, goal):
@@ -270,8 +280,11 @@ def _num_classes(scores, goal):
 
 def _labels(y, count, num_classes, class_names):
     """Integers, or numbers for a model that predicts numbers."""
-    array = np.asarray(y)
-    if array.dtype.kind in "OSU":
+    try:
+        array = np.asarray(y)
+    except Exception:  # ragged ones, and whatever an object's own conversion raises
+        array = np.array(None)
+    if array.dtype.kind in "OSU" and array.ndim:
         return _named_labels(array.reshape(-1), count, class_names)
     array = real_array("y", array, "labels, one for each sample")
     if array.ndim == 2 and num_classes is not None and array.shape == (count, num_classes) and array.shape[1] > 1:
@@ -341,10 +354,14 @@ def _background(background, subject):
     """Typical samples, and what they are."""
     scores, arrays = subject.scores, subject.arrays
     if background is not None:
-        found = background_of(background, arrays, scores)
-        return [each[:_BACKGROUND] for each in found], "the background that was given"
+        given = scores.typed(read_all(background, scores.graph))
+        return _drawn(given), f"{min(len(given[0]), _BACKGROUND)} rows of the background"
     if len(arrays[0]) >= _FEWEST:
-        rows = np.sort(np.random.default_rng(0).permutation(len(arrays[0]))[:_BACKGROUND])
-        return [array[rows] for array in scores.typed(arrays)], f"{len(rows)} of the rows given"
+        return _drawn(scores.typed(arrays)), f"{min(len(arrays[0]), _BACKGROUND)} of the rows themselves"
     zeros = baseline_like([array[:1] for array in arrays], 0, scores)
     return zeros, "a row of zeros"
+
+
+def _drawn(arrays):
+    rows = np.sort(np.random.default_rng(0).permutation(len(arrays[0]))[:_BACKGROUND])
+    return [array[rows] for array in arrays]

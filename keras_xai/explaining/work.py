@@ -73,6 +73,7 @@ class Work:
         region: The linear piece of the first samples, for a piecewise-linear network.
         mistakes: The explanation of the most confident mistakes, and their indices.
         diagnosis: The layer diagnosis.
+        unknown_words: Whether hidden words become unknown words instead of padding.
         left_out: What is missing, and why.
         figure_seconds: Seconds that a picture takes.
     """
@@ -93,6 +94,7 @@ class Work:
         self._count = min(len(subject), _MOST[subject.kind])
         self._rate: Callable[[Explanation], np.ndarray] | None = None
         self._passes = 0  # that rating a sample takes
+        self.unknown_words = False
         self.figure_seconds = 0.0
         budget.reserved = 0.02 * budget.seconds
 
@@ -174,7 +176,9 @@ class Work:
         budget.learn(clock.now() - start - seconds * (len(explanation) - 1), passes, programs)
         budget.learn(seconds, passes)
         self._cut(len(explanation))
-        found = Picked(candidate, method, explanation[: self._count], seconds)
+        names = subject.feature_names if len(subject.arrays) == 1 else None
+        explanation = dataclasses.replace(explanation[: self._count], feature_names=names)
+        found = Picked(candidate, method, explanation, seconds)
         self.picked.append(found)
         self._rated(found)
         return None
@@ -234,6 +238,20 @@ class Work:
                 break
         else:
             self.left_out["How far to trust the methods"] = _too_long(self.budget.expected(*needed), self.budget)
+            return
+        explanation = self.picked[0].explanation
+        try:
+            try:
+                metrics[0](explanation[:1])
+            except ValueError:
+                # Without any word a model may have no score, as the mean of nothing has no value.
+                if "text" not in self.subject.kinds:
+                    raise
+                metrics, passes = metrics_for(self.subject, self.answers, steps, token=1)
+                metrics[0](explanation[:1])
+                self.unknown_words = True
+        except ValueError as error:
+            self.left_out["How far to trust the methods"] = _first_sentences(str(error))
             return
         self.metrics = metrics
 

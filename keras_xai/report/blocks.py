@@ -63,12 +63,6 @@ class Card:
             check_text(name, getattr(self, name))
         check_choice("level", self.level, _LEVELS)
 
-    def html(self) -> str:
-        """The card as HTML."""
-        parts = [("label", self.label), ("value", self.value), *([("note", self.note)] if self.note else [])]
-        inner = "".join(f'<p class="{name}">{escaped(text)}</p>' for name, text in parts)
-        return f'<section class="{f"card {self.level}".strip()}">{inner}</section>'
-
 
 @dataclasses.dataclass(frozen=True)
 class Case:
@@ -107,17 +101,21 @@ class Case:
                     f"Expected `words` to be pairs of a name, and of words with values. Received: words={self.words!r}"
                 )
 
-    def html(self, figure: Sequence[str] = ()) -> str:
-        """The case as HTML.
 
-        Args:
-            figure: The figure as HTML.
-        """
-        note = [f'<p class="{f"note {self.level}".strip()}">{escaped(self.note)}</p>'] if self.note else []
-        texts = ['<div class="texts">', *(_words(*named) for named in self.words), "</div>"] if self.words else []
-        bars = [bars_of(self.bars)] if self.bars else []
-        lines = ['<section class="case">', f"<h3>{escaped(self.title)}</h3>", *note]
-        return "\n".join([*lines, '<div class="parts">', *bars, *texts, *figure, "</div>", "</section>"])
+def card_html(card: Card) -> str:
+    """A card as HTML."""
+    parts = [("label", card.label), ("value", card.value), *([("note", card.note)] if card.note else [])]
+    inner = "".join(f'<p class="{name}">{escaped(text)}</p>' for name, text in parts)
+    return f'<section class="{f"card {card.level}".strip()}">{inner}</section>'
+
+
+def case_html(case: Case, figure: Sequence[str]) -> str:
+    """A case as HTML, with its figure as HTML."""
+    note = [f'<p class="{f"note {case.level}".strip()}">{escaped(case.note)}</p>'] if case.note else []
+    texts = ['<div class="texts">', *(_words(*named) for named in case.words), "</div>"] if case.words else []
+    bars = [bars_html(case.bars)] if case.bars else []
+    lines = ['<section class="case">', f"<h3>{escaped(case.title)}</h3>", *note]
+    return "\n".join([*lines, '<div class="parts">', *bars, *texts, *figure, "</div>", "</section>"])
 
 
 def items(name: str, value: Any) -> list:
@@ -149,7 +147,7 @@ def _check_bars(bars):
         raise ValueError(f"Expected `bars` to be triples of a name, a length and an amount. Received: bars={bars!r}")
 
 
-def bars_of(bars: Iterable[tuple[str, float, str]]) -> str:
+def bars_html(bars: Iterable[tuple[str, float, str]]) -> str:
     """Named bars as HTML, see `Case`."""
     bars = items("bars", bars)
     _check_bars(bars)

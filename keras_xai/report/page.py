@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 
 from keras_xai.data.archive import replacing_bytes
 from keras_xai.data.checks import check_instance, check_text, is_integer
-from keras_xai.report.blocks import BLOCK_STYLE, Card, Case, bars_of, cells, check_figure, escaped, items
+from keras_xai.report.blocks import (
+    BLOCK_STYLE,
+    Card,
+    Case,
+    bars_html,
+    card_html,
+    case_html,
+    cells,
+    check_figure,
+    escaped,
+    items,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -163,14 +174,14 @@ class Page:
         Args:
             bars: Names, lengths from 0 to 1, and the amounts as text.
         """
-        return self._add(bars_of(bars))
+        return self._add(bars_html(bars))
 
     def cards(self, cards: Iterable[Card]) -> "Page":
         """Adds cards side by side, as many as fit into the window."""
         lines = []
         for card in items("cards", cards):
             check_instance("cards", card, Card, "a list of `Card`")
-            lines.append(card.html())
+            lines.append(card_html(card))
         return self._add('<div class="cards">', *lines, "</div>")
 
     def cases(self, cases: Iterable[Case]) -> "Page":
@@ -181,7 +192,7 @@ class Page:
             figure = (
                 [] if case.figure is None else [_figure([_sized_image(case.figure, case.caption or case.title)], case.caption)]
             )
-            lines.append(case.html(figure))
+            lines.append(case_html(case, figure))
         return self._add(*lines)
 
     def html(self) -> str:

@@ -71,10 +71,10 @@ def clock(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("seconds", [8, 40, 200, 2000])
+@pytest.mark.parametrize("seconds", [pytest.param(8, marks=pytest.mark.slow), 100, pytest.param(2000, marks=pytest.mark.slow)])
 def test_a_fake_clock(clock, seconds):
     model, x, _ = images()
-    report = keras_xai.explain(model, x[:3], class_names=CLASSES, seconds=seconds, verbose=0)
+    report = keras_xai.explain(model, x[:2], class_names=CLASSES, seconds=seconds, verbose=0)
     assert clock.time <= seconds and report.seconds <= seconds
     assert len(report.predictions) >= 1
     for name in report.left_out:
@@ -85,6 +85,7 @@ def test_a_fake_clock(clock, seconds):
         assert list(report.reasons) == ["Grad-CAM", "Occlusion", "LRP"] and set(report.left_out) <= {"The linear region"}
 
 
+@pytest.mark.slow
 def test_less_time_leaves_out_more(clock):
     model, x, _ = images()
     found = []

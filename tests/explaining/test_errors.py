@@ -57,5 +57,5 @@ def test_nothing_to_explain():
     _refused("finite numbers", model, np.full_like(x, np.nan))
     for seconds in (0, -1, np.nan, "60"):
         _refused("`seconds` to be a positive number", model, x, seconds=seconds)
-    with pytest.raises(TypeError, match="Keras model"):
+    with pytest.raises(TypeError, match="Expected a `keras.Model`"):
         keras_xai.explain("model", x)

@@ -237,6 +237,12 @@ GIVEN = {
     "scores": lambda: SCORES[2],
 }
 
+
+def _of_tokens():
+    tokens = np.array([[1, 2, 3, 0]] * COUNT)
+    return attribution.Explanation(np.ones(tokens.shape), np.arange(COUNT) % 2, tokens, None, None, 1.0, "words")
+
+
 _QUICK_TSNE = features.TSNE(perplexity=2, iterations=255)
 # Where the common value does not fit, or the default takes long: by the name of the function.
 SPECIAL = {
@@ -306,6 +312,7 @@ SPECIAL = {
     "results.Result.load": {"path": lambda: _saved(RESULTS["Explanation"]())},
     "report.maps_plot": {"activations": lambda: features.activations(images(), X, ["conv"], verbose=0), "images": lambda: X},
     "report.reconstructions_plot": {"x": lambda: X},
+    "report.words_html": {"explanation": _of_tokens},
     "report.color_bar": {"limit": lambda: 1.0},
     "report.parallel_coordinates": {"values": lambda: TABLE[:2]},
     "report.depth_plot": {"named": lambda: {"a": RESULTS["Diagnosis"]()}},

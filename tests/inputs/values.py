@@ -305,6 +305,11 @@ BAD = {
     "input_names": NAMES,
     "titles": NAMES,
     "show": FUNCTIONS,
+    "preprocessing": [*CHOICES, ["tf"]],
+    "sign": CHOICES,
+    "cmap": CHOICES,
+    "percentile": [0, 101, *NUMBERS],
+    "columns": COUNTS,
     "bounds": _BOUNDS,
     "limits": [3, "ab", ((1, 0), (0, 1)), ((np.nan, 1), (0, 1)), (0, 1), Thing(), (("a", "b"), (0, 1))],
     "composite": THINGS,
@@ -495,6 +500,10 @@ BAD = {
     "neighborhood_hit.k": [value for value in COUNTS if not isinstance(value, (list, tuple))],
     "ReconstructionError.sparsity_target": NUMBERS,
     "AttentionMaps.plot.labels": NAMES,
+    **{
+        f"{name}.labels": [3, [0], Thing(), "a", [0.5] * 6, [0.5] * 8, [[0], [1, 2]], [None] * 6, [Thing()] * 8]
+        for name in ("Explanation.plot", "Comparison.plot", "explanations_plot", "words_html")
+    },
     "EmbeddingMap.plot.labels": [3, [0], Thing(), "a"],
     "parallel_coordinates.labels": [3, [0], Thing(), "a"],
     "openbox_page.labels": [3, [0], Thing(), "a"],
@@ -628,6 +637,7 @@ _FINE = {
     ("plot", "feature_names", "['a']"): "of images, which have no features to name",
     ("plot", "class_names", "['a']"): "of layers, whose units are no classes",
     ("plot", "show", "7: <lambda>"): "a text is drawn",
+    ("plot", "path", "0: None"): "nothing is saved",
     ("callbacks.NeighborhoodHit", "x", "other size"): "convolutions are computed at any size",
     ("diagnosis.diagnose", "x", "other size"): "convolutions are computed at any size",
     ("features.deep_dream", "images", "other size"): "images may have any size",

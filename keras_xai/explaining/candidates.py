@@ -35,6 +35,7 @@ class Candidate:
         make: Makes the method for a model.
         passes: The forward passes that a sample takes.
         programs: What it takes to compile its programs, in units of a forward pass of the same network.
+        unrolls: Whether it divides recurrent layers into the steps of their cells.
         draws: Whether it draws at random, so that samples have to be explained in one call.
     """
 
@@ -44,6 +45,7 @@ class Candidate:
     make: Callable[[Subject, int], Method]
     passes: Callable[[Subject], float]
     programs: float = 4
+    unrolls: bool = False
     draws: bool = False
 
 
@@ -112,6 +114,7 @@ LRP_FINE = Candidate(
     "It shows details that coarser maps blur, for the price of about three passes.",
     _of(LRP),
     lambda subject: 4,
+    unrolls=True,
 )
 LRP_ATTENTION = Candidate(
     "LRP (AttnLRP)",
@@ -119,6 +122,7 @@ LRP_ATTENTION = Candidate(
     "The model has attention. On transformers it was as faithful as methods that take a hundred times as many passes.",
     _of(LRP, composite=AttnLRP()),
     lambda subject: 4,
+    unrolls=True,
 )
 DEEP_LIFT = Candidate(
     "DeepLIFT",
@@ -127,6 +131,7 @@ DEEP_LIFT = Candidate(
     _of(DeepLIFT),
     lambda subject: 4,
     programs=12,
+    unrolls=True,
 )
 INTEGRATED_GRADIENTS = Candidate(
     "Integrated gradients",
@@ -142,6 +147,7 @@ DEEP_SHAP = Candidate(
     _of(DeepSHAP),
     lambda subject: 4 * subject.num_background,
     programs=16,
+    unrolls=True,
 )
 KERNEL_SHAP = Candidate(
     "Kernel SHAP",

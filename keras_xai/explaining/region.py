@@ -44,8 +44,9 @@ def region_of(subject: Subject, answers: Answers, budget: Budget) -> Region | st
     if len(subject.arrays) > 1 or subject.scores.has_open_sizes or answers.kind == "score":
         return "It is computed for models of one input of a known size, and of one output."
     count = min(len(answers), _SAMPLES)
-    if not budget.fits(4 * count, _PROGRAMS):
-        return f"It would have taken about {budget.expected(4 * count, _PROGRAMS):.2g} seconds."
+    programs = _PROGRAMS * subject.unrolled_factor
+    if not budget.fits(4 * count, programs):
+        return f"It would have taken about {budget.expected(4 * count, programs):,.0f} seconds."
     try:
         box = OpenBox(subject.model)
     except (UnsupportedLayerError, ValueError) as error:

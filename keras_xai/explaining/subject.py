@@ -22,13 +22,15 @@ from keras_xai.data.structure import names_of, packed
 from keras_xai.data.texts import Words, is_string, widened
 from keras_xai.explaining.pictures import check_pictures
 from keras_xai.graph.trace import trace
-from keras_xai.kinds.expansion import expand
+from keras_xai.kinds.expansion import expand, kind_of
+from keras_xai.kinds.kind import Kind
 from keras_xai.network.attention import attentions_of
 from keras_xai.network.preprocessing import preprocessing_of
 from keras_xai.network.roles import Role
 from keras_xai.network.scores import Scores
 
 _BACKGROUND = 50  # rows of a table that others are compared with
+_CELL = 19  # steps that a cell is divided into, about
 _FEWEST = 10  # rows of `x` that can stand for typical ones
 
 
@@ -99,6 +101,17 @@ class Subject:
         shapes = [array.shape[1:] for array in self.arrays] if self.scores.has_open_sizes else None
         return bool(attentions_of(expand(trace(self.model, shapes=shapes), defuse=True)))
 
+    @functools.cached_property
+    def unrolled_factor(self) -> float:
+        """How many times as large the network is with its recurrent layers divided into the steps of their cells."""
+        steps = self.scores.graph.steps
+        times = sum(
+            step.input_specs[0].shape[1] or self.arrays[0].shape[1]
+            for step in steps
+            if type(kind_of(step)).unrolled is not Kind.unrolled
+        )
+        return (len(steps) + _CELL * times) / max(len(steps), 20)
+
     @property
     def place_sizes(self) -> dict[str, tuple[int, ...]]:
         """For each input by name, the sizes of its places; empty where entries stand alone."""
@@ -151,8 +164,10 @@ class Subject:
                 last = layout.channels_last(means(array.astype(self.scores.dtype)))
                 mean = last.mean(axis=tuple(range(1, last.ndim - 1)), keepdims=True)
                 found.append(layout.restored(np.broadcast_to(mean, last.shape)).reshape(shape))
+            elif is_string(spec):
+                found.append(np.array(["", "[UNK]"][token]))  # texts differ in their number of words
             else:
-                found.append(np.full(shape, ["", "[UNK]"][token] if is_string(spec) else token))
+                found.append(np.full(shape, token))
         return self.packed(found)
 
 

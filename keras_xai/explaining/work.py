@@ -24,6 +24,8 @@ from keras_xai.results.diagnosis import Diagnosis
 _MOST = {"image": 6, "volume": 3, "series": 8, "text": 12, "table": 50, "mixed": 8}  # samples that are explained
 _SHOWN = {"image": 6, "volume": 3, "series": 6, "text": 8, "table": 5, "mixed": 5}  # samples with a picture
 _DPI = 192
+# What methods raise that a model is not for; TypeErrors come from layers that cannot be compiled with what they are given.
+_REFUSALS = (ValueError, TypeError, NotImplementedError)
 _APPLIES_NOT = "It does not apply to this model."
 _CONTROLS = 2  # explanations by random values
 _MISTAKES = 3  # that are explained
@@ -160,18 +162,15 @@ class Work:
         """Explains by a method if it is expected to explain a number of samples in time; why not, if it does not."""
         subject, budget = self.subject, self.budget
         passes = candidate.passes(subject)
-        if not budget.fits(passes * count, candidate.programs, share=share):
-            return _too_long(budget.expected(passes * count, candidate.programs), budget)
+        programs = candidate.programs * (subject.unrolled_factor if candidate.unrolls else 1)
+        if not budget.fits(passes * count, programs, share=share):
+            return _too_long(budget.expected(passes * count, programs), budget)
         start = clock.now()
         try:
             method = candidate.make(subject, self.seed)
-            # Models whose recurrent layers are divided into steps have many more of them.
-            programs = candidate.programs * len(method.scores.graph.steps) / max(len(subject.scores.graph.steps), 20)
-            if not budget.fits(passes * count, programs, share=share):
-                return _too_long(budget.expected(passes * count, programs), budget)
             chosen = np.arange(count if candidate.draws else self._count)
             explanation, seconds = self._explanation(method, chosen, passes, share, whole=candidate.draws)
-        except ValueError as error:
+        except _REFUSALS as error:
             return f"{_APPLIES_NOT} {_first_sentences(str(error))}"
         budget.learn(clock.now() - start - seconds * (len(explanation) - 1), passes, programs)
         budget.learn(seconds, passes)
@@ -243,14 +242,14 @@ class Work:
         try:
             try:
                 metrics[0](explanation[:1])
-            except ValueError:
+            except _REFUSALS:
                 # Without any word a model may have no score, as the mean of nothing has no value.
                 if "text" not in self.subject.kinds:
                     raise
                 metrics, passes = metrics_for(self.subject, self.answers, steps, token=1)
                 metrics[0](explanation[:1])
                 self.unknown_words = True
-        except ValueError as error:
+        except _REFUSALS as error:
             self.left_out["How far to trust the methods"] = _first_sentences(str(error))
             return
         self.metrics = metrics
@@ -386,7 +385,8 @@ def _not_diagnosed(labels):
 
 
 def _too_long(seconds, budget):
-    return f"It would have taken about {max(seconds, 0.1):.2g} seconds, with {max(budget.left, 0):.2g} left of {budget.seconds:g}."
+    about = f"{seconds:,.0f}" if seconds >= 10 else f"{max(seconds, 0.1):.2g}"
+    return f"It would have taken about {about} seconds, with {max(budget.left, 0):.0f} left of {budget.seconds:g}."
 
 
 def _first_sentences(text, most=240):

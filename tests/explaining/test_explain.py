@@ -2,9 +2,11 @@
 
 import html
 import re
+import time
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from keras import layers
 
@@ -125,6 +127,33 @@ def test_tokens_are_words():
     strongest = np.abs(report.comparison.explanations["Occlusion"].values).argmax(axis=1)
     with_three = (x[:12] == 3).any(axis=1)
     assert (x[np.arange(12), strongest][with_three] == 3).mean() > 0.8
+
+
+@pytest.mark.slow
+def test_strings_and_categories():
+    words = layers.TextVectorization(20, output_sequence_length=6)
+    words.adapt(["a good film", "a bad film"])
+    inputs = keras.Input((1,), dtype="string")
+    vectors = layers.GlobalAveragePooling1D()(layers.Embedding(20, 4)(words(inputs)))
+    model = keras.Model(inputs, layers.Dense(2, "softmax")(vectors))
+    report = keras_xai.explain(model, ["a good film", "bad"], class_names=["bad", "good"], verbose=0)
+    assert CONTROL in report.comparison.explanations and ">film</span>" in report.html()
+    inputs = {"color": keras.Input((1,), dtype="string", name="color"), "size": keras.Input((1,), name="size")}
+    codes = layers.StringLookup(vocabulary=["red", "blue"], output_mode="one_hot")(inputs["color"])
+    model = keras.Model(inputs, layers.Dense(2, "softmax")(layers.Concatenate()([codes, inputs["size"]])))
+    frame = pd.DataFrame({"color": ["red", "blue"] * 6, "size": np.arange(12.0)})
+    report = keras_xai.explain(model, frame, verbose=0)
+    assert CONTROL in report.comparison.explanations and "color = red" not in report.left_out
+
+
+@pytest.mark.slow
+def test_recurrent_layers_are_not_divided_where_that_takes_too_long():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((400, 1)), layers.LSTM(4), layers.Dense(2, "softmax")])
+    start = time.perf_counter()
+    report = keras_xai.explain(model, np.random.default_rng(0).normal(size=(3, 400, 1)), seconds=15, verbose=0)
+    assert time.perf_counter() - start < 15.5
+    assert "would have taken" in report.left_out["DeepLIFT"]
 
 
 @pytest.mark.slow

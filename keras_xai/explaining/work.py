@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, final
 
 import numpy as np
+from keras import tree
 
 from keras_xai.attribution import Explanation, Method
 from keras_xai.explaining import budget as clock
@@ -27,6 +28,7 @@ _DPI = 192
 # What methods raise that a model is not for; TypeErrors come from layers that cannot be compiled with what they are given.
 _REFUSALS = (ValueError, TypeError, NotImplementedError)
 _APPLIES_NOT = "It does not apply to this model."
+_ALL_ZERO = "It marks nothing here: all its values are zero."
 _CONTROLS = 2  # explanations by random values
 _MISTAKES = 3  # that are explained
 _SHARE = 0.5  # of the seconds left that preparing and running a method may take
@@ -174,6 +176,8 @@ class Work:
             return f"{_APPLIES_NOT} {_first_sentences(str(error))}"
         budget.learn(clock.now() - start - seconds * (len(explanation) - 1), passes, programs)
         budget.learn(seconds, passes)
+        if not any(np.any(values) for values in tree.flatten(explanation.values) if values is not None):
+            return _ALL_ZERO
         self._cut(len(explanation))
         names = subject.feature_names if len(subject.arrays) == 1 else None
         explanation = dataclasses.replace(explanation[: self._count], feature_names=names)

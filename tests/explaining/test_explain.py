@@ -214,3 +214,21 @@ def test_same_seed_same_report(of_images):
 
 def test_explain_is_found_without_its_package():
     assert keras_xai.explain is keras_xai.explaining.explain and "explain" in dir(keras_xai)
+
+
+def test_a_method_that_marks_nothing_makes_room_for_the_next():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(2, 3, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    shapes = [each.shape for each in model.get_weights()]
+    model.set_weights([np.ones(shapes[0]), np.ones(shapes[1]), np.full(shapes[2], -0.01), np.array([9.0, 0.0])])
+    x = np.random.default_rng(0).random((2, 8, 8, 1)).astype("float32")
+    assert not GradCAM(model)(x).values.any()  # all maps lower the score
+    report = keras_xai.explain(model, x, verbose=0)
+    assert "Grad-CAM" not in report.reasons and len(report.reasons) >= 2
+    assert report.left_out["Grad-CAM"] == "It marks nothing here: all its values are zero."

@@ -70,7 +70,7 @@ def save_resumable(
 
 
 def read_ruin(path: Any) -> str:
-    """What had ruined the weights of a file when they were saved, an empty string if nothing had."""
+    """The reason why the saved weights of a file are invalid, an empty string if they are valid."""
     return str(_attributes(path).get(_RUIN, ""))
 
 
@@ -102,7 +102,7 @@ def _mend(folder):
         return 0
     try:
         found = _attributes(weights)
-    except OSError:  # of another program's making, whose previous backup Keras may restore
+    except OSError:  # written by another program; Keras may restore its previous backup
         return 0
     if _TRAINED not in found:
         warnings.warn(

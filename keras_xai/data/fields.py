@@ -128,7 +128,7 @@ def read_fields(path: str | pathlib.Path, kind: str) -> dict[str, Any]:
         if arrays:
             raise ValueError(f"{sorted(arrays)} belong to no field")
         return fields
-    except Exception as error:  # whatever a header that others wrote can lead to
+    except Exception as error:  # an invalid header can cause any error
         raise archive.refusal(path, writer, f"an archive whose header and entries do not belong together ({error})") from error
 
 

@@ -18,7 +18,7 @@ _LETTERS = f"NCFL{_ORDER}"
 @final
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """What each axis of an array is, one letter for each.
+    """The meaning of each axis of an array, one letter per axis.
 
     N are the samples, C the channels, D, H and W depth, height and width, T the time, P other places, L tokens, F features. An array
     `"NHWC"` holds images, `"NCHW"` the same with channels first, `"NHW"` gray images without an axis of channels, `"NTC"` series, `"NT"`

@@ -1,4 +1,4 @@
-"""Progress bars: one for each call that lasts, with the time left."""
+"""Progress bars: one per long call, with the time left."""
 
 import contextlib
 import sys

@@ -1,4 +1,4 @@
-"""Objects that can be pickled at any time: as the arguments that they were made of."""
+"""Objects that are pickled as the arguments of their constructor."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self

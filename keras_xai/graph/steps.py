@@ -200,7 +200,7 @@ def removes_masks(operation: keras.Operation) -> bool:
 
 
 def _given_masks(named):
-    """The names of masks among keyword arguments; `use_causal_mask` is none."""
+    """The names of masks among keyword arguments, without `use_causal_mask`."""
     return {name for name, value in named.items() if "mask" in name and value is not None and not isinstance(value, bool)}
 
 
@@ -364,7 +364,7 @@ class Graph:
         """The step that computes the output of a layer, also of one that consists of several steps, or of a nested model.
 
         Args:
-            path: A path as for `find`, also of what is around steps: `"backbone"` for the output of `"backbone/conv5"`.
+            path: A path as for `find`, also of a layer that contains steps: `"backbone"` for the output of `"backbone/conv5"`.
 
         Raises:
             ValueError: If there is no such layer, or it has several outputs.

@@ -32,7 +32,7 @@ def trace_activation(activation: Callable, specs: Sequence[keras.KerasTensor]) -
 
 
 class Mish(keras.Operation):
-    """x tanh(softplus(x)), which Keras has as an activation only."""
+    """x tanh(softplus(x)); Keras has it only as an activation, not as an operation."""
 
     def call(self, x):
         return keras.activations.mish(x)

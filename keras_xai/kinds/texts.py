@@ -1,4 +1,4 @@
-"""Models of free text as models of words: the words are joined by a first step."""
+"""Models of free text as models of words, with a first step that joins the words."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from keras_xai.graph.steps import Graph, Slot, Step
 
 
 class JoinWords(keras.Operation):
-    """Joins words `(n, words)` to texts with a blank between any two; `""` is no word.
+    """Joins words `(n, words)` to texts, separated by blanks; skips `""`.
 
     Args:
         shape: Shape of the texts without the batch dimension, `()` or `(1,)`.
@@ -32,7 +32,7 @@ class JoinWords(keras.Operation):
 
 
 class PadTokens(keras.Operation):
-    """Fills tokens up with 0 to the number of words, so that texts in any batch have as many."""
+    """Pads tokens with 0 to the number of words, so that texts in any batch have the same number."""
 
     def call(self, tokens, words):
         """Tokens, as many as words."""

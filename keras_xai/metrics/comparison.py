@@ -111,7 +111,7 @@ def compare_methods(
 
 
 def _made(function, name, method):
-    """The metric that a function makes of a method."""
+    """The metric that a function creates for a method."""
     try:
         metric = function(method)
     except TypeError as error:

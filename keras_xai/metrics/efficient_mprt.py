@@ -86,6 +86,6 @@ class EfficientMPRT(RandomizationMetric):
 
 
 def _scaled(row):
-    """A row over its largest absolute value, as bins of very small numbers have no width."""
+    """A row divided by its largest absolute value, since bins of very small numbers have no width."""
     largest = np.abs(row).max()
     return row / largest if largest else row

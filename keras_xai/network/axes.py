@@ -1,4 +1,4 @@
-"""Which axis of each tensor of a model is which: channels, places, time, tokens."""
+"""The meaning of each axis of the tensors of a model: channels, places, time, tokens."""
 
 from collections.abc import Sequence
 from typing import final
@@ -11,7 +11,7 @@ from keras_xai.kinds.axes import BY_PRODUCT, Sources
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.network.roles import Tokens
 
-# An axis that is made of channels and places.
+# An axis that combines channels and places.
 _MIXED = "mixed"
 
 
@@ -110,7 +110,7 @@ def _forward(names: Sequence, sources: Sources) -> list:
 
 
 def _merged(names, *, split=False):
-    """The name of an axis that is made of others, or of a part of one."""
+    """The name of an axis that combines others, or is a part of one."""
     if not names or None in names:
         return None
     if len(names) == 1 and not split:
@@ -129,7 +129,7 @@ def _backward(names: Sequence, sources: Sources, shape: Sequence) -> list:
 
 
 def _named_by(parts, axis, shape):
-    """The name of an axis by the axes of an output that are made of it, each with the axes that it is made of."""
+    """The name of an input axis, from the output axes that it is part of, each with the input axes that form it."""
     if not parts:
         return None
     name, made_of = parts[0]
@@ -143,7 +143,7 @@ def _named_by(parts, axis, shape):
 
 
 def _settled(names: Sequence, shape: Sequence) -> list[str]:
-    """Letters for all axes of a sample: the names where they make sense, otherwise channels last.
+    """Letters for all axes of a sample: the names if they are consistent, otherwise channels last.
 
     Args:
         names: The known names.

@@ -78,7 +78,7 @@ class Programs(Remade):
 
     @functools.cached_property
     def input_layouts(self) -> tuple[str, ...]:
-        """What each axis of each input is, see `keras_xai.layers.DeclaredLayout`."""
+        """The layout of the axes of each input, see `keras_xai.layers.DeclaredLayout`."""
         return tuple(layout.letters for layout in Axes(self._network.graph).inputs())
 
     def fingerprint(self) -> int:

@@ -134,7 +134,7 @@ def check_visible(data: Any, stages: Sequence[Stage], batch_size: int) -> None:
         if batch is not None and stage.first == 0:
             visible = ops.convert_to_numpy(stage.front(batch))
             _check_range(visible, stage)
-            told = told or _is_too_large(visible, stage)  # what is behind a layer of large values has large values, too
+            told = told or _is_too_large(visible, stage)  # later layers have large values too
 
 
 def sample(data: Any, count: int) -> Any:
@@ -144,7 +144,7 @@ def sample(data: Any, count: int) -> Any:
 
 
 def _is_too_large(values, stage):
-    """Whether values are many times as large as the noise of units that have no greatest value; with a warning."""
+    """Whether values are many times as large as the noise of unbounded units; with a warning."""
     machine = stage.layer.machine()
     size = float(np.sqrt(np.square(values, dtype="float64").mean()))
     # Where one side has a greatest value, the steps cannot make the other side grow without end.

@@ -21,7 +21,7 @@ from keras_xai.pretraining.rule import Schedule
 from keras_xai.pretraining.trainer import RBMTrainer
 from keras_xai.pretraining.visible_bias import fit_visible_bias
 
-_SAMPLES = 512  # of which units that are active are told from dead ones
+_SAMPLES = 512  # to distinguish active units from dead ones
 _COMPILE_OPTIONS = ("jit_compile", "run_eagerly", "steps_per_execution")
 
 

@@ -148,5 +148,5 @@ class Similarity(ScoreTarget):
 
 
 def _norm(vectors):
-    """Of each row, at least 1e-6, so that it has a derivative at zero."""
+    """The norm of each row, at least 1e-6, so that it has a derivative at zero."""
     return ops.sqrt(ops.maximum(ops.sum(ops.square(vectors), axis=-1), 1e-12))

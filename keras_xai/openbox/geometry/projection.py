@@ -8,12 +8,14 @@ from keras_xai.openbox.geometry.redundancy import InfeasibleError, solve_program
 
 _TOLERANCE = 1e-10  # of a constraint's distance
 _MAX_ROUNDS = 10_000
-_NONE_LEFT = 1e-9  # a distance of 1 / sqrt(1 + |step|^2) is taken for 0, in units in which the step is about 1 long
+_NONE_LEFT = (
+    1e-9  # below it, a distance of 1 / sqrt(1 + |step|^2) counts as 0, in units in which the step has a length of about 1
+)
 _NO_END = f"The nearest point was not found within {_MAX_ROUNDS} rounds of adding constraints."
 
 
 class Constraints:
-    """Linear constraints `rows s + values >= 0` on a step s, of which more become known as steps violate them.
+    """Linear constraints `rows s + values >= 0` on a step s, generated lazily: a violated constraint is added when a step violates it.
 
     Args:
         rows: `(m, d)`, none of them zero.
@@ -28,7 +30,7 @@ class Constraints:
         self._add(rows, values)
 
     def violated(self, step: np.ndarray) -> np.ndarray:
-        """The constraints that a step violates, the worst first: of those known, or where it violates none of them, of all."""
+        """The violated constraints, the worst first: among those known, or among all if a step violates none of these."""
         for known in (True, False):
             if not known:
                 self._add(*self._more(step))
@@ -74,7 +76,7 @@ def nearest_step(constraints: Constraints, norm: float, within: float = np.inf) 
 
 
 def _nearest_euclidean(constraints, within):
-    """As least distance programming, solved by nonnegative least squares (Lawson and Hanson, 1974, chapter 23)."""
+    """Least distance programming by nonnegative least squares (Lawson and Hanson, 1974, chapter 23)."""
     from scipy.optimize import nnls
 
     step = np.zeros(constraints.rows.shape[1])

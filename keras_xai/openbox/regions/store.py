@@ -45,7 +45,7 @@ class Regions:
         self._attach(cache_bytes)
 
     def _attach(self, cache_bytes):
-        """What is not saved but made anew."""
+        """The attributes that are not saved but recreated."""
         self._cache: cachetools.LRUCache = cachetools.LRUCache(cache_bytes, getsizeof=_size)
         self._lock = (
             threading.Lock()

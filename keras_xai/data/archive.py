@@ -31,7 +31,7 @@ _LONGEST_END = 40  # names have 255 bytes, and a character four at most
 _OLDEST_SECONDS = 24 * 60 * 60
 _being_written: set[str] = set()  # by this process
 
-# A deflated byte stands for at most so many: more cannot be in a file, whatever it declares.
+# Maximum compression ratio of deflate: a file cannot contain more, whatever it declares.
 _MOST_INFLATION = 1032
 
 
@@ -54,7 +54,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     if target.exists() and not target.is_file():
         yield target
         return
-    # In the same folder, because renaming is atomic within one file system only; with the same suffix, by which writers select a format.
+    # In the same folder, because renaming is atomic only within one file system; with the same suffix, since writers select a format by it.
     name = f"{_PREFIX}{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:12]}{''.join(target.suffixes[-2:])[-_LONGEST_END:]}"
     temporary = target.with_name(name)
     _being_written.add(name)
@@ -106,7 +106,7 @@ def _remove_abandoned(folder):
 def _is_abandoned(entry, host, pid):
     if host == _HOST and pid == os.getpid():
         return entry.name not in _being_written
-    # Windows has no question that does no harm, and the processes of other machines are not known.
+    # On Windows a process cannot be tested without side effects, and the processes of other machines are unknown.
     if host == _HOST and os.name == "posix":
         try:
             os.kill(pid, 0)
@@ -114,7 +114,7 @@ def _is_abandoned(entry, host, pid):
             return True
         except OSError:
             pass
-    # The number of a process is used again after it has ended.
+    # Process ids are reused.
     return time.time() - entry.stat().st_mtime > _OLDEST_SECONDS
 
 
@@ -243,7 +243,7 @@ def _checked_entries(archive, size):
                 raise ValueError(f"'{entry.filename}' is not of numbers or texts")
             if math.prod(shape) * dtype.itemsize != entry.file_size - stream.tell():
                 raise ValueError(f"'{entry.filename}' does not have the size that it declares")
-    # Entries that share their bytes would be unpacked once for each.
+    # Entries that share their bytes would be unpacked repeatedly.
     if sum(entry.compress_size for entry in entries.values()) > size:
         raise ValueError("its entries declare more bytes than the file has")
     return entries

@@ -14,9 +14,9 @@ _VERSION = 1
 
 @final
 class LostFunction:
-    """A function of a saved result, of which the file holds the name only.
+    """Placeholder for a function of a saved result; the file holds only its name.
 
-    It is equal to another one of the same name. It cannot be called: what needs the function has to get it from the user again.
+    It is equal to another one with the same name. It cannot be called: pass the function again where it is needed.
 
     Args:
         name: Name of the function.

@@ -14,9 +14,9 @@ from keras_xai.graph.nodes import names_unused, trace_function
 from keras_xai.graph.steps import BatchSize, Graph, Slot, Step, mask_of, run_steps
 from keras_xai.graph.view import losses_kept, unchanged
 
-# A call may compute with the number of samples. Two numbers tell which numbers in it are multiples of it.
+# A call may compute with the number of samples. Traces with two numbers show which values are multiples of it.
 _BATCHES = (2, 3)
-# Attributes of operations that do not change what they compute.
+# Attributes of operations that do not change their results.
 _BOOKKEEPING = {"name", "_auto_config", "_inbound_nodes", "_outbound_nodes", "_remat_mode"}
 
 

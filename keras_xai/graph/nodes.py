@@ -152,7 +152,7 @@ def _specs_of_calls(owner):
     """
     changed = [] if owner is None else [each for each in owner._flatten_layers() if each is not owner]
     for layer in changed:
-        # Around `Layer.__setattr__`, which would keep a record of it.
+        # Bypasses `Layer.__setattr__`, which would keep a record of it.
         layer.__dict__["compute_output_spec"] = functools.partial(_output_spec, layer)
     try:
         yield

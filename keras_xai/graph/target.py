@@ -90,7 +90,7 @@ class Target:
             isinstance(function, ScoreTarget) and None in shapes[position][1:]
             for position, function in zip(self.positions, self._functions, strict=True)
         )
-        # A compiled program keeps what a callable has read when it was compiled.
+        # A compiled program keeps the values that a callable has read at compile time.
         self.key = tuple(
             (position, function.key, signature)
             if isinstance(function, ScoreTarget)

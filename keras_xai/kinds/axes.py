@@ -13,8 +13,8 @@ from keras import ops
 
 from keras_xai.data.layout import place_letters
 
-# How surely a step names axes: it was told by the user; it has a data format; it is built for sequences or normalizes
-# channels; or it multiplies the last axis by weights, which any axis may be moved to.
+# Certainty of the axis names of a step: declared by the user; from a data format; from a layer for sequences or a normalization of
+# channels; or from a product of the last axis with weights, to which any axis may be moved.
 DECLARED, BY_FORMAT, BY_USE, BY_PRODUCT = range(4)
 
 Names = Sequence[str | None]

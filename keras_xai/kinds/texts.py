@@ -78,7 +78,7 @@ def by_words(graph: Graph) -> Graph:
         if not sources or step.operation._output_mode != "int" or step.operation._output_sequence_length is not None:
             steps.append(step)
             continue
-        # As many tokens as words, whatever the other samples of a batch are.
+        # The number of tokens equals the number of words, independent of the other samples of a batch.
         raw, words = keras.KerasTensor(step.output_specs[0].shape, step.output_specs[0].dtype), specs[sources[0]]
         steps += [
             dataclasses.replace(step, outputs=(id(raw),), output_specs=(raw,)),

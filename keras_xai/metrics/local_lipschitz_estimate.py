@@ -51,5 +51,5 @@ class LocalLipschitzEstimate(NeighborhoodMetric):
         return self._largest(explanation)[1]
 
     def _change(self, of_values, of_inputs):
-        # Rounding can leave a sample where it is.
+        # Rounding can leave a sample unchanged.
         return np.where(of_inputs > 0, of_values / np.where(of_inputs > 0, of_inputs, 1), 0)

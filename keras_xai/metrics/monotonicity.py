@@ -82,7 +82,7 @@ class Monotonicity(ModelMetric):
             )
         steps = min(self._steps, total)
         group = ranks(sizes) * steps // total
-        # A sample itself, then each of its groups with each draw of noise.
+        # The sample itself, then each of its groups with each draw of noise.
         per_sample = 1 + steps * self._num_samples
         owners, numbers = np.divmod(np.arange(count * per_sample), per_sample)
         groups, draws = np.divmod(numbers - 1, self._num_samples)

@@ -256,7 +256,7 @@ class FBIModel(keras.Model):
         self.ruin = read_ruin(filepath)
 
     def compile_from_config(self, config):
-        # Keras' own does nothing for a class with a `compile()` of its own, so that pickles would not be compiled.
+        # Keras skips this for a class that overrides `compile()`, so pickles would not be compiled.
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 

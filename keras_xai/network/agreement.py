@@ -13,7 +13,7 @@ from keras_xai.graph.steps import Graph
 from keras_xai.graph.view import losses_kept, unchanged
 from keras_xai.kinds.links import LINKS
 
-# What Keras itself sets on layers without changing what they compute at inference.
+# Attributes that Keras sets on layers without changing their results at inference.
 _HARMLESS = {"_trainable", "_called", "_call_context", "_losses", "_build_shapes_dict", "_path", "_compile_metrics"}
 # Attention adds such large negative numbers to masked entries before a softmax. Their rounding errors are irrelevant.
 _HIDDEN = -1e8
@@ -106,7 +106,7 @@ class Agreement:
                 "Explain a model in which each sample is computed alone, for example with constants in place of the batch's statistics",
             )
         linked = [None if score is None else LINKS[link](score) for link, score in zip(self._links, ours, strict=True)]
-        # Probabilities have a rounding of their own, which counts where scores are tiny.
+        # Probabilities have their own rounding error, which matters for tiny scores.
         digits = self._digits(ours)
         limits = [
             max(min(limit, 0.25), 64 * digits * _largest(probabilities)) if link else limit

@@ -65,7 +65,7 @@ def attentions_of(graph: Graph) -> list[Attention]:
             uses[identifier].append((step, position))
     found = [each for step in graph.steps if _is_softmax(step) and (each := _attention(step, uses)) is not None]
     paths = [_layer_of(graph, each) for each in found]
-    # Two in one layer are told apart by their softmaxes.
+    # Two attentions in one layer are distinguished by their softmax.
     return [
         dataclasses.replace(each, path=path if path and paths.count(path) == 1 else each.softmax.path)
         for each, path in zip(found, paths, strict=True)

@@ -19,8 +19,8 @@ _MIXED = "mixed"
 class Axes:
     """The layout of each tensor of a graph, by one walk over it.
 
-    Each step says what it knows of its own tensors, such as a convolution by its `data_format`, and how the axes of its output follow from
-    those of its input. The names are carried along both ways, the surest first: those that the user declares with
+    Each step declares the axes of its own tensors, such as a convolution by its `data_format`, and how the axes of its output follow from
+    those of its input. The names are propagated in both directions, the most certain first: those that the user declares with
     `keras_xai.layers.with_layout`, those of data formats, those of sequences and normalizations, those of dense layers. Where they
     contradict each other, or there are none, the channels are the last axis, as in Keras.
 
@@ -136,7 +136,7 @@ def _named_by(parts, axis, shape):
     if len(made_of) > 1:
         if len(parts) > 1 or name in (None, _MIXED):
             return None
-        # Of a vector at each place, the entries of the channels are next to each other.
+        # In a vector at each place, the entries of the channels are adjacent.
         last = [each for each in made_of if shape[each] != 1][-1:] or list(made_of)[-1:]
         return "C" if name == "C" and axis in last else "P"
     return name if len(parts) == 1 else _merged([each for each, _ in parts])

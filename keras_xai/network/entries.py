@@ -59,7 +59,7 @@ class Entries:
         scores, spec = self._scores, self._specs[position]
         graph, role = scores.graph, scores.roles[position]
         tokens = Tokens(graph, graph.inputs[position])
-        # Vectors that depend on several inputs, such as those of crossed categories, belong to none of them.
+        # Vectors that depend on several inputs, such as those of crossed categories, are not assigned to any of them.
         vectors = [step for step in (*tokens.embeddings, *tokens.encoders) if step not in tokens.crossed]
         if role is not Role.FIXED and vectors and not tokens.others:
             return [self._vectors(step, spec, method, scores) for step in vectors]

@@ -56,7 +56,7 @@ class Tokens:
                 self.crossed += [step] if step.outputs[0] in shared else []
             elif passes_tokens(step) or (whole and all(_is_code(each) for each in step.output_specs)):
                 tokens.update(step.outputs)
-            # Padding is found by comparing tokens, which has no derivative: what counts is what turns them into real numbers.
+            # Padding is found by comparing tokens, which has no derivative. Only the steps that convert tokens to real numbers count.
             elif any(output.dtype != "bool" for output in step.output_specs) and not _is_mask_argument(step, tokens):
                 self.others.append(step)
         self.only_masks = masks > 0 and not self.embeddings and not self.encoders and not self.others

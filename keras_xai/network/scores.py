@@ -109,7 +109,7 @@ class Scores:
     @functools.cached_property
     def axes(self) -> Axes:
         """The axes of each tensor; for an unrolled model, of its inputs only."""
-        # A recurrent layer tells its axes as a whole.
+        # A recurrent layer declares its axes as a whole.
         return Axes(strip_probabilities(expand(self._whole)) if self._unrolled else self.graph)
 
     @functools.cached_property

@@ -71,7 +71,7 @@ class Programs(Remade):
     def __init__(self, network: PiecewiseNetwork, *, jit_compile: bool = False):
         self._network = network
         self._jit_compile = jit_compile
-        # Those used last, since samples may have any number of shapes.
+        # Limited to the last used programs, since samples may have any number of shapes.
         self._cache: cachetools.LRUCache = cachetools.LRUCache(KEPT)
         self._layouts: cachetools.LRUCache = cachetools.LRUCache(KEPT)
         self._lock = threading.Lock()  # caches are not safe for threads

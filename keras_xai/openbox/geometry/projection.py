@@ -50,13 +50,13 @@ class Constraints:
 def nearest_step(constraints: Constraints, norm: float, within: float = np.inf) -> np.ndarray | None:
     """The shortest step that satisfies all constraints.
 
-    Constraints are looked at where a step violates them: a step that is the shortest under some of them and violates none is
-    the shortest under all.
+    Constraints are added when a step violates them. A step that is the shortest under some of them and violates none is the shortest
+    under all.
 
     Args:
         constraints: The constraints, at least one of them known.
         norm: 1, 2 or infinity.
-        within: The longest step that is of interest. The search ends as soon as the constraints looked at demand more.
+        within: The maximum length of a step. The search ends as soon as the known constraints require more.
 
     Returns:
         `(d,)`, or `None` if no step that short satisfies all constraints.
@@ -88,7 +88,7 @@ def _nearest_euclidean(constraints, within):
         violated = constraints.violated(step)
         if not len(violated):
             return step
-        # A step is the shortest under its active constraints alone, so that with each round the shortest becomes longer.
+        # A step is the shortest under its active constraints alone, so the shortest step grows with each round.
         known = np.union1d(active, violated)
         rows, values = constraints.rows[known], constraints.values[known]
         scale = max(length, -values.min())  # in these units the next step is at least 1 long, and seldom much longer

@@ -315,7 +315,7 @@ class Graph:
                     f"({type(step.operation).__name__}). Choose '{step.path}' or another layer."
                 )
         raise ValueError(
-            f"Expected a layer that the model calls. Received: layer={layer!r}, which is none of them. The nearest paths are "
+            f"Expected a layer that the model calls. Received: layer={layer!r}, which is not one of them. The nearest paths are "
             f"{self._nearest(layer.name)}."
         )
 

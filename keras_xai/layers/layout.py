@@ -1,4 +1,4 @@
-"""`DeclaredLayout`: tells which axis of a tensor is which, where the layers of a model do not."""
+"""`DeclaredLayout`: declares the meaning of the axes of a tensor, where the layers of a model do not."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, final
@@ -57,7 +57,7 @@ class DeclaredLayout(keras.layers.Layer):
 
 
 def with_layout(model: keras.Model, layout: str | Sequence[str | None] | Mapping[str, str | None]) -> keras.Model:
-    """A model that computes the same, with the same layers and weights, and says which axis of its inputs is which.
+    """Declares the axes of a model's inputs: returns a model with the same layers, weights and outputs.
 
     Methods, metrics and pictures follow the axes of an input through the layers to a convolution, a pooling or a recurrent layer that tells
     them apart. Where no layer does, channels are taken to be the last axis, as in Keras; this function tells otherwise.

@@ -146,7 +146,7 @@ def hits_and_influence(
 
 
 def _narrowed(points):
-    """Numbers of float64 that float32 holds as well as what they were before they were cast: numbers of float32."""
+    """Float64 points as float32, if all values are exact float32 numbers; otherwise unchanged."""
     if points.dtype != "float64":
         return points
     with np.errstate(over="ignore"):

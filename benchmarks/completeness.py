@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
         report.table(["network", *METHODS, "smallest change", "in float64"], rows),
         "",
         f"The largest share is {number(largest)}, except for {' and '.join(rounded) or 'none'}, whose score differences are small compared "
-        "with the scores. These are complete in float64, see the last column.",
+        "with the terms that are subtracted. These are complete in float64, see the last column.",
     ]
     report.publish(report.page(lines, "python benchmarks/completeness.py"), options.output)
 

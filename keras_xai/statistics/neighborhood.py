@@ -155,10 +155,10 @@ def _narrowed(points):
 
 
 def _rounding(points):
-    """By how much each coordinate may have been rounded, `(n, d)` of float64.
+    """The possible rounding error of each coordinate, `(n, d)` in float64.
 
-    That is one unit in the last place of its type, or nothing for coordinates that leave the last bits of all values of theirs unused,
-    as those of a grid of whole numbers or halves do.
+    It is one unit in the last place of its type, or 0 for coordinates that leave the last bits of all their values unused, such as those
+    of a grid of whole numbers or halves.
     """
     if points.dtype.kind != "f":
         return np.zeros(points.shape)

@@ -195,7 +195,7 @@ def reads_masks(operation: keras.Operation, named: Mapping[str, Any]) -> bool:
 
 
 def removes_masks(operation: keras.Operation) -> bool:
-    """Whether a call removes the masks that Keras attaches to its inputs, for all later calls, which a symbolic call does not show."""
+    """Whether a call removes the masks of its inputs for all later calls, as Keras does at run time but not in a symbolic call."""
     return isinstance(operation, keras.layers.MultiHeadAttention)
 
 

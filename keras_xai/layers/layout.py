@@ -64,7 +64,7 @@ def with_layout(model: keras.Model, layout: str | Sequence[str | None] | Mapping
 
     Args:
         model: A built model.
-        layout: See `DeclaredLayout`; for a model of several inputs, one for each in the structure of the inputs, `None` to derive it from layers.
+        layout: See `DeclaredLayout`; for several inputs, one for each in their structure, with `None` to derive it from layers.
 
     Returns:
         A functional model in which `model` is nested: a layer has the path `"name_of_model/name_of_layer"`.

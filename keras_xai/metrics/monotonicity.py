@@ -15,7 +15,7 @@ from keras_xai.metrics.similarity import rank_correlation
 
 @final
 class Monotonicity(ModelMetric):
-    r"""Monotonicity: Spearman's correlation of the absolute values with the expected squared change when their places become noise.
+    r"""Monotonicity: Spearman's correlation of the absolute values with the expected squared change when places are replaced by noise.
 
     $$\rho_S(a, e), \quad a_g = \sum_{i \in g} \lvert \phi_i \rvert, \quad
     e_g = \mathbb{E} \bigl( p(x) - p(x_{[x_g = \text{noise}]}) \bigr)^2$$

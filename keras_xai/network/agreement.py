@@ -28,8 +28,8 @@ class _NotRunnableError(Exception):
 class Agreement:
     """Checks that scores are those of the model, the same for a sample in any row and in any batch, once per model.
 
-    Two or three samples pass the model once and the scores twice. The comparison is made again as long as layers have other attributes than
-    when the model was read, as after `adapt`, `quantize` or `enable_lora`; new values of weights need none.
+    Two or three samples run through the model once and through the scores twice. The comparison is repeated while layers have other
+    attributes than when the model was read, as after `adapt`, `quantize` or `enable_lora`. New values of weights do not require it.
 
     Args:
         model: The model.

@@ -159,7 +159,7 @@ def pretrain(
 
 
 def _place(callback):
-    """Monitors are first, so that other callbacks find their measurements in the logs, and backups last, so that they have all changes."""
+    """Orders callbacks: monitors first, so that others find their measurements in the logs; backups last, so that they have all changes."""
     return isinstance(callback, keras.callbacks.BackupAndRestore), not isinstance(callback, Monitor)
 
 

@@ -16,8 +16,8 @@ from keras_xai.data.checks import real_array, short
 class ScoreTarget(abc.ABC):
     """A ready-made target: a function from the scores of a model to one value per sample.
 
-    Targets are frozen and equal by value. An array of one row per sample follows slices and batches. What a target
-    reads of each sample, its parameters, are arguments of compiled programs, so that targets that differ in them share a program.
+    Targets are frozen and equal by value. An array of one row per sample follows slices and batches. The parameters of a target for each
+    sample are arguments of compiled programs, so targets with different parameters share a program.
 
     A subclass is a frozen dataclass, which checks its fields in `__post_init__`.
 

@@ -432,7 +432,6 @@ BAD = {
     "note": TEXTS,
     "Case.figure": [3, "zz", Thing()],
     "seconds": NUMBERS,
-    "preprocessing": ["zz", 3, np.nan, Thing(), ["tf"]],
     "panels": [3, [3], Thing(), None],
     "rows": [3, [], [(1,), (1, 2)], Thing(), None, [3]],
     "header": [3, ("a",), Thing()],

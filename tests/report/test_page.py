@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from keras_xai import report
 from keras_xai.report import Page, Panel, picture
 
 HOSTILE = '<script src="https://example.org/x.js"></script> & "quotes"'
@@ -107,7 +108,7 @@ def test_cards_cases_and_bars():
     assert "width: 25.0%" in found and "width: 100.0%" in found  # bars are cut at 1
     assert found.count("<img") == 1 and 'class="note poor">wrong' in found
     # Red speaks for, blue against: the ends of the color scale.
-    (red,), (blue,) = (re.findall(rf"rgb\(([^)]*)\)[^>]*>{word}<", found) for word in ("good", "bad"))
-    assert red.split()[0] > red.split()[2] and blue.split()[0] < blue.split()[2]
+    (red,), (blue,) = (re.findall(rf"background: #(\w{{6}});[^>]*>{word}<", found) for word in ("good", "bad"))
+    assert red[:2] > red[4:] and blue[:2] < blue[4:]  # hexadecimal red, green, blue
     with pytest.raises(ValueError, match="`bars` to be triples"):
         page.bars([("dog", "long", "2")])

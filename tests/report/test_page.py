@@ -10,8 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from keras_xai import report
-from keras_xai.report import Page, Panel, picture
+from keras_xai.report import Card, Case, Page, Panel, heatmap, picture
 
 HOSTILE = '<script src="https://example.org/x.js"></script> & "quotes"'
 
@@ -97,11 +96,9 @@ def test_errors_say_what_to_do(tmp_path):
 
 
 def test_cards_cases_and_bars():
-    figure = report.heatmap(np.eye(3))
-    page = report.Page("Blocks").cards([report.Card("a <b>", "good news", "why", "good"), report.Card("c", "d")])
-    page.cases(
-        [report.Case("case", figure, [("cat", 0.25, "25 %")], [("method", [("good", 1.0), ("bad", -1.0)])], "wrong", "poor")]
-    )
+    figure = heatmap(np.eye(3))
+    page = Page("Blocks").cards([Card("a <b>", "good news", "why", "good"), Card("c", "d")])
+    page.cases([Case("case", figure, [("cat", 0.25, "25 %")], [("method", [("good", 1.0), ("bad", -1.0)])], "wrong", "poor")])
     page.bars([("dog", 2.0, "2")])
     found = page.html()
     assert 'class="card good"' in found and "a &lt;b&gt;" in found and found.count('class="card"') == 1

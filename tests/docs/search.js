@@ -11,10 +11,10 @@ const nothing = () => null;
 const context = vm.createContext({
   // What the scripts ask of a browser when they are loaded and when they search, without showing anything.
   document: { readyState: "loading", addEventListener: nothing, getElementById: nothing, documentElement: { dataset: {} } },
-  window: {},
   localStorage: { setItem: nothing, getItem: nothing },
   console,
 });
+context.window = context;
 for (const name of ["documentation_options", "doctools", "language_data", "sphinx_highlight", "searchtools"]) {
   const file = path.join(folder, "_static", `${name}.js`);
   if (fs.existsSync(file)) vm.runInContext(fs.readFileSync(file, "utf8"), context, { filename: file });

@@ -1,5 +1,10 @@
-"""Configuration of the documentation: `python -m sphinx -W --keep-going -b html docs docs/_build/html`."""
+"""Configuration of the documentation: `python -m sphinx -W --keep-going -b html docs docs/_build/html`.
 
+The tutorials are run at each build. With real data in the folder that KERAS_XAI_DATA names, they explain pretrained networks and film
+reviews; without, they fall back to what the dependencies bring along.
+"""
+
+import os
 import pathlib
 import re
 import sys
@@ -16,9 +21,10 @@ project_copyright = "The keras_xai authors, Apache License 2.0"
 version = release = keras_xai.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",  # reads the other pages as well
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "sphinx_copybutton",
     "sphinxcontrib.bibtex",
     "complete_api",
     "conformance",
@@ -26,6 +32,7 @@ extensions = [
     "layer_tables",
     "mathml",
     "metric_table",
+    "tutorials",
 ]
 exclude_patterns = ["_build", "_ext", "benchmarks"]
 default_role = "code"  # docstrings mark code with single backticks
@@ -42,6 +49,21 @@ pygments_style = "friendly"
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
+
+nb_execution_mode = "auto"
+nb_execution_timeout = 240  # seconds a cell
+nb_execution_raise_on_error = True
+nb_execution_in_temp = True
+nb_merge_streams = True
+nb_output_stderr = "remove"  # TensorFlow's notes on the hardware
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# Copies code without the prompts and the results.
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
+copybutton_exclude = ".linenos, .gp, .go"
+copybutton_selector = "div:not(.output) > div.highlight > pre"
 
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False

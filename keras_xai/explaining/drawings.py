@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def drawn(subject: Subject, named: Mapping[str, Explanation], row: int) -> "Figure | None":
+def picture_of(subject: Subject, named: Mapping[str, Explanation], row: int) -> "Figure | None":
     """The picture of a sample by several methods; `None` for texts, which are better as `colored` words.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 from keras import tree
 
 from keras_xai.attribution import Explanation
-from keras_xai.explaining.drawings import colored, drawn
+from keras_xai.explaining.drawings import colored, picture_of
 from keras_xai.explaining.story import answered, cost, diagnosed, hidden, measured, noun, numbered, piece, reading, summary
 from keras_xai.explaining.work import Picked, Work
 from keras_xai.report.blocks import Card, Case
@@ -50,7 +50,7 @@ class Pen:
         if not self.has_time():
             return None
         self._start = self._work.budget.used
-        return drawn(self._work.subject, named, row)
+        return picture_of(self._work.subject, named, row)
 
 
 def page_of(work: Work) -> Page:

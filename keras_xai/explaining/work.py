@@ -14,7 +14,7 @@ from keras_xai.explaining.answers import Answers, ask
 from keras_xai.explaining.budget import Budget
 from keras_xai.explaining.candidates import Candidate, places
 from keras_xai.explaining.diagnosing import diagnosis_of
-from keras_xai.explaining.drawings import drawn, is_text
+from keras_xai.explaining.drawings import is_text, picture_of
 from keras_xai.explaining.pieces import explained_in_pieces, in_pieces
 from keras_xai.explaining.ratings import CONTROL, STEPS, Trust, metrics_for, random_values, trust_in
 from keras_xai.explaining.reasons import first_sentences, too_long
@@ -129,7 +129,7 @@ class Work:
             # The first figure of a process loads matplotlib and its fonts.
             new_figure(figsize=(1, 1)).savefig(io.BytesIO(), format="png")
         start = clock.now()
-        figure = drawn(self.subject, {found.candidate.name: found.explanation}, 0)
+        figure = picture_of(self.subject, {found.candidate.name: found.explanation}, 0)
         if figure is not None:
             figure.savefig(io.BytesIO(), format="png", dpi=_DPI)
             self.figure_seconds = clock.now() - start

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_xai.data.checks import check_named, check_names, chosen_indices
 from keras_xai.report.explained import explained
+from keras_xai.report.labels import INCHES_PER_LETTER, feature_label, shortened
 from keras_xai.report.layers import draw_bars, layers_figure, wrapped
 from keras_xai.report.plots import draw_picture
 from keras_xai.report.samples import arrays_of, displayed
@@ -126,6 +127,8 @@ class Grid:
         width = max(_WIDTHS[kind] for kind in self._kinds.values())
         columns = self.first + len(self.names)
         left = 0.6 if {"table", "text"}.isdisjoint(self._kinds.values()) else 1.5
+        if "table" in self._kinds.values() and self._feature_names is not None:
+            left = max(left, INCHES_PER_LETTER * (15 + max(len(shortened(name)) for name in self._feature_names)))
         figure = new_figure(
             figsize=(max(left + width * columns, 3.6), sum(heights) + footer + 0.95 + 0.3 * bool(title)), layout="constrained"
         )
@@ -174,7 +177,7 @@ class Grid:
         if kind == "table":
             shown = _strongest(values)
             names = range(len(x)) if self._feature_names is None else self._feature_names
-            labels = [f"{names[i]} = {_written(x[i])}" for i in shown]
+            labels = [feature_label(str(names[i]), x[i]) for i in shown]
             for number, (each, found) in enumerate(zip(axes[self.first :], values, strict=True)):
                 draw_bars(each, found[shown], labels if number == 0 else None)
             return
@@ -242,11 +245,6 @@ def _tabled(arrays: dict[str, np.ndarray], columns: Sequence[str] | None = None)
     same = len({part.dtype.kind in "fiub" for part in parts}) == 1
     table = np.stack([part if same else part.astype(object) for part in parts], axis=1)
     return {"columns": table, **found}, list(columns)
-
-
-def _written(value):
-    """A value of a table as text."""
-    return f"{value:.3g}" if isinstance(value, (int, float, np.number)) else str(value)
 
 
 def _kind(x, layout):

@@ -1,7 +1,7 @@
 """Drawing of single samples, or crops of them, in small axes: images, series, features, and texts."""
 
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from keras_xai.data.checks import check_function, check_names, real_array
 from keras_xai.data.layout import Layout
 from keras_xai.report.plots import draw_picture, shown_image
+from keras_xai.results.tables import named_arrays
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,17 +145,8 @@ def in_color(drawn: np.ndarray) -> np.ndarray:
 
 def arrays_of(explanation: "Explanation", field: str) -> dict[str, np.ndarray]:
     """The inputs or values of an explanation by name of the input, channels last."""
-    named = _named(getattr(explanation, field))
+    named = named_arrays(getattr(explanation, field))
     return {
         name: layout.channels_last(array) if array.ndim == layout.rank else array
         for (name, array), layout in zip(named.items(), explanation.layouts, strict=True)
     }
-
-
-def _named(values: Any, name: str = "input") -> dict[str, np.ndarray]:
-    """Converts a nest of arrays to a dict by name."""
-    if isinstance(values, Mapping):
-        return {key: array for each in sorted(values) for key, array in _named(values[each], str(each)).items()}
-    if isinstance(values, (list, tuple)):
-        return {key: array for i, each in enumerate(values) for key, array in _named(each, f"{name} {i}").items()}
-    return {name: np.asarray(values)}

@@ -2,18 +2,22 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 import numpy as np
 from keras import tree
 
 from keras_xai import targets
+from keras_xai.data.checks import check_choice
 from keras_xai.data.layout import Layout
+from keras_xai.results import tables
 from keras_xai.results.base import Rows, taken
 from keras_xai.results.pictures import drawn
 from keras_xai.results.text import counted, listed, shapes
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import shap
     from matplotlib.figure import Figure
 
 
@@ -53,6 +57,10 @@ class Explanation(Rows):
         layer: Path of the layer to whose output the values belong, by methods with `layer`; `values` is then an array of its shape.
             `None` for values of the inputs.
         channel_axis: The axis of the channels in values of a layer; `None` for values of the inputs.
+        base_score: `(n,)`, by methods with a `convergence_delta`: the score that the values are added to. `base_score` plus the sum of the
+            values plus `convergence_delta` is the score of the sample. It is the score of the baseline, the mean score of a shared
+            background, zero for LRP and gradient times input, and for LIME the constant of its linear model, in which a segment
+            counts once.
     """
 
     values: Any
@@ -70,9 +78,10 @@ class Explanation(Rows):
     layout: Any = None
     layer: str | None = None
     channel_axis: int | None = None
+    base_score: np.ndarray | None = None
 
     _row_axes: ClassVar[Mapping[str, int]] = dict.fromkeys(
-        ("values", "target", "inputs", "convergence_delta", "probability", "prediction"), 0
+        ("values", "target", "inputs", "convergence_delta", "probability", "prediction", "base_score"), 0
     )
 
     @property
@@ -113,8 +122,9 @@ class Explanation(Rows):
 
     def plot(
         self,
-        samples: int | Sequence[int] = 4,
+        samples: int | Sequence[int] | None = None,
         *,
+        kind: Literal["bars", "waterfall", "bar", "beeswarm"] | None = None,
         show: Callable[[np.ndarray], np.ndarray] | None = None,
         class_names: Sequence[str] | None = None,
         feature_names: Sequence[str] | None = None,
@@ -128,8 +138,16 @@ class Explanation(Rows):
         colored background. A model of several inputs has a row per input. The color scale of each picture ends at the 99th percentile of
         the absolute values. `keras_xai.report.explanations_plot` draws several explanations side by side.
 
+        Tables have further kinds of plots, which take columns of several inputs as one table. Of more than twelve features the others are
+        added up or left out, as the picture says.
+
         Args:
-            samples: Indices of the samples to draw, or the number of first samples.
+            samples: Indices of the samples to draw, or the number of first samples. By default the first four; the first one for a
+                waterfall, all for `"bar"` and `"beeswarm"`.
+            kind: For tables. `"bars"`: bars of each sample. `"waterfall"`: from the base score to the score of a sample, with the
+                convergence delta as the last step, for methods whose values add up to a score. `"bar"`: mean absolute values over samples.
+                `"beeswarm"`: the values of all samples, a dot each, colored by the value of the feature. By default bars, or what the data
+                are drawn as.
             show: Maps an image `(height, width, channels)` from the model's preprocessing to a displayable image, `(height, width)` or
                 `(height, width, 3)`. By default values are scaled to the color range.
             class_names: Names of the classes; two for a single sigmoid, of classes 0 and 1.
@@ -141,7 +159,8 @@ class Explanation(Rows):
             A matplotlib figure with a row per sample.
 
         Raises:
-            ValueError: If there is no such sample, a value is not finite, or a number of names does not fit.
+            ValueError: If there is no such sample, a value is not finite, a number of names does not fit, or a `kind` is given for samples
+                that are no table.
 
         Example:
 
@@ -153,16 +172,64 @@ class Explanation(Rows):
         ['age = 3', 'income = -1']
         """
         return drawn(
-            "explanations",
-            "explanations_plot",
-            {self.method: self},
+            "tables",
+            "explanation_plot",
+            self,
             samples=samples,
+            kind=kind,
             show=show,
             class_names=class_names,
             feature_names=feature_names,
             vocabulary=vocabulary,
             title=title,
         )
+
+    def to_dataframe(self, form: Literal["wide", "long"] = "wide") -> "pd.DataFrame":
+        """Returns the values as a pandas `DataFrame`.
+
+        Args:
+            form: `"wide"` for tables: a row per sample and a column per feature, by name; columns of several inputs are beside each
+                other. `"long"` for all data: a row per entry of each sample, with its sample, its feature or position (such as row,
+                column and channel), the entry itself as `data`, and its `value`. Inputs that are held fixed have no values and are left
+                out.
+
+        Raises:
+            ValueError: If the form is `"wide"` and the samples are no table.
+
+        Example:
+
+        >>> import keras, pandas as pd
+        >>> from keras_xai.attribution import GradientTimesInput
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        >>> explanation = GradientTimesInput(model)(pd.DataFrame({"age": [3.0, 1.0], "income": [-1.0, 2.0]}))
+        >>> frame = explanation.to_dataframe()
+        >>> list(frame.columns), frame.loc[0].tolist()
+        (['age', 'income'], [3.0, -1.0])
+        """
+        check_choice("form", form, ("wide", "long"))
+        return tables.wide_frame(self) if form == "wide" else tables.long_frame(self)
+
+    def to_shap(self) -> "shap.Explanation":
+        """Returns a `shap.Explanation`, which the plots of the shap library take: `shap.plots.beeswarm(explanation.to_shap())`.
+
+        Its `values` are those of a table, or of the one input; `base_values` the `base_score`, by methods that have one; `data` the
+        samples, and `feature_names` the names of the features.
+
+        Raises:
+            ValueError: If the model has several inputs that are no table.
+            ImportError: If the shap library is not installed.
+
+        Example:
+
+        >>> import keras, pandas as pd
+        >>> from keras_xai.attribution import DeepLIFT
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        >>> x = pd.DataFrame({"age": [3.0, 1.0], "income": [-1.0, 2.0]})
+        >>> found = DeepLIFT(model)(x, baseline=[1.0, 1.0]).to_shap()
+        >>> found.feature_names, found.base_values.tolist(), found.values.tolist()
+        (['age', 'income'], [2.0, 2.0], [[2.0, -2.0], [0.0, 1.0]])
+        """
+        return tables.shap_explanation(self)
 
     def _summary(self) -> str:
         return f"by {self.method}: {counted(len(self), 'sample')} of shape {shapes(self.inputs)}"

@@ -290,6 +290,7 @@ SPECIAL = {
     "openbox.LinearPieces.nearest_facets": {"k": lambda: 1},
     "callbacks.ExplanationLogger": {"folder": folder},
     "results.Explanation.load": {"path": lambda: _saved(RESULTS["Explanation"]())},
+    "results.Explanation.to_dataframe": {"form": lambda: "long"},  # of images
     "results.Result.load": {"path": lambda: _saved(RESULTS["Explanation"]())},
     "report.maps_plot": {"activations": lambda: features.activations(images(), X, ["conv"], verbose=0), "images": lambda: X},
     "report.reconstructions_plot": {"x": lambda: X},

@@ -2,6 +2,8 @@
 
 from typing import final
 
+import numpy as np
+
 from keras_xai.attribution.located import Located
 from keras_xai.attribution.parts import Part
 from keras_xai.network.entries import total
@@ -110,6 +112,9 @@ class GradientTimesInput(Located):
 
         def explain(batch):
             values, indices, delta = program(batch.inputs, batch.indices)
-            return Part(values, indices, delta if complete else None, num_forward_passes=2 * len(batch.numbers))
+            count = len(batch.numbers)
+            if not complete:
+                return Part(values, indices, convergence_delta=None, num_forward_passes=2 * count)
+            return Part(values, indices, delta, num_forward_passes=2 * count, base_score=np.zeros(count))
 
         return explain

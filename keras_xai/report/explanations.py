@@ -11,6 +11,7 @@ from keras_xai.report.labels import INCHES_PER_LETTER, feature_label, shortened
 from keras_xai.report.layers import draw_bars, layers_figure, wrapped
 from keras_xai.report.plots import draw_picture
 from keras_xai.report.samples import arrays_of, displayed
+from keras_xai.report.series import draw_series, series_height, series_width, strongest_channels
 from keras_xai.report.words import LUMINANCE, add_scale, color_limit, colors_of, draw_words, laid_out
 from keras_xai.results.explanation import Explanation
 
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-_SERIES_CHANNELS = 8  # a "series" with more channels is drawn as an image
 _FEATURES = 12
-_GRAY = "#8a939c"
 
-# Width of a column, in inches.
-_WIDTHS = {"image": 1.9, "series": 3.0, "table": 2.6, "text": 3.8}
+# Width of a column, in inches; that of a series depends on its length.
+_WIDTHS = {"image": 1.9, "table": 2.6, "text": 3.8}
+# A square array of more channels is an image of a network of dense layers, which do not tell that it is one.
+_SQUARE = 8
 
 
 def explanations_plot(
@@ -43,9 +44,10 @@ def explanations_plot(
     by the 99th percentile of its absolute values, because methods have different units and a single bright pixel would hide the rest.
 
     Explanations know the layout of their inputs, so that channels first are drawn as channels last. An image is shown unchanged, and for
-    each method in gray below the colors of the values, summed over the channels. A series is a line per channel in these colors. Features
-    are bars, the most relevant to all methods first. Tokens are words on a background in these colors. A model of several inputs has a row
-    per input.
+    each method in gray below the colors of the values, summed over the channels. A series is a line per channel in these colors, of its
+    eight strongest channels if there are more; of more than three, each has a lane of its own scale. A square array of more than eight
+    channels is drawn as an image, which it usually is. Features are bars, the most relevant to all methods first. Tokens are words on a
+    background in these colors. A model of several inputs has a row per input.
 
     Values of a layer are drawn without the samples: feature maps as a picture per channel, the strongest channels first, and vectors as
     bars.
@@ -56,7 +58,8 @@ def explanations_plot(
         show: Maps an image `(height, width, channels)` from the model's preprocessing to a displayable image, `(height, width)` or
             `(height, width, 3)`. By default values are scaled to the color range.
         class_names: Names of the classes; two for a single sigmoid, of classes 0 and 1.
-        feature_names: Names of the features; by default the column names, if the samples were a `DataFrame`.
+        feature_names: Names of the features of a table, by default the column names, if the samples were a `DataFrame`; or of the channels
+            of a series.
         vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
         title: A title.
 
@@ -116,6 +119,8 @@ class Grid:
         for name, x in self._inputs.items():
             if self._kinds[name] == "table" and feature_names is not None:
                 check_names("feature_names", feature_names, x.shape[1], "feature")
+            if self._kinds[name] == "series" and feature_names is not None and len(self._inputs) == 1:
+                check_names("feature_names", feature_names, x.shape[-1], "channel")
         self.first = int("image" in self._kinds.values())  # the first column of a method
 
     def figure(self, title: str, footer: float = 0.0) -> "Figure":
@@ -124,7 +129,10 @@ class Grid:
 
         rows = [(sample, name) for sample in self._samples for name in self._inputs]
         heights = [self._height(sample, name) for sample, name in rows]
-        width = max(_WIDTHS[kind] for kind in self._kinds.values())
+        width = max(
+            series_width(self._inputs[name].shape[1]) if kind == "series" else _WIDTHS[kind]
+            for name, kind in self._kinds.items()
+        )
         columns = self.first + len(self.names)
         left = 0.6 if {"table", "text"}.isdisjoint(self._kinds.values()) else 1.5
         if "table" in self._kinds.values() and self._feature_names is not None:
@@ -157,7 +165,7 @@ class Grid:
             return 0.24 * min(x.shape[1], _FEATURES) + 0.3
         if kind == "text":
             return 0.19 * (1 + max((line for _, line, _, _ in laid_out(self._words(x[sample]))), default=0)) + 0.15
-        return 1.25
+        return series_height(x.shape[-1]) + 0.3
 
     def _draw_row(self, axes, sample, name):
         x, kind = self._inputs[name][sample], self._kinds[name]
@@ -171,23 +179,21 @@ class Grid:
         labeled.set_ylabel(self._label(sample, name).replace(" (", "\n(" if upright else " ("), fontsize=9, **upright)
         if self.first:
             self._draw_input(axes[0], x, kind)
-        for each, found in zip(axes[self.first :], values, strict=True):
-            if not found.any():  # as of Grad-CAM, if all weighted maps are negative: without a word it looks like a fault
-                each.set_xlabel("all values are zero", fontsize=8)
         if kind == "table":
             shown = _strongest(values)
             names = range(len(x)) if self._feature_names is None else self._feature_names
             labels = [feature_label(str(names[i]), x[i]) for i in shown]
             for number, (each, found) in enumerate(zip(axes[self.first :], values, strict=True)):
                 draw_bars(each, found[shown], labels if number == 0 else None)
-            return
         for each, found in zip(axes[self.first :], values, strict=True):
             if kind == "image":
                 _draw_over(each, _flat(found), self._picture(x))
             elif kind == "series":
-                _draw_lines(each, x, found)
-            else:
+                draw_series(each, x, found, strongest_channels(values, x.shape[1]), self._channel_names)
+            elif kind == "text":
                 draw_words(each, self._words(x), found)
+            if not found.any():  # as of Grad-CAM, if all weighted maps are negative: without a word it looks like a fault
+                each.set_xlabel("all values are zero", fontsize=8)
 
     def _draw_input(self, axes, x, kind):
         if kind != "series":
@@ -197,10 +203,13 @@ class Grid:
             axes.spines[:].set_color("#c4cad0")
             axes.spines[:].set_linewidth(0.8)
         elif kind == "series":
-            axes.plot(x, color=_GRAY, linewidth=1.5)
-            _prepare_lines(axes)
+            draw_series(axes, x, None, strongest_channels([np.ptp(x, axis=0, keepdims=True)], x.shape[1]), self._channel_names)
         else:
             axes.spines[:].set_visible(False)
+
+    @property
+    def _channel_names(self):
+        return self._feature_names if len(self._inputs) == 1 else None
 
     def _picture(self, x):
         return displayed(self._show, x if x.ndim == 3 and x.shape[-1] in (1, 3) else _flat(x))
@@ -254,7 +263,7 @@ def _kind(x, layout):
         return "text" if x.dtype.kind == "U" and x.ndim == 2 and x.shape[1] > 1 else "table"
     if layout.is_apart:
         return "table" if not layout.is_tokens else "text" if x.ndim == 2 else "image"
-    return "series" if x.ndim == 3 and x.shape[-1] <= _SERIES_CHANNELS else "image"
+    return "series" if x.ndim == 3 and (x.shape[-1] <= _SQUARE or x.shape[1] != x.shape[2]) else "image"
 
 
 def _flat(values):
@@ -282,28 +291,3 @@ def _draw_over(axes: "Axes", values, picture):
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_color("#c4cad0")
     axes.spines[:].set_linewidth(0.8)
-
-
-def _draw_lines(axes: "Axes", x, values):
-    """A line per channel, with each segment in the color of the values at its ends."""
-    from matplotlib.collections import LineCollection
-
-    values = np.broadcast_to(values, x.shape)
-    limit, time = color_limit(values), np.arange(len(x))
-    for channel, found in zip(x.T, values.T, strict=True):
-        points = np.stack([time, channel], axis=1)
-        axes.plot(time, channel, color=_GRAY, linewidth=3.8, solid_capstyle="round", zorder=1)
-        colors = colors_of((found[1:] + found[:-1]) / 2, limit)
-        axes.add_collection(
-            LineCollection(
-                [*np.stack([points[:-1], points[1:]], axis=1)], colors=colors, linewidths=2.6, capstyle="round", zorder=2
-            )
-        )
-    _prepare_lines(axes)
-
-
-def _prepare_lines(axes):
-    axes.tick_params(labelsize=7, color=_GRAY)
-    axes.locator_params(axis="x", integer=True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["bottom", "left"]].set_color("#c4cad0")

@@ -134,9 +134,9 @@ class Explanation(Rows):
         """Plots the explanation of each sample: an image, a series, a table or a text, colored by the values.
 
         Red is a positive contribution to the explained score, blue a negative one. An image is drawn next to its values, summed over the
-        channels; a series has a line per channel; a table has a bar for each of its twelve most relevant features; tokens are words on a
-        colored background. A model of several inputs has a row per input. The color scale of each picture ends at the 99th percentile of
-        the absolute values. `keras_xai.report.explanations_plot` draws several explanations side by side.
+        channels; a series has a line for each of its eight strongest channels; a table has a bar for each of its twelve most relevant
+        features; tokens are words on a colored background. A model of several inputs has a row per input. The color scale of each picture
+        ends at the 99th percentile of the absolute values. `keras_xai.report.explanations_plot` draws several explanations side by side.
 
         Tables have further kinds of plots, which take columns of several inputs as one table. Of more than twelve features the others are
         added up or left out, as the picture says.
@@ -151,7 +151,8 @@ class Explanation(Rows):
             show: Maps an image `(height, width, channels)` from the model's preprocessing to a displayable image, `(height, width)` or
                 `(height, width, 3)`. By default values are scaled to the color range.
             class_names: Names of the classes; two for a single sigmoid, of classes 0 and 1.
-            feature_names: Names of the features of a table; by default the column names, if the samples were a `DataFrame`.
+            feature_names: Names of the features of a table, by default the column names, if the samples were a `DataFrame`; or of the
+                channels of a series.
             vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
             title: A title.
 

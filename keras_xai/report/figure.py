@@ -116,7 +116,8 @@ def release(figure: Figure) -> None:
 def add_legend(parent: Any, handles: Sequence[Any], **options: Any) -> None:
     """Adds a legend in which names that begin with `_`, which matplotlib leaves out, are there.
 
-    A legend of a figure has no more columns than fit, and the figure grows by its further rows.
+    A legend of a figure has no more columns than fit, and the figure grows by its further rows, or to the height of a legend beside the
+    axes.
 
     Args:
         parent: The figure or axes.
@@ -132,8 +133,10 @@ def add_legend(parent: Any, handles: Sequence[Any], **options: Any) -> None:
             return
         extent = legend.get_window_extent(parent.canvas.get_renderer())  # type: ignore[attr-defined]
         if extent.width <= parent.bbox.width or columns == 1:
-            further = -(-len(handles) // columns) - 1
-            parent.set_figheight(parent.get_figheight() + further * _LEGEND_ROW * legend.get_texts()[0].get_fontsize() / 72)
+            beside = "right" in str(options.get("loc"))
+            rows = -(-len(handles) // columns) + 1 if beside else -(-len(handles) // columns) - 1
+            height = rows * _LEGEND_ROW * legend.get_texts()[0].get_fontsize() / 72
+            parent.set_figheight(max(parent.get_figheight(), height) if beside else parent.get_figheight() + height)
             return
         legend.remove()
 

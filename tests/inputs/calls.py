@@ -287,6 +287,7 @@ SPECIAL = {
     "layers.RBMDense": {"units": lambda: 3},
     "layers.to_dense": {"model": machines},
     "openbox.OpenBox": {"model": table},
+    "openbox.Plane.plot": {"x": lambda: TABLE, "y": lambda: np.arange(len(TABLE)) % 3},
     "openbox.LinearPieces.nearest_facets": {"k": lambda: 1},
     "callbacks.ExplanationLogger": {"folder": folder},
     "results.Explanation.load": {"path": lambda: _saved(RESULTS["Explanation"]())},

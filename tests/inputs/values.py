@@ -480,6 +480,7 @@ BAD = {
     "Line.integrated_gradients.target": [99, -1, 1.5, "a", np.nan, Thing(), [0, 1]],
     "LinearPieces.counterfactuals.target": [99, -1, 1.5, "a", np.nan, Thing(), [0, 1]],
     "LinearPieces.decision_features.target": [99, -1, 1.5, "a", np.nan, Thing(), [0, 1]],
+    "Plane.plot.x": {name: SAMPLES[name] for name in SAMPLES if name != "None"},
     "Plane.plot.images": [3, [np.ones((2, 2))], Thing(), "abc"],
     "ExactIntegratedGradients.plot.images": [3, [np.ones((2, 2))], Thing(), "ab"],
     "EmbeddingMap.plot.images": [3, [np.ones((2, 2))], Thing(), "abcdef"],

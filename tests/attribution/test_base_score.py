@@ -17,6 +17,7 @@ from keras_xai.attribution import (
     Saliency,
     ShapleyValueSampling,
 )
+from tests.slow import quickly
 
 RNG = np.random.default_rng(0)
 X, OTHER, BACKGROUND = (RNG.normal(size=(rows, 4)).astype("float32") for rows in (3, 3, 5))
@@ -49,7 +50,7 @@ def explained(scores, method):
     return scores[rows, TARGET] - (scores[rows, 1 - np.array(TARGET)] if method is DecisionFeatures else 0)
 
 
-@pytest.mark.parametrize("method", ADDITIVE)
+@pytest.mark.parametrize("method", quickly(ADDITIVE, GradientTimesInput, IntegratedGradients, DeepLIFT, DeepSHAP, LIME))
 def test_base_score_values_and_delta_add_up_to_the_score(model, method):
     options, baseline = ADDITIVE[method]
     found = method(model, **options)(X, TARGET, *([] if baseline is None else [baseline]))

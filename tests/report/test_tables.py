@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keras_xai.attribution import Explanation, GradientTimesInput, IntegratedGradients, Occlusion, Saliency
+from keras_xai.attribution import Explanation, IntegratedGradients
 
 RNG = np.random.default_rng(0)
 COUNT, FEATURES = 9, 15
@@ -243,5 +243,3 @@ def test_methods_with_a_data_frame():
     assert list(explanation.to_dataframe().columns) == ["age", "income"]
     axes = explanation.plot([1], kind="waterfall", class_names=["no", "yes"]).axes[0]
     assert {"age = 1", "income = 2"} <= set(labels(axes)) and "yes (p = " in axes.get_title(loc="left")
-    assert [Saliency(model)(frame).base_score, Occlusion(model)(frame).base_score] == [None, None]
-    assert len(GradientTimesInput(model)(frame).plot(kind="waterfall").axes) == 1

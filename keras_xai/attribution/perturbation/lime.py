@@ -130,7 +130,7 @@ class LIME(Method):
                     found.append(explain_one([x[i] for x in batch.inputs], hidden, chosen, random_state(batch.seed, number)))
             values = stacked(each for each, _, _ in found)
             delta, base = (np.array(each) for each in zip(*(errors for _, *errors in found), strict=True))
-            return Part(values, indices, delta, self._num_samples * len(found) + batch.passes_to_predict, base)
+            return Part(values, indices, delta, self._num_samples * len(found) + batch.passes_to_predict, base_score=base)
 
         return explain
 

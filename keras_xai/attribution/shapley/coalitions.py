@@ -82,7 +82,7 @@ class Coalitions(abc.ABC):
                 gaps.append(game.all - game.none - values.sum())
                 base.append(game.none)
                 passes += game.played * len(batch.baseline[0])
-            return Part(stacked(found), indices, np.array(gaps), passes, np.array(base))
+            return Part(stacked(found), indices, np.array(gaps), passes, base_score=np.array(base))
 
         return explain
 

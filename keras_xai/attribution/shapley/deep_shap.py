@@ -74,7 +74,7 @@ class DeepSHAP(Method):
                 return [*values, delta, base]
 
             *values, delta, base = means(contributions, samples, self._batch_size)
-            return Part(values, indices, delta, PASSES * len(samples) + batch.passes_to_predict, base)
+            return Part(values, indices, delta, PASSES * len(samples) + batch.passes_to_predict, base_score=base)
 
         return explain
 

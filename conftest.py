@@ -40,6 +40,6 @@ def _own_registry(monkeypatch):
 @pytest.fixture(autouse=True)
 def _no_late_bars(monkeypatch):
     """On a slow machine a bar would appear, and a doctest fail."""
-    from keras_xai.data import batches
+    from keras_xai.data import progress
 
-    monkeypatch.setattr(batches, "_DELAY", float("inf"))
+    monkeypatch.setattr(progress, "_DELAY", float("inf"))

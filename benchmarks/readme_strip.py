@@ -14,8 +14,9 @@ from sklearn.datasets import make_moons
 
 from keras_xai import attribution
 from keras_xai.openbox import OpenBox
+from keras_xai.report.colors import SIGNED
 from keras_xai.report.figure import new_figure
-from keras_xai.report.words import color_limit, colors_of, draw_words
+from keras_xai.report.words import draw_words
 
 INK, BAR = "#1f2937", "#3b6fb6"
 WIDTHS = (1, 1, 1, 2.5, 1.3, 1.2)
@@ -29,8 +30,8 @@ def draw_photographs(grid):
     grid[0].imshow(photo)
     for axes, name in zip(grid[1:], ("GradCAM", "LRP EpsilonPlus"), strict=True):
         values = method_pictures.explained(name).values[0].sum(axis=-1)
-        limit = color_limit(values)
-        colors = colors_of(values, limit)
+        limit = SIGNED.limit(values)
+        colors = SIGNED.of(values, limit)
         colors[..., 3] = np.clip(np.abs(values) / limit, 0, 1) ** 0.7
         axes.imshow(gray, cmap="gray", vmin=0, vmax=1)
         axes.imshow(colors)

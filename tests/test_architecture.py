@@ -82,8 +82,15 @@ def _functions(thing):
 
 
 # Options of `FBIModel`, or of what is returned; integrated gradients have options of the
-# quadrature besides the layer and the unit of other methods.
-MORE = {"fbi_penalty.fbi_penalty": 9, "FBIModel.__init__": 8, "IntegratedGradients.__init__": 8}
+# quadrature besides the layer and the unit of other methods; pictures have options of what is drawn, named and saved.
+MORE = {
+    "fbi_penalty.fbi_penalty": 9,
+    "FBIModel.__init__": 8,
+    "IntegratedGradients.__init__": 8,
+    "explanations_plot.explanations_plot": 15,
+    "Explanation.plot": 15,
+    "Comparison.plot": 14,
+}
 
 
 @pytest.mark.parametrize("package", keras_xai.__all__)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_xai.attribution.method import Method
+from keras_xai.data.checks import Verbose
 from keras_xai.network.entries import Entries
 from keras_xai.network.layer_entries import LayerEntries, check_rows, real_step
 from keras_xai.targets.units import Unit
@@ -34,7 +35,7 @@ class Located(Method):
         layer: str | keras.Layer | None = None,
         unit: Any = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         if layer is None and unit is not None:

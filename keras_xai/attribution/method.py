@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import functools
 import inspect
 import secrets
 import threading
@@ -17,8 +18,10 @@ from keras_xai.attribution.chunks import Chunk, Seen, in_parts
 from keras_xai.attribution.options import misnamed
 from keras_xai.attribution.parts import Batch, Part, arrays_of, checked, of_inputs
 from keras_xai.attribution.sizes import BySizes
-from keras_xai.data.batches import joined, progress
-from keras_xai.data.checks import check_verbose
+from keras_xai.data.batches import joined
+from keras_xai.data.checks import Verbose, check_verbose
+from keras_xai.data.preprocessing import Preprocessing
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import Samples
 from keras_xai.data.remade import Remade
 from keras_xai.data.structure import packed
@@ -26,6 +29,7 @@ from keras_xai.data.texts import Words, widened
 from keras_xai.graph.target import Target
 from keras_xai.network.batching import batch_size_for
 from keras_xai.network.layer_entries import LayerEntries
+from keras_xai.network.preprocessing import find_preprocessing, has_colors
 from keras_xai.network.scores import Scores
 from keras_xai.results.explanation import Explanation
 from keras_xai.targets.units import Unit
@@ -53,6 +57,7 @@ class Method(Remade, abc.ABC):
         gives_derivatives: Whether values are derivatives with respect to the input's entries instead of contributions to the score.
         depends_on_target: Whether values depend on the explained score.
         unrolls: Whether the method reads the inside of recurrent layers, which are divided into the steps of their cells.
+        nonnegative: Whether no value is below zero.
         needs_sizes: Whether the method reads layers at known sizes only; where a model leaves sizes open, they are those of the samples.
     """
 
@@ -61,6 +66,7 @@ class Method(Remade, abc.ABC):
     gives_derivatives: bool = False
     depends_on_target: ClassVar[bool] = True
     unrolls: ClassVar[bool] = False
+    nonnegative: ClassVar[bool] = False
     needs_sizes: ClassVar[bool] = False
 
     # What methods of layers set, see `keras_xai.attribution.located`: the layer to whose output values belong, and the explained unit.
@@ -74,7 +80,7 @@ class Method(Remade, abc.ABC):
         except TypeError as error:
             raise misnamed(cls, args, options) from error
 
-    def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
+    def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Verbose = "auto"):
         check_verbose(verbose)
         self._model = model
         self._scores = Scores(model, unroll=self.unrolls)
@@ -129,7 +135,7 @@ class Method(Remade, abc.ABC):
             explain = method._explainer(chunk.goal)
             batch = self._batch(chunk, part, seed)
             parts.append(method._finite(method._in_form(explain(batch), batch), batch, chunk.start + part.start))
-            predicted.append(method._predictions(chunk.goal, batch))
+            predicted.append(method._predictions(chunk.goal, batch, parts[-1]))
         values = self._joined(parts)
         indices = [np.concatenate(arrays) for arrays in zip(*(part.indices for part in parts), strict=True)]
         # A callable that scores all samples at once is bound to the samples of its chunk.
@@ -151,13 +157,20 @@ class Method(Remade, abc.ABC):
             derivatives=self.gives_derivatives,
             feature_names=samples.feature_names,
             shared_baseline=self.shares_baseline,
-            probability=goal.packed(_joined(predicted, "sigmoid")),
-            prediction=goal.packed(_joined(predicted, None)),
+            **{name: goal.packed(found) for name, found in _predicted(goal, predicted).items()},
             layout=packed([each.letters for each in self._of(inputs)._scores.layouts], graph),
             layer=self.values_layer,
             channel_axis=None if self._values_of is None else self._values_of.channel_axis,
             base_score=None if parts[0].base_score is None else np.concatenate([part.base_score for part in parts]),
+            nonnegative=self.nonnegative,
+            preprocessing=self._preprocessing,
         )
+
+    @functools.cached_property
+    def _preprocessing(self) -> Preprocessing | None:
+        """How the images that the model takes were preprocessed, for pictures."""
+        colored = any(has_colors(spec.shape) for spec in self._scores.graph.input_specs)
+        return find_preprocessing(self._model) if colored else None
 
     @property
     def model(self) -> keras.Model:
@@ -309,21 +322,16 @@ class Method(Remade, abc.ABC):
                 self._prepared = (goal.key, self._prepare(goal))
             return self._prepared[1]
 
-    def _predictions(self, goal, batch) -> dict[tuple, np.ndarray]:
-        """What the model predicts by outputs of one score: by link and name of the output, an array `(n,)`."""
-        scores = self._scores
-        singles = {
-            name: position
-            for name, position in goal.by_class.items()
-            if tuple(scores.graph.output_specs[position].shape[1:]) == (1,) and scores.links[position] != "softmax"
-        }
-        if not singles:
-            return {}
-        outputs = self._predicted(batch.inputs)
-        return {
-            (scores.links[position], name): keras.ops.convert_to_numpy(outputs[position])[:, 0]
-            for name, position in singles.items()
-        }
+    def _predictions(self, goal, batch, part) -> list[np.ndarray]:
+        """What the model predicts, see `Target.predictions`."""
+        found = part.predictions
+        if not goal.predicting:
+            return []
+        if found is None:  # not compiled, which would take longer than it saves
+            inputs = [keras.ops.convert_to_tensor(x) for x in batch.inputs]
+            indices = [keras.ops.convert_to_tensor(index) for index in part.indices]
+            found = goal.predictions(self._scores.outputs(self._scores.run(inputs)), indices)
+        return [keras.ops.convert_to_numpy(each) for each in found]
 
     def _has_scores(self, batch, row) -> bool:
         """Whether the model's outputs for a sample are finite."""
@@ -361,9 +369,16 @@ class Method(Remade, abc.ABC):
         return dataclasses.replace(part, indices=[np.asarray(index) for index in part.indices])
 
 
-def _joined(predicted, link):
-    """By name of the output, what batches have predicted by outputs with a link."""
-    return {name: np.concatenate([each[kind, name] for each in predicted]) for kind, name in predicted[0] if kind == link}
+def _predicted(goal, batches) -> dict[str, dict[str, np.ndarray]]:
+    """By field of the explanation and name of the output, what the model predicts for all samples."""
+    found: dict[str, dict] = {"probability": {}, "prediction": {}, "predicted_class": {}, "predicted_probability": {}}
+    for number, (name, kind) in enumerate(goal.predicting):
+        first, best, highest = np.concatenate([batch[number] for batch in batches]).T
+        found["prediction" if kind == "number" else "probability"][name] = first
+        if kind == "class":
+            found["predicted_class"][name] = best.astype("int64")
+            found["predicted_probability"][name] = highest
+    return found
 
 
 def _read_only(array):

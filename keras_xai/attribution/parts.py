@@ -47,6 +47,7 @@ class Part:
         convergence_delta: Tensor or array `(n,)`, or `None`.
         num_forward_passes: Number of forward passes for all samples of the batch, see `Explanation.num_forward_passes`.
         base_score: Tensor or array `(n,)`, the score that the values are added to, or `None`: see `Explanation.base_score`.
+        predictions: See `Target.predictions`, if they are known; otherwise another forward pass finds them.
     """
 
     values: list
@@ -54,6 +55,7 @@ class Part:
     convergence_delta: Any
     num_forward_passes: float
     base_score: Any = None
+    predictions: list | None = None
 
 
 def checked(part: Any, batch: Batch, method: str, *, layer: str | None = None) -> Part:

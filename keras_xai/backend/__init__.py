@@ -13,7 +13,8 @@ There is one package per backend, so far TensorFlow; no other code imports a bac
 - summaries: `SummaryWriter` for TensorBoard;
 - `EXCLUSIVE`, the lock that is held while programs are traced and while process-wide state is changed.
 
-Types that all backends return are in `interface`. `interrupts_wait`, within which a Ctrl-C waits, uses Python alone, and `BatchMean` and
+Types that all backends return are in `interface`. `interrupts_wait`, within which a Ctrl-C waits, and `listen`, by which the progress of
+loops in compiled programs is learned, use Python alone, and `BatchMean` and
 `of_own_batch`, losses of batches that are distributed over several devices, use Keras alone.
 
 Raises:
@@ -55,6 +56,7 @@ from keras_xai.backend.exclusive import EXCLUSIVE
 from keras_xai.backend.interface import Linearization, Recording
 from keras_xai.backend.interrupts import interrupts_wait
 from keras_xai.backend.losses import BatchMean, of_own_batch
+from keras_xai.backend.ticks import listen
 
 __all__ = [
     "EXCLUSIVE",
@@ -74,6 +76,7 @@ __all__ = [
     "join_words",
     "lacks_layout",
     "linearize",
+    "listen",
     "normal",
     "num_batches",
     "of_own_batch",

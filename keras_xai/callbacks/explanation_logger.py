@@ -1,5 +1,6 @@
 """Explanations of fixed samples at the end of epochs."""
 
+import dataclasses
 import pathlib
 from typing import Any, final
 
@@ -9,6 +10,7 @@ from keras_xai.attribution import Explanation, Method
 from keras_xai.backend import SummaryWriter
 from keras_xai.data.checks import check_count, check_path
 from keras_xai.data.streams import is_once
+from keras_xai.results.plot_options import PlotOptions
 
 
 @final
@@ -122,6 +124,7 @@ class ExplanationLogger(keras.callbacks.Callback):
 
 def _check_options(options):
     """Refuses options that `keras_xai.report.explanations_plot` does not have, before training."""
-    known = ("samples", "show", "class_names", "feature_names", "vocabulary", "title")
+    known = tuple(field.name for field in dataclasses.fields(PlotOptions))
     if not isinstance(options, dict) or not set(options) <= set(known):
         raise ValueError(f"Expected `plot_options` to be a dict of {list(known)}. Received: plot_options={options!r}")
+    PlotOptions(**options)

@@ -1,12 +1,13 @@
 """Warm-up of the FBI penalty by a metric threshold."""
 
-from typing import Any, final
+from typing import Any, Literal, final, get_args
 
 import keras
 from keras import ops
 
 from keras_xai.data.checks import check_choice, check_number, check_text, check_verbose, is_integer
 
+_Mode = Literal["auto", "max", "min"]
 _LARGER_IS_BETTER = ("acc", "auc", "precision", "recall", "f1", "iou", "cosine_similarity")
 _SMALLER_IS_BETTER = ("loss", "error", "crossentropy", "fbi_penalty")
 
@@ -45,7 +46,7 @@ class FBIWarmUp(keras.callbacks.Callback):
         monitor: str | None = "val_accuracy",
         threshold: float = 0.70,
         *,
-        mode: str = "auto",
+        mode: _Mode = "auto",
         epoch: int | None = None,
         verbose: int = 0,
     ):
@@ -104,7 +105,7 @@ class FBIWarmUp(keras.callbacks.Callback):
 
 
 def _mode(monitor, mode):
-    check_choice("mode", mode, ("auto", "max", "min"))
+    check_choice("mode", mode, get_args(_Mode))
     if monitor is not None:
         check_text("monitor", monitor)
     if mode != "auto" or monitor is None:

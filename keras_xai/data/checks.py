@@ -3,10 +3,12 @@
 import numbers
 import os
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
+
+Verbose = Literal["auto", 0, 1, 2]
 
 
 def is_integer(value: Any) -> bool:

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_xai.data.batches import Bar
-from keras_xai.data.checks import check_verbose
+from keras_xai.data.checks import Verbose, check_verbose
+from keras_xai.data.progress import Bar
 from keras_xai.diagnosis.blocks import block_ends, depths
 from keras_xai.diagnosis.protocol import check_protocol
 from keras_xai.diagnosis.sampling import draw
@@ -34,7 +34,7 @@ def diagnose(
     *,
     k: int = 6,
     protocol: Protocol | None = None,
-    verbose: Any = "auto",
+    verbose: Verbose = "auto",
 ) -> Diagnosis:
     """Measures class separation in each hidden layer: neighborhood hit, on t-SNE maps and in activations, and a linear probe.
 
@@ -115,7 +115,7 @@ def diagnose(
     depth = dict(zip(paths, depths(graph, paths), strict=True))
     num_maps = len(paths) * protocol.repeats
     layer_results = {}
-    with Bar(num_maps, verbose, "map") as bar:
+    with Bar(num_maps, verbose) as bar:
         for path in paths:
             # Each layer's activations are released before the next one is processed.
             layer_results[path] = _diagnosed(path, depth[path], found.pop(path), drawn.codes, k, protocol, bar, clock)

@@ -9,7 +9,9 @@ import numpy as np
 from keras import ops
 
 from keras_xai.data.arrays import typed
-from keras_xai.data.batches import progress, rows
+from keras_xai.data.batches import rows
+from keras_xai.data.checks import Verbose
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import Samples
 from keras_xai.diagnosis.sampling import Drawn
 from keras_xai.features.activations import graph_to, program
@@ -78,7 +80,7 @@ class Extractor:
         }
         self._program = program(self.graph, lambda path, values: self._reductions[path].apply(values))
 
-    def __call__(self, drawn: Drawn, batch_size: int | None = None, verbose: Any = "auto") -> dict[str, Vectors]:
+    def __call__(self, drawn: Drawn, batch_size: int | None = None, verbose: Verbose = "auto") -> dict[str, Vectors]:
         """The vectors of each layer, from one forward pass.
 
         Args:

@@ -9,8 +9,9 @@ from keras import ops
 
 from keras_xai.backend import compiled
 from keras_xai.data.arrays import typed
-from keras_xai.data.batches import joined, progress
-from keras_xai.data.checks import check_layers, check_verbose
+from keras_xai.data.batches import joined
+from keras_xai.data.checks import Verbose, check_layers, check_verbose
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import Samples
 from keras_xai.graph.split import up_to
 from keras_xai.graph.steps import Graph
@@ -29,7 +30,7 @@ def activations(
     layers: Sequence[str | keras.Layer] | None = None,
     *,
     batch_size: int | None = None,
-    verbose: Any = "auto",
+    verbose: Verbose = "auto",
 ) -> dict[str, np.ndarray]:
     """Computes activations of layers at inference, in one forward pass.
 

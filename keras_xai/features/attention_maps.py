@@ -10,8 +10,9 @@ from keras import ops
 from keras_xai.attribution.attention.tokens import Located, check_attention, locate
 from keras_xai.attribution.sizes import BySizes
 from keras_xai.backend import compiled
-from keras_xai.data.batches import joined, progress
-from keras_xai.data.checks import check_layers, check_verbose
+from keras_xai.data.batches import joined
+from keras_xai.data.checks import Verbose, check_layers, check_verbose
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import Samples
 from keras_xai.data.texts import Words, widened
 from keras_xai.kinds.rows import rows_per_sample
@@ -27,7 +28,7 @@ def attention_maps(
     layers: Sequence[str | keras.Layer] | None = None,
     *,
     batch_size: int | None = None,
-    verbose: Any = "auto",
+    verbose: Verbose = "auto",
 ) -> AttentionMaps:
     """Computes the attention maps of layers: how strongly each token attends to each other one, for each head.
 

@@ -10,8 +10,8 @@ import numpy as np
 from keras import ops
 
 from keras_xai.backend import compiled, record, traced
-from keras_xai.data.batches import progress
 from keras_xai.data.checks import (
+    Verbose,
     check_count,
     check_instance,
     check_layers,
@@ -20,6 +20,7 @@ from keras_xai.data.checks import (
     check_verbose,
     is_integer,
 )
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import read_unchecked
 from keras_xai.features.ascent import checked_range, normalized, real_input
 from keras_xai.network.scores import Scores
@@ -64,11 +65,11 @@ def deep_dream(
     model: keras.Model,
     images: Any,
     *,
-    layers: Any,
+    layers: str | keras.Layer | Sequence[str | keras.Layer] | Mapping[str | keras.Layer, int | None],
     value_range: Any = (0.0, 1.0),
     dream: Dream | None = None,
     seed: int | None = None,
-    verbose: Any = "auto",
+    verbose: Verbose = "auto",
 ) -> Dreamed:
     """Deep Dream: changes images to amplify the activations of layers.
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_xai.data.arrays import checked
-from keras_xai.data.checks import check_seed, check_verbose
+from keras_xai.data.checks import Verbose, check_seed, check_verbose
 from keras_xai.data.streams import is_stream
 from keras_xai.features.activations import activations, check_finite, graph_to
 from keras_xai.results.embedding_map import EmbeddingMap
@@ -23,7 +23,7 @@ def tsne_map(
     perplexity: float = 30.0,
     seed: int | None = None,
     batch_size: int | None = None,
-    verbose: Any = "auto",
+    verbose: Verbose = "auto",
 ) -> EmbeddingMap:
     """Embeds the activations of a layer in two dimensions by t-SNE.
 

@@ -8,8 +8,8 @@ from keras import ops, tree
 
 from keras_xai.backend import compiled
 from keras_xai.data.arrays import typed
-from keras_xai.data.batches import progress
-from keras_xai.data.checks import check_count, check_verbose
+from keras_xai.data.checks import Verbose, check_count, check_verbose
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import Samples
 from keras_xai.data.structure import packed
 from keras_xai.features.receptive_field import ReceptiveFields
@@ -26,7 +26,7 @@ def extreme_examples(
     units: Any = None,
     k: int = 9,
     batch_size: int | None = None,
-    verbose: Any = "auto",
+    verbose: Verbose = "auto",
 ) -> ExtremeExamples:
     """Finds the samples with the highest and lowest responses of units, in a dataset of any size.
 

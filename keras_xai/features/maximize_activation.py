@@ -8,8 +8,9 @@ import numpy as np
 from keras import ops
 
 from keras_xai.backend import compiled, record
-from keras_xai.data.batches import progress, rows
-from keras_xai.data.checks import check_instance, check_seed, check_verbose
+from keras_xai.data.batches import rows
+from keras_xai.data.checks import Verbose, check_instance, check_seed, check_verbose
+from keras_xai.data.progress import progress
 from keras_xai.features.ascent import Ascent, checked_range, moved, movements, normalized, penalty, preconditioned, real_input
 from keras_xai.features.responses import Responses
 from keras_xai.network.batching import batch_size_for
@@ -31,7 +32,7 @@ def maximize_activation(
     value_range: Any = (0.0, 1.0),
     ascent: Ascent | None = None,
     seed: int | None = None,
-    verbose: Any = "auto",
+    verbose: Verbose = "auto",
 ) -> Maximized:
     """Activation maximization: finds inputs with the highest response of units, by gradient ascent.
 

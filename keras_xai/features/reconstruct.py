@@ -1,7 +1,7 @@
 """Deconvnet reconstructions of single feature maps."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
@@ -9,8 +9,9 @@ from keras import ops
 
 from keras_xai.attribution.gradient.rectified import refuse_unrectified
 from keras_xai.backend import compiled
-from keras_xai.data.batches import progress, rows
-from keras_xai.data.checks import check_choice, check_verbose, is_integer
+from keras_xai.data.batches import rows
+from keras_xai.data.checks import Verbose, check_choice, check_verbose, is_integer
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import read_all
 from keras_xai.features.responses import Responses
 from keras_xai.graph.split import leading_to
@@ -23,7 +24,7 @@ from keras_xai.results.reconstructions import Reconstructions
 from keras_xai.rules.rectifiers import Deconvolved, is_rectifier
 from keras_xai.rules.rule import Passage
 
-_KEEP = ("map", "largest")
+_Keep = Literal["map", "largest"]
 _INSTEAD = "Choose a layer before them, or use `maximize_activation` or `extreme_examples`."
 
 
@@ -33,9 +34,9 @@ def reconstruct(
     *,
     layer: str | keras.Layer,
     top: int | None = None,
-    keep: str = "map",
+    keep: _Keep = "map",
     batch_size: int | None = None,
-    verbose: Any = "auto",
+    verbose: Verbose = "auto",
 ) -> Reconstructions:
     """Reconstructs inputs from single feature maps of a layer by a Deconvnet.
 
@@ -95,7 +96,7 @@ def reconstruct(
     ((5, 3, 8, 8, 1), (5, 3), True)
     """
     check_verbose(verbose)
-    check_choice("keep", keep, _KEEP)
+    check_choice("keep", keep, get_args(_Keep))
     responses = Responses(model, layer)
     batch_size = batch_size_for(responses.graph, batch_size)
     graph, last = responses.graph, _last_step(responses)

@@ -1,7 +1,7 @@
 """Targets: selection of the explained score of each sample."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 from keras import ops
@@ -19,6 +19,10 @@ from keras_xai.graph.surroundings import what_is_read
 from keras_xai.results.base import taken
 from keras_xai.results.sample_scores import SampleScores
 from keras_xai.targets.target import ScoreTarget, fitting
+
+# Of an output whose class, or only score, is explained: the probabilities of classes, of which one is right; that of a class by itself;
+# or a number.
+Prediction = Literal["class", "probability", "number"]
 
 
 @final
@@ -85,6 +89,7 @@ class Target:
             else _indices(choice, num_samples)
             for choice, position, link in zip(chosen, self.positions, self._links, strict=True)
         ]
+        self._single = [tuple(shapes[position][1:]) == (1,) for position in self.positions]
         self._dtype = dtype
         self.has_open_sizes = any(
             isinstance(function, ScoreTarget) and None in shapes[position][1:]
@@ -128,6 +133,50 @@ class Target:
         """Positions, by name, of the outputs of which a class or the only score is explained."""
         every = zip(self._names, self.positions, self._functions, strict=True)
         return {name: position for name, position, function in every if function is None}
+
+    @property
+    def predicting(self) -> list[tuple[str, Prediction]]:
+        """For each output of which `predictions` tells something, its name and what that is."""
+        every = zip(self._names, self._prediction_kinds, strict=True)
+        return [(name, kind) for name, kind in every if kind is not None]
+
+    @property
+    def _prediction_kinds(self) -> list[Prediction | None]:
+        kinds: list[Prediction | None] = []
+        for function, binary, single, link in zip(self._functions, self.binary, self._single, self._links, strict=True):
+            if function is not None or (single and link == "softmax"):
+                kinds.append(None)
+            elif binary or link == "softmax":
+                kinds.append("class")
+            else:
+                kinds.append("probability" if link == "sigmoid" else "number" if single else None)
+        return kinds
+
+    def predictions(self, outputs: Sequence, indices: Sequence) -> list:
+        """What the model predicts, of each of `predicting`: a tensor `(n, 3)`.
+
+        The first column is the probability of the explained class, or the number that is predicted; the others the class of the
+        highest probability and this probability, if there is one.
+
+        Args:
+            outputs: Tensors, the model's outputs before a final softmax or sigmoid.
+            indices: The explained classes, as returned by `choose`.
+        """
+        found = []
+        for position, kind, binary, index in zip(self.positions, self._prediction_kinds, self.binary, indices, strict=True):
+            if kind is None:
+                continue
+            scores = outputs[position]
+            index = ops.cast(index, "int32")
+            if binary:
+                scores = ops.concatenate([1 - ops.sigmoid(scores), ops.sigmoid(scores)], axis=-1)
+            elif kind != "number":
+                scores = ops.softmax(scores) if kind == "class" else ops.sigmoid(scores)
+            picked = ops.one_hot(index, scores.shape[-1], dtype="bool")
+            explained = ops.sum(ops.where(picked, scores, ops.zeros_like(scores)), axis=-1)
+            best = ops.cast(ops.argmax(scores, axis=-1), scores.dtype)
+            found.append(ops.stack([explained, best, ops.max(scores, axis=-1)], axis=-1))
+        return found
 
     def packed(self, by_name: Mapping[str, Any]) -> Any:
         """Values by output name in the form of `described`; `None` if there are none."""

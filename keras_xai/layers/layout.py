@@ -1,5 +1,6 @@
 """`DeclaredLayout`: tells which axis of a tensor is which, where the layers of a model do not."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import keras
@@ -55,7 +56,7 @@ class DeclaredLayout(keras.layers.Layer):
         return super().get_config() | {"layout": self.layout}
 
 
-def with_layout(model: keras.Model, layout: Any) -> keras.Model:
+def with_layout(model: keras.Model, layout: str | Sequence[str | None] | Mapping[str, str | None]) -> keras.Model:
     """A model that computes the same, with the same layers and weights, and says which axis of its inputs is which.
 
     Methods, metrics and pictures follow the axes of an input through the layers to a convolution, a pooling or a recurrent layer that tells

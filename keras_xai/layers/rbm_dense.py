@@ -72,7 +72,7 @@ class RBMDense(keras.layers.Dense):
         use_bias: bool = True,
         *,
         visible_activation: str | Callable | None = None,
-        visible_bias_initializer: Any = "zeros",
+        visible_bias_initializer: str | dict | keras.initializers.Initializer = "zeros",
         **kwargs,
     ):
         super().__init__(units, activation, use_bias, **kwargs)

@@ -1,7 +1,7 @@
 """The forward and backward interacted-activation (FBI) loss."""
 
-from collections.abc import Sequence
-from typing import Any, final
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, final, get_args
 
 import keras
 from keras import ops, tree
@@ -11,7 +11,7 @@ from keras_xai.data.arrays import check_tensors, checked, real_tensor
 from keras_xai.data.checks import check_choice, check_flag, check_layers, check_number
 from keras_xai.data.streams import elements, is_stream
 from keras_xai.data.structure import packed
-from keras_xai.losses.labels import TARGETS, check_labels, check_scores, score_weights
+from keras_xai.losses.labels import Top, check_labels, check_scores, score_weights
 from keras_xai.losses.terms import terms_of
 from keras_xai.network.layers import ForwardPass, LayerNetwork
 from keras_xai.network.tokens import check_tokens
@@ -25,9 +25,9 @@ def fbi_penalty(
     x: Any,
     y: Any = None,
     *,
-    rule: str = "z",
-    target: str = "label",
-    reduction: str = "sum",
+    rule: Literal["z", "zplus"] = "z",
+    target: Top = "label",
+    reduction: Literal["mean", "sum"] = "sum",
     layers: Sequence[str | keras.Layer] | None = None,
     per_layer: bool = False,
     training: bool = False,
@@ -105,9 +105,9 @@ class Penalty:
         self,
         model: keras.Model,
         *,
-        rule: str,
-        target: str,
-        reduction: str,
+        rule: Literal["z", "zplus"],
+        target: Top,
+        reduction: Literal["mean", "sum"],
         layers: Sequence[str | keras.Layer] | None,
     ):
         check_options(rule=rule, target=target, reduction=reduction, layers=layers)
@@ -200,12 +200,12 @@ class FBILoss:
 
     def __init__(
         self,
-        loss: Any,
+        loss: str | keras.losses.Loss | Callable,
         weight: float = 1e-3,
         *,
-        rule: str = "z",
-        target: str = "label",
-        reduction: str = "sum",
+        rule: Literal["z", "zplus"] = "z",
+        target: Top = "label",
+        reduction: Literal["mean", "sum"] = "sum",
         layers: Sequence[str | keras.Layer] | None = None,
     ):
         check_weight(weight)
@@ -283,7 +283,7 @@ def check_options(*, rule: Any, target: Any, reduction: Any, layers: Any) -> Non
     """Checks options that do not depend on the model."""
     for name, value, known in (
         ("rule", rule, PROPAGATIONS),
-        ("target", target, TARGETS),
+        ("target", target, get_args(Top)),
         ("reduction", reduction, _REDUCTIONS),
     ):
         check_choice(name, value, known)

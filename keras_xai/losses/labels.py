@@ -1,6 +1,6 @@
 """The scores that relevance starts from, and label checks."""
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_xai.backend import has_values
 
-TARGETS = ("label", "predicted", "all")
+Top = Literal["label", "predicted", "all"]
 
 
 def score_weights(target: str, scores: Any, y: Any, *, sigmoid: bool) -> Any:

@@ -10,8 +10,8 @@ import numpy as np
 from keras import tree
 
 from keras_xai.attribution import Method
-from keras_xai.data.batches import progress
-from keras_xai.data.checks import check_instance, is_number
+from keras_xai.data.checks import Verbose, check_instance, is_number
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import Samples
 from keras_xai.data.structure import packed
 from keras_xai.metrics.metric import Metric
@@ -28,7 +28,7 @@ def compare_methods(
     *,
     target: Any = None,
     baseline: Any = None,
-    verbose: Any = "auto",
+    verbose: Verbose = "auto",
 ) -> Comparison:
     """Explains samples by several methods and rates the explanations by several metrics.
 

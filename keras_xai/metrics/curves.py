@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_xai.attribution import Explanation
 from keras_xai.attribution.baseline import baseline_like
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import Verbose, check_count
 from keras_xai.metrics.metric import ModelMetric, check_explanation
 from keras_xai.metrics.places import ranks
 from keras_xai.metrics.replacement import Replacement
@@ -23,7 +23,7 @@ class _Curve(ModelMetric):
         baseline: Any = 0.0,
         probability: bool | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("steps", steps)

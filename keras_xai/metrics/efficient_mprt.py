@@ -1,12 +1,12 @@
 """Efficient MPRT: the rise of an explanation's complexity when all weights are randomized."""
 
-from typing import Any, final
+from typing import final
 
 import keras
 import numpy as np
 
 from keras_xai.attribution import Method
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import Verbose, check_count
 from keras_xai.metrics.metric import explain_again
 from keras_xai.metrics.shuffling import RandomizationMetric
 
@@ -63,7 +63,7 @@ class EfficientMPRT(RandomizationMetric):
         num_bins: int = 100,
         absolute: bool = False,
         seed: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, method, absolute=absolute, seed=seed, verbose=verbose)
         self._num_bins = check_count("num_bins", num_bins, least=2)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_xai.attribution.baseline import baseline_like
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import Verbose, check_count
 from keras_xai.metrics.metric import ModelMetric, seed_of
 from keras_xai.metrics.replacement import Replacement
 from keras_xai.metrics.similarity import correlation
@@ -63,7 +63,7 @@ class FaithfulnessCorrelation(ModelMetric):
         baseline: Any = 0.0,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._num_perturbations = check_count("num_perturbations", num_perturbations, least=2)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_xai.attribution.baseline import baseline_like
-from keras_xai.data.checks import check_count, check_flag
+from keras_xai.data.checks import Verbose, check_count, check_flag
 from keras_xai.metrics.metric import ModelMetric, seed_of
 from keras_xai.metrics.replacement import Replacement
 
@@ -64,7 +64,7 @@ class Infidelity(ModelMetric):
         normalize: bool = True,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("num_perturbations", num_perturbations)

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_xai.attribution.baseline import baseline_like
 from keras_xai.attribution.perturbation.segments import Segments
+from keras_xai.data.checks import Verbose
 from keras_xai.metrics.metric import ModelMetric
 from keras_xai.metrics.noise import axes_of_places
 from keras_xai.metrics.places import ranks
@@ -62,7 +63,7 @@ class IROF(ModelMetric):
         segments: Any = None,
         baseline: Any = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._segments = Segments(self._scores, segments)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_xai.attribution import Explanation, Method
-from keras_xai.data.checks import check_seed, check_verbose
+from keras_xai.data.checks import Verbose, check_seed, check_verbose
 from keras_xai.data.remade import Remade
 from keras_xai.network.batching import batch_size_for
 from keras_xai.network.scores import Scores
@@ -69,7 +69,7 @@ class ModelMetric(Remade, Metric):
         ValueError: If it is not built, or an option is invalid.
     """
 
-    def __init__(self, model: keras.Model, *, batch_size: int | None, verbose: Any):
+    def __init__(self, model: keras.Model, *, batch_size: int | None, verbose: Verbose):
         check_verbose(verbose)
         self._scores = Scores(model)
         self._batch_size = batch_size_for(self._scores.graph, batch_size, dtype=self._scores.dtype)

@@ -1,11 +1,11 @@
 """Monotonicity: rank correlation of sizes of values with the loss when positions become unknown."""
 
-from typing import Any, final
+from typing import final
 
 import keras
 import numpy as np
 
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import Verbose, check_count
 from keras_xai.metrics.metric import ModelMetric, seed_of
 from keras_xai.metrics.noise import uniform_noise
 from keras_xai.metrics.places import ranks
@@ -64,7 +64,7 @@ class Monotonicity(ModelMetric):
         num_samples: int = 8,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._steps = check_count("steps", steps, least=2)

@@ -7,8 +7,8 @@ import numpy as np
 from keras import tree
 
 from keras_xai.attribution import Explanation, Method
-from keras_xai.data.batches import progress
-from keras_xai.data.checks import check_count, check_positive, check_verbose
+from keras_xai.data.checks import Verbose, check_count, check_positive, check_verbose
+from keras_xai.data.progress import progress
 from keras_xai.metrics.metric import Metric, check_method, explain_again, seed_of
 from keras_xai.metrics.places import Places
 
@@ -25,7 +25,13 @@ class NeighborhoodMetric(Metric):
     """
 
     def __init__(
-        self, method: Method, *, radius: float = 0.02, num_samples: int = 10, seed: int | None = None, verbose: Any = "auto"
+        self,
+        method: Method,
+        *,
+        radius: float = 0.02,
+        num_samples: int = 10,
+        seed: int | None = None,
+        verbose: Verbose = "auto",
     ):
         check_method(method, type(self).__name__)
         check_count("num_samples", num_samples)

@@ -1,15 +1,15 @@
 """Pixel flipping: the area over the perturbation curve."""
 
-from typing import Any, final
+from typing import final, get_args
 
 import keras
 import numpy as np
 
 from keras_xai.attribution import Explanation
-from keras_xai.data.checks import check_choice, check_count
+from keras_xai.data.checks import Verbose, check_choice, check_count
 from keras_xai.metrics.metric import ModelMetric, check_explanation, seed_of
 from keras_xai.metrics.noise import uniform_noise
-from keras_xai.metrics.places import ORDERS, ranks
+from keras_xai.metrics.places import Order, ranks
 from keras_xai.metrics.replacement import Replacement
 
 # Regions per axis: the source's regions of 9 pixels are a 25th of the image side.
@@ -68,7 +68,7 @@ class PixelFlipping(ModelMetric):
         probability: bool | None = None,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("steps", steps)
@@ -79,7 +79,7 @@ class PixelFlipping(ModelMetric):
         self._seed = seed_of(seed)
         self._replacement = Replacement(self._scores, self._batch_size, verbose, probability=probability)
 
-    def curve(self, explanation: Explanation, *, order: str = "morf") -> tuple[np.ndarray, np.ndarray]:
+    def curve(self, explanation: Explanation, *, order: Order = "morf") -> tuple[np.ndarray, np.ndarray]:
         """The perturbation curve; the metric's value is the area between it and its first score in the order `"morf"`.
 
         Args:
@@ -91,7 +91,7 @@ class PixelFlipping(ModelMetric):
             `(counts, scores)`: the numbers of replaced regions, `(k,)` from 0 on, and the probabilities or scores there, `(n, k)`.
         """
         check_explanation(explanation)
-        check_choice("order", order, ORDERS)
+        check_choice("order", order, get_args(Order))
         places = self._replacement.checked(explanation)
         regions = self._regions(places)
         relevance = np.stack([np.bincount(regions, weights=row) for row in places.relevance])

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 from keras import tree
@@ -11,7 +11,7 @@ from keras_xai.attribution import Explanation
 from keras_xai.data.checks import real_array
 
 # In which positions or regions are removed: most, or least relevant first.
-ORDERS = ("morf", "lerf")
+Order = Literal["morf", "lerf"]
 
 
 @final

@@ -1,16 +1,18 @@
 """Model parameter randomization test: does an explanation depend on the learned weights?"""
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Literal, final, get_args
 
 import keras
 import numpy as np
 
 from keras_xai.attribution import Explanation, Method
-from keras_xai.data.checks import check_choice, check_layers
+from keras_xai.data.checks import Verbose, check_choice, check_layers
 from keras_xai.metrics.metric import check_explanation, explain_again
 from keras_xai.metrics.shuffling import RandomizationMetric, shuffled_weights
 from keras_xai.metrics.similarity import rank_correlation
+
+_Mode = Literal["cascading", "independent"]
 
 
 @final
@@ -69,14 +71,14 @@ class ModelParameterRandomization(RandomizationMetric):
         model: keras.Model,
         method: Method,
         *,
-        mode: str = "cascading",
+        mode: _Mode = "cascading",
         layers: Sequence[str | keras.Layer] | None = None,
         absolute: bool = False,
         seed: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, method, absolute=absolute, seed=seed, verbose=verbose)
-        check_choice("mode", mode, ("cascading", "independent"))
+        check_choice("mode", mode, get_args(_Mode))
         check_layers("layers", layers)
         if layers is not None:
             layers = self._graph.paths_of(layers)

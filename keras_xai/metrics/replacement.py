@@ -9,8 +9,9 @@ from keras import ops
 
 from keras_xai.attribution import Explanation
 from keras_xai.data.arrays import checked
-from keras_xai.data.batches import progress, rows
-from keras_xai.data.checks import check_flag
+from keras_xai.data.batches import rows
+from keras_xai.data.checks import Verbose, check_flag
+from keras_xai.data.progress import progress
 from keras_xai.data.structure import packed
 from keras_xai.kinds.links import LINKS
 from keras_xai.metrics.places import Places
@@ -30,7 +31,7 @@ class Replacement:
             scores.
     """
 
-    def __init__(self, scores: Scores, batch_size: int, verbose: Any, *, probability: bool | None = False):
+    def __init__(self, scores: Scores, batch_size: int, verbose: Verbose, *, probability: bool | None = False):
         if probability is not None:
             check_flag("probability", probability)
         self._scores = scores

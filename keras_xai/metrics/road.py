@@ -1,16 +1,16 @@
 """ROAD: remove and debias."""
 
-from typing import Any, final
+from typing import final, get_args
 
 import keras
 import numpy as np
 
 from keras_xai.attribution import Explanation
-from keras_xai.data.checks import check_choice, check_count, check_number
+from keras_xai.data.checks import Verbose, check_choice, check_count, check_number
 from keras_xai.metrics.imputation import imputed
 from keras_xai.metrics.metric import ModelMetric, check_explanation, seed_of
 from keras_xai.metrics.noise import axes_of_places
-from keras_xai.metrics.places import ORDERS, ranks
+from keras_xai.metrics.places import Order, ranks
 from keras_xai.metrics.replacement import Replacement
 
 
@@ -65,15 +65,15 @@ class ROAD(ModelMetric):
         self,
         model: keras.Model,
         *,
-        order: str = "morf",
+        order: Order = "morf",
         steps: int = 9,
         noise: float = 0.01,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
-        self._order = check_choice("order", order, ORDERS)
+        self._order = check_choice("order", order, get_args(Order))
         self.higher_is_better = order == "lerf"
         self._steps = check_count("steps", steps)
         self._noise = check_number("noise", noise, least=0)

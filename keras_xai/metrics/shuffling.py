@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from keras_xai.attribution import Explanation, Method
-from keras_xai.data.batches import progress
-from keras_xai.data.checks import check_flag, check_verbose
+from keras_xai.data.checks import Verbose, check_flag, check_verbose
+from keras_xai.data.progress import progress
 from keras_xai.data.remade import Remade
 from keras_xai.graph.split import up_to
 from keras_xai.graph.trace import trace
@@ -28,7 +28,7 @@ class RandomizationMetric(Remade, Metric):
         verbose: `"auto"` for a progress bar after two seconds, 1 to show it at once, 2 for one line at the end, 0 for none.
     """
 
-    def __init__(self, model: keras.Model, method: Method, *, absolute: bool, seed: int | None, verbose: Any):
+    def __init__(self, model: keras.Model, method: Method, *, absolute: bool, seed: int | None, verbose: Verbose):
         check_method(method, type(self).__name__)
         check_verbose(verbose)
         check_model(model, method)

@@ -1,14 +1,15 @@
 """Smooth MPRT: the parameter randomization test of explanations averaged over noise."""
 
 import dataclasses
-from typing import Any, final
+from typing import final
 
 import keras
 import numpy as np
 from keras import tree
 
 from keras_xai.attribution import Explanation, Method
-from keras_xai.data.checks import check_count, check_number
+from keras_xai.data.checks import Verbose, check_count, check_number
+from keras_xai.data.progress import progress
 from keras_xai.metrics.metric import check_explanation, explain_again
 from keras_xai.metrics.neighborhood import check_real, perturbed
 from keras_xai.metrics.shuffling import RandomizationMetric
@@ -72,7 +73,7 @@ class SmoothMPRT(RandomizationMetric):
         noise: float = 0.1,
         absolute: bool = False,
         seed: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, method, absolute=absolute, seed=seed, verbose=verbose)
         self._num_samples = check_count("num_samples", num_samples)
@@ -105,7 +106,7 @@ class SmoothMPRT(RandomizationMetric):
     def _smooth(self, explanation, without_noise):
         """The explanation by the model with its present weights, averaged over the copies, of which one has no noise."""
         total = [None if values is None else values.astype("float64") for values in tree.flatten(without_noise.values)]
-        for number in range(self._num_samples - 1):
+        for number in progress(range(self._num_samples - 1), self._num_samples - 1):
             moved = perturbed(explanation, (self._seed, _NOISE), number, self._noise, normal=True)
             again = tree.flatten(explain_again(self._method, explanation, inputs=moved).values)
             total = [None if one is None else one + other for one, other in zip(total, again, strict=True)]

@@ -1,13 +1,14 @@
 """Sufficiency: do samples with the same explanation have the same prediction?"""
 
-from typing import Any, final
+from typing import final
 
 import keras
 import numpy as np
 from keras import ops, tree
 
-from keras_xai.data.batches import progress, rows
-from keras_xai.data.checks import check_number
+from keras_xai.data.batches import rows
+from keras_xai.data.checks import Verbose, check_number
+from keras_xai.data.progress import progress
 from keras_xai.metrics.metric import ModelMetric
 from keras_xai.metrics.replacement import Replacement
 
@@ -56,7 +57,7 @@ class Sufficiency(ModelMetric):
     higher_is_better = True
 
     def __init__(
-        self, model: keras.Model, *, threshold: float | None = None, batch_size: int | None = None, verbose: Any = "auto"
+        self, model: keras.Model, *, threshold: float | None = None, batch_size: int | None = None, verbose: Verbose = "auto"
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._threshold = threshold if threshold is None else check_number("threshold", threshold, least=0, most=1)

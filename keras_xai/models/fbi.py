@@ -2,10 +2,11 @@
 
 import contextlib
 import inspect
+import os
 import threading
 import warnings
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, Literal, final
 
 import keras
 from keras import ops, tree
@@ -15,6 +16,7 @@ from keras_xai.data.archive import replace
 from keras_xai.data.backups import Trained, mend, read_ruin, save_resumable
 from keras_xai.data.checks import check_flag
 from keras_xai.losses.fbi import Penalty, check_weight
+from keras_xai.losses.labels import Top
 from keras_xai.models.checkpoint import load_state, save_state, seeds_of
 from keras_xai.models.data import check_labels_of, warn_of_order
 from keras_xai.models.guard import Guard
@@ -81,9 +83,9 @@ class FBIModel(keras.Model):
         model: keras.Model,
         weight: float = 1e-3,
         *,
-        rule: str = "z",
-        target: str = "label",
-        reduction: str = "sum",
+        rule: Literal["z", "zplus"] = "z",
+        target: Top = "label",
+        reduction: Literal["mean", "sum"] = "sum",
         layers: Sequence[str | keras.Layer] | None = None,
         name: str | None = None,
         trainable: bool = True,
@@ -141,7 +143,7 @@ class FBIModel(keras.Model):
         """The penalty of each layer, by path, in the current or last epoch; all 0 while it is off."""
         return self._terms.of_each()
 
-    def compile(self, *args, **kwargs):
+    def compile(self, *args: Any, **kwargs: Any) -> None:
         """Configures training like `keras.Model.compile`, with the same arguments; the loss is the task loss."""
         super().compile(*args, **kwargs)
         arguments = inspect.signature(super().compile).bind(*args, **kwargs).arguments
@@ -188,7 +190,7 @@ class FBIModel(keras.Model):
     def make_test_function(self, force=False):
         return super().make_test_function(force=self._has_switched("test") or force)
 
-    def fit(self, *args, **kwargs):
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Trains the model like `keras.Model.fit`, with the same arguments.
 
         Raises:
@@ -216,7 +218,7 @@ class FBIModel(keras.Model):
             )
         return history
 
-    def save(self, filepath, overwrite=True, zipped=None, **kwargs):
+    def save(self, filepath: str | os.PathLike, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
         """Saves the plain model like `keras.Model.save`; a file is replaced once the new one is complete."""
 
         def write(path, overwrite=True):
@@ -228,11 +230,11 @@ class FBIModel(keras.Model):
         else:
             replace(filepath, write, overwrite=overwrite)
 
-    def export(self, filepath, *args, **kwargs):
+    def export(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
         """Exports the plain model like `keras.Model.export`."""
         return self.plain_model.export(filepath, *args, **kwargs)
 
-    def save_weights(self, filepath, overwrite=True, max_shard_size=None):
+    def save_weights(self, filepath: str | os.PathLike, overwrite: bool = True, max_shard_size: float | None = None) -> None:
         """Saves the weights, which the plain model can load as well, with the training state.
 
         Args:
@@ -247,7 +249,7 @@ class FBIModel(keras.Model):
 
         save_resumable(self, filepath, write, overwrite=overwrite, max_shard_size=max_shard_size)
 
-    def load_weights(self, filepath, skip_mismatch=False, **kwargs):
+    def load_weights(self, filepath: str | os.PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Loads weights saved by this or the plain model like `keras.Model.load_weights`."""
         self.plain_model.load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
         load_state(filepath, self._states, getattr(self, "optimizer", None))

@@ -13,6 +13,7 @@ from keras import ops
 from keras_xai.backend import compiled, record
 from keras_xai.data.batches import rows
 from keras_xai.data.layout import Layout
+from keras_xai.data.progress import progress
 from keras_xai.data.texts import is_string
 from keras_xai.graph.nodes import is_open
 from keras_xai.graph.split import up_to
@@ -42,11 +43,13 @@ class Derivative:
         score: Tensor `(n,)`.
         indices: The explained classes.
         gradients: For each tensor that the scores are differentiated by, a gradient of its shape.
+        predictions: See `Target.predictions`.
     """
 
     score: Any
     indices: list
     gradients: list
+    predictions: list
 
 
 @final
@@ -309,17 +312,19 @@ class Scores:
         """
         self.check_differentiable(points, target)
         chosen: list = []
+        predictions: list = []
 
         def score(tensors):
-            values = self.run(inputs, known={**(known or {}), **dict(zip(points, tensors, strict=True))})
-            value, chosen[:] = target.choose(self.outputs(values), indices)
+            outputs = self.outputs(self.run(inputs, known={**(known or {}), **dict(zip(points, tensors, strict=True))}))
+            value, chosen[:] = target.choose(outputs, indices)
+            predictions[:] = target.predictions(outputs, chosen)
             return [value]
 
         recording = record(score, list(points.values()))
         (value,) = recording.outputs
         gradients = recording.pull([ops.ones_like(value)])
         gradients = [ops.zeros_like(x) if g is None else g for g, x in zip(gradients, points.values(), strict=True)]
-        return Derivative(value, chosen, undefined_where_not_finite(value, gradients))
+        return Derivative(value, chosen, undefined_where_not_finite(value, gradients), predictions)
 
     def check_differentiable(self, points: Iterable[int], target: Target) -> None:
         """Rejects derivatives of the explained scores that do not exist, see `keras_xai.network.differentiable`.
@@ -359,7 +364,7 @@ class Scores:
 
         def evaluate(inputs, indices):
             chunks, arrays = rows(len(inputs[0]), batch_size), self.typed(inputs)
-            parts = [program([x[part] for x in arrays], [i[part] for i in indices]) for part in chunks]
+            parts = [program([x[part] for x in arrays], [i[part] for i in indices]) for part in progress(chunks, len(chunks))]
             return np.concatenate([ops.convert_to_numpy(part) for part in parts])
 
         return evaluate

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
-from keras_xai.data.batches import joined, progress
+from keras_xai.data.batches import joined
+from keras_xai.data.checks import Verbose
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import Samples, in_float64
 from keras_xai.data.structure import packed
 from keras_xai.openbox.engine import Engine, check_finite
@@ -70,7 +72,7 @@ class OpenBox(Engine):
       an equivalent linear one; here vector-Jacobian products give the whole piece at once.
     """
 
-    def __call__(self, x: Any, outputs: Any = None, *, verbose: Any = "auto") -> LinearPieces:
+    def __call__(self, x: Any, outputs: Any = None, *, verbose: Verbose = "auto") -> LinearPieces:
         """Computes the linear piece of each sample.
 
         Args:
@@ -105,7 +107,7 @@ class OpenBox(Engine):
             region_id=region_id,
         )
 
-    def convert(self, x: Any, y: Any = None, *, verbose: Any = "auto") -> "RegionClassifier":
+    def convert(self, x: Any, y: Any = None, *, verbose: Verbose = "auto") -> "RegionClassifier":
         """Returns the network as a scikit-learn classifier built from the regions of the given samples.
 
         Args:
@@ -134,7 +136,7 @@ class OpenBox(Engine):
 
         return RegionClassifier(self, verbose=verbose).fit(x, y)
 
-    def line(self, start: Any, end: Any, *, verbose: Any = "auto") -> Line:
+    def line(self, start: Any, end: Any, *, verbose: Verbose = "auto") -> Line:
         """Computes all linear pieces on the straight line between two inputs, and exact integrated gradients.
 
         Args:
@@ -151,7 +153,7 @@ class OpenBox(Engine):
         return line(self, start, end, verbose=verbose)
 
     def plane(
-        self, corner: Any, second: Any, third: Any, *, limits: Any = None, orthonormal: bool = False, verbose: Any = "auto"
+        self, corner: Any, second: Any, third: Any, *, limits: Any = None, orthonormal: bool = False, verbose: Verbose = "auto"
     ) -> Plane:
         """Computes all linear pieces in a rectangle of the plane through three inputs, and the exact decision boundary.
 

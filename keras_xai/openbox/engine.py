@@ -1,14 +1,15 @@
 """The engine behind `OpenBox`, lines, planes and regions: a piecewise-linear network and its compiled programs."""
 
 import abc
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_xai.data.batches import joined, progress
-from keras_xai.data.checks import check_choice, check_flag
+from keras_xai.data.batches import joined
+from keras_xai.data.checks import Verbose, check_choice, check_flag
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import Samples, in_float64
 from keras_xai.data.remade import Remade
 from keras_xai.graph.steps import Graph
@@ -31,7 +32,7 @@ class Engine(Remade, abc.ABC):
         *,
         output: str | int | None = None,
         layer: str | keras.Layer | None = None,
-        dtype: str | None = None,
+        dtype: Literal["float32", "float64"] | None = None,
         batch_size: int | None = None,
         jit_compile: bool = False,
     ):
@@ -86,7 +87,7 @@ class Engine(Remade, abc.ABC):
         return self._network.num_outputs
 
     @abc.abstractmethod
-    def __call__(self, x: Any, outputs: Any = None, *, verbose: Any = "auto") -> LinearPieces:
+    def __call__(self, x: Any, outputs: Any = None, *, verbose: Verbose = "auto") -> LinearPieces:
         """Computes the linear piece of each sample."""
 
     def features(self, batch: list[np.ndarray]) -> list[np.ndarray]:
@@ -96,7 +97,7 @@ class Engine(Remade, abc.ABC):
         features = self._pieces.features([array.astype(self.dtype) for array in batch])
         return [ops.convert_to_numpy(each).astype("float64") for each in features]
 
-    def samples(self, x: Any, *, verbose: Any = "auto") -> Samples:
+    def samples(self, x: Any, *, verbose: Verbose = "auto") -> Samples:
         """Checks the samples and returns them or, for a box of a hidden `layer`, their features.
 
         Args:

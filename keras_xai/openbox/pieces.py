@@ -7,14 +7,14 @@ from typing import Any, Self
 import numpy as np
 from keras import ops
 
-from keras_xai.data.batches import progress
-from keras_xai.data.checks import check_count, check_positive, is_integer, is_number
+from keras_xai.data.checks import Verbose, check_count, check_positive, is_integer, is_number
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import Samples, read_all
 from keras_xai.data.structure import packed
 from keras_xai.openbox.geometry.counterfactuals import CounterfactualSearch, checked_targets, competing_classes
 from keras_xai.openbox.geometry.nearest import DUAL, NearestFacets, check_norm, towards
 from keras_xai.openbox.geometry.polytope import Polytope, describe, labels_of
-from keras_xai.openbox.preferences import preferences, preferred
+from keras_xai.openbox.preferences import Against, preferences, preferred
 from keras_xai.openbox.programs import Programs
 from keras_xai.openbox.space import Box, Space
 from keras_xai.results.base import Shown, chosen_rows, taken
@@ -109,7 +109,7 @@ class LinearPieces(Shown):
                 result[rows] += np.einsum("nkd,nd->nk", flat, other[rows].reshape(len(flat), -1))
         return result.astype(self.intercept.dtype)
 
-    def contains(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
+    def contains(self, x: Any, *, verbose: Verbose = "auto") -> np.ndarray:
         """Returns whether other inputs are in the samples' polytopes, at the cost of about two forward passes in float64.
 
         Args:
@@ -123,7 +123,7 @@ class LinearPieces(Shown):
         slacks = self._run(lambda batch, rows: self._geometry.slack(batch, [other[rows] for other in others]), verbose)
         return np.concatenate([ops.convert_to_numpy(slack) for slack in slacks]) >= 0
 
-    def exit_distance(self, direction: Any, *, verbose: Any = "auto") -> np.ndarray:
+    def exit_distance(self, direction: Any, *, verbose: Verbose = "auto") -> np.ndarray:
         """Returns how far a straight line from each sample stays in its polytope, for about two forward passes in float64.
 
         Along a line, every constraint is linear in the step, so the first wall is found exactly in any network.
@@ -140,7 +140,7 @@ class LinearPieces(Shown):
         steps = self._run(lambda batch, rows: self._geometry.exits(batch, [each[rows] for each in directions]), verbose)
         return np.concatenate([ops.convert_to_numpy(step) for step in steps])
 
-    def radius(self, norm: float = 2, *, max_passes: int | None = 10_000, verbose: Any = "auto") -> np.ndarray:
+    def radius(self, norm: float = 2, *, max_passes: int | None = 10_000, verbose: Verbose = "auto") -> np.ndarray:
         """Returns the certified radius, within which the activation pattern around each sample is constant.
 
         Args:
@@ -155,7 +155,7 @@ class LinearPieces(Shown):
         """
         return self.nearest_wall(norm, max_passes=max_passes, verbose=verbose).distance
 
-    def nearest_wall(self, norm: float = 2, *, max_passes: int | None = 10_000, verbose: Any = "auto") -> Walls:
+    def nearest_wall(self, norm: float = 2, *, max_passes: int | None = 10_000, verbose: Verbose = "auto") -> Walls:
         """Returns the nearest wall of each sample's polytope.
 
         This needs the normals of all walls: per batch, one pass through the network for each input dimension or for each wall, whichever
@@ -186,7 +186,7 @@ class LinearPieces(Shown):
         )
 
     def nearest_facets(
-        self, k: int = 10, *, norm: float = 2, max_passes: int | None = 10_000, verbose: Any = "auto"
+        self, k: int = 10, *, norm: float = 2, max_passes: int | None = 10_000, verbose: Verbose = "auto"
     ) -> tuple[Facets, ...]:
         """Returns facets of each sample's polytope, nearest first: the constraints that define its region.
 
@@ -255,7 +255,7 @@ class LinearPieces(Shown):
         bounds: Any = None,
         margin: float = 1e-6,
         within: float = np.inf,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ) -> Counterfactuals:
         """Finds the nearest input in each sample's region that the network assigns to another class.
 
@@ -307,7 +307,7 @@ class LinearPieces(Shown):
             verified=verified,
         )
 
-    def decision_features(self, target: Any = None, *, against: Any = "all") -> Any:
+    def decision_features(self, target: Any = None, *, against: Against = "all") -> Any:
         """Returns the weights by which each sample's piece prefers one class over others.
 
         Args:

@@ -1,14 +1,17 @@
 """Decision features: which coefficients are compared with which."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from keras_xai.data.checks import real_array
 from keras_xai.graph.score_functions import without_scores
 
+Against = Literal["all", "runner-up"] | int | Sequence[int] | np.ndarray
 
-def preferences(scores: np.ndarray, outputs: np.ndarray, target: Any, against: Any) -> tuple[np.ndarray, np.ndarray]:
+
+def preferences(scores: np.ndarray, outputs: np.ndarray, target: Any, against: Against) -> tuple[np.ndarray, np.ndarray]:
     """Selects the coefficients to compare, see `LinearPieces.decision_features`.
 
     Args:

@@ -1,12 +1,12 @@
 """Contrastive divergence."""
 
-from typing import final
+from typing import Unpack, final
 
 import keras
 from keras import ops
 
 from keras_xai.data.checks import check_count, check_flag
-from keras_xai.pretraining.rule import Rule
+from keras_xai.pretraining.rule import Rule, RuleOptions
 
 
 @keras.saving.register_keras_serializable(package="keras_xai")
@@ -37,7 +37,7 @@ class ContrastiveDivergence(Rule):
 
     learning_rate = 0.01
 
-    def __init__(self, k: int = 1, sampling: bool = False, **options):
+    def __init__(self, k: int = 1, sampling: bool = False, **options: Unpack[RuleOptions]):
         check_count("k", k)
         super().__init__(**options)
         self.k = k

@@ -1,12 +1,12 @@
 """Persistent contrastive divergence."""
 
-from typing import final
+from typing import Unpack, final
 
 import keras
 from keras import ops
 
 from keras_xai.data.checks import check_count
-from keras_xai.pretraining.rule import Rule
+from keras_xai.pretraining.rule import Rule, RuleOptions
 
 
 @keras.saving.register_keras_serializable(package="keras_xai")
@@ -35,7 +35,7 @@ class PersistentContrastiveDivergence(Rule):
 
     learning_rate = 0.01
 
-    def __init__(self, k: int = 1, num_chains: int | None = None, **options):
+    def __init__(self, k: int = 1, num_chains: int | None = None, **options: Unpack[RuleOptions]):
         check_count("k", k)
         if num_chains is not None:
             check_count("num_chains", num_chains)

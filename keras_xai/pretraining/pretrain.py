@@ -32,7 +32,7 @@ def pretrain(
     *,
     epochs: int = 10,
     batch_size: int = 128,
-    optimizer: Any = None,
+    optimizer: str | keras.optimizers.Optimizer | None = None,
     **fit_options,
 ) -> dict[str, keras.callbacks.History]:
     """Pretrains the `RBMDense` layers of a model greedily, layer by layer, on unlabeled data.

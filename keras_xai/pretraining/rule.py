@@ -1,7 +1,7 @@
 """Base classes of learning rules of restricted Boltzmann machines."""
 
 import abc
-from typing import Any
+from typing import Any, TypedDict
 
 import keras
 import numpy as np
@@ -26,6 +26,17 @@ class Schedule(abc.ABC):
         Raises:
             ValueError: If the schedule does not cover the layer or has another number of epochs.
         """
+
+
+class RuleOptions(TypedDict, total=False):
+    """The options of all rules, for type checkers."""
+
+    weight_cost: float
+    sparsity_target: float | None
+    sparsity_cost: float
+    fit_visible_bias: bool
+    name: str
+    dtype: str
 
 
 class Rule(keras.layers.Layer, Schedule):

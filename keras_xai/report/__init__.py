@@ -13,6 +13,7 @@ from keras_xai.report.plots import picture
 from keras_xai.report.rbm import filters_plot, reconstructions_plot
 from keras_xai.report.reconstructions import deconvnet_plot
 from keras_xai.report.regions import parallel_coordinates
+from keras_xai.report.tokens import words_html
 from keras_xai.results.pictures import shown
 
 # Within the package they are imported from their modules: what pages and callbacks draw is not shown besides.
@@ -47,4 +48,5 @@ __all__ = [
     "parallel_coordinates",
     "picture",
     "reconstructions_plot",
+    "words_html",
 ]

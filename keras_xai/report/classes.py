@@ -5,30 +5,43 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_xai.data.checks import check_names
+from keras_xai.data.imagenet import check_class_names
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-# Used in order; the first two are those of the guide.
-_COLORS = (
-    *("#d9692b", "#2f6fd0", "#3a9b57", "#a04fb8", "#c9a227", "#1f9aa8"),
-    *("#b3263a", "#8a5a3c", "#8fbf26", "#e887c0"),
+# Used in order. Those of Okabe and Ito without black and yellow, and four that are as distinct from them, also with each kind of color
+# blindness.
+PALETTE = (
+    *("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"),
+    *("#5b2a86", "#4d4d4d", "#b2df8a", "#661100"),
 )
 
 
 def checked_names(class_names: Sequence[str] | None, num_outputs: int) -> list[str]:
     """Names of all classes, their indices by default; a model of one score has two classes."""
     num_classes = max(2, num_outputs)
-    if class_names is None:
-        return [str(k) for k in range(num_classes)]
-    return check_names("class_names", class_names, num_classes, "class of the model")
+    return check_class_names(class_names, num_classes, "class of the model") or [str(k) for k in range(num_classes)]
 
 
 def class_color(k: int) -> str:
     """The color of class k."""
-    return _COLORS[k % len(_COLORS)]
+    return PALETTE[k % len(PALETTE)]
+
+
+def class_colors(count: int) -> np.ndarray:
+    """A color for each class, RGBA: those of `PALETTE`, or shades of a color range if there are more classes.
+
+    Args:
+        count: Number of classes.
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_rgba
+
+    if count <= len(PALETTE):
+        return np.array([to_rgba(each) for each in PALETTE[:count]])
+    return colormaps["viridis"](np.linspace(0, 0.92, count))  # the yellow end is hard to see on white
 
 
 def class_shade(k: int, shade: float, strength: float = 1.0) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Explanations by several methods, with their metrics."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_xai.report.explanations import Grid
+from keras_xai.results.plot_options import PlotOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,30 +18,20 @@ _LINE = 0.2  # inches
 
 
 def comparison_plot(
-    named: Mapping[str, "Explanation"],
-    table: "pd.DataFrame",
-    higher_is_better: Mapping[str, bool],
-    *,
-    samples: int | Sequence[int],
-    show: Callable[[np.ndarray], np.ndarray] | None,
-    class_names: Sequence[str] | None,
-    feature_names: Sequence[str] | None,
-    vocabulary: Sequence[str] | None,
-    title: str,
+    named: Mapping[str, "Explanation"], table: "pd.DataFrame", higher_is_better: Mapping[str, bool], options: PlotOptions
 ) -> "Figure":
     """Explanations with the metrics of each method below, for `Comparison.plot`."""
     metrics = list(higher_is_better)
-    grid = Grid(named, samples, show, class_names, feature_names, vocabulary)
-    figure = grid.figure(title, footer=_LINE * (len(metrics) + 2))
-    columns = grid.first + len(grid.names)
-    footers = figure.axes[-columns:]
+    grid = Grid(named, options)
+    figure = grid.figure(footer=_LINE * (len(metrics) + 2))
     lines = [f"{metric} {'↑' if higher_is_better[metric] else '↓'}" for metric in metrics]
     lines += ["passes per sample", "seconds per sample"]
     best = {metric: _best(table[metric]["mean"], higher_is_better[metric]) for metric in metrics}
     places = 1 - (np.arange(len(lines)) + 0.5) / len(lines)
-    for place, line in zip(places, lines, strict=True):
-        footers[0].text(-0.02 if not grid.first else 1.0, place, line, fontsize=8, ha="right", va="center", color="#30363d")
-    for axes, name in zip(footers[grid.first :], grid.names, strict=True):
+    for axes in grid.footer_labels:
+        for place, line in zip(places, lines, strict=True):
+            axes.text(-0.02 if not grid.first else 1.0, place, line, fontsize=8, ha="right", va="center", color="#30363d")
+    for name, axes in grid.footers.items():
         row = table.loc[name]
         cells = [(_cell(row[metric]), name in best[metric]) for metric in metrics]
         cells += [(f"{row['cost']['num_forward_passes']:.4g}", False), (f"{row['cost']['seconds']:.2g}", False)]

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_xai.data.checks import check_index, check_named, check_names
-from keras_xai.report.classes import class_color
+from keras_xai.data.checks import check_index, check_named
+from keras_xai.data.imagenet import check_class_names
+from keras_xai.report.classes import class_color, class_colors
 from keras_xai.report.samples import figure_of, frame
 from keras_xai.results.diagnosis import Diagnosis
 
@@ -19,7 +20,6 @@ _SIDE = 2.3
 _CAPTION = 0.45
 _NARROWEST = 4.0
 _COLUMNS = 5
-_MOST_CLASSES = 10  # with distinct colors
 _MOST_NAMED = 30
 
 
@@ -38,7 +38,7 @@ def layers_plot(
             f"Expected networks diagnosed on the same classes. Received: {[report.classes for report in reports]}."
         )
     names = _class_names(reports[0], class_names)
-    colors = _colors(len(names))
+    colors = class_colors(len(names))
     for report in reports:
         check_index("repeat", repeat, report.protocol.repeats)
     if not columns:
@@ -140,19 +140,7 @@ def depth_plot(named: Mapping[str, "Diagnosis"], *, title: str = "") -> "Figure"
 
 
 def _class_names(report, class_names):
-    if class_names is None:
-        return [str(label) for label in report.classes]
-    return check_names("class_names", class_names, len(report.classes), "class")
-
-
-def _colors(count):
-    """A color for each class: those of the other plots, or a color range if there are more classes."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_rgba
-
-    if count <= _MOST_CLASSES:
-        return np.array([to_rgba(class_color(k)) for k in range(count)])
-    return colormaps["turbo"](np.linspace(0, 1, count))
+    return check_class_names(class_names, len(report.classes), "class") or [str(label) for label in report.classes]
 
 
 def _draw_map(axes, points, colors):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_xai.data.checks import check_count, check_function, check_text, short
-from keras_xai.report.classes import class_color
+from keras_xai.report.classes import PALETTE, class_color
 from keras_xai.report.samples import displayed, in_color
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from keras_xai.results import EmbeddingMap
 
 _SIDE = 7.0  # inches
-_MOST_CLASSES = 10
 
 
 def embedding_plot(
@@ -70,8 +69,8 @@ def _colors(labels, count):
     if labels is None:
         return [], [class_color(1)] * count
     found, places = np.unique(np.asarray(labels), return_inverse=True)
-    if len(found) > _MOST_CLASSES:
-        raise ValueError(f"Expected at most {_MOST_CLASSES} distinct labels, the number of colors. Received: {len(found)}.")
+    if len(found) > len(PALETTE):
+        raise ValueError(f"Expected at most {len(PALETTE)} distinct labels, the number of colors. Received: {len(found)}.")
     return [str(each) for each in found], [class_color(int(place)) for place in places.ravel()]
 
 

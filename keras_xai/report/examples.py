@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_xai.data.checks import check_count, check_names
+from keras_xai.data.checks import check_count
+from keras_xai.data.imagenet import check_class_names
 from keras_xai.report.samples import draw_sample, figure_of, in_picture_order, unit_name
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ def examples_plot(
     if not chosen or not all(end in _ENDS for end in chosen):
         raise ValueError(f"Expected `ends` to be 'highest', 'lowest', or both. Received: ends={ends!r}")
     check_count("max_units", max_units)
-    if class_names is not None:
-        check_names("class_names", class_names)
+    class_names = check_class_names(class_names)
     units = found.units[:max_units]
     rows = [(unit, end) for unit in range(len(units)) for end in chosen]
     figure, grid = figure_of(len(rows), found.highest.values.shape[1], side=1.15)

@@ -1,52 +1,86 @@
 """Names of what is explained, for pictures."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from keras_xai.data.checks import short
 from keras_xai.results.explanation import Explanation
 from keras_xai.targets import ScoreTarget
 
 
-def explained(explanation: Explanation, sample: int, class_names: Sequence[str] | None = None) -> list[str]:
-    """The explained class of a sample, or what else is explained; a line for each output that has one.
+def explained(
+    explanation: Explanation, sample: int, class_names: Sequence[str] | None = None, labels: Sequence[Any] | None = None
+) -> list[str]:
+    """The explained class of a sample, or what else is explained, with its probability; a line for each output that has one.
+
+    Further lines have the predicted class, if that is another one, and the true one, if it is known.
 
     Args:
         explanation: The explanation.
         sample: Index of the sample.
         class_names: Names of the classes; two for a single sigmoid, of classes 0 and 1.
+        labels: The true class of each sample, or its name.
 
     Raises:
         ValueError: If a class has no name.
     """
     target = explanation.target
     named = target if isinstance(target, Mapping) else {"": target}
-    return [
+    lines = [
         f"{output} {each.label(sample, class_names)}".strip()
         if isinstance(each, ScoreTarget)
         else _class(explanation, output, int(each[sample]), sample, class_names)
         for output, each in named.items()
         if isinstance(each, ScoreTarget) or np.ndim(each) == 1
     ]
+    for output, each in named.items():
+        predicted = _of(explanation.predicted_class, output)
+        if predicted is not None and int(predicted[sample]) != int(each[sample]):
+            name = class_name(int(predicted[sample]), output, None if output else class_names, binary=True)
+            lines.append(f"predicted: {name} (p = {float(_of(explanation.predicted_probability, output)[sample]):.3g})")
+    if labels is not None:
+        label = np.asarray(labels)[sample]
+        lines.append(f"true: {label if isinstance(label, str) else class_name(int(label), '', class_names)}")
+    return lines
 
 
 def _class(explanation, output, index, sample, class_names):
-    probability, prediction = (
-        (each.get(output) if isinstance(each, Mapping) else each) for each in (explanation.probability, explanation.prediction)
-    )
+    probability, prediction = (_of(each, output) for each in (explanation.probability, explanation.prediction))
     names = None if output or class_names is None else class_names
     if probability is not None:
-        name = f"{output} class {index}".strip() if names is None or len(names) != 2 else names[index]
-        value = float(probability[sample])
-        return f"{name} (p = {value if index else 1 - value:.3g})"
+        return f"{class_name(index, output, names, binary=True)} (p = {float(probability[sample]):.3g})"
     if prediction is not None:
         # What ends in no sigmoid may be the logit of two classes, and then it speaks for the second.
         name = output or "prediction" if names is None or len(names) > 2 else names[-1]
         return f"{name} = {float(prediction[sample]):.3g}"
+    return class_name(index, output, names)
+
+
+def class_name(index: int, output: str, names: Sequence[str] | None, *, binary: bool = False) -> str:
+    """The name of a class.
+
+    Args:
+        index: The class.
+        output: The name of its output; `""` for the only one.
+        names: Names of the classes.
+        binary: Whether a single name is that of class 1 of two.
+
+    Raises:
+        ValueError: If the class has no name.
+    """
     if names is None:
         return f"{output} class {index}".strip()
+    if binary and len(names) == 1:  # which is that of class 1
+        return names[0] if index else f"not {names[0]}"
     if index >= len(names):
         raise ValueError(
-            f"Expected `class_names` to name class {index}. Received: {len(names)} names, class_names={class_names!r}"
+            f"Expected `class_names` to name class {index}. Received: {len(names)} names, class_names={short(names)}"
         )
     return str(names[index])
+
+
+def _of(values, output):
+    """What is known of an output, `None` if nothing is."""
+    return values.get(output) if isinstance(values, Mapping) else values

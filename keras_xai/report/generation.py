@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_xai.data.checks import chosen_indices
+from keras_xai.report.colors import SIGNED, add_scale
 from keras_xai.report.heatmap import COLOR_MAP
-from keras_xai.report.words import add_scale, color_limit, draw_words, laid_out
+from keras_xai.report.words import draw_words, laid_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +63,7 @@ def matrix_plot(generation: "Generation", *, title: str = "") -> "Figure":
     size = [min(count * _CELL + longest + 1.2, _MOST_INCHES) for count in values.shape[::-1]]
     figure = new_figure(figsize=(size[0], size[1]), layout="constrained")
     axes = figure.add_subplot()
-    limit = color_limit(values[np.isfinite(values)])
+    limit = SIGNED.limit(values[np.isfinite(values)])
     image = axes.imshow(values, cmap=COLOR_MAP, vmin=-limit, vmax=limit, aspect="auto")
     axes.set_facecolor("#e8ebee")
     axes.set_xticks(range(values.shape[1]), words[:-1], rotation=90, fontsize=8)

@@ -1,6 +1,6 @@
 """Plots of groups of regions: fidelity to a network, and areas in a plane."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from keras_xai.report.protocols import Groups
 
-_NAMES = {
+Measure = Literal["agreement", "difference", "accuracy", "auc"]
+_NAMES: dict[str, str] = {
     "agreement": "agreement with the network",
     "difference": "difference of probabilities",
     "accuracy": "accuracy",
@@ -25,7 +26,7 @@ _CLASSES = ("#1f5f99", "#c4501b", "#3c8d40", "#8a4fa3", "#b58a00", "#1d8a88", "#
 _INK = "#1c2024"
 
 
-def fidelity_plot(curve: "pd.DataFrame", measure: str = "agreement") -> "Figure":
+def fidelity_plot(curve: "pd.DataFrame", measure: Measure = "agreement") -> "Figure":
     """Plots fidelity by number of groups, with a line per method and a horizontal line for the network.
 
     Args:

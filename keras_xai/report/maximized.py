@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_xai.data.checks import check_count, check_names
+from keras_xai.data.checks import check_count
+from keras_xai.data.imagenet import check_class_names
 from keras_xai.report.samples import draw_sample, figure_of, in_picture_order, unit_name, within
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ def maximized_plot(
     found: "Maximized", *, show: Callable[[Any], Any] | None, class_names: Sequence[str] | None, title: str
 ) -> "Figure":
     """The inputs that maximize the activation of units, for `Maximized.plot`."""
-    if class_names is not None:
-        check_names("class_names", class_names)
+    class_names = check_class_names(class_names)
     columns = min(len(found.images), _COLUMNS)
     rows = -(-len(found.images) // columns)
     figure, grid = figure_of(rows, columns, side=2.0, extra=0.4 * rows + 0.2)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_xai.data.checks import check_instance, check_names, real_array, short
+from keras_xai.data.checks import check_instance, real_array, short
+from keras_xai.data.imagenet import check_class_names
 from keras_xai.data.layout import Layout
 from keras_xai.report.heatmap import color_bar, heatmap, shared_limit
 from keras_xai.report.page import Page, Panel
@@ -193,8 +194,7 @@ def _check_counts(local, walls, labels, class_names):
         )
     if labels is not None and np.shape(labels) != (n,):
         raise ValueError(f"Expected `labels` to have one label for each of the {n} samples. Received: labels={short(labels)}")
-    if class_names is not None:
-        check_names("class_names", class_names, num_classes, "class of the model")
+    check_class_names(class_names, num_classes, "class of the model")
 
 
 def _checked_choice(local, show):

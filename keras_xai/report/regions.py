@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_xai.data.checks import check_names, check_text, real_array
+from keras_xai.report.classes import PALETTE, class_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Distinguishable with red-green color blindness (Okabe and Ito), without black and yellow.
-_CLASS_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
 # Viridis from violet to green; its yellow end is hard to see on white.
 _COLOR_MAP, _COLOR_MAP_END = "viridis", 0.82
 _WIDTHS = (0.6, 4.0)
@@ -38,7 +37,7 @@ def parallel_coordinates(
         values: `(regions, features)`: coefficients of one class, or decision features.
         samples: `(regions,)`, the number of samples in each region.
         feature_names: Names of the features; their numbers by default.
-        labels: `(regions,)`, a label for each region, such as its most frequent class, shown as up to seven colors.
+        labels: `(regions,)`, a label for each region, such as its most frequent class, shown as up to ten colors.
         response: `(regions,)`, a number for each region, such as its mean response, shown on a color scale. Excludes `labels`.
         label: Meaning of the values, with their unit.
         response_label: Meaning of the response, with its unit.
@@ -48,7 +47,7 @@ def parallel_coordinates(
 
     Raises:
         ValueError: If the shapes are inconsistent, a value is not finite, a number of samples is not positive, both `labels` and `response`
-            are given, or there are more than seven classes.
+            are given, or there are more than ten classes.
 
     Example:
 
@@ -118,17 +117,17 @@ def _colors(count, labels, response):
         return _class_colors(np.asarray(labels))
     if response is not None:
         return _response_colors(real_array("response", response).astype("float64"))
-    return [_CLASS_COLORS[0]] * count, {}, None
+    return [class_color(1)] * count, {}, None
 
 
 def _class_colors(classes):
     labels, places = np.unique(classes, return_inverse=True)
-    if len(labels) > len(_CLASS_COLORS):
+    if len(labels) > len(PALETTE):
         raise ValueError(
-            f"Expected at most {len(_CLASS_COLORS)} classes, the number of distinguishable colors. "
+            f"Expected at most {len(PALETTE)} classes, the number of distinguishable colors. "
             f"Received: {len(labels)}. Draw fewer regions at a time."
         )
-    return [_CLASS_COLORS[place] for place in places], dict(zip(map(str, labels), _CLASS_COLORS, strict=False)), None
+    return [PALETTE[place] for place in places], dict(zip(map(str, labels), PALETTE, strict=False)), None
 
 
 def _response_colors(response):

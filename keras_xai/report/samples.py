@@ -1,14 +1,18 @@
 """Drawing of single samples, or crops of them, in small axes: images, series, features, and texts."""
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_xai.data.checks import check_function, check_names, real_array
+from keras_xai.data.checks import check_function, real_array
+from keras_xai.data.imagenet import check_class_names
 from keras_xai.data.layout import Layout
+from keras_xai.data.preprocessing import Preprocessing
+from keras_xai.report.classes import PALETTE
 from keras_xai.report.plots import draw_picture, shown_image
+from keras_xai.results.plot_options import PlotOptions, Show
 from keras_xai.results.tables import named_arrays
 
 if TYPE_CHECKING:
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from keras_xai.results import Explanation
 
 _FRAME = "#c4cad0"
-_LINE = "#2f6fd0"
+_LINE = PALETTE[1]
 
 
 def in_picture_order(sample: Any, layout: Any) -> Any:
@@ -92,6 +96,37 @@ def displayed(show: Callable[[Any], Any] | None, image: np.ndarray) -> np.ndarra
     return shown_image(shown_by(show, image), "image" if show is None else "show")
 
 
+def shown_images(
+    images: Mapping[str, np.ndarray], explanations: Sequence["Explanation"], options: PlotOptions
+) -> dict[str, Show | None]:
+    """For each of some images by name, what makes one of them displayable; `None` for the values as they are.
+
+    What the model tells of the preprocessing is used only where the samples fit to it.
+
+    Args:
+        images: `(n, height, width, channels)`.
+        explanations: Their explanations.
+        options: Of the plot.
+
+    Raises:
+        ValueError: If a preprocessing is given, and no image has three colors.
+    """
+    if options.show is not None:
+        return dict.fromkeys(images, options.show)
+    colored = [name for name, x in images.items() if x.ndim == 4 and x.shape[-1] == 3]
+    given = options.preprocessing
+    if isinstance(given, Preprocessing):
+        if not colored:
+            raise ValueError(
+                "Expected `preprocessing` for images of three colors only. Received: inputs of the shapes "
+                f"{[x.shape for x in images.values()]}. Use `show` for other images."
+            )
+        return {name: given.undo if name in colored else None for name in images}
+    found = next((each.preprocessing for each in explanations if each.preprocessing is not None), None)
+    fitting = [name for name in colored if found is not None and found.fits(images[name])]
+    return {name: found.undo if found is not None and name in fitting else None for name in images}
+
+
 def within(value_range: Sequence[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
     """A `show` that maps a value range, arrays that broadcast to a batch, to the range from 0 to 1."""
     low, high = (np.asarray(end, "float64")[0] for end in value_range)
@@ -126,7 +161,7 @@ def unit_name(unit: Sequence[int], layer: str, class_names: Sequence[str] | None
     if layer == "score":
         if class_names is None:
             return f"class {unit[-1]}"
-        names = check_names("class_names", class_names)
+        names = check_class_names(class_names) or []
         if unit[-1] >= len(names):
             raise ValueError(
                 f"Expected `class_names` to name class {unit[-1]}. Received: {len(names)} names, class_names={class_names!r}"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_xai.report.colors import SIGNED, Colors
 from keras_xai.report.labels import shortened
-from keras_xai.report.words import color_limit, colors_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,8 +42,13 @@ def series_width(steps: int) -> float:
 
 
 def draw_series(
-    axes: "Axes", x: np.ndarray, values: np.ndarray | None, channels: np.ndarray, names: Sequence[str] | None
-) -> None:
+    axes: "Axes",
+    x: np.ndarray,
+    values: np.ndarray | None,
+    channels: np.ndarray,
+    names: Sequence[str] | None,
+    colors: Colors = SIGNED,
+) -> float:
     """Draws channels of a series as lines, with each segment in the color of the values at its ends.
 
     Args:
@@ -52,12 +57,17 @@ def draw_series(
         values: `(time, channels)`, or one channel for all; `None` to draw the series alone.
         channels: The channels to draw.
         names: Names of all channels; their indices by default.
+        colors: The color scale.
+
+    Returns:
+        The end of the color scale.
     """
     count = x.shape[1]
     labels = [shortened(f"channel {i}" if names is None else names[i], _LONGEST_NAME) for i in channels]
     shown = x[:, channels].astype("float64")
+    values = None if values is None else colors.shown(values)
     found = None if values is None else np.broadcast_to(values, x.shape)[:, channels]
-    limit = 1.0 if values is None else color_limit(values)
+    limit = 1.0 if values is None else colors.limit(values)
     lanes = count > _TOGETHER
     if lanes:
         low, high = shown.min(axis=0), shown.max(axis=0)
@@ -68,7 +78,7 @@ def draw_series(
             - 0.76 * np.where(high > low, (shown - low) / np.where(high > low, high - low, 1), 0.5)
         )
     for i in range(len(channels)):
-        _draw_line(axes, shown[:, i], None if found is None else found[:, i], limit)
+        _draw_line(axes, shown[:, i], None if found is None else found[:, i], colors, limit)
     more = count - len(channels)
     axes.set_xlabel("time step" + f"; {more} more channel{'s' * (more > 1)}" * (more > 0), fontsize=8)
     axes.set_xlim(-0.01 * len(x), 1.01 * len(x))
@@ -93,9 +103,10 @@ def draw_series(
                 color=_INK,
                 arrowprops={"arrowstyle": "-", "color": _FRAME, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2},
             )
+    return limit
 
 
-def _draw_line(axes, channel, found, limit):
+def _draw_line(axes, channel, found, colors, limit):
     from matplotlib.collections import LineCollection
 
     time, channel, found = _thinned(channel, found)
@@ -103,8 +114,8 @@ def _draw_line(axes, channel, found, limit):
     if found is not None:
         points = np.stack([time, channel], axis=1)
         segments = [*np.stack([points[:-1], points[1:]], axis=1)]
-        colors = colors_of((found[1:] + found[:-1]) / 2, limit)
-        axes.add_collection(LineCollection(segments, colors=colors, linewidths=2.6, capstyle="round", zorder=2))
+        ends = colors.of((found[1:] + found[:-1]) / 2, limit)
+        axes.add_collection(LineCollection(segments, colors=ends, linewidths=2.6, capstyle="round", zorder=2))
 
 
 def _thinned(channel, found):

@@ -4,26 +4,33 @@ Drawn here and not by the shap library, whose plots draw into pyplot's current f
 names as mathematics. `Explanation.to_shap` returns what they take.
 """
 
-import inspect
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_xai.data.checks import check_choice, check_names, check_text, chosen_indices
-from keras_xai.report.explained import explained
-from keras_xai.report.explanations import explanations_plot
+from keras_xai.data.checks import check_choice, chosen_indices
+from keras_xai.report.colors import Colors, color_map
+from keras_xai.report.explained import class_name, explained
+from keras_xai.report.explanations import draw_explanations
 from keras_xai.report.labels import INCHES_PER_LETTER, feature_label, shortened
-from keras_xai.report.words import colors_of
+from keras_xai.report.layers import wrapped
 from keras_xai.results.explanation import Explanation
+from keras_xai.results.plot_options import Kind, PlotOptions
 from keras_xai.results.tables import Table, table_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Kind = Literal["bars", "waterfall", "bar", "beeswarm"]
-
+# Options of each kind of plot.
+_COMMON = ("samples", "class_names", "feature_names", "title")
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "bars": ("labels", "cmap", "sign", "columns"),
+    "waterfall": ("labels", "cmap", "columns"),
+    "bar": (),
+    "beeswarm": ("cmap",),
+}
 _FEATURES = 12  # those beyond are added up
 _ROW, _WIDTH = 0.27, 5.0
 _INK, _GRAY, _LIGHT, _BLUE = "#30363d", "#8a939c", "#c4cad0", "#3a76af"
@@ -33,62 +40,56 @@ _FEATURE_COLORS, _BRIGHTEST = "viridis", 0.92
 _DRAWN_DELTA = 5e-3
 
 
-def explanation_plot(
-    explanation: Explanation,
-    *,
-    samples: int | Sequence[int] | None,
-    kind: Kind | None,
-    class_names: Sequence[str] | None,
-    feature_names: Sequence[str] | None,
-    title: str,
-    **options: Any,
-) -> "Figure":
+def explanation_plot(explanation: Explanation, kind: Kind | None, options: PlotOptions) -> "Figure":
     """Plots one explanation, for `Explanation.plot`.
 
     Args:
         explanation: The explanation.
-        samples: Indices of samples, or the number of first samples; by default one for a waterfall, all for features at a glance, and four
-            otherwise.
         kind: Kind of plot of a table; `None` for a picture of each sample.
-        class_names: Names of the classes.
-        feature_names: Names of the features.
-        title: A title.
-        **options: Further options of `explanations_plot`, which must have their defaults if a `kind` is given.
+        options: The other arguments; by default one sample for a waterfall, all for features at a glance, and four otherwise.
 
     Raises:
-        ValueError: If a kind is given and the samples are no table; if there is no such kind or sample, the values do not add up to a score
-            for a waterfall, a value is not finite, or a number of names does not fit.
+        ValueError: If a kind is given and the samples are no table; if there is no such kind or sample, the kind does not have an option,
+            the values do not add up to a score for a waterfall, a value is not finite, or a number of names does not fit.
     """
-    names: dict[str, Any] = {"class_names": class_names, "feature_names": feature_names, "title": title}
-    if kind is None:
-        return explanations_plot(
-            {explanation.method: explanation}, samples=4 if samples is None else samples, **names, **options
-        )
-    check_choice("kind", kind, ("bars", "waterfall", "bar", "beeswarm"))
-    defaults = inspect.signature(explanations_plot).parameters
-    given = [name for name, value in options.items() if value is not defaults[name].default]
-    if given:
-        raise ValueError(
-            f"Expected no options of images and texts for `kind`, which is for tables. Received: {given}, kind={kind!r}"
-        )
-    table = table_of(explanation, feature_names)
-    default = {"bars": 4, "waterfall": 1}.get(kind, len(explanation))
-    chosen = chosen_indices("samples", default if samples is None else samples, len(explanation))
-    if kind == "bars":
-        return explanations_plot({explanation.method: explanation}, samples=chosen, **names)
-    class_names = None if class_names is None else check_names("class_names", class_names)
-    check_text("title", title)
+    if kind is not None:
+        check_choice("kind", kind, tuple(_OPTIONS))
+        _check_options(options, kind)
+    if kind is None or kind == "bars":
+        if kind is not None:
+            table_of(explanation, options.feature_names)
+        options = dataclasses.replace(options, samples=4) if options.samples is None else options
+        return draw_explanations({explanation.method: explanation}, options)
+    table = table_of(explanation, options.feature_names)
+    default = 1 if kind == "waterfall" else len(explanation)
+    chosen = chosen_indices("samples", default if options.samples is None else options.samples, len(explanation))
     if not np.isfinite(table.values[chosen]).all():
         raise ValueError("Expected explanations of finite values. Received: NaN or infinity.")
     if kind == "waterfall":
-        return _waterfalls(explanation, table, chosen, class_names, title)
-    score = _score(explanation, chosen, class_names)
+        return _waterfalls(explanation, table, chosen, options)
+    score = _score(explanation, chosen, options.class_names)
     if kind == "bar":
-        return _global_bars(explanation, table, chosen, score, title)
-    return _beeswarm(explanation, table, chosen, score, title)
+        return _global_bars(explanation, table, chosen, score, options.title)
+    return _beeswarm(explanation, table, chosen, score, options)
 
 
-def _waterfalls(explanation, table, chosen, class_names, title):
+def _check_options(options: PlotOptions, kind: Kind):
+    """Refuses options that a kind does not have."""
+    allowed = (*_COMMON, *_OPTIONS[kind])
+    values = {field.name: (getattr(options, field.name), field.default) for field in dataclasses.fields(options)}
+    # Compared only if they are numbers or strings: labels may be an array.
+    given = [
+        name
+        for name, (value, default) in values.items()
+        if name not in allowed and value is not default and not (np.isscalar(value) and value == default)
+    ]
+    if given:
+        raise ValueError(
+            f"Expected the options {list(allowed)} of this kind of plot of tables only. Received: {given}, kind={kind!r}"
+        )
+
+
+def _waterfalls(explanation, table, chosen, options):
     base, delta = explanation.base_score, explanation.convergence_delta
     if base is None or delta is None:
         raise ValueError(
@@ -96,16 +97,23 @@ def _waterfalls(explanation, table, chosen, class_names, title):
             f"{explanation.method}, which does not distribute a score. Use a method such as IntegratedGradients, DeepSHAP or SHAP, or "
             "kind='bars'."
         )
+    options.check_labels(len(explanation))
     steps = [_Steps(table, sample, float(base[sample]), float(delta[sample])) for sample in chosen]
-    height = sum(_ROW * (len(each.sizes) + 1) + 1.0 for each in steps) + 0.3 * bool(title)
-    figure = _new_figure([label for each in steps for label in each.labels], height)
-    grid = figure.subplots(len(steps), 1, squeeze=False, height_ratios=[len(each.sizes) + 3 for each in steps])
-    for axes, each, sample in zip(grid[:, 0], steps, chosen, strict=True):
-        _draw_waterfall(axes, each)
-        said = ", ".join(explained(explanation, sample, class_names))
-        axes.set_title(f"sample {sample} by {explanation.method}{': ' * bool(said)}{said}", fontsize=10, loc="left")
-    if title:
-        figure.suptitle(title, fontsize=11)
+    columns = min(options.columns or 1, len(steps))
+    counts = [max(len(each.sizes) for each in steps[i : i + columns]) for i in range(0, len(steps), columns)]
+    height = sum(_ROW * (count + 1) + 1.0 for count in counts) + 0.3 * bool(options.title)
+    figure = _new_figure([label for each in steps for label in each.labels], height, columns)
+    grid = figure.subplots(len(counts), columns, squeeze=False, height_ratios=[count + 3 for count in counts])
+    colors = Colors(options.cmap)
+    for axes, each, sample in zip(grid.flat, steps, chosen, strict=False):
+        _draw_waterfall(axes, each, colors)
+        said = ", ".join(explained(explanation, sample, options.class_names, options.labels))
+        heading = f"sample {sample} by {explanation.method}{': ' * bool(said)}{said}"
+        axes.set_title(wrapped(heading, _WIDTH), fontsize=10, loc="left")
+    for axes in grid.flat[len(steps) :]:
+        axes.set_axis_off()
+    if options.title:
+        figure.suptitle(options.title, fontsize=11)
     return figure
 
 
@@ -141,13 +149,13 @@ class _Steps:
         self.starts = base + np.concatenate([[0.0], np.cumsum(self.sizes)[:-1]])
 
 
-def _draw_waterfall(axes: "Axes", steps: _Steps):
+def _draw_waterfall(axes: "Axes", steps: _Steps, colors: Colors):
     count = len(steps.sizes)
     rows = np.arange(1, count + 1)
     ends = steps.starts + steps.sizes
     limit = np.abs(steps.sizes).max() or 1.0
-    colors = colors_of(np.sign(steps.sizes) * (0.45 + 0.55 * np.abs(steps.sizes) / limit), 1.0)
-    bars = axes.barh(rows, steps.sizes, left=steps.starts, color=colors, height=0.72, zorder=2)
+    strengths = np.sign(steps.sizes) * (0.45 + 0.55 * np.abs(steps.sizes) / limit)
+    bars = axes.barh(rows, steps.sizes, left=steps.starts, color=colors.of(strengths, 1.0), height=0.72, zorder=2)
     if steps.draws_delta:
         bars.patches[-1].set(facecolor="white", edgecolor=_GRAY, hatch="////", linewidth=0.8)
     # From a bar to the next one, and from the base score to the score.
@@ -201,8 +209,7 @@ def _global_bars(explanation, table, chosen, score, title):
     return figure
 
 
-def _beeswarm(explanation, table, chosen, score, title):
-    from matplotlib import colormaps
+def _beeswarm(explanation, table, chosen, score, options):
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap
 
@@ -212,7 +219,11 @@ def _beeswarm(explanation, table, chosen, score, title):
     figure = _new_figure(labels, 1.25 * _ROW * len(order) + 1.3)
     axes = figure.add_subplot()
     axes.axvline(0, color=_GRAY, linewidth=0.8, zorder=0)
-    colors = ListedColormap(colormaps[_FEATURE_COLORS](np.linspace(0, _BRIGHTEST, 256)))
+    colors = (
+        ListedColormap(color_map(_FEATURE_COLORS)(np.linspace(0, _BRIGHTEST, 256)))
+        if options.cmap is None
+        else color_map(options.cmap)
+    )
     limit = np.abs(values[:, order]).max() or 1.0
     size = float(np.clip(900 / len(chosen), 5, 22))
     grays, numbers = table.data is None, False
@@ -230,7 +241,7 @@ def _beeswarm(explanation, table, chosen, score, title):
     shown = [] if len(order) == values.shape[1] else [f"the {len(order)} largest of {values.shape[1]} features"]
     shown += ["gray: categories, missing values"] if grays and table.data is not None else []
     axes.set_xlabel("\n".join(filter(None, [f"{score}, {_samples(chosen)}", "; ".join(shown)])), fontsize=8)
-    axes.set_title(title or explanation.method, fontsize=10, loc="left")
+    axes.set_title(options.title or explanation.method, fontsize=10, loc="left")
     _tidy(axes)
     if numbers:
         bar = figure.colorbar(ScalarMappable(cmap=colors), ax=axes, aspect=30, pad=0.02)
@@ -278,12 +289,12 @@ def _explained(explanation, chosen, class_names):
     if not (isinstance(target, np.ndarray) and target.ndim == 1):
         return "the explained score"
     if explanation.prediction is not None:
-        return "the prediction" if class_names is None else class_names[-1]
+        return "the prediction" if class_names is None or len(class_names) > 2 else class_names[-1]
     classes = np.unique(target[chosen])
     if len(classes) > 1:
         return "the score of each sample's explained class"
     (k,) = classes
-    return f"the score of {class_names[k] if class_names is not None and k < len(class_names) else f'class {k}'}"
+    return f"the score of {class_name(int(k), '', class_names, binary=explanation.probability is not None)}"
 
 
 def _labeled(table, sample, i) -> str:
@@ -298,11 +309,11 @@ def _samples(chosen) -> str:
     return f"{len(chosen):,} sample{'s' * (len(chosen) > 1)}"
 
 
-def _new_figure(labels, height):
+def _new_figure(labels, height, columns=1):
     from keras_xai.report.figure import new_figure
 
     longest = max(len(label) for label in labels)
-    return new_figure(figsize=(_WIDTH + INCHES_PER_LETTER * longest, height), layout="constrained")
+    return new_figure(figsize=(columns * (_WIDTH + INCHES_PER_LETTER * longest), height), layout="constrained")
 
 
 def _tidy(axes: "Axes"):

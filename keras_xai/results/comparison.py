@@ -1,15 +1,19 @@
 """`Comparison`: several methods rated by several metrics."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
 
+from keras_xai.data.imagenet import ClassNames
+from keras_xai.data.preprocessing import Preprocessing, PreprocessingName
 from keras_xai.results.base import Rows, taken
 from keras_xai.results.explanation import Explanation
 from keras_xai.results.html import frame_table
 from keras_xai.results.pictures import drawn
+from keras_xai.results.plot_options import PlotOptions, Show, Sign
 from keras_xai.results.text import counted, listed
 from keras_xai.statistics.intervals import interval
 
@@ -73,11 +77,19 @@ class Comparison(Rows):
         self,
         samples: int | Sequence[int] = 4,
         *,
-        show: Callable[[np.ndarray], np.ndarray] | None = None,
-        class_names: Sequence[str] | None = None,
+        show: Show | None = None,
+        preprocessing: Preprocessing | PreprocessingName | None = None,
+        class_names: ClassNames | None = None,
         feature_names: Sequence[str] | None = None,
         vocabulary: Sequence[str] | None = None,
+        labels: Sequence[Any] | None = None,
         title: str = "",
+        alpha: float = 1.0,
+        cmap: str | None = None,
+        sign: Sign = "both",
+        percentile: float = 99.0,
+        columns: int | None = None,
+        path: str | os.PathLike[str] | None = None,
     ) -> "Figure":
         """Plots the explanations side by side, with the mean of each metric and half its 95 % confidence interval below.
 
@@ -86,12 +98,22 @@ class Comparison(Rows):
 
         Args:
             samples: Indices of the samples to draw, or the number of first samples.
-            show: Maps an image from the model's preprocessing to a displayable image, `(height, width)` or `(height, width, 3)`. By default
-                values are scaled to the color range.
-            class_names: Names of the classes.
+            show: Maps an image `(height, width, channels)` that the model takes to a displayable image, `(height, width)` or
+                `(height, width, 3)`, instead of `preprocessing`.
+            preprocessing: How the images were preprocessed, which is undone: `"caffe"`, `"tf"` or `"torch"`, as in `keras.applications`;
+                `"unit"` for colors from 0 to 1, `"raw"` for 0 to 255. By default what the model tells; if that is nothing, values are
+                scaled to the color range.
+            class_names: Names of the classes, or `"imagenet"`; two for a single sigmoid, of classes 0 and 1.
             feature_names: Names of the features of a table; by default the column names, if the samples were a `DataFrame`.
             vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
+            labels: The true class of each explained sample, or its name, to be named as well.
             title: A title.
+            alpha: Opacity of the largest values over an image, from 0 to 1; smaller values are more transparent.
+            cmap: Name of a color map of matplotlib; by default blue, white and red.
+            sign: `"both"`, `"positive"` for positive contributions only, or `"absolute"` for absolute values.
+            percentile: Percentile of the absolute values at which the color scale of a picture ends.
+            columns: The number of methods side by side, in several lines if there are more; by default all.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure with a row per sample and a column per method.
@@ -110,19 +132,22 @@ class Comparison(Rows):
         >>> [axes.get_title() for axes in found.plot(samples=[3]).axes[:2]]
         ['Saliency', 'GradientTimesInput']
         """
-        return drawn(
-            "comparison",
-            "comparison_plot",
-            self.explanations,
-            self.table,
-            self.higher_is_better,
+        options = PlotOptions(
             samples=samples,
             show=show,
+            preprocessing=preprocessing,
             class_names=class_names,
             feature_names=feature_names,
             vocabulary=vocabulary,
+            labels=labels,
             title=title,
+            alpha=alpha,
+            cmap=cmap,
+            sign=sign,
+            percentile=percentile,
+            columns=columns,
         )
+        return drawn("comparison", "comparison_plot", self.explanations, self.table, self.higher_is_better, options, path=path)
 
     def _summary(self) -> str:
         return (

@@ -1,7 +1,8 @@
 """`Explanation`: the result of an attribution method."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 import numpy as np
@@ -9,10 +10,13 @@ from keras import tree
 
 from keras_xai import targets
 from keras_xai.data.checks import check_choice
+from keras_xai.data.imagenet import ClassNames
 from keras_xai.data.layout import Layout
+from keras_xai.data.preprocessing import Preprocessing, PreprocessingName
 from keras_xai.results import tables
 from keras_xai.results.base import Rows, taken
-from keras_xai.results.pictures import drawn
+from keras_xai.results.pictures import drawn, html
+from keras_xai.results.plot_options import Kind, PlotOptions, Show, Sign
 from keras_xai.results.text import counted, listed, shapes
 
 if TYPE_CHECKING:
@@ -49,9 +53,11 @@ class Explanation(Rows):
             the change of the score, instead of contributions to the score.
         feature_names: The column names, if the samples were a `DataFrame` for a model of one input, otherwise `None`.
         shared_baseline: Whether `baseline` is a background shared by all samples instead of one baseline per sample.
-        probability: `(n,)`: for an output of a single sigmoid, the predicted probability of class 1. A dict of these by output name for a
-            model of several outputs; `None` if no explained output is of this kind.
+        probability: `(n,)`: the probability that the model gives the explained class, if it ends in a softmax or sigmoid. A dict of these
+            by output name for a model of several outputs; `None` if no explained output is of this kind.
         prediction: The same for an output of one score that is not a probability, such as that of a regression.
+        predicted_class: `(n,)`: the class of the highest probability, of a softmax or a single sigmoid; as `probability`.
+        predicted_probability: `(n,)`: the probability of this class; as `probability`.
         layout: What each axis of the inputs is, such as `"NHWC"` or `"NCHW"`, in the structure of the inputs; see
             `keras_xai.layers.DeclaredLayout` for the letters. `None` for channels last. Metrics and pictures read it.
         layer: Path of the layer to whose output the values belong, by methods with `layer`; `values` is then an array of its shape.
@@ -61,6 +67,9 @@ class Explanation(Rows):
             values plus `convergence_delta` is the score of the sample. It is the score of the baseline, the mean score of a shared
             background, zero for LRP and gradient times input, and for LIME the constant of its linear model, in which a segment
             counts once.
+        nonnegative: Whether the method gives no values below zero, as Grad-CAM. Pictures then have a scale from zero.
+        preprocessing: How the images that the model takes were preprocessed, as far as the model tells: pictures undo it. `None` if it is
+            not known.
     """
 
     values: Any
@@ -75,13 +84,21 @@ class Explanation(Rows):
     shared_baseline: bool = False
     probability: Any = None
     prediction: Any = None
+    predicted_class: Any = None
+    predicted_probability: Any = None
     layout: Any = None
     layer: str | None = None
     channel_axis: int | None = None
     base_score: np.ndarray | None = None
+    nonnegative: bool = False
+    preprocessing: Preprocessing | None = None
 
     _row_axes: ClassVar[Mapping[str, int]] = dict.fromkeys(
-        ("values", "target", "inputs", "convergence_delta", "probability", "prediction", "base_score"), 0
+        (
+            *("values", "target", "inputs", "convergence_delta", "base_score"),
+            *("probability", "prediction", "predicted_class", "predicted_probability"),
+        ),
+        0,
     )
 
     @property
@@ -99,12 +116,15 @@ class Explanation(Rows):
 
     def to_fields(self) -> dict[str, Any]:
         """Returns the contents as dicts, lists and tuples of arrays, strings and numbers; ready-made targets as dicts."""
-        return {**super().to_fields(), "target": targets.to_fields(self.target)}
+        preprocessing = None if self.preprocessing is None else self.preprocessing.to_fields()
+        return {**super().to_fields(), "target": targets.to_fields(self.target), "preprocessing": preprocessing}
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
         """Creates an explanation from the fields returned by `to_fields`."""
-        return cls(**{**fields, "target": targets.from_fields(fields["target"])})
+        preprocessing = fields.get("preprocessing")
+        restored = None if preprocessing is None else Preprocessing.from_fields(preprocessing)
+        return cls(**{**fields, "target": targets.from_fields(fields["target"]), "preprocessing": restored})
 
     def _taken(self, rows: np.ndarray) -> Self:
         baseline = self.baseline if self.shared_baseline else taken(self.baseline, rows)
@@ -124,22 +144,32 @@ class Explanation(Rows):
         self,
         samples: int | Sequence[int] | None = None,
         *,
-        kind: Literal["bars", "waterfall", "bar", "beeswarm"] | None = None,
-        show: Callable[[np.ndarray], np.ndarray] | None = None,
-        class_names: Sequence[str] | None = None,
+        kind: Kind | None = None,
+        show: Show | None = None,
+        preprocessing: Preprocessing | PreprocessingName | None = None,
+        class_names: ClassNames | None = None,
         feature_names: Sequence[str] | None = None,
         vocabulary: Sequence[str] | None = None,
+        labels: Sequence[Any] | None = None,
         title: str = "",
+        alpha: float = 1.0,
+        cmap: str | None = None,
+        sign: Sign = "both",
+        percentile: float = 99.0,
+        columns: int | None = None,
+        path: str | os.PathLike[str] | None = None,
     ) -> "Figure":
         """Plots the explanation of each sample: an image, a series, a table or a text, colored by the values.
 
-        Red is a positive contribution to the explained score, blue a negative one. An image is drawn next to its values, summed over the
-        channels; a series has a line for each of its eight strongest channels; a table has a bar for each of its twelve most relevant
-        features; tokens are words on a colored background. A model of several inputs has a row per input. The color scale of each picture
-        ends at the 99th percentile of the absolute values. `keras_xai.report.explanations_plot` draws several explanations side by side.
+        Red is a positive contribution to the explained score, blue a negative one; a method that gives no negative values has a scale from
+        zero. Rows name the explained class with its probability, and the predicted class if it is another one. An image is drawn in its
+        colors, as far as the model tells how it was preprocessed, next to its values, summed over the channels; a series has a line for
+        each of its eight strongest channels; a table has a bar for each of its twelve most relevant features; tokens are words on a colored
+        background. A model of several inputs has a row per input. `keras_xai.report.explanations_plot` draws several explanations side by
+        side.
 
         Tables have further kinds of plots, which take columns of several inputs as one table. Of more than twelve features the others are
-        added up or left out, as the picture says.
+        added up or left out, as the picture says. An option that a kind does not have is refused.
 
         Args:
             samples: Indices of the samples to draw, or the number of first samples. By default the first four; the first one for a
@@ -148,13 +178,23 @@ class Explanation(Rows):
                 convergence delta as the last step, for methods whose values add up to a score. `"bar"`: mean absolute values over samples.
                 `"beeswarm"`: the values of all samples, a dot each, colored by the value of the feature. By default bars, or what the data
                 are drawn as.
-            show: Maps an image `(height, width, channels)` from the model's preprocessing to a displayable image, `(height, width)` or
-                `(height, width, 3)`. By default values are scaled to the color range.
-            class_names: Names of the classes; two for a single sigmoid, of classes 0 and 1.
+            show: Maps an image `(height, width, channels)` that the model takes to a displayable image, `(height, width)` or
+                `(height, width, 3)`, instead of `preprocessing`.
+            preprocessing: How the images were preprocessed, which is undone: `"caffe"`, `"tf"` or `"torch"`, as in `keras.applications`;
+                `"unit"` for colors from 0 to 1, `"raw"` for 0 to 255. By default what the model tells; if that is nothing, values are
+                scaled to the color range.
+            class_names: Names of the classes, or `"imagenet"`; two for a single sigmoid, of classes 0 and 1.
             feature_names: Names of the features of a table, by default the column names, if the samples were a `DataFrame`; or of the
                 channels of a series.
             vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
+            labels: The true class of each explained sample, or its name, to be named as well.
             title: A title.
+            alpha: Opacity of the largest values over an image, from 0 to 1; smaller values are more transparent.
+            cmap: Name of a color map of matplotlib; by default blue, white and red, and for the features of a beeswarm viridis.
+            sign: `"both"`, `"positive"` for positive contributions only, or `"absolute"` for absolute values.
+            percentile: Percentile of the absolute values at which the color scale of a picture ends.
+            columns: The number of samples side by side, in several lines if there are more; by default one.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure with a row per sample.
@@ -172,18 +212,22 @@ class Explanation(Rows):
         >>> sorted(text.get_text() for text in figure.axes[0].get_yticklabels())
         ['age = 3', 'income = -1']
         """
-        return drawn(
-            "tables",
-            "explanation_plot",
-            self,
+        options = PlotOptions(
             samples=samples,
-            kind=kind,
             show=show,
+            preprocessing=preprocessing,
             class_names=class_names,
             feature_names=feature_names,
             vocabulary=vocabulary,
+            labels=labels,
             title=title,
+            alpha=alpha,
+            cmap=cmap,
+            sign=sign,
+            percentile=percentile,
+            columns=columns,
         )
+        return drawn("tables", "explanation_plot", self, kind, options, path=path)
 
     def to_dataframe(self, form: Literal["wide", "long"] = "wide") -> "pd.DataFrame":
         """Returns the values as a pandas `DataFrame`.
@@ -253,8 +297,11 @@ class Explanation(Rows):
             "feature_names": None if names is None else listed(names),
         }
 
-    def _picture(self) -> "Figure":
-        return self.plot(samples=3)
+    def _table_html(self) -> str:
+        return html("tokens", "texts_html", self)
+
+    def _picture(self) -> "Figure | None":
+        return None if self._table_html() else self.plot(samples=3)
 
 
 def _several(values):

@@ -8,8 +8,11 @@ import contextlib
 import contextvars
 import functools
 import importlib
+import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ParamSpec
+
+from keras_xai.data.checks import check_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,16 +21,43 @@ _P = ParamSpec("_P")
 _EMBEDDED = contextvars.ContextVar("embedded", default=False)
 
 
-def drawn(module: str, function: str, *args: Any, **arguments: Any) -> "Figure":
-    """Returns the figure drawn by a function of `keras_xai.report`, which pyplot shows, see `shown`.
+def saved(figure: "Figure", path: str | os.PathLike[str] | None) -> "Figure":
+    """A figure, which is saved if there is a path.
+
+    Args:
+        figure: The figure.
+        path: Path of the file, whose ending tells the format; or `None`.
+
+    Raises:
+        TypeError: If it is no path.
+    """
+    if path is not None:
+        check_path("path", path)
+        figure.savefig(path)
+    return figure
+
+
+def html(module: str, function: str, *args: Any) -> str:
+    """The HTML that a function of `keras_xai.report` returns; arguments as in `drawn`."""
+    return getattr(importlib.import_module(f"keras_xai.report.{module}"), function)(*args)
+
+
+def drawn(module: str, function: str, *args: Any, path: str | os.PathLike[str] | None = None, **arguments: Any) -> "Figure":
+    """Returns the figure drawn by a function of `keras_xai.report`, which is saved if there is a path, and which pyplot shows, see `shown`.
 
     Args:
         module: Name of the module in `keras_xai.report`.
         function: Name of the function.
         *args: Its positional arguments.
+        path: See `saved`.
         **arguments: Its keyword arguments.
+
+    Raises:
+        TypeError: If the path is none.
     """
-    return shown(getattr(importlib.import_module(f"keras_xai.report.{module}"), function))(*args, **arguments)
+    draw = getattr(importlib.import_module(f"keras_xai.report.{module}"), function)
+    # Shown after it is saved, so that no figure is shown if that fails.
+    return shown(lambda: saved(draw(*args, **arguments), path))()
 
 
 def shown(draw: Callable[_P, "Figure"]) -> Callable[_P, "Figure"]:

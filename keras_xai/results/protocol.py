@@ -1,15 +1,15 @@
 """`Protocol`: the settings of a diagnosis."""
 
 import dataclasses
-from typing import final
+from typing import Literal, final, get_args
 
 import numpy as np
 
 from keras_xai.data.checks import check_choice, check_count, check_seed
 from keras_xai.statistics.tsne import TSNE
 
-REDUCTIONS = ("auto", "flat", "mean")
-NORMALIZATIONS = ("range", "standard")
+Maps = Literal["auto", "flat", "mean"]
+Normalization = Literal["range", "standard"]
 
 
 @final
@@ -43,8 +43,8 @@ class Protocol:
 
     samples: int | None = 1000
     seed: int = 0
-    maps: str = "auto"
-    normalization: str = "range"
+    maps: Maps = "auto"
+    normalization: Normalization = "range"
     components: int = 50
     # Random initialization, as in the source, so that repeats show its effect.
     tsne: TSNE = dataclasses.field(default_factory=lambda: TSNE(initialization="random"))
@@ -57,7 +57,7 @@ class Protocol:
         for name in ("samples", "batch_size"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
-        for name, allowed in (("maps", REDUCTIONS), ("normalization", NORMALIZATIONS)):
+        for name, allowed in (("maps", get_args(Maps)), ("normalization", get_args(Normalization))):
             check_choice(name, getattr(self, name), allowed)
         if not isinstance(self.tsne, TSNE):
             raise ValueError(f"Expected `tsne` to be a `keras_xai.features.TSNE`. Received: tsne={self.tsne!r}")

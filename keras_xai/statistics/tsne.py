@@ -1,13 +1,13 @@
 """t-SNE by openTSNE, with the settings that its papers name."""
 
 import dataclasses
-from typing import final
+from typing import Literal, final, get_args
 
 import numpy as np
 
 from keras_xai.data.checks import check_choice, is_integer, is_number
 
-_STARTS = ("pca", "random")
+_Start = Literal["pca", "random"]
 _EXAGGERATED = 250  # iterations, as in the source
 # Fewer points than this are slower in several threads: these wait for each other at each step, much longer where other processes run.
 _MANY = 2000
@@ -61,7 +61,7 @@ class TSNE:
     iterations: int = 1000
     learning_rate: float | str = "auto"
     momentum: tuple[float, float] = (0.5, 0.8)
-    initialization: str = "pca"
+    initialization: _Start = "pca"
 
     def __post_init__(self):
         def check(name, fits, expected):
@@ -86,7 +86,7 @@ class TSNE:
             ),
             "a tuple of two numbers from 0 to below 1",
         )
-        check_choice("initialization", self.initialization, _STARTS)
+        check_choice("initialization", self.initialization, get_args(_Start))
 
     def check(self, num_samples: int) -> None:
         """Refuses a perplexity that is too large for a number of vectors."""

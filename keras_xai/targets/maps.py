@@ -1,8 +1,8 @@
 """Targets of segmentation maps and of embeddings."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, final, get_args
 
 import numpy as np
 from keras import ops
@@ -10,6 +10,7 @@ from keras import ops
 from keras_xai.data.checks import check_choice, real_array, short
 from keras_xai.targets.target import ScoreTarget, at, check_rank, named, set_field, whole
 
+_Measure = Literal["cosine", "dot", "distance"]
 _MASK = "None, 'predicted', or booleans of shape (height, width) or (n, height, width)"
 _EMBEDDING = "finite numbers of shape (size,) or (n, size)"
 
@@ -37,7 +38,7 @@ class Region(ScoreTarget):
     ROW_RANKS: ClassVar[Mapping[str, int]] = {"mask": 3}
 
     class_index: Any
-    mask: Any = None
+    mask: Literal["predicted"] | np.ndarray | Sequence | None = None
 
     def __post_init__(self):
         set_field(self, "class_index", whole("class_index", self.class_index, optional=False))
@@ -109,10 +110,10 @@ class Similarity(ScoreTarget):
     """
 
     ROW_RANKS: ClassVar[Mapping[str, int]] = {"to": 2}
-    MEASURES: ClassVar[tuple[str, ...]] = ("cosine", "dot", "distance")
+    MEASURES: ClassVar[tuple[str, ...]] = get_args(_Measure)
 
     to: Any
-    measure: str = "cosine"
+    measure: _Measure = "cosine"
 
     def __post_init__(self):
         check_choice("measure", self.measure, self.MEASURES)

@@ -55,17 +55,19 @@ def test_probabilities_of_class_0_are_the_rest():
 def test_rows_say_what_is_explained_and_predicted(tmp_path):
     binary = Saliency(model("sigmoid"))(X)
     labels = [axes.get_ylabel() for axes in binary.plot(class_names=["negative", "positive"]).axes[:2]]
-    assert labels == ["positive (p = 1)", "positive (p = 0.119)"]
+    assert labels == ["positive (p = 1)", "positive (p = 0.119)\npredicted: negative\n(p = 0.881)"]
     labels = [axes.get_ylabel() for axes in Saliency(model("sigmoid"))(X, [1, 0]).plot(class_names=["no", "yes"]).axes[:2]]
     assert labels == ["yes (p = 1)", "no (p = 0.881)"]
-    assert binary.plot().axes[1].get_ylabel() == "class 1 (p = 0.119)"
+    other = "class 1 (p = 0.119)\npredicted: class 0\n(p = 0.881)"
+    assert binary.plot().axes[1].get_ylabel() == other
+    assert binary.plot(class_names=["ill"]).axes[1].get_ylabel().startswith("ill (p = 0.119)\npredicted: not ill")
     number = Saliency(model(None))(X)
     assert [axes.get_ylabel() for axes in number.plot().axes[:2]] == ["prediction = 10", "prediction = -2"]
     assert number.plot(class_names=["price"]).axes[0].get_ylabel() == "price = 10"
     assert "class 0" not in number._repr_html_()
     assert [axes.get_ylabel() for axes in number[1:].plot().axes[:1]] == ["prediction = -2"]
     loaded = Explanation.load(binary.save(tmp_path / "binary.npz") or tmp_path / "binary.npz")
-    assert loaded == binary and loaded.plot().axes[1].get_ylabel() == "class 1 (p = 0.119)"
+    assert loaded == binary and loaded.plot().axes[1].get_ylabel() == other
 
 
 def test_several_outputs_of_one_score():
@@ -75,7 +77,7 @@ def test_several_outputs_of_one_score():
     found = Saliency(network)(X, {"sick": 0, "cost": None})
     assert list(found.probability) == ["sick"] and list(found.prediction) == ["cost"]
     probability, cost = 1 - float(network(X)["sick"][0, 0]), float(network(X)["cost"][0, 0])
-    assert found.plot().axes[0].get_ylabel() == f"sick class 0 (p = {probability:.3g})\ncost = {cost:.3g}"
+    assert found.plot().axes[0].get_ylabel() == f"sick class 0\n(p = {probability:.3g})\ncost = {cost:.3g}"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from keras_xai.attribution.attention.tokens import chain_of, check_attention, ch
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.parts import Part
 from keras_xai.backend import record
+from keras_xai.data.checks import Verbose
 from keras_xai.graph.target import Target
 from keras_xai.network.attention import Attention
 from keras_xai.network.precision import undefined_where_not_finite
@@ -34,7 +35,9 @@ class Rollout(Method):
     unrolls = True
     needs_sizes = True
 
-    def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
+    nonnegative = True
+
+    def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Verbose = "auto"):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._attentions: list[Attention] = []
         self._read()

@@ -56,7 +56,8 @@ class AblationCAM(LayerMethod):
 
         def heat(inputs, indices):
             values = scores.run(inputs)
-            whole, chosen = target.choose(scores.outputs(values), indices)
+            outputs = scores.outputs(values)
+            whole, chosen = target.choose(outputs, indices)
             num_samples, tensor = ops.shape(whole)[0], values[maps.identifier]
             features = maps.channels_last(tensor)
             nonzero = ops.any(features != 0, axis=places(features))
@@ -80,6 +81,7 @@ class AblationCAM(LayerMethod):
             losses = in_chunks(loss, count, self._batch_size, scores.dtype)
             weights = ops.scatter(ops.stack([rows, channels], axis=1), losses, ops.shape(nonzero))
             weights = ops.reshape(weights, (-1, *[1] * (len(features.shape) - 2), num_channels))
-            return Heat(ops.sum(weights * features, axis=-1), whole, chosen, count + num_samples)
+            rows = ops.sum(weights * features, axis=-1)
+            return Heat(rows, whole, chosen, count + num_samples, target.predictions(outputs, chosen))
 
         return explained_by(scores, target, maps, heat)

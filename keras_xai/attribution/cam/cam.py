@@ -45,6 +45,8 @@ class CAM(Method):
     (2, 8, 8, 1)
     """
 
+    nonnegative = True
+
     def _prepare(self, target):
         scores, graph = self._scores, self._scores.graph
         pooling = self._pooling(scores.explained_outputs(target))
@@ -63,7 +65,8 @@ class CAM(Method):
             (weights,) = found.gradients
             features = maps.channels_last(values[maps.identifier])
             weights = ops.reshape(weights, (-1, *[1] * (len(features.shape) - 2), features.shape[-1]))
-            return Heat(ops.sum(weights * features, axis=-1), found.score, found.indices, ops.shape(found.score)[0])
+            rows = ops.sum(weights * features, axis=-1)
+            return Heat(rows, found.score, found.indices, ops.shape(found.score)[0], found.predictions)
 
         return explained_by(scores, target, maps, heat)
 

@@ -55,8 +55,10 @@ class EigenCAM(LayerMethod):
 
         def heat(inputs, indices):
             values = scores.run(inputs)
-            score, chosen = target.choose(scores.outputs(values), indices)
-            return Heat(_projected(maps.channels_last(values[maps.identifier])), score, chosen, ops.shape(score)[0])
+            outputs = scores.outputs(values)
+            score, chosen = target.choose(outputs, indices)
+            rows = _projected(maps.channels_last(values[maps.identifier]))
+            return Heat(rows, score, chosen, ops.shape(score)[0], target.predictions(outputs, chosen))
 
         return explained_by(scores, target, maps, heat)
 

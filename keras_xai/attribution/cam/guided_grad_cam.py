@@ -1,7 +1,7 @@
 """Guided Grad-CAM: Grad-CAM times guided backpropagation."""
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import final
 
 import keras
 
@@ -9,6 +9,7 @@ from keras_xai.attribution.cam.maps import LayerMethod
 from keras_xai.attribution.cam.weighted import mean_gradients, weighted
 from keras_xai.attribution.gradient.rectified import RectifiedGradient
 from keras_xai.attribution.parts import Part
+from keras_xai.data.checks import Verbose
 from keras_xai.rules.rectifiers import Guided
 
 
@@ -50,6 +51,8 @@ class GuidedGradCAM(LayerMethod):
 
     gives_derivatives = True
 
+    nonnegative = False
+
     def __init__(
         self,
         model: keras.Model,
@@ -57,7 +60,7 @@ class GuidedGradCAM(LayerMethod):
         layer: str | keras.Layer | None = None,
         places: Sequence[int] | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, layer=layer, places=places, batch_size=batch_size, verbose=verbose)
         self._details = RectifiedGradient(self._scores, self.label, Guided())

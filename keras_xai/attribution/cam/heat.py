@@ -98,12 +98,14 @@ class Heat:
         score: The explained scores, a tensor `(n,)`.
         indices: The explained classes.
         num_forward_passes: Number of forward passes for all samples of the batch.
+        predictions: As in `Part`.
     """
 
     rows: Any
     score: Any
     indices: list
     num_forward_passes: Any
+    predictions: list
 
     def values(self, maps: Maps, inputs: Sequence) -> list:
         """The positive part of the maps, resized to each input; `None` for inputs without maps.
@@ -128,13 +130,13 @@ def explained_by(scores: Scores, target: Target, maps: Maps, heat: Callable[...,
 
     def values(inputs, indices, *baseline):
         found = heat(inputs, indices, *baseline)
-        return found.values(maps, inputs), found.indices, found.num_forward_passes
+        return found.values(maps, inputs), found.indices, found.num_forward_passes, found.predictions
 
     program = scores.program(target, values, *more)
 
     def explain(batch):
-        found, indices, passes = program(batch.inputs, batch.indices, *([batch.baseline] if more else []))
-        return Part(found, indices, convergence_delta=None, num_forward_passes=float(passes))
+        found, indices, passes, predictions = program(batch.inputs, batch.indices, *([batch.baseline] if more else []))
+        return Part(found, indices, None, num_forward_passes=float(passes), predictions=predictions)
 
     return explain
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, final
+from typing import final
 
 import keras
 
@@ -10,6 +10,7 @@ from keras_xai.attribution.cam.frames import frames_of
 from keras_xai.attribution.cam.heat import Maps
 from keras_xai.attribution.cam.patches import Patches, attention_after, patches_of, used_patches
 from keras_xai.attribution.method import Method
+from keras_xai.data.checks import Verbose
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Step
 from keras_xai.graph.target import Target
@@ -33,6 +34,8 @@ class LayerMethod(Method):
         ValueError: If there is no such layer, its output has no positions of an input, or `places` do not fit its tokens.
     """
 
+    nonnegative = True
+
     def __init__(
         self,
         model: keras.Model,
@@ -40,7 +43,7 @@ class LayerMethod(Method):
         layer: str | keras.Layer | None = None,
         places: Sequence[int] | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._named = layer

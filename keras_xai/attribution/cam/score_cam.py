@@ -1,7 +1,7 @@
 """Score-CAM: feature maps weighted by masked-input scores."""
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import final
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_xai.attribution.cam.heat import Heat, explained_by
 from keras_xai.attribution.cam.maps import LayerMethod
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import Verbose, check_count
 from keras_xai.network.batching import in_chunks
 from keras_xai.network.entries import Entries
 
@@ -66,7 +66,7 @@ class ScoreCAM(LayerMethod):
         max_maps: int | None = None,
         places: Sequence[int] | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, layer=layer, places=places, batch_size=batch_size, verbose=verbose)
         if max_maps is not None:
@@ -79,7 +79,8 @@ class ScoreCAM(LayerMethod):
 
         def heat(inputs, indices, baseline):
             values = scores.run(inputs)
-            whole, chosen = target.choose(scores.outputs(values), indices)
+            outputs = scores.outputs(values)
+            whole, chosen = target.choose(outputs, indices)
             num_samples = ops.shape(whole)[0]
             rows = maps.channels_last(values[maps.identifier])
             features = ops.moveaxis(maps.by_sample(rows, num_samples), -1, 1)
@@ -109,7 +110,8 @@ class ScoreCAM(LayerMethod):
             weights = ops.softmax(ops.where(used, found, -1e30), axis=1) * ops.cast(used, found.dtype)
             weights = ops.reshape(weights, (*ops.shape(weights), *[1] * (len(features.shape) - 2)))
             weighted = ops.sum(weights * features, axis=1)
-            return Heat(ops.reshape(weighted, ops.shape(rows)[:-1]), whole, chosen, count + num_samples)
+            heat = ops.reshape(weighted, ops.shape(rows)[:-1])
+            return Heat(heat, whole, chosen, count + num_samples, target.predictions(outputs, chosen))
 
         return explained_by(scores, target, maps, heat, scores.signature)
 

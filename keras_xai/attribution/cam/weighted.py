@@ -52,7 +52,7 @@ def weighted(scores: Scores, target: Target, maps: Maps, weights: Callable[[Any,
         found = scores.derivative({maps.identifier: tensor}, inputs, indices, target, known=values)
         features, gradients = (maps.channels_last(each) for each in (tensor, *found.gradients))
         rows = ops.sum(weights(features, gradients) * features, axis=-1)
-        return Heat(rows, found.score, found.indices, 2 * ops.shape(found.score)[0])
+        return Heat(rows, found.score, found.indices, 2 * ops.shape(found.score)[0], found.predictions)
 
     return heat
 

@@ -1,6 +1,6 @@
 """OpenBox decision features as an attribution method."""
 
-from typing import Any, final
+from typing import Literal, final
 
 import keras
 from keras import ops
@@ -8,7 +8,7 @@ from keras import ops
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.parts import Part
 from keras_xai.backend import record
-from keras_xai.data.checks import check_flag
+from keras_xai.data.checks import Verbose, check_flag
 from keras_xai.network.entries import total
 from keras_xai.network.piecewise import PiecewiseNetwork
 from keras_xai.network.precision import undefined_where_not_finite
@@ -63,9 +63,9 @@ class DecisionFeatures(Method):
         model: keras.Model,
         *,
         times_input: bool = True,
-        against: str | None = "all",
+        against: Literal["all"] | None = "all",
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         if against not in (None, "all"):

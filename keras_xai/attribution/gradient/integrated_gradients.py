@@ -12,7 +12,8 @@ from keras_xai.attribution.gradient.conductance import conductance
 from keras_xai.attribution.located import Located
 from keras_xai.attribution.parts import Part
 from keras_xai.data.batches import rows
-from keras_xai.data.checks import check_count, check_positive
+from keras_xai.data.checks import Verbose, check_count, check_positive
+from keras_xai.data.progress import progress
 from keras_xai.network.entries import Entries, in_steps, total
 
 # Gradients per panel of the path in adaptive integration.
@@ -86,7 +87,7 @@ class IntegratedGradients(Located):
         layer: str | keras.Layer | None = None,
         unit: Any = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, layer=layer, unit=unit, batch_size=batch_size, verbose=verbose)
         check_count("steps", steps)
@@ -249,7 +250,8 @@ class _Path:
     def over(self, place, samples, panels):
         """The integrals over parts of paths, and the score differences that they imply."""
         integrals, differences = [], []
-        for part in rows(len(samples), self._batch_size):
+        parts = rows(len(samples), self._batch_size)
+        for part in progress(parts, len(parts)):
             found = self.integrals(place, samples[part], panels[part], _PANEL)
             inputs, baseline, _ = place.of(samples[part])
             integrals.append(found)

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from keras import ops
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.parts import Part
 from keras_xai.backend import normal
-from keras_xai.data.checks import check_count, check_number, check_seed
+from keras_xai.data.checks import Verbose, check_count, check_number, check_seed
 from keras_xai.network.entries import Entries, in_steps
 
 
@@ -35,7 +35,7 @@ class NoisyGradients(Method, abc.ABC):
         noise: float = 0.15,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("num_samples", num_samples)

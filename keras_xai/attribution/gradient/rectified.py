@@ -1,12 +1,13 @@
 """Guided backpropagation and Deconvnet: gradients with modified ReLU rules."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import keras
 
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.parts import Part
+from keras_xai.data.checks import Verbose
 from keras_xai.graph.steps import Step
 from keras_xai.graph.target import Target
 from keras_xai.kinds.expansion import indivisible, kind_of
@@ -39,7 +40,7 @@ class Rectified(Method):
     unrolls = True
     rule: ClassVar[BackwardRule]
 
-    def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
+    def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Verbose = "auto"):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._read()
 

@@ -52,13 +52,13 @@ class Saliency(Located):
 
         def gradient(inputs, indices):
             derivative = entries.derivative(entries.points(inputs), inputs, indices, target)
-            return entries.magnitudes(derivative.gradients), derivative.indices
+            return entries.magnitudes(derivative.gradients), derivative.indices, derivative.predictions
 
         program = self._scores.program(target, gradient)
 
         def explain(batch):
-            values, indices = program(batch.inputs, batch.indices)
-            return Part(values, indices, convergence_delta=None, num_forward_passes=2 * len(batch.numbers))
+            values, indices, predictions = program(batch.inputs, batch.indices)
+            return Part(values, indices, None, num_forward_passes=2 * len(batch.numbers), predictions=predictions)
 
         return explain
 
@@ -106,15 +106,14 @@ class GradientTimesInput(Located):
             points = entries.points(inputs)
             derivative = entries.derivative(points, inputs, indices, target)
             values = entries.folded([x * gradient for x, gradient in zip(points, derivative.gradients, strict=True)])
-            return values, derivative.indices, derivative.score - total(values)
+            return values, derivative.indices, derivative.score - total(values), derivative.predictions
 
         program = self._scores.program(target, products)
 
         def explain(batch):
-            values, indices, delta = program(batch.inputs, batch.indices)
+            values, indices, delta, predictions = program(batch.inputs, batch.indices)
             count = len(batch.numbers)
-            if not complete:
-                return Part(values, indices, convergence_delta=None, num_forward_passes=2 * count)
-            return Part(values, indices, delta, num_forward_passes=2 * count, base_score=np.zeros(count))
+            delta, base = (delta, np.zeros(count)) if complete else (None, None)
+            return Part(values, indices, delta, num_forward_passes=2 * count, base_score=base, predictions=predictions)
 
         return explain

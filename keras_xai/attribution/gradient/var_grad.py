@@ -39,6 +39,7 @@ class VarGrad(NoisyGradients):
     (True, [0.0, 0.0])
     """
 
+    nonnegative = True
     powers = (1, 2)
 
     def _combined(self, entries, means):

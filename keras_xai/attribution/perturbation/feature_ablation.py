@@ -9,6 +9,7 @@ from keras import ops
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.parts import Part
 from keras_xai.attribution.perturbation.groups import Groups, group_scores
+from keras_xai.data.checks import Verbose
 
 
 @final
@@ -49,7 +50,7 @@ class FeatureAblation(Method):
 
     takes_baseline = True
 
-    def __init__(self, model: keras.Model, *, groups: Any = None, batch_size: int | None = None, verbose: Any = "auto"):
+    def __init__(self, model: keras.Model, *, groups: Any = None, batch_size: int | None = None, verbose: Verbose = "auto"):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._groups = Groups(self._scores, groups)
 

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_xai.data.batches import rows
 from keras_xai.data.layout import Layout
+from keras_xai.data.progress import progress
 from keras_xai.graph.target import Target
 from keras_xai.network.scores import Scores
 
@@ -133,7 +134,8 @@ class Hiding:
         numbers = [each.astype("int32") for each in parted.positions]
         shown = np.pad(shown.astype(bool), ((0, 0), (0, 1)), constant_values=True)
         means = np.zeros(len(shown))
-        for some in rows(len(shown), max(1, self._batch_size // count)):
+        parts = rows(len(shown), max(1, self._batch_size // count))
+        for some in progress(parts, len(parts)):
             for others in rows(count, self._batch_size):
                 hidden = [each[others] for each in parted.hidden]
                 found = self._program(parted.sample, list(indices), hidden, numbers, shown[some])

@@ -9,7 +9,7 @@ from keras import ops
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.parts import Part
 from keras_xai.attribution.perturbation.groups import Groups, beyond_rounding, group_scores
-from keras_xai.data.checks import check_count, check_seed
+from keras_xai.data.checks import Verbose, check_count, check_seed
 
 
 @final
@@ -53,6 +53,7 @@ class HSICAttribution(Method):
     """
 
     takes_baseline = True
+    nonnegative = True
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class HSICAttribution(Method):
         groups: Any = None,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._num_samples = check_count("num_samples", num_samples, least=2)

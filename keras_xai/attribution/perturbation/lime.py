@@ -10,7 +10,8 @@ from keras_xai.attribution.parts import Part
 from keras_xai.attribution.perturbation.hiding import Hiding, Parted, padding_of_sample, stacked
 from keras_xai.attribution.perturbation.isolation import isolated, random_state
 from keras_xai.attribution.perturbation.segments import Segments, holds_tokens, means
-from keras_xai.data.checks import check_count, check_seed
+from keras_xai.data.checks import Verbose, check_count, check_seed
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import read_unchecked
 
 _KERNEL_WIDTH = 0.25  # lime's width for images; its text width is 25 for distances times 100
@@ -75,7 +76,7 @@ class LIME(Method):
         background: Any = None,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("num_samples", num_samples)
@@ -124,7 +125,7 @@ class LIME(Method):
             indices = [np.asarray(each) for each in predicted(batch.inputs, batch.indices)]
             found = []
             with isolated():
-                for i, number in enumerate(batch.numbers):
+                for i, number in enumerate(progress(batch.numbers, len(batch.numbers))):
                     hidden = None if batch.baseline is None else [each[[i]] for each in batch.baseline]
                     chosen = [each[[i]] for each in indices]
                     found.append(explain_one([x[i] for x in batch.inputs], hidden, chosen, random_state(batch.seed, number)))

@@ -11,6 +11,7 @@ from keras import ops
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.parts import Part
 from keras_xai.attribution.perturbation.windows import Windows
+from keras_xai.data.checks import Verbose
 from keras_xai.data.structure import names_of
 from keras_xai.network.batching import in_chunks
 
@@ -64,7 +65,7 @@ class Occlusion(Method):
         window: Any = None,
         stride: Any = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         graph = self._scores.graph

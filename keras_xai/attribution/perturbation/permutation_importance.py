@@ -1,6 +1,7 @@
 """Permutation importance: how much worse a model gets when the values of a feature are permuted over the samples."""
 
 import secrets
+from collections.abc import Callable
 from typing import Any, final
 
 import keras
@@ -9,8 +10,9 @@ from keras import ops
 
 from keras_xai.attribution.perturbation.groups import Division, Groups
 from keras_xai.attribution.perturbation.quality import Quality
-from keras_xai.data.batches import Bar, joined, rows
-from keras_xai.data.checks import check_count, check_seed, check_verbose
+from keras_xai.data.batches import joined, rows
+from keras_xai.data.checks import Verbose, check_count, check_seed, check_verbose
+from keras_xai.data.progress import Bar
 from keras_xai.data.reader import read_labeled
 from keras_xai.data.remade import Remade
 from keras_xai.network.batching import batch_size_for
@@ -64,12 +66,12 @@ class PermutationImportance(Remade):
         self,
         model: keras.Model,
         *,
-        metric: Any = None,
+        metric: str | keras.losses.Loss | keras.Metric | Callable | None = None,
         groups: Any = None,
         num_repeats: int = 5,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         check_verbose(verbose)
         self._scores = Scores(model)
@@ -112,7 +114,7 @@ class PermutationImportance(Remade):
         seed = secrets.randbits(30) if self._seed is None else self._seed
         total = 1 + division.count * self._num_repeats
         scored: list[float] = []
-        with Bar(total, self._verbose, "evaluation") as bar:
+        with Bar(total, self._verbose) as bar:
 
             def score(_, places, labels):
                 """The metric, a loss negative, of samples whose groups come from those of the given indices."""

@@ -1,6 +1,6 @@
 """RISE: the mean score of randomly masked copies, for each entry over those that show it."""
 
-from typing import Any, final
+from typing import final
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from keras_xai.attribution.parts import Part
 from keras_xai.attribution.perturbation.grids import Grid
 from keras_xai.attribution.perturbation.masked import MaskedScores
 from keras_xai.backend import folded
-from keras_xai.data.checks import check_count, check_seed, is_number
+from keras_xai.data.checks import Verbose, check_count, check_seed, is_number
 
 
 @final
@@ -64,7 +64,7 @@ class RISE(Method):
         preservation_probability: float = 0.5,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._num_samples = check_count("num_samples", num_samples)

@@ -1,12 +1,13 @@
 """DeepLIFT: contributions of the differences from a baseline."""
 
 from collections.abc import Callable
-from typing import Any, final
+from typing import final
 
 import keras
 
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.parts import Part
+from keras_xai.data.checks import Verbose
 from keras_xai.graph.target import Target
 from keras_xai.network.backward import Backward, conditional, refuse
 from keras_xai.network.entries import total
@@ -99,7 +100,7 @@ class DeepLIFT(Method):
     unrolls = True
     needs_sizes = True
 
-    def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
+    def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Verbose = "auto"):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._read()
 

@@ -11,6 +11,7 @@ from keras import ops
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.parts import Part
 from keras_xai.attribution.relevance.bounds import Bounds
+from keras_xai.data.checks import Verbose
 from keras_xai.graph.steps import Step
 from keras_xai.kinds.expansion import indivisible, kind_of
 from keras_xai.network.backward import Backward, refuse
@@ -86,7 +87,12 @@ class LRP(Method):
     unrolls = True
 
     def __init__(
-        self, model: keras.Model, *, composite: Composite | None = None, batch_size: int | None = None, verbose: Any = "auto"
+        self,
+        model: keras.Model,
+        *,
+        composite: Composite | None = None,
+        batch_size: int | None = None,
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         composite = EpsilonPlus() if composite is None else composite

@@ -10,6 +10,7 @@ from keras_xai.attribution.baseline import for_each_input
 from keras_xai.data.arrays import unchecked, with_rank
 from keras_xai.data.batches import rows
 from keras_xai.data.checks import real_array
+from keras_xai.data.progress import progress
 from keras_xai.data.texts import is_string
 from keras_xai.network.scores import Scores
 
@@ -70,7 +71,8 @@ def means(function: Callable, samples: np.ndarray, batch_size: int) -> list:
     sums: list[np.ndarray] = []
     dtypes: list[np.dtype] = []
     absent: list[bool] = []
-    for part in rows(len(samples), batch_size):
+    parts = rows(len(samples), batch_size)
+    for part in progress(parts, len(parts)):
         given = function(part)
         absent = [each is None for each in given]
         found = [ops.convert_to_numpy(each) for each in given if each is not None]

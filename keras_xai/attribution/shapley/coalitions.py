@@ -12,6 +12,7 @@ from keras_xai.attribution.parts import Batch, Part
 from keras_xai.attribution.perturbation.hiding import Hiding, Parted, padding_of_sample, stacked
 from keras_xai.attribution.perturbation.isolation import isolated, random_state
 from keras_xai.attribution.perturbation.segments import Segments, blocks
+from keras_xai.data.progress import progress
 from keras_xai.graph.target import Target
 from keras_xai.network.scores import Scores
 
@@ -68,7 +69,7 @@ class Coalitions(abc.ABC):
         def explain(batch):
             indices = [np.asarray(each) for each in predicted(batch.inputs, batch.indices)]
             found, gaps, base, passes = [], [], [], batch.passes_to_predict
-            for i, number in enumerate(batch.numbers):
+            for i, number in enumerate(progress(batch.numbers, len(batch.numbers))):
                 sample = [x[i] for x in batch.inputs]
                 scores = self._scores
                 padding = padding_of_sample(scores, sample)

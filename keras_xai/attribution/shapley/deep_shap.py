@@ -1,6 +1,6 @@
 """DeepSHAP: the mean of DeepLIFT over background samples."""
 
-from typing import Any, final
+from typing import final
 
 import keras
 import numpy as np
@@ -9,6 +9,7 @@ from keras_xai.attribution.method import Method
 from keras_xai.attribution.parts import Part
 from keras_xai.attribution.relevance.deep_lift import PASSES, Differences
 from keras_xai.attribution.shapley.background import background_of, means
+from keras_xai.data.checks import Verbose
 
 
 @final
@@ -51,7 +52,7 @@ class DeepSHAP(Method):
     needs_sizes = True
     shares_baseline = True
 
-    def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Any = "auto"):
+    def __init__(self, model: keras.Model, *, batch_size: int | None = None, verbose: Verbose = "auto"):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._read()
 

@@ -1,6 +1,6 @@
 """GradientSHAP: expected gradients."""
 
-from typing import Any, final
+from typing import final
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from keras import ops
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.parts import Part
 from keras_xai.attribution.shapley.background import background_of, means
-from keras_xai.data.checks import check_count, check_seed
+from keras_xai.data.checks import Verbose, check_count, check_seed
 from keras_xai.network.entries import Entries
 
 
@@ -57,7 +57,7 @@ class GradientSHAP(Method):
         num_samples: int = 200,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         check_count("num_samples", num_samples)

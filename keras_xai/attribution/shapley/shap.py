@@ -1,6 +1,6 @@
 """SHAP values by coalitions, by the explainers of the shap library."""
 
-from typing import Any, final
+from typing import Any, Literal, final, get_args
 
 import keras
 
@@ -8,9 +8,9 @@ from keras_xai.attribution.method import Method
 from keras_xai.attribution.perturbation.segments import Segments
 from keras_xai.attribution.shapley.background import background_of
 from keras_xai.attribution.shapley.coalitions import Kernel, Partition
-from keras_xai.data.checks import check_choice, check_count, check_seed
+from keras_xai.data.checks import Verbose, check_choice, check_count, check_seed
 
-_EXPLAINERS = ("kernel", "partition")
+_Explainer = Literal["kernel", "partition"]
 
 
 @final
@@ -63,20 +63,20 @@ class SHAP(Method):
         self,
         model: keras.Model,
         *,
-        explainer: str = "kernel",
+        explainer: _Explainer = "kernel",
         num_samples: int | None = None,
         segments: Any = None,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         if isinstance(explainer, str) and explainer in ("deep", "gradient"):
             raise ValueError(
-                f"Expected `explainer` to be one of {list(_EXPLAINERS)}. Received: explainer={explainer!r}. SHAP values by "
+                f"Expected `explainer` to be one of {list(get_args(_Explainer))}. Received: explainer={explainer!r}. SHAP values by "
                 "derivatives are the methods DeepSHAP and GradientSHAP."
             )
-        check_choice("explainer", explainer, _EXPLAINERS)
+        check_choice("explainer", explainer, get_args(_Explainer))
         if num_samples is not None:
             check_count("num_samples", num_samples)
         if segments is not None and explainer != "kernel":

@@ -9,7 +9,7 @@ from keras import ops
 from keras_xai.attribution.method import Method
 from keras_xai.attribution.parts import Part
 from keras_xai.attribution.perturbation.groups import Groups, group_scores
-from keras_xai.data.checks import check_count, check_seed
+from keras_xai.data.checks import Verbose, check_count, check_seed
 
 
 @final
@@ -59,7 +59,7 @@ class ShapleyValueSampling(Method):
         groups: Any = None,
         seed: int | None = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ):
         super().__init__(model, batch_size=batch_size, verbose=verbose)
         self._num_samples = check_count("num_samples", num_samples)

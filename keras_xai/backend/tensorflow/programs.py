@@ -1,13 +1,17 @@
 """Functions of tensors compiled by `tf.function`, and loops in them."""
 
+import contextvars
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from keras_xai.backend import ticks
 from keras_xai.backend.exclusive import EXCLUSIVE
 from keras_xai.backend.interrupts import interrupts_wait
 from keras_xai.backend.tensorflow.scopes import scopes_kept
+
+_FOR_XLA = contextvars.ContextVar("for XLA", default=False)  # whether what is traced is compiled by XLA
 
 
 def compiled(function: Callable, signature: Sequence, *, jit_compile: bool = False) -> Callable:
@@ -39,6 +43,8 @@ class _Program:
 
 
 def _function(function, signature, jit_compile):
+    if jit_compile:
+        function = _for_xla(function)
     program = tf.function(scoped(function), input_signature=_specs(signature), autograph=False, jit_compile=jit_compile)
     # With a fixed signature a program is traced once. TensorFlow identifies programs by their source, and would warn about repeated
     # retracing at the fifth program made from the same function for another method or model.
@@ -71,17 +77,48 @@ def stacked(function: Callable, count: int, dtypes: Any) -> Any:
         count: Number of calls; an integer or a scalar tensor.
         dtypes: The dtypes of the nest.
     """
-    return tf.map_fn(function, tf.range(count), fn_output_signature=dtypes, parallel_iterations=1)
+
+    def told(i):
+        _tell(i, count)
+        return function(i)
+
+    return tf.map_fn(told, tf.range(count), fn_output_signature=dtypes, parallel_iterations=1)
 
 
 def folded(function: Callable, count: int, initial: Sequence) -> list:
     """The list of tensors after `state = function(i, state)` for i = 0, ..., count - 1, starting at `initial`."""
 
     def body(i, state):
+        _tell(i, count)
         return i + 1, list(function(i, state))
 
     start = (tf.constant(0), list(initial))
     return tf.while_loop(lambda i, state: i < count, body, start, parallel_iterations=1)[1]
+
+
+def _tell(i, count):
+    """Tells how far a loop is, from within its body. XLA has no way to call Python."""
+    length = tf.get_static_value(count)
+    if not _FOR_XLA.get() and (length is None or length > ticks.NUM_TICKS):
+        every = tf.maximum(count // ticks.NUM_TICKS, 1)
+        is_due = tf.logical_and(count > ticks.NUM_TICKS, tf.logical_and(i > 0, i % every == 0))
+        tf.cond(is_due, lambda: _told(i, count), tf.no_op)
+
+
+def _told(i, count):
+    tf.py_function(ticks.tick, [i, count], [])
+    return tf.no_op()
+
+
+def _for_xla(function):
+    def within(*arguments):
+        token = _FOR_XLA.set(True)
+        try:
+            return function(*arguments)
+        finally:
+            _FOR_XLA.reset(token)
+
+    return within
 
 
 def scoped(function: Callable) -> Callable:

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_xai.data.batches import Bar
-from keras_xai.data.checks import is_integer, real_array
+from keras_xai.data.checks import Verbose, is_integer, real_array
+from keras_xai.data.progress import Bar
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.openbox.geometry.redundancy import facets, largest_ball
 from keras_xai.openbox.programs import Layout
@@ -144,7 +144,7 @@ class Polytope:
         name = f"entry {unit} of the input" + (f" {number}" if len(self._space.shapes) > 1 else "")
         return Label("input", unit, f"{name} stays {'above' if lower else 'below'} {limit:g}")
 
-    def facets(self, *, verbose: Any = "auto") -> Facets:
+    def facets(self, *, verbose: Verbose = "auto") -> Facets:
         """Returns the minimal description: the constraints that no others imply, nearest first.
 
         Rays and nonnegative least-squares problems decide nearly all constraints; linear programs (SciPy's HiGHS) decide the rest and give
@@ -161,7 +161,7 @@ class Polytope:
         Raises:
             RuntimeError: If the polytope has no interior, which happens at ties, or a linear program fails.
         """
-        with Bar(len(self), verbose, "constraint") as bar:
+        with Bar(len(self), verbose) as bar:
             found = facets(self._rows, self.values, bar.update)
         return describe(self._rows[found], self.values[found], [self.label(int(i)) for i in found], self._space)
 

@@ -2,12 +2,12 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from keras_xai.data.batches import progress
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import Verbose, check_count
+from keras_xai.data.progress import progress
 from keras_xai.data.reader import count_of
 from keras_xai.openbox.converter import OpenBox
 from keras_xai.openbox.grouping.arguments import check_box, check_labels
@@ -19,7 +19,8 @@ from keras_xai.openbox.grouping.merging import Points, Regions, merge_order
 if TYPE_CHECKING:
     import pandas as pd
 
-METHODS = ("merge", "prune", "flatten")
+Grouping = Literal["merge", "prune", "flatten"]
+METHODS: tuple[Grouping, ...] = get_args(Grouping)
 MOST_UNITS = 64  # maximum number of hidden units of a flattened network; forward selection of more is slow
 
 
@@ -30,8 +31,8 @@ def fidelity_curve(
     *,
     sizes: Iterable[int] | None = None,
     test: tuple[Any, Any] | None = None,
-    methods: Sequence[str] = METHODS,
-    verbose: Any = "auto",
+    methods: Sequence[Grouping] = METHODS,
+    verbose: Verbose = "auto",
 ) -> "pd.DataFrame":
     """Fidelity against the number of groups, for merging, pruning and flattening.
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_xai.backend import scopes_kept
-from keras_xai.data.checks import check_count, check_instance
+from keras_xai.data.checks import Verbose, check_count, check_instance
 from keras_xai.data.reader import count_of
 from keras_xai.openbox.grouping.arguments import check_labels, check_settings
 from keras_xai.openbox.grouping.fidelity import compare
@@ -28,7 +28,7 @@ def flatten_regions(
     num_units: int | None = None,
     max_steps: int = 200,
     ridge: float = 1.0,
-    verbose: Any = "auto",
+    verbose: Verbose = "auto",
 ) -> "Flattened":
     """Builds a network with one hidden ReLU layer that approximates the groups.
 
@@ -134,7 +134,7 @@ class Flattened:
     origins: tuple[tuple[str, int, int], ...]
     groups: RegionGroups
 
-    def fidelity(self, x: Any, y: Any = None, *, verbose: Any = "auto") -> Fidelity:
+    def fidelity(self, x: Any, y: Any = None, *, verbose: Verbose = "auto") -> Fidelity:
         """Returns the fidelity to the network on some samples, and the accuracy on labels `y`, class indices."""
         num_outputs = self.groups.box.num_outputs
         labels = check_labels(y, num_outputs, count_of(x))

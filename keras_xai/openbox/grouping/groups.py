@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import tree
 
-from keras_xai.data.checks import check_count
+from keras_xai.data.checks import Verbose, check_count
 from keras_xai.data.reader import count_of
 from keras_xai.openbox.converter import OpenBox
 from keras_xai.openbox.grouping.arguments import check_box, check_labels, check_settings
@@ -34,7 +34,7 @@ def merge_regions(
     y: Any = None,
     ridge: float = 1.0,
     max_rounds: int = 20,
-    verbose: Any = "auto",
+    verbose: Verbose = "auto",
 ) -> "RegionGroups":
     """Merges the regions of some samples into groups that share one linear classifier each.
 
@@ -112,7 +112,7 @@ def merged(box, regions, order, num_groups, *, y=None, ridge=1.0, max_rounds=20)
     )  # fmt: skip
 
 
-def prune_regions(box: OpenBox, x: Any, num_regions: int, *, verbose: Any = "auto") -> "RegionGroups":
+def prune_regions(box: OpenBox, x: Any, num_regions: int, *, verbose: Verbose = "auto") -> "RegionGroups":
     """Keeps the largest regions with their exact pieces; other samples are assigned to the nearest of them.
 
     The distance is measured in the feature space to the mean of the region's samples.
@@ -182,27 +182,27 @@ class RegionGroups(Shown):
     def __len__(self) -> int:
         return len(self.weights)
 
-    def apply(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
+    def apply(self, x: Any, *, verbose: Verbose = "auto") -> np.ndarray:
         """Returns the group of each input, `(n,)`."""
         return self.assign(self.points(x, verbose))[0]
 
-    def known(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
+    def known(self, x: Any, *, verbose: Verbose = "auto") -> np.ndarray:
         """Returns whether each input is in a known region, `(n,)` booleans."""
         return self.assign(self.points(x, verbose))[1]
 
-    def decision_function(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
+    def decision_function(self, x: Any, *, verbose: Verbose = "auto") -> np.ndarray:
         """Returns the scores of each input by its group, `(n, C)`; for C > 1, minus their mean."""
         return self._shown(self.scores(self.points(x, verbose))[..., np.newaxis])[..., 0]
 
-    def predict_proba(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
+    def predict_proba(self, x: Any, *, verbose: Verbose = "auto") -> np.ndarray:
         """Returns probabilities, `(n, max(C, 2))`."""
         return softmax(self.scores(self.points(x, verbose)))
 
-    def predict(self, x: Any, *, verbose: Any = "auto") -> np.ndarray:
+    def predict(self, x: Any, *, verbose: Verbose = "auto") -> np.ndarray:
         """Returns class indices, `(n,)`; for a single score, 1 if it is positive."""
         return self.scores(self.points(x, verbose)).argmax(axis=1)
 
-    def fidelity(self, x: Any, y: Any = None, *, verbose: Any = "auto") -> Fidelity:
+    def fidelity(self, x: Any, y: Any = None, *, verbose: Verbose = "auto") -> Fidelity:
         """Returns the fidelity to the network on some samples, and the accuracy on labels `y`, class indices."""
         labels = check_labels(y, self.box.num_outputs, count_of(x))
         points = self.points(x, verbose)
@@ -252,7 +252,7 @@ class RegionGroups(Shown):
 
     # Used by other modules of this package: the same for samples whose regions are already known.
 
-    def points(self, x: Any, verbose: Any = "auto") -> Points:
+    def points(self, x: Any, verbose: Verbose = "auto") -> Points:
         """Features, regions and scores of some inputs."""
         return Points.of(self.box(x, outputs=[0], verbose=verbose))
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from keras import tree
 
-from keras_xai.data.batches import progress
+from keras_xai.data.checks import Verbose
+from keras_xai.data.progress import progress
 from keras_xai.openbox.converter import OpenBox
 from keras_xai.openbox.grouping.logistic import centered, centered_scores, cross_entropy, fit_linear, softmax
 
@@ -66,7 +67,7 @@ class Regions:
         example: `x` of `LinearPieces` for one sample, which defines the structure.
     """
 
-    def __init__(self, box: OpenBox, x: Any, verbose: Any):
+    def __init__(self, box: OpenBox, x: Any, verbose: Verbose):
         local = box(x, verbose=verbose)
         self.points = Points.of(local)
         features = self.points.features
@@ -153,7 +154,7 @@ def squared_error(rows: np.ndarray, around: np.ndarray, ridge: float) -> float:
     return float(max(np.sum(rest**2) - gain, 0.0))
 
 
-def merge_order(regions: Regions, num_groups: int, ridge: float, verbose: Any) -> list[tuple[int, int]]:
+def merge_order(regions: Regions, num_groups: int, ridge: float, verbose: Verbose) -> list[tuple[int, int]]:
     """Merges regions, each time the two groups with the lowest cost, until `num_groups` are left.
 
     The cost of merging two groups is the increase of their error (`squared_error` around the mean of their exact pieces).

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
-from keras_xai.data.batches import progress
-from keras_xai.data.checks import is_integer, real_array, short
+from keras_xai.data.checks import Verbose, is_integer, real_array, short
+from keras_xai.data.progress import progress
 from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.partition.decisions import crossings
 from keras_xai.openbox.partition.section import Section, read_inputs
@@ -126,7 +126,7 @@ class Line(Shown):
         segment = np.minimum(np.searchsorted(self.breakpoints, t, side="right") - 1, len(self) - 1)
         return np.where((t >= 0) & (t <= 1), segment, -1)
 
-    def integrated_gradients(self, target: int | None = None, *, verbose: Any = "auto") -> ExactIntegratedGradients:
+    def integrated_gradients(self, target: int | None = None, *, verbose: Verbose = "auto") -> ExactIntegratedGradients:
         r"""Exact integrated gradients, `(end - start) * sum_i (t_{i+1} - t_i) W_i`, W_i the gradient of segment i.
 
         The integral of the gradient along the line is a finite sum, because the gradient is constant on each segment. With the start as the
@@ -180,7 +180,7 @@ class Line(Shown):
         )
 
 
-def line(box: Engine, start: Any, end: Any, *, verbose: Any = "auto") -> Line:
+def line(box: Engine, start: Any, end: Any, *, verbose: Verbose = "auto") -> Line:
     """Divides the straight line between two inputs into the linear pieces of a network, exactly.
 
     Along a line every constraint of a region is linear, so one point of a region determines both of its ends exactly. The midpoints of

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_xai.data.batches import progress
-from keras_xai.data.checks import check_flag, real_array, short
+from keras_xai.data.checks import Verbose, check_flag, real_array, short
+from keras_xai.data.progress import progress
 from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.partition.decisions import Boundary, Cells, divide
 from keras_xai.openbox.partition.polygon import area
@@ -263,7 +263,7 @@ def plane(
     *,
     limits: Sequence[Sequence[float]] | None = None,
     orthonormal: bool = False,
-    verbose: Any = "auto",
+    verbose: Verbose = "auto",
 ) -> Plane:
     """Divides a rectangle of the plane through three inputs into the linear pieces of a network, exactly.
 

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from keras_xai.data.batches import progress
-from keras_xai.data.checks import check_instance, check_verbose
+from keras_xai.data.checks import Verbose, check_instance, check_verbose
+from keras_xai.data.progress import progress
 from keras_xai.openbox.engine import Engine
 from keras_xai.openbox.regions import file
 from keras_xai.openbox.regions.labels import classes_of, num_classes_of, places_of
@@ -59,7 +59,7 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
     ((100,), True)
     """
 
-    def __init__(self, box: Engine, *, cache_bytes: int = 2**28, verbose: Any = "auto"):
+    def __init__(self, box: Engine, *, cache_bytes: int = 2**28, verbose: Verbose = "auto"):
         self.box = box
         self.cache_bytes = cache_bytes
         self.verbose = verbose
@@ -250,7 +250,7 @@ class RegionClassifier(ClassifierMixin, BaseEstimator):
         file.save(path, self.regions_, self.classes_, getattr(self, "feature_names_in_", ()))
 
     @classmethod
-    def load(cls, path: Any, box: Engine, *, cache_bytes: int = 2**28, verbose: Any = "auto") -> "RegionClassifier":
+    def load(cls, path: Any, box: Engine, *, cache_bytes: int = 2**28, verbose: Verbose = "auto") -> "RegionClassifier":
         """Reads a classifier written by `save`.
 
         Args:

@@ -39,12 +39,14 @@ def main(arguments: list[str] | None = None) -> keras_xai.explaining.Explanation
     model = keras.Sequential(
         [
             keras.Input((8, 8, 1)),
-            layers.Conv2D(16, 3, padding="same", activation="relu"),
+            layers.Conv2D(32, 3, padding="same", activation="relu"),
             layers.Conv2D(32, 3, padding="same", activation="relu"),
             layers.MaxPooling2D(),
-            layers.Flatten(),
+            layers.Conv2D(64, 3, padding="same", activation="relu"),
+            layers.GlobalAveragePooling2D(),
             layers.Dense(10, activation="softmax"),
-        ]
+        ],
+        name="digits",
     )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x_train, y_train, epochs=options.epochs, validation_data=(x_test, y_test), verbose=2)

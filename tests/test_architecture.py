@@ -82,8 +82,10 @@ def _functions(thing):
 
 
 # Options of `FBIModel`, or of what is returned; integrated gradients have options of the
-# quadrature besides the layer and the unit of other methods; pictures have options of what is drawn, named and saved.
+# quadrature besides the layer and the unit of other methods; pictures have options of what is drawn, named and saved. One call for people
+# who do not want to choose takes all that may be known of a model and its data.
 MORE = {
+    "explain.explain": 12,
     "fbi_penalty.fbi_penalty": 9,
     "FBIModel.__init__": 8,
     "IntegratedGradients.__init__": 8,

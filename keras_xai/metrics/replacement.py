@@ -141,6 +141,11 @@ class Replacement:
                     ops.where(mask, ops.take(other, owners, axis=0), ops.take(x, owners, axis=0))
                     for x, other, mask in zip(inputs, instead, masks, strict=True)
                 ]
+                # Layers may need to know the sizes, which masks leave open.
+                changed = [
+                    each if None in x.shape[1:] else ops.reshape(each, (-1, *x.shape[1:]))
+                    for each, x in zip(changed, inputs, strict=True)
+                ]
                 outputs = self._scores.outputs(self._scores.run(changed))
                 linked = [LINKS[link](output) for link, output in zip(links, outputs, strict=True)]
                 chosen = [ops.take(index, owners, axis=0) for index in indices]

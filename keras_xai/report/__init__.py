@@ -1,6 +1,7 @@
 """Plots of arrays and of several results side by side, and self-contained HTML pages; results have their own `plot()`."""
 
 from keras_xai.report.activations import activations_plot
+from keras_xai.report.blocks import Card, Case
 from keras_xai.report.diagnosis import depth_plot
 from keras_xai.report.explanations import explanations_plot
 from keras_xai.report.features import decision_plot
@@ -32,6 +33,8 @@ picture = shown(picture)
 reconstructions_plot = shown(reconstructions_plot)
 
 __all__ = [
+    "Card",
+    "Case",
     "Page",
     "Panel",
     "activations_plot",

@@ -1,7 +1,6 @@
 """Explanations as pictures: images, series, tables and texts, by one method or by several side by side."""
 
 import os
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from keras_xai.data.preprocessing import Preprocessing, PreprocessingName
 from keras_xai.report.colors import add_scale, colors_for
 from keras_xai.report.explained import explained
 from keras_xai.report.kinds import kind_of, strongest_features, tabled
-from keras_xai.report.labels import INCHES_PER_LETTER, feature_label, shortened
+from keras_xai.report.labels import INCHES_PER_LETTER, feature_label, shortened, wrapped_label
 from keras_xai.report.layers import draw_bars, layers_figure, wrapped
 from keras_xai.report.overlays import draw_over, flat
 from keras_xai.report.plots import draw_picture
@@ -342,12 +341,4 @@ class Grid:
         if name == next(iter(self._inputs)):
             lines = explained(self._explanations[0], sample, self._options.class_names, self._options.labels) + lines
         longest = _LABEL if self._options.columns is None or len(self.names) > 1 else 2 * _LABEL
-        return "\n".join(_wrapped(line, longest) for line in lines)
-
-
-def _wrapped(line, longest):
-    """A line of a label in short lines, with the probability in one."""
-    if len(line) <= longest:
-        return line
-    unbroken = line.replace("(p = ", "(p\xa0=\xa0")
-    return "\n".join(textwrap.wrap(unbroken, longest)).replace("\xa0", " ")
+        return "\n".join(wrapped_label(line, longest) for line in lines)

@@ -1,5 +1,6 @@
 """Names and values of features as labels of bars and axes."""
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,14 @@ def feature_label(name: str, value: Any) -> str:
 def shortened(text: str, most: int = _LONGEST_NAME) -> str:
     """A text without its middle, if it is too long for a label."""
     return text if len(text) <= most else f"{text[: most - 9]}...{text[-6:]}"
+
+
+def wrapped_label(line: str, longest: int) -> str:
+    """A line of a label in lines of at most so many letters, with the probability in one."""
+    if len(line) <= longest:
+        return line
+    unbroken = line.replace("(p = ", "(p\xa0=\xa0")
+    return "\n".join(textwrap.wrap(unbroken, longest)).replace("\xa0", " ")
 
 
 def _written(value):

@@ -2,7 +2,6 @@
 
 import base64
 import dataclasses
-import html
 import io
 import os
 import pathlib
@@ -11,7 +10,18 @@ from typing import TYPE_CHECKING
 
 from keras_xai.data.archive import replacing_bytes
 from keras_xai.data.checks import check_instance, check_text, is_integer
-from keras_xai.results.text import encodable
+from keras_xai.report.blocks import (
+    BLOCK_STYLE,
+    Card,
+    Case,
+    bars_html,
+    card_html,
+    case_html,
+    cells,
+    check_figure,
+    escaped,
+    items,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,8 +74,8 @@ class Panel:
     def __post_init__(self):
         check_text("title", self.title)
         check_text("caption", self.caption)
-        for figure in _items("figures", self.figures):
-            _check_figure("figures", figure)
+        for figure in items("figures", self.figures):
+            check_figure("figures", figure)
 
 
 class Page:
@@ -85,7 +95,7 @@ class Page:
     """
 
     def __init__(self, title: str):
-        self._title = _escaped(check_text("title", title))
+        self._title = escaped(check_text("title", title))
         self._parts: list[str] = []
 
     def heading(self, text: str, level: int = 2) -> "Page":
@@ -100,11 +110,11 @@ class Page:
             raise ValueError(
                 f"Expected `level` to be 2 or 3; the page's title is the only heading of level 1. Received: level={level!r}"
             )
-        return self._add(f"<h{level}>{_escaped(text)}</h{level}>")
+        return self._add(f"<h{level}>{escaped(text)}</h{level}>")
 
     def text(self, text: str) -> "Page":
         """Adds a paragraph."""
-        return self._add(f"<p>{_escaped(check_text('text', text))}</p>")
+        return self._add(f"<p>{escaped(check_text('text', text))}</p>")
 
     def table(self, rows: Iterable[Sequence], *, header: Sequence | None = None, caption: str | None = None) -> "Page":
         """Adds a table.
@@ -119,15 +129,15 @@ class Page:
         """
         if caption is not None:
             check_text("caption", caption)
-        rows = [_cells("rows", row) for row in _items("rows", rows)]
-        header = None if header is None else _cells("header", header)
+        rows = [cells("rows", row) for row in items("rows", rows)]
+        header = None if header is None else cells("header", header)
         lengths = {len(row) for row in rows} | ({len(header)} if header is not None else set())
         if not rows or len(lengths) > 1:
             raise ValueError(
                 f"Expected at least one row, and `rows` (and `header`) of equal length. Received: {len(rows)} rows of {sorted(lengths)} "
                 "cells."
             )
-        lines = [f"<caption>{_escaped(caption)}</caption>"] if caption else []
+        lines = [f"<caption>{escaped(caption)}</caption>"] if caption else []
         if header is not None:
             lines.append(f"<thead>{_row(header, 'th')}</thead>")
         lines += ["<tbody>", *(_row(row, "td") for row in rows), "</tbody>"]
@@ -142,30 +152,56 @@ class Page:
             caption: Description of the picture.
         """
         check_text("caption", caption)
-        _check_figure("figure", figure)
-        width = figure.get_size_inches()[0] * _PIXELS_PER_INCH / 2
-        return self._add(_figure([_image(figure, caption, f' width="{width:.0f}"')], caption))
+        check_figure("figure", figure)
+        return self._add(_figure([_sized_image(figure, caption)], caption))
 
     def panels(self, panels: Iterable[Panel]) -> "Page":
         """Adds panels in a grid with as many columns as fit into the window."""
         lines = []
-        for panel in _items("panels", panels):
+        for panel in items("panels", panels):
             check_instance("panels", panel, Panel, "a list of `Panel`")
             images = [_image(figure, panel.title) for figure in panel.figures]
             lines += [
                 '<section class="panel">',
-                f"<h3>{_escaped(panel.title)}</h3>",
+                f"<h3>{escaped(panel.title)}</h3>",
                 _figure(images, panel.caption),
                 "</section>",
             ]
         return self._add('<div class="panels">', *lines, "</div>")
+
+    def bars(self, bars: Iterable[tuple[str, float, str]]) -> "Page":
+        """Adds named bars.
+
+        Args:
+            bars: Names, lengths from 0 to 1, and the amounts as text.
+        """
+        return self._add(bars_html(bars))
+
+    def cards(self, cards: Iterable[Card]) -> "Page":
+        """Adds cards side by side, as many as fit into the window."""
+        lines = []
+        for card in items("cards", cards):
+            check_instance("cards", card, Card, "a list of `Card`")
+            lines.append(card_html(card))
+        return self._add('<div class="cards">', *lines, "</div>")
+
+    def cases(self, cases: Iterable[Case]) -> "Page":
+        """Adds cases one below the other."""
+        lines = []
+        for case in items("cases", cases):
+            check_instance("cases", case, Case, "a list of `Case`")
+            figure = (
+                [] if case.figure is None else [_figure([_sized_image(case.figure, case.caption or case.title)], case.caption)]
+            )
+            lines.append(case_html(case, figure))
+        return self._add(*lines)
 
     def html(self) -> str:
         """The page."""
         head = (
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<title>{self._title}</title>\n<style>\n{_STYLE}\n</style>\n</head>"
+            f"<title>{self._title}</title>\n<style>\n{_STYLE}\n{BLOCK_STYLE}\n</style>\n</head>"
         )
         return "\n".join([head, "<body>", f"<h1>{self._title}</h1>", *self._parts, "</body>", "</html>", ""])
 
@@ -191,34 +227,19 @@ class Page:
         return self
 
 
-def _items(name, value) -> list:
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise TypeError(f"Expected `{name}` to be a list. Received: {name}={value!r}")
-    return list(value)
-
-
-def _cells(name, row) -> tuple:
-    return tuple(_items(name, row))
-
-
-def _check_figure(name, figure) -> None:
-    from matplotlib.figure import Figure
-
-    check_instance(name, figure, Figure, "a matplotlib figure")
-
-
-def _escaped(text):
-    return html.escape(encodable(str(text)))
-
-
 def _row(cells, tag):
-    return "<tr>" + "".join(f"<{tag}>{_escaped(cell)}</{tag}>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f"<{tag}>{escaped(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
 def _figure(images, caption):
     return "\n".join(
-        ["<figure>", *images, *([f"<figcaption>{_escaped(caption)}</figcaption>"] if caption else []), "</figure>"]
+        ["<figure>", *images, *([f"<figcaption>{escaped(caption)}</figcaption>"] if caption else []), "</figure>"]
     )
+
+
+def _sized_image(figure, description):
+    width = figure.get_size_inches()[0] * _PIXELS_PER_INCH / 2
+    return _image(figure, description, f' width="{width:.0f}"')
 
 
 def _image(figure, description, attributes=""):
@@ -228,4 +249,4 @@ def _image(figure, description, attributes=""):
     figure.savefig(buffer, format="png", dpi=_PIXELS_PER_INCH)
     release(figure)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img src="data:image/png;base64,{data}" alt="{_escaped(description)}"{attributes}>'
+    return f'<img src="data:image/png;base64,{data}" alt="{escaped(description)}"{attributes}>'

@@ -13,8 +13,7 @@ from keras_xai.data.checks import check_choice, chosen_indices
 from keras_xai.report.colors import Colors, color_map
 from keras_xai.report.explained import class_name, explained
 from keras_xai.report.explanations import draw_explanations
-from keras_xai.report.labels import INCHES_PER_LETTER, feature_label, shortened
-from keras_xai.report.layers import wrapped
+from keras_xai.report.labels import INCHES_PER_LETTER, feature_label, shortened, wrapped_label
 from keras_xai.results.explanation import Explanation
 from keras_xai.results.plot_options import Kind, PlotOptions
 from keras_xai.results.tables import Table, table_of
@@ -33,6 +32,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
 }
 _FEATURES = 12  # those beyond are added up
 _ROW, _WIDTH = 0.27, 5.0
+_LETTERS_PER_INCH = 11  # of titles
 _INK, _GRAY, _LIGHT, _BLUE = "#30363d", "#8a939c", "#c4cad0", "#3a76af"
 # Readable without telling red from green; its yellow end is left out, which is pale on white.
 _FEATURE_COLORS, _BRIGHTEST = "viridis", 0.92
@@ -109,7 +109,7 @@ def _waterfalls(explanation, table, chosen, options):
         _draw_waterfall(axes, each, colors)
         said = ", ".join(explained(explanation, sample, options.class_names, options.labels))
         heading = f"sample {sample} by {explanation.method}{': ' * bool(said)}{said}"
-        axes.set_title(wrapped(heading, _WIDTH), fontsize=10, loc="left")
+        axes.set_title(wrapped_label(heading, int(_LETTERS_PER_INCH * _WIDTH)), fontsize=10, loc="left")
     for axes in grid.flat[len(steps) :]:
         axes.set_axis_off()
     if options.title:

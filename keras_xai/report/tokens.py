@@ -11,12 +11,11 @@ from keras_xai.data.imagenet import ClassNames
 from keras_xai.report.colors import colors_for
 from keras_xai.report.explained import explained
 from keras_xai.report.samples import arrays_of
-from keras_xai.report.words import is_dark, words_of
+from keras_xai.report.words import word_html, words_of
 from keras_xai.results.explanation import Explanation
 from keras_xai.results.plot_options import PlotOptions
 from keras_xai.results.text import encodable
 
-_WORD = "border-radius: 3px; padding: 1px 3px; margin: 0 1px; white-space: pre-wrap;"
 _TEXT = "line-height: 1.9; max-width: 60em; margin: 2px 0 10px 0; text-align: left;"
 
 
@@ -75,7 +74,7 @@ def words_html(
             shown = colors.shown(values[sample])
             found = words_of(tokens[sample], words)
             limit = colors.limit([shown[i] for i, _ in found] or [0.0])
-            spans = [_span(word, values[sample][i], colors.of(shown[i], limit)) for i, word in found]
+            spans = [word_html(word, values[sample][i], colors.of(shown[i], limit)) for i, word in found]
             rows.append(f'<div style="{_TEXT}">{" ".join(spans)}</div>')
     return "\n".join(row for row in rows if row)
 
@@ -101,14 +100,6 @@ def _texts(explanation):
             return None
         found.append((tokens, np.asarray(values[name], "float64").reshape(tokens.shape)))
     return found or None
-
-
-def _span(word, value, color):
-    from matplotlib.colors import to_hex
-
-    ink = "#ffffff" if is_dark(color) else "#1c2024"
-    style = f"{_WORD} background: {to_hex(color)}; color: {ink};"
-    return f'<span style="{style}" title="{value:.3g}">{_escaped(word)}</span>'
 
 
 def _escaped(text):

@@ -1,5 +1,6 @@
 """Words on backgrounds in the colors of their values."""
 
+import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LINE_EMS = 34.0
+_WORD = "border-radius: 3px; padding: 1px 3px; margin: 0 1px; white-space: pre-wrap;"
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
@@ -102,3 +104,17 @@ def laid_out(words: Sequence[tuple[int, str]]) -> list[tuple]:
         placed.append((i, line, start, path))
         start += width + 0.5
     return placed
+
+
+def word_html(word: str, value: float, color: Any) -> str:
+    """A word as HTML on a background; its value is shown when the pointer is on it.
+
+    Args:
+        word: The word, in which HTML is escaped.
+        value: Its value.
+        color: The color of the background, RGBA.
+    """
+    from matplotlib.colors import to_hex
+
+    style = f"{_WORD} background: {to_hex(color)}; color: {'#ffffff' if is_dark(color) else '#1c2024'};"
+    return f'<span style="{style}" title="{value:.3g}">{html.escape(encodable(word))}</span>'

@@ -137,6 +137,11 @@ class Rows(Result):
         """The result for selected rows."""
         return self._taken(chosen_rows(index, len(self)))
 
+    @property
+    def fields_by_row(self) -> tuple[str, ...]:
+        """Names of the fields that have an entry per row."""
+        return tuple(self._row_axes)
+
     def _taken(self, rows: np.ndarray) -> Self:
         changed = {name: taken(getattr(self, name), rows, axis) for name, axis in self._row_axes.items()}
         for name in self._row_lists:

@@ -30,10 +30,20 @@ def saved(figure: "Figure", path: str | os.PathLike[str] | None) -> "Figure":
 
     Raises:
         TypeError: If it is no path.
+        ValueError: If it is not the path of a file, or its ending is that of no picture.
+        FileNotFoundError: If the folder of the file does not exist.
     """
-    if path is not None:
-        check_path("path", path)
-        figure.savefig(path)
+    if path is None:
+        return figure
+    check_path("path", path)
+    name = os.fspath(path)
+    ending = os.path.splitext(name)[1].removeprefix(".").lower()
+    known = figure.canvas.get_supported_filetypes()
+    if not os.path.basename(name) or os.path.isdir(name) or ending not in ("", *known):
+        raise ValueError(
+            f"Expected `path` to be the path of a file that ends in one of {sorted(f'.{each}' for each in known)}. Received: path={path!r}"
+        )
+    figure.savefig(name)
     return figure
 
 

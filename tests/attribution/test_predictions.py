@@ -33,6 +33,15 @@ def test_probabilities_are_those_of_the_model(name):
     assert found.prediction is None
 
 
+@pytest.mark.parametrize("name", quickly([*METHODS], "GradCAM", "VarGrad", "Saliency", "HSICAttribution"))
+def test_methods_say_whether_values_are_negative(name):
+    case = case_of(name)
+    method = METHODS[name](model_of(case), case)
+    found = [method(case.x, target) for target in (0, 1)]
+    lowest = min(each.values.min() for each in found)
+    assert (lowest >= 0) == method.nonnegative and {each.nonnegative for each in found} == {method.nonnegative}
+
+
 def test_a_method_that_has_the_scores_needs_no_further_pass(monkeypatch):
     model, passes = network("softmax"), []
     predictions = Target.predictions

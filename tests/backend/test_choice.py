@@ -1,4 +1,4 @@
-"""The backend that Keras runs on is the one that is used, or is refused at import."""
+"""The backend that Keras runs on is the one that is used, or is refused once it is chosen."""
 
 import importlib.util
 import os
@@ -48,14 +48,19 @@ def test_other_backends_are_refused_before_tensorflow_is_imported(name, submodul
 def test_other_backends_that_are_installed_are_refused(name):
     if importlib.util.find_spec(name) is None:
         pytest.skip(f"{name} is not installed")
-    message, imported = _import(KERAS_BACKEND=name)
+    message, imported = _import(submodule=".openbox", KERAS_BACKEND=name)
     assert f"Received: the backend '{name}'" in message
     assert imported == "False"
 
 
 @pytest.mark.slow
 def test_tensorflow_is_taken():
-    assert _import(KERAS_BACKEND="tensorflow") == ["imported", "True"]
+    assert _import(submodule=".openbox", KERAS_BACKEND="tensorflow") == ["imported", "True"]
+
+
+def test_the_package_alone_loads_no_backend():
+    """So that the command line shows its help at once."""
+    assert _import() == ["imported", "False"]
 
 
 def test_interface_is_what_a_backend_provides():

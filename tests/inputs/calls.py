@@ -14,6 +14,7 @@ from keras_xai import (
     attribution,
     callbacks,
     diagnosis,
+    explaining,
     features,
     losses,
     metrics,
@@ -192,6 +193,10 @@ GIVEN = {
     "rows": lambda: [("a", "b")],
     "figure": lambda: report.heatmap(np.ones((3, 3))),
     "figures": lambda: [report.heatmap(np.ones((3, 3)))],
+    "cards": lambda: [report.Card("words", "words")],
+    "cases": lambda: [report.Case("words")],
+    "bars": lambda: [("words", 0.5, "words")],
+    "value": lambda: "words",
     "panels": lambda: [report.Panel("words", [report.heatmap(np.ones((3, 3)))], "words")],
     "image": lambda: X[0],
     "values": lambda: X[0],
@@ -232,6 +237,12 @@ GIVEN = {
     "scores": lambda: SCORES[2],
 }
 
+
+def _of_tokens():
+    tokens = np.array([[1, 2, 3, 0]] * COUNT)
+    return attribution.Explanation(np.ones(tokens.shape), np.arange(COUNT) % 2, tokens, None, None, 1.0, "words")
+
+
 _QUICK_TSNE = features.TSNE(perplexity=2, iterations=255)
 # Where the common value does not fit, or the default takes long: by the name of the function.
 SPECIAL = {
@@ -260,6 +271,14 @@ SPECIAL = {
         "protocol": lambda: diagnosis.Protocol(tsne=_QUICK_TSNE, repeats=1, components=3),
     },
     "diagnosis.neighborhood_hit": {"k": lambda: 2},
+    "explaining.explain": {
+        "model": table,
+        "x": lambda: TABLE[:2],
+        "y": lambda: Y[:2],
+        "background": lambda: TABLE,
+        "feature_names": lambda: list("abcd"),
+        "seconds": lambda: 1e-3,
+    },
     "features.tsne_map": {"perplexity": lambda: 2, "seed": lambda: 0},
     "features.deep_dream": {
         "value_range": lambda: (-9, 9),
@@ -295,6 +314,7 @@ SPECIAL = {
     "results.Result.load": {"path": lambda: _saved(RESULTS["Explanation"]())},
     "report.maps_plot": {"activations": lambda: features.activations(images(), X, ["conv"], verbose=0), "images": lambda: X},
     "report.reconstructions_plot": {"x": lambda: X},
+    "report.words_html": {"explanation": _of_tokens},
     "report.color_bar": {"limit": lambda: 1.0},
     "report.parallel_coordinates": {"values": lambda: TABLE[:2]},
     "report.depth_plot": {"named": lambda: {"a": RESULTS["Diagnosis"]()}},
@@ -360,6 +380,7 @@ def groups_of_two_inputs():
 INSTANCES = {
     "attribution.LIME": lambda: attribution.LIME(images(), num_samples=20, seed=0),
     "attribution.SHAP": lambda: attribution.SHAP(images(), num_samples=40, seed=0),
+    "explaining.ExplanationReport": lambda: explaining.explain(table(), TABLE[:2], seconds=1e-3, verbose=0),
     "openbox.LinearPieces": pieces,
     "openbox.Line": line,
     "openbox.Plane": plane,

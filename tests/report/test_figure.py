@@ -10,7 +10,7 @@ from matplotlib import pyplot
 from keras_xai import report
 from keras_xai.report import figure as figures
 from keras_xai.report import picture
-from keras_xai.results import EmbeddingMap
+from keras_xai.results import EmbeddingMap, Explanation
 
 
 def test_pictures_show_themselves_and_are_not_pyplots():
@@ -51,6 +51,29 @@ def test_pyplot_shows_what_results_plot(monkeypatch, backend):
     thread.start()
     thread.join()
     assert set(pyplot.get_fignums()) == before
+
+
+@pytest.mark.parametrize("plot", ["plot", "waterfall", "explanations_plot"])
+def test_a_figure_with_a_path_is_saved_once_and_shown_once(monkeypatch, tmp_path, plot):
+    monkeypatch.setattr(matplotlib, "get_backend", lambda: "tkagg")
+    x, zeros = np.ones((1, 3)), np.zeros(1)
+    explanation = Explanation(x, zeros.astype(int), x, zeros, None, 1.0, "Hand", base_score=zeros)
+    saved, savefig = [], figures.ShownFigure.savefig
+    monkeypatch.setattr(figures.ShownFigure, "savefig", lambda self, *args: saved.append(self) or savefig(self, *args))
+
+    def draw(path):
+        if plot == "explanations_plot":
+            return report.explanations_plot({"a": explanation}, path=path)
+        return explanation.plot(kind="waterfall" if plot == "waterfall" else None, path=path)
+
+    before = set(pyplot.get_fignums())
+    figure = draw(tmp_path / "a.png")
+    (number,) = set(pyplot.get_fignums()) - before
+    assert saved == [figure] and pyplot.figure(number) is figure and (tmp_path / "a.png").is_file()
+    pyplot.close(figure)
+    with pytest.raises(ValueError, match="`path`"):
+        draw(tmp_path)
+    assert set(pyplot.get_fignums()) == before  # what could not be saved is not shown
 
 
 def test_a_page_keeps_the_figures_of_others_open():

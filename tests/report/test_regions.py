@@ -90,7 +90,7 @@ def test_names_do_not_overlap_where_there_are_thirty():
         ({"response": 0.5}, r"`response` to have one entry for each of 4 regions. Received: shape \(\)"),
         ({"response": [0, 1, np.inf, 0]}, "finite response"),
         ({"response": [0] * 4, "labels": [0] * 4}, "each line has one color"),
-        ({"values": np.ones((8, 2)), "samples": [1] * 8, "labels": range(8)}, "at most 7 classes.*Received: 8"),
+        ({"values": np.ones((11, 2)), "samples": [1] * 11, "labels": range(11)}, "at most 10 classes.*Received: 11"),
     ],
 )
 def test_wrong_arguments(change, message, values):

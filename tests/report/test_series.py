@@ -64,3 +64,17 @@ def test_a_square_array_of_many_channels_is_an_image():
 def test_zero_values_are_told():
     x = RNG.normal(size=(1, 9, 2))
     assert explained(x, 0 * x).plot().axes[0].get_xlabel() == "all values are zero"
+
+
+def test_signs_and_scales():
+    x, values = np.ones((1, 9, 5)), np.zeros((1, 9, 5))
+    values[0, 4], values[0, 8] = -1.0, 0.5
+
+    def colors(values=values, **options):
+        return explained(x, values).plot(**options).axes[0].collections[0].get_colors()
+
+    assert blue(colors()[3]) and red(colors(sign="absolute")[3])
+    assert red(colors(sign="positive")[7]) and not red(colors(sign="positive")[3]) and not blue(colors(sign="positive")[3])
+    from matplotlib import colormaps
+
+    np.testing.assert_allclose(colors(values - 2, cmap="viridis", percentile=50)[0], colormaps["viridis"](0.0))

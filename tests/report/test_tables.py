@@ -235,6 +235,43 @@ def test_what_is_no_table_or_adds_up_to_no_score():
         explained(np.log(VALUES - VALUES.min())).plot(kind="beeswarm")
 
 
+@pytest.mark.parametrize(
+    "kind, refused",
+    [
+        ("bars", {"alpha": 0.5, "percentile": 90, "preprocessing": "tf", "show": abs}),
+        ("waterfall", {"sign": "absolute", "percentile": 90}),
+        ("bar", {"labels": np.zeros(COUNT, int), "cmap": "PiYG", "sign": "positive", "columns": 2}),
+        ("beeswarm", {"labels": list(range(COUNT)), "columns": 2}),
+    ],
+)
+def test_a_kind_refuses_the_options_that_it_does_not_have(kind, refused):
+    for name, value in refused.items():
+        with pytest.raises(ValueError, match=rf"Received: \['{name}'\], kind='{kind}'"):
+            explained().plot(kind=kind, **{name: value})
+    explained().plot(kind=kind, alpha=1, sign="both", percentile=99, class_names=["a"], title="t")  # the defaults
+
+
+def test_kinds_have_the_options_of_pictures(tmp_path):
+    from matplotlib import colormaps
+
+    figure = explained().plot(5, kind="waterfall", columns=2, labels=[1] * COUNT, cmap="PiYG", path=tmp_path / "a.png")
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == [f"sample {i} by Hand: class 0, true: class 1" for i in range(5)] + [""]
+    assert [axes.get_subplotspec().rowspan.start for axes in figure.axes] == [0, 0, 1, 1, 2, 2]
+    largest = max(VALUES[0], key=abs)
+    np.testing.assert_allclose(figure.axes[0].patches[0].get_facecolor(), colormaps["PiYG"](float(largest > 0)), atol=0.01)
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    dots = explained().plot(kind="beeswarm", cmap="gray").axes[0].collections[0]
+    np.testing.assert_allclose(dots.get_facecolors()[:, 0], dots.get_facecolors()[:, 2])
+    with pytest.raises(ValueError, match="`cmap` to be the name of a color map"):
+        explained().plot(kind="beeswarm", cmap="rainbows")
+    bars = explained().plot(2, kind="bars", sign="absolute", columns=2).axes
+    assert len(bars[0].patches) == 12 and all(patch.get_width() >= 0 for patch in bars[0].patches)
+    assert bars[1].get_subplotspec().rowspan.start == 0
+    with pytest.raises(ValueError, match="`labels` to be a class index"):
+        explained().plot(kind="waterfall", labels=[1])
+
+
 def test_methods_with_a_data_frame():
     frame = pd.DataFrame({"age": [3.0, 1.0], "income": [-1.0, 2.0]})
     keras.utils.set_random_seed(0)

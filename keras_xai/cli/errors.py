@@ -1,0 +1,51 @@
+"""Errors of the command line: messages without tracebacks, and exit codes."""
+
+import contextlib
+import sys
+import traceback
+from collections.abc import Iterator
+
+import click
+
+# What the package and its libraries raise with a message that is written for people.
+_EXPLAINED = (ValueError, TypeError, OSError, ImportError, MemoryError, NotImplementedError)
+
+
+class Failure(click.ClickException):
+    """Something failed: a message on stderr, and exit code 1."""
+
+    exit_code = 1
+
+
+@contextlib.contextmanager
+def reported(with_traceback: bool) -> Iterator[None]:
+    """Context manager that turns exceptions into a message and exit code 1; those of click pass unchanged.
+
+    Args:
+        with_traceback: Whether to print the traceback before the message.
+    """
+    try:
+        yield
+    except (click.exceptions.Exit, click.Abort):
+        raise
+    except Exception as error:
+        if with_traceback:
+            traceback.print_exc(file=sys.stderr)
+        if isinstance(error, click.ClickException):
+            raise
+        raise Failure(message(error)) from error
+
+
+def message(error: Exception) -> str:
+    """The message of an exception for people who do not read Python."""
+    text = str(error).strip()
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return f"Not enough memory. Give fewer samples, or smaller ones. ({first_line(text) or type(error).__name__})"
+    if isinstance(error, _EXPLAINED) and text:
+        return text
+    return f"Unexpected {type(error).__name__}: {text}\nAdd --traceback to see where it was raised."
+
+
+def first_line(text: str) -> str:
+    """The first line of a message, of which Keras and TensorFlow write many."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")

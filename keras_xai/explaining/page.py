@@ -1,0 +1,182 @@
+"""The page of `explain`, in words for people who have not read a paper."""
+
+import dataclasses
+
+import numpy as np
+from keras import tree
+
+from keras_xai.explaining.drawings import colored, drawn
+from keras_xai.explaining.story import answered, cost, diagnosed, hidden, measured, noun, numbered, piece, reading, summary
+from keras_xai.explaining.work import Picked, Work
+from keras_xai.report.blocks import Card, Case
+from keras_xai.report.page import Page
+
+_CHANCES = 3  # classes of a sample that are listed
+_ROWS = 20  # answers in the table of those without a picture
+_COLUMNS = 12  # columns of a table that are compared over all rows
+_LEVELS = ("poor", "fair", "good")
+
+
+def page_of(work: Work) -> Page:
+    """The page of what was found."""
+    page = Page(f"Why {work.subject.model.name} answers as it does")
+    page.text(summary(work))
+    page.cards(_first_cards(work))
+    _add_answers(page, work)
+    if work.picked:
+        page.heading("How far to trust this")
+        page.text(measured(work))
+        page.cards(_trust_card(work, each) for each in work.picked)
+        page.heading("The methods, and why these")
+        page.cards(
+            Card(
+                f"Method {number + 1} of {len(work.picked)}",
+                each.candidate.name,
+                f"It {each.candidate.does} {each.candidate.why}",
+            )
+            for number, each in enumerate(work.picked)
+        )
+    if work.mistakes is not None:
+        _add_mistakes(page, work)
+    if work.region is not None:
+        _add_region(page, work)
+    if work.diagnosis is not None:
+        page.heading("Where the classes come apart")
+        page.text(diagnosed(work))
+        page.figure(work.diagnosis.plot_depth())
+    _add_end(page, work)
+    return page
+
+
+def _first_cards(work):
+    cards = [Card("Answers", *answered(work))]
+    if work.picked:
+        best = work.best
+        if best.trust is None:
+            cards.append(Card("Read this first", best.candidate.name, f"It {best.candidate.does}"))
+        else:
+            level = _LEVELS[best.trust.level]
+            cards.append(
+                Card("Read this first", best.candidate.name, f"The best of the {len(work.picked)} methods here.", level)
+            )
+            cards.append(Card("Can it be trusted?", best.trust.words, hidden(work, best), level))
+    return cards
+
+
+def _add_answers(page, work):
+    page.heading("What speaks for the answers")
+    if work.picked:
+        page.text(reading(work))
+    named = {each.candidate.name: each.explanation for each in work.picked}
+    page.cases(_case(work, named, sample, sample) for sample in range(work.shown))
+    if work.picked and work.subject.kinds == ["table"] and work.count > 1:
+        best = work.best
+        (values,) = tree.flatten(best.explanation.values)
+        sizes = np.abs(values).mean(axis=0)
+        names = work.subject.feature_names or [f"column {i}" for i in range(len(sizes))]
+        order = np.argsort(-sizes, kind="stable")[:_COLUMNS]
+        page.heading("The columns that matter most", 3)
+        page.text(
+            f"The mean size of the values by {best.candidate.name} over {numbered(work.count, noun(work))}, in the unit of the score."
+        )
+        page.bars((names[i], sizes[i] / (sizes.max() or 1), f"{sizes[i]:.3g}") for i in order)
+
+
+def _case(work, named, sample, row):
+    """The answer for a sample, and its explanations, which are in a row of `named`."""
+    answers, labels = work.answers, work.subject.labels
+    title, note, level = f"{noun(work).capitalize()} {sample + 1}", "", ""
+    bars: list[tuple[str, float, str]] = []
+    if answers.has_classes:
+        chances = answers.chances(sample)
+        title += f": {answers.name(int(answers.predicted[sample]))}"
+        if answers.are_probabilities:
+            bars = [(answers.name(i), chance, f"{chance:.1%}") for i, chance in chances[:_CHANCES]]
+        else:
+            highest = max(abs(chance) for _, chance in chances) or 1.0
+            bars = [(answers.name(i), max(chance, 0) / highest, f"{chance:.3g}") for i, chance in chances[:_CHANCES]]
+        if labels is not None:
+            right = labels[sample] == answers.predicted[sample]
+            note, level = ("Right.", "good") if right else (f"Wrong: it is {answers.name(labels[sample])}.", "poor")
+    else:
+        title += f": {answers.outputs[sample, 0]:.4g}"
+        note = "" if labels is None else f"The true value is {labels[sample]:.4g}."
+    figure = None
+    if named and work.budget.seconds - work.budget.used > work.figure_seconds:
+        figure = drawn(work.subject, named, row)
+        if figure is None and not colored(work.subject, named, row):
+            note += " There was no time for its picture."
+    words = colored(work.subject, named, row) if named else []
+    return Case(title, figure, bars, words, note.strip(), level)
+
+
+def _trust_card(work, found: Picked):
+    name = found.candidate.name
+    if found.trust is None:
+        return Card(name, "Not rated", work.left_out.get(f"How far to trust {name}", ""))
+    return Card(name, found.trust.words, hidden(work, found), _LEVELS[found.trust.level])
+
+
+def _add_mistakes(page, work):
+    explanation, wrong = work.mistakes
+    page.heading("The most confident mistakes")
+    page.text(
+        f"The model is wrong about {len(work.answers.wrong):,} of {len(work.answers):,}. It was most sure of these mistakes, explained by "
+        f"{work.best.candidate.name}: what is red speaks for the wrong answer."
+    )
+    named = {work.best.candidate.name: explanation}
+    page.cases(_case(work, named, int(sample), row) for row, sample in enumerate(wrong))
+
+
+def _add_region(page, work):
+    region = work.region
+    page.heading("The exact formula")
+    page.text(piece(work))
+    count = min(3 if region.radius is not None else 1, work.count, len(region.features))
+    if not work.picked:
+        return
+    shown = dataclasses.replace(
+        work.picked[0].explanation[:count],
+        values=np.asarray(region.features)[:count].astype("float64"),
+        derivatives=True,
+        baseline=None,
+        convergence_delta=None,
+        method="weights",
+    )
+    cases = []
+    for row in range(count):
+        against = "" if region.against is None else f": for {work.answers.name(int(work.answers.predicted[row]))} and against "
+        against += "" if region.against is None else work.answers.name(int(region.against[row]))
+        note = "" if region.radius is None else f"Holds within a distance of {region.radius[row]:.2g}."
+        if work.budget.seconds - work.budget.used > work.figure_seconds:
+            cases.append(
+                Case(f"{noun(work).capitalize()} {row + 1}{against}", drawn(work.subject, {"weights": shown}, row), note=note)
+            )
+    page.cases(cases)
+
+
+def _add_end(page, work):
+    shown, count = work.shown, len(work.answers)
+    if count > shown:
+        table = work.answers.table().iloc[shown : shown + _ROWS]
+        rows = [
+            (f"{noun(work).capitalize()} {sample + 1}", *map(_cell, row))
+            for sample, row in zip(table.index, table.values, strict=True)
+        ]
+        more = count - shown - len(rows)
+        page.heading("Further answers")
+        caption = f"{more:,} more are in the `predictions` of the report." if more else None
+        page.table(rows, header=("", *table.columns), caption=caption)
+    page.heading("What it cost")
+    rows = [(each.candidate.name, f"{each.explanation.num_forward_passes:.3g}", f"{each.seconds:.2g}") for each in work.picked]
+    if rows:
+        page.table(rows, header=("method", f"passes for one {noun(work)}", "seconds"), caption=cost(work))
+    if work.left_out:
+        page.heading("What was left out")
+        page.cases(Case(name, note=why) for name, why in work.left_out.items())
+
+
+def _cell(value):
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    return f"{value:.3f}" if isinstance(value, (float, np.floating)) else str(value)

@@ -1,0 +1,234 @@
+"""What `explain` picks, finds and shows, beside the same methods called directly."""
+
+import html
+import re
+import time
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from keras import layers
+
+import keras_xai
+from keras_xai.attribution import LRP, DeepSHAP, GradCAM, IntegratedGradients
+from keras_xai.explaining.ratings import CONTROL, Reversed, trust_in
+from keras_xai.metrics import IROF, Deletion
+from tests.explaining.models import CLASSES, images, series, table, texts
+
+
+@pytest.fixture(scope="module")
+def of_images():
+    model, x, y = images()
+    return keras_xai.explain(model, x[:2], y[:2], class_names=CLASSES, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def of_table():
+    model, frame, y = table()
+    labels = y.copy()
+    labels[7] = 1 - labels[7]  # a mistake
+    return keras_xai.explain(model, frame[:60], labels[:60], class_names=["no", "yes"], verbose=0)
+
+
+def test_values_are_those_of_the_methods(of_images, of_table):
+    model, x, _ = images()
+    found = of_images.comparison.explanations
+    assert list(found) == ["Grad-CAM", "Occlusion", "LRP", CONTROL]
+    for name, method in {"Grad-CAM": GradCAM(model), "LRP": LRP(model)}.items():
+        np.testing.assert_allclose(found[name].values, method(x[:2]).values, rtol=1e-4, atol=1e-6)
+    model, frame, _ = table()
+    background = frame[:60].to_numpy()[np.sort(np.random.default_rng(0).permutation(60)[:50])]
+    target = (model.predict(frame[:50].to_numpy(), verbose=0)[:, 0] >= 0.5).astype(int)
+    found = of_table.comparison.explanations
+    for name, method, baseline in (
+        ("DeepSHAP", DeepSHAP(model), background),
+        ("Integrated gradients", IntegratedGradients(model, steps=32), background.mean(axis=0)),
+    ):
+        direct = method(frame[:50], target, baseline)
+        np.testing.assert_allclose(found[name].values, direct.values, rtol=1e-3, atol=1e-5)
+        assert found[name].feature_names == ["age", "height", "income", "rooms"]
+
+
+def test_ratings_are_those_of_the_metric(of_images):
+    model, _, _ = images()
+    metric = IROF(model, segments=20, verbose=0)
+    explanation = of_images.comparison.explanations["Grad-CAM"]
+    np.testing.assert_allclose(of_images.comparison.values["IROF"]["Grad-CAM"], metric(explanation), atol=1e-5)
+    (least,) = set(of_images.comparison.values) - {"IROF"}
+    assert least == Reversed(metric).label
+    np.testing.assert_allclose(
+        of_images.comparison.values[least]["LRP"], Reversed(metric)(of_images.comparison.explanations["LRP"]), atol=1e-5
+    )
+
+
+def test_the_control_is_rated_worse(of_images, of_table):
+    for report in (of_images, of_table):
+        first, last = report.comparison.values.values()
+        sign = 1 if next(iter(report.comparison.higher_is_better.values())) else -1
+        gaps = {name: float(np.mean(sign * (first[name] - last[name]))) for name in first}
+        assert gaps[CONTROL] == min(gaps.values())
+        assert max(gaps.values()) > gaps[CONTROL] + 0.1
+        assert "better than chance" in report.html()
+
+
+def test_an_explanation_that_is_no_better_than_chance_is_told():
+    gaps = np.random.default_rng(0).normal(size=(6, 30))
+    assert trust_in(gaps[0], gaps[1:]).level == 0
+    assert trust_in(gaps[0] + 10, gaps[1:]).level == 2
+    assert trust_in(gaps[0] - 10, gaps[1:]).wins == 0
+
+
+def test_reversed_is_the_metric_of_negated_values():
+    model, frame, _ = table()
+    explanation = IntegratedGradients(model, steps=4)(frame[:3])
+    metric = Deletion(model, steps=4)
+    rates = Reversed(metric)
+    assert rates.higher_is_better and not metric.higher_is_better
+    # Nothing is hidden and everything is hidden at the ends of both curves.
+    assert (rates(explanation) >= metric(explanation) - 1e-6).all()
+
+
+def test_predictions(of_images, of_table):
+    model, x, y = images()
+    predicted = model.predict(x[:2], verbose=0)
+    table_of = of_images.predictions
+    assert table_of["prediction"].tolist() == [CLASSES[i] for i in predicted.argmax(axis=1)]
+    np.testing.assert_allclose(table_of["probability"], predicted.max(axis=1), atol=1e-5)
+    assert table_of["label"].tolist() == [CLASSES[i] for i in y[:2]]
+    assert len(of_table.predictions) == 60 and not of_table.predictions["correct"][7]
+
+
+def test_the_page(of_images, of_table, tmp_path):
+    page = of_images.save(tmp_path / "report.html").read_text("utf-8")
+    assert page == of_images.html()
+    assert page.count('<section class="case"') >= 2
+    for words in ("Why sides answers as it does", "What it cost", "The exact formula", "left", "right"):
+        assert words in page
+    assert "Layer diagnosis" in of_images.left_out  # too few samples
+    assert "The most confident mistakes" in of_table.html() and "Row 8" in of_table.html()
+    assert "Where the classes come apart" in of_table.html()
+    assert "<script" not in page and not re.search(r'(src|href)="http', page)
+
+
+def test_in_a_notebook_it_is_in_a_frame_of_its_own(of_images):
+    shown = of_images._repr_html_()
+    assert shown.startswith("<iframe") and "<style" not in shown  # escaped
+    (source,) = re.findall(r'srcdoc="([^"]*)"', shown)
+    assert html.unescape(source) == of_images.html()
+
+
+def test_tokens_are_words():
+    model, x, _ = texts()
+    vocabulary = ["", "[UNK]", "a", "good", "bad", "film", "with", "many", "long", "scenes"]
+    report = keras_xai.explain(model, x[:12], vocabulary=vocabulary, verbose=0)
+    assert 'class="words"' in report.html() and ">good</span>" in report.html()
+    assert report.left_out["The linear region"].startswith("The network is not made of linear pieces")
+    strongest = np.abs(report.comparison.explanations["Occlusion"].values).argmax(axis=1)
+    with_three = (x[:12] == 3).any(axis=1)
+    assert (x[np.arange(12), strongest][with_three] == 3).mean() > 0.8
+
+
+@pytest.mark.slow
+def test_strings_and_categories():
+    words = layers.TextVectorization(20, output_sequence_length=6)
+    words.adapt(["a good film", "a bad film"])
+    inputs = keras.Input((1,), dtype="string")
+    vectors = layers.GlobalAveragePooling1D()(layers.Embedding(20, 4)(words(inputs)))
+    model = keras.Model(inputs, layers.Dense(2, "softmax")(vectors))
+    report = keras_xai.explain(model, ["a good film", "bad"], class_names=["bad", "good"], verbose=0)
+    assert CONTROL in report.comparison.explanations and ">film</span>" in report.html()
+    inputs = {"color": keras.Input((1,), dtype="string", name="color"), "size": keras.Input((1,), name="size")}
+    codes = layers.StringLookup(vocabulary=["red", "blue"], output_mode="one_hot")(inputs["color"])
+    model = keras.Model(inputs, layers.Dense(2, "softmax")(layers.Concatenate()([codes, inputs["size"]])))
+    frame = pd.DataFrame({"color": ["red", "blue"] * 6, "size": np.arange(12.0)})
+    report = keras_xai.explain(model, frame, verbose=0)
+    assert CONTROL in report.comparison.explanations and "color = red" not in report.left_out
+
+
+@pytest.mark.slow
+def test_recurrent_layers_are_not_divided_where_that_takes_too_long():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((400, 1)), layers.LSTM(4), layers.Dense(2, "softmax")])
+    start = time.perf_counter()
+    report = keras_xai.explain(model, np.random.default_rng(0).normal(size=(3, 400, 1)), seconds=15, verbose=0)
+    assert time.perf_counter() - start < 15.5
+    assert "would have taken" in report.left_out["DeepLIFT"]
+
+
+@pytest.mark.slow
+def test_a_model_that_predicts_numbers():
+    model, x = series()
+    report = keras_xai.explain(model, x[:3], np.zeros(3), verbose=0)
+    assert report.predictions.columns.tolist() == ["prediction", "label"]
+    assert list(report.comparison.higher_is_better) == ["Deletion", "Deletion, least relevant first"]
+    assert "a higher prediction" in report.html()
+
+
+def test_models_of_which_only_scores_are_known():
+    keras.utils.set_random_seed(0)
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(8, "relu"), layers.Dense(2, "softmax")])
+    rounded = keras.Sequential([keras.Input((4,)), Rounded(), inner])
+    frame = np.random.default_rng(0).normal(size=(12, 4)).astype("float32") * 5
+    report = keras_xai.explain(rounded, frame, verbose=0)
+    assert list(report.reasons) == ["Kernel SHAP", "Occlusion"]
+    assert report.left_out["DeepSHAP"].startswith("It does not apply to this model.")
+
+
+class Rounded(layers.Layer):
+    """Has no derivative."""
+
+    def call(self, x):
+        return keras.ops.round(x)
+
+
+@pytest.mark.slow
+def test_columns_as_several_inputs():
+    keras.utils.set_random_seed(0)
+    inputs = {name: keras.Input((1,), name=name) for name in ("age", "income")}
+    model = keras.Model(inputs, layers.Dense(2, "softmax")(layers.Concatenate()(list(inputs.values()))))
+    x = {name: np.random.default_rng(0).normal(size=(12, 1)).astype("float32") for name in inputs}
+    report = keras_xai.explain(model, x, verbose=0)
+    assert set(report.comparison.explanations["DeepSHAP"].values) == {"age", "income"}
+
+
+@pytest.mark.slow
+def test_several_outputs_need_a_target():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, {"a": layers.Dense(2, name="a")(inputs), "b": layers.Dense(3, name="b")(inputs)})
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    with pytest.raises(ValueError, match="pass a dict from output name to target"):
+        keras_xai.explain(model, x)
+    report = keras_xai.explain(model, x, target={"b": None}, class_names=["x", "y", "z"], verbose=0)
+    assert set(report.predictions["prediction"]) <= {"x", "y", "z"}
+
+
+@pytest.mark.slow
+def test_same_seed_same_report(of_images):
+    model, x, y = images()
+    again = keras_xai.explain(model, x[:2], y[:2], class_names=CLASSES, verbose=0)
+    for name, values in of_images.comparison.values.items():
+        for method, each in values.items():
+            np.testing.assert_allclose(again.comparison.values[name][method], each, atol=1e-5)
+
+
+def test_explain_is_found_without_its_package():
+    assert keras_xai.explain is keras_xai.explaining.explain and "explain" in dir(keras_xai)
+
+
+def test_a_method_that_marks_nothing_makes_room_for_the_next():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(2, 3, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    shapes = [each.shape for each in model.get_weights()]
+    model.set_weights([np.ones(shapes[0]), np.ones(shapes[1]), np.full(shapes[2], -0.01), np.array([9.0, 0.0])])
+    x = np.random.default_rng(0).random((2, 8, 8, 1)).astype("float32")
+    assert not GradCAM(model)(x).values.any()  # all maps lower the score
+    report = keras_xai.explain(model, x, verbose=0)
+    assert "Grad-CAM" not in report.reasons and len(report.reasons) >= 2
+    assert report.left_out["Grad-CAM"] == "It marks nothing here: all its values are zero."

@@ -222,13 +222,13 @@ def table(results):
     lines = [
         "# Attribution on photographs",
         "",
-        "SqueezeNet 1.1 with the weights that it learned on ImageNet. Photographs are brought to 227 x 227 without smoothing, so it is "
-        "right for 60 % of them. Insertion (higher is better), deletion (lower), pixel flipping "
-        "(higher), infidelity (lower) and sparseness (a property, not a merit) on 50 photographs, for the predicted class; the pointing "
-        "game, the share of relevance on the object, and the share of the object among the first places (higher is better) on 74 "
-        "objects in COCO photographs with masks; max-sensitivity, and the similarity to the explanation of another class (lower is "
-        f"better), on {NUM_AGAIN} of the photographs. Means over samples, +- half of the 95 % confidence interval. Passes are forward "
-        "passes for one photograph; [what they cost in time](#attribution-speed) was measured apart.",
+        "SqueezeNet 1.1 with ImageNet weights. Photographs are resized to 227 x 227 without antialiasing, so it classifies 60 % of "
+        "them correctly. Insertion (higher is better), deletion (lower), pixel flipping (higher), infidelity (lower) and sparseness (a "
+        "property, not a merit) on 50 photographs, for the predicted class; the pointing game, the share of relevance on the object, "
+        "and the share of the object among the most relevant places (higher is better) on 74 objects in COCO photographs with masks; "
+        f"max-sensitivity, and the similarity to the explanation of another class (lower is better), on {NUM_AGAIN} of the photographs. "
+        "Means over samples, +- half of the 95 % confidence interval. Passes are forward passes for one photograph. [Their "
+        "time](#attribution-speed) is a separate benchmark.",
         "",
         *report.head("method", "passes", *shown),
     ]

@@ -164,10 +164,10 @@ def main(arguments: list[str] | None = None) -> None:
     lines = [
         "# Attribution: speed",
         "",
-        "Milliseconds of a method, of the same work done another way, and the median of their ratios in turn. Gradient methods are "
-        "compared with as many compiled gradients of the same batch, taken by a bare `tf.GradientTape`: 64 images for the small CNN, 8 for "
-        "SqueezeNet. Occlusion and Score-CAM explain one image and are compared with one forward pass for each mask. What the "
-        "checks of arguments and results cost, about a millisecond, shows where a gradient takes 5. The C library was told to keep "
+        "Milliseconds of a method and of a reference, and the median of their ratios; the two run in turn. The reference of a gradient "
+        "method is the same number of compiled gradients of the same batch, by a plain `tf.GradientTape`: 64 images for the small CNN, "
+        "8 for SqueezeNet. Occlusion and Score-CAM explain one image; the reference is one forward pass per mask. The checks of "
+        "arguments and results take about a millisecond, which is visible where a gradient takes 5. The C library was set to keep "
         "memory that has been freed.",
         "",
         *report.head("network", "method", "ours, ms", "other, ms", "ratio"),

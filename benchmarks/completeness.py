@@ -44,14 +44,14 @@ def main(arguments: list[str] | None = None) -> None:
     lines = [
         "# Completeness of DeepLIFT and DeepSHAP",
         "",
-        "The part of the change of the score from the baseline that is not distributed: the convergence delta over that change, the "
-        'largest of the samples, in float32. The networks are those of the table "Networks and methods", small and with random '
-        "weights, the baseline is zero, for DeepSHAP as a background of one sample; networks that are refused have the reason from there.",
+        "The share of the score difference from the baseline that is not distributed: the convergence delta divided by the difference, the "
+        'maximum over the samples, in float32. The networks are those of the table "Networks and methods", small and with random weights. '
+        "The baseline is zero; for DeepSHAP it is a background of one sample. For refused networks the table has the reason.",
         "",
         report.table(["network", *METHODS, "smallest change", "in float64"], rows),
         "",
-        f"The largest part is {number(largest)}, but for {' and '.join(rounded) or 'none'}: their changes are small in comparison with "
-        "what is subtracted from each other, and complete in float64, see the last column.",
+        f"The largest share is {number(largest)}, except for {' and '.join(rounded) or 'none'}, whose score differences are small compared "
+        "with the terms that are subtracted. These are complete in float64, see the last column.",
     ]
     report.publish(report.page(lines, "python benchmarks/completeness.py"), options.output)
 

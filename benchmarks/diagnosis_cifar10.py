@@ -73,11 +73,10 @@ def head(accuracies):
         "# Layer diagnosis: CIFAR-10",
         "",
         f"SqueezeNet 1.1 and MobileNet (1.0, up to `conv_pw_12`) with a linear head on CIFAR-10: 10,000 training images, {REPEATS} "
-        f"random starts of t-SNE on each of {SUBSAMPLES} subsamples of 1,000 of 2,000 test images, k = 6, perplexity 30. "
-        "Pretrained: the ImageNet weights and a head that is fitted by logistic regression. Fine-tuned: from there all weights for 2 "
-        "epochs by Adam at 1e-5, the learning rate of the paper, in batches of 16, batch normalizations as they were. Fine-tuned fast: 3 "
-        "epochs at 1e-4. "
-        "Random: random weights and a fitted head.",
+        f"random starts of t-SNE on each of {SUBSAMPLES} subsamples of 1,000 of 2,000 test images, k = 6, perplexity 30. Pretrained: "
+        "the ImageNet weights and a head fitted by logistic regression. Fine-tuned: all weights of the pretrained network, trained for "
+        "2 epochs by Adam at 1e-5, the learning rate of the paper, in batches of 16, with frozen batch normalizations. Fine-tuned "
+        "fast: 3 epochs at 1e-4. Random: random weights and a fitted head.",
         "",
         *report.head("test accuracy", *transfer.STATES),
     ]
@@ -91,8 +90,8 @@ def layers_table(found, accuracies):
     lines = [
         "## Layer by layer",
         "",
-        "Neighborhood hits on the maps by t-SNE and among the activations, and accuracies of linear probes: means over subsamples. "
-        "± is half of the 95 % confidence interval of one subsample (the mean of three).",
+        "Neighborhood hits on the t-SNE maps and among the activations, and accuracies of linear probes: means over subsamples. ± is "
+        "half of the 95 % confidence interval of one subsample (the mean of three).",
         "",
         *report.head("network", "measure", "1st", "2nd", "3rd", "4th", "5th", "accuracy"),
     ]
@@ -114,8 +113,9 @@ def layers_table(found, accuracies):
             by_subsample.append(hits.mean(axis=1).std(ddof=1))
     lines += [
         "",
-        f"The standard deviation of a layer's hit over starts of t-SNE is {np.mean(by_seed):.4f} in the mean and {np.max(by_seed):.4f} at "
-        f"most, that over subsamples, which overlap by half, {np.mean(by_subsample):.4f} and {np.max(by_subsample):.4f}.",
+        f"The standard deviation of a layer's hit over starts of t-SNE is {np.mean(by_seed):.4f} on average and {np.max(by_seed):.4f} "
+        f"at most. Over subsamples, which overlap by half, it is {np.mean(by_subsample):.4f} on average and {np.max(by_subsample):.4f} "
+        "at most.",
         "",
     ]
     return lines
@@ -145,7 +145,7 @@ def pairs_table(found):
             lines.append(report.row(state, title, *cells))
         if state == "fine-tuned":
             words = compared[0].summary
-    return [*lines, "", f"In words, of the fine-tuned networks and the first subsample: {words}", ""]
+    return [*lines, "", f"Summary for the fine-tuned networks and the first subsample: {words}", ""]
 
 
 def order_table(found, accuracies):
@@ -153,10 +153,10 @@ def order_table(found, accuracies):
     pairs = [(a, b) for a, b in itertools.combinations(found, 2) if abs(accuracies[a] - accuracies[b]) > DIFFERENT]
     trained = [(a, b) for a, b in pairs if "random" not in (a[1], b[1])]
     lines = [
-        "## Do they order networks as accuracy does?",
+        "## Do the measures rank networks as accuracy does?",
         "",
-        f"Of the pairs of networks whose test accuracies differ by more than {DIFFERENT:.0%}, those that a measure in a layer puts in the "
-        "order of these accuracies, in the mean over subsamples. Half of them would be chance.",
+        "The number of pairs of networks that a measure in a layer ranks as the test accuracy does, among the pairs whose accuracies "
+        f"differ by more than {DIFFERENT:.0%}, as a mean over subsamples. Chance is half of the pairs.",
         "",
         *report.head("pairs", "measure", "1st", "2nd", "3rd", "4th", "5th"),
     ]

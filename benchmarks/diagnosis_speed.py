@@ -41,8 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
         "# Layer diagnosis: cost",
         "",
         f"`diagnose` with the default protocol on {len(diagnosis.labels):,} images of CIFAR-10, resized to 227 x 227, {len(LAYERS)} "
-        f"layers of SqueezeNet. The process held {before:.2f} GiB at most before, and "
-        f"{report.peak_memory() / 1024:.2f} GiB at most after it.",
+        f"layers of SqueezeNet. The peak memory of the process was {before:.2f} GiB before and {report.peak_memory() / 1024:.2f} GiB "
+        "after the call.",
         "",
         *report.head("stage", "seconds"),
         *(report.row(stage, f"{seconds:.1f}") for stage, seconds in stages.items()),

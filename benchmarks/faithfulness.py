@@ -164,17 +164,18 @@ def head():
     return [
         "# Faithfulness",
         "",
-        "How the probability of the predicted class changes as the parts that a method rates highest are removed (deletion, ROAD MoRF: "
-        "lower is better), inserted (insertion: higher is better) or replaced by noise (pixel flipping: higher is better), or as those "
-        "that it rates lowest are removed (ROAD LeRF: higher is better). A removed word becomes the token of unknown words, which replaced "
-        "a fifth of the words in training; a removed pixel takes the mean color in deletion and insertion, and a noisy mean of its "
-        "neighbors in ROAD. Pixel flipping replaces words, or patches of 4 x 4 pixels, which are the patches of the network.",
+        "The change of the probability of the predicted class when the parts with the highest values are removed (deletion, ROAD MoRF: "
+        "lower is better), inserted (insertion: higher is better) or replaced by noise (pixel flipping: higher is better), or when the "
+        "parts with the lowest values are removed (ROAD LeRF: higher is better). A removed word becomes the token of unknown words, "
+        "which replaced a fifth of the words in training. A removed pixel becomes the mean color in deletion and insertion, and a "
+        "noisy mean of its neighbors in ROAD. Pixel flipping replaces words, or patches of 4 x 4 pixels, which are the patches of the "
+        "network.",
         "",
-        "Means with 95 % confidence intervals over the samples (Student's t). **Bold**: the best value, and those whose paired difference "
-        "from it has an interval with zero inside. †: no better than random values, by the paired difference from the random control, for "
-        "images the better of the two. The other control is `Saliency`, the gradient. Intervals are not corrected for the number of "
-        "comparisons. Methods that give all pixels of a patch one value are at a disadvantage where single pixels are removed, in deletion "
-        "and insertion.",
+        "Means with 95 % confidence intervals over the samples (Student's t). **Bold**: the best value, and values whose paired "
+        "difference from it has an interval that contains zero. †: not better than random values, by the paired difference from the "
+        "random control; for images, from the better of the two. The other control is `Saliency`, the gradient. Intervals are not "
+        "corrected for the number of comparisons. Methods with one value per patch are at a disadvantage where single pixels are "
+        "removed, in deletion and insertion.",
         "",
     ]
 

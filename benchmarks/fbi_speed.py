@@ -81,10 +81,10 @@ def main(arguments: list[str] | None = None) -> None:
     lines = [
         "# The FBI loss: speed and memory",
         "",
-        f"A step of training on {BATCH_SIZE} images of 28 x 28, as a multiple of the same step of the plain model in the same run; and the "
-        "memory by which a process grows at most while it compiles and trains an epoch, as a multiple likewise. "
-        "The C library is told to keep memory that has been freed; as it is by default, penalized steps of the CNN of five convolutions "
-        "took 2.0 to 3.8 plain steps in several runs, by how often memory was handed back and asked for again.",
+        f"Time of a training step on {BATCH_SIZE} images of 28 x 28, as a multiple of the same step of the plain model in the same run, "
+        "and peak memory growth of a process while it compiles and trains an epoch, as the same multiple. The C library is set to keep "
+        "freed memory. With its default, penalized steps of the CNN of five convolutions took 2.0 to 3.8 plain steps in several runs, "
+        "depending on how often memory was returned and requested again.",
         "",
         *report.head("network", "plain step, ms", "before the latch", "z", "zplus", "plain memory, MiB", "z", "zplus"),
     ]

@@ -25,10 +25,10 @@ def fragment(found: dict, options) -> str:
     lines = [
         "# The FBI loss on MNIST",
         "",
-        f"{options.images:,} images to train on, 5,000 to validate on, 10,000 to test on, {options.epochs} epochs, "
+        f"{options.images:,} training images, 5,000 validation images, 10,000 test images, {options.epochs} epochs, "
         f"{seeds} seed{'s' if seeds > 1 else ''}. Values are means over seeds; with several, ± is the half-width of the 95 % "
-        "interval by Student's t. Differences are those to the arm `none` of the same seed, whose weights at the start and order "
-        "of batches are the same: **bold** where the interval leaves zero out.",
+        "interval by Student's t. Differences are those from the arm `none` with the same seed, which has the same initial weights and "
+        "order of batches: **bold** where the interval does not contain zero.",
     ]
     for data in options.data:
         arms = {

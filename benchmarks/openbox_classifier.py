@@ -262,10 +262,10 @@ def fragment(results: dict, counts: tuple[int, ...], options: argparse.Namespace
 Made by `{report.command_line("openbox_classifier", options)}` on {os.cpu_count()} CPU cores ({platform.machine()}), which others
 used as well, with TensorFlow {tf.__version__}, Keras {keras.__version__}, NumPy {np.__version__}.
 
-The network is that of the Keras example "Simple MNIST convnet" (34,826 weights), trained on MNIST; test accuracy {accuracy:.4f}. Its
-images are as they come, gray levels from 0 to 1. One call of `box.convert(x)` with batches of {BATCH_SIZE}, compiled before, in
-float32. CPU time is that of all cores together, and less disturbed by what else the machine does. The peak is what the call adds
-to the peak resident size of a fresh process that holds the images already.
+The network is that of the Keras example "Simple MNIST convnet" (34,826 weights), trained on MNIST; test accuracy {accuracy:.4f}.
+Images are not dequantized, with gray levels from 0 to 1. The table shows one call of `box.convert(x)` with batches of {BATCH_SIZE},
+compiled before, in float32. CPU time is the sum over all cores, and less affected by other load on the machine. The peak is the
+increase of the peak resident size of a fresh process that already holds the images.
 
 {report.table(header, rows)}
 
@@ -277,8 +277,8 @@ which computes in float32. Goal: a difference of 1e-5 at most.
 {report.table(predictions, lines)}
 
 Cosines of the coefficients (all classes together) of two samples of scikit-learn's digits, in float64, each sample's computed from
-its own gradients. Small networks, because regions have to be shared. Goal: 1 - cosine at most 1e-12 for all pairs of one region.
-The last column is the control: the least 1 - cosine of two samples of different regions.
+its own gradients. The networks are small, because samples have to share regions. Goal: 1 - cosine at most 1e-12 for all pairs of
+one region. The last column is the control: the smallest 1 - cosine of two samples of different regions.
 
 {report.table((*names, "least between regions"), cosines)}
 """
@@ -290,7 +290,7 @@ def read_conversions(counts: tuple[int, ...], converted: list[dict]) -> str:
     rest = [result["peak"] - result["patterns"] for result in converted]
     lines = [
         f"From {counts[0]:,} to {counts[-1]:,} images the CPU time for one goes from {each[0]:.2f} to {each[-1]:.2f} ms. Memory",
-        f"beyond the packed patterns goes from {rest[0]:.0f} to {rest[-1]:.0f} MiB: names of regions, and what the allocator keeps. For",
+        f"beyond the packed patterns goes from {rest[0]:.0f} to {rest[-1]:.0f} MiB: ids of regions, and memory of the allocator. For",
         f"comparison, the images in float64 would be {counts[-1] * 784 * 8 / MIB:.0f} MiB, and all coefficients in float32 "
         f"{counts[-1] * 7840 * 4 / MIB:,.0f} MiB.",
     ]

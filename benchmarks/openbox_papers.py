@@ -573,7 +573,7 @@ def fragment(outcomes: list[Outcome], options: argparse.Namespace) -> str:
 
 Made by `{command}` on {os.cpu_count()} CPU cores ({platform.machine()}) with TensorFlow {tf.__version__},
 Keras {keras.__version__}, NumPy {np.__version__}, shap {shap.__version__} and lime {metadata.version("lime")}.
-The measures are those of [Chu et al., 2018](https://doi.org/10.1145/3219819.3220063), and Muradov et al.'s data: MNIST and
+The measures are those of [Chu et al., 2018](https://doi.org/10.1145/3219819.3220063), and the data those of Muradov et al.: MNIST and
 {cifar_note()}.
 
 {read_settings()}
@@ -642,12 +642,12 @@ def read_settings() -> str:
     """What was explained, and how."""
     return f"""Networks are trained here with Adam and a fixed seed. The CNNs have two blocks of a 3 x 3 convolution (16 and 32 filters),
 ReLU and 2 x 2 max pooling, then 64 ReLU units. Images are dequantized, (gray level + uniform noise) / 256, in training and in
-everything below: constant patches of the images as they are lie exactly on walls of max poolings, where regions are ambiguous and
-radii 0. MLP 784-8-10 is there because it is so small that images share regions; only fast methods explain it.
+everything below: constant patches of raw images lie exactly on walls of max poolings, where regions are ambiguous and
+radii 0. MLP 784-8-10 is so small that images share regions; only fast methods explain it.
 
-A feature is one entry of the input array: a pixel in MNIST, one channel of a pixel in CIFAR-10. Explained are those of
+A feature is one entry of the input array: a pixel in MNIST, one channel of a pixel in CIFAR-10. The methods explain
 the first test images that the network predicts correctly, for the predicted class c. Slow methods explain only the first of them,
-each taken together with its nearest neighbor. Every method computes in one thread.
+each together with its nearest neighbor. Every method computes in one thread.
 
 - **OpenBox**: the decision features $D_c$, against the mean of the other classes, of scores before the softmax. All methods
   below explain the probability of c.
@@ -686,8 +686,9 @@ def read_check(outcomes) -> str:
     """Whether the pieces are the truth that the other methods are held against."""
     names = ("error", "wrong_error", "inside", "outside", "cosine")
     error, wrong, inside, outside, cosines = (np.concatenate([o.pieces[name] for o in outcomes]) for name in names)
-    return f"""The decision features that OpenBox finds in float64 serve as the truth. That is checked first, on {len(error)} samples,
-at nine tenths of the distance at which a random line leaves the region, where agreement is no tautology: the piece misses at most
+    return f"""The decision features of OpenBox in float64 are the ground truth. This is checked first, on {len(error)} samples,
+at nine tenths of the distance at which a random line leaves the region, where agreement is not a tautology. The error of the piece
+is at most
 {error.max():.0e} of the change of the scores (the piece of another sample: {np.median(wrong):.2f} in the median). `region_id` is
 that of the sample for {inside.sum()} of these points, and the cosine of the decision features there and here is 1 within
 {np.abs(1 - cosines).max():.0e}. At eleven tenths of the distance, `region_id` is that of the sample for {outside.sum()} points."""
@@ -696,12 +697,12 @@ that of the sample for {inside.sum()} of these points, and the cosine of the dec
 def read_protocol() -> str:
     """How the top features are changed."""
     return f"""The features with the largest absolute weights, up to {TOP}, are set one after the other to 0 where the weight is
-positive, and to 1 where it is negative. A feature of weight zero stays as it is; of equal weights the first comes first. CPP, the
+positive, and to 1 where it is negative. A feature with weight zero is not changed; of equal weights the first comes first. CPP, the
 change of prediction probability, is the mean of $|p_c(x) - p_c(x')|$ for the changed image $x'$; NLCI is the number of
-label-changed instances (and their share). The number in a heading is that of changed features; *1 to {TOP}* is the mean of the whole
-curve of CPP.
+label-changed instances (and their share). The numbers in the heading are numbers of changed features; *1 to {TOP}* is the mean of
+the whole curve of CPP.
 
-The protocol takes the sign for that of a slope. An attribution against a baseline (integrated gradients, GradientExplainer,
+The protocol treats the sign as that of a slope. An attribution against a baseline (integrated gradients, GradientExplainer,
 KernelSHAP) or for a quartile (LIME, tabular, default) has another meaning: a dark pixel with a positive
 contribution has a positive value, and setting it to 0 changes little. Their results here reflect the protocol, not their quality."""
 
@@ -752,10 +753,10 @@ def place(values: dict) -> str:
 def read_consistency_protocol() -> str:
     """How explanations are compared."""
     return """CS is the cosine between the explanations of a sample and of its nearest neighbor (Euclidean) among all explained samples,
-each for its own predicted class; the tables show the mean and quantiles. Where only some of the samples are explained, a pair
-counts if both of it are. For the distance to the truth both vectors are scaled to an L1 norm of 1, so that the distance is between
-0 and 2; the cosine to the truth needs no scaling. Of both, medians are shown. Methods that explain the probability, or attribute it
-to features, do not set out to find $D_c$: their distances say how different the answers are, not how wrong."""
+each for its own predicted class; the tables show the mean and quantiles. If only some of the samples are explained, a pair
+counts if both samples are. For the distance to the truth both vectors are scaled to an L1 norm of 1, so that the distance is between
+0 and 2; the cosine to the truth needs no scaling. The tables show medians of both. Methods that explain the probability, or attribute it
+to features, do not estimate $D_c$: their distances show how different the results are, not how wrong."""
 
 
 REGION_HEADER = (
@@ -803,7 +804,7 @@ def read_regions(outcomes) -> str:
         lines.append(f"- {subject.network.title}: {text}.")
     intro = """*not alone* counts samples that share their region with another. *pairs* are the samples with their nearest neighbors of the
 tables below, and *neighbor at* is the median distance between them. r is the certified radius in the 2-norm, of n samples: the
-linear piece is certified not to change within it. Exactness makes $D_c$ the same within a region and says nothing about two of them:
+linear piece is certified not to change within it. Exactness makes $D_c$ the same within a region, but not in two regions:
 """
     return "\n".join([intro, *lines])
 
@@ -850,12 +851,13 @@ def read_cost_protocol(outcomes) -> str:
     """How time is taken."""
     rounds = " or ".join(str(count) for count in dict.fromkeys(outcome.subject.sizes.rounds for outcome in outcomes))
     return f"""In each of {rounds} rounds every method explains the same sample, one after the other; the fast ones then explain a
-batch of {BATCH_SIZE} as well, of which the time for each sample counts. What is done once (compilation, statistics of training
-images) is done before and does not count. Shown are medians over rounds, by the clock. The ratios are those of a round, to OpenBox
-in float64 for the same sample or batch, with quartiles in parentheses, and once more in CPU time, which is less disturbed by what
-else the machine does: a long call is interrupted, a short one is not. LIME and KernelSHAP explain one sample at a time; their ratio
+batch of {BATCH_SIZE} as well, and the time per sample counts. Work that is done once (compilation, statistics of training
+images) is done before and does not count. The table has medians over rounds, in wall time. The ratios are relative to OpenBox
+in float64 for the same sample or batch of a round, with quartiles in parentheses. They are also given in CPU time, which is less
+affected by other load on the machine: a long call is interrupted, a short one is not. LIME and KernelSHAP explain one sample at a
+time; their ratio
 in a batch is that of one sample to each sample of OpenBox's batch. The goals are that LIME costs at least {LIME_GOAL} times as much
-as OpenBox, and KernelSHAP {SHAP_GOAL} times; met is what is met both by the clock and in CPU time."""
+as OpenBox, and KernelSHAP {SHAP_GOAL} times. A goal is met if it is met both in wall time and in CPU time."""
 
 
 COST_HEADER = (

@@ -230,8 +230,8 @@ Made by `{report.command_line("openbox_polytopes", options)}`
 on {os.cpu_count()} CPU cores ({platform.machine()}) with SciPy {scipy.__version__}, Keras {keras.__version__}.
 
 **All facets.** Networks d-242-242-classes, trained on moons, `make_classification`, breast cancer and dequantized digits; medians over
-regions of {options.regions} samples, and in parentheses the least and largest ratio. The plain way solves one linear program for
-each row over all others; "agree" counts the regions in which both find the same facets. The two were timed in turn, on a machine
+regions of {options.regions} samples, and in parentheses the smallest and largest ratio. The reference solves one linear program per
+row over all other rows. "agree" counts the regions in which both find the same facets. The two were timed in turn, on a machine
 that had other work to do as well.
 
 {report.table(DESCRIPTIONS, descriptions)}
@@ -244,8 +244,8 @@ The goal was a ratio of {GOAL_RATIO:.0f} at d = 64.
 
 The goal for the facets was {1000 * GOAL_NEAREST:.0f} ms: {"met" if seconds <= GOAL_NEAREST else "missed"} here.
 
-**Counterfactuals** in the 2-norm, without a box. The plane distance is that to the decision boundary if the piece went on without end;
-the distance is that to the nearest point of it inside the region.
+**Counterfactuals** in the 2-norm, without a box. The plane distance is the distance to the decision boundary of the unbounded
+piece. The distance is that to the nearest point of the boundary inside the region.
 
 {report.table(COUNTERFACTUALS, counterfactuals)}
 """

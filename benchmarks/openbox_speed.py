@@ -280,17 +280,17 @@ Made by `{command}` on {os.cpu_count()} CPU cores ({platform.machine()}) with Te
 Keras {keras.__version__}, NumPy {np.__version__}.
 
 F is one forward pass of the batch in a compiled function, from NumPy array to NumPy array. The call is `box(x)` on the same
-batch, all C = {NUM_CLASSES} outputs, in float32, compiled before. Shown are medians of {repeats} to {MOST_REPEATS} repeats,
-each next to {NUM_CLASSES + 1} forward passes, and in parentheses the quartiles. The ratio consists of that of the compiled
-program and that of the rest: checks of the input, names of regions, copies. The ratio in CPU time, of all cores together, is
-less disturbed by what else the machine does.
+batch, all C = {NUM_CLASSES} outputs, in float32, compiled before. The table has medians of {repeats} to {MOST_REPEATS} repeats,
+each next to {NUM_CLASSES + 1} forward passes, and in parentheses the quartiles. The ratio is the sum of that of the compiled
+program and that of the rest: checks of the input, ids of regions, copies. The ratio in CPU time, summed over all cores, is
+less affected by other load on the machine.
 
 {report.table(TIMING_HEADER, [timing.cells() for timing in timings])}
 
 {read_times(timings)}
 
-Peak memory is what a call adds to the peak resident size of a fresh process in which the program is already compiled. The
-results are the arrays that the call returns, which grow with the number of samples.
+Peak memory is the increase of the peak resident size of a fresh process in which the program is already compiled. The
+results are the arrays that the call returns. They grow with the number of samples.
 
 {report.table(MEMORY_HEADER, [memory.cells() for memory in memories])}
 

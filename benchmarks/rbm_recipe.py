@@ -74,11 +74,10 @@ def fragment(found, options) -> str:
     lines = [
         "# Pretraining: a recipe",
         "",
-        "MNIST, 784-800-800-10, ReLU, 55,000 images to train on. Pretrained with the paper's rule for 5 epochs; "
-        f"{options.epochs} epochs of backpropagation by Adam with batch normalization and Gaussian noise of standard deviation "
-        f"{NOISE} on inputs and hidden units, as in the baseline of Rasmus et al. (2015), and a learning rate that falls from "
-        f"{LEARNING_RATE} to 0 as a cosine. Test accuracy in percent, mean of {options.seeds} "
-        f"seed{'s' if options.seeds > 1 else ''}.",
+        f"MNIST, 784-800-800-10, ReLU, 55,000 training images. Pretrained with the paper's rule for 5 epochs; {options.epochs} "
+        f"epochs of backpropagation by Adam with batch normalization and Gaussian noise of standard deviation {NOISE} on inputs and "
+        f"hidden units, as in the baseline of Rasmus et al. (2015), and a learning rate that decays from {LEARNING_RATE} to 0 as a "
+        f"cosine. Test accuracy in percent, mean of {options.seeds} seed{'s' if options.seeds > 1 else ''}.",
         "",
         *report.head("start", "after the last epoch", f"best of the checks every {CHECK_EVERY} epochs"),
     ]

@@ -112,9 +112,10 @@ def fragment(found, counts, options) -> str:
     lines = [
         "# Pretraining with few labels",
         "",
-        f"MNIST, 784-800-800-10, sigmoid units, pretrained for {PRETRAINING_EPOCHS} epochs on all 60,000 images without labels, "
-        f"then trained on some with. Test accuracy in percent after the last epoch, mean of {options.seeds} seeds; in brackets, the "
-        "gain over random weights of the same seed and images, with the 95 % confidence interval of its mean (Student's t).",
+        f"MNIST, 784-800-800-10, sigmoid units, pretrained for {PRETRAINING_EPOCHS} epochs on all 60,000 images without labels, then "
+        f"trained on some images with labels. Test accuracy in percent after the last epoch, mean of {options.seeds} seeds; in "
+        "parentheses, the gain over random weights with the same seed and images, and the 95 % confidence interval of its mean "
+        "(Student's t).",
         "",
         *report.head("labels", "epochs", "random weights", *RULES, "greatest gain found in print"),
     ]

@@ -111,11 +111,12 @@ def fragment(found, options) -> str:
     lines = [
         "# Pretraining: Table II of Kroshchanka and Golovko",
         "",
-        f"MNIST, {60_000 - NUM_VALIDATION:,} images to train on, {NUM_VALIDATION:,} to choose an epoch by, 10,000 to test on; "
+        f"MNIST, {60_000 - NUM_VALIDATION:,} training images, {NUM_VALIDATION:,} validation images to select an epoch, "
+        f"10,000 test images; "
         f"{PRETRAINING_EPOCHS} + {options.epochs} epochs, {options.seeds} seed{'s' if options.seeds > 1 else ''}. Test accuracy in "
-        f"percent. *Best* is the paper's metric: the highest test accuracy of all checks, made every {CHECK_EVERY} epochs, an "
-        "optimistic one, as the test images choose the epoch. *Chosen* is the test accuracy at the check with the best validation "
-        "accuracy, *last* that after the last epoch. With several seeds: mean and standard deviation.",
+        f"percent. *Best* is the paper's metric: the highest test accuracy of all checks, made every {CHECK_EVERY} epochs, which is "
+        "optimistic, since the test images select the epoch. *Chosen* is the test accuracy at the check with the best validation "
+        "accuracy. *Last* is the test accuracy after the last epoch. With several seeds: mean and standard deviation.",
         "",
         *report.head("network", "activation", "arm", "paper, best", "best", "chosen", "last"),
     ]

@@ -83,8 +83,8 @@ def main(arguments: list[str] | None = None) -> None:
     lines = [
         "# LRP and DeepLIFT: cost",
         "",
-        "CPU milliseconds of an explanation and of a bare compiled gradient of the same batch, by a `tf.GradientTape`, and the median of "
-        f"their ratios in {options.turns} turns. The vision transformer and BERT, of keras-hub, have four blocks of width 128.",
+        "CPU milliseconds of an explanation and of a compiled gradient of the same batch, by a plain `tf.GradientTape`, and the median "
+        "of their ratios in {options.turns} turns. The vision transformer and BERT, of keras-hub, have four blocks of width 128.",
         "",
         report.table(["network", "method", "method, ms", "gradient, ms", "ratio"], rows, num_texts=2),
         "",

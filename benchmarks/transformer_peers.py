@@ -246,21 +246,21 @@ def page(rows, versions):
         "",
         report.table(header, rows["lrp"], num_texts=3),
         "",
-        "With the same epsilon, small enough not to matter, both are the same up to rounding. With the defaults they are about a "
-        "thousandth apart, which is the stabilizer: both have 1e-6 for layers with weights, but here epsilon has the sign of what it "
-        "stabilizes, as in the paper on LRP, and LXT always adds it; LXT has 1e-8 for products and sums. The control is `CPLRP`, which "
-        "holds attention weights constant and must differ.",
+        "With the same, negligible epsilon, both are equal up to rounding. With the defaults they differ by about a thousandth, "
+        "because of the stabilizer. Both use 1e-6 for layers with weights, but here epsilon has the sign of the denominator, as in the "
+        "LRP paper, while LXT always adds it. LXT uses 1e-8 for products and sums. The control is `CPLRP`, which holds attention "
+        "weights constant and must differ.",
         "",
         "## DeepLIFT",
         "",
-        "Two convolutions with ReLU, a pooling after the first, a dense layer with tanh, and the scores. *Lost* is the part of the "
-        "change of the score that the values leave out, the largest of the samples. The control is integrated gradients.",
+        "Two convolutions with ReLU, a pooling after the first, a dense layer with tanh, and the scores. *Lost* is the share of the "
+        "score difference that the values do not include, the maximum over the samples. The control is integrated gradients.",
         "",
         report.table(deep_header, rows["deep_lift"], num_texts=4),
         "",
-        "Both are the same up to rounding, if a factor of one stands between the ReLU and the max pooling in PyTorch. Without it, captum's "
-        "values do not add up to the change of the score: where one of the modules that it hooks directly follows another, such as max "
-        "pooling a ReLU, the first one does not see the multipliers of the second. Here nothing has to stand between them.",
+        "Both are equal up to rounding if PyTorch has a multiplication by one between the ReLU and the max pooling. Without it, "
+        "captum's values do not add up to the score difference: if one hooked module directly follows another, such as max pooling "
+        "after a ReLU, the first one does not see the multipliers of the second. keras_xai does not need the multiplication.",
     ]
     return report.page(lines, "python benchmarks/transformer_peers.py --torch-python DIR/bin/python")
 

@@ -70,7 +70,7 @@ def for_each_input(baseline: Any, inputs: Inputs) -> Any:
 
 
 def with_fixed(baseline: Sequence[np.ndarray], inputs: Sequence[np.ndarray], scores: Scores) -> list[np.ndarray]:
-    """A baseline with what is never explained from the samples: inputs that are held fixed, and padding.
+    """A baseline with the samples' own values where nothing is explained: inputs that are held fixed, and padding.
 
     Args:
         baseline: An array for each input, of the samples' shape.

@@ -1,4 +1,4 @@
-"""What constructors of methods say about options that are named as in other packages, or not named at all."""
+"""Errors for unknown options of method constructors, with suggestions for names from other packages."""
 
 import difflib
 import inspect
@@ -56,6 +56,6 @@ def misnamed(method: type, args: tuple, options: Mapping[str, Any]) -> TypeError
 
 
 def _like(name, known):
-    """Options of a method that a name may stand for."""
+    """Options of a method that a name may refer to."""
     same = [option for option in known if name in _ELSEWHERE.get(option, ())]
     return same or difflib.get_close_matches(name, known, n=1)

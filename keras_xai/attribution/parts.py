@@ -59,7 +59,7 @@ class Part:
 
 
 def checked(part: Any, batch: Batch, method: str, *, layer: str | None = None) -> Part:
-    """What `_prepare`'s function has returned, which may be a user's.
+    """Checks the result of the function from `_prepare`, which may be a user's.
 
     Args:
         part: The explanation of a batch.

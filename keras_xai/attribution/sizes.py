@@ -1,4 +1,4 @@
-"""Methods for models that leave sizes of their inputs open: one for each size of samples."""
+"""Methods for models with inputs of unknown size: one per size of samples."""
 
 import threading
 from collections.abc import Callable, Sequence

@@ -109,7 +109,7 @@ class ExplanationLogger(keras.callbacks.Callback):
         self.latest = self._method(self._x, self._target)
         from keras_xai.report.explanations import explanations_plot
 
-        # Not `plot`, whose figures are windows if pyplot has any.
+        # Not `plot`, which opens windows if pyplot has any.
         figure = explanations_plot({self.latest.method: self.latest}, **self._plot_options)
         if self._folder is not None:
             figure.savefig(self._folder / f"{self._method.label}_epoch_{epoch + 1:04d}.png")

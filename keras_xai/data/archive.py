@@ -31,7 +31,7 @@ _LONGEST_END = 40  # names have 255 bytes, and a character four at most
 _OLDEST_SECONDS = 24 * 60 * 60
 _being_written: set[str] = set()  # by this process
 
-# A deflated byte stands for at most so many: more cannot be in a file, whatever it declares.
+# Maximum compression ratio of deflate: a file cannot contain more, whatever it declares.
 _MOST_INFLATION = 1032
 
 
@@ -54,7 +54,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     if target.exists() and not target.is_file():
         yield target
         return
-    # In the same folder, because renaming is atomic within one file system only; with the same suffix, by which writers select a format.
+    # In the same folder, because renaming is atomic only within one file system; with the same suffix, since writers select a format by it.
     name = f"{_PREFIX}{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:12]}{''.join(target.suffixes[-2:])[-_LONGEST_END:]}"
     temporary = target.with_name(name)
     _being_written.add(name)
@@ -94,7 +94,7 @@ def check_is_file_name(path: str | os.PathLike) -> None:
 
 
 def _remove_abandoned(folder):
-    """Removes temporary files of writers that no longer run. Those of writers that do, also in other processes, are left."""
+    """Removes temporary files of writers that no longer run, and keeps those of running ones, also in other processes."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _TEMPORARY.fullmatch(entry.name)
@@ -106,7 +106,7 @@ def _remove_abandoned(folder):
 def _is_abandoned(entry, host, pid):
     if host == _HOST and pid == os.getpid():
         return entry.name not in _being_written
-    # Windows has no question that does no harm, and the processes of other machines are not known.
+    # On Windows a process cannot be tested without side effects, and the processes of other machines are unknown.
     if host == _HOST and os.name == "posix":
         try:
             os.kill(pid, 0)
@@ -114,7 +114,7 @@ def _is_abandoned(entry, host, pid):
             return True
         except OSError:
             pass
-    # The number of a process is used again after it has ended.
+    # Process ids are reused.
     return time.time() - entry.stat().st_mtime > _OLDEST_SECONDS
 
 
@@ -132,7 +132,7 @@ def replace(path: str | os.PathLike, write: Callable[[pathlib.Path], Any], *, ov
 
 
 def _may_replace(path):
-    """The question that Keras asks, which it would ask about the temporary file."""
+    """Asks whether to replace the file; Keras would ask about the temporary file."""
     answer = ""
     while answer not in ("y", "n"):
         answer = input(f"[WARNING] {path} already exists - overwrite? [y/n] ").strip().lower()
@@ -141,7 +141,7 @@ def _may_replace(path):
 
 @contextlib.contextmanager
 def replacing_bytes(path: str | os.PathLike) -> Iterator[IO[bytes]]:
-    """As `replacing`, with an open binary file."""
+    """Like `replacing`, but yields an open binary file."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
         yield file
         file.flush()
@@ -228,7 +228,7 @@ def refusal(path: str | os.PathLike, writer: str, received: str) -> ValueError:
 
 
 def _checked_entries(archive, size):
-    """The entries by the name of their array, once what each declares is known to agree with what it has; none is unpacked."""
+    """The entries by array name, after a check that the declared sizes match the contents; nothing is unpacked."""
     entries: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
         name = entry.filename.removesuffix(".npy")
@@ -243,14 +243,14 @@ def _checked_entries(archive, size):
                 raise ValueError(f"'{entry.filename}' is not of numbers or texts")
             if math.prod(shape) * dtype.itemsize != entry.file_size - stream.tell():
                 raise ValueError(f"'{entry.filename}' does not have the size that it declares")
-    # Entries that share their bytes would be unpacked once for each.
+    # Entries that share their bytes would be unpacked repeatedly.
     if sum(entry.compress_size for entry in entries.values()) > size:
         raise ValueError("its entries declare more bytes than the file has")
     return entries
 
 
 def _declared(stream):
-    """Shape and dtype of an array, by what is written before its contents."""
+    """Shape and dtype of an array, from its header."""
     major, _ = np.lib.format.read_magic(stream)
     reader = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
     shape, _, dtype = reader(stream)
@@ -265,7 +265,7 @@ def _array(archive, entry):
 
 
 def _checksum(array):
-    """A number that depends on what is in an array, its shape and its dtype, but not on where it is in memory."""
+    """A checksum of the contents, shape and dtype of an array, independent of its memory layout."""
     array = np.asarray(array)
     start = zlib.crc32(f"{array.dtype.str.lstrip('<>=|')} {array.shape}".encode())
     return zlib.crc32(array.tobytes(), start)
@@ -290,7 +290,7 @@ def _header(path, archive, entries, kind, version, writer):
 
 
 def _check_names(path, writer, entries, header, names):
-    """Compares the arrays that there are with those that the header lists, and with those that there must be."""
+    """Compares the arrays of the file with those listed in the header and with those required."""
     listed = header.get("arrays")
     if not isinstance(listed, dict):
         raise refusal(path, writer, "an archive whose header does not list its arrays")

@@ -23,7 +23,7 @@ _AFTER_ALL = 2**31  # an epoch after all those of a training
 
 @final
 class Trained(keras.callbacks.Callback):
-    """Keeps in `model.trained` how many epochs, and batches of the next, the weights have seen. To be called before backups."""
+    """Counts the finished epochs, and batches of the next one, in `model.trained`. To be called before backups."""
 
     async_safe = True  # batches need not wait for it
 
@@ -41,7 +41,7 @@ class Trained(keras.callbacks.Callback):
 def save_resumable(
     model: keras.Model, filepath: Any, write: Callable[[pathlib.Path], None], *, overwrite: bool, max_shard_size: Any
 ) -> None:
-    """Saves weights with how far training has come, which Keras reads past; a file is replaced once the new one is complete.
+    """Saves weights with the progress of training, which Keras ignores; a file is replaced once the new one is complete.
 
     Args:
         model: The trained model. Its attributes `trained`, as in `Trained`, and `ruin`, a description of what has ruined the weights or
@@ -70,18 +70,18 @@ def save_resumable(
 
 
 def read_ruin(path: Any) -> str:
-    """What had ruined the weights of a file when they were saved, an empty string if nothing had."""
+    """The reason why the saved weights of a file are invalid, an empty string if they are valid."""
     return str(_attributes(path).get(_RUIN, ""))
 
 
 def mend(callbacks: Iterable[keras.callbacks.Callback]) -> int:
-    """Makes the backups that callbacks are about to restore consistent, wherever a kill has interrupted them.
+    """Repairs the backups that callbacks are about to restore, after a kill at any moment.
 
-    To be called before `fit()`. The epoch at which Keras resumes is what the file of weights says, and without weights it is the
-    first. Training that was stopped is not continued. A warning says what cannot be resumed exactly.
+    To be called before `fit()`. Keras resumes at the epoch in the weights file, or at the first epoch without weights. Training that was
+    stopped is not continued. A warning names what cannot be resumed exactly.
 
     Args:
-        callbacks: Of which those that are `keras.callbacks.BackupAndRestore` count.
+        callbacks: The callbacks; only `keras.callbacks.BackupAndRestore` are used.
 
     Returns:
         The epoch at which training is continued, 0 if it begins anew or is not continued.
@@ -102,7 +102,7 @@ def _mend(folder):
         return 0
     try:
         found = _attributes(weights)
-    except OSError:  # of another program's making, whose previous backup Keras may restore
+    except OSError:  # written by another program; Keras may restore its previous backup
         return 0
     if _TRAINED not in found:
         warnings.warn(

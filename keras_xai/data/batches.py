@@ -17,7 +17,7 @@ def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
         ValueError: If their samples differ in shape, which is possible in a dataset for a model with inputs of variable size.
     """
     if any(part.ndim == 0 for part in parts):
-        raise ValueError("Expected batches of samples, arrays of shape (n, ...). Received: a batch that is no array.")
+        raise ValueError("Expected batches of samples, arrays of shape (n, ...). Received: a batch that is not an array.")
     shapes = list(dict.fromkeys(part.shape[1:] for part in parts))
     if len(shapes) > 1:
         raise ValueError(

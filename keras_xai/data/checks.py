@@ -71,7 +71,7 @@ def check_number(name: str, value: Any, *, least: float = -np.inf, most: float =
 
 
 def check_positive(name: str, value: Any) -> float:
-    """Refuses what is not a finite number above 0; returns it as a `float`."""
+    """Checks that a value is a finite number above 0 and returns it as a `float`."""
     if not (is_number(value) and 0 < value < np.inf):
         raise ValueError(f"Expected `{name}` to be a positive number. Received: {name}={value!r}")
     return float(value)
@@ -90,21 +90,21 @@ def check_verbose(verbose: Any) -> None:
 
 
 def check_flag(name: str, value: Any) -> bool:
-    """Refuses what is not `True` or `False`, also of NumPy; returns it as a `bool`."""
+    """Checks that a value is `True` or `False`, also of NumPy, and returns it as a `bool`."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"Expected `{name}` to be True or False. Received: {name}={value!r}")
     return bool(value)
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
-    """Refuses what is not one of some strings."""
+    """Checks that a value is one of the given strings."""
     if not isinstance(value, str) or value not in list(choices):
         raise ValueError(f"Expected `{name}` to be one of {list(choices)}. Received: {name}={value!r}")
     return value
 
 
 def check_text(name: str, value: Any) -> str:
-    """Refuses what is not a string."""
+    """Checks that a value is a string."""
     if not isinstance(value, str):
         raise ValueError(f"Expected `{name}` to be a string. Received: {name}={value!r}")
     return value
@@ -125,7 +125,7 @@ def check_names(name: str, value: Any, count: int | None = None, of: str = "") -
     Raises:
         ValueError: If they are not names, or not as many.
     """
-    # Also `dict.keys()`, but no set, which has no order, and no dict, of which it is not known whether keys or values are meant.
+    # Accepts `dict.keys()`, but not a set, which has no order, or a dict, where keys or values could be meant.
     ordered = isinstance(value, Collection) and not isinstance(value, (set, frozenset, Mapping))
     found = list(value) if ordered or hasattr(value, "tolist") else []
     plain = all(isinstance(each, (str, numbers.Number, np.generic)) for each in found)
@@ -137,19 +137,19 @@ def check_names(name: str, value: Any, count: int | None = None, of: str = "") -
 
 
 def check_function(name: str, value: Any) -> None:
-    """Refuses what is neither a callable nor `None`."""
+    """Checks that a value is a callable or `None`."""
     if value is not None and not callable(value):
         raise ValueError(f"Expected `{name}` to be callable, or None. Received: {name}={value!r}")
 
 
 def check_path(name: str, value: Any) -> None:
-    """Refuses what is not a path."""
+    """Checks that a value is a path."""
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"Expected `{name}` to be a path, a string or a `pathlib.Path`. Received: {name}={value!r}")
 
 
 def check_instance(name: str, value: Any, kinds: type | tuple[type, ...], example: str) -> None:
-    """Refuses an argument of another class.
+    """Checks that an argument is an instance of the given classes.
 
     Args:
         name: Name of the argument.
@@ -162,7 +162,7 @@ def check_instance(name: str, value: Any, kinds: type | tuple[type, ...], exampl
 
 
 def check_layers(name: str, value: Any) -> None:
-    """Refuses what is neither `None` nor a list of different layers or paths of layers."""
+    """Checks that a value is `None` or a list of different layers or paths of layers."""
     given = list(value) if isinstance(value, (list, tuple)) else []
     named = all(isinstance(each, (str, keras.Layer)) for each in given)
     if value is not None and not (given and named and len(set(given)) == len(given)):
@@ -173,7 +173,7 @@ def check_layers(name: str, value: Any) -> None:
 
 
 def check_index(name: str, value: Any, count: int) -> int:
-    """Refuses what is not an integer from 0 to `count - 1`; returns it as an `int`."""
+    """Checks that a value is an integer from 0 to `count - 1` and returns it as an `int`."""
     if not is_integer(value) or not 0 <= value < count:
         raise ValueError(f"Expected `{name}` to be an integer from 0 to {count - 1}. Received: {name}={value!r}")
     return int(value)
@@ -230,6 +230,6 @@ def short(value: Any) -> str:
 
 
 def check_named(name: str, value: Any, kind: type, what: str) -> None:
-    """Refuses what is not a mapping from names to at least one instance of a class."""
+    """Checks that a value is a nonempty mapping from names to instances of a class."""
     if not isinstance(value, Mapping) or not value or not all(isinstance(each, kind) for each in value.values()):
         raise ValueError(f"Expected `{name}` to map names to at least one {what}. Received: {name}={short(value)}")

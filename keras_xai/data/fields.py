@@ -14,9 +14,9 @@ _VERSION = 1
 
 @final
 class LostFunction:
-    """A function of a saved result, of which the file holds the name only.
+    """Placeholder for a function of a saved result; the file holds only its name.
 
-    It is equal to another one of the same name. It cannot be called: what needs the function has to get it from the user again.
+    It is equal to another one with the same name. It cannot be called: pass the function again where it is needed.
 
     Args:
         name: Name of the function.
@@ -128,7 +128,7 @@ def read_fields(path: str | pathlib.Path, kind: str) -> dict[str, Any]:
         if arrays:
             raise ValueError(f"{sorted(arrays)} belong to no field")
         return fields
-    except Exception as error:  # whatever a header that others wrote can lead to
+    except Exception as error:  # an invalid header can cause any error
         raise archive.refusal(path, writer, f"an archive whose header and entries do not belong together ({error})") from error
 
 

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 from keras import ops
 
-# Letters of the places of a map by their number.
+# Letters of the places of a map, by number of places.
 PLACES = {1: "T", 2: "HW", 3: "DHW", 4: "TDHW"}
 # Letters of axes that are places, in the order in which an array is drawn and rated; P is a place of an unknown kind.
 _ORDER = "PTDHW"
@@ -18,7 +18,7 @@ _LETTERS = f"NCFL{_ORDER}"
 @final
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """What each axis of an array is, one letter for each.
+    """The meaning of each axis of an array, one letter per axis.
 
     N are the samples, C the channels, D, H and W depth, height and width, T the time, P other places, L tokens, F features. An array
     `"NHWC"` holds images, `"NCHW"` the same with channels first, `"NHW"` gray images without an axis of channels, `"NTC"` series, `"NT"`
@@ -80,7 +80,7 @@ class Layout:
 
     @property
     def is_apart(self) -> bool:
-        """Whether each entry stands alone, as features of a table and tokens do, without neighbors."""
+        """Whether entries have no neighbors, like features of a table and tokens."""
         return set(self.letters[1:]) <= {"F", "L"}
 
     @property
@@ -136,5 +136,5 @@ class Layout:
 
 
 def place_letters(count: int) -> str:
-    """The letters of a number of places, of which nothing else is known."""
+    """The letters of a number of places of unknown kind."""
     return PLACES.get(count, "P" * count)

@@ -1,4 +1,4 @@
-"""Progress bars: one for each call that lasts, with the time left."""
+"""Progress bars: one per long call, with the time left."""
 
 import contextlib
 import sys
@@ -42,7 +42,7 @@ def progress(batches: Iterable, num_batches: int | None, verbose: Any = 0) -> It
 class Bar:
     """A progress bar, as a context manager around the work.
 
-    Bars within the work of others have no bar of their own: they advance the outermost one by the part of its unit that they have done.
+    Nested bars are not shown: they advance the outermost bar by the finished part of its unit.
 
     Args:
         total: Number of units of work, `None` if unknown.
@@ -63,7 +63,7 @@ class Bar:
         self._parent: Bar | None = None
         self._meter: _Meter | None = None
         self._start = self._drawn = time.monotonic()
-        # By its identifier, since the frame itself would keep all its variables in memory.
+        # Stored as an identifier, since the frame itself would keep all its variables in memory.
         self._loop = 0 if loop is None else id(loop)
 
     def __enter__(self) -> "Bar":
@@ -71,7 +71,7 @@ class Bar:
             self._loop = id(sys._getframe(1))
         self._thread = threading.current_thread()
         self._bars: list[Bar] = _of_thread.__dict__.setdefault("bars", [])
-        # A loop that an interrupt has ended does not close its bar as long as the traceback, of which it is a part, is kept.
+        # An interrupted loop does not close its bar while the traceback that contains it is kept.
         running = _running(self._thread)
         self._bars[:] = [each for each in self._bars if each._loop in running]
         self._parent = self._bars[-1] if self._bars else None
@@ -109,7 +109,7 @@ class Bar:
         self.update(self._done + number)
 
     def advance(self, part: float) -> None:
-        """Sets the part of the current unit that is done. What comes next within the same unit does not undo it."""
+        """Sets the finished part of the current unit. Later work within the same unit does not decrease it."""
         self._inside = max(self._inside, min(part, 1.0))
         self._advanced()
 
@@ -151,7 +151,7 @@ class Bar:
 
     def _new_meter(self):
         layout = _UNKNOWN if self._total is None else _KNOWN
-        # The delay is what keeps tqdm from drawing a bar of no work first.
+        # The delay prevents tqdm from drawing an empty bar first.
         meter = _Meter(total=self._total, file=sys.stdout, bar_format=layout, smoothing=0, position=0, delay=1e-9)
         meter.start_t = meter.last_print_t = time.time() - (time.monotonic() - self._start)
         return meter
@@ -166,7 +166,7 @@ class Bar:
 
 
 def _hear(part):
-    """Advances the work that runs by the part that a compiled loop has done, where it is known whose loop it is."""
+    """Advances the running work by the finished part of a compiled loop, if the owner of the loop is known."""
     with _showing:
         if len(_outermost) == 1 and (bars := _outermost[0]._bars):
             bars[-1].advance(part)

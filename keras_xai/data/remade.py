@@ -1,4 +1,4 @@
-"""Objects that can be pickled at any time: as the arguments that they were made of."""
+"""Objects that are pickled as the arguments of their constructor."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Self
 class Remade:
     """Mixin for classes that hold compiled programs or locks: pickled and copied as the arguments of their constructor.
 
-    The loaded object is made anew of them, a Keras model among them with the weights that it has when it is pickled. It compiles
-    its programs when it is used.
+    Loading calls the constructor again. A Keras model among the arguments has the weights that it had when it was pickled. Programs are
+    compiled on first use.
     """
 
-    # What is drawn at random when the object is made, and so is not to be made anew.
+    # Values that are drawn at random in the constructor, and must not be drawn again.
     _kept: ClassVar[tuple[str, ...]] = ("_seed",)
     _made_of: tuple[tuple, dict[str, Any]]
 
@@ -24,10 +24,10 @@ class Remade:
 
     @classmethod
     def _check_arguments(cls, args: tuple, options: Mapping[str, Any]) -> None:
-        """Refuses arguments in better words than Python has, for subclasses."""
+        """Rejects arguments with clearer errors than Python's, for subclasses."""
 
     def _remember(self, **options: Any) -> None:
-        """Replaces keyword arguments to make the object anew of, such as a layer by its path, since a loaded model has other layers."""
+        """Replaces remembered keyword arguments, such as a layer by its path, since a loaded model has other layers."""
         args, before = self._made_of
         self._made_of = (args, before | options)
 

@@ -48,7 +48,7 @@ def in_order(values: Any, structure: Any, specs: Sequence[keras.KerasTensor], na
     flat = tree.flatten(values) if len(specs) > 1 else [values]
     if len(flat) != len(specs):
         names, is_text = names_of(structure, specs), _is_text(flat)
-        # A text, or one value for inputs by name, is none of them.
+        # A single text, or one value for several named inputs, is not a list of inputs.
         missing = names if is_text or isinstance(structure, dict) else names[len(flat) :]
         raise ValueError(
             f"Expected {_for_each(name)}{len(specs)} inputs, {names}. Received: {_described(values, flat)}"
@@ -68,7 +68,7 @@ def _is_text(flat):
 
 
 def _described(values, flat):
-    """What was received in place of several inputs."""
+    """A description of the value received in place of several inputs."""
     if isinstance(values, (list, tuple)):
         return f"a {type(values).__name__} of {len(flat)} values"
     shape = getattr(values, "shape", None)

@@ -137,7 +137,7 @@ def _reduction(step: Step, axis: int, kind: str) -> _Reduction:
     length = None if None in (*sizes, channels) else int(np.prod(sizes)) * channels
     if not sizes or kind == "flat" or (kind == "auto" and length is not None and length <= _LONGEST):
         return _Reduction("as it is" if not sizes else "flattened", flat)
-    # Sizes that are unknown before the model runs, or more axes than pooling supports.
+    # Sizes are unknown before the model runs, or there are more axes than pooling supports.
     if kind == "mean" or length is None or len(sizes) > 3:
         return _Reduction("mean of each map", mean)
     window = next(

@@ -1,20 +1,56 @@
 """The page of `explain`, in words for people who have not read a paper."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 from keras import tree
 
+from keras_xai.attribution import Explanation
 from keras_xai.explaining.drawings import colored, drawn
 from keras_xai.explaining.story import answered, cost, diagnosed, hidden, measured, noun, numbered, piece, reading, summary
 from keras_xai.explaining.work import Picked, Work
 from keras_xai.report.blocks import Card, Case
 from keras_xai.report.page import Page
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LARGER = 2.0  # how much more pictures of several methods take than one of the first method
 _CHANCES = 3  # classes of a sample that are listed
 _ROWS = 20  # answers in the table of those without a picture
 _COLUMNS = 12  # columns of a table that are compared over all rows
 _LEVELS = ("poor", "fair", "good")
+
+
+@final
+class Pen:
+    """Draws pictures as long as there is time.
+
+    Args:
+        work: What was found.
+    """
+
+    def __init__(self, work: Work):
+        self._work = work
+        self._cost = _LARGER * work.figure_seconds  # of the most expensive picture so far
+        self._start: float | None = None
+
+    def has_time(self) -> bool:
+        """Whether there is time for another picture; the last one is in the page by then."""
+        budget = self._work.budget
+        if self._start is not None:
+            self._cost = max(self._cost, budget.used - self._start)
+        self._start = None
+        return budget.seconds - budget.used > 1.5 * self._cost + 0.03 * budget.seconds
+
+    def drawn(self, named: Mapping[str, Explanation], row: int) -> "Figure | None":
+        """The picture of a sample, see `drawings.drawn`; `None` if there is no time."""
+        if not self.has_time():
+            return None
+        self._start = self._work.budget.used
+        return drawn(self._work.subject, named, row)
 
 
 def page_of(work: Work) -> Page:
@@ -22,7 +58,8 @@ def page_of(work: Work) -> Page:
     page = Page(f"Why {work.subject.model.name} answers as it does")
     page.text(summary(work))
     page.cards(_first_cards(work))
-    _add_answers(page, work)
+    pen = Pen(work)
+    _add_answers(page, work, pen)
     if work.picked:
         page.heading("How far to trust this")
         page.text(measured(work))
@@ -37,13 +74,14 @@ def page_of(work: Work) -> Page:
             for number, each in enumerate(work.picked)
         )
     if work.mistakes is not None:
-        _add_mistakes(page, work)
+        _add_mistakes(page, work, pen)
     if work.region is not None:
-        _add_region(page, work)
+        _add_region(page, work, pen)
     if work.diagnosis is not None:
         page.heading("Where the classes come apart")
         page.text(diagnosed(work))
-        page.figure(work.diagnosis.plot_depth())
+        if pen.has_time():
+            page.figure(work.diagnosis.plot_depth())
     _add_end(page, work)
     return page
 
@@ -63,12 +101,12 @@ def _first_cards(work):
     return cards
 
 
-def _add_answers(page, work):
+def _add_answers(page, work, pen):
     page.heading("What speaks for the answers")
     if work.picked:
         page.text(reading(work))
     named = {each.candidate.name: each.explanation for each in work.picked}
-    page.cases(_case(work, named, sample, sample) for sample in range(work.shown))
+    page.cases(_case(work, pen, named, sample, sample) for sample in range(work.shown))
     if work.picked and work.subject.kinds == ["table"] and work.count > 1:
         best = work.best
         (values,) = tree.flatten(best.explanation.values)
@@ -82,7 +120,7 @@ def _add_answers(page, work):
         page.bars((names[i], sizes[i] / (sizes.max() or 1), f"{sizes[i]:.3g}") for i in order)
 
 
-def _case(work, named, sample, row):
+def _case(work, pen, named, sample, row):
     """The answer for a sample, and its explanations, which are in a row of `named`."""
     answers, labels = work.answers, work.subject.labels
     title, note, level = f"{noun(work).capitalize()} {sample + 1}", "", ""
@@ -101,12 +139,12 @@ def _case(work, named, sample, row):
     else:
         title += f": {answers.outputs[sample, 0]:.4g}"
         note = "" if labels is None else f"The true value is {labels[sample]:.4g}."
-    figure = None
-    if named and work.budget.seconds - work.budget.used > work.figure_seconds:
-        figure = drawn(work.subject, named, row)
-        if figure is None and not colored(work.subject, named, row):
-            note += " There was no time for its picture."
-    words = colored(work.subject, named, row) if named else []
+    if not named:
+        return Case(title, None, bars, note=note, level=level)
+    words = colored(work.subject, named, row)
+    figure = None if words else pen.drawn(named, row)
+    if not words and figure is None:
+        note += " There was no time for its picture."
     return Case(title, figure, bars, words, note.strip(), level)
 
 
@@ -117,7 +155,7 @@ def _trust_card(work, found: Picked):
     return Card(name, found.trust.words, hidden(work, found), _LEVELS[found.trust.level])
 
 
-def _add_mistakes(page, work):
+def _add_mistakes(page, work, pen):
     explanation, wrong = work.mistakes
     page.heading("The most confident mistakes")
     page.text(
@@ -125,10 +163,10 @@ def _add_mistakes(page, work):
         f"{work.best.candidate.name}: what is red speaks for the wrong answer."
     )
     named = {work.best.candidate.name: explanation}
-    page.cases(_case(work, named, int(sample), row) for row, sample in enumerate(wrong))
+    page.cases(_case(work, pen, named, int(sample), row) for row, sample in enumerate(wrong))
 
 
-def _add_region(page, work):
+def _add_region(page, work, pen):
     region = work.region
     page.heading("The exact formula")
     page.text(piece(work))
@@ -143,16 +181,11 @@ def _add_region(page, work):
         convergence_delta=None,
         method="weights",
     )
-    cases = []
     for row in range(count):
         against = "" if region.against is None else f": for {work.answers.name(int(work.answers.predicted[row]))} and against "
         against += "" if region.against is None else work.answers.name(int(region.against[row]))
         note = "" if region.radius is None else f"Holds within a distance of {region.radius[row]:.2g}."
-        if work.budget.seconds - work.budget.used > work.figure_seconds:
-            cases.append(
-                Case(f"{noun(work).capitalize()} {row + 1}{against}", drawn(work.subject, {"weights": shown}, row), note=note)
-            )
-    page.cases(cases)
+        page.cases([Case(f"{noun(work).capitalize()} {row + 1}{against}", pen.drawn({"weights": shown}, row), note=note)])
 
 
 def _add_end(page, work):

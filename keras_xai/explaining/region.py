@@ -8,11 +8,12 @@ import numpy as np
 
 from keras_xai.explaining.answers import Answers
 from keras_xai.explaining.budget import Budget
+from keras_xai.explaining.reasons import too_long
 from keras_xai.explaining.subject import Subject
 from keras_xai.openbox import OpenBox, UnsupportedLayerError
 
 _SAMPLES = 6
-_PROGRAMS = 12  # two networks, one of them in double precision
+_PROGRAMS = 20  # two networks, one of them in double precision
 
 
 @final
@@ -46,7 +47,7 @@ def region_of(subject: Subject, answers: Answers, budget: Budget) -> Region | st
     count = min(len(answers), _SAMPLES)
     programs = _PROGRAMS * subject.unrolled_factor
     if not budget.fits(4 * count, programs):
-        return f"It would have taken about {budget.expected(4 * count, programs):,.0f} seconds."
+        return too_long(budget.expected(4 * count, programs), budget)
     try:
         box = OpenBox(subject.model)
     except (UnsupportedLayerError, ValueError) as error:

@@ -13,12 +13,15 @@ from keras_xai.explaining import budget as clock
 from keras_xai.explaining.answers import Answers, ask
 from keras_xai.explaining.budget import Budget
 from keras_xai.explaining.candidates import Candidate, places
-from keras_xai.explaining.drawings import drawn
+from keras_xai.explaining.diagnosing import diagnosis_of
+from keras_xai.explaining.drawings import drawn, is_text
 from keras_xai.explaining.pieces import explained_in_pieces, in_pieces
 from keras_xai.explaining.ratings import CONTROL, STEPS, Trust, metrics_for, random_values, trust_in
+from keras_xai.explaining.reasons import first_sentences, too_long
 from keras_xai.explaining.region import Region, region_of
 from keras_xai.explaining.subject import Subject
 from keras_xai.metrics import Metric
+from keras_xai.report.figure import new_figure
 from keras_xai.results.comparison import Comparison, comparison_table
 from keras_xai.results.diagnosis import Diagnosis
 
@@ -32,10 +35,6 @@ _ALL_ZERO = "It marks nothing here: all its values are zero."
 _CONTROLS = 2  # explanations by random values
 _MISTAKES = 3  # that are explained
 _SHARE = 0.5  # of the seconds left that preparing and running a method may take
-_FEWEST = 40  # samples that a diagnosis takes
-_DIAGNOSED = 200
-_LAYERS = 6
-_MAP_SECONDS = 2.5  # of a t-SNE map of 200 samples
 
 
 @final
@@ -125,14 +124,18 @@ class Work:
         """Measures what a picture costs, and reserves the time for all of them."""
         if not self.picked:
             return
-        start = clock.now()
         found = self.picked[0]
+        if not is_text(self.subject):
+            # The first figure of a process loads matplotlib and its fonts.
+            new_figure(figsize=(1, 1)).savefig(io.BytesIO(), format="png")
+        start = clock.now()
         figure = drawn(self.subject, {found.candidate.name: found.explanation}, 0)
         if figure is not None:
             figure.savefig(io.BytesIO(), format="png", dpi=_DPI)
-            # Those of several methods are larger, but the first one has imported matplotlib and its fonts.
             self.figure_seconds = clock.now() - start
-        self.budget.reserved = min(self.budget.reserved + self.figure_seconds * (self.shown + 1), 0.4 * self.budget.seconds)
+        # Those of all methods, of mistakes and of linear pieces, of which the last are left out first.
+        pictures = 2 * self.shown + 3
+        self.budget.reserved = min(self.budget.reserved + self.figure_seconds * pictures, 0.5 * self.budget.seconds)
 
     def _ask(self):
         self.answers = ask(self.subject, self.budget)
@@ -141,6 +144,7 @@ class Work:
                 f"The time sufficed for the predictions for the first {len(self.answers):,} of {len(self.subject):,} samples."
             )
         self._count = min(self._count, len(self.answers))
+        self.answers.table()  # loads pandas, whose time is known by then
 
     def _explain(self, place, number):
         """Takes the first of some methods that applies to the model and fits into the time."""
@@ -166,14 +170,14 @@ class Work:
         passes = candidate.passes(subject)
         programs = candidate.programs * (subject.unrolled_factor if candidate.unrolls else 1)
         if not budget.fits(passes * count, programs, share=share):
-            return _too_long(budget.expected(passes * count, programs), budget)
+            return too_long(budget.expected(passes * count, programs), budget)
         start = clock.now()
         try:
             method = candidate.make(subject, self.seed)
             chosen = np.arange(count if candidate.draws else self._count)
             explanation, seconds = self._explanation(method, chosen, passes, share, whole=candidate.draws)
         except _REFUSALS as error:
-            return f"{_APPLIES_NOT} {_first_sentences(str(error))}"
+            return f"{_APPLIES_NOT} {first_sentences(str(error))}"
         budget.learn(clock.now() - start - seconds * (len(explanation) - 1), passes, programs)
         budget.learn(seconds, passes)
         if not any(np.any(values) for values in tree.flatten(explanation.values) if values is not None):
@@ -240,7 +244,7 @@ class Work:
             if self.budget.fits(*needed, share=_SHARE):
                 break
         else:
-            self.left_out["How far to trust the methods"] = _too_long(self.budget.expected(*needed), self.budget)
+            self.left_out["How far to trust the methods"] = too_long(self.budget.expected(*needed), self.budget)
             return
         explanation = self.picked[0].explanation
         try:
@@ -254,7 +258,7 @@ class Work:
                 metrics[0](explanation[:1])
                 self.unknown_words = True
         except _REFUSALS as error:
-            self.left_out["How far to trust the methods"] = _first_sentences(str(error))
+            self.left_out["How far to trust the methods"] = first_sentences(str(error))
             return
         self.metrics = metrics
 
@@ -281,7 +285,7 @@ class Work:
         if self._rate is None:
             return
         if not self.budget.fits(self._passes * self._count):
-            self.left_out[f"How far to trust {found.candidate.name}"] = _too_long(
+            self.left_out[f"How far to trust {found.candidate.name}"] = too_long(
                 self.budget.expected(self._passes * self._count), self.budget
             )
             return
@@ -311,42 +315,19 @@ class Work:
         first = self.best
         passes = first.candidate.passes(self.subject)
         if first.candidate.draws or not self.budget.fits(passes * len(wrong)):
-            self.left_out["Pictures of the mistakes"] = _too_long(self.budget.expected(passes * len(wrong)), self.budget)
+            self.left_out["Pictures of the mistakes"] = too_long(self.budget.expected(passes * len(wrong)), self.budget)
             return
         explanation, _ = self._explanation(first.method, wrong, passes, 1.0)
         self.mistakes = (explanation, wrong[: len(explanation)])
 
     def _diagnose(self):
-        labels = self.subject.labels
-        if labels is None or not self.answers.has_classes:
+        if self.subject.labels is None or not self.answers.has_classes:
             return
-        why_not = _not_diagnosed(labels)
-        if why_not is not None:
-            self.left_out["Layer diagnosis"] = why_not
-            return
-        from keras_xai.diagnosis import Protocol, block_ends, diagnose
-        from keras_xai.features import TSNE
-
-        try:
-            ends = block_ends(self.subject.model)
-        except ValueError as error:
-            self.left_out["Layer diagnosis"] = _first_sentences(str(error))
-            return
-        count = min(len(self.subject), _DIAGNOSED)
-        numbers = np.unique(np.linspace(0, len(ends) - 1, min(_LAYERS, len(ends))).astype(int))
-        layers = [ends[number] for number in numbers]
-        seconds = self.budget.expected(count, 4) + len(layers) * _MAP_SECONDS * count / _DIAGNOSED
-        while len(layers) > 2 and seconds > self.budget.left:
-            layers = layers[1:]
-            seconds = self.budget.expected(count, 4) + len(layers) * _MAP_SECONDS * count / _DIAGNOSED
-        if seconds > self.budget.left:
-            self.left_out["Layer diagnosis"] = _too_long(seconds, self.budget)
-            return
-        protocol = Protocol(samples=count, repeats=1, tsne=TSNE(perplexity=min(30, (count - 1) // 3 - 1)), seed=self.seed)
-        try:
-            self.diagnosis = diagnose(self.subject.model, self.subject.x(), labels, layers, protocol=protocol, verbose=0)
-        except ValueError as error:
-            self.left_out["Layer diagnosis"] = _first_sentences(str(error))
+        found = diagnosis_of(self.subject, self.budget, self.seed)
+        if isinstance(found, str):
+            self.left_out["Layer diagnosis"] = found
+        else:
+            self.diagnosis = found
 
     @property
     def best(self) -> Picked:
@@ -376,27 +357,3 @@ class Work:
                 values[metric.label][CONTROL] = self.controls[:, number].mean(axis=0)
         better = {metric.label: metric.higher_is_better for metric in self.metrics} if rated else {}
         return Comparison(comparison_table(explanations, values, seconds), explanations, values, better)
-
-
-def _not_diagnosed(labels):
-    counts = np.bincount(labels)
-    if len(labels) < _FEWEST or (counts > 1).sum() < 2:
-        return (
-            f"It takes at least {_FEWEST} samples of two classes or more, and better {_DIAGNOSED}. Received: {len(labels)} samples of "
-            f"{(counts > 0).sum()} classes."
-        )
-    return None
-
-
-def _too_long(seconds, budget):
-    about = f"{seconds:,.0f}" if seconds >= 10 else f"{max(seconds, 0.1):.2g}"
-    return f"It would have taken about {about} seconds, with {max(budget.left, 0):.0f} left of {budget.seconds:g}."
-
-
-def _first_sentences(text, most=240):
-    """The beginning of an error, up to the end of a sentence."""
-    text = " ".join(text.split())
-    if len(text) <= most:
-        return text
-    end = text.rfind(". ", 0, most)
-    return text[: end + 1] if end > 0 else f"{text[:most]}..."

@@ -32,10 +32,10 @@ def attention_maps(
 ) -> AttentionMaps:
     """Computes the attention maps of layers: how strongly each token attends to each other one, for each head.
 
-    Attention is found in the steps that a model consists of, as a softmax whose output is multiplied by values and summed over the keys. It
-    may be a layer of Keras or keras-hub, or your own of layers and `keras.ops`. Where attention runs as one fused operation that returns no
-    weights, they are computed again from the queries and keys. Maps are those at inference, after masks: the rows of each sum to 1, and
-    keys that are padding have the weight 0. Rows of queries that are padding themselves mean nothing; Keras makes them uniform.
+    Attention is a softmax whose output is multiplied by values and summed over the keys. It may be a layer of Keras or keras-hub, or custom
+    code with `keras.ops`. If attention runs as one fused operation that returns no weights, they are computed again from queries and keys.
+    Maps are those at inference, after masks: the rows of each sum to 1, and padding keys have the weight 0. Rows of padding queries have no
+    meaning; Keras makes them uniform.
 
     One forward pass. A map has `heads * queries * keys` entries for each sample: the 12 layers of a ViT-Base with 197 tokens and 12 heads
     take 22 MB per image, so choose `layers` for many samples.

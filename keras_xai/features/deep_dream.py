@@ -168,7 +168,7 @@ def _objective(scores, layers) -> tuple[Callable, list[str]]:
             raise ValueError(f"Expected a channel of '{path}', from 0 to {count - 1}, or None. Received: {channel!r}")
         places = [size for place, size in enumerate(spec.shape) if place not in (0, axis)]
         known = None not in places and None not in spatial
-        # A coarse map weighs as much as a fine one. The weight is the same at all sizes and tiles, unlike a mean over the map.
+        # Coarse and fine maps have the same weight, at all sizes and tiles, unlike with a mean over the map.
         density = np.prod(spatial) / np.prod(places) if known else 1.0
         terms.append((step.outputs[0], axis, channel, float(density)))
 

@@ -132,7 +132,7 @@ def _last_step(responses: Responses) -> Step:
     """The step whose output is the layer's activation."""
     step = responses.scores.find(responses.name)
     behind = activated(responses.graph, step)
-    # No signal could pass back through an activation of another kind, even if the layer itself is supported.
+    # The signal cannot pass back through an activation of another type, even if the layer itself is supported.
     return step if kind_of(behind).role in ("gate", "curved") and not is_rectifier(behind) else behind
 
 

@@ -1,4 +1,4 @@
-"""Tracing through `call()`: the operations inside a subclassed model, or inside a layer of which nothing else is known."""
+"""Tracing through `call()`: the operations inside a subclassed model or an unregistered layer."""
 
 import dataclasses
 import inspect
@@ -14,19 +14,19 @@ from keras_xai.graph.nodes import names_unused, trace_function
 from keras_xai.graph.steps import BatchSize, Graph, Slot, Step, mask_of, run_steps
 from keras_xai.graph.view import losses_kept, unchanged
 
-# A call may compute with the number of samples. Two numbers tell which numbers in it are multiples of it.
+# A call may compute with the number of samples. Traces with two numbers show which values are multiples of it.
 _BATCHES = (2, 3)
-# Attributes of operations that do not change what they compute.
+# Attributes of operations that do not change their results.
 _BOOKKEEPING = {"name", "_auto_config", "_inbound_nodes", "_outbound_nodes", "_remat_mode"}
 
 
 class DiffersError(ValueError):
-    """Raised for a call that computes something else than its operations."""
+    """Raised if a traced graph does not compute the same as the call."""
 
 
 @names_unused()
 def inside(step: Step, call: Callable | None = None, *, compare: bool = True) -> Graph:
-    """The graph of the operations inside a call, believed only if it computes what the call does.
+    """The graph of the operations inside a call, used only if it computes the same as the call.
 
     The paths of layers in it begin with `"/"`.
 
@@ -65,7 +65,7 @@ def _only_batch_is_open(step):
 
 
 class _Trace:
-    """What a call does with a number of samples."""
+    """The trace of a call for a given number of samples."""
 
     @names_unused()  # also when a run traces the call again
     def __init__(self, step: Step, call: Callable, batch: int | None):
@@ -123,7 +123,7 @@ def _attached_masks(operation, args, kwargs):
 
 @final
 class Independent(keras.Operation):
-    """A tensor that does not depend on the input, which a call returns as its output, such as embedded positions."""
+    """An output of a call that does not depend on its input, such as position embeddings."""
 
     def call(self, tensor, x):
         """The tensor, with a row for each sample if it has one row.
@@ -211,7 +211,7 @@ def _spec(tensor, row):
 
 
 def _depend_on_weights(traced, tensors):
-    """Which tensors change with the weights of the layer."""
+    """Whether each tensor changes with the weights of the layer."""
     variables = getattr(traced.step.operation, "variables", [])
     if not tensors or not variables:
         return [False] * len(tensors)
@@ -232,7 +232,7 @@ def _other(variable):
 
 
 def _of_batches(step: Step, call: Callable) -> Graph:
-    """The graph of a call that needs to know the number of samples, found from two numbers."""
+    """The graph of a call that reads the number of samples, from traces with two different numbers."""
     name = f"{type(step.operation).__name__}.call"
     traces = [_Trace(step, call, batch) for batch in _BATCHES]
     few, more = (each.raw for each in traces)
@@ -315,7 +315,7 @@ def _merged_spec(one, other):
 
 
 def _check_equal(step: Step, graph: Graph) -> None:
-    """Rejects a graph that computes something else than the call, found on random numbers in two batches.
+    """Rejects a graph that differs from the call on random inputs in two batches.
 
     In training mode, which layers draw random numbers in, graphs tell which layers are called and are not compared.
     """

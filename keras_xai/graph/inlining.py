@@ -1,4 +1,4 @@
-"""Graphs put together: steps replaced by their parts, and steps before others."""
+"""Composition of graphs: replacing steps by their parts, and prepending steps."""
 
 import dataclasses
 import itertools

@@ -25,7 +25,7 @@ from keras_xai.graph.view import losses_kept, unchanged
 
 
 def function_of(model: keras.Model) -> Function | None:
-    """The symbolic graph of a model; `None` if it is subclassed, so that its layers are connected by code in `call()`.
+    """The symbolic graph of a model; `None` for a subclassed model, whose layers are connected by code in `call()`.
 
     Args:
         model: A Keras model.
@@ -120,7 +120,7 @@ def names_unused():
 
 @contextlib.contextmanager
 def _stateless():
-    """Context manager in which calls change no variable: the scope there is, whose values of variables count, or a new one."""
+    """Context manager in which calls change no variable: the current stateless scope, with its values, or a new one."""
     if in_stateless_scope():
         yield get_stateless_scope()
     else:
@@ -145,14 +145,14 @@ def _unrecorded(owner):
 
 @contextlib.contextmanager
 def _specs_of_calls(owner):
-    """Context manager in which layers inside `owner` tell the sizes of their outputs whenever their `call()` does.
+    """Context manager in which layers inside `owner` report the output sizes that their `call()` determines.
 
     A layer may inherit a `compute_output_spec()` that lacks arguments of its `call()`, or that leaves sizes open, which does not matter as
     long as the layer around it runs.
     """
     changed = [] if owner is None else [each for each in owner._flatten_layers() if each is not owner]
     for layer in changed:
-        # Around `Layer.__setattr__`, which would keep a record of it.
+        # Bypasses `Layer.__setattr__`, which would keep a record of it.
         layer.__dict__["compute_output_spec"] = functools.partial(_output_spec, layer)
     try:
         yield
@@ -210,7 +210,7 @@ def _output_names(function) -> list[str]:
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Names, with ":1" and so on behind those that occurred before or are another's, so that each is one output's."""
+    """Distinct names: appends ":1" and so on to repeated names."""
     found: list[str] = []
     for name in names:
         count, each = 0, name
@@ -295,14 +295,14 @@ class _Tracer:
     def _remove_masks(self, node, known, outputs):
         """Notes which tensors have no mask after a call."""
         first = next(iter((*node.arguments.args, *node.arguments.kwargs.values())), None)
-        # The mask of an output is made of those of the first argument; of a merge, which joins masks, it needs all of them.
+        # The mask of an output is computed from those of the first argument; a merge joins the masks of all arguments.
         if any(known[id(each)] in self._unmasked for each in tree.flatten(first) if isinstance(each, keras.KerasTensor)):
             self._unmasked.update(outputs)
         if removes_masks(node.operation):
             self._unmasked.update(known[id(tensor)] for tensor in node.input_tensors)
 
     def _reach(self, tensor, known, named, prefix):
-        """Visits the nodes that a mask is computed by, which lead to no output of the model."""
+        """Visits the nodes that compute a mask; they do not lead to an output of the model."""
         operation, index, _ = tensor._keras_history
         node = operation._inbound_nodes[index]
         if id(tensor) in known or node.is_input:

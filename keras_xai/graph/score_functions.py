@@ -111,7 +111,7 @@ def bound(function: Callable, shape: Sequence[int | None], num_samples: int | No
 
 
 def _check_apart(function, shape, dtype):
-    """Refuses a function whose value of a sample depends on the scores of others: of the first and the last among random scores."""
+    """Rejects a function whose value of a sample depends on other samples; tested on the first and last of random scores."""
     drawn = np.random.default_rng(0).normal(size=shape)
     for row in {0, len(drawn) - 1}:
         others = np.broadcast_to(drawn[row], shape)
@@ -156,7 +156,7 @@ def is_list_of_functions(target: Any) -> bool:
 
 
 def active(choices: Mapping[str, Any]) -> dict[str, Any]:
-    """Choices by output name, without `InactiveScore` of tf-keras-vis.
+    """The targets by output name, without `InactiveScore` of tf-keras-vis.
 
     Raises:
         ValueError: If none is left.

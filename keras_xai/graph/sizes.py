@@ -1,4 +1,4 @@
-"""Graphs of inputs of unknown sizes, at the sizes of some samples."""
+"""Graphs with inputs of unknown sizes, at the sizes of given samples."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ def _sized(spec: keras.KerasTensor, shape: Sequence[int]) -> keras.KerasTensor:
 
 
 def _outputs(step: Step, inputs: Sequence[keras.KerasTensor]) -> tuple[keras.KerasTensor, ...]:
-    """What a step returns for inputs of given sizes; as before if it does not tell."""
+    """The output specs of a step for inputs of given sizes; unchanged if the step cannot compute them."""
     args, kwargs = step.bind([keras.KerasTensor(spec.shape, spec.dtype) for spec in inputs])
     try:
         found = tree.flatten(step.operation.compute_output_spec(*args, **kwargs))

@@ -195,12 +195,12 @@ def reads_masks(operation: keras.Operation, named: Mapping[str, Any]) -> bool:
 
 
 def removes_masks(operation: keras.Operation) -> bool:
-    """Whether a call removes the masks that Keras attaches to its inputs, for all later calls, which a symbolic call does not show."""
+    """Whether a call removes the masks of its inputs for all later calls, as Keras does at run time but not in a symbolic call."""
     return isinstance(operation, keras.layers.MultiHeadAttention)
 
 
 def _given_masks(named):
-    """The names of masks among keyword arguments; `use_causal_mask` is none."""
+    """The names of masks among keyword arguments, without `use_causal_mask`."""
     return {name for name, value in named.items() if "mask" in name and value is not None and not isinstance(value, bool)}
 
 
@@ -315,7 +315,7 @@ class Graph:
                     f"({type(step.operation).__name__}). Choose '{step.path}' or another layer."
                 )
         raise ValueError(
-            f"Expected a layer that the model calls. Received: layer={layer!r}, which is none of them. The nearest paths are "
+            f"Expected a layer that the model calls. Received: layer={layer!r}, which is not one of them. The nearest paths are "
             f"{self._nearest(layer.name)}."
         )
 
@@ -364,7 +364,7 @@ class Graph:
         """The step that computes the output of a layer, also of one that consists of several steps, or of a nested model.
 
         Args:
-            path: A path as for `find`, also of what is around steps: `"backbone"` for the output of `"backbone/conv5"`.
+            path: A path as for `find`, also of a layer that contains steps: `"backbone"` for the output of `"backbone/conv5"`.
 
         Raises:
             ValueError: If there is no such layer, or it has several outputs.

@@ -17,7 +17,7 @@ from keras_xai.graph.split import alone
 from keras_xai.graph.steps import Graph, Slot, Step
 from keras_xai.graph.view import losses_kept
 
-# Inputs of which all combinations of types are tried.
+# Maximum number of inputs for which all combinations of types are tried.
 _FEW_INPUTS = 3
 
 

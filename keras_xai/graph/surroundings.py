@@ -1,4 +1,4 @@
-"""What a callable reads besides its arguments: variables around it, defaults, attributes of its object."""
+"""State that a callable reads besides its arguments: enclosing variables, defaults, attributes of its object."""
 
 import functools
 import hashlib
@@ -21,7 +21,7 @@ def what_is_read(function: Any) -> Any:
     called, too. Tensors, variables of Keras and modules count as the objects that they are.
 
     Args:
-        function: Any object; of a callable all that it reads counts.
+        function: Any object; for a callable, all state that it reads is included.
     """
     return _value(function, _DEPTH, frozenset())
 
@@ -49,7 +49,7 @@ def _value(thing, depth, within) -> Any:
 
 
 def _parts(thing) -> Iterator[tuple[str, Any]]:
-    """What an object is made of, by name."""
+    """The parts of an object, by name."""
     if isinstance(thing, functools.partial):
         yield from (("function", thing.func), ("arguments", thing.args), ("keywords", thing.keywords))
     elif isinstance(thing, types.MethodType):
@@ -91,7 +91,7 @@ def _global_names(code):
 
 
 class _Same:
-    """Equal to another one of the same object, which it keeps, so that no new object takes its place."""
+    """Compares by identity, and keeps the object alive so that its identity is not reused."""
 
     def __init__(self, thing: Any):
         self._thing = thing

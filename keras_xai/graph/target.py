@@ -48,7 +48,7 @@ class Target:
             score; the parameters `(n, ...)` of a `ScoreTarget`; for a callable that scores all samples at once, the index of each sample.
             Unused for other callables.
         binary: For each of these outputs, whether its one score stands for two classes.
-        has_open_sizes: Whether the model does not tell whether a ready-made target fits, but for samples of known sizes.
+        has_open_sizes: Whether the fit of a ready-made target can be checked only for samples of known sizes.
 
     Raises:
         ValueError: If an index is out of range, the number of indices is not the number of samples, an output is unknown, or none is
@@ -95,7 +95,7 @@ class Target:
             isinstance(function, ScoreTarget) and None in shapes[position][1:]
             for position, function in zip(self.positions, self._functions, strict=True)
         )
-        # A compiled program keeps what a callable has read when it was compiled.
+        # A compiled program keeps the values that a callable has read at compile time.
         self.key = tuple(
             (position, function.key, signature)
             if isinstance(function, ScoreTarget)
@@ -200,7 +200,7 @@ class Target:
         every = zip(self.positions, self._functions, self.binary, self._links, indices, strict=True)
         for position, function, binary, link, index in every:
             scores = outputs[position]
-            # The highest of some scores that are NaN is no answer, and neither is one of them that happens not to be NaN.
+            # If a score is NaN, the highest score is undefined, even if other scores are finite.
             missing = ops.any(ops.isnan(scores), axis=tuple(range(1, len(scores.shape))))
             total = total + ops.where(missing, float("nan"), ops.zeros((), scores.dtype))
             if isinstance(function, ScoreTarget):

@@ -34,5 +34,5 @@ def has_kernels(step: Step) -> bool:
 
 
 def _bends(step):
-    """Whether a step is elementwise but not affine."""
+    """Whether a step is elementwise and not affine."""
     return any(kind_of(part).role in ("gate", "curved") for part in expand(alone(step)).steps)

@@ -23,7 +23,7 @@ def trace_activation(activation: Callable, specs: Sequence[keras.KerasTensor]) -
     try:
         return trace_function(activation, specs)
     except ValueError:
-        # Some of `keras.activations`, such as `hard_silu`, convert their input before they call the operation of their name.
+        # Some functions of `keras.activations`, such as `hard_silu`, convert their input before they call the operation.
         name = getattr(activation, "__name__", "")
         operation: Any = getattr(ops, name, _OTHERS.get(name))
         if getattr(keras.activations, name, None) is not activation or operation is None:
@@ -32,7 +32,7 @@ def trace_activation(activation: Callable, specs: Sequence[keras.KerasTensor]) -
 
 
 class Mish(keras.Operation):
-    """x tanh(softplus(x)), which Keras has as an activation only."""
+    """x tanh(softplus(x)); Keras has it only as an activation, not as an operation."""
 
     def call(self, x):
         return keras.activations.mish(x)

@@ -1,4 +1,4 @@
-"""Facts about axes: what a step says of the axes of its tensors, and which axes of its input an axis of its output is made of.
+"""Facts about axes: the names that a step gives the axes of its tensors, and the input axes that form each output axis.
 
 Axes are those of one sample, without the batch dimension. Their names are the letters of `keras_xai.data.layout.Layout`.
 """
@@ -13,18 +13,18 @@ from keras import ops
 
 from keras_xai.data.layout import place_letters
 
-# How surely a step names axes: it was told by the user; it has a data format; it is built for sequences or normalizes
-# channels; or it multiplies the last axis by weights, which any axis may be moved to.
+# Certainty of the axis names of a step: declared by the user; from a data format; from a layer for sequences or a normalization of
+# channels; or from a product of the last axis with weights, to which any axis may be moved.
 DECLARED, BY_FORMAT, BY_USE, BY_PRODUCT = range(4)
 
 Names = Sequence[str | None]
-# For each axis of the output, the axes of the input that it is made of, the last one varying fastest.
+# For each axis of the output, the axes of the input that form it, the last one varying fastest.
 Sources = list[tuple[int, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Named:
-    """What a step says of its axes.
+    """The axis names that a step declares.
 
     Attributes:
         inputs: The name of each axis of its first input, `None` where it is unknown.
@@ -62,7 +62,7 @@ def channel_at(axis: int, rank: int) -> Names:
 
 
 def unmoved(shape: Sequence, output_shape: Sequence) -> Sources | None:
-    """Each axis is the one at its position; unknown if their numbers differ."""
+    """Axes keep their positions; unknown if the numbers of axes differ."""
     return [(axis,) for axis in range(len(shape))] if len(shape) == len(output_shape) else None
 
 
@@ -88,7 +88,7 @@ def kept_axes(reduced: Any, keepdims: bool, rank: int) -> Sources:
 
 
 def reduced_names(reduced: Any, rank: int) -> Names:
-    """Names by a reduction: of several axes reduced together, all but one, that one holds the channels."""
+    """Axis names from a reduction: if all axes but one are reduced together, that one holds the channels."""
     gone = _reduced(reduced, rank)
     if len(gone) < 2 or len(gone) != rank - 1:
         return [None] * rank
@@ -120,7 +120,7 @@ def by_letters(equation: str, operand: int) -> Sources | None:
 
 
 def reshaped(shape: Sequence, output_shape: Sequence) -> Sources | None:
-    """The axes of a reshaped sample: axes of length 1 come and go, others are split or merged where sizes say so.
+    """The axes of a reshaped sample: axes of length 1 are added or removed, others are split or merged according to their sizes.
 
     Args:
         shape: Of a sample of the input; `None` for unknown sizes.

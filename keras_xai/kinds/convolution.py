@@ -108,7 +108,7 @@ for _class, _kind, _shape, _arguments in (
         Example(_shape, lambda x, cls=_class, arguments=_arguments: cls(**arguments, activation="relu")(x)),
         Example(_shape, lambda x, cls=_class, arguments=_arguments: cls(**arguments | {"strides": 2}, padding="same")(x)),
     )
-# Of series alone an output may depend on nothing that comes after it.
+# Causal padding exists only for series.
 _causal = {layers.Conv1D: [Example(_SERIES, lambda x: layers.Conv1D(3, 3, dilation_rate=2, padding="causal")(x))]}
 for _class, _shape in ((layers.Conv1D, _SERIES), (layers.Conv2D, _IMAGE), (layers.Conv3D, _VOLUME)):
     register(

@@ -97,13 +97,13 @@ class Kind(abc.ABC):
         """
 
     def unrolled(self, step: Step) -> Graph | None:
-        """As `parts`, for a layer that computes time step after time step: with the steps of its cell for each. `None` for others."""
+        """As `parts`, for a recurrent layer: the steps of its cell for each time step. `None` for others."""
         return None
 
     def apart(self, step: Step) -> Graph | None:
-        """As `parts`, for a layer that calculates with several rows for each sample: with steps of its own for each.
+        """As `parts`, for a layer that computes with several rows per sample: separate steps for each row.
 
-        Every tensor has one row for each sample then, as pieces need it. `None` for other layers.
+        Then every tensor has one row per sample, as linear pieces require. `None` for other layers.
         """
         return None
 
@@ -187,7 +187,7 @@ class Kind(abc.ABC):
         return getattr(step.operation, "data_format", None)
 
     def axis_names(self, step: Step) -> Named | None:
-        """What the step itself says of the axes of its first input and output, by default through its data format."""
+        """The axis names that the step declares for its first input and output, by default from its data format."""
         data_format = self.data_format(step)
         rank = len(step.input_specs[0].shape) - 1
         if data_format is None or rank < 2:
@@ -195,9 +195,9 @@ class Kind(abc.ABC):
         return Named(by_format(data_format, rank), by_format(data_format, len(step.output_specs[0].shape) - 1))
 
     def axis_sources(self, step: Step, position: int) -> Sources | None:
-        """For each axis of an output sample the axes of an input that it is made of; `None` if that is unknown.
+        """For each axis of an output sample, the axes of an input that form it; `None` if unknown.
 
-        By default each axis is the one at its position.
+        By default axes keep their positions.
 
         Args:
             step: The call.
@@ -241,7 +241,7 @@ class Kind(abc.ABC):
         return False
 
     def link(self, step: Step) -> str | None:
-        """How scores become probabilities, where that is what the layer does: `"softmax"` or `"sigmoid"`."""
+        """`"softmax"` or `"sigmoid"` for a layer that converts scores to probabilities, otherwise `None`."""
         return None
 
     def receptive_range(self, step: Step, wanted: Sequence[Range], shape: Sequence[int], output_shape: Sequence[int]) -> list:
@@ -261,14 +261,14 @@ class Kind(abc.ABC):
     # What passing relevance back takes.
 
     def relevance(self, step: Step) -> str | None:
-        """What a step that is not piecewise linear is in relevance propagation; `None` if relevance cannot pass it.
+        """The role in relevance propagation of a step that is not piecewise linear; `None` if relevance cannot pass it.
 
         `"activation"`, elementwise; `"product"` of tensors; `"softmax"`; or `"normalization"`, which `held` makes affine.
         """
         return None
 
     def held(self, step: Step, inputs: list) -> Callable[[list], list] | None:
-        """The affine map of the first tensor that a normalization of `inputs` is if its divisor counts as a constant."""
+        """A normalization of `inputs` as an affine map of the first tensor, with its divisor as a constant."""
         return None
 
     def gates(self, step: Step) -> bool:
@@ -280,15 +280,15 @@ class Kind(abc.ABC):
         return False
 
     def tangent(self, step: Step, inputs: list) -> Callable[[list], list] | None:
-        """The linear map by whose transpose relevance passes the step, `None` where it is the step's own derivative."""
+        """The linear map whose transpose propagates relevance; `None` for the step's own derivative."""
         return None
 
     def secant(self, step: Step) -> Secant | None:
-        """How differences between a sample and a reference pass the step, see `keras_xai.kinds.secants`; `None` if that is not known."""
+        """The linear map of differences between a sample and a reference, see `keras_xai.kinds.secants`; `None` if unknown."""
         return None
 
     def push(self, step: Step) -> Callable | None:
-        """A cheap Jacobian-vector product, see `keras_xai.backend.record`; `None` where the backend's is."""
+        """A Jacobian-vector product that is cheaper than the backend's, see `keras_xai.backend.record`; `None` if there is none."""
         return None
 
 
@@ -315,7 +315,7 @@ class OnePiece(Kind):
 
 
 class Constant(OnePiece):
-    """A call without inputs, such as of what a layer computes from its weights alone."""
+    """A call without inputs, such as a computation from weights alone."""
 
     role = "affine"
 

@@ -14,7 +14,7 @@ LINKS: dict[str | None, Callable[[Any], Any]] = {"softmax": ops.softmax, "sigmoi
 
 
 def strip_probabilities(graph: Graph) -> Graph:
-    """The graph without the softmax or sigmoid that each of its outputs may end in, so that its outputs are logits.
+    """The graph without final softmax and sigmoid, so that its outputs are logits.
 
     Args:
         graph: A graph whose fused activations have been split off.

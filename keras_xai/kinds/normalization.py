@@ -48,7 +48,7 @@ class SampleNormalization(Smooth, abc.ABC):
         return affine
 
     def _parts(self, step):
-        """What the normalization consists of."""
+        """The parts of the normalization."""
         axes, weight = self._statistics(step), self._weight(step)
 
         def mean(x):

@@ -12,7 +12,7 @@ from keras_xai.kinds.secants import division, elementwise, multilinear
 
 
 def constants_are_nonnegative(step: Step) -> bool:
-    """Whether no constant operand of a call is negative; unknown for those that depend on weights, which training changes."""
+    """Whether all constant operands of a call are nonnegative; unknown for operands computed from weights, which training changes."""
     return step.num_varying == len(step.inputs) and all(
         not isinstance(each, keras.Variable) and bool(np.all(np.asarray(each) >= 0)) for each in step.constants()
     )

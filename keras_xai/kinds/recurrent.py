@@ -102,7 +102,7 @@ class BothDirections(Recurrent):
 
 
 def _merged(mode, y, back):
-    """What a `Bidirectional` layer makes of the outputs of both directions."""
+    """The output of a `Bidirectional` layer, merged from both directions."""
     if mode == "concat":
         return ops.concatenate([y, back], axis=-1)
     if mode is None:
@@ -280,7 +280,7 @@ def drops(layer: Any) -> bool:
 
 
 def _without_dropout(cell):
-    """A view of a cell that draws no random numbers, which some cells do at inference too, without using them."""
+    """A view of a cell that draws no random numbers; some cells draw unused ones at inference."""
     if not drops(cell):
         return cell
     none = {name: 0.0 for name in ("dropout", "recurrent_dropout") if hasattr(cell, name)}
@@ -312,7 +312,7 @@ def _of_cell(step: Step) -> Graph | None:
 
 
 def _weights_once(graph: Graph) -> Graph:
-    """The graph in which what the calls of a cell compute from weights alone is computed once."""
+    """The graph in which results that the calls of a cell compute from weights alone are computed once."""
     first: dict[FromWeights, Step] = {}
     renamed: dict[int, int] = {}
     steps = []

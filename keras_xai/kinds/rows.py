@@ -1,4 +1,4 @@
-"""Steps that move rows and tokens, and the rows of a tensor for each sample: time steps are samples inside `TimeDistributed`."""
+"""Steps that move rows and tokens, and the number of rows per sample: time steps are samples inside `TimeDistributed`."""
 
 import functools
 import math

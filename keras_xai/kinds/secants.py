@@ -107,7 +107,7 @@ def division(step: Step) -> Secant:
 
 
 def softmax(*, axis: Any, logarithm: bool) -> Secant:
-    """The secant of a softmax s = exp(x - log(sum(exp(x)))), each part of which has an exact one.
+    """The secant of a softmax s = exp(x - log(sum(exp(x)))), composed of exact secants of its parts.
 
     With w = (s(x) - s(b)) / (log s(x) - log s(b)), the logarithmic means, the difference of the logarithm of the sum is sum(w (x - b)) /
     sum(w). The secant of a softmax maps d to w (d - sum(w d) / sum(w)); that of its logarithm maps d to d - sum(w d) / sum(w). Like the

@@ -70,7 +70,7 @@ class Select(Kind):
         return ops.sum(candidates * ops.cast(_is_chosen(pattern, candidates), candidates.dtype), axis=-2)
 
     def secant(self, step):
-        """Max pooling rule of shap: a rise of the maximum belongs to the sample's largest entry, a fall to that of the reference.
+        """Max pooling rule of shap: assigns an increase of the maximum to the sample's largest entry, a decrease to the reference's.
 
         Either entry has changed at least as much as the maximum, so that multipliers are between 0 and 1.
         """

@@ -12,7 +12,7 @@ from keras_xai.kinds.secants import elementwise, multilinear, softmax
 
 
 def least(dtype: str) -> float:
-    """A score of which the softmax is zero, as Keras takes it for positions that a mask leaves out."""
+    """A score whose softmax is zero, which Keras uses for masked positions."""
     return -3e4 if dtype == "float16" else -1e9
 
 
@@ -51,10 +51,10 @@ class Smooth(Kind):
 
 
 class Unknown(Smooth):
-    """A layer of which nothing is known but its `call()`, which is traced.
+    """An unregistered layer, known only through tracing its `call()`.
 
     Args:
-        reason: Why nothing is known of it, as a clause without a full stop.
+        reason: The reason why it is unknown, as a clause without a full stop.
     """
 
     opens = True
@@ -200,7 +200,7 @@ class Contraction(Smooth):
 
 
 class OfSequence(Smooth):
-    """A layer of vectors in a sequence, (time, channels), such as attention or a recurrent layer."""
+    """A layer on sequences of vectors, (time, channels), such as attention or a recurrent layer."""
 
     def axis_names(self, step):
         names, output_names = (_of_sequence(len(specs[0].shape) - 1) for specs in (step.input_specs, step.output_specs))

@@ -1,4 +1,4 @@
-"""Models of free text as models of words: the words are joined by a first step."""
+"""Models of free text as models of words, with a first step that joins the words."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from keras_xai.graph.steps import Graph, Slot, Step
 
 
 class JoinWords(keras.Operation):
-    """Joins words `(n, words)` to texts with a blank between any two; `""` is no word.
+    """Joins words `(n, words)` to texts, separated by blanks; skips `""`.
 
     Args:
         shape: Shape of the texts without the batch dimension, `()` or `(1,)`.
@@ -32,7 +32,7 @@ class JoinWords(keras.Operation):
 
 
 class PadTokens(keras.Operation):
-    """Fills tokens up with 0 to the number of words, so that texts in any batch have as many."""
+    """Pads tokens with 0 to the number of words, so that texts in any batch have the same number."""
 
     def call(self, tokens, words):
         """Tokens, as many as words."""
@@ -78,7 +78,7 @@ def by_words(graph: Graph) -> Graph:
         if not sources or step.operation._output_mode != "int" or step.operation._output_sequence_length is not None:
             steps.append(step)
             continue
-        # As many tokens as words, whatever the other samples of a batch are.
+        # The number of tokens equals the number of words, independent of the other samples of a batch.
         raw, words = keras.KerasTensor(step.output_specs[0].shape, step.output_specs[0].dtype), specs[sources[0]]
         steps += [
             dataclasses.replace(step, outputs=(id(raw),), output_specs=(raw,)),

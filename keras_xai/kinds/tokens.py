@@ -1,4 +1,4 @@
-"""Steps that tokens pass on their way to an `Embedding`, and steps whose derivative is zero wherever there is one."""
+"""Steps between tokens and their `Embedding`, and steps whose derivative is zero wherever it exists."""
 
 import functools
 
@@ -32,7 +32,7 @@ def is_masking(step: Step) -> bool:
 
 
 def is_sign(step: Step) -> bool:
-    """Whether a step takes signs; TensorFlow has zeros for their derivative, and not none as for rounding."""
+    """Whether a step computes signs; TensorFlow defines their derivative as zero, while rounding has none."""
     return isinstance(step.operation, _sign())
 
 

@@ -1,6 +1,7 @@
-"""Max pooling of volumes with a derivative of its own.
+"""Max pooling of volumes with a custom derivative.
 
-TensorFlow's hands the gradient of a window to each of its equal entries, so that it counts several times, and has no float64 on a CPU.
+TensorFlow's derivative passes the gradient of a window to each of several equal entries, so that it counts several times. It does not
+support float64 on a CPU.
 """
 
 from collections.abc import Callable
@@ -14,11 +15,11 @@ from keras_xai.kinds.windows import adaptive_windows, channels_back, channels_la
 
 
 def by_volumes(step: Step, operation: Callable) -> Graph | None:
-    """The graph of a pooling of volumes that is one of the operations below; `None` if it is one already, or pools something else.
+    """The graph that computes a pooling of volumes by an operation below; `None` if it already is one, or pools something else.
 
     Args:
         step: The call of a pooling layer or operation.
-        operation: The operation that takes its place, made of it.
+        operation: The class of the replacement, constructed from the pooling.
     """
     if len(step.input_specs[0].shape) != 5 or type(step.operation) is operation:
         return None

@@ -1,4 +1,4 @@
-"""Values of the words of a text, from those of the tokens that a `TextVectorization` makes of them."""
+"""Values of the words of a text, computed from the values of its `TextVectorization` tokens."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from keras_xai.kinds.tokens import encodes
 
 
 def check_aligned(embedding: Step, graph: Graph, spec: Words, method: str) -> None:
-    """Rejects texts whose words are not those that become tokens, one after the other.
+    """Rejects texts whose words do not correspond to tokens in order.
 
     Args:
         embedding: The step that looks vectors up.
@@ -47,7 +47,7 @@ def of_words(values: np.ndarray, words: np.ndarray, operation: layers.TextVector
     Args:
         values: The values of tokens `(n, tokens)`.
         words: The words `(n, words)`.
-        operation: What makes tokens of texts.
+        operation: The layer that converts texts to tokens.
     """
     names, places = np.unique(words, return_inverse=True)
     tokens = keras.ops.convert_to_numpy(operation(keras.ops.convert_to_tensor(names[:, np.newaxis], "string")))

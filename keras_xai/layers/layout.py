@@ -1,4 +1,4 @@
-"""`DeclaredLayout`: tells which axis of a tensor is which, where the layers of a model do not."""
+"""`DeclaredLayout`: declares the meaning of the axes of a tensor, where the layers of a model do not."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, final
@@ -57,21 +57,21 @@ class DeclaredLayout(keras.layers.Layer):
 
 
 def with_layout(model: keras.Model, layout: str | Sequence[str | None] | Mapping[str, str | None]) -> keras.Model:
-    """A model that computes the same, with the same layers and weights, and says which axis of its inputs is which.
+    """Declares the axes of a model's inputs: returns a model with the same layers, weights and outputs.
 
-    Methods, metrics and pictures follow the axes of an input through the layers to a convolution, a pooling or a recurrent layer that tells
-    them apart. Where no layer does, channels are taken to be the last axis, as in Keras; this function tells otherwise.
+    Methods, metrics and pictures follow the axes of an input through the layers to a convolution, a pooling or a recurrent layer, which
+    determines them. If no layer does, the last axis is assumed to be the channels, as in Keras. Use this function for other layouts.
 
     Args:
         model: A built model.
-        layout: See `DeclaredLayout`; for a model of several inputs, one for each in the structure of the inputs, `None` where layers tell.
+        layout: See `DeclaredLayout`; for several inputs, one for each in their structure, with `None` to derive it from layers.
 
     Returns:
         A functional model in which `model` is nested: a layer has the path `"name_of_model/name_of_layer"`.
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If it is no layout, or does not fit the shape of the input, or the model is not built or is subclassed.
+        ValueError: If it is not a layout, or does not fit the shape of the input, or the model is not built or is subclassed.
 
     Example:
 

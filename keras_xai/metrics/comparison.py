@@ -80,7 +80,7 @@ def compare_methods(
                 f"Expected metrics, or functions that map a method to a metric. Received: {metric!r} (of type {type(metric).__name__}) "
                 f"as '{name}'."
             )
-    # All of them first, so that errors appear before any work.
+    # Create all metrics first, so that errors appear before any work.
     made = {
         name: {
             metric_name: metric if isinstance(metric, Metric) else _made(metric, metric_name, method)
@@ -111,7 +111,7 @@ def compare_methods(
 
 
 def _made(function, name, method):
-    """The metric that a function makes of a method."""
+    """The metric that a function creates for a method."""
     try:
         metric = function(method)
     except TypeError as error:

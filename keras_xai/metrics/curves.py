@@ -71,7 +71,7 @@ class _Curve(ModelMetric):
 class Deletion(_Curve):
     """Deletion: the area under the probability curve as the most relevant places are removed first.
 
-    A faithful explanation makes the probability fall early, so that the area is small. Positions are pixels (summed over channels), time
+    With a faithful explanation the probability decreases early, and the area is small. Positions are pixels (summed over channels), time
     steps, features or tokens; those of several inputs are ranked together. A removed position takes the value of the baseline. Ties are
     broken in a random order drawn once. `curve` is the MoRF curve, most relevant first; read backward, that of `Insertion` is the LeRF
     curve, least relevant first.
@@ -119,7 +119,7 @@ class Deletion(_Curve):
 class Insertion(_Curve):
     """Insertion: the area under the probability curve as the most relevant places are inserted first.
 
-    The sample begins as the baseline. A faithful explanation makes the probability rise early, so that the area is large. Otherwise as in
+    The curve starts at the baseline. With a faithful explanation the probability increases early, and the area is large. Otherwise as in
     `Deletion`.
 
     `steps + 1` forward passes.

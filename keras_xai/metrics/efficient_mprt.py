@@ -13,11 +13,11 @@ from keras_xai.metrics.shuffling import RandomizationMetric
 
 @final
 class EfficientMPRT(RandomizationMetric):
-    r"""Efficient MPRT: the relative rise of the entropy of an explanation when all weights of the model are randomized.
+    r"""Efficient MPRT: the relative increase of the entropy of an explanation when all weights of the model are randomized.
 
     $$\frac{\xi(\hat\phi) - \xi(\phi)}{\xi(\phi)}$$
 
-    xi is the entropy of the histogram of the values. A model of random weights explains at random, so that the values spread. Unlike the
+    xi is the entropy of the histogram of the values. A model with random weights explains randomly, so the values spread. Unlike the
     correlations of `ModelParameterRandomization` it needs one explanation and does not depend on the order of the layers.
 
     One explanation. The weights of the model are restored as in `ModelParameterRandomization`.
@@ -86,6 +86,6 @@ class EfficientMPRT(RandomizationMetric):
 
 
 def _scaled(row):
-    """A row over its largest absolute value, as bins of very small numbers have no width."""
+    """A row divided by its largest absolute value, since bins of very small numbers have no width."""
     largest = np.abs(row).max()
     return row / largest if largest else row

@@ -11,7 +11,7 @@ from keras_xai.metrics.metric import ModelMetric, seed_of
 from keras_xai.metrics.replacement import Replacement
 from keras_xai.metrics.similarity import correlation
 
-# Of the positions, if no size is given.
+# Default size of the subsets, as a fraction of the positions.
 _SHARE = 0.2
 
 

@@ -15,7 +15,7 @@ class LocalLipschitzEstimate(NeighborhoodMetric):
 
     The maximum is taken over random points, so it is a lower bound of the true one. r is a fraction of the range of the sample's values. A
     constant sample is not perturbed and scores 0. The explained class stays that of the sample. The unit is that of the values divided by
-    that of the inputs, so that only methods of the same unit are comparable; `MaxSensitivity` has none.
+    that of the inputs, so only methods with the same unit are comparable; `MaxSensitivity` has no unit.
 
     `num_samples` explanations. A method with random draws needs a seed, or its own noise counts as well.
 
@@ -51,5 +51,5 @@ class LocalLipschitzEstimate(NeighborhoodMetric):
         return self._largest(explanation)[1]
 
     def _change(self, of_values, of_inputs):
-        # Rounding can leave a sample where it is.
+        # Rounding can leave a sample unchanged.
         return np.where(of_inputs > 0, of_values / np.where(of_inputs > 0, of_inputs, 1), 0)

@@ -77,7 +77,7 @@ class ModelMetric(Remade, Metric):
 
 
 def check_explanation(explanation: Any) -> None:
-    """Rejects what is not an `Explanation`, or is one of a layer."""
+    """Rejects values other than an `Explanation` of inputs."""
     if not isinstance(explanation, Explanation):
         raise TypeError(
             "Expected an `Explanation`, as attribution methods return them. Received: an object of type "

@@ -15,7 +15,7 @@ from keras_xai.metrics.similarity import rank_correlation
 
 @final
 class Monotonicity(ModelMetric):
-    r"""Monotonicity: Spearman's correlation of the absolute values with the expected squared change when their places become noise.
+    r"""Monotonicity: Spearman's correlation of the absolute values with the expected squared change when places are replaced by noise.
 
     $$\rho_S(a, e), \quad a_g = \sum_{i \in g} \lvert \phi_i \rvert, \quad
     e_g = \mathbb{E} \bigl( p(x) - p(x_{[x_g = \text{noise}]}) \bigr)^2$$
@@ -82,7 +82,7 @@ class Monotonicity(ModelMetric):
             )
         steps = min(self._steps, total)
         group = ranks(sizes) * steps // total
-        # A sample itself, then each of its groups with each draw of noise.
+        # The sample itself, then each of its groups with each draw of noise.
         per_sample = 1 + steps * self._num_samples
         owners, numbers = np.divmod(np.arange(count * per_sample), per_sample)
         groups, draws = np.divmod(numbers - 1, self._num_samples)

@@ -10,7 +10,7 @@ from keras import tree
 from keras_xai.attribution import Explanation
 from keras_xai.data.checks import real_array
 
-# In which positions or regions are removed: most, or least relevant first.
+# The order in which positions or regions are removed: most or least relevant first.
 Order = Literal["morf", "lerf"]
 
 

@@ -15,7 +15,7 @@ from keras_xai.metrics.neighborhood import check_real, perturbed
 from keras_xai.metrics.shuffling import RandomizationMetric
 from keras_xai.metrics.similarity import rank_correlation
 
-# Keeps the draws of noise apart from those of weights.
+# Distinguishes the draws of noise from those of weights.
 _NOISE = 1
 
 

@@ -12,7 +12,7 @@ from keras_xai.data.progress import progress
 from keras_xai.metrics.metric import ModelMetric
 from keras_xai.metrics.replacement import Replacement
 
-# Explanations compared at a time with all others.
+# Number of explanations that are compared with all others at a time.
 _ROWS = 256
 
 

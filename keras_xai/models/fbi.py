@@ -33,7 +33,7 @@ class FBIModel(keras.Model):
     `keras_xai.losses.fbi_penalty` over the batch. Sample weights and class weights apply to both.
 
     `fit()` reports `task_loss` and `fbi_penalty` in addition to `loss`, also for validation data. While the penalty is off, initially with
-    `keras_xai.callbacks.FBIWarmUp`, it is not computed, steps cost no more than without it, and `fbi_penalty` is 0. The switch is part of
+    `keras_xai.callbacks.FBIWarmUp`, it is not computed: steps cost the same as without it, and `fbi_penalty` is 0. The switch is part of
     the weights, so that `keras.callbacks.BackupAndRestore` resumes it, at the epoch that the weights have reached, whenever the process
     was killed.
 
@@ -256,7 +256,7 @@ class FBIModel(keras.Model):
         self.ruin = read_ruin(filepath)
 
     def compile_from_config(self, config):
-        # Keras' own does nothing for a class with a `compile()` of its own, so that pickles would not be compiled.
+        # Keras skips this for a class that overrides `compile()`, so pickles would not be compiled.
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 

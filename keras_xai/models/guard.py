@@ -10,7 +10,7 @@ import numpy as np
 class Guard(keras.callbacks.Callback):
     """Synchronizes compiled steps with the penalty's switch, and stops if the penalty is not finite.
 
-    That is described in the model's `ruin`, which backups hold, so that a resumed training has been stopped as well.
+    The model's `ruin` describes it. Backups save `ruin`, so resumed training stays stopped.
     """
 
     async_safe = True  # batches need not wait for this callback

@@ -1,4 +1,4 @@
-"""Comparison of a model's scores, as they are computed here, with what the model itself computes."""
+"""Comparison of the computed scores with those of the model itself."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
@@ -13,9 +13,9 @@ from keras_xai.graph.steps import Graph
 from keras_xai.graph.view import losses_kept, unchanged
 from keras_xai.kinds.links import LINKS
 
-# What Keras itself sets on layers without changing what they compute at inference.
+# Attributes that Keras sets on layers without changing their results at inference.
 _HARMLESS = {"_trainable", "_called", "_call_context", "_losses", "_build_shapes_dict", "_path", "_compile_metrics"}
-# Attention adds numbers as low as these to what it hides from a softmax. They are not rounded to any that counts.
+# Attention adds such large negative numbers to masked entries before a softmax. Their rounding errors are irrelevant.
 _HIDDEN = -1e8
 _PLAIN = (bool, int, float, str, tuple, type(None))
 
@@ -28,8 +28,8 @@ class _NotRunnableError(Exception):
 class Agreement:
     """Checks that scores are those of the model, the same for a sample in any row and in any batch, once per model.
 
-    Two or three samples pass the model once and the scores twice. The comparison is made again as long as layers have other attributes than
-    when the model was read, as after `adapt`, `quantize` or `enable_lora`; new values of weights need none.
+    Two or three samples run through the model once and through the scores twice. The comparison is repeated while layers have other
+    attributes than when the model was read, as after `adapt`, `quantize` or `enable_lora`. New values of weights do not require it.
 
     Args:
         model: The model.
@@ -106,7 +106,7 @@ class Agreement:
                 "Explain a model in which each sample is computed alone, for example with constants in place of the batch's statistics",
             )
         linked = [None if score is None else LINKS[link](score) for link, score in zip(self._links, ours, strict=True)]
-        # Probabilities have a rounding of their own, which counts where scores are tiny.
+        # Probabilities have their own rounding error, which matters for tiny scores.
         digits = self._digits(ours)
         limits = [
             max(min(limit, 0.25), 64 * digits * _largest(probabilities)) if link else limit
@@ -125,10 +125,10 @@ class Agreement:
                 "float32 are not. Scale its inputs, or explain a copy in float32."
             )
         self.rounding = max(allowed)
-        self._agreed = not any(_is_infinite(y) for y in theirs)  # of those nothing is known yet
+        self._agreed = not any(_is_infinite(y) for y in theirs)  # infinite scores cannot be compared
 
     def _theirs(self, batch, reseed=()):
-        """What the model returns, and the states of random generators that it has drawn from."""
+        """The outputs of the model, and the states of random generators that it has drawn from."""
         given = [
             ops.convert_to_tensor(joined(x, spec), spec.dtype) for x, spec in zip(batch, self._graph.input_specs, strict=True)
         ]
@@ -144,7 +144,7 @@ class Agreement:
         return tree.flatten(outputs), drawn
 
     def _generators(self):
-        """States of the random generators of layers: the variables that are no weights."""
+        """States of the random generators of layers: the variables that are not weights."""
         weights = {id(weight) for weight in self._model.weights}
         return [variable for variable in self._model.variables if id(variable) not in weights]
 
@@ -182,7 +182,7 @@ class Agreement:
         return "Explain the model before it was quantized, or compute with `keras.ops` only in `call()` of custom layers"
 
     def _allowed(self, scores, values):
-        """How far the scores of each output may be apart: half of the digits of the coarsest type in the model."""
+        """The allowed difference of the scores of each output: half of the digits of the coarsest type in the model."""
         digits = self._digits(scores)
         inner = max((_largest(value, hidden=_HIDDEN) for value in values.values()), default=0.0)
         return [0.0 if y is None else 4 * np.sqrt(digits) * _largest(y) + 8 * digits * inner for y in scores]
@@ -231,7 +231,7 @@ _EPSILON = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "floa
 
 
 def _rows(x):
-    """Three rows: the first sample twice, and another one, made of it if there is none."""
+    """Three rows: the first sample twice, and another one, derived from the first if there is only one."""
     x = np.asarray(x)
     if len(x) > 1:
         other = x[-1:]

@@ -1,4 +1,4 @@
-"""Attention in a graph: softmaxes whose outputs weight values, the layers that they belong to, and the tokens that they relate."""
+"""Attention in a graph: softmax steps whose outputs weight values, their layers, and their tokens."""
 
 import collections
 import dataclasses
@@ -65,7 +65,7 @@ def attentions_of(graph: Graph) -> list[Attention]:
             uses[identifier].append((step, position))
     found = [each for step in graph.steps if _is_softmax(step) and (each := _attention(step, uses)) is not None]
     paths = [_layer_of(graph, each) for each in found]
-    # Two in one layer are told apart by their softmaxes.
+    # Two attentions in one layer are distinguished by their softmax.
     return [
         dataclasses.replace(each, path=path if path and paths.count(path) == 1 else each.softmax.path)
         for each, path in zip(found, paths, strict=True)
@@ -73,7 +73,7 @@ def attentions_of(graph: Graph) -> list[Attention]:
 
 
 def sources_of(graph: Graph, attentions: Iterable[Attention], inputs: Iterable[int]) -> dict[int, frozenset]:
-    """What each tensor of a graph is computed from: inputs, and the attention whose output was last on the way from them.
+    """The sources of each tensor of a graph: inputs, and the last attention on the path from them.
 
     Args:
         graph: The graph.
@@ -102,7 +102,7 @@ def sources_of(graph: Graph, attentions: Iterable[Attention], inputs: Iterable[i
 
 
 def operands_of(graph: Graph, attention: Attention, sources: dict[int, frozenset]) -> list[int]:
-    """Identifiers of what the weights are computed from: a query and a key, or fewer if one of them is constant.
+    """Identifiers of the tensors that the weights are computed from: a query and a key, or fewer if one of them is constant.
 
     Args:
         graph: The graph.

@@ -1,4 +1,4 @@
-"""Which axis of each tensor of a model is which: channels, places, time, tokens."""
+"""The meaning of each axis of the tensors of a model: channels, places, time, tokens."""
 
 from collections.abc import Sequence
 from typing import final
@@ -11,7 +11,7 @@ from keras_xai.kinds.axes import BY_PRODUCT, Sources
 from keras_xai.kinds.expansion import kind_of
 from keras_xai.network.roles import Tokens
 
-# An axis that is made of channels and places.
+# An axis that combines channels and places.
 _MIXED = "mixed"
 
 
@@ -19,8 +19,8 @@ _MIXED = "mixed"
 class Axes:
     """The layout of each tensor of a graph, by one walk over it.
 
-    Each step says what it knows of its own tensors, such as a convolution by its `data_format`, and how the axes of its output follow from
-    those of its input. The names are carried along both ways, the surest first: those that the user declares with
+    Each step declares the axes of its own tensors, such as a convolution by its `data_format`, and how the axes of its output follow from
+    those of its input. The names are propagated in both directions, the most certain first: those that the user declares with
     `keras_xai.layers.with_layout`, those of data formats, those of sequences and normalizations, those of dense layers. Where they
     contradict each other, or there are none, the channels are the last axis, as in Keras.
 
@@ -110,7 +110,7 @@ def _forward(names: Sequence, sources: Sources) -> list:
 
 
 def _merged(names, *, split=False):
-    """The name of an axis that is made of others, or of a part of one."""
+    """The name of an axis that combines others, or is a part of one."""
     if not names or None in names:
         return None
     if len(names) == 1 and not split:
@@ -129,21 +129,21 @@ def _backward(names: Sequence, sources: Sources, shape: Sequence) -> list:
 
 
 def _named_by(parts, axis, shape):
-    """The name of an axis by the axes of an output that are made of it, each with the axes that it is made of."""
+    """The name of an input axis, from the output axes that it is part of, each with the input axes that form it."""
     if not parts:
         return None
     name, made_of = parts[0]
     if len(made_of) > 1:
         if len(parts) > 1 or name in (None, _MIXED):
             return None
-        # Of a vector at each place, the entries of the channels are next to each other.
+        # In a vector at each place, the entries of the channels are adjacent.
         last = [each for each in made_of if shape[each] != 1][-1:] or list(made_of)[-1:]
         return "C" if name == "C" and axis in last else "P"
     return name if len(parts) == 1 else _merged([each for each, _ in parts])
 
 
 def _settled(names: Sequence, shape: Sequence) -> list[str]:
-    """Letters for all axes of a sample: the names where they make sense, otherwise channels last.
+    """Letters for all axes of a sample: the names if they are consistent, otherwise channels last.
 
     Args:
         names: The known names.

@@ -189,9 +189,9 @@ def between(steps: Iterable[Step], entries: Iterable[int]) -> tuple[Step, ...]:
 
 
 def conditional(graph: Graph, steps: Iterable[Step], entries: Iterable[int]) -> set[Step]:
-    """Those of the `steps` that take a condition, index or rounded number that is computed from the `entries`.
+    """The `steps` that take a condition, index or rounded number computed from the `entries`.
 
-    No derivative comes from it, so that it counts as a constant.
+    It has no derivative, so it counts as a constant.
     """
     reached = set(entries)
     varying = reached.union(*(step.outputs for step in steps))

@@ -22,7 +22,7 @@ def check_differentiable(network: Network, points: Iterable[int], outputs: Seque
     """Rejects derivatives that do not exist, which a backend reports as zero.
 
     A comparison may decide which branch is taken, as a padding mask or `ops.where` does, if real numbers come through another path.
-    What `outputs` do not depend on at all has the derivative zero.
+    The derivative with respect to a point that `outputs` do not depend on is zero.
 
     Args:
         network: The model.

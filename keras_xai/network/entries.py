@@ -59,7 +59,7 @@ class Entries:
         scores, spec = self._scores, self._specs[position]
         graph, role = scores.graph, scores.roles[position]
         tokens = Tokens(graph, graph.inputs[position])
-        # Vectors that depend on several inputs, such as those of crossed categories, belong to none of them.
+        # Vectors that depend on several inputs, such as those of crossed categories, are not assigned to any of them.
         vectors = [step for step in (*tokens.embeddings, *tokens.encoders) if step not in tokens.crossed]
         if role is not Role.FIXED and vectors and not tokens.others:
             return [self._vectors(step, spec, method, scores) for step in vectors]
@@ -76,7 +76,7 @@ class Entries:
         return [graph.inputs[position]]
 
     def _matter(self):
-        """Whether what is explained depends on any of the entries."""
+        """Whether the explained score depends on any of the entries."""
         reached = set(self.identifiers)
         for step in self._scores.graph.steps:
             if not reached.isdisjoint(step.inputs):
@@ -184,7 +184,7 @@ class Entries:
     def folded(self, values: Sequence) -> list:
         """Converts values at the entries to values of the inputs, summed over a token's vectors; `None` for inputs that are held fixed.
 
-        For a text, values of its tokens, with a last axis of length 1: `Method` makes values of words of them.
+        For a text, these are values of its tokens, with a last axis of length 1; `Method` converts them to values of words.
         """
         return self._by_input(values, lambda each: ops.sum(each, axis=-1), lambda each: each)
 

@@ -1,4 +1,4 @@
-"""The output of a layer as what scores are differentiated by, and as what is explained."""
+"""The output of a layer as the variable of differentiation, and as the explained value."""
 
 from collections.abc import Sequence
 from typing import Any, final
@@ -45,7 +45,7 @@ class LayerEntries:
         check_read(self._scores, target, self.identifier, self.path)
 
     def carries(self, target: Target) -> bool:
-        """Whether all that the explained score has from inputs that can be explained passes through the layer."""
+        """Whether the explained score depends on the explainable inputs only through the layer."""
         graph = self._scores.graph
         outputs = self._scores.explained_outputs(target)
         read = {identifier for step in leading_to(graph, outputs, [self.identifier]) for identifier in step.inputs}
@@ -72,7 +72,7 @@ class LayerEntries:
 
 
 def real_step(scores: Scores, path: str) -> Step:
-    """The step that computes the output of a layer, one of real numbers `(n, ...)` that depend on what can be explained.
+    """The step that computes the real-valued output `(n, ...)` of a layer, which must depend on explainable inputs.
 
     Args:
         scores: The scores of the model.

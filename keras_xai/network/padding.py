@@ -1,4 +1,4 @@
-"""Padding of inputs, to which nothing is attributed."""
+"""Padding of inputs, which gets no attribution."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -13,7 +13,7 @@ _LARGEST_HALF = float(np.finfo("float16").max)
 
 
 def narrowest(graph: Graph, identifier: int, spec: keras.KerasTensor) -> str:
-    """The floating-point type of the least range to which the model itself casts an input: float16, or its own.
+    """The floating-point type with the smallest range to which the model casts an input: float16, or its own.
 
     Args:
         graph: The model.
@@ -25,7 +25,7 @@ def narrowest(graph: Graph, identifier: int, spec: keras.KerasTensor) -> str:
 
 
 def rounded(array: np.ndarray, dtype: str) -> np.ndarray:
-    """An array that is infinite where `dtype` is; all else as it is."""
+    """An array with infinity where `dtype` overflows, and unchanged elsewhere."""
     if dtype != "float16" or array.dtype.kind not in "fiu":
         return array
     large = np.abs(array.astype("float64")) > _LARGEST_HALF

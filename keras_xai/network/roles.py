@@ -1,4 +1,4 @@
-"""What each input of a model is: numbers, tokens, codes, or something that says where to look and is not explained."""
+"""The role of each input of a model: numbers, tokens, codes, or a control input, such as a mask, that is not explained."""
 
 import enum
 
@@ -12,7 +12,7 @@ from keras_xai.kinds.tokens import encodes, passes_tokens
 
 
 class Role(enum.Enum):
-    """What an input of a model is."""
+    """The role of an input of a model."""
 
     NUMBERS = "real numbers"
     TOKENS = "tokens that embeddings look up"
@@ -21,7 +21,7 @@ class Role(enum.Enum):
 
 
 class Tokens:
-    """How an input is used as tokens.
+    """The use of an input as tokens.
 
     Attributes:
         embeddings: The steps that look vectors of it up.
@@ -56,7 +56,7 @@ class Tokens:
                 self.crossed += [step] if step.outputs[0] in shared else []
             elif passes_tokens(step) or (whole and all(_is_code(each) for each in step.output_specs)):
                 tokens.update(step.outputs)
-            # Padding is found by comparing tokens, which has no derivative: what counts is what turns them into real numbers.
+            # Padding is found by comparing tokens, which has no derivative. Only the steps that convert tokens to real numbers count.
             elif any(output.dtype != "bool" for output in step.output_specs) and not _is_mask_argument(step, tokens):
                 self.others.append(step)
         self.only_masks = masks > 0 and not self.embeddings and not self.encoders and not self.others

@@ -68,7 +68,7 @@ class Scores:
         network: The model as simple steps, fused activations split off and a final softmax or sigmoid left out.
         links: For each output, the function from scores to the model's output: `"softmax"`, `"sigmoid"`, or `None` for the identity.
         dtype: The floating-point type of all arithmetic.
-        roles: What each input is.
+        roles: The role of each input.
         padding: Finds the padding of samples, see `padding_of`.
         name: The model's name.
         variables: The model's variables.
@@ -110,8 +110,8 @@ class Scores:
 
     @functools.cached_property
     def axes(self) -> Axes:
-        """Which axis of each tensor is which; for a model that is unrolled, of its inputs only."""
-        # A recurrent layer tells its axes as a whole.
+        """The axes of each tensor; for an unrolled model, of its inputs only."""
+        # A recurrent layer declares its axes as a whole.
         return Axes(strip_probabilities(expand(self._whole)) if self._unrolled else self.graph)
 
     @functools.cached_property
@@ -160,7 +160,7 @@ class Scores:
             ]
 
     def check_padding(self, inputs: Sequence[np.ndarray], start: int) -> None:
-        """Rejects samples of which all that could be explained is padding; empty texts are not meant.
+        """Rejects samples that consist of padding only; empty texts are allowed.
 
         Args:
             inputs: An array for each input.
@@ -272,7 +272,7 @@ class Scores:
         return self._agreement.rounding
 
     def check_same_function(self, inputs: Sequence[np.ndarray]) -> None:
-        """Compares the scores with what the model itself computes, once per model.
+        """Compares the scores with those of the model itself, once per model.
 
         Args:
             inputs: Some samples, an array for each input of the model, of which two are used.
@@ -370,7 +370,7 @@ class Scores:
         return evaluate
 
     def predictions(self) -> Callable[[Sequence], list]:
-        """What the model returns for a batch: its scores, or the probabilities that a final softmax or sigmoid makes of them."""
+        """The outputs of the model for a batch: its scores, or the probabilities after a final softmax or sigmoid."""
 
         def predicted(inputs):
             outputs = self.outputs(self.run(inputs))

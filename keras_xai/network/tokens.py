@@ -10,7 +10,7 @@ from keras_xai.kinds.tokens import keeps_tokens
 
 
 def check_tokens(graph: Graph, arrays: Sequence[np.ndarray]) -> None:
-    """Refuses tokens that an `Embedding` does not have a vector for.
+    """Rejects tokens without a vector in their `Embedding`.
 
     Args:
         graph: The model.

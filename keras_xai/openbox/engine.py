@@ -42,7 +42,7 @@ class Engine(Remade, abc.ABC):
         self._network = PiecewiseNetwork(model, output, dtype, layer)
         layer = self._network.layer
         self._remember(layer=layer)
-        # For each score there are as many coefficients as input entries.
+        # Each score has one coefficient per input entry.
         self._batch_size = batch_size_for(
             self._network.graph, batch_size, dtype=self._network.dtype, copies=self._network.num_outputs
         )

@@ -1,4 +1,4 @@
-"""`LinearPieces`: the linear piece of a network that each of some samples is on."""
+"""`LinearPieces`: the linear pieces of a network at samples."""
 
 import copy
 import functools

@@ -1,4 +1,4 @@
-"""Decision features: which coefficients are compared with which."""
+"""Decision features: selection of the coefficients to compare."""
 
 from collections.abc import Sequence
 from typing import Any, Literal

@@ -71,14 +71,14 @@ class Programs(Remade):
     def __init__(self, network: PiecewiseNetwork, *, jit_compile: bool = False):
         self._network = network
         self._jit_compile = jit_compile
-        # Those used last, since samples may have any number of shapes.
+        # Limited to the last used programs, since samples may have any number of shapes.
         self._cache: cachetools.LRUCache = cachetools.LRUCache(KEPT)
         self._layouts: cachetools.LRUCache = cachetools.LRUCache(KEPT)
         self._lock = threading.Lock()  # caches are not safe for threads
 
     @functools.cached_property
     def input_layouts(self) -> tuple[str, ...]:
-        """What each axis of each input is, see `keras_xai.layers.DeclaredLayout`."""
+        """The layout of the axes of each input, see `keras_xai.layers.DeclaredLayout`."""
         return tuple(layout.letters for layout in Axes(self._network.graph).inputs())
 
     def fingerprint(self) -> int:

@@ -1,4 +1,4 @@
-"""The input space of a model: inputs in the model's structure, and the same as vectors."""
+"""The input space of a model: conversion between inputs in the model's structure and vectors."""
 
 import dataclasses
 import math

@@ -59,7 +59,7 @@ class KeptWeights(keras.callbacks.Callback):
     Such an epoch ends with non-finite weights or loss, with a reconstruction error far above that of zeros, or with most hidden units that
     were active at the start being 0 for all samples.
 
-    It is described in the trainer's `ruin`, which backups hold, so that a resumed training has been stopped as well.
+    The trainer's `ruin` describes it. Backups save `ruin`, so resumed training stays stopped.
 
     Args:
         visible: The layer's inputs for some samples, `(n, ..., features)`, or `None` if there are none.

@@ -17,7 +17,7 @@ from keras_xai.data.structure import packed
 from keras_xai.graph.steps import Graph
 from keras_xai.pretraining.plan import Stage
 
-# Root mean square above which units of variance 1 without a greatest value are warned of; standardized data have 1.
+# Root mean square above which a warning is given for unbounded units of variance 1; standardized data have 1.
 _LARGEST = 3
 
 
@@ -134,7 +134,7 @@ def check_visible(data: Any, stages: Sequence[Stage], batch_size: int) -> None:
         if batch is not None and stage.first == 0:
             visible = ops.convert_to_numpy(stage.front(batch))
             _check_range(visible, stage)
-            told = told or _is_too_large(visible, stage)  # what is behind a layer of large values has large values, too
+            told = told or _is_too_large(visible, stage)  # later layers have large values too
 
 
 def sample(data: Any, count: int) -> Any:
@@ -144,10 +144,10 @@ def sample(data: Any, count: int) -> Any:
 
 
 def _is_too_large(values, stage):
-    """Whether values are many times as large as the noise of units that have no greatest value; with a warning."""
+    """Whether values are many times as large as the noise of unbounded units; with a warning."""
     machine = stage.layer.machine()
     size = float(np.sqrt(np.square(values, dtype="float64").mean()))
-    # Where one side has a greatest value, the steps cannot make the other side grow without end.
+    # If one side is bounded, the steps cannot make the other side grow without bound.
     if size <= _LARGEST or not math.isinf(machine.visible.high) or not math.isinf(machine.hidden.high):
         return False
     warnings.warn(

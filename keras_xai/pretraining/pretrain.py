@@ -21,7 +21,7 @@ from keras_xai.pretraining.rule import Schedule
 from keras_xai.pretraining.trainer import RBMTrainer
 from keras_xai.pretraining.visible_bias import fit_visible_bias
 
-_SAMPLES = 512  # of which units that are active are told from dead ones
+_SAMPLES = 512  # to distinguish active units from dead ones
 _COMPILE_OPTIONS = ("jit_compile", "run_eagerly", "steps_per_execution")
 
 
@@ -159,7 +159,7 @@ def pretrain(
 
 
 def _place(callback):
-    """Monitors are first, so that other callbacks find their measurements in the logs, and backups last, so that they have all changes."""
+    """Orders callbacks: monitors first, so that others find their measurements in the logs; backups last, so that they have all changes."""
     return isinstance(callback, keras.callbacks.BackupAndRestore), not isinstance(callback, Monitor)
 
 

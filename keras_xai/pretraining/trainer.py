@@ -24,7 +24,7 @@ class RBMTrainer(keras.Model):
         layer: The machine. Its kernel, bias and visible bias are trained in place.
         rule: This layer's copy of the rule.
         trained: Completed epochs, and batches of the next one.
-        ruin: What has ruined the layer, with `{layer}` in place of its path, and an empty string if nothing has. Saved in backups.
+        ruin: The reason why the layer is invalid, with `{layer}` in place of its path; empty if it is valid. Saved in backups.
         seed: Integer variable, saved in backups so that resumed training sees the data in the same order.
     """
 

@@ -253,11 +253,12 @@ class Grid:
         return {name: x for name, x in self._inputs.items() if self._kinds[name] == "image"}
 
     def _heights(self, rows, above):
-        """The heights of rows in inches, with those of labels above pictures."""
+        """The heights of rows in inches, with labels above the pictures or beside them."""
         found = []
         for line in rows:
-            labels = max(self._label(sample, name).count("\n") + 1 for sample, name in line) if above else 0
-            found.append(max(self._height(sample, name) for sample, name in line) + 0.16 * labels)
+            labels = 0.16 * max(self._label(sample, name).count("\n") + 1 for sample, name in line)
+            height = max(self._height(sample, name) for sample, name in line)
+            found.append(height + labels if above else max(height, labels + 0.1))
         return found
 
     def _height(self, sample, name):

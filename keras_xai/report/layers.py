@@ -65,7 +65,7 @@ def layers_figure(named: Mapping[str, Explanation], options: PlotOptions) -> "Fi
     }
     heights = max(_height(values) for values in found.values())
     figure = new_figure(
-        figsize=(0.9 + _WIDTH * len(named), heights * len(chosen) + 0.95 + 0.3 * bool(options.title)), layout="constrained"
+        figsize=(1.5 + _WIDTH * len(named), heights * len(chosen) + 0.95 + 0.3 * bool(options.title)), layout="constrained"
     )
     grid = figure.subplots(len(chosen), len(named), squeeze=False)
     for row, sample in zip(grid, chosen, strict=True):
@@ -79,7 +79,8 @@ def layers_figure(named: Mapping[str, Explanation], options: PlotOptions) -> "Fi
                 axes.set_title(wrapped(f"{name}, {named[name].layer}", _WIDTH), fontsize=10)
         first = next(iter(named.values()))
         label = "\n".join(explained(first, sample, options.class_names, options.labels))
-        row[0].set_ylabel("\n".join(filter(None, [label, row[0].get_ylabel()])), fontsize=9)
+        upright = {} if row[0].get_ylabel() else {"rotation": 0, "ha": "right", "va": "center"}
+        row[0].set_ylabel("\n".join(filter(None, [label, row[0].get_ylabel()])), fontsize=9, **upright)
     add_scale(figure, colors, limits[0] if len(limits) == 1 else None)
     if options.title:
         figure.suptitle(options.title, fontsize=11)

@@ -96,7 +96,7 @@ def _texts(explanation):
         if not values[name].ndim:
             continue
         words = tokens.dtype.kind == "U" and tokens.ndim == 2 and tokens.shape[1] > 1
-        if not words and not (layout.is_tokens and tokens.ndim == 2 and tokens.dtype.kind in "iu"):
+        if not words and not (layout.is_tokens and tokens.ndim == 2):
             return None
         found.append((tokens, np.asarray(values[name], "float64").reshape(tokens.shape)))
     return found or None

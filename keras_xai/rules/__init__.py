@@ -1,4 +1,4 @@
-"""One family of backward rules: LRP and its composites, DeepLIFT, the FBI loss, guided backpropagation and Deconvnet."""
+"""Backward rules: LRP and its composites, DeepLIFT, the FBI loss, guided backpropagation and Deconvnet."""
 
 from keras_xai.rules.composites import (
     CPLRP,

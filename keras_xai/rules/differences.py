@@ -26,7 +26,7 @@ class Multipliers(BackwardRule):
         """See `BackwardRule`."""
         step = call.step
         linear = call.kind.secant(step)([call.values[i] for i in step.inputs], [call.reference[i] for i in step.inputs])
-        # Anywhere, as the map is linear, but not at the tensors of which it may be made; factors that are computed from weights stay.
+        # The map is linear, so any point works, except the tensors that it may be computed from. Factors computed from weights stay.
         point = [ops.zeros_like(x) if i in call.real else x for i, x in enumerate(call.inputs)]
         return record(lambda sources: linear(call.passage.operands(sources)), point).pull(messages)
 

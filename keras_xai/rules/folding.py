@@ -61,7 +61,7 @@ def folded_bias(call: Call) -> Any:
 
 
 def shifted(call: Call, total: Any) -> Any:
-    """What the folded steps make of a tensor in place of the step's output.
+    """The result of the folded steps for a tensor in place of the step's output.
 
     Args:
         call: The step.

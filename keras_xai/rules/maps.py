@@ -1,4 +1,4 @@
-"""Affine maps as relevance rules take them: inputs, weights that can be modified, and a bias."""
+"""Affine maps for relevance rules: inputs, modifiable weights, and a bias."""
 
 import dataclasses
 from collections.abc import Callable, Sequence

@@ -99,7 +99,7 @@ class Taylor(BackwardRule):
 
 
 def constant_factors(step: Step, producers: Mapping[int, Step], varying: frozenset[int], *, gates: bool) -> frozenset[int]:
-    """The factors of a product that count as constants: identifiers of tensors, none if the factors are of one sort.
+    """The factors of a product that count as constants: identifiers of tensors, none if all factors are of the same type.
 
     The reciprocal of a divisor comes before the output of a sigmoid or softmax, these before outputs of other activations, and these before
     all others.

@@ -47,7 +47,7 @@ class Transpose(BackwardRule):
 @final
 @dataclasses.dataclass(frozen=True)
 class Pass(BackwardRule):
-    """LRP pass rule: entrywise steps pass relevance on unchanged."""
+    """LRP pass rule: elementwise steps pass relevance on unchanged."""
 
     def pull(self, call, messages):
         """See `BackwardRule`."""

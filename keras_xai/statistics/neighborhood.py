@@ -146,7 +146,7 @@ def hits_and_influence(
 
 
 def _narrowed(points):
-    """Numbers of float64 that float32 holds as well as what they were before they were cast: numbers of float32."""
+    """Float64 points as float32, if all values are exact float32 numbers; otherwise unchanged."""
     if points.dtype != "float64":
         return points
     with np.errstate(over="ignore"):
@@ -155,10 +155,10 @@ def _narrowed(points):
 
 
 def _rounding(points):
-    """By how much each coordinate may have been rounded, `(n, d)` of float64.
+    """The possible rounding error of each coordinate, `(n, d)` in float64.
 
-    That is one unit in the last place of its type, or nothing for coordinates that leave the last bits of all values of theirs unused,
-    as those of a grid of whole numbers or halves do.
+    It is one unit in the last place of its type, or 0 for coordinates that leave the last bits of all their values unused, such as those
+    of a grid of whole numbers or halves.
     """
     if points.dtype.kind != "f":
         return np.zeros(points.shape)

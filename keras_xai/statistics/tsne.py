@@ -1,4 +1,4 @@
-"""t-SNE by openTSNE, with the settings that its papers name."""
+"""t-SNE by openTSNE, with the settings of its papers."""
 
 import dataclasses
 from typing import Literal, final, get_args

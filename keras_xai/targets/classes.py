@@ -110,6 +110,6 @@ class Margin(ScoreTarget):
 
 
 def _highest_besides(scores, excluded):
-    """The class with the highest score, but for one class of each row."""
+    """The class with the highest score, except for one class per row."""
     left_out = ops.one_hot(excluded, scores.shape[-1], dtype="bool")  # of -1, none
     return ops.cast(ops.argmax(ops.where(left_out, -float("inf"), scores), axis=-1), "int32")

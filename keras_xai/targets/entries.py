@@ -213,7 +213,7 @@ def _coordinates(name, value, what, ranks):
 
 
 def _intersection_over_union(one, other):
-    """Of boxes `(..., 4)`."""
+    """The intersection over union of boxes `(..., 4)`."""
     low, high = np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])
     shared = np.clip(high - low, 0, None).prod(axis=-1)
     areas = [np.clip(each[..., 2:] - each[..., :2], 0, None).prod(axis=-1) for each in (one, other)]

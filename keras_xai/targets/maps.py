@@ -66,7 +66,7 @@ class Region(ScoreTarget):
             raise ValueError(f"Expected a `mask` of the size of the map, {places}. Received: {mask.shape[-2:]}.")
         if self.num_samples not in (None, num_samples):
             raise ValueError(f"Expected one row per sample, {num_samples} of them. Received: {self.num_samples} in {self!r}.")
-        # The class that counts at each position, `num_classes` for none; -1 - class where it counts if it is predicted.
+        # The class to include at each position, `num_classes` for none; -1 - class to include it only where it is predicted.
         counted = -1 - classes if isinstance(self.mask, str) else classes
         labels = np.where(mask, np.reshape(counted, (-1, 1, 1)), num_classes)  # (1 or n, height, width), or 1 for any
         return np.broadcast_to(labels, (num_samples, *labels.shape[1:])).astype("int32")
@@ -148,5 +148,5 @@ class Similarity(ScoreTarget):
 
 
 def _norm(vectors):
-    """Of each row, at least 1e-6, so that it has a derivative at zero."""
+    """The norm of each row, at least 1e-6, so that it has a derivative at zero."""
     return ops.sqrt(ops.maximum(ops.sum(ops.square(vectors), axis=-1), 1e-12))

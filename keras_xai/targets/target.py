@@ -16,8 +16,8 @@ from keras_xai.data.checks import real_array, short
 class ScoreTarget(abc.ABC):
     """A ready-made target: a function from the scores of a model to one value per sample.
 
-    Targets are frozen and equal by value. An array of one row per sample follows slices and batches. What a target
-    reads of each sample, its parameters, are arguments of compiled programs, so that targets that differ in them share a program.
+    Targets are frozen and equal by value. An array of one row per sample follows slices and batches. The parameters of a target for each
+    sample are arguments of compiled programs, so targets with different parameters share a program.
 
     A subclass is a frozen dataclass, which checks its fields in `__post_init__`.
 
@@ -47,7 +47,7 @@ class ScoreTarget(abc.ABC):
         return self.score(scores, rows)[0]
 
     def parameters(self, shape: Sequence[int | None], num_samples: int, link: str | None = None) -> np.ndarray:
-        """What the target reads of each sample, after a check that it fits.
+        """The parameters of the target, one row per sample, after a check that they fit.
 
         Args:
             shape: Shape of the scores, `(n, ...)`; the first entry is ignored.
@@ -99,11 +99,11 @@ class ScoreTarget(abc.ABC):
     def _label(self, sample: int, class_names: Sequence[str] | None) -> str: ...
 
     def _resolved(self, parameters: np.ndarray) -> Self:
-        """By default the target itself, which finds nothing."""
+        """The target itself by default, which has no parameters to find."""
         return self
 
     def _options(self) -> tuple:
-        """What the target reads besides its parameters."""
+        """The options of the target besides its parameters."""
         return ()
 
     @property

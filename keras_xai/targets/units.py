@@ -91,7 +91,7 @@ def _selects(entry):
 
 
 def _fits(entry, size):
-    """Whether an axis has what an entry selects."""
+    """Whether the selected entries are within the axis."""
     if size is None:
         return True
     return len(range(size)[entry]) > 0 if isinstance(entry, slice) else entry < size

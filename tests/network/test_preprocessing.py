@@ -128,7 +128,7 @@ def test_channels_first():
 @pytest.mark.slow
 def test_tasks_of_keras_hub():
     keras_hub = pytest.importorskip("keras_hub")
-    backbone = keras_hub.models.ResNetBackbone([64], [64], [8], [1], [1], "basic_block", image_shape=(32, 32, 3))
+    backbone = keras_hub.models.ResNetBackbone([64], [3], [64], [1], [1], "basic_block", image_shape=(32, 32, 3))
     converter = keras_hub.layers.ResNetImageConverter(scale=[0.017, 0.018, 0.019], offset=[-2.1, -2.0, -1.8])
     preprocessor = keras_hub.models.ResNetImageClassifierPreprocessor(converter)
     task = keras_hub.models.ResNetImageClassifier(backbone, num_classes=2, preprocessor=preprocessor)

@@ -10,8 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from keras_xai import report
-from keras_xai.report import Page, Panel, picture
+from keras_xai.report import Card, Case, Page, Panel, heatmap, picture
 
 HOSTILE = '<script src="https://example.org/x.js"></script> & "quotes"'
 
@@ -97,18 +96,16 @@ def test_errors_say_what_to_do(tmp_path):
 
 
 def test_cards_cases_and_bars():
-    figure = report.heatmap(np.eye(3))
-    page = report.Page("Blocks").cards([report.Card("a <b>", "good news", "why", "good"), report.Card("c", "d")])
-    page.cases(
-        [report.Case("case", figure, [("cat", 0.25, "25 %")], [("method", [("good", 1.0), ("bad", -1.0)])], "wrong", "poor")]
-    )
+    figure = heatmap(np.eye(3))
+    page = Page("Blocks").cards([Card("a <b>", "good news", "why", "good"), Card("c", "d")])
+    page.cases([Case("case", figure, [("cat", 0.25, "25 %")], [("method", [("good", 1.0), ("bad", -1.0)])], "wrong", "poor")])
     page.bars([("dog", 2.0, "2")])
     found = page.html()
     assert 'class="card good"' in found and "a &lt;b&gt;" in found and found.count('class="card"') == 1
     assert "width: 25.0%" in found and "width: 100.0%" in found  # bars are cut at 1
     assert found.count("<img") == 1 and 'class="note poor">wrong' in found
     # Red speaks for, blue against: the ends of the color scale.
-    (red,), (blue,) = (re.findall(rf"rgb\(([^)]*)\)[^>]*>{word}<", found) for word in ("good", "bad"))
-    assert red.split()[0] > red.split()[2] and blue.split()[0] < blue.split()[2]
+    (red,), (blue,) = (re.findall(rf"background: #(\w{{6}});[^>]*>{word}<", found) for word in ("good", "bad"))
+    assert red[:2] > red[4:] and blue[:2] < blue[4:]  # hexadecimal red, green, blue
     with pytest.raises(ValueError, match="`bars` to be triples"):
         page.bars([("dog", "long", "2")])

@@ -1,4 +1,4 @@
-"""Whether tokens stay where they are and only attention mixes them: changes one token and looks which ones change after it."""
+"""Probes that check whether only attention mixes tokens: change one token, and find the tokens that change."""
 
 import math
 from collections.abc import Sequence

@@ -209,7 +209,7 @@ def _product(row, matrix):
 
 
 def _read_tokens(gradient):
-    """The tokens that a score is read from, `(n, tokens)` with equal weights and the sum 1; 0 if it depends on none.
+    """The tokens that a score is read from, `(n, tokens)` with equal weights that sum to 1; 0 if it depends on none.
 
     Args:
         gradient: `(n, heads, queries, keys)`, its derivative by the attention of the last layer.

@@ -1,4 +1,4 @@
-"""The tokens that attention relates: which layers pass them on to each other, and where they are in an input."""
+"""The tokens of attention layers: the layers that pass them on, and their positions in an input."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -114,7 +114,7 @@ def _refusal(each, before, graph, sources, rows):
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Located:
-    """Where the tokens of attention are in an input.
+    """The positions of attention tokens in an input.
 
     Attributes:
         position: Position of the input.

@@ -1,4 +1,4 @@
-"""Ablation-CAM: feature maps weighted by what the score loses without them."""
+"""Ablation-CAM: feature maps weighted by the decrease of the score without them."""
 
 from typing import final
 

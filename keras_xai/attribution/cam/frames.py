@@ -1,4 +1,4 @@
-"""Frames: tensors whose time steps are computed each by itself, as layers under `TimeDistributed` do."""
+"""Frames: tensors whose time steps are computed separately, as under `TimeDistributed`."""
 
 import dataclasses
 from typing import final
@@ -11,7 +11,7 @@ from keras_xai.kinds.rows import is_reshape, is_time_distributed, rows_per_sampl
 @final
 @dataclasses.dataclass(frozen=True)
 class Frames:
-    """How a tensor holds the frames of samples.
+    """The arrangement of the frames of samples in a tensor.
 
     Attributes:
         apart: Whether each frame is a row of the tensor, `(n * frames, ...)`, instead of an entry of axis 1, `(n, frames, ...)`.

@@ -1,4 +1,4 @@
-"""Which layer's feature maps CAM methods use."""
+"""Selection of the feature maps for CAM methods."""
 
 import math
 from collections.abc import Sequence
@@ -183,7 +183,7 @@ def maps_before(scores: Scores, step: Step) -> Maps | None:
 
 @final
 class _Positions:
-    """Which tensors have positions of inputs.
+    """The tensors that have positions of inputs.
 
     Attributes:
         scores: The scores of the model.

@@ -1,4 +1,4 @@
-"""Tokens of image patches: where they are among the tokens of a tensor, and whether scores depend on them."""
+"""Tokens of image patches: their positions among the tokens of a tensor, and whether scores depend on them."""
 
 import dataclasses
 import math

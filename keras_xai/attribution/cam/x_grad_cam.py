@@ -1,4 +1,4 @@
-"""XGrad-CAM: feature maps weighted by the mean of the score's gradients, which counts positions by their activation."""
+"""XGrad-CAM: feature maps weighted by the activation-weighted mean of the score's gradients."""
 
 from typing import final
 
@@ -9,7 +9,7 @@ from keras_xai.attribution.cam.weighted import Weighted, places
 
 @final
 class XGradCAM(Weighted):
-    r"""XGrad-CAM: feature maps weighted by a mean of the score's gradients, which counts positions by their activation.
+    r"""XGrad-CAM: feature maps weighted by the activation-weighted mean of the score's gradients.
 
     $$w_k = \sum_p \frac{A_k(p)}{\sum_q A_k(q)} \frac{\partial f}{\partial A_k(p)}, \quad
     L(p) = \mathrm{ReLU}\Bigl(\sum_k w_k A_k(p)\Bigr)$$

@@ -1,4 +1,4 @@
-"""Feature ablation: the drop of the score when a group of entries is replaced by the baseline."""
+"""Feature ablation: the decrease of the score when a group of entries is replaced by the baseline."""
 
 from typing import Any, final
 

@@ -1,4 +1,4 @@
-"""Permutation importance: how much worse a model gets when the values of a feature are permuted over the samples."""
+"""Permutation importance: the loss of performance when the values of a feature are permuted over the samples."""
 
 import secrets
 from collections.abc import Callable

@@ -14,7 +14,7 @@ from keras_xai.data.checks import Verbose, check_count, check_seed
 
 @final
 class SobolAttribution(Method):
-    r"""Sobol attribution: the share of the variance of the score, under random masks, in which a part takes part.
+    r"""Sobol attribution: the share of the variance of the score under random masks that involves a part.
 
     $$\phi_i(x) = \frac{E\left[\mathrm{Var}(f \mid M_{\sim i})\right]}{\mathrm{Var}(f)}
     \approx \frac{\frac{1}{2m} \sum_{k=1}^{m} \bigl(f(A_k) - f(A_k^{(i)})\bigr)^2}{\mathrm{Var}(f)}$$

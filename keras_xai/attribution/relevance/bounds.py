@@ -18,7 +18,7 @@ _ROUNDING = 1e-5
 
 @final
 class Bounds:
-    """Checks that the inputs of layers are those that their rules are for.
+    """Checks that the inputs of layers are within the bounds of their rules.
 
     Args:
         scores: The scores of the model.

@@ -1,4 +1,4 @@
-"""Background samples, which all explained samples are compared with."""
+"""Background samples, the reference for all explained samples."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

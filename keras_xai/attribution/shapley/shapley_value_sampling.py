@@ -14,7 +14,7 @@ from keras_xai.data.checks import Verbose, check_count, check_seed
 
 @final
 class ShapleyValueSampling(Method):
-    r"""Shapley value sampling: the mean rise of the score when a feature joins those before it in a random order.
+    r"""Shapley value sampling: the mean increase of the score when a feature is added to those before it in a random order.
 
     $$\phi_g(x) = \frac{1}{m} \sum_{k=1}^{m} f(x_{P_k(g) \cup g}) - f(x_{P_k(g)})$$
 

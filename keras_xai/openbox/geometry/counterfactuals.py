@@ -153,7 +153,7 @@ class _Region:
     def _normals(self, walls):
         if not len(walls):
             return np.zeros((0, len(self._x)))
-        # Padded to a fixed number, so that one compiled program suffices.
+        # Padded to a fixed number, so that a single compiled program is enough.
         padded = np.resize(walls, _WORST).astype("int32")
         repeated = [np.repeat(array, _WORST, axis=0) for array in self._sample]
         normals = [ops.convert_to_numpy(a) for a in self._geometry.normals(repeated, padded)]

@@ -67,7 +67,7 @@ class NearestFacets:
             )
             available = np.isfinite(distances).sum(axis=1)
             while True:
-                # Only as many as are still needed: most of the nearest walls are facets.
+                # Only as many as needed: most of the nearest walls are facets.
                 more = np.minimum([k - len(each) for each in found], available - judged)
                 samples = np.repeat(np.arange(n), more)
                 if not len(samples):

@@ -8,12 +8,14 @@ from keras_xai.openbox.geometry.redundancy import InfeasibleError, solve_program
 
 _TOLERANCE = 1e-10  # of a constraint's distance
 _MAX_ROUNDS = 10_000
-_NONE_LEFT = 1e-9  # a distance of 1 / sqrt(1 + |step|^2) is taken for 0, in units in which the step is about 1 long
+_NONE_LEFT = (
+    1e-9  # below it, a distance of 1 / sqrt(1 + |step|^2) counts as 0, in units in which the step has a length of about 1
+)
 _NO_END = f"The nearest point was not found within {_MAX_ROUNDS} rounds of adding constraints."
 
 
 class Constraints:
-    """Linear constraints `rows s + values >= 0` on a step s, of which more become known as steps violate them.
+    """Linear constraints `rows s + values >= 0` on a step s, generated lazily: a violated constraint is added when a step violates it.
 
     Args:
         rows: `(m, d)`, none of them zero.
@@ -28,7 +30,7 @@ class Constraints:
         self._add(rows, values)
 
     def violated(self, step: np.ndarray) -> np.ndarray:
-        """The constraints that a step violates, the worst first: of those known, or where it violates none of them, of all."""
+        """The violated constraints, the worst first: among those known, or among all if a step violates none of these."""
         for known in (True, False):
             if not known:
                 self._add(*self._more(step))
@@ -48,13 +50,13 @@ class Constraints:
 def nearest_step(constraints: Constraints, norm: float, within: float = np.inf) -> np.ndarray | None:
     """The shortest step that satisfies all constraints.
 
-    Constraints are looked at where a step violates them: a step that is the shortest under some of them and violates none is
-    the shortest under all.
+    Constraints are added when a step violates them. A step that is the shortest under some of them and violates none is the shortest
+    under all.
 
     Args:
         constraints: The constraints, at least one of them known.
         norm: 1, 2 or infinity.
-        within: The longest step that is of interest. The search ends as soon as the constraints looked at demand more.
+        within: The maximum length of a step. The search ends as soon as the known constraints require more.
 
     Returns:
         `(d,)`, or `None` if no step that short satisfies all constraints.
@@ -74,7 +76,7 @@ def nearest_step(constraints: Constraints, norm: float, within: float = np.inf) 
 
 
 def _nearest_euclidean(constraints, within):
-    """As least distance programming, solved by nonnegative least squares (Lawson and Hanson, 1974, chapter 23)."""
+    """Least distance programming by nonnegative least squares (Lawson and Hanson, 1974, chapter 23)."""
     from scipy.optimize import nnls
 
     step = np.zeros(constraints.rows.shape[1])
@@ -86,7 +88,7 @@ def _nearest_euclidean(constraints, within):
         violated = constraints.violated(step)
         if not len(violated):
             return step
-        # A step is the shortest under its active constraints alone, so that with each round the shortest becomes longer.
+        # A step is the shortest under its active constraints alone, so the shortest step grows with each round.
         known = np.union1d(active, violated)
         rows, values = constraints.rows[known], constraints.values[known]
         scale = max(length, -values.min())  # in these units the next step is at least 1 long, and seldom much longer

@@ -9,7 +9,7 @@ from keras_xai.openbox.engine import Engine
 
 
 def check_box(box: Any) -> None:
-    """Refuses what is not an `OpenBox`."""
+    """Checks that the argument is an `OpenBox`."""
     check_instance("box", box, Engine, "an `OpenBox`")
 
 

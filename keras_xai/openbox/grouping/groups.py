@@ -250,7 +250,7 @@ class RegionGroups(Shown):
     def _table_html(self) -> str:
         return frame_table(self.table())
 
-    # Used by other modules of this package: the same for samples whose regions are already known.
+    # Used by other modules of this package, for samples whose regions are already known.
 
     def points(self, x: Any, verbose: Verbose = "auto") -> Points:
         """Features, regions and scores of some inputs."""

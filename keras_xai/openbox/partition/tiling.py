@@ -1,4 +1,4 @@
-"""The unit square of a plane, covered by regions: the centers of what is not covered yet are tried until nothing is left."""
+"""Tiling of the unit square of a plane by regions: samples the centers of uncovered parts until none are left."""
 
 import dataclasses
 from collections.abc import Iterator

@@ -26,7 +26,7 @@ _WRITER = "RegionClassifier.save"
 _ARRAYS = ("names", "patterns", "lengths", "classes", "features", "probe")
 _HEADER = {"dtype": str, "fingerprint": int, "shapes": list, "object_labels": bool}
 _PROBED = 8
-# Two devices differ in float32 by far less, two functions by far more.
+# Two devices differ by much less in float32, two functions by much more.
 _TOLERANCE = 1e-3
 
 
@@ -113,7 +113,7 @@ def _check_entries(path, header, arrays):
         "object_labels": header["object_labels"] and classes.dtype.kind != "U",
     }
     wrong = [name for name, contradicts in contradictions.items() if contradicts]
-    # Not by the sum alone, which could overflow.
+    # Not only by the sum, which could overflow.
     if not wrong and (patterns.dtype != "uint8" or patterns.ndim != 1 or int(lengths.sum(dtype="float64")) != size):
         wrong = ["patterns", "lengths"]
     if wrong:

@@ -21,19 +21,19 @@ _COMPRESSION = 1
 
 
 class Regions:
-    """Some regions of a network, numbered in the order in which they were found.
+    """Regions of a network, numbered in the order in which they were found.
 
-    A region is its activation pattern. That is kept, packed to bits and compressed, with its 128-bit name; coefficients
-    are not. They follow from the pattern, and those used last are kept in a cache.
+    A region is stored as its activation pattern, packed to bits and compressed, and its 128-bit name. Coefficients are computed from
+    the pattern, and recently used ones are cached.
 
-    Pieces are computed in the box's own type, as by calling the box: so the names are the `region_id` of `LinearPieces`, the
-    scores are those of the model, and it costs half of what float64 does. A float32 pattern next to a wall may be that
-    of the neighbor; the two pieces agree on the wall, so that what they predict differs by rounding only.
+    Pieces are computed in the box's own type, as by calling the box. So the names are the `region_id` of `LinearPieces`, the scores are
+    those of the model, and the cost is half of that in float64. A float32 pattern next to a wall may be that of the neighbor. The two
+    pieces agree on the wall, so their predictions differ only by rounding.
 
     Args:
         box: The network.
         shapes: Shape of each input, without the batch dimension.
-        cache_bytes: The most bytes of coefficients to keep.
+        cache_bytes: Maximum size of the cached coefficients in bytes.
     """
 
     def __init__(self, box: Engine, shapes: Sequence[tuple[int, ...]], *, cache_bytes: int):
@@ -45,7 +45,7 @@ class Regions:
         self._attach(cache_bytes)
 
     def _attach(self, cache_bytes):
-        """What is not saved but made anew."""
+        """The attributes that are not saved but recreated."""
         self._cache: cachetools.LRUCache = cachetools.LRUCache(cache_bytes, getsizeof=_size)
         self._lock = (
             threading.Lock()
@@ -54,7 +54,7 @@ class Regions:
         self.space = Space(self._shapes, lambda arrays: packed(arrays, self.box.network.graph))
 
     def add_packed(self, names: Sequence[bytes], patterns: Sequence[bytes]) -> None:
-        """Adds regions, none of them known, as `packed` gave them."""
+        """Adds new regions, in the form returned by `packed`."""
         for name, pattern in zip(names, patterns, strict=True):
             self._numbers[name] = len(self._patterns)
             self._patterns.append(pattern)
@@ -86,7 +86,7 @@ class Regions:
         return np.array([name.hex() for name in self._numbers], dtype="<U32")
 
     def check_names(self) -> None:
-        """Raises a `ValueError` if a pattern is not one of this network, or is not the one that its name is made of."""
+        """Raises a `ValueError` if a pattern is not one of this network, or does not have the given name."""
         specs, names = self.box.programs.layout(self._origins).patterns, self.names
         for start in range(0, len(self), self.box.batch_size):
             patterns = unpack(self._patterns[start : start + self.box.batch_size], specs)
@@ -114,7 +114,7 @@ class Regions:
             )
 
     def find(self, batch: Sequence[np.ndarray], start: int = 0) -> np.ndarray:
-        """The regions of a batch of samples; those not known are added.
+        """The regions of a batch of samples; unknown regions are added.
 
         Args:
             batch: One array `(n, *shape)` for each input.
@@ -144,10 +144,10 @@ class Regions:
         return np.array([self._numbers[name] for name in names])
 
     def pieces(self, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Yields the linear pieces of regions, those at hand first: the order is not that of `numbers`.
+        """Yields the linear pieces of regions, cached ones first, so the order is not that of `numbers`.
 
         Args:
-            numbers: Regions, each once.
+            numbers: Regions, without repetitions.
 
         Yields:
             `(place, coefficients, intercepts)`: where the region is among `numbers`, `(C, d)` and `(C,)`.
@@ -168,7 +168,7 @@ class Regions:
                 yield place, *piece
 
     def evaluate(self, batch: Sequence[np.ndarray], start: int = 0) -> np.ndarray:
-        """The scores `(n, C)` that the linear pieces of a batch's regions give it, in float64; arguments as for `find`."""
+        """The scores `(n, C)` of a batch by the linear pieces of its regions, in float64; arguments as for `find`."""
         found = self.find(batch, start)
         x = self.space.vectors(batch)
         scores = np.empty((len(x), self.box.num_outputs))
@@ -180,19 +180,19 @@ class Regions:
         return scores
 
     def _solve(self, numbers):
-        """The linear pieces of one batch of regions, found from their patterns."""
+        """The linear pieces of one batch of regions, computed from their patterns."""
         specs = self.box.programs.layout(self._origins).patterns
         patterns = unpack([self._patterns[number] for number in numbers], specs)
         origins = [np.repeat(origin, len(numbers), axis=0) for origin in self._origins]
         coefficients, intercepts = self.box.programs.solve(patterns, origins)
         joined = self.space.vectors([ops.convert_to_numpy(each) for each in coefficients])
         intercepts = ops.convert_to_numpy(intercepts)
-        # Copies, because a view would keep the whole batch in memory.
+        # Copy, because a view would keep the whole batch in memory.
         return [(joined[:, i].copy(), intercepts[:, i].copy()) for i in range(len(numbers))]
 
 
 def check_cache_bytes(cache_bytes: Any) -> None:
-    """Raises a `ValueError` if a number of bytes is none."""
+    """Raises a `ValueError` if the number of bytes is invalid."""
     check_count("cache_bytes", cache_bytes, least=0)
 
 
@@ -201,7 +201,7 @@ def _size(piece):
 
 
 def pack(patterns: Sequence[np.ndarray], count: int) -> list[bytes]:
-    """Patterns as compressed bytes, of each entry only as many bits as the largest of the batch has.
+    """Patterns as compressed bytes; each entry takes the number of bits of the largest entry in the batch.
 
     Args:
         patterns: Integer arrays `(count, ...)`.
@@ -221,7 +221,7 @@ def pack(patterns: Sequence[np.ndarray], count: int) -> list[bytes]:
 
 
 def unpack(packed: Sequence[bytes], specs: Sequence[tuple[tuple, str]]) -> list[np.ndarray]:
-    """The patterns that `pack` was given.
+    """The inverse of `pack`.
 
     Args:
         packed: One for each sample.
@@ -255,7 +255,7 @@ def unpack(packed: Sequence[bytes], specs: Sequence[tuple[tuple, str]]) -> list[
 
 
 def _decompressed(packed, most):
-    """Compressed bytes as they were, of which there are no more than `most`."""
+    """Decompressed bytes, at most `most` of them."""
     reader = zlib.decompressobj()
     try:
         raw = reader.decompress(packed, most + 1)

@@ -40,7 +40,7 @@ def region_table(
     max_regions: int | None,
     norm: float | None,
 ) -> pd.DataFrame:
-    """The table that `RegionClassifier.table` describes.
+    """The table of `RegionClassifier.table`.
 
     Args:
         regions: The regions.

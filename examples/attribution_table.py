@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     model.fit(x, y, epochs=options.epochs, batch_size=32, verbose=0)
     numbers = {"accuracy": model.evaluate(x_test, y_test, verbose=0)[1]}
 
-    x_test = x_test[: options.samples]
+    x_test = pd.DataFrame(x_test[: options.samples], columns=features)  # explanations keep the names
     usual = np.mean(x, axis=0)
     methods = {
         "decision features": DecisionFeatures(model),
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     numbers |= {f"{metric}, {name}": table[metric]["mean"][name] for metric in metrics for name in methods}
     numbers |= {f"delta, {name}": float(table["delta"]["median"][name]) for name in methods}
     numbers |= {f"agreement, {a} and {b}": agreement[a][b] for a, b in itertools.combinations(methods, 2)}
-    path = draw(comparison.explanations, table, agreement, features, classes, numbers, options).save(options.report)
+    path = draw(comparison.explanations, table, agreement, classes, numbers, options).save(options.report)
     print(f"\nPictures: {path}")
     return numbers
 
@@ -162,7 +162,7 @@ def agreements(explanations):
     return pd.DataFrame({a: {b: float(np.mean(rank[a] * rank[b])) for b in rank} for a in rank})
 
 
-def draw(explanations, table, agreement, features, classes, numbers, options):
+def draw(explanations, table, agreement, classes, numbers, options):
     """The page."""
     names, metrics = list(explanations), ("deletion", "insertion")
     page = Page("Attribution for tabular data")
@@ -199,18 +199,30 @@ def draw(explanations, table, agreement, features, classes, numbers, options):
     totals = explanations[names[0]].values.sum(axis=1)
     chosen = [int(i) for i in np.argsort(totals)[[0, len(totals) // 2, -1]]]
     page.figure(
-        explanations_plot(explanations, samples=chosen, feature_names=features, class_names=[f"score of '{classes[1]}'"]),
+        explanations_plot(explanations, samples=chosen, class_names=classes),
         f"The rows with the lowest, the median and the highest sum of decision features for {classes[1]}.",
     )
-    page.heading("Mean over all rows")
+    page.heading("From the mean row to a row")
+    exact = explanations["IG"]
+    page.figure(
+        exact.plot([chosen[1]], kind="waterfall", class_names=classes),
+        "Integrated gradients of the median row: each feature moves the score on the way from that of the mean row to that of the row. "
+        "What the values leave unexplained, the convergence delta, is written below.",
+    )
+    page.heading("All rows")
+    page.figure(
+        exact.plot(kind="beeswarm", class_names=classes),
+        f"Integrated gradients of all rows, a dot each: on the right, the value of the feature speaks for {classes[1]}.",
+    )
     return page.figure(
-        strengths(explanations, features),
+        strengths(explanations),
         "Mean absolute value of a feature as a share of the sum over all features, for the twelve strongest features.",
     )
 
 
-def strengths(explanations, features):
+def strengths(explanations):
     """The mean absolute values of the strongest features by each method."""
+    features = next(iter(explanations.values())).feature_names
     sizes = {name: np.abs(each.values).mean(axis=0) for name, each in explanations.items()}
     shares = {name: each / each.sum() for name, each in sizes.items()}
     first = np.argsort(-sum(shares.values()))[:12]

@@ -90,7 +90,7 @@ MORE = {
     "FBIModel.__init__": 8,
     "IntegratedGradients.__init__": 8,
     "explanations_plot.explanations_plot": 15,
-    "Explanation.plot": 14,
+    "Explanation.plot": 15,
     "Comparison.plot": 14,
 }
 

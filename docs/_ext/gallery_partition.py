@@ -7,7 +7,6 @@ import numpy as np
 from sklearn.datasets import load_digits, make_moons
 
 from keras_xai.openbox import OpenBox
-from keras_xai.report.classes import class_color
 
 _DPI = 150
 
@@ -17,10 +16,8 @@ def draw_plane_moons(path):
     box, x, y = _moons()
     limits = ((-1.7, 2.7), (-1.4, 1.9))
     whole = box.plane([0.0, 0.0], [1.0, 0.0], [0.0, 1.0], limits=limits, verbose=0)
-    figure = whole.plot(class_names=["upper moon", "lower moon"], by_layer=True, mark_inputs=False)
-    colors = [class_color(k) for k in y]
-    figure.axes[0].scatter(*x.T, s=10, c=colors, edgecolors="white", linewidths=0.4, zorder=3)
-    figure.savefig(path, dpi=_DPI)
+    names = ["upper moon", "lower moon"]
+    whole.plot(class_names=names, by_layer=True, mark_inputs=False, x=x, y=y).savefig(path, dpi=_DPI)
 
 
 def draw_plane_digits(path):

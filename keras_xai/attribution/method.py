@@ -161,6 +161,7 @@ class Method(Remade, abc.ABC):
             layout=packed([each.letters for each in self._of(inputs)._scores.layouts], graph),
             layer=self.values_layer,
             channel_axis=None if self._values_of is None else self._values_of.channel_axis,
+            base_score=None if parts[0].base_score is None else np.concatenate([part.base_score for part in parts]),
             nonnegative=self.nonnegative,
             preprocessing=self._preprocessing,
         )
@@ -302,7 +303,8 @@ class Method(Remade, abc.ABC):
         """What the method's function has returned, with values of the inputs as they are fed."""
         found = checked(part, batch, type(self).__name__, layer=self.values_layer)
         if self._values_of is not None:
-            return dataclasses.replace(found, values=arrays_of(found))
+            base = None if found.base_score is None else np.asarray(found.base_score, "float64")
+            return dataclasses.replace(found, values=arrays_of(found), base_score=base)
         return of_inputs(found, batch.inputs, self._scores)
 
     def _joined(self, parts) -> list:

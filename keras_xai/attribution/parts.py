@@ -46,6 +46,7 @@ class Part:
         indices: As in the batch, with the predicted classes in place of -1.
         convergence_delta: Tensor or array `(n,)`, or `None`.
         num_forward_passes: Number of forward passes for all samples of the batch, see `Explanation.num_forward_passes`.
+        base_score: Tensor or array `(n,)`, the score that the values are added to, or `None`: see `Explanation.base_score`.
         predictions: See `Target.predictions`, if they are known; otherwise another forward pass finds them.
     """
 
@@ -53,6 +54,7 @@ class Part:
     indices: list
     convergence_delta: Any
     num_forward_passes: float
+    base_score: Any = None
     predictions: list | None = None
 
 
@@ -104,7 +106,8 @@ def of_inputs(part: Part, inputs: list[np.ndarray], scores: Scores) -> Part:
             values[i] = np.where(padded, 0, before).astype(before.dtype)
         if delta is not None and values[i] is not before:
             delta = delta + (before.reshape(len(x), -1).sum(axis=1) - values[i].reshape(len(x), -1).sum(axis=1))
-    return dataclasses.replace(part, values=values, convergence_delta=delta)
+    base = None if part.base_score is None else np.asarray(part.base_score, "float64")
+    return dataclasses.replace(part, values=values, convergence_delta=delta, base_score=base)
 
 
 def arrays_of(part: Part) -> list:

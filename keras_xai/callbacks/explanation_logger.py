@@ -107,7 +107,7 @@ class ExplanationLogger(keras.callbacks.Callback):
         if (epoch + 1) % self._every:
             return
         self.latest = self._method(self._x, self._target)
-        from keras_xai.report import explanations_plot
+        from keras_xai.report.explanations import explanations_plot
 
         # Not `plot`, which opens windows if pyplot has any.
         figure = explanations_plot({self.latest.method: self.latest}, **self._plot_options)

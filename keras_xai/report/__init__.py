@@ -15,6 +15,22 @@ from keras_xai.report.rbm import filters_plot, reconstructions_plot
 from keras_xai.report.reconstructions import deconvnet_plot
 from keras_xai.report.regions import parallel_coordinates
 from keras_xai.report.tokens import words_html
+from keras_xai.results.pictures import shown
+
+# Within the package they are imported from their modules: what pages and callbacks draw is not shown besides.
+activations_plot = shown(activations_plot)
+color_bar = shown(color_bar)
+decision_plot = shown(decision_plot)
+deconvnet_plot = shown(deconvnet_plot)
+depth_plot = shown(depth_plot)
+explanations_plot = shown(explanations_plot)
+fidelity_plot = shown(fidelity_plot)
+filters_plot = shown(filters_plot)
+heatmap = shown(heatmap)
+maps_plot = shown(maps_plot)
+parallel_coordinates = shown(parallel_coordinates)
+picture = shown(picture)
+reconstructions_plot = shown(reconstructions_plot)
 
 __all__ = [
     "Card",

@@ -57,20 +57,30 @@ class Colors:
         return ScalarMappable(Normalize(0 if self.sequential else -limit, limit, clip=True), self._colormap())
 
     def _colormap(self) -> "Colormap":
-        from matplotlib import colormaps
         from matplotlib.colors import LinearSegmentedColormap
 
-        if self.cmap is not None and (not isinstance(self.cmap, str) or self.cmap not in colormaps):
-            raise ValueError(
-                f"Expected `cmap` to be the name of a color map of matplotlib, such as 'viridis'. Received: cmap={self.cmap!r}"
-            )
-        found = colormaps[COLOR_MAP if self.cmap is None else self.cmap]
+        found = color_map(COLOR_MAP if self.cmap is None else self.cmap)
         if self.cmap is not None or not self.sequential:
             return found
         return LinearSegmentedColormap.from_list("positive", found(np.linspace(0.5, 1, 129)))
 
 
 SIGNED = Colors()
+
+
+def color_map(cmap: str) -> "Colormap":
+    """A color map of matplotlib.
+
+    Raises:
+        ValueError: If there is none of this name.
+    """
+    from matplotlib import colormaps
+
+    if not isinstance(cmap, str) or cmap not in colormaps:
+        raise ValueError(
+            f"Expected `cmap` to be the name of a color map of matplotlib, such as 'viridis'. Received: cmap={cmap!r}"
+        )
+    return colormaps[cmap]
 
 
 def colors_for(explanations: Iterable[Explanation], options: PlotOptions) -> Colors:

@@ -38,11 +38,11 @@ def explained(
     for output, each in named.items():
         predicted = _of(explanation.predicted_class, output)
         if predicted is not None and int(predicted[sample]) != int(each[sample]):
-            name = _name(int(predicted[sample]), output, None if output else class_names, binary=True)
+            name = class_name(int(predicted[sample]), output, None if output else class_names, binary=True)
             lines.append(f"predicted: {name} (p = {float(_of(explanation.predicted_probability, output)[sample]):.3g})")
     if labels is not None:
         label = np.asarray(labels)[sample]
-        lines.append(f"true: {label if isinstance(label, str) else _name(int(label), '', class_names)}")
+        lines.append(f"true: {label if isinstance(label, str) else class_name(int(label), '', class_names)}")
     return lines
 
 
@@ -50,15 +50,26 @@ def _class(explanation, output, index, sample, class_names):
     probability, prediction = (_of(each, output) for each in (explanation.probability, explanation.prediction))
     names = None if output or class_names is None else class_names
     if probability is not None:
-        return f"{_name(index, output, names, binary=True)} (p = {float(probability[sample]):.3g})"
+        return f"{class_name(index, output, names, binary=True)} (p = {float(probability[sample]):.3g})"
     if prediction is not None:
         # What ends in no sigmoid may be the logit of two classes, and then it speaks for the second.
         name = output or "prediction" if names is None or len(names) > 2 else names[-1]
         return f"{name} = {float(prediction[sample]):.3g}"
-    return _name(index, output, names)
+    return class_name(index, output, names)
 
 
-def _name(index, output, names, *, binary=False):
+def class_name(index: int, output: str, names: Sequence[str] | None, *, binary: bool = False) -> str:
+    """The name of a class.
+
+    Args:
+        index: The class.
+        output: The name of its output; `""` for the only one.
+        names: Names of the classes.
+        binary: Whether a single name is that of class 1 of two.
+
+    Raises:
+        ValueError: If the class has no name.
+    """
     if names is None:
         return f"{output} class {index}".strip()
     if binary and len(names) == 1:  # which is that of class 1

@@ -1,7 +1,6 @@
 """Explanations as pictures: images, series, tables and texts, by one method or by several side by side."""
 
 import os
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,13 @@ from keras_xai.data.imagenet import ClassNames
 from keras_xai.data.preprocessing import Preprocessing, PreprocessingName
 from keras_xai.report.colors import add_scale, colors_for
 from keras_xai.report.explained import explained
+from keras_xai.report.kinds import kind_of, strongest_features, tabled
+from keras_xai.report.labels import INCHES_PER_LETTER, feature_label, shortened, wrapped_label
 from keras_xai.report.layers import draw_bars, layers_figure, wrapped
-from keras_xai.report.overlays import GRAY, draw_lines, draw_over, flat, prepare_lines
+from keras_xai.report.overlays import draw_over, flat
 from keras_xai.report.plots import draw_picture
 from keras_xai.report.samples import arrays_of, displayed, shown_images
+from keras_xai.report.series import draw_series, series_height, series_width, strongest_channels
 from keras_xai.report.words import draw_words, laid_out, words_of
 from keras_xai.results.explanation import Explanation
 from keras_xai.results.pictures import saved
@@ -26,12 +28,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-_SERIES_CHANNELS = 8  # a "series" with more channels is drawn as an image
 _FEATURES = 12
+_VALUE = 12  # characters of a usual value of a feature
 _LABEL = 22  # characters of a line of the label of a row
 
-# Width of a column, in inches.
-_WIDTHS = {"image": 1.9, "series": 3.0, "table": 2.6, "text": 3.8}
+# Width of a column, in inches; that of a series depends on its length.
+_WIDTHS = {"image": 1.9, "table": 2.6, "text": 3.8}
 
 
 def explanations_plot(
@@ -61,8 +63,9 @@ def explanations_plot(
     Rows name the explained class with its probability, and the predicted class if it is another one. Explanations know the layout of
     their inputs, so that channels first are drawn as channels last. An image is shown in its colors as far as the model tells how they were
     preprocessed, and for each method in gray below the colors of the values, summed over the channels. A series is a line per channel
-    in these colors. Features are bars, the most relevant to all methods first. Tokens are words on a background in these colors. A model of
-    several inputs has a row per input.
+    in these colors, of its eight strongest channels if there are more; of more than three, each has a lane of its own scale. A square array
+    of more than eight channels is drawn as an image, which it usually is. Features are bars, the most relevant to all methods first. Tokens
+    are words on a background in these colors. A model of several inputs has a row per input.
 
     Values of a layer are drawn without the samples: feature maps as a picture per channel, the strongest channels first, and vectors as
     bars.
@@ -76,7 +79,8 @@ def explanations_plot(
             `"unit"` for colors from 0 to 1, `"raw"` for 0 to 255. By default what the model tells; if that is nothing, values are scaled to
             the color range.
         class_names: Names of the classes, or `"imagenet"`; two for a single sigmoid, of classes 0 and 1.
-        feature_names: Names of the features; by default the column names, if the samples were a `DataFrame`.
+        feature_names: Names of the features of a table, by default the column names, if the samples were a `DataFrame`; or of the channels
+            of a series.
         vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
         labels: The true class of each explained sample, or its name, to be named as well.
         title: A title.
@@ -153,10 +157,10 @@ class Grid:
         self.footer_labels: list[Axes] = []
         self._options = options
         self._explanations = list(named.values())
-        self._inputs, columns = _tabled(arrays_of(self._explanations[0], "inputs"))
-        self._values = [_tabled(arrays_of(each, "values"), columns)[0] for each in self._explanations]
+        self._inputs, columns = tabled(arrays_of(self._explanations[0], "inputs"))
+        self._values = [tabled(arrays_of(each, "values"), columns)[0] for each in self._explanations]
         for name, explanation in named.items():
-            shapes = [x.shape for x in _tabled(arrays_of(explanation, "inputs"), columns)[0].values()]
+            shapes = [x.shape for x in tabled(arrays_of(explanation, "inputs"), columns)[0].values()]
             if shapes != [x.shape for x in self._inputs.values()]:
                 raise ValueError(
                     f"Expected explanations of the same samples. Received: samples of shape {shapes} for '{name}', and of shape "
@@ -165,7 +169,7 @@ class Grid:
         # An input that no method explains, such as a mask, has no picture.
         self._inputs = {name: x for name, x in self._inputs.items() if any(each[name].ndim for each in self._values)}
         layouts = dict(zip(arrays_of(self._explanations[0], "inputs"), self._explanations[0].layouts, strict=True))
-        self._kinds = {name: _kind(x, layouts.get(name)) for name, x in self._inputs.items()}
+        self._kinds = {name: kind_of(x, layouts.get(name)) for name, x in self._inputs.items()}
         count = len(next(iter(self._inputs.values())))
         self._samples = chosen_indices("samples", options.samples, count)
         options.check_labels(count)
@@ -177,6 +181,8 @@ class Grid:
         for name, x in self._inputs.items():
             if self._kinds[name] == "table" and feature_names is not None:
                 check_names("feature_names", feature_names, x.shape[1], "feature")
+            if self._kinds[name] == "series" and feature_names is not None and len(self._inputs) == 1:
+                check_names("feature_names", feature_names, x.shape[-1], "channel")
         self._colors = colors_for(self._explanations, options)
         self._limits: list[float] = []
         self._shown_by = shown_images(self._images(), self._explanations, options)
@@ -197,10 +203,14 @@ class Grid:
             rows = [[(sample, name)] for sample in self._samples for name in self._inputs]
             bands = [(range(i, min(i + across, len(self.names))), rows) for i in range(0, len(self.names), across)]
         heights = [self._heights(rows, single) + [footer] * bool(footer) for _, rows in bands]
-        width = max(_WIDTHS[kind] for kind in self._kinds.values())
+        width = max(
+            series_width(self._inputs[name].shape[1]) if kind == "series" else _WIDTHS[kind]
+            for name, kind in self._kinds.items()
+        )
         per_block = self.first + len(bands[0][0])
-        columns = per_block * max(len(line) for line in bands[0][1])
-        left = (0.2 if single else 1.3) + 0.9 * (not {"table", "text"}.isdisjoint(self._kinds.values()))
+        blocks = max(len(line) for line in bands[0][1])
+        columns = per_block * blocks
+        left = (0.2 if single else 1.3) + blocks * self._label_width()
         inches = sum(map(sum, heights))
         size = (max(left + width * columns, 3.6), inches + 0.3 * len(bands) + 0.65 + 0.3 * bool(title))
         figure = new_figure(figsize=size, layout="constrained")
@@ -231,6 +241,13 @@ class Grid:
             figure.suptitle(title, fontsize=11)
         return figure
 
+    def _label_width(self):
+        """The width of the labels of features in inches."""
+        if "table" in self._kinds.values():
+            longest = max(map(len, map(shortened, self._feature_names or [""])))
+            return max(0.9, INCHES_PER_LETTER * (longest + _VALUE))
+        return 0.9 * ("text" in self._kinds.values())
+
     def _images(self):
         """The images among the inputs, by name."""
         return {name: x for name, x in self._inputs.items() if self._kinds[name] == "image"}
@@ -254,7 +271,7 @@ class Grid:
             return 0.24 * min(x.shape[1], _FEATURES) + 0.3
         if kind == "text":
             return 0.19 * (1 + max((line for _, line, _, _ in laid_out(self._words(x[sample]))), default=0)) + 0.15
-        return 1.25
+        return series_height(x.shape[-1]) + 0.3
 
     def _draw_row(self, axes, sample, name, methods, *, above):
         x, kind = self._inputs[name][sample], self._kinds[name]
@@ -271,25 +288,30 @@ class Grid:
             labeled.set_ylabel(label, fontsize=9, rotation=0, ha="right", va="center")
         if self.first:
             self._draw_input(axes[0], x, name)
-        for each, found in zip(axes[self.first :], values, strict=True):
+        places = axes[self.first :]
+        if kind == "table":
+            self._draw_features(places, x, [self._colors.shown(each) for each in values])
+        elif kind == "series":
+            channels = strongest_channels([self._colors.shown(each) for each in values], x.shape[1])
+            for each, found in zip(places, values, strict=True):
+                self._limits.append(draw_series(each, x, found, channels, self._channel_names, self._colors))
+        else:
+            for each, found in zip(places, values, strict=True):
+                self._limits.append(
+                    draw_over(each, flat(found), self._picture(x, name), self._colors, self._options.alpha)
+                    if kind == "image"
+                    else draw_words(each, self._words(x), found, colors=self._colors)
+                )
+        for each, found in zip(places, values, strict=True):
             if not found.any():  # as of Grad-CAM, if all weighted maps are negative: without a word it looks like a fault
                 each.set_xlabel("all values are zero", fontsize=8)
-        if kind == "table":
-            values = [self._colors.shown(each) for each in values]
-            shown = _strongest(values)
-            names = range(len(x)) if self._feature_names is None else self._feature_names
-            labels = [f"{names[i]} = {_written(x[i])}" for i in shown]
-            for number, (each, found) in enumerate(zip(axes[self.first :], values, strict=True)):
-                self._limits.append(draw_bars(each, found[shown], labels if number == 0 else None, self._colors))
-            return
-        for each, found in zip(axes[self.first :], values, strict=True):
-            if kind == "image":
-                limit = draw_over(each, flat(found), self._picture(x, name), self._colors, self._options.alpha)
-            elif kind == "series":
-                limit = draw_lines(each, x, found, self._colors)
-            else:
-                limit = draw_words(each, self._words(x), found, colors=self._colors)
-            self._limits.append(limit)
+
+    def _draw_features(self, axes, x, values):
+        shown = strongest_features(values, _FEATURES)
+        names = range(len(x)) if self._feature_names is None else self._feature_names
+        labels = [feature_label(str(names[i]), x[i]) for i in shown]
+        for number, (each, found) in enumerate(zip(axes, values, strict=True)):
+            self._limits.append(draw_bars(each, found[shown], labels if number == 0 else None, self._colors))
 
     def _draw_input(self, axes, x, name):
         kind = self._kinds[name]
@@ -300,10 +322,13 @@ class Grid:
             axes.spines[:].set_color("#c4cad0")
             axes.spines[:].set_linewidth(0.8)
         elif kind == "series":
-            axes.plot(x, color=GRAY, linewidth=1.5)
-            prepare_lines(axes)
+            draw_series(axes, x, None, strongest_channels([np.ptp(x, axis=0, keepdims=True)], x.shape[1]), self._channel_names)
         else:
             axes.spines[:].set_visible(False)
+
+    @property
+    def _channel_names(self):
+        return self._feature_names if len(self._inputs) == 1 else None
 
     def _picture(self, x, name):
         return displayed(self._shown_by[name], x if x.ndim == 3 and x.shape[-1] in (1, 3) else flat(x))
@@ -317,53 +342,4 @@ class Grid:
         if name == next(iter(self._inputs)):
             lines = explained(self._explanations[0], sample, self._options.class_names, self._options.labels) + lines
         longest = _LABEL if self._options.columns is None or len(self.names) > 1 else 2 * _LABEL
-        return "\n".join(_wrapped(line, longest) for line in lines)
-
-
-def _tabled(arrays: dict[str, np.ndarray], columns: Sequence[str] | None = None) -> tuple[dict, list[str] | None]:
-    """Arrays in which several columns `(n, 1)` are one table, and the names of its columns, or `None` if there are not several.
-
-    Args:
-        arrays: An array for each input.
-        columns: The names, if they are known.
-    """
-    if columns is None:
-        columns = [name for name, x in arrays.items() if x.ndim == 1 or x.shape[1:] == (1,)]
-        if len(columns) < 2:
-            return arrays, None
-    found = {name: x for name, x in arrays.items() if name not in columns}
-    count = max(len(arrays[name]) if arrays[name].ndim else 0 for name in columns)
-    # Values of a column that was held fixed are 0; numbers and strings stay what they are.
-    parts = [arrays[name].reshape(count) if arrays[name].ndim else np.zeros(count) for name in columns]
-    same = len({part.dtype.kind in "fiub" for part in parts}) == 1
-    table = np.stack([part if same else part.astype(object) for part in parts], axis=1)
-    return {"columns": table, **found}, list(columns)
-
-
-def _wrapped(line, longest):
-    """A line of a label in short lines, with the probability in one."""
-    if len(line) <= longest:
-        return line
-    unbroken = line.replace("(p = ", "(p\xa0=\xa0")
-    return "\n".join(textwrap.wrap(unbroken, longest)).replace("\xa0", " ")
-
-
-def _written(value):
-    """A value of a table as text."""
-    return f"{value:.3g}" if isinstance(value, (int, float, np.number)) else str(value)
-
-
-def _kind(x, layout):
-    if layout is None:  # columns of several inputs
-        return "table"
-    if x.dtype.kind in "OU":
-        return "text" if x.dtype.kind == "U" and x.ndim == 2 and x.shape[1] > 1 else "table"
-    if layout.is_apart:
-        return "table" if not layout.is_tokens else "text" if x.ndim == 2 else "image"
-    return "series" if x.ndim == 3 and x.shape[-1] <= _SERIES_CHANNELS else "image"
-
-
-def _strongest(values):
-    """The features to draw: those with the largest relative relevance by any method."""
-    strength = np.max([np.abs(each) / (np.abs(each).max() or 1.0) for each in values], axis=0)
-    return np.argsort(-strength, kind="stable")[:_FEATURES]
+        return "\n".join(wrapped_label(line, longest) for line in lines)

@@ -1,14 +1,15 @@
-"""Matplotlib figures with automatic display in notebooks and under pyplot.
+"""Matplotlib figures, shown by notebooks and by pyplot.
 
 Imported only when something is drawn, because it imports matplotlib.
 """
 
 import contextlib
-import contextvars
 import functools
 import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+import sys
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
@@ -23,13 +24,12 @@ from keras_xai.data.checks import check_text
 from keras_xai.results.text import encodable
 
 _LEGEND_ROW = 1.7  # height in font sizes
-_WITH_WINDOWS = contextvars.ContextVar("with windows", default=False)
+# Backends that draw files and show nothing.
+_FILE_BACKENDS = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
 
 
 class ShownFigure(Figure):
-    """A figure that a notebook shows if it is the last value of a cell or passed to `display`.
-
-    It is not registered in pyplot, so notebooks do not show it twice and it does not stay in memory until it is closed.
+    """A figure that a notebook shows once: where it is displayed, or else at the end of the cell that has plotted it.
 
     All text is drawn literally: `$`, `_` and the like are not interpreted as mathematics, and glyphs that the font lacks are taken from
     other fonts. Numbers along axes keep matplotlib's own notation.
@@ -48,6 +48,13 @@ class ShownFigure(Figure):
     def suptitle(self, t: str, **options: Any) -> Text:
         """Adds a title to the figure, as `matplotlib.figure.Figure.suptitle`."""
         return super().suptitle(check_text("title", t), **options)
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        # Asked first by a notebook that displays the figure, which then draws it by its own settings, or by `_repr_png_`. At the end of the
+        # cell the inline backend displays all figures that pyplot has, and need not display this one again.
+        if matplotlib.get_backend().lower().endswith("inline"):
+            release(self)
+        return {}
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -72,37 +79,45 @@ class ShownFigure(Figure):
 
 
 def new_figure(**options: Any) -> Figure:
-    """Creates a figure.
-
-    Within `with_windows`, if pyplot has windows, the figure is registered in pyplot. Otherwise it is independent of pyplot and need not be
-    closed.
+    """Creates a figure that is independent of pyplot and need not be closed.
 
     Args:
         **options: Options of `matplotlib.figure.Figure`.
     """
-    if _WITH_WINDOWS.get() and _has_windows():
-        from matplotlib import pyplot
-
-        return pyplot.figure(FigureClass=ShownFigure, **options)
     figure = ShownFigure(**options)
     FigureCanvasAgg(figure)  # a canvas for drawing in addition to saving
     return figure
 
 
-@contextlib.contextmanager
-def with_windows() -> Iterator[None]:
-    """Context manager: figures are shown by `matplotlib.pyplot.show()` and released when their windows are closed."""
-    token = _WITH_WINDOWS.set(True)
-    try:
-        yield
-    finally:
-        _WITH_WINDOWS.reset(token)
+def give_to_pyplot(figure: Figure) -> None:
+    """Has pyplot show a figure, if its backend shows any: in a window, or at the end of a notebook's cell.
+
+    Args:
+        figure: A complete figure.
+    """
+    # Backends with windows work in the main thread only.
+    if matplotlib.get_backend().lower() in _FILE_BACKENDS or threading.current_thread() is not threading.main_thread():
+        return
+    from matplotlib import pyplot
+
+    def existing(*args: Any, **options: Any) -> Figure:
+        return figure
+
+    # Pyplot has no other way to take a figure that exists which works in all of its versions.
+    pyplot.figure(FigureClass=existing)  # type: ignore[arg-type]
+
+
+def release(figure: Figure) -> None:
+    """Takes a figure from pyplot, which shows it no more, if it was given to it by `give_to_pyplot`."""
+    if isinstance(figure, ShownFigure) and "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close(figure)
 
 
 def add_legend(parent: Any, handles: Sequence[Any], **options: Any) -> None:
     """Adds a legend in which names that begin with `_`, which matplotlib leaves out, are there.
 
-    A legend of a figure has no more columns than fit, and the figure grows by its further rows.
+    A legend of a figure has no more columns than fit, and the figure grows by its further rows, or to the height of a legend beside the
+    axes.
 
     Args:
         parent: The figure or axes.
@@ -118,8 +133,10 @@ def add_legend(parent: Any, handles: Sequence[Any], **options: Any) -> None:
             return
         extent = legend.get_window_extent(parent.canvas.get_renderer())  # type: ignore[attr-defined]
         if extent.width <= parent.bbox.width or columns == 1:
-            further = -(-len(handles) // columns) - 1
-            parent.set_figheight(parent.get_figheight() + further * _LEGEND_ROW * legend.get_texts()[0].get_fontsize() / 72)
+            beside = "right" in str(options.get("loc"))
+            rows = -(-len(handles) // columns) + 1 if beside else -(-len(handles) // columns) - 1
+            height = rows * _LEGEND_ROW * legend.get_texts()[0].get_fontsize() / 72
+            parent.set_figheight(max(parent.get_figheight(), height) if beside else parent.get_figheight() + height)
             return
         legend.remove()
 
@@ -177,8 +194,3 @@ class _Encodable:
 
     def __call__(self, x: float, position: int | None = None) -> str:
         return encodable(self._name(x, position))
-
-
-def _has_windows():
-    """Whether the current or default backend of pyplot has windows."""
-    return matplotlib.get_backend().lower().startswith(("gtk", "macosx", "qt", "tk", "wx"))

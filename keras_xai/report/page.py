@@ -147,7 +147,8 @@ class Page:
         """Adds a picture.
 
         Args:
-            figure: A matplotlib figure; drawn immediately, so that later changes to it have no effect.
+            figure: A matplotlib figure; drawn immediately, so that later changes to it have no effect. One of this package is then
+                not shown besides, by a notebook or by `matplotlib.pyplot.show()`.
             caption: Description of the picture.
         """
         check_text("caption", caption)
@@ -242,7 +243,10 @@ def _sized_image(figure, description):
 
 
 def _image(figure, description, attributes=""):
+    from keras_xai.report.figure import release
+
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_PIXELS_PER_INCH)
+    release(figure)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     return f'<img src="data:image/png;base64,{data}" alt="{escaped(description)}"{attributes}>'

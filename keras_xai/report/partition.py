@@ -1,11 +1,11 @@
 """Plots of lines and planes through the linear pieces of a network, built without pyplot's global state."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_xai.data.checks import check_flag, check_names, short
+from keras_xai.data.checks import check_flag, check_names, real_array, short
 from keras_xai.report.classes import checked_names, class_color, class_shade, patch, stroke
 from keras_xai.report.heatmap import draw_heatmap
 from keras_xai.report.plots import draw_picture, shown_image
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _INK = "#1f2937"
 _NEUTRAL = "#9aa4b0"
+_INPUTS = ["corner", "second", "third"]
+_SAMPLES = 500
 # Colors of layers, from the first to the last.
 _LAYERS = "viridis"
 
@@ -33,6 +35,8 @@ def plane_plot(
     images: Sequence[np.ndarray] | None,
     by_layer: bool,
     mark_inputs: bool,
+    x: Any,
+    y: Any,
 ) -> "Figure":
     """A plane through the linear pieces of a network, for `Plane.plot`."""
     from matplotlib import colormaps
@@ -46,19 +50,20 @@ def plane_plot(
             raise ValueError(f"Expected three `{what}`, one for each input of the plane. Received: {what}={short(given)}")
     for name, flag in (("by_layer", by_layer), ("mark_inputs", mark_inputs)):
         check_flag(name, flag)
-    if input_names is not None:
-        check_names("input_names", input_names)
+    inputs = _INPUTS if input_names is None else check_names("input_names", input_names)
+    samples = None if x is None else _projected(plane, x, y, len(names))
     cells = plane.cells
     (s_low, s_high), (t_low, t_high) = plane.limits
-    frame = plane.lengths([[s_low, t_low], [s_high, t_low], [s_high, t_high], [s_low, t_high]])
+    frame = plane.places([[s_low, t_low], [s_high, t_low], [s_high, t_high], [s_low, t_high]])
     low, high = frame.min(axis=0), frame.max(axis=0)
     width, height = (high - low) / (high - low).max()
-    figure = new_figure(figsize=(6.2 * width + 1.8, 6.2 * height + 0.4), layout="constrained")
+    figure = new_figure(figsize=(6.2 * width + 2.8, 6.2 * height + 0.75), layout="compressed")
     axes = figure.add_subplot()
     shades = np.array([int(name[:8], 16) / 16**8 for name in plane.region_id])
     colors = [class_shade(k, shades[i], 0.25 if by_layer else 1.0) for i, k in zip(cells.piece, cells.classes, strict=True)]
-    axes.add_collection(PolyCollection([plane.lengths(each) for each in cells.polygons], facecolors=colors, linewidths=0))
-    handles: list[Artist] = [patch(class_shade(k, 0.5, 0.25 if by_layer else 1.0), names[k]) for k in np.unique(cells.classes)]
+    axes.add_collection(PolyCollection([plane.places(each) for each in cells.polygons], facecolors=colors, linewidths=0))
+    classes = np.union1d(cells.classes, [] if samples is None else samples[1]).astype(int)
+    handles: list[Artist] = [patch(class_shade(k, 0.5, 0.25 if by_layer else 1.0), names[k]) for k in classes]
     # Many walls must not hide the area between them.
     thin = float(np.clip(20 / np.sqrt(len(plane)), 0.15, 0.8))
     walls, layers = _walls(plane)
@@ -68,15 +73,30 @@ def plane_plot(
         handles += [stroke(tones[layer], plane.layers[layer]) for layer in np.unique(layers)]
     else:
         axes.add_collection(LineCollection(walls, colors="white", linewidths=thin))
-    segments = [plane.lengths(each) for each in plane.boundary.segments]
+    segments = [plane.places(each) for each in plane.boundary.segments]
     axes.add_collection(LineCollection(segments, colors=_INK, linewidths=2.4 if by_layer else 1.6, capstyle="round"))
     handles.append(stroke(_INK, "decision boundary"))
+    if samples is not None:
+        handles.append(_draw_samples(axes, plane.places(samples[0]), *samples[1:]))
     if mark_inputs:
-        _marks(axes, plane.lengths(plane.marks), input_names, images)
-    axes.set_xlabel(f"{len(plane):,} linear pieces; the picture is {high[0] - low[0]:.3g} wide in the input space", fontsize=9)
-    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal", xticks=[], yticks=[])
+        handles.append(
+            _marks(axes, plane.places(plane.marks), inputs if images is None or input_names is not None else None, images)
+        )
+    along, across = plane.entry_names or (
+        f"distance from {inputs[0]} toward {inputs[1]}",
+        f"distance from this line, toward {inputs[2]}",
+    )
+    axes.set_xlabel(along, fontsize=9)
+    axes.set_ylabel(across, fontsize=9)
+    axes.set_title(f"{len(plane):,} linear pieces", fontsize=9, loc="left", color=_INK)
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+    axes.tick_params(labelsize=8, color="#c4cad0")
+    axes.locator_params(nbins=6)
     axes.spines[:].set_color("#c4cad0")
     add_legend(figure, handles, loc="outside right upper", frameon=False, fontsize=9)
+    # With room to spare: matplotlib's layout cuts labels off when axes of a fixed aspect are as wide as they can be.
+    beside = figure.legends[0].get_window_extent().width / figure.dpi
+    figure.set_figwidth(6.2 * width + beside + 1.1)
     return figure
 
 
@@ -106,7 +126,10 @@ def line_plot(line: "Line", *, class_names: Sequence[str] | None) -> "Figure":
         )
     rug.vlines(line.breakpoints, 0, 1, color=_INK, linewidth=float(np.clip(60 / len(line), 0.2, 0.8)))
     rug.set(yticks=[], ylim=(0, 1), xlim=(0, 1))
-    rug.set_xlabel(f"t, from the start (0) to the end (1); {len(line)} linear pieces, one tick per breakpoint", fontsize=10)
+    rug.set_xlabel(
+        f"t, from the start (0) to the end (1), {line.length:.3g} apart; {len(line):,} linear pieces, one tick per breakpoint",
+        fontsize=10,
+    )
     axes.set_ylabel("score", fontsize=10)
     for each in (axes, rug):
         each.tick_params(labelsize=9)
@@ -155,8 +178,8 @@ def gradients_plot(
 
 
 def _walls(plane):
-    """Edges inside the rectangle in Euclidean coordinates, and the index of the layer of each."""
-    starts = [plane.lengths(polygon) for polygon in plane.polygons]
+    """Edges inside the rectangle in the coordinates of the picture, and the index of the layer of each."""
+    starts = [plane.places(polygon) for polygon in plane.polygons]
     edges = np.concatenate([np.stack([points, np.roll(points, -1, axis=0)], axis=1) for points in starts])
     layers = np.concatenate(plane.edge_layers)
     return edges[layers >= 0], layers[layers >= 0]
@@ -165,7 +188,9 @@ def _walls(plane):
 def _marks(axes: "Axes", marks, names, images):
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage, TextArea, VPacker
 
-    axes.scatter(marks[:, 0], marks[:, 1], s=34, color=_INK, edgecolors="white", linewidths=1.0, zorder=5)
+    dots = axes.scatter(
+        marks[:, 0], marks[:, 1], s=34, color=_INK, edgecolors="white", linewidths=1.0, zorder=5, label="the three inputs"
+    )
     for i, mark in enumerate(marks):
         parts: list[Artist] = []
         if images is not None:
@@ -187,3 +212,37 @@ def _marks(axes: "Axes", marks, names, images):
             )
             label.set_zorder(6)
             axes.add_artist(label)
+    return dots
+
+
+def _projected(plane, x, y, num_classes):
+    """Points, classes and distances of the samples to draw."""
+    points, distances, classes = plane.project(x)
+    if y is not None:
+        given = real_array("y", y, "class indices")
+        if given.shape != (len(points),) or given.dtype.kind not in "iub" or not ((given >= 0) & (given < num_classes)).all():
+            raise ValueError(
+                f"Expected `y` to be a class index from 0 to {num_classes - 1} for each of {len(points)} samples. Received: y={short(y)}"
+            )
+        classes = given.astype(int)
+    low, high = np.transpose(plane.limits)
+    inside = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
+    # The nearest on top.
+    chosen = inside[np.argsort(distances[inside], kind="stable")[:_SAMPLES]][::-1]
+    return points[chosen], classes[chosen], distances[chosen]
+
+
+def _draw_samples(axes: "Axes", places, classes, distances):
+    """Dots in the colors of classes; returns a legend handle."""
+    from matplotlib.colors import to_rgb
+    from matplotlib.lines import Line2D
+
+    farthest = distances.max(initial=0.0)
+    is_away = farthest > 1e-6 * max(1.0, np.abs(places).max(initial=0.0))
+    opacity = 1 - 0.6 * distances / farthest if is_away else np.ones(len(distances))
+    # Darker than the pieces of their class.
+    colors = [(*(0.75 * np.array(to_rgb(class_color(k)))), alpha) for k, alpha in zip(classes, opacity, strict=True)]
+    edges = [(1.0, 1.0, 1.0, alpha) for alpha in opacity]
+    axes.scatter(places[:, 0], places[:, 1], s=22, c=colors, edgecolors=edges, linewidths=0.7, zorder=4)
+    told = f"{len(places)} samples" + (f",\n{distances.min():.2g} to {farthest:.2g} away" if is_away else "")
+    return Line2D([], [], color=_NEUTRAL, label=told, linestyle="none", marker="o", markersize=5, markeredgecolor="white")

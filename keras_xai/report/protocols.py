@@ -44,6 +44,10 @@ class Line(Protocol):
     def classes(self) -> np.ndarray:
         """`(c + 1,)`."""
 
+    @property
+    def length(self) -> float:
+        """The distance between the ends."""
+
     def __len__(self) -> int: ...
 
 
@@ -88,8 +92,15 @@ class Plane(Protocol):
 
     def __len__(self) -> int: ...
 
-    def lengths(self, points: Any) -> np.ndarray:
-        """Points in Euclidean coordinates."""
+    @property
+    def entry_names(self) -> tuple[str, ...] | None:
+        """Names of the entries that change, if there are two."""
+
+    def places(self, points: Any) -> np.ndarray:
+        """Points in the coordinates of the picture, whose distances are Euclidean."""
+
+    def project(self, x: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The nearest points, distances and classes of samples."""
 
 
 class Groups(Protocol):

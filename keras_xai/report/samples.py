@@ -13,6 +13,7 @@ from keras_xai.data.preprocessing import Preprocessing
 from keras_xai.report.classes import PALETTE
 from keras_xai.report.plots import draw_picture, shown_image
 from keras_xai.results.plot_options import PlotOptions, Show
+from keras_xai.results.tables import named_arrays
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -179,17 +180,8 @@ def in_color(drawn: np.ndarray) -> np.ndarray:
 
 def arrays_of(explanation: "Explanation", field: str) -> dict[str, np.ndarray]:
     """The inputs or values of an explanation by name of the input, channels last."""
-    named = _named(getattr(explanation, field))
+    named = named_arrays(getattr(explanation, field))
     return {
         name: layout.channels_last(array) if array.ndim == layout.rank else array
         for (name, array), layout in zip(named.items(), explanation.layouts, strict=True)
     }
-
-
-def _named(values: Any, name: str = "input") -> dict[str, np.ndarray]:
-    """Converts a nest of arrays to a dict by name."""
-    if isinstance(values, Mapping):
-        return {key: array for each in sorted(values) for key, array in _named(values[each], str(each)).items()}
-    if isinstance(values, (list, tuple)):
-        return {key: array for i, each in enumerate(values) for key, array in _named(each, f"{name} {i}").items()}
-    return {name: np.asarray(values)}

@@ -12,6 +12,7 @@ from keras_xai.data import archive
 from keras_xai.data.fields import read_fields, write_fields
 from keras_xai.results.equality import same
 from keras_xai.results.html import facts_table, image
+from keras_xai.results.pictures import embedding
 from keras_xai.results.sample_scores import SampleScores
 from keras_xai.results.text import leaves, one_line
 from keras_xai.targets.target import ScoreTarget
@@ -50,7 +51,7 @@ class Shown:
         parts = []
         with contextlib.suppress(Exception):
             parts.append(self._table_html())
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), embedding():
             figure = self._picture()
             if figure is not None:
                 parts.append(image(figure))

@@ -12,7 +12,7 @@ from keras_xai.data.preprocessing import Preprocessing, PreprocessingName
 from keras_xai.results.base import Rows, taken
 from keras_xai.results.explanation import Explanation
 from keras_xai.results.html import frame_table
-from keras_xai.results.pictures import drawn, saved
+from keras_xai.results.pictures import drawn
 from keras_xai.results.plot_options import PlotOptions, Show, Sign
 from keras_xai.results.text import counted, listed
 from keras_xai.statistics.intervals import interval
@@ -147,9 +147,7 @@ class Comparison(Rows):
             percentile=percentile,
             columns=columns,
         )
-        return saved(
-            drawn("comparison", "comparison_plot", self.explanations, self.table, self.higher_is_better, options), path
-        )
+        return drawn("comparison", "comparison_plot", self.explanations, self.table, self.higher_is_better, options, path=path)
 
     def _summary(self) -> str:
         return (

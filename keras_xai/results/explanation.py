@@ -3,21 +3,25 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 import numpy as np
 from keras import tree
 
 from keras_xai import targets
+from keras_xai.data.checks import check_choice
 from keras_xai.data.imagenet import ClassNames
 from keras_xai.data.layout import Layout
 from keras_xai.data.preprocessing import Preprocessing, PreprocessingName
+from keras_xai.results import tables
 from keras_xai.results.base import Rows, taken
-from keras_xai.results.pictures import drawn, html, saved
-from keras_xai.results.plot_options import PlotOptions, Show, Sign
+from keras_xai.results.pictures import drawn, html
+from keras_xai.results.plot_options import Kind, PlotOptions, Show, Sign
 from keras_xai.results.text import counted, listed, shapes
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import shap
     from matplotlib.figure import Figure
 
 
@@ -59,6 +63,10 @@ class Explanation(Rows):
         layer: Path of the layer to whose output the values belong, by methods with `layer`; `values` is then an array of its shape.
             `None` for values of the inputs.
         channel_axis: The axis of the channels in values of a layer; `None` for values of the inputs.
+        base_score: `(n,)`, by methods with a `convergence_delta`: the score that the values are added to. `base_score` plus the sum of the
+            values plus `convergence_delta` is the score of the sample. It is the score of the baseline, the mean score of a shared
+            background, zero for LRP and gradient times input, and for LIME the constant of its linear model, in which a segment
+            counts once.
         nonnegative: Whether the method gives no values below zero, as Grad-CAM. Pictures then have a scale from zero.
         preprocessing: How the images that the model takes were preprocessed, as far as the model tells: pictures undo it. `None` if it is
             not known.
@@ -81,12 +89,13 @@ class Explanation(Rows):
     layout: Any = None
     layer: str | None = None
     channel_axis: int | None = None
+    base_score: np.ndarray | None = None
     nonnegative: bool = False
     preprocessing: Preprocessing | None = None
 
     _row_axes: ClassVar[Mapping[str, int]] = dict.fromkeys(
         (
-            *("values", "target", "inputs", "convergence_delta"),
+            *("values", "target", "inputs", "convergence_delta", "base_score"),
             *("probability", "prediction", "predicted_class", "predicted_probability"),
         ),
         0,
@@ -133,8 +142,9 @@ class Explanation(Rows):
 
     def plot(
         self,
-        samples: int | Sequence[int] = 4,
+        samples: int | Sequence[int] | None = None,
         *,
+        kind: Kind | None = None,
         show: Show | None = None,
         preprocessing: Preprocessing | PreprocessingName | None = None,
         class_names: ClassNames | None = None,
@@ -153,24 +163,34 @@ class Explanation(Rows):
 
         Red is a positive contribution to the explained score, blue a negative one; a method that gives no negative values has a scale from
         zero. Rows name the explained class with its probability, and the predicted class if it is another one. An image is drawn in its
-        colors, as far as the model tells how it was preprocessed, next to its values, summed over the channels; a series has a line per
-        channel; a table has a bar for each of its twelve most relevant features; tokens are words on a colored background. A model of
-        several inputs has a row per input. `keras_xai.report.explanations_plot` draws several explanations side by side.
+        colors, as far as the model tells how it was preprocessed, next to its values, summed over the channels; a series has a line for
+        each of its eight strongest channels; a table has a bar for each of its twelve most relevant features; tokens are words on a colored
+        background. A model of several inputs has a row per input. `keras_xai.report.explanations_plot` draws several explanations side by
+        side.
+
+        Tables have further kinds of plots, which take columns of several inputs as one table. Of more than twelve features the others are
+        added up or left out, as the picture says. An option that a kind does not have is refused.
 
         Args:
-            samples: Indices of the samples to draw, or the number of first samples.
+            samples: Indices of the samples to draw, or the number of first samples. By default the first four; the first one for a
+                waterfall, all for `"bar"` and `"beeswarm"`.
+            kind: For tables. `"bars"`: bars of each sample. `"waterfall"`: from the base score to the score of a sample, with the
+                convergence delta as the last step, for methods whose values add up to a score. `"bar"`: mean absolute values over samples.
+                `"beeswarm"`: the values of all samples, a dot each, colored by the value of the feature. By default bars, or what the data
+                are drawn as.
             show: Maps an image `(height, width, channels)` that the model takes to a displayable image, `(height, width)` or
                 `(height, width, 3)`, instead of `preprocessing`.
             preprocessing: How the images were preprocessed, which is undone: `"caffe"`, `"tf"` or `"torch"`, as in `keras.applications`;
                 `"unit"` for colors from 0 to 1, `"raw"` for 0 to 255. By default what the model tells; if that is nothing, values are
                 scaled to the color range.
             class_names: Names of the classes, or `"imagenet"`; two for a single sigmoid, of classes 0 and 1.
-            feature_names: Names of the features of a table; by default the column names, if the samples were a `DataFrame`.
+            feature_names: Names of the features of a table, by default the column names, if the samples were a `DataFrame`; or of the
+                channels of a series.
             vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
             labels: The true class of each explained sample, or its name, to be named as well.
             title: A title.
             alpha: Opacity of the largest values over an image, from 0 to 1; smaller values are more transparent.
-            cmap: Name of a color map of matplotlib; by default blue, white and red.
+            cmap: Name of a color map of matplotlib; by default blue, white and red, and for the features of a beeswarm viridis.
             sign: `"both"`, `"positive"` for positive contributions only, or `"absolute"` for absolute values.
             percentile: Percentile of the absolute values at which the color scale of a picture ends.
             columns: The number of samples side by side, in several lines if there are more; by default one.
@@ -180,7 +200,8 @@ class Explanation(Rows):
             A matplotlib figure with a row per sample.
 
         Raises:
-            ValueError: If there is no such sample, a value is not finite, or a number of names does not fit.
+            ValueError: If there is no such sample, a value is not finite, a number of names does not fit, or a `kind` is given for samples
+                that are no table.
 
         Example:
 
@@ -206,7 +227,54 @@ class Explanation(Rows):
             percentile=percentile,
             columns=columns,
         )
-        return saved(drawn("explanations", "draw_explanations", {self.method: self}, options), path)
+        return drawn("tables", "explanation_plot", self, kind, options, path=path)
+
+    def to_dataframe(self, form: Literal["wide", "long"] = "wide") -> "pd.DataFrame":
+        """Returns the values as a pandas `DataFrame`.
+
+        Args:
+            form: `"wide"` for tables: a row per sample and a column per feature, by name; columns of several inputs are beside each
+                other. `"long"` for all data: a row per entry of each sample, with its sample, its feature or position (such as row,
+                column and channel), the entry itself as `data`, and its `value`. Inputs that are held fixed have no values and are left
+                out.
+
+        Raises:
+            ValueError: If the form is `"wide"` and the samples are no table.
+
+        Example:
+
+        >>> import keras, pandas as pd
+        >>> from keras_xai.attribution import GradientTimesInput
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        >>> explanation = GradientTimesInput(model)(pd.DataFrame({"age": [3.0, 1.0], "income": [-1.0, 2.0]}))
+        >>> frame = explanation.to_dataframe()
+        >>> list(frame.columns), frame.loc[0].tolist()
+        (['age', 'income'], [3.0, -1.0])
+        """
+        check_choice("form", form, ("wide", "long"))
+        return tables.wide_frame(self) if form == "wide" else tables.long_frame(self)
+
+    def to_shap(self) -> "shap.Explanation":
+        """Returns a `shap.Explanation`, which the plots of the shap library take: `shap.plots.beeswarm(explanation.to_shap())`.
+
+        Its `values` are those of a table, or of the one input; `base_values` the `base_score`, by methods that have one; `data` the
+        samples, and `feature_names` the names of the features.
+
+        Raises:
+            ValueError: If the model has several inputs that are no table.
+            ImportError: If the shap library is not installed.
+
+        Example:
+
+        >>> import keras, pandas as pd
+        >>> from keras_xai.attribution import DeepLIFT
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        >>> x = pd.DataFrame({"age": [3.0, 1.0], "income": [-1.0, 2.0]})
+        >>> found = DeepLIFT(model)(x, baseline=[1.0, 1.0]).to_shap()
+        >>> found.feature_names, found.base_values.tolist(), found.values.tolist()
+        (['age', 'income'], [2.0, 2.0], [[2.0, -2.0], [0.0, 1.0]])
+        """
+        return tables.shap_explanation(self)
 
     def _summary(self) -> str:
         return f"by {self.method}: {counted(len(self), 'sample')} of shape {shapes(self.inputs)}"

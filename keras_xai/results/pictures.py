@@ -4,14 +4,21 @@
 up here only.
 """
 
+import contextlib
+import contextvars
+import functools
 import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from keras_xai.data.checks import check_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_P = ParamSpec("_P")
+_EMBEDDED = contextvars.ContextVar("embedded", default=False)
 
 
 def saved(figure: "Figure", path: str | os.PathLike[str] | None) -> "Figure":
@@ -45,14 +52,49 @@ def html(module: str, function: str, *args: Any) -> str:
     return getattr(importlib.import_module(f"keras_xai.report.{module}"), function)(*args)
 
 
-def drawn(module: str, function: str, *args: Any, **arguments: Any) -> "Figure":
-    """Returns the figure drawn by a function of `keras_xai.report`, registered for `matplotlib.pyplot.show()` if it has windows.
+def drawn(module: str, function: str, *args: Any, path: str | os.PathLike[str] | None = None, **arguments: Any) -> "Figure":
+    """Returns the figure drawn by a function of `keras_xai.report`, which is saved if there is a path, and which pyplot shows, see `shown`.
 
     Args:
         module: Name of the module in `keras_xai.report`.
         function: Name of the function.
         *args: Its positional arguments.
+        path: See `saved`.
         **arguments: Its keyword arguments.
+
+    Raises:
+        TypeError: If the path is none.
     """
-    with importlib.import_module("keras_xai.report.figure").with_windows():
-        return getattr(importlib.import_module(f"keras_xai.report.{module}"), function)(*args, **arguments)
+    draw = getattr(importlib.import_module(f"keras_xai.report.{module}"), function)
+    # Shown after it is saved, so that no figure is shown if that fails.
+    return shown(lambda: saved(draw(*args, **arguments), path))()
+
+
+def shown(draw: Callable[_P, "Figure"]) -> Callable[_P, "Figure"]:
+    """A function whose figures pyplot shows: at the end of a notebook's cell, or by `matplotlib.pyplot.show()`.
+
+    A figure is given to pyplot when it is complete, so that nothing is shown of one that could not be drawn; and only if pyplot's backend
+    shows figures, so that others need not be closed.
+
+    Args:
+        draw: The function, which returns a figure.
+    """
+
+    @functools.wraps(draw)
+    def drawing(*args: _P.args, **arguments: _P.kwargs) -> "Figure":
+        figure = draw(*args, **arguments)
+        if not _EMBEDDED.get():
+            importlib.import_module("keras_xai.report.figure").give_to_pyplot(figure)
+        return figure
+
+    return drawing
+
+
+@contextlib.contextmanager
+def embedding() -> Iterator[None]:
+    """Context manager: figures are drawn to be embedded in HTML, and pyplot does not show them."""
+    token = _EMBEDDED.set(True)
+    try:
+        yield
+    finally:
+        _EMBEDDED.reset(token)

@@ -11,6 +11,7 @@ from keras_xai.data.imagenet import ClassNames, check_class_names
 from keras_xai.data.preprocessing import Preprocessing, PreprocessingName, check_preprocessing
 
 Sign = Literal["both", "positive", "absolute"]
+Kind = Literal["bars", "waterfall", "bar", "beeswarm"]
 Show = Callable[[np.ndarray], np.ndarray]
 
 
@@ -19,11 +20,13 @@ Show = Callable[[np.ndarray], np.ndarray]
 class PlotOptions:
     """Options of `keras_xai.report.explanations_plot`, which describes them.
 
+    `Explanation.plot` draws as many samples as its kind of plot usually has, if `samples` is `None`.
+
     Raises:
         ValueError: If one is none of the allowed values.
     """
 
-    samples: int | Sequence[int] = 4
+    samples: int | Sequence[int] | None = 4
     show: Show | None = None
     preprocessing: Preprocessing | PreprocessingName | None = None
     class_names: ClassNames | None = None

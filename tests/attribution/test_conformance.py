@@ -74,6 +74,7 @@ def check_cell(make, name, refused=None):
         assert np.isfinite(values).all()
     assert any(values is not None and values.any() for values in leaves(explanation.values))
     assert explanation.num_forward_passes > 0
+    assert (explanation.base_score is None) == (explanation.convergence_delta is None)
 
 
 # How samples are divided into batches does not depend on what the model is made of.

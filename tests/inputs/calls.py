@@ -306,9 +306,11 @@ SPECIAL = {
     "layers.RBMDense": {"units": lambda: 3},
     "layers.to_dense": {"model": machines},
     "openbox.OpenBox": {"model": table},
+    "openbox.Plane.plot": {"x": lambda: TABLE, "y": lambda: np.arange(len(TABLE)) % 3},
     "openbox.LinearPieces.nearest_facets": {"k": lambda: 1},
     "callbacks.ExplanationLogger": {"folder": folder},
     "results.Explanation.load": {"path": lambda: _saved(RESULTS["Explanation"]())},
+    "results.Explanation.to_dataframe": {"form": lambda: "long"},  # of images
     "results.Result.load": {"path": lambda: _saved(RESULTS["Explanation"]())},
     "report.maps_plot": {"activations": lambda: features.activations(images(), X, ["conv"], verbose=0), "images": lambda: X},
     "report.reconstructions_plot": {"x": lambda: X},

@@ -53,7 +53,7 @@ def test_table(examples, tmp_path):
     assert numbers["delta, IG"] < 0.02
     assert max(numbers[f"delta, {which}"] for which in ("DeepSHAP", "SHAP (kernel)")) < 1e-3
     assert min(value for name, value in numbers.items() if name.startswith("agreement")) > 0.8
-    assert source.count("<img ") == 2
+    assert source.count("<img ") == 4
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ def test_legends_have_names_that_begin_with_an_underscore():
     legends = [figure.legends[0] for figure in (line.plot(class_names=names), plane.plot(class_names=names))]
     expected = [names[k] for k in np.unique(line.classes)], [names[k] for k in np.unique(plane.cells.classes)]
     assert [each.get_text() for each in legends[0].get_texts()] == expected[0]
-    assert [each.get_text() for each in legends[1].get_texts()] == [*expected[1], "decision boundary"]
+    assert [each.get_text() for each in legends[1].get_texts()] == [*expected[1], "decision boundary", "the three inputs"]
     for legend in legends:
         drawn(legend.figure)
 

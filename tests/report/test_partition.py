@@ -51,6 +51,7 @@ def test_plane_shows_cells_walls_boundary_and_inputs_to_scale(sliced, images):
     figure = sliced.plot(class_names=["cat", "dog", "bird"], input_names=list("abc"), images=images)
     (axes,) = figure.axes
     cells, walls, boundary, marks = axes.collections
+    assert axes.get_xlabel() == "distance from a toward b" and axes.get_ylabel() == "distance from this line, toward c"
     assert len(cells.get_paths()) == len(sliced.cells.polygons)
     assert len(walls.get_segments()) == sum((layers >= 0).sum() for layers in sliced.edge_layers)
     assert len(boundary.get_segments()) == len(sliced.boundary.segments)
@@ -58,9 +59,68 @@ def test_plane_shows_cells_walls_boundary_and_inputs_to_scale(sliced, images):
     offsets = np.asarray(marks.get_offsets())
     np.testing.assert_allclose(np.linalg.norm(np.diff(offsets[[0, 1, 2, 0]], axis=0), axis=1), apart)
     assert axes.get_aspect() == 1
-    assert _labels(figure) == [("cat", "dog", "bird")[k] for k in np.unique(sliced.cells.classes)] + ["decision boundary"]
+    assert _labels(figure) == [("cat", "dog", "bird")[k] for k in np.unique(sliced.cells.classes)] + [
+        "decision boundary",
+        "the three inputs",
+    ]
     assert len(axes.artists) == 3
     assert _saved(figure).startswith(b"\x89PNG")
+
+
+def test_axes_measure_distances_in_the_input_space(sliced, images):
+    axes = sliced.plot().axes[0]
+    offsets = np.asarray(axes.collections[-1].get_offsets())
+    np.testing.assert_allclose(offsets[0], 0)
+    np.testing.assert_allclose(offsets[1], [np.linalg.norm(images[1] - images[0]), 0], atol=1e-12)
+    assert offsets[2, 1] > 0 and np.linalg.norm(offsets[2]) == pytest.approx(np.linalg.norm(images[2] - images[0]))
+    assert len(axes.get_xticks()) > 2 and axes.get_xlabel() == "distance from corner toward second"
+
+
+def test_samples_are_projected_onto_the_plane(box, sliced, images):
+    draw = np.random.default_rng(1)
+    away = draw.normal(size=images[0].size)
+    directions = (images[1:] - images[0]).reshape(2, -1)
+    away -= directions.T @ np.linalg.lstsq(directions.T, away, rcond=None)[0]  # at a right angle to the plane
+    points = draw.uniform(0, 1, size=(6, 2))
+    x = sliced.inputs(points) + (away / np.linalg.norm(away)).reshape(images[0].shape) * np.arange(6)[:, None, None, None]
+    found, distances, classes = sliced.project(x)
+    np.testing.assert_allclose(found, points, atol=1e-12)
+    np.testing.assert_allclose(distances, np.arange(6), atol=1e-12)
+    np.testing.assert_array_equal(classes, box(x, verbose=0).scores.argmax(axis=1))
+    figure = sliced.plot(x=np.concatenate([x, x + 99]), y=[*[0, 1, 2] * 2, *[0] * 6])  # the others are beyond the rectangle
+    dots = figure.axes[0].collections[3]
+    np.testing.assert_allclose(dots.get_offsets(), sliced.places(points)[::-1], atol=1e-12)
+    colors = dots.get_facecolors()
+    assert (np.diff(colors[:, 3]) > 0).all() and len(np.unique(colors[:, :3], axis=0)) == 3
+    assert any(label.startswith("6 samples,") and label.endswith(" to 5 away") for label in _labels(figure))
+
+
+def test_entries_of_the_inputs_along_the_axes():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(6, "relu"), keras.layers.Dense(2)])
+    box = OpenBox(model, dtype="float64")
+    flat = plane(box, [1.0, 5.0, 2.0], [3.0, 5.0, 2.0], [1.0, 5.0, 4.0], verbose=0)
+    axes = flat.plot(x=np.array([[2.0, 5.0, 3.0], [2.5, 5.0, 2.5]])).axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("entry 0", "entry 2")
+    np.testing.assert_allclose(axes.collections[-1].get_offsets(), [[1, 2], [3, 2], [1, 4]])
+    np.testing.assert_allclose(sorted(np.asarray(axes.collections[3].get_offsets()).tolist()), [[2, 3], [2.5, 2.5]])
+    assert "2 samples" in _labels(axes.figure)  # in the plane
+    several = {"a": keras.Input((1,), name="a"), "b": keras.Input((1,), name="b")}
+    joined = keras.layers.Dense(2)(keras.layers.Dense(6, "relu")(keras.layers.Concatenate()(list(several.values()))))
+    corners = [{"a": np.array([u]), "b": np.array([v])} for u, v in ((0.0, 0.0), (1.0, 1.0), (0.0, 2.0))]
+    both = plane(OpenBox(keras.Model(several, joined), dtype="float64"), *corners, verbose=0)
+    assert both.entry_names == ("entry 0 of input 0", "entry 0 of input 1")
+
+
+@pytest.mark.parametrize("name", ["cat", "a class with quite a long name"])
+def test_nothing_of_a_plane_is_cut_off(sliced, name):
+    figure = sliced.plot(class_names=[name, "dog", "bird"])
+    figure.canvas.draw()
+    extent = figure.axes[0].get_tightbbox()
+    assert extent.x0 >= 0 and extent.y0 >= 0 and extent.y1 <= figure.bbox.height + 1
+    assert (
+        extent.x1 <= figure.legends[0].get_window_extent().x0 and figure.legends[0].get_window_extent().x1 <= figure.bbox.width
+    )
 
 
 def test_cells_of_one_class_have_shades_of_one_color(sliced):
@@ -90,6 +150,8 @@ def test_line_shows_scores_breakpoints_and_crossings(way):
     dots = [curve.get_xdata()[0] for curve in axes.get_lines() if curve.get_marker() == "o"]
     np.testing.assert_array_equal(dots, way.crossings)
     assert set(_labels(figure)) == {("cat", "dog", "bird")[k] for k in way.classes}
+    assert way.length == pytest.approx(np.linalg.norm(way.inputs([0.0])[0] - way.inputs([1.0])[0]))
+    assert f"{way.length:.3g} apart" in rug.get_xlabel()
     assert _saved(figure).startswith(b"\x89PNG")
 
 
@@ -127,6 +189,8 @@ def test_bad_arguments(sliced, way, images):
         sliced.plot(class_names=["cat", "dog"])
     with pytest.raises(ValueError, match="three `images`, one for each input of the plane. Received: images="):
         sliced.plot(images=images[:2])
+    with pytest.raises(ValueError, match="Expected `y` to be a class index from 0 to 2 for each of 3 samples"):
+        sliced.plot(x=images, y=[0, 1, 3])
     with pytest.raises(ValueError, match="3 names, one for each class of the model. Received: 4 names"):
         way.plot(class_names=list("abcd"))
     keras.utils.set_random_seed(0)

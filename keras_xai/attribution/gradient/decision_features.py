@@ -132,14 +132,14 @@ class DecisionFeatures(Method):
             return score, patterns, undefined_where_not_finite(score, found)
 
         def alone(inputs, indices):
-            return weights(real(inputs), indices)[2], None
+            return weights(real(inputs), indices)[2], None, None
 
         def products(inputs, indices, baseline):
             inputs, baseline = real(inputs), real(baseline)
             score, patterns, found = weights(inputs, indices)
             values = [weight * (x - other) for weight, x, other in zip(found, inputs, baseline, strict=True)]
             there, _ = explained(baseline, indices, patterns)
-            return values, score - there - total(values)
+            return values, score - there - total(values), there
 
         def real(inputs):
             return [ops.cast(x, self._scores.dtype) for x in inputs]
@@ -151,8 +151,8 @@ class DecisionFeatures(Method):
         def explain(batch):
             indices = predicted(batch.inputs, batch.indices)
             given = [batch.baseline] if self._times_input else []
-            values, delta = program(batch.inputs, indices, *given)
+            values, delta, base = program(batch.inputs, indices, *given)
             passes = (3 if self._times_input else 2) * len(batch.numbers) + batch.passes_to_predict
-            return Part(values, indices, delta, num_forward_passes=passes)
+            return Part(values, indices, delta, num_forward_passes=passes, base_score=base)
 
         return explain

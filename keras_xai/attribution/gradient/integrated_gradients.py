@@ -124,7 +124,7 @@ class IntegratedGradients(Located):
             values = path.folded(sums, batch.inputs, batch.baseline)
             delta = ends[1] - ends[0] - np.asarray(total(values)) if complete else None
             passes = path.passes * used.sum() + 2 * count + batch.passes_to_predict
-            return Part(values, indices, delta, num_forward_passes=float(passes))
+            return Part(values, indices, delta, float(passes), base_score=ends[0] if complete else None)
 
         return explain
 

@@ -2,6 +2,8 @@
 
 from typing import final
 
+import numpy as np
+
 from keras_xai.attribution.located import Located
 from keras_xai.attribution.parts import Part
 from keras_xai.network.entries import total
@@ -110,7 +112,8 @@ class GradientTimesInput(Located):
 
         def explain(batch):
             values, indices, delta, predictions = program(batch.inputs, batch.indices)
-            passes = 2 * len(batch.numbers)
-            return Part(values, indices, delta if complete else None, num_forward_passes=passes, predictions=predictions)
+            count = len(batch.numbers)
+            delta, base = (delta, np.zeros(count)) if complete else (None, None)
+            return Part(values, indices, delta, num_forward_passes=2 * count, base_score=base, predictions=predictions)
 
         return explain

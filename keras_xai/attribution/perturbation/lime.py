@@ -129,9 +129,9 @@ class LIME(Method):
                     hidden = None if batch.baseline is None else [each[[i]] for each in batch.baseline]
                     chosen = [each[[i]] for each in indices]
                     found.append(explain_one([x[i] for x in batch.inputs], hidden, chosen, random_state(batch.seed, number)))
-            values = stacked(each for each, _ in found)
-            delta = np.array([delta for _, delta in found])
-            return Part(values, indices, delta, num_forward_passes=self._num_samples * len(found) + batch.passes_to_predict)
+            values = stacked(each for each, _, _ in found)
+            delta, base = (np.array(each) for each in zip(*(errors for _, *errors in found), strict=True))
+            return Part(values, indices, delta, self._num_samples * len(found) + batch.passes_to_predict, base_score=base)
 
         return explain
 
@@ -146,10 +146,10 @@ class LIME(Method):
             parted = Parted.of(sample, others, numbers, layouts, self._scores.explainable, padding)
             if parted.count < 2:  # a single part needs no regression, and lime's kernel nearly ignores the sample without it
                 shown, hidden = hiding(parted, indices, np.array([[True], [False]]).repeat(parted.count, axis=1))
-                return parted.spread(np.full(parted.count, shown - hidden)), 0.0
+                return parted.spread(np.full(parted.count, shown - hidden)), 0.0, float(hidden)
             masks = (_words_removed if self._words else _coins)(state, self._num_samples, parted.count)
-            weights, delta = _regression(masks, hiding(parted, indices, masks), state)
-            return parted.spread(weights), delta
+            weights, delta, constant = _regression(masks, hiding(parted, indices, masks), state)
+            return parted.spread(weights), delta, constant
 
         return explain
 
@@ -170,7 +170,9 @@ class LIME(Method):
             (x,) = sample
             found = explainer.explain_instance(x.astype("float64"), score, num_features=len(x), num_samples=self._num_samples)
             weights = dict(found.local_exp[1])
-            return [np.array([weights[i] for i in range(len(x))])], float(found.predicted_value - found.local_pred[0])
+            # In lime's model of a sample each feature counts once: its bin is that of the sample.
+            delta = float(found.predicted_value - found.local_pred[0])
+            return [np.array([weights[i] for i in range(len(x))])], delta, float(found.local_pred[0] - sum(weights.values()))
 
         return explain
 
@@ -194,7 +196,7 @@ def _words_removed(state, num_samples, count):
 
 
 def _regression(shown, scores, state):
-    """The weights of the parts, and the error of the linear model at the sample."""
+    """The weights of the parts, the error of the linear model at the sample, and its constant."""
     from lime.lime_base import LimeBase
     from sklearn.metrics import pairwise_distances
 
@@ -206,4 +208,4 @@ def _regression(shown, scores, state):
     weights = np.zeros(shown.shape[1])
     for part, weight in found:
         weights[part] = weight
-    return weights, float(scores[0] - local[0])
+    return weights, float(scores[0] - local[0]), float(local[0] - weights.sum())

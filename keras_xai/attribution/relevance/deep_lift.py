@@ -44,14 +44,15 @@ class Differences:
         self._passages = {step: Passage(step, Multipliers()) for step in self._back.steps}
 
     def program(self, target: Target) -> Callable:
-        """Compiles a function that maps samples, their classes and a baseline for each to `(values, classes, convergence_delta)`."""
+        """Compiles a function that maps samples, their classes and baselines to `(values, classes, delta, scores of the baselines)`."""
         entries = self._back.entries
 
         def contributions(inputs, indices, baseline):
             points, others = entries.points(inputs), entries.points(baseline)
             found = self._back.pass_back(inputs, indices, target, lambda output, slope: slope, self._passages, others)
             values = [each * (x - b) for each, x, b in zip(found.entries, points, others, strict=True)]
-            return entries.folded(values), found.indices, found.score - found.reference - total(values)
+            delta = found.score - found.reference - total(values)
+            return entries.folded(values), found.indices, delta, found.reference
 
         return self._scores.program(target, contributions, self._scores.signature)
 
@@ -110,7 +111,7 @@ class DeepLIFT(Method):
         program = self._differences.program(target)
 
         def explain(batch):
-            values, indices, delta = program(batch.inputs, batch.indices, batch.baseline)
-            return Part(values, indices, delta, num_forward_passes=PASSES * len(batch.numbers))
+            values, indices, delta, base = program(batch.inputs, batch.indices, batch.baseline)
+            return Part(values, indices, delta, num_forward_passes=PASSES * len(batch.numbers), base_score=base)
 
         return explain

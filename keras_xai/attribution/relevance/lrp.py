@@ -148,7 +148,8 @@ class LRP(Method):
 
         def explain(batch):
             values, indices, delta = program(batch.inputs, batch.indices)
-            return Part(values, indices, delta, num_forward_passes=passes * len(batch.numbers))
+            count = len(batch.numbers)
+            return Part(values, indices, delta, num_forward_passes=passes * count, base_score=np.zeros(count))
 
         return explain
 

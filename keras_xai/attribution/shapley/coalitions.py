@@ -68,7 +68,7 @@ class Coalitions(abc.ABC):
 
         def explain(batch):
             indices = [np.asarray(each) for each in predicted(batch.inputs, batch.indices)]
-            found, gaps, passes = [], [], batch.passes_to_predict
+            found, gaps, base, passes = [], [], [], batch.passes_to_predict
             for i, number in enumerate(progress(batch.numbers, len(batch.numbers))):
                 sample = [x[i] for x in batch.inputs]
                 scores = self._scores
@@ -81,8 +81,9 @@ class Coalitions(abc.ABC):
                         values = self._values(game)
                 found.append(parted.shared(values))
                 gaps.append(game.all - game.none - values.sum())
+                base.append(game.none)
                 passes += game.played * len(batch.baseline[0])
-            return Part(stacked(found), indices, np.array(gaps), passes)
+            return Part(stacked(found), indices, np.array(gaps), passes, base_score=np.array(base))
 
         return explain
 

@@ -67,15 +67,15 @@ class DeepSHAP(Method):
             samples, others = np.divmod(np.arange(len(batch.numbers) * len(batch.baseline[0])), len(batch.baseline[0]))
 
             def contributions(part):
-                values, _, delta = program(
+                values, _, delta, base = program(
                     [x[samples[part]] for x in batch.inputs],
                     [index[samples[part]] for index in indices],
                     [b[others[part]] for b in batch.baseline],
                 )
-                return [*values, delta]
+                return [*values, delta, base]
 
-            *values, delta = means(contributions, samples, self._batch_size)
-            return Part(values, indices, delta, num_forward_passes=PASSES * len(samples) + batch.passes_to_predict)
+            *values, delta, base = means(contributions, samples, self._batch_size)
+            return Part(values, indices, delta, PASSES * len(samples) + batch.passes_to_predict, base_score=base)
 
         return explain
 

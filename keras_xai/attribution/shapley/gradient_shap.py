@@ -111,7 +111,7 @@ class GradientSHAP(Method):
             own = ops.convert_to_numpy(scored(*given(slice(None)), batch.inputs))
             totals = sum(each.reshape(count, -1).sum(axis=1) for each in values if each is not None)
             passes = 2 * len(samples) + len(pairs) + count + batch.passes_to_predict
-            return Part(values, indices, own - expected[alike] - totals, num_forward_passes=passes)
+            return Part(values, indices, own - expected[alike] - totals, passes, base_score=expected[alike])
 
         return explain
 

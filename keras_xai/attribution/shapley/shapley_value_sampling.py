@@ -93,6 +93,6 @@ class ShapleyValueSampling(Method):
             means = np.where(division.changing(batch.inputs, batch.baseline), means, 0)
             delta = found[:, 1] - found[:, 0] - means.sum(axis=1)
             values = division.shared(means, self._scores.padding(batch.inputs))
-            return Part(values, indices, delta, num_forward_passes=rows * len(found) + batch.passes_to_predict)
+            return Part(values, indices, delta, rows * len(found) + batch.passes_to_predict, base_score=found[:, 0])
 
         return explain

@@ -84,6 +84,11 @@ class Line(Shown):
     def _picture(self) -> "Figure":
         return self.plot()
 
+    @property
+    def length(self) -> float:
+        """The Euclidean distance between the two inputs."""
+        return float(np.linalg.norm(self._section.axes[0]))
+
     def inputs(self, t: Any) -> Any:
         """Returns the inputs at points of the line.
 

@@ -69,11 +69,14 @@ class Plane(Shown):
         images: Sequence[np.ndarray] | None = None,
         by_layer: bool = False,
         mark_inputs: bool = True,
+        x: Any = None,
+        y: Any = None,
     ) -> "Figure":
         """Plots the linear pieces and the decision boundary to scale: distances are those in the input space.
 
         Each linear piece has its own shade of the color of the predicted class. Walls are thin and white, the decision boundary is dark,
-        and the three inputs are marked.
+        and the three inputs are marked. The axes are the two entries of the inputs that change, if there are no more; else the distance
+        from the first input toward the second, and from the line through both.
 
         Args:
             class_names: Names of all classes of the model; their indices by default.
@@ -81,6 +84,10 @@ class Plane(Shown):
             images: Three images, `(height, width)` or `(height, width, 1 or 3)`, to show next to the marks of the inputs.
             by_layer: Whether to color the walls by the layer whose unit changes there, with pale pieces.
             mark_inputs: Whether to mark the three inputs.
+            x: Samples in the form that the model takes, drawn at their nearest points of the plane, the paler the farther from it; of those
+                within the rectangle up to 500, the nearest.
+            y: Their class indices `(n,)`, shown as colors; by default the classes that the network predicts for the samples themselves,
+                which may differ from those of the plane there.
 
         Returns:
             A matplotlib figure.
@@ -107,6 +114,8 @@ class Plane(Shown):
             images=images,
             by_layer=by_layer,
             mark_inputs=mark_inputs,
+            x=x,
+            y=y,
         )
 
     def _summary(self) -> str:
@@ -143,6 +152,19 @@ class Plane(Shown):
             `(n, *input_shape)`, in the structure of the model's inputs.
         """
         return self._section.inputs(_points(points))
+
+    def project(self, x: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns the points of the plane that are nearest to samples.
+
+        Args:
+            x: Samples in the form that the model takes.
+
+        Returns:
+            The points `(n, 2)`; the Euclidean distances of the samples from the plane, `(n,)`; and the classes `(n,)` that the network
+            predicts for the samples themselves.
+        """
+        points, distances, scores = self._section.project(x)
+        return points, distances, decisive(scores).argmax(axis=1)
 
     def scores(self, points: Any) -> np.ndarray:
         """Returns the network's scores at points of the plane, from the linear pieces alone.
@@ -196,6 +218,17 @@ class Plane(Shown):
         length = np.linalg.norm(along)
         shear = across @ along / length
         return _points(points) @ np.array([[length, 0.0], [shear, np.linalg.norm(across - shear * along / length)]])
+
+    @property
+    def entry_names(self) -> tuple[str, ...] | None:
+        """Names of the two entries of the inputs that change in the plane, if there are no more; else `None`."""
+        entries = self._section.entries
+        return None if entries is None else tuple(self._section.entry_name(entry) for entry in entries)
+
+    def places(self, points: Any) -> np.ndarray:
+        """Converts points to the coordinates in which `plot` draws: the two entries of `entry_names`, or else `lengths`."""
+        entries = self._section.entries
+        return self.lengths(points) if entries is None else self._section.vectors(_points(points))[:, list(entries)]
 
     @functools.cached_property
     def _divided(self):

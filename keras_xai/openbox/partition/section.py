@@ -64,6 +64,7 @@ class Section:
                 "Expected a line or rectangle that is larger than rounding error. Received: one whose points differ by at most "
                 f"{np.abs(axes).max(axis=1).min():.1e} in any entry, for entries of up to {np.abs(origin).max():.1e}."
             )
+        self._box = box
         self._fingerprint = self.geometry.fingerprint()
         # A batch dimension of one is broadcast to the batch inside the program.
         self._tangents = space.arrays(axes[:, np.newaxis])
@@ -75,6 +76,26 @@ class Section:
     def inputs(self, coordinates: np.ndarray) -> Any:
         """Points `(n, k)` in the structure of the model's inputs."""
         return self.space.packed(self.vectors(coordinates))
+
+    def project(self, x: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Samples in the form that the model takes: their coordinates `(n, k)`, distances `(n,)` and scores `(n, C)`."""
+        batches = [[array.astype("float64", copy=False) for array in batch] for batch in self._box.samples(x)]
+        away = np.concatenate([self.space.vectors(batch) for batch in batches]) - self.origin
+        coordinates = np.linalg.lstsq(self.axes.T, away.T, rcond=None)[0].T
+        scores = np.concatenate([ops.convert_to_numpy(self.geometry.identify(batch)[0]) for batch in batches])
+        return coordinates, np.linalg.norm(away - coordinates @ self.axes, axis=1), scores
+
+    @property
+    def entries(self) -> tuple[int, ...] | None:
+        """The entries of a vector that change, if they are as many as the axes; else `None`."""
+        changing = np.flatnonzero(self.axes.any(axis=0))
+        return tuple(changing.tolist()) if len(changing) == len(self.axes) else None
+
+    def entry_name(self, entry: int) -> str:
+        """The name of an entry of a vector."""
+        number, index = self.space.unit(entry)
+        name = f"entry {index[0] if len(index) == 1 else index}"
+        return name if len(self.space.shapes) == 1 else f"{name} of input {number}"
 
     def views(self, coordinates: np.ndarray) -> Views:
         """The linear pieces at the points `(n, k)` of one batch."""

@@ -271,7 +271,7 @@ def test_all_results_are_indexed_alike(name):
     assert len(result[[0, 0]]) in (1, 2)  # layers have names, and are there once
 
 
-@pytest.mark.parametrize("samples", [2.0, [[0]], [0.0], True, "all", None, np.array([[0]])])
+@pytest.mark.parametrize("samples", [2.0, [[0]], [0.0], True, "all", np.array([[0]])])
 def test_samples_to_plot(samples):
     with pytest.raises(ValueError, match="Expected `samples`.*Received: samples="):
         RESULTS["Explanation"]().plot(samples=samples)

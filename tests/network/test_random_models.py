@@ -5,6 +5,7 @@ Each seed is a test of its own: `pytest tests/network/test_random_models.py -m "
 
 import contextlib
 import functools
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -233,7 +234,13 @@ def check(seed, folder):
     return label if expected is not None else None
 
 
-SEEDS = [pytest.param(seed, id=f"seed{seed}-", marks=() if seed < NUM_QUICK else pytest.mark.slow) for seed in range(NUM_SLOW)]
+# "1/3" for the second third of the slow ones.
+PART, PARTS = map(int, os.environ.get("KERAS_XAI_RANDOM_MODELS", "0/1").split("/"))
+SEEDS = [
+    pytest.param(seed, id=f"seed{seed}-", marks=() if seed < NUM_QUICK else pytest.mark.slow)
+    for seed in range(NUM_SLOW)
+    if seed < NUM_QUICK or seed % PARTS == PART
+]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

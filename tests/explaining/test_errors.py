@@ -65,7 +65,7 @@ def test_nothing_to_explain():
 def test_labels_of_several_classes():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3, "sigmoid")])
     x, y = np.zeros((3, 4)), np.eye(3)
-    _refused(r"1 other rows, first y\[1\]=\[1.0, 1.0, 0.0\]", model, x, y + [[0, 0, 0], [1, 0, 0], [0, 0, 0]])
+    _refused(r"1 other rows, first y\[1\]=\[1.0, 1.0, 0.0\]", model, x, y + np.eye(3)[[0, 0, 0]] * [[0], [1], [0]])
     _refused(r"first y\[2\]=\[0.0, 0.0, 0.0\]", model, x, y * [[1], [1], [0]])
 
 

@@ -143,8 +143,12 @@ def _by_name(y, names):
     unknown = sorted(set(given) - set(names))
     if unknown:
         raise Failure(f"The labels {', '.join(unknown[:_MOST])} are not among the classes: {', '.join(names[:_MOST])}.")
-    places = {name: i for i, name in reversed(list(enumerate(names)))}
-    return np.array([places[label] for label in given])
+    twice = [name for name in dict.fromkeys(given) if names.count(name) > 1]
+    if twice:
+        raise Failure(
+            f"The labels {', '.join(twice[:_MOST])} are each the name of several classes. Give the indices of the classes, from 0."
+        )
+    return np.array([names.index(label) for label in given])
 
 
 def target_index(given: str | None, names: list[str] | None, model: Any) -> int | None:
@@ -160,6 +164,11 @@ def target_index(given: str | None, names: list[str] | None, model: Any) -> int 
     """
     if given is None:
         return None
+    if names is not None and names.count(given) > 1:
+        several = ", ".join(str(i) for i, name in enumerate(names) if name == given)
+        raise click.BadParameter(
+            f"'{given}' is the name of several classes. Give an index: {several}.", param_hint="'--target'"
+        )
     if names is not None and given in names:
         return names.index(given)
     count = num_classes(model)

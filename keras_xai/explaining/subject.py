@@ -338,6 +338,12 @@ def _named_labels(array, count, class_names):
         raise ValueError(
             f"Expected labels `y` out of `class_names`. Received: {unknown[:5]}, which are none of {class_names[:10]}."
         )
+    twice = sorted({word for word in words if class_names.count(word) > 1})
+    if twice:
+        raise ValueError(
+            f"Expected labels `y` that name one class. Received: {twice[:5]}, which several of `class_names` are. Give the indices of the "
+            "classes."
+        )
     return np.array([class_names.index(word) for word in words])
 
 

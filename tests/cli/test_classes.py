@@ -1,10 +1,11 @@
 """Labels as classes, or as numbers."""
 
+import click
 import keras
 import numpy as np
 import pytest
 
-from keras_xai.cli.classes import label_indices, numbers, predicts_number, written
+from keras_xai.cli.classes import label_indices, numbers, predicts_number, target_index, written
 from keras_xai.cli.errors import Failure
 
 
@@ -35,6 +36,16 @@ def test_labels_that_are_no_classes(model):
         label_indices(np.array(["0.5", "1"]), None, model)
     with pytest.raises(Failure, match="The labels are names"):
         label_indices(np.array(["x", "1"]), None, model)
+    with pytest.raises(Failure, match="labels crane are each the name of several classes"):
+        label_indices(np.array(["crane", "x"]), ["crane", "x", "crane"], model)
+
+
+def test_a_target_that_names_several_classes(model):
+    assert target_index("x", ["crane", "x", "crane"], model) == 1
+    with pytest.raises(click.BadParameter, match="'crane' is the name of several classes. Give an index: 0, 2."):
+        target_index("crane", ["crane", "x", "crane"], model)
+    with pytest.raises(click.BadParameter, match="Received: '²'"):
+        target_index("²", None, model)
 
 
 def test_strings_as_numbers():

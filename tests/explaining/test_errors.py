@@ -42,6 +42,7 @@ def test_names_and_labels_of_another_number():
     _refused("one for each of 80 samples", model, x, y[:-1])
     _refused("labels `y` from 0 to 1", model, x, y + 1)
     _refused("`class_names` with labels `y` that are words", model, x, np.array(["left"] * 80))
+    _refused("which several of `class_names` are", model, x, np.array(["left"] * 80), class_names=["left", "left"])
     _refused("which are none of", model, x, np.array(["middle"] * 80), class_names=CLASSES)
     frame = table()[1]
     _refused("`feature_names` to be a list of 4 names", table()[0], frame, feature_names=["a"])

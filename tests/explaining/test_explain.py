@@ -243,7 +243,18 @@ def test_methods_are_rated_if_none_fits_the_first_place():
     metric = IROF(model, segments=20, verbose=0)
     explanation = report.comparison.explanations["Occlusion"]
     np.testing.assert_allclose(report.comparison.values["IROF"]["Occlusion"], metric(explanation), atol=1e-5)
-    assert "no time to rate" not in report.html()
+    assert "were not rated" not in report.html()
+
+
+def test_the_page_says_why_nothing_is_rated(monkeypatch):
+    def refuse(*_):
+        raise ValueError("It cannot be rated.")
+
+    monkeypatch.setattr(IROF, "_rate", refuse)
+    model, x, _ = images()
+    report = keras_xai.explain(model, x[:2], verbose=0)
+    assert "The methods were not rated. Take what they mark as suggestions. It cannot be rated." in report.html()
+    assert report.left_out["How far to trust the methods"] == "It cannot be rated."
 
 
 @pytest.mark.parametrize("target", [None, 0])

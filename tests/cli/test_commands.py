@@ -107,6 +107,12 @@ def test_files_that_are_no_model(run, table, tmp_path, name):
     assert not os.path.exists("report.html")
 
 
+def test_a_part_of_a_file_is_no_model(run, models, table, tmp_path):
+    whole = (models / "table.h5").read_bytes()
+    (tmp_path / "part.h5").write_bytes(whole[: len(whole) // 2])
+    _check_failed(run("explain", "part.h5", table), 1, "'part.h5', which is damaged")
+
+
 def test_weights_and_folders_are_no_models(run, models, table, tmp_path):
     result = run("openbox", models / "table.weights.h5", table)
     _check_failed(result, 1, "holds weights alone. Build the model, call model.load_weights()")

@@ -73,6 +73,41 @@ def _of_json(path):
     return found
 
 
+def written(y: np.ndarray, names: list[str] | None) -> np.ndarray:
+    """Labels that are written in a file: names of classes if all of them are, such as the digits 1 to 9, otherwise numbers if they are.
+
+    Args:
+        y: `(n,)`, strings, or numbers of an array, which stay as they are.
+        names: The names of the classes, if they are known.
+    """
+    if y.dtype.kind in "OUS" and names is not None and {str(label) for label in y} <= set(names):
+        return y
+    return numbers(y)
+
+
+def numbers(y: Any) -> Any:
+    """Strings `(n,)` as integers, floats or, of "True" and "False", 0 and 1, if all are; others stay as they are."""
+    if y is None or y.dtype.kind not in "OUS":
+        return y
+    found = [str(label) for label in y]
+    if set(found) <= {"True", "False"}:
+        return np.array([label == "True" for label in found], "int64")
+    try:
+        values = np.array([float(label) for label in found])
+    except ValueError:
+        return y
+    whole = np.isfinite(values).all() and (values == np.rint(values)).all()
+    return values.astype("int64") if whole else values
+
+
+def predicts_number(model: Any) -> bool:
+    """Whether a model has one output that is neither a probability nor, for all that is known, the score of a class."""
+    from keras_xai.network.scores import Scores
+
+    shape = getattr(model, "output_shape", None)
+    return isinstance(shape, tuple) and shape[1:] == (1,) and Scores(model).links[0] is None
+
+
 def label_indices(y: np.ndarray | None, names: list[str] | None, model: Any) -> np.ndarray | None:
     """Labels as indices of classes.
 
@@ -86,7 +121,8 @@ def label_indices(y: np.ndarray | None, names: list[str] | None, model: Any) -> 
     """
     count = num_classes(model)
     if y is None or count is None:
-        return y
+        return numbers(y)
+    y = written(y, names)
     if y.dtype.kind in "OUS":
         return _by_name(y, names)
     whole = y.astype("int64")
@@ -107,8 +143,12 @@ def _by_name(y, names):
     unknown = sorted(set(given) - set(names))
     if unknown:
         raise Failure(f"The labels {', '.join(unknown[:_MOST])} are not among the classes: {', '.join(names[:_MOST])}.")
-    places = {name: i for i, name in reversed(list(enumerate(names)))}
-    return np.array([places[label] for label in given])
+    twice = [name for name in dict.fromkeys(given) if names.count(name) > 1]
+    if twice:
+        raise Failure(
+            f"The labels {', '.join(twice[:_MOST])} are each the name of several classes. Give the indices of the classes, from 0."
+        )
+    return np.array([names.index(label) for label in given])
 
 
 def target_index(given: str | None, names: list[str] | None, model: Any) -> int | None:
@@ -124,10 +164,15 @@ def target_index(given: str | None, names: list[str] | None, model: Any) -> int 
     """
     if given is None:
         return None
+    if names is not None and names.count(given) > 1:
+        several = ", ".join(str(i) for i, name in enumerate(names) if name == given)
+        raise click.BadParameter(
+            f"'{given}' is the name of several classes. Give an index: {several}.", param_hint="'--target'"
+        )
     if names is not None and given in names:
         return names.index(given)
     count = num_classes(model)
-    if given.isdigit() and (count is None or int(given) < count):
+    if given.isascii() and given.isdigit() and (count is None or int(given) < count):
         return int(given)
     known = f"an index from 0 to {count - 1}" if count is not None else "an index"
     close = [name for name in names or () if given.lower() in name.lower()][:_MOST]

@@ -40,7 +40,7 @@ def diagnose(job: Job, layers: str | None, samples: int, repeats: int, neighbors
       keras-xai diagnose model.keras photos/*.jpg --labels labels.txt --classes cat,dog
     """
     model = job.loaded()
-    from keras_xai.cli.classes import class_names
+    from keras_xai.cli.classes import class_names, written
     from keras_xai.cli.errors import Failure
     from keras_xai.diagnosis import Protocol
     from keras_xai.diagnosis import diagnose as measure
@@ -59,7 +59,7 @@ def diagnose(job: Job, layers: str | None, samples: int, repeats: int, neighbors
     report = measure(
         model,
         data.x,
-        data.y,
+        written(data.y, names),
         None if layers is None else [path.strip() for path in layers.split(",")],
         k=neighbors,
         protocol=Protocol(samples=samples, seed=job.seed, repeats=repeats, tsne=tsne),

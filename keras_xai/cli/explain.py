@@ -39,14 +39,14 @@ def explain(job: Job, target: str | None, seconds: float, background: tuple[path
     """
     model = job.loaded()
     import keras_xai
-    from keras_xai.cli.classes import class_names, label_indices, target_index
+    from keras_xai.cli.classes import class_names, label_indices, numbers, predicts_number, target_index
     from keras_xai.results.text import counted
 
     names = class_names(job.classes, model)
     chosen = target_index(target, names, model)
     data = job.data(model)
     others = job.background(model, background) if background else None
-    labels = label_indices(data.y, names, model)
+    labels = numbers(data.y) if predicts_number(model) else label_indices(data.y, names, model)
     job.say(f"Explaining {counted(data.num_samples, 'sample')}, for at most {seconds:g} s")
     report = keras_xai.explain(
         model,

@@ -96,12 +96,16 @@ def _check_hdf5(path):
 
     if not h5py.is_hdf5(path):
         raise _refused(path, "which is damaged, or no HDF5 file")
-    with h5py.File(path) as file:
-        if "model_config" not in file.attrs:
-            raise _refused(
-                path,
-                "which holds weights alone. Build the model, call model.load_weights(), and save it by model.save('model.keras')",
-            )
+    try:
+        with h5py.File(path) as file:
+            is_whole = "model_config" in file.attrs
+    except OSError as error:
+        raise _refused(path, "which is damaged") from error
+    if not is_whole:
+        raise _refused(
+            path,
+            "which holds weights alone. Build the model, call model.load_weights(), and save it by model.save('model.keras')",
+        )
 
 
 def _refused(path, what):

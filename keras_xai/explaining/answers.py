@@ -146,8 +146,15 @@ def ask(subject: Subject, budget: Budget) -> Answers:
         start = clock.now()
         outputs.append(run(part))
         budget.pass_seconds = min(budget.pass_seconds, (clock.now() - start) / count) or budget.pass_seconds
+    found = np.concatenate(outputs)
+    bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"Expected a model that answers with finite numbers. Received: NaN or infinity for {len(bad):,} of {len(found):,} samples, "
+            f"first for sample {bad[0]}. Leave these samples out, such as texts without a word, or check the weights of the model."
+        )
     link = None if position is None else scores.links[position]
-    size = outputs[0].shape[-1]
+    size = found.shape[-1]
     kind = (
         "score"
         if position is None
@@ -159,7 +166,7 @@ def ask(subject: Subject, budget: Budget) -> Answers:
         if link == "sigmoid"
         else "value"
     )
-    return Answers(subject, kind, np.concatenate(outputs), link is not None)
+    return Answers(subject, kind, found, link is not None)
 
 
 def _measured(run, budget):

@@ -44,8 +44,8 @@ def explain(
         model: A built model of images, volumes, series, tables, tokens or texts.
         x: The samples in the form that the model takes, as for every attribution method: arrays, a `DataFrame`, strings, a dataset. The
             first of them are explained, as many as a page has room for.
-        y: Their labels, if they are known: integers, one-hot rows, or names out of `class_names`; numbers for a model that predicts
-            numbers. With labels, the page has the most confident mistakes, and with enough samples the layer diagnosis.
+        y: Their labels, if they are known, one for each sample: integers, one-hot rows, or names out of `class_names`; numbers for a model
+            that predicts numbers. With labels, the page has the most confident mistakes, and with enough samples the layer diagnosis.
         target: The score to explain, as for every attribution method. By default the predicted class of each sample.
         background: Typical rows of a table, such as training samples. By default some of `x`, if there are at least ten.
         class_names: The names of the classes, or `"imagenet"` for those of ImageNet.
@@ -62,7 +62,7 @@ def explain(
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If it is not built, or samples, labels, target or names do not fit it.
+        ValueError: If it is not built, samples, labels, target or names do not fit it, or it answers with NaN or infinity.
 
     Example:
 

@@ -173,8 +173,16 @@ def _add_region(page, work, pen):
     count = min(3 if region.radius is not None else 1, work.count, len(region.features))
     if not work.picked:
         return
+    # The weights are those of the predicted class, whatever is explained elsewhere.
+    explained = work.picked[0].explanation[:count]
+    own = (
+        {"target": work.answers.predicted[:count], "probability": explained.predicted_probability}
+        if work.answers.has_classes
+        else {}
+    )
     shown = dataclasses.replace(
-        work.picked[0].explanation[:count],
+        explained,
+        **own,
         values=np.asarray(region.features)[:count].astype("float64"),
         derivatives=True,
         baseline=None,

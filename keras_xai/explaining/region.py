@@ -23,8 +23,9 @@ class Region:
 
     Attributes:
         radius: `(n,)`, the certified radii; `None` if they would take too long.
-        features: `(n, *input_shape)`, the weights by which the predicted class is preferred to the runner-up, or the weights of the score.
-        against: The class that it is preferred to, for each sample; `None` for a single score.
+        features: `(n, *input_shape)`, the weights by which the predicted class is preferred to the runner-up, or the weights of a predicted
+            number.
+        against: The class that it is preferred to, for each sample; `None` for a predicted number.
         apart: The median distance between two of the samples; 0 for a single one.
     """
 
@@ -57,13 +58,22 @@ def region_of(subject: Subject, answers: Answers, budget: Budget) -> Region | st
     outputs = answers.outputs[:count]
     top = np.argsort(-outputs, axis=1, kind="stable")[:, :2]
     local = box(subject.x(slice(0, count)), top if outputs.shape[1] > 1 else None, verbose=0)
-    features = local.decision_features(against="runner-up") if outputs.shape[1] > 1 else local.coef[:, 0]
+    against: np.ndarray | None = None
+    if outputs.shape[1] > 1:
+        features, against = local.decision_features(against="runner-up"), top[:, 1]
+    else:
+        features = np.asarray(local.coef[:, 0])
+        if answers.kind == "binary":
+            # The only score is that of class 1 minus that of class 0.
+            predicted = answers.predicted[:count]
+            against = 1 - predicted
+            features = features * np.where(predicted, 1, -1).reshape(-1, *[1] * (features.ndim - 1))
     dims = math.prod(subject.arrays[0].shape[1:])
     radius = None
     # In double precision a pass takes about twice as long.
     if budget.fits(3 * dims * count):
         radius = local.radius(max_passes=None, verbose=0)
-    return Region(radius, features, top[:, 1] if outputs.shape[1] > 1 else None, _apart(subject.arrays[0][:count]))
+    return Region(radius, features, against, _apart(subject.arrays[0][:count]))
 
 
 def _apart(x):

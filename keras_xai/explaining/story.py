@@ -99,7 +99,8 @@ def reading(work: Work) -> str:
 def measured(work: Work) -> str:
     """How the methods were rated."""
     if work.controls is None:
-        return "There was no time to rate the methods. Take what they mark as suggestions."
+        why = work.left_out.get("How far to trust the methods", "")
+        return f"The methods were not rated. Take what they mark as suggestions. {why}".strip()
     few = (
         f" With {numbered(work.count, noun(work))} this is an impression and no proof. More samples give a safer rating."
         if 2 * len(work.controls) * work.count < _FEW

@@ -303,6 +303,12 @@ def _labels(y, count, num_classes, class_names):
         return _named_labels(array.reshape(-1), count, class_names)
     array = real_array("y", array, "labels, one for each sample")
     if array.ndim == 2 and num_classes is not None and array.shape == (count, num_classes) and array.shape[1] > 1:
+        others = np.flatnonzero(~(np.isin(array, (0, 1)).all(axis=1) & (array.sum(axis=1) == 1)))
+        if len(others):
+            raise ValueError(
+                f"Expected labels `y` of one class for each sample, of which rows are one-hot. Received: {len(others)} other rows, first "
+                f"y[{others[0]}]={array[others[0]].tolist()!r}. Leave out labels of several classes, or of none."
+            )
         return array.argmax(axis=1)
     if array.shape not in ((count,), (count, 1)) or not np.isfinite(array.astype("float64")).all():
         raise ValueError(
@@ -331,6 +337,12 @@ def _named_labels(array, count, class_names):
     if unknown:
         raise ValueError(
             f"Expected labels `y` out of `class_names`. Received: {unknown[:5]}, which are none of {class_names[:10]}."
+        )
+    twice = sorted({word for word in words if class_names.count(word) > 1})
+    if twice:
+        raise ValueError(
+            f"Expected labels `y` that name one class. Received: {twice[:5]}, which several of `class_names` are. Give the indices of the "
+            "classes."
         )
     return np.array([class_names.index(word) for word in words])
 

@@ -97,6 +97,7 @@ class Work:
         self._count = min(len(subject), _MOST[subject.kind])
         self._rate: Callable[[Explanation], np.ndarray] | None = None
         self._passes = 0  # that rating a sample takes
+        self._is_prepared = False
         self.unknown_words = False
         self.figure_seconds = 0.0
         budget.reserved = 0.02 * budget.seconds
@@ -111,8 +112,7 @@ class Work:
         of_places: list[Callable[[], None]] = []
         for number, place in enumerate(places(self.subject)):
             of_places.append(lambda place=place, number=number: self._explain(place, number))  # type: ignore[misc]
-            if number == 0:
-                of_places += [self._draw_one, self._control]
+            of_places.append(self._prepare)
         return [self._ask, *of_places, self._find_region, self._explain_mistakes, self._diagnose]
 
     @property
@@ -120,10 +120,15 @@ class Work:
         """The number of samples with a picture, the first ones."""
         return min(self._count, _SHOWN[self.subject.kind])
 
+    def _prepare(self):
+        """Draws and rates once there is a method, which is not always one for the first place."""
+        if self.picked and not self._is_prepared:
+            self._is_prepared = True
+            self._draw_one()
+            self._control()
+
     def _draw_one(self):
         """Measures what a picture costs, and reserves the time for all of them."""
-        if not self.picked:
-            return
         found = self.picked[0]
         if not is_text(self.subject):
             # The first figure of a process loads matplotlib and its fonts.
@@ -235,8 +240,6 @@ class Work:
 
     def _control(self):
         """Rates random values, and with them the first method."""
-        if not self.picked:
-            return
         count = self._count
         for steps, draws in ((STEPS, _CONTROLS), (STEPS // 2, _CONTROLS), (STEPS // 2, 1)):
             metrics, passes = metrics_for(self.subject, self.answers, steps)

@@ -49,6 +49,15 @@ def test_explain_makes_a_page_of_photographs(run, models, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["a.png", "page.html"]
 
 
+def test_numbers_as_labels(run, table, frame, tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.save(tmp_path / "number.keras")
+    frame.assign(kind=frame["length"] + 0.25).to_csv(table, index=False)
+    page = _check_done(run("explain", "number.keras", table, "--labels", "kind", "--seconds", "1"), "report.html")
+    error = np.abs(model.predict(frame.iloc[:, :4].to_numpy(), verbose=0)[:, 0] - frame["length"] - 0.25).mean()
+    assert f"On average {error:.3g} away from the true values." in page
+
+
 def test_openbox_of_a_table(run, models, table):
     result = run("openbox", models / "table.h5", table, "--labels", "kind", "--classes", "a,b,c", "--samples", "12")
     page = _check_done(result, "report.html")
@@ -96,6 +105,12 @@ def test_files_that_are_no_model(run, table, tmp_path, name):
     result = run("explain", name, table, "--labels", "kind")
     _check_failed(result, 1, "Expected a Keras model: a .keras or .h5 file", f"Received: '{name}'")
     assert not os.path.exists("report.html")
+
+
+def test_a_part_of_a_file_is_no_model(run, models, table, tmp_path):
+    whole = (models / "table.h5").read_bytes()
+    (tmp_path / "part.h5").write_bytes(whole[: len(whole) // 2])
+    _check_failed(run("explain", "part.h5", table), 1, "'part.h5', which is damaged")
 
 
 def test_weights_and_folders_are_no_models(run, models, table, tmp_path):

@@ -76,7 +76,7 @@ def test_labels_beside_the_samples(tmp_path, takes, frame):
     frame.iloc[:3, :4].to_csv(tmp_path / "a.csv", index=False)
     (tmp_path / "labels.txt").write_text("0\n2\n1\n")
     for labels in ("0,2,1", str(tmp_path / "labels.txt")):
-        assert read([tmp_path / "a.csv"], takes("table"), labels=labels).y.tolist() == [0, 2, 1]
+        assert read([tmp_path / "a.csv"], takes("table"), labels=labels).y.tolist() == ["0", "2", "1"]
     with pytest.raises(Failure, match="--labels has 2 labels. Expected one for each of 3 samples"):
         read([tmp_path / "a.csv"], takes("table"), labels="0,1")
 
@@ -156,3 +156,53 @@ def test_other_arrays_are_refused(tmp_path, takes):
     (tmp_path / "a.npz").write_text("no arrays")
     with pytest.raises(Failure, match="it is damaged, or no file of NumPy"):
         read([tmp_path / "a.npz"], takes("table"))
+
+
+def test_words_are_read_as_they_are_written(tmp_path):
+    inputs = {"code": keras.Input((1,), name="code", dtype="string"), "age": keras.Input((1,), name="age", dtype="int32")}
+    looked_up = keras.layers.StringLookup(vocabulary=["007", "TRUE"], output_mode="one_hot")(inputs["code"])
+    merged = keras.layers.Concatenate()([looked_up, keras.layers.Rescaling(1.0)(inputs["age"])])
+    takes = Takes.of(keras.Model(inputs, keras.layers.Dense(2, "softmax")(merged)))
+    (tmp_path / "a.csv").write_text("code,age,kind\n007,3,01\nTRUE,4.0,02\n")
+    data = read([tmp_path / "a.csv"], takes, labels="kind")
+    assert data.x["code"].ravel().tolist() == ["007", "TRUE"] and data.y.tolist() == ["01", "02"]
+    assert data.x["age"].ravel().tolist() == [3, 4]
+    (tmp_path / "a.csv").write_text("code,age\n007,3\n007,1.7\n")
+    with pytest.raises(Failure, match="whole numbers in column 'age'. Received: 1.7 in row 2"):
+        read([tmp_path / "a.csv"], takes)
+
+
+def test_tables_of_other_columns_are_refused(tmp_path, takes, frame):
+    x = frame.iloc[:, :4]
+    x.to_csv(tmp_path / "a.csv", index=False)
+    x.iloc[:, ::-1].to_csv(tmp_path / "b.csv", index=False)
+    data = read([tmp_path / "a.csv", tmp_path / "b.csv"], takes("table"))
+    np.testing.assert_allclose(data.x.to_numpy(), np.concatenate([x, x]))
+    x.to_csv(tmp_path / "b.csv", index=False, header=False)
+    with pytest.raises(Failure, match="same columns in all tables. .*b.csv' has 0, 1, 2, 3, .*a.csv' has length, width"):
+        read([tmp_path / "a.csv", tmp_path / "b.csv"], takes("table"))
+
+
+def test_labels_that_would_be_ignored_are_refused(tmp_path, takes, frame):
+    np.save(tmp_path / "a.npy", frame.iloc[:, :4].to_numpy())
+    with pytest.raises(Failure, match="no array 'y' for --labels"):
+        read([tmp_path / "a.npy"], takes("table"), labels="y")
+    np.savez(tmp_path / "a.npz", x=frame.iloc[:, :4].to_numpy(), y=1)
+    with pytest.raises(Failure, match="one label for each sample. Received: the single value 1"):
+        read([tmp_path / "a.npz"], takes("table"))
+
+
+def test_preprocessing_is_for_pixels(tmp_path, takes):
+    x = np.random.default_rng(0).random((2, 8, 8))
+    np.savez(tmp_path / "a.npz", x=x)
+    with pytest.raises(Failure, match="for pixels from 0 to 255. Received: numbers from 0"):
+        read([tmp_path / "a.npz"], takes("gray"), preprocessing="unit")
+    np.savez(tmp_path / "a.npz", x=255 * x)
+    assert read([tmp_path / "a.npz"], takes("gray"), preprocessing="unit").x.max() > 0.9
+
+
+def test_a_text_ends_with_its_line(tmp_path, takes):
+    (tmp_path / "a.txt").write_bytes("fine\x0cday\u2028here\x85there\r\nbad day\n".encode())
+    (tmp_path / "words.txt").write_text("fine\nday\nbad\n")
+    data = read([tmp_path / "a.txt"], takes("tokens"), vocabulary=tmp_path / "words.txt")
+    assert data.x.tolist() == [[2, 3, 1, 1, 0], [4, 3, 0, 0, 0]]

@@ -42,6 +42,7 @@ def test_names_and_labels_of_another_number():
     _refused("one for each of 80 samples", model, x, y[:-1])
     _refused("labels `y` from 0 to 1", model, x, y + 1)
     _refused("`class_names` with labels `y` that are words", model, x, np.array(["left"] * 80))
+    _refused("which several of `class_names` are", model, x, np.array(["left"] * 80), class_names=["left", "left"])
     _refused("which are none of", model, x, np.array(["middle"] * 80), class_names=CLASSES)
     frame = table()[1]
     _refused("`feature_names` to be a list of 4 names", table()[0], frame, feature_names=["a"])
@@ -59,3 +60,19 @@ def test_nothing_to_explain():
         _refused("`seconds` to be a positive number", model, x, seconds=seconds)
     with pytest.raises(TypeError, match="Expected a `keras.Model`"):
         keras_xai.explain("model", x)
+
+
+@pytest.mark.usefixtures("no_work")
+def test_labels_of_several_classes():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, "sigmoid")])
+    x, y = np.zeros((3, 4)), np.eye(3)
+    _refused(r"1 other rows, first y\[1\]=\[1.0, 1.0, 0.0\]", model, x, y + np.eye(3)[[0, 0, 0]] * [[0], [1], [0]])
+    _refused(r"first y\[2\]=\[0.0, 0.0, 0.0\]", model, x, y * [[1], [1], [0]])
+
+
+def test_answers_that_are_no_numbers():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Dense(2, "softmax")(keras.ops.log(inputs)))
+    x = np.ones((5, 4))
+    x[3] = -1
+    _refused("NaN or infinity for 1 of 5 samples, first for sample 3", model, x, verbose=0)

@@ -232,3 +232,54 @@ def test_a_method_that_marks_nothing_makes_room_for_the_next():
     report = keras_xai.explain(model, x, verbose=0)
     assert "Grad-CAM" not in report.reasons and len(report.reasons) >= 2
     assert report.left_out["Grad-CAM"] == "It marks nothing here: all its values are zero."
+
+
+def test_methods_are_rated_if_none_fits_the_first_place():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
+    x = np.random.default_rng(0).random((2, 8, 8, 1))
+    report = keras_xai.explain(model, x, verbose=0)
+    assert "Grad-CAM" in report.left_out and list(report.reasons) == ["Occlusion", "LRP"]
+    metric = IROF(model, segments=20, verbose=0)
+    explanation = report.comparison.explanations["Occlusion"]
+    np.testing.assert_allclose(report.comparison.values["IROF"]["Occlusion"], metric(explanation), atol=1e-5)
+    assert "were not rated" not in report.html()
+
+
+def test_the_page_says_why_nothing_is_rated(monkeypatch):
+    def refuse(*_):
+        raise ValueError("It cannot be rated.")
+
+    monkeypatch.setattr(IROF, "_rate", refuse)
+    model, x, _ = images()
+    report = keras_xai.explain(model, x[:2], verbose=0)
+    assert "The methods were not rated. Take what they mark as suggestions. It cannot be rated." in report.html()
+    assert report.left_out["How far to trust the methods"] == "It cannot be rated."
+
+
+@pytest.mark.parametrize("target", [None, 0])
+def test_weights_of_linear_pieces_are_those_of_the_predicted_class(monkeypatch, target):
+    model, frame, _ = table()
+    x = frame[:6].to_numpy()
+    probability = model.predict(x, verbose=0)[:, 0]
+    drawn = []
+
+    def draw(subject, named, row):
+        drawn.append((named, row))
+
+    monkeypatch.setattr("keras_xai.explaining.page.picture_of", draw)
+    page = keras_xai.explain(model, frame[:6], target=target, class_names=["no", "yes"], verbose=0).html()
+    weights = [(named["weights"], row) for named, row in drawn if "weights" in named]
+    assert len(weights) == 3
+    # The network is linear on each piece, so that its logit changes by the weights times a small step.
+    step = 1e-3 * np.eye(4)
+    logit = keras.Model(model.inputs, model.layers[-2].output).predict
+    last, _ = model.layers[-1].get_weights()
+    for shown, row in weights:
+        predicted = int(probability[row] >= 0.5)
+        slope = ((logit(x[row] + step, verbose=0) - logit(x[row] - step, verbose=0)) @ last)[:, 0] / 2e-3
+        np.testing.assert_allclose(shown.values[row], slope * (1 if predicted else -1), rtol=0.02, atol=0.01)
+        assert shown.target[row] == predicted
+        np.testing.assert_allclose(shown.probability[row], max(probability[row], 1 - probability[row]), rtol=1e-4)
+        names = ("yes", "no") if predicted else ("no", "yes")
+        assert f"Row {row + 1}: for {names[0]} and against {names[1]}" in page

@@ -80,6 +80,11 @@ def _read(path, takes, labels) -> tuple[Any, str, np.ndarray | None]:
     """Samples, their name and labels of one file."""
     arrays = load(path)
     if set(arrays) == {""}:
+        if labels is not None:
+            raise Failure(
+                f"'{path}' has samples alone and no array '{labels}' for --labels. Give a text file with a label in each line, or an .npz "
+                "file."
+            )
         return arrays[""], "", None
     if labels is not None and labels not in arrays:
         raise Failure(f"'{path}' has no array '{labels}' for --labels. Its arrays: {', '.join(arrays)}.")
@@ -108,6 +113,8 @@ def _read(path, takes, labels) -> tuple[Any, str, np.ndarray | None]:
 def _flat(path, y):
     if y is None:
         return None
+    if y.ndim == 0:
+        raise Failure(f"'{path}': expected one label for each sample. Received: the single value {y}.")
     if y.size != len(y):
         # One-hot labels.
         if y.ndim == 2 and (y.sum(axis=1) == 1).all() and np.isin(y, (0, 1)).all():
@@ -139,6 +146,11 @@ def _pixels(x, takes, path):
         raise Failure(
             f"'{path}': expected images from 0 to 255, (n, height, width) or (n, height, width, 1, 3 or 4). Received: an array of shape "
             f"{x.shape} with values from {x.min():g} to {x.max():g}. Without --preprocessing, values of floats are taken as they are."
+        )
+    if x.dtype.kind == "f" and x.max() <= 1:
+        raise Failure(
+            f"'{path}': --preprocessing is for pixels from 0 to 255. Received: numbers from {x.min():g} to {x.max():g}. Leave out "
+            "--preprocessing if the model takes them as they are, or multiply them by 255."
         )
     (height, width), _ = model_size(takes, [x.shape[1:3]])
     if x.shape[1:3] == (height, width):

@@ -14,7 +14,7 @@ class Data:
     Attributes:
         x: The samples in the form that the model takes.
         num_samples: Their number.
-        y: `(n,)`, their labels as they are in the files, or `None`.
+        y: `(n,)`, their labels as they are in the files, those of tables and texts as strings; or `None`.
         names: A name of each sample, such as that of its file, or `None`.
         images: `(n, height, width, 1 or 3)`, images from 0 to 255 in the model's size, or `None`.
         vocabulary: The word of each token, or `None`.

@@ -101,5 +101,4 @@ def _labeled(data: Data, labels: str) -> Data:
             )
     if len(found) != data.num_samples:
         raise Failure(f"--labels has {len(found)} labels. Expected one for each of {data.num_samples} samples.")
-    whole = all(label.lstrip("-").isdigit() for label in found)
-    return dataclasses.replace(data, y=np.array([int(label) for label in found] if whole else found))
+    return dataclasses.replace(data, y=np.array(found))

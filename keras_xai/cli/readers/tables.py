@@ -39,8 +39,13 @@ def read_tables(
     if not (takes.is_table or takes.is_series):
         raise Failure(f"'{paths[0]}' is a table. The model takes {takes.description}.")
     frames, notes = [], []
+    # As they are written: "007" is another category than "7".
+    words = (
+        [name for name, spec in zip(takes.names, takes.specs, strict=True) if spec.dtype == "string"] if takes.by_name else []
+    )
+    words += [] if labels is None else [labels]
     for path in paths:
-        frame, note = _frame(path)
+        frame, note = _frame(path, words)
         frames.append(frame)
         notes += note
     y = _labels(paths, frames, labels)
@@ -48,6 +53,13 @@ def read_tables(
     for path, frame in zip(paths, frames, strict=True):
         _check_columns(path, frame, takes, labels)
         _check_complete(path, frame, takes)
+        if list(frame.columns) != list(frames[0].columns) and (
+            takes.is_series or set(frame.columns) != set(frames[0].columns)
+        ):
+            raise Failure(
+                f"Expected the same columns in all tables. '{path}' has {_listed(frame.columns)}, '{paths[0]}' has "
+                f"{_listed(frames[0].columns)}."
+            )
     if takes.is_series:
         return _series(frames, paths, takes, y, notes)
     import pandas as pd
@@ -60,7 +72,7 @@ def read_tables(
     return Data(x=x, num_samples=len(whole), y=y, names=names, notes=tuple(notes))
 
 
-def _frame(path) -> tuple["pd.DataFrame", list[str]]:
+def _frame(path, words) -> tuple["pd.DataFrame", list[str]]:
     import pandas as pd
 
     notes = []
@@ -68,7 +80,7 @@ def _frame(path) -> tuple["pd.DataFrame", list[str]]:
         if path.suffix.lower() == ".parquet":
             frame = pd.read_parquet(path)
         else:
-            frame, is_headless = _text_table(path)
+            frame, is_headless = _text_table(path, words)
             if is_headless:
                 notes.append(
                     f"{path.name}: the first row has numbers only, so that it was read as one without names of columns."
@@ -87,7 +99,7 @@ def _frame(path) -> tuple["pd.DataFrame", list[str]]:
     return frame, notes
 
 
-def _text_table(path):
+def _text_table(path, words):
     import pandas as pd
 
     with open(path, encoding="utf-8-sig") as file:
@@ -95,7 +107,12 @@ def _text_table(path):
     separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
     is_headless = bool(first.strip()) and all(_is_number(cell) for cell in first.strip().split(separator))
     frame = pd.read_csv(
-        path, sep=separator, header=None if is_headless else "infer", encoding="utf-8-sig", skipinitialspace=True
+        path,
+        sep=separator,
+        header=None if is_headless else "infer",
+        dtype=dict.fromkeys(words, str),
+        encoding="utf-8-sig",
+        skipinitialspace=True,
     )
     return frame, is_headless
 
@@ -119,7 +136,7 @@ def _labels(paths, frames, labels):
         column = frame.pop(labels)
         if column.isna().any():
             raise Failure(f"'{path}': the label is missing in row {_first(column.isna())}, column '{labels}'.")
-        found.append(column.to_numpy())
+        found.append(column.astype(str).to_numpy(dtype=str))
     return np.concatenate(found)
 
 
@@ -168,6 +185,12 @@ def _check_complete(path, frame, takes):
                 f"'{path}': column '{name}' has entries that are not numbers, such as {column.iloc[0]!r}. Encode them as the model was "
                 f"trained. If it is the label, add --labels {name}."
             )
+        if takes.by_name and not is_text and "int" in takes.specs[takes.names.index(name)].dtype:
+            broken = column[column != column.round()]
+            if len(broken):
+                raise Failure(
+                    f"'{path}': the model takes whole numbers in column '{name}'. Received: {broken.iloc[0]} in row {broken.index[0] + 1}."
+                )
 
 
 def _first(booleans):

@@ -24,7 +24,8 @@ def lines_of(path: pathlib.Path) -> list[str]:
         Failure: If it is not text in UTF-8, or empty.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        # Not `splitlines()`, for which form feeds and further characters inside of texts are ends of lines as well.
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n")]
     except UnicodeDecodeError as error:
         raise Failure(
             f"'{path}' is not a text in UTF-8. Convert it: iconv -f latin1 -t utf-8 {path.name} > new.txt"

@@ -8,8 +8,8 @@ _OF_OTHERS = ("__array__ implementation doesn't accept a copy keyword",)  # of K
 
 
 def _is_told(message):
-    # Keras' own `fit()` traces a program for each model.
-    return "retracing" in message and "TensorFlowTrainer._make_function" not in message
+    # Keras' own `fit()` and `predict()` trace a program for each model.
+    return "retracing" in message and "TensorFlowTrainer." not in message
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import sys
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 import keras_xai
@@ -89,6 +90,8 @@ def test_it_runs(images, tmp_path):
     assert user.diagnosed(model, x, y).summary
     assert "<h1>" in user.seen(model, x[:30]).html()
     assert user.logged(model, x, str(tmp_path))
+    table = pd.DataFrame(x[:, 0, :, 0], columns=list("abcdefgh"))
+    assert user.page(user.flat_classifier(), table, y).reasons
     graph, step = user.read(model)
     assert step in graph.steps
     transformer = user.transformer()

@@ -81,6 +81,7 @@ from keras_xai.diagnosis import (
     diagnose,
     neighborhood_hit,
 )
+from keras_xai.explaining import ExplanationReport, explain
 from keras_xai.features import (
     TSNE,
     Ascent,
@@ -167,6 +168,7 @@ from keras_xai.report import (
     parallel_coordinates,
     picture,
     reconstructions_plot,
+    words_html,
 )
 from keras_xai.targets import Margin, Output, Probability, Region, Similarity, Token
 
@@ -279,6 +281,7 @@ def attributions(model: keras.Model, x: Array, y: Array) -> str:
 def attention(model: keras.Model, tokens: Array) -> AttentionMaps:
     """Of a transformer."""
     AttentionRollout(model)(tokens).plot()
+    words_html(GradientRollout(model)(tokens), vocabulary=[str(each) for each in range(100)])
     GradientRollout(model)(tokens).plot(vocabulary=[str(each) for each in range(100)])
     maps: AttentionMaps = attention_maps(model, tokens)
     maps.plot()
@@ -413,6 +416,13 @@ def seen(model: keras.Model, x: Array) -> Page:
 def logged(model: keras.Model, x: Array, folder: str) -> ExplanationLogger:
     """Explanations in TensorBoard."""
     return ExplanationLogger(Saliency(model), x[:2], log_dir=folder)
+
+
+def page(model: keras.Model, frame: pd.DataFrame, y: Array) -> ExplanationReport:
+    """One call that picks methods."""
+    report: ExplanationReport = explain(model, frame, y, class_names=["a", "b", "c"], seconds=5, seed=0, verbose=0)
+    print(report.predictions, report.reasons)
+    return report
 
 
 def read(model: keras.Model) -> tuple[Graph, Step]:

@@ -77,13 +77,6 @@ def _of(method: Callable[..., Method], **options: Any) -> Callable[[Subject, int
     return make
 
 
-def _of_seed(method: Callable[..., Method], **options: Any) -> Callable[[Subject, int], Method]:
-    def make(subject: Subject, seed: int) -> Method:
-        return method(subject.model, seed=seed, verbose=0, **options)
-
-    return make
-
-
 GRAD_CAM = Candidate(
     "Grad-CAM",
     "marks the area whose features speak for the answer.",
@@ -153,7 +146,7 @@ KERNEL_SHAP = Candidate(
     "Kernel SHAP",
     "replaces columns by those of typical rows, in many combinations, and distributes the changes of the score over the columns.",
     "It asks the model and nothing else.",
-    _of_seed(SHAP, num_samples=_COALITIONS),
+    lambda subject, seed: SHAP(subject.model, num_samples=_COALITIONS, seed=seed, verbose=0),
     lambda subject: (_COALITIONS + 1) * subject.num_background,
     draws=True,
 )

@@ -10,6 +10,7 @@ from keras_xai.attribution import Explanation
 from keras_xai.explaining.subject import Subject
 from keras_xai.report.colors import SIGNED
 from keras_xai.report.explanations import explanations_plot
+from keras_xai.report.words import words_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +43,7 @@ def colored(subject: Subject, named: Mapping[str, Explanation], row: int) -> lis
     for name, explanation in named.items():
         (tokens,), (values,) = tree.flatten(explanation.inputs), tree.flatten(explanation.values)
         scaled = values[row] / SIGNED.limit(values[row])
-        words = [(i, word) for i, token in enumerate(tokens[row]) if (word := _word(token, subject.vocabulary))]
+        words = words_of(tokens[row], subject.vocabulary)
         found.append((name, [(word, float(np.clip(scaled[i], -1, 1))) for i, word in words]))
     return found
 
@@ -50,13 +51,3 @@ def colored(subject: Subject, named: Mapping[str, Explanation], row: int) -> lis
 def is_text(subject: Subject) -> bool:
     """Whether the samples are texts and nothing else."""
     return subject.kinds == ["text"] and subject.arrays[0].ndim == 2
-
-
-def _word(token, vocabulary):
-    """The word of a token, nothing for padding."""
-    if not token or isinstance(token, str):
-        return token or ""
-    number = int(token)
-    if vocabulary is None:
-        return str(number)
-    return vocabulary[number] or "[UNK]"

@@ -28,8 +28,7 @@ def quiet_libraries(*, logged: bool = False) -> Iterator[None]:
         os.environ["KERAS_BACKEND"] = "tensorflow"
     with contextlib.ExitStack() as stack:
         if not logged:
-            for name in ("tensorflow", "absl"):
-                logging.getLogger(name).setLevel(logging.ERROR)
+            stack.enter_context(_errors_only("tensorflow", "absl"))
             stack.enter_context(_native_output_hidden())
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         stack.enter_context(warnings.catch_warnings())
@@ -37,6 +36,19 @@ def quiet_libraries(*, logged: bool = False) -> Iterator[None]:
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _show
         yield
+
+
+@contextlib.contextmanager
+def _errors_only(*names):
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The commands: pages, messages, exit codes, and nothing half-written."""
 
+import logging
 import os
 import pathlib
 import subprocess
@@ -63,6 +64,14 @@ def test_openbox_of_a_table(run, models, table):
     page = _check_done(result, "report.html")
     assert "12 of 30 samples were drawn at random." in page and "Accuracy" in page
     assert all(name in page for name in ("length", "width", "height", "weight"))
+
+
+def test_libraries_log_afterward_as_before(run, models, table):
+    """The command line can be called within a process that goes on."""
+    loggers = [logging.getLogger(name) for name in ("tensorflow", "absl")]
+    before = [logger.level for logger in loggers]
+    run("openbox", models / "table.keras", table, "--samples", "2")
+    assert [logger.level for logger in loggers] == before
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Types that every backend returns."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,13 +14,21 @@ class Linearization:
         outputs: Tensors, the function's outputs.
         auxiliary: Further return value of the function.
         pull: Maps cotangents (one tensor for each output) to the vector-Jacobian product (one for each input).
-        push: Maps tangents (one tensor for each input) to the Jacobian-vector product (one for each output).
+        transpose: Prepares `push`.
     """
 
     outputs: list
     auxiliary: Any
     pull: Callable[[Sequence], list]
-    push: Callable[[Sequence], list]
+    transpose: Callable[[], Callable[[Sequence], list]]
+
+    @functools.cached_property
+    def push(self) -> Callable[[Sequence], list]:
+        """Maps tangents (one tensor for each input) to the Jacobian-vector product (one for each output).
+
+        Look it up outside the body of a loop: it is prepared when it is looked up first.
+        """
+        return self.transpose()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -130,7 +130,8 @@ def deep_dream(
         )
     sizes = _sizes(originals.shape[1:3], dream)
     _check_sizes(scores, objective, sizes, dream, originals.shape[-1])
-    gradient = compiled(lambda x: _gradient(objective, x), [((1, None, None, originals.shape[-1]), scores.dtype)])
+    signature = [((1, None, None, originals.shape[-1]), scores.dtype)]
+    gradient = compiled(lambda x: _gradient(objective, x), signature, eager_first=False)
     seed = secrets.randbits(30) if seed is None else check_seed(seed)
     tasks = [(number, octave) for number in range(len(originals)) for octave in range(len(sizes))]
     history = np.zeros((len(sizes), dream.steps, len(originals)))

@@ -164,7 +164,7 @@ def _program(responses, value_range, ascent, shape):
 
     num_axes = len(responses.shape) - 1
     signature = [((None, *shape), dtype), ((None,), "int32"), ((None, num_axes), "int32"), ((None, 8), "float32"), ((), dtype)]
-    return compiled(step, signature)
+    return compiled(step, signature, eager_first=False)
 
 
 def _response(maps, channels, positions):

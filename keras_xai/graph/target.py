@@ -103,6 +103,11 @@ class Target:
             for position, function, signature in zip(self.positions, self._functions, self.signature, strict=True)
         )
 
+    @property
+    def runs_functions(self) -> bool:
+        """Whether a function of the user computes a score."""
+        return any(not (function is None or isinstance(function, ScoreTarget)) for function in self._functions)
+
     def check_sizes(self, shapes: Sequence[Sequence[int | None]]) -> None:
         """Checks ready-made targets by the shapes that the outputs have for the samples.
 

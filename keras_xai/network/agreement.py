@@ -258,6 +258,9 @@ def _largest(tensor, hidden=-np.inf):
     """The largest absolute value of the finite numbers above `hidden`."""
     if not _is_real(tensor):
         return 0.0
+    array = ops.convert_to_numpy(tensor)
+    if array.size and hidden < array.min() and array.max() < np.inf:  # as almost always: no copies, since maps are large
+        return float(max(-array.min(), array.max()))
     array = _array(tensor)
     return float(np.abs(array[np.isfinite(array) & (array > hidden)]).max(initial=0.0))
 

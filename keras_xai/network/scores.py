@@ -343,7 +343,7 @@ class Scores:
             function: Maps the list of inputs, the list of classes and the further arguments to a nest of tensors.
             *more: Signature of each further argument.
         """
-        return compiled(function, [self.signature, target.signature, *more])
+        return compiled(function, [self.signature, target.signature, *more], eager_first=not target.runs_functions)
 
     def evaluator(self, target: Target, batch_size: int) -> Callable[[Sequence, Sequence], np.ndarray]:
         """The explained score of any number of samples, with at most `batch_size` per forward pass.

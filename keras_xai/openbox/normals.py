@@ -35,7 +35,8 @@ def rows(line_at: Callable, line: Linearization, inputs, width: int):
     num_walls, num_dims = sum(size_of(wall) for wall in line.outputs), _num_dims(inputs)
     tiled = line_at([_repeated(x, width) for x in inputs])
     if num_dims <= num_walls:
-        columns = stacked(lambda i: _flat_joined(tiled.push(_units(inputs, i, width))), -(-num_dims // width), inputs[0].dtype)
+        push = tiled.push
+        columns = stacked(lambda i: _flat_joined(push(_units(inputs, i, width))), -(-num_dims // width), inputs[0].dtype)
         return ops.transpose(ops.reshape(columns, (-1, num_walls))[:num_dims])
     found = stacked(
         lambda i: _flat_joined(tiled.pull(_units(line.outputs, i, width))), -(-num_walls // width), inputs[0].dtype
@@ -82,13 +83,13 @@ _NORMS = {
 
 
 def _lengths_by_dimension(line_at, line, inputs, norm, width):
-    tiled = line_at([_repeated(x, width) for x in inputs]) if width > 1 else line
+    push = (line_at([_repeated(x, width) for x in inputs]) if width > 1 else line).push
     n = ops.shape(inputs[0])[0]
 
     def step(i, totals):
         tangents = [ops.repeat(unit, n, axis=0) for unit in _units(inputs, i, width)]
         added = []
-        for total, speed in zip(totals, tiled.push(tangents), strict=True):
+        for total, speed in zip(totals, push(tangents), strict=True):
             speeds = ops.reshape(speed, (width, -1, *total.shape[1:]))
             added.append(norm.combine(total, norm.reduce(norm.entry(speeds), axis=0)))
         return added

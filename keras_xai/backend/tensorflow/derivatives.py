@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_xai.backend.interface import Linearization, Recording
+from keras_xai.backend.tensorflow.eager import check_point
 
 
 def linearize(function: Callable[[list], tuple[list, Any]], inputs: Sequence) -> Linearization:
@@ -19,23 +20,24 @@ def linearize(function: Callable[[list], tuple[list, Any]], inputs: Sequence) ->
     """
     zero = tf.UnconnectedGradients.ZERO
     inputs = [tf.convert_to_tensor(x) for x in inputs]  # arrays, if TensorFlow runs functions eagerly
-    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as outer:
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as inner:
-            inner.watch(inputs)
-            outputs, auxiliary = function(list(inputs))
-        # The vector-Jacobian product is linear in its cotangents, so its own transpose, which needs no second forward pass, is the
-        # Jacobian-vector product. If unused, it is pruned from the compiled function.
-        cotangents = [tf.zeros_like(output) for output in outputs]
-        outer.watch(cotangents)
-        transposed = inner.gradient(outputs, inputs, output_gradients=cotangents, unconnected_gradients=zero)
+    check_point(inputs)
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as inner:
+        inner.watch(inputs)
+        outputs, auxiliary = function(list(inputs))
 
     def pull(cotangents):
         return _shaped_as(inputs, inner.gradient(outputs, inputs, list(cotangents), zero))
 
-    def push(tangents):
-        return _shaped_as(outputs, outer.gradient(transposed, cotangents, list(tangents), zero))
+    def transpose():
+        # The vector-Jacobian product is linear in its cotangents, so its own transpose, which needs no second forward pass, is the
+        # Jacobian-vector product.
+        cotangents = [tf.zeros_like(output) for output in outputs]
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as outer:
+            outer.watch(cotangents)
+            transposed = inner.gradient(outputs, inputs, output_gradients=cotangents, unconnected_gradients=zero)
+        return lambda tangents: _shaped_as(outputs, outer.gradient(transposed, cotangents, list(tangents), zero))
 
-    return Linearization(outputs, auxiliary, pull, push)
+    return Linearization(outputs, auxiliary, pull, transpose)
 
 
 def record(function: Callable[[list], Sequence], inputs: Sequence, *, push: Callable | None = None) -> Recording:
@@ -50,6 +52,7 @@ def record(function: Callable[[list], Sequence], inputs: Sequence, *, push: Call
             computed from a tangent and the vector-Jacobian product of ones. The backend's own product may be several times slower, for
             example for pooling.
     """
+    check_point(inputs)
     with tf.GradientTape(persistent=push is not None, watch_accessed_variables=False) as tape:
         tape.watch([x for x in inputs if x.dtype.is_floating])
         outputs = list(function(list(inputs)))

@@ -9,37 +9,57 @@ import tensorflow as tf
 from keras_xai.backend import ticks
 from keras_xai.backend.exclusive import EXCLUSIVE
 from keras_xai.backend.interrupts import interrupts_wait
+from keras_xai.backend.tensorflow import eager
 from keras_xai.backend.tensorflow.scopes import scopes_kept
 
 _FOR_XLA = contextvars.ContextVar("for XLA", default=False)  # whether what is traced is compiled by XLA
 
 
-def compiled(function: Callable, signature: Sequence, *, jit_compile: bool = False) -> Callable:
+def compiled(function: Callable, signature: Sequence, *, jit_compile: bool = False, eager_first: bool = True) -> Callable:
     """Compiles a function of tensors.
+
+    The first calls run eagerly where tracing would cost more than it saves, see `keras_xai.backend.tensorflow.eager`. Their results may
+    differ from those of later ones by rounding.
 
     Args:
         function: Maps tensors to a nest of tensors.
         signature: A `(shape, dtype)` pair for each argument, or a list of pairs for a list argument; `None` for a dimension that varies
             between calls.
-        jit_compile: Whether to compile with XLA.
+        jit_compile: Whether to compile with XLA, from the first call on.
+        eager_first: Whether the first calls may run eagerly. `False` for programs that are called many times at once, and for functions of
+            the user, which should fail at the first call if they cannot be compiled.
     """
-    return _Program(function, signature, jit_compile)
+    return _Program(function, signature, jit_compile, eager_first and not jit_compile)
 
 
 class _Program:
-    """A compiled function that threads can share: the first call traces it, while no other program is traced."""
+    """A function that threads can share, compiled once that pays; until then, threads take turns."""
 
-    def __init__(self, function, signature, jit_compile):
-        self._is_traced = False
+    def __init__(self, function, signature, jit_compile, eager_first):
+        self._function, self._specs = scoped(function), _specs(signature)
         self._program = _function(function, signature, jit_compile)
+        self._eager_calls = eager.CALLS if eager_first else 0  # that are left
+        self._is_traced = False
 
     def __call__(self, *arguments: Any) -> Any:
         if self._is_traced:
             return self._program(*arguments)
         with EXCLUSIVE, interrupts_wait(), scopes_kept():
+            if self._eager_calls > 0:
+                self._eager_calls -= 1
+                try:
+                    return eager.tried(self._function, _converted(self._specs, arguments))
+                except eager.TooLargeError:
+                    self._eager_calls = 0
             found = self._program(*arguments)
             self._is_traced = True
         return found
+
+
+def _converted(specs, arguments):
+    if isinstance(specs, tf.TensorSpec):
+        return tf.convert_to_tensor(arguments, specs.dtype)
+    return [_converted(spec, argument) for spec, argument in zip(specs, arguments, strict=True)]
 
 
 def _function(function, signature, jit_compile):
@@ -77,6 +97,7 @@ def stacked(function: Callable, count: int, dtypes: Any) -> Any:
         count: Number of calls; an integer or a scalar tensor.
         dtypes: The dtypes of the nest.
     """
+    eager.check_rounds(count)
 
     def told(i):
         _tell(i, count)
@@ -87,6 +108,7 @@ def stacked(function: Callable, count: int, dtypes: Any) -> Any:
 
 def folded(function: Callable, count: int, initial: Sequence) -> list:
     """The list of tensors after `state = function(i, state)` for i = 0, ..., count - 1, starting at `initial`."""
+    eager.check_rounds(count)
 
     def body(i, state):
         _tell(i, count)

@@ -1,0 +1,61 @@
+"""When a program runs eagerly: the first calls, on little work, for which tracing costs more than it saves.
+
+The decision depends on the arguments and the number of calls alone, so that a run can be repeated exactly.
+"""
+
+import contextvars
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+CALLS = 3  # of a program; tracing it costs about as much as so many calls
+_ENTRIES = 2**20  # of a batch: six photographs
+_ROUNDS = 8  # of a loop
+
+_num_rows: contextvars.ContextVar[int | None] = contextvars.ContextVar("rows of an eager run", default=None)
+
+
+class TooLargeError(Exception):
+    """Raised by a function that runs eagerly when it comes to work for which compiling pays."""
+
+
+def tried(function: Callable, arguments: Any) -> Any:
+    """Runs a function of tensors eagerly.
+
+    Args:
+        function: The function.
+        arguments: Nests of tensors, the first of them those of a batch.
+
+    Raises:
+        TooLargeError: If compiling the function pays.
+    """
+    tensors = tf.nest.flatten(arguments)
+    if _num_entries(tensors) > _ENTRIES:
+        raise TooLargeError
+    token = _num_rows.set(_rows(tf.nest.flatten(arguments[0])))
+    try:
+        return tf.nest.map_structure(lambda x: None if x is None else tf.convert_to_tensor(x), function(*arguments))
+    finally:
+        _num_rows.reset(token)
+
+
+def check_point(tensors: Sequence) -> None:
+    """Ends an eager run in which the samples have been repeated to a large batch, as along a path."""
+    rows = _num_rows.get()
+    if rows is not None and _rows(tensors) > rows and _num_entries(tensors) > _ENTRIES:
+        raise TooLargeError
+
+
+def check_rounds(count: Any) -> None:
+    """Ends an eager run at a long loop."""
+    if _num_rows.get() is not None and int(count) > _ROUNDS:
+        raise TooLargeError
+
+
+def _rows(tensors):
+    return max((len(each) for each in tensors if len(each.shape)), default=0)
+
+
+def _num_entries(tensors):
+    return sum(int(tf.size(each)) for each in tensors)

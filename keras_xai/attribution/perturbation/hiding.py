@@ -108,7 +108,8 @@ class Hiding:
 
         def score(inputs, indices, hidden, numbers, shown):
             batch = [mixed(*each, shown) for each in zip(inputs, hidden, numbers, strict=True)]
-            found = target.choose(scores.outputs(scores.run(batch)), indices)[0]
+            classes = [ops.broadcast_to(each, (ops.shape(batch[0])[0], *each.shape[1:])) for each in indices]
+            found = target.choose(scores.outputs(scores.run(batch)), classes)[0]
             return ops.sum(ops.reshape(found, (ops.shape(shown)[0], -1)), axis=1)
 
         places = [((None,) * (len(spec.shape) - 1), "int32") for spec in scores.graph.input_specs]

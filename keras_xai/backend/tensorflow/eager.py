@@ -42,15 +42,20 @@ def tried(function: Callable, arguments: Any) -> Any:
 
 def check_point(tensors: Sequence) -> None:
     """Ends an eager run in which the samples have been repeated to a large batch, as along a path."""
-    rows = _num_rows.get()
+    rows = _of_trial()
     if rows is not None and _rows(tensors) > rows and _num_entries(tensors) > _ENTRIES:
         raise TooLargeError
 
 
 def check_rounds(count: Any) -> None:
     """Ends an eager run at a long loop."""
-    if _num_rows.get() is not None and int(count) > _ROUNDS:
+    if _of_trial() is not None and int(count) > _ROUNDS:
         raise TooLargeError
+
+
+def _of_trial():
+    """The rows of the batch if an eager run is at work, not what is traced within it."""
+    return _num_rows.get() if tf.executing_eagerly() else None
 
 
 def _rows(tensors):

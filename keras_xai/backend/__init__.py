@@ -3,7 +3,8 @@
 There is one package per backend, so far TensorFlow; no other code imports a backend. Each provides:
 
 - derivatives: `linearize` (Jacobian products in both directions), `record` (vector-Jacobian products within training);
-- compiled programs: `compiled`, `traced` (shapes only), and the loops `stacked` and `folded` in them; `eagerly`, outside of them;
+- compiled programs: `compiled`, whose first calls are eager ones where that is cheaper, `check_batch`, which ends an eager call, `traced`
+  (shapes only), and the loops `stacked` and `folded` in them; `eagerly`, outside of them;
 - strings: `join_words`;
 - noise: `normal`, random numbers keyed by seed, sample and draw;
 - scopes: `scopes_kept`, which leaves none entered after a Ctrl-C;
@@ -26,6 +27,7 @@ import keras
 if keras.config.backend() == "tensorflow":
     from keras_xai.backend.tensorflow import (
         SummaryWriter,
+        check_batch,
         compiled,
         eagerly,
         element_spec,
@@ -64,6 +66,7 @@ __all__ = [
     "Linearization",
     "Recording",
     "SummaryWriter",
+    "check_batch",
     "compiled",
     "eagerly",
     "element_spec",

@@ -7,6 +7,7 @@ from typing import Any, final
 import keras
 from keras import ops
 
+from keras_xai.backend import check_batch
 from keras_xai.graph.runnable import check_runnable
 from keras_xai.graph.split import leading_to
 from keras_xai.graph.steps import Graph, Step, run_steps
@@ -52,6 +53,7 @@ class Network:
             known: Known tensors by identifier, which are not computed.
             call: Maps a step and the tensors so far to its outputs; by default its operation is called.
         """
+        check_batch(inputs)
         values = dict(zip(self.graph.inputs, inputs, strict=True)) | dict(known or {})
         with self.scope():
             run_steps(leading_to(self.graph, until or self.graph.outputs, values), values, call or self._called)

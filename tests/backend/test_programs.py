@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from keras_xai.backend import compiled, folded, linearize, record, stacked
+from keras_xai.backend import compiled, folded, linearize, record, stacked, traced
 from keras_xai.backend.tensorflow.eager import CALLS
 
 VECTOR = [((None,), "float32")]
@@ -59,6 +59,24 @@ def test_long_loops_are_compiled_at_once(loop, rounds, eager):
 @pytest.mark.parametrize("size, eager", [(2**20, True), (2**20 + 1, False)])
 def test_large_batches_are_compiled_at_once(size, eager):
     assert _calls(lambda x: x, np.ones(size), 1)[1] == [eager]
+
+
+@pytest.mark.parametrize("array, eager", [(np.ones(1024, "int32"), True), (np.ones(1025, "int32"), False), (["a"] * 9, False)])
+def test_tokens_and_texts_count_for_what_they_become(array, eager):
+    array = np.asarray(array)
+    dtype = "string" if array.dtype.kind == "U" else "int32"
+    assert _calls(lambda x: x, array, 1, [((None,), dtype)])[1] == [eager]
+
+
+def test_a_function_that_is_traced_within_an_eager_call_is_no_part_of_it():
+    seen = []
+
+    def function(x):
+        traced(lambda y: seen.append(folded(lambda i, state: [state[0] + y], 100, [y])[0]), VECTOR)
+        return x
+
+    assert _calls(function, np.ones(2), 1)[1] == [True]
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize("derivative", [linearize, record])

@@ -10,6 +10,7 @@ from keras_xai.backend.tensorflow.datasets import (
 )
 from keras_xai.backend.tensorflow.derivatives import linearize, record
 from keras_xai.backend.tensorflow.distribution import scope_of
+from keras_xai.backend.tensorflow.eager import check_batch
 from keras_xai.backend.tensorflow.layouts import lacks_layout
 from keras_xai.backend.tensorflow.noise import normal
 from keras_xai.backend.tensorflow.programs import compiled, eagerly, folded, stacked, traced
@@ -19,6 +20,7 @@ from keras_xai.backend.tensorflow.summaries import SummaryWriter
 
 __all__ = [
     "SummaryWriter",
+    "check_batch",
     "compiled",
     "eagerly",
     "element_spec",

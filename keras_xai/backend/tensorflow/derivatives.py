@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_xai.backend.interface import Linearization, Recording
-from keras_xai.backend.tensorflow.eager import check_point
+from keras_xai.backend.tensorflow.eager import check_batch
 
 
 def linearize(function: Callable[[list], tuple[list, Any]], inputs: Sequence) -> Linearization:
@@ -20,7 +20,7 @@ def linearize(function: Callable[[list], tuple[list, Any]], inputs: Sequence) ->
     """
     zero = tf.UnconnectedGradients.ZERO
     inputs = [tf.convert_to_tensor(x) for x in inputs]  # arrays, if TensorFlow runs functions eagerly
-    check_point(inputs)
+    check_batch(inputs)
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as inner:
         inner.watch(inputs)
         outputs, auxiliary = function(list(inputs))
@@ -52,7 +52,7 @@ def record(function: Callable[[list], Sequence], inputs: Sequence, *, push: Call
             computed from a tangent and the vector-Jacobian product of ones. The backend's own product may be several times slower, for
             example for pooling.
     """
-    check_point(inputs)
+    check_batch(inputs)
     with tf.GradientTape(persistent=push is not None, watch_accessed_variables=False) as tape:
         tape.watch([x for x in inputs if x.dtype.is_floating])
         outputs = list(function(list(inputs)))

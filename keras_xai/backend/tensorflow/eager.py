@@ -10,7 +10,9 @@ from typing import Any
 import tensorflow as tf
 
 CALLS = 3  # of a program; tracing it costs about as much as so many calls
-_ENTRIES = 2**20  # of a batch: six photographs
+_ENTRIES = 2**20  # of a batch: six photographs, or a thousand tokens
+_PER_TOKEN = 2**10  # entries that an integer counts for, since it becomes a vector
+_PER_TEXT = 2**17  # entries that a string counts for
 _ROUNDS = 8  # of a loop
 
 _num_rows: contextvars.ContextVar[int | None] = contextvars.ContextVar("rows of an eager run", default=None)
@@ -30,18 +32,21 @@ def tried(function: Callable, arguments: Any) -> Any:
     Raises:
         TooLargeError: If compiling the function pays.
     """
-    tensors = tf.nest.flatten(arguments)
-    if _num_entries(tensors) > _ENTRIES:
+    batch = tf.nest.flatten(arguments[0])
+    if _num_entries(batch) > _ENTRIES:
         raise TooLargeError
-    token = _num_rows.set(_rows(tf.nest.flatten(arguments[0])))
+    token = _num_rows.set(_rows(batch))
     try:
         return tf.nest.map_structure(lambda x: None if x is None else tf.convert_to_tensor(x), function(*arguments))
     finally:
         _num_rows.reset(token)
 
 
-def check_point(tensors: Sequence) -> None:
-    """Ends an eager run in which the samples have been repeated to a large batch, as along a path."""
+def check_batch(tensors: Sequence) -> None:
+    """Ends an eager run in which the samples have been repeated to a large batch, as along a path.
+
+    An eager pass keeps all its tensors until it ends.
+    """
     rows = _of_trial()
     if rows is not None and _rows(tensors) > rows and _num_entries(tensors) > _ENTRIES:
         raise TooLargeError
@@ -63,4 +68,10 @@ def _rows(tensors):
 
 
 def _num_entries(tensors):
-    return sum(int(tf.size(each)) for each in tensors)
+    return sum(int(tf.size(each)) * _weight(each.dtype) for each in tensors)
+
+
+def _weight(dtype):
+    if dtype == tf.string:
+        return _PER_TEXT
+    return _PER_TOKEN if dtype.is_integer else 1

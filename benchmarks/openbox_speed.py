@@ -211,7 +211,7 @@ def take_times(network: Network, model: keras.Model, batch_size: int, seconds: f
         call = report.clocked(lambda: box(x, verbose=0))
         return forwards, call, watch.times
 
-    pair()  # compiles
+    report.compile_by(pair)
     repeats = int(np.clip(seconds / sum(times[0] for times in pair()[:2]), least, MOST_REPEATS))
     bar = keras.utils.Progbar(repeats, unit_name="repeat")
     results = []
@@ -258,7 +258,7 @@ def take_memory(network: Network, num_samples: int, batch_size: int) -> tuple[fl
     model = network.build()
     x = normal(model, num_samples)
     box = OpenBox(model, batch_size=batch_size)
-    box(x[:1], verbose=0)  # compiles, which is not what is measured
+    report.compile_by(lambda: box(x[:1], verbose=0))
     before = report.peak_memory()
     local = box(x, verbose=0)
     results = (local.x, local.coef, local.intercept, local.scores, local.region_id, local.outputs)

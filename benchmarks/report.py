@@ -93,10 +93,18 @@ def clocked(task: Callable, *arguments: object) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - start_cpu
 
 
+def compile_by(task: Callable, *arguments: object) -> None:
+    """Calls a task until its programs are compiled: their first three calls may be eager ones."""
+    for _ in range(4):
+        task(*arguments)
+
+
 def in_turn(tasks: Mapping[str, Callable], turns: int) -> dict[str, np.ndarray]:
-    """The seconds `(turns,)` that each task takes, one after the other in each turn, after one turn that compiles."""
-    turn_seconds = [[clocked(task)[0] for task in tasks.values()] for _ in range(turns + 1)]
-    return dict(zip(tasks, np.array(turn_seconds[1:]).T, strict=True))
+    """The seconds `(turns,)` that each task takes, one after the other in each turn, once all are compiled."""
+    for task in tasks.values():
+        compile_by(task)
+    turn_seconds = [[clocked(task)[0] for task in tasks.values()] for _ in range(turns)]
+    return dict(zip(tasks, np.array(turn_seconds).T, strict=True))
 
 
 def peak_memory() -> float:

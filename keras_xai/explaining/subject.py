@@ -45,6 +45,7 @@ class Subject:
         arrays: The samples, an array for each input.
         labels: Integers `(n,)`, the true classes, or numbers `(n,)` for a model that predicts numbers; `None` if they are not known.
         target: What is explained, as given.
+        index: The index of a `DataFrame`, which names its rows; `None` for other samples.
         class_names: The names of the classes; `None` if there are none.
         feature_names: The names of the columns of a table; `None` if they are not known.
         vocabulary: The word of each token; `None` if it is not known.
@@ -58,6 +59,7 @@ class Subject:
     arrays: list[np.ndarray]
     labels: np.ndarray | None
     target: Any
+    index: Any
     class_names: list[str] | None
     feature_names: list[str] | None
     vocabulary: list[str] | None
@@ -94,6 +96,19 @@ class Subject:
         """What the samples are, `"mixed"` if inputs differ."""
         found = {kind for kind in self.kinds if kind}
         return found.pop() if len(found) == 1 else "mixed"
+
+    @property
+    def has_unknown_colors(self) -> bool:
+        """Whether there are images of three colors whose preprocessing is not known, other than values from 0 to 1, which are colors."""
+        pictures = _pictures(self.arrays, self.scores.layouts) if self.show is None else []
+        return any(each.min() < 0 or each.max() > 1 for each in pictures)
+
+    def row_name(self, sample: int) -> str:
+        """The name of a sample: its label in the index of a `DataFrame`, else its number, from 1."""
+        if self.index is None:
+            return str(sample + 1)
+        label = self.index[sample]
+        return ", ".join(map(str, label)) if isinstance(label, tuple) else str(label)
 
     @functools.cached_property
     def has_attention(self) -> bool:
@@ -200,6 +215,7 @@ def read_subject(
         arrays=arrays,
         labels=None if y is None else _labels(y, len(arrays[0]), num_classes, names),
         target=target,
+        index=x.index if tables.is_frame(x) else None,
         class_names=names,
         feature_names=columns,
         vocabulary=None if vocabulary is None else check_names("vocabulary", vocabulary),
@@ -233,17 +249,22 @@ def _kind(spec, layout: Layout, role: Role, array) -> str:
 
 def _shown(preprocessing, arrays, layouts):
     """What makes pictures of images; without a known preprocessing, the only one of the usual ones that the samples may have."""
-    pictures = [
-        each
-        for array, layout in zip(arrays, layouts, strict=True)
-        if len(layout.places) == 2 and not layout.is_apart and (each := layout.channels_last(array)).shape[-1] == 3
-    ]
+    pictures = _pictures(arrays, layouts)
     if not pictures:
         return None
     if preprocessing is None:
         fitting = [each for each in PREPROCESSINGS.values() if all(map(each.fits, pictures))]
         preprocessing = fitting[0] if len(fitting) == 1 else None
     return None if preprocessing is None else lambda image: preprocessing.undo(image) if image.shape[-1] == 3 else image
+
+
+def _pictures(arrays, layouts):
+    """The images of three colors, channels last, an array for each input."""
+    return [
+        each
+        for array, layout in zip(arrays, layouts, strict=True)
+        if len(layout.places) == 2 and not layout.is_apart and (each := layout.channels_last(array)).shape[-1] == 3
+    ]
 
 
 def _typical(array):

@@ -23,7 +23,9 @@ from keras_xai.explaining.story import (
     reading,
     summary,
     title,
+    two_classes,
     unknown_colors,
+    weights,
 )
 from keras_xai.explaining.work import Picked, Work
 from keras_xai.report.blocks import Card, Case
@@ -119,8 +121,8 @@ def _add_answers(page, work, pen):
     page.heading("What speaks for the answers")
     if work.picked:
         page.text(reading(work))
-        if colors := unknown_colors(work):
-            page.text(colors)
+        for note in filter(None, (two_classes(work), unknown_colors(work))):
+            page.text(note)
     explained = {each.candidate.name: each.explanation for each in work.picked}
     page.cases(_case(work, pen, explained, int(sample), row) for row, sample in enumerate(work.order[: work.shown]))
     if work.picked and work.subject.kinds == ["table"] and work.count > 1:
@@ -186,6 +188,7 @@ def _add_region(page, work, pen):
     region = work.region
     page.heading("The exact formula")
     page.text(piece(work))
+    page.text(weights(work))
     count = min(3 if region.radius is not None else 1, work.count, len(region.features))
     if not work.picked:
         return

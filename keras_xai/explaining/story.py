@@ -124,20 +124,20 @@ def reading(work: Work) -> str:
     scale = "text" if work.subject.kind == "text" else "picture"
     return (
         f"Red {parts(work)} speak for {what}, blue ones against it, and pale ones hardly matter. Shades can be compared within a {scale}, "
-        f"not between two, since each has a scale of its own.{compared}{_two_classes(work)}"
+        f"not between two, since each has a scale of its own.{compared}"
     )
 
 
-def _two_classes(work):
+def two_classes(work: Work) -> str:
     """Of a single score: which sign speaks for which class, since methods alone explain class 1."""
     answers = work.answers
     if answers.kind != "binary" or work.subject.target is not None:
         return ""
     no, yes = answers.name(0), answers.name(1)
     return (
-        f" The model has one score: what speaks for {yes} speaks against {no}. So red speaks for {yes} where {yes} is predicted, and for "
-        f"{no} where {no} is predicted. An attribution method that is called without `target` explains {yes} everywhere, and the "
-        f"signs of its values for {no} are the opposite."
+        f"The model has one score: what speaks for {yes} speaks against {no}. Red speaks for {yes} where {yes} is predicted, and for {no} "
+        f"where {no} is predicted. An attribution method that is called without a target explains {yes} everywhere, so that its signs are "
+        f"the opposite where {no} is predicted."
     )
 
 
@@ -178,15 +178,15 @@ def hidden(work: Work, found: Picked) -> str:
     first, last = (_left(work, float(np.nanmean(each))) for each in found.values)
     of_random = _left(work, float(np.nanmean(work.controls)))
     what = (
-        "of the probability is left"
+        f"{first} of the probability is left"
         if work.metrics[0].higher_is_better
-        else "is the probability"
+        else f"the probability is {first}"
         if _is_probability(work)
-        else "is the score"
+        else f"the score is {first}"
     )
     wins = round(found.trust.wins * found.trust.comparisons)
     return (
-        f"While the {parts(work)} that it marks most are hidden first, {first} {what} on average; {last} while they are hidden last; "
+        f"While the {parts(work)} that it marks most are hidden first, {what} on average; {last} while they are hidden last; "
         f"{of_random} with random marks. Better than these in {wins:,} of {found.trust.comparisons:,} comparisons."
     )
 
@@ -211,13 +211,13 @@ def piece(work: Work) -> str:
         f"weights: no approximation, but the network itself, up to rounding."
     )
     if region.radius is None:
-        return f"{text} How far each piece reaches would have taken too long to compute. {_weights(work)}"
+        return f"{text} How far each piece reaches would have taken too long to compute."
     radius = float(np.median(region.radius))
-    apart = f" Two of the samples are {region.apart:.2g} apart." if region.apart else ""
-    return f"{text} They hold up to a distance of {radius:.2g} (the median; Euclidean).{apart} {_weights(work)}"
+    apart = f" For comparison: two of the samples are {region.apart:.2g} apart." if region.apart else ""
+    return f"{text} They hold up to a distance of {radius:.2g} (the median; Euclidean).{apart}"
 
 
-def _weights(work):
+def weights(work: Work) -> str:
     """What the colors of the weights say, other than those of contributions."""
     region = work.region
     if region is None:
@@ -225,9 +225,9 @@ def _weights(work):
     each = {"image": "A brighter pixel", "table": "A larger number in a column"}.get(work.subject.kind, "A larger value")
     what = "the prediction" if region.against is None else "the lead of the first class in the title over the second"
     return (
-        f"{each} raises {what} where it is red, and lowers it where it is blue. That is another question than above: these colors say what "
-        "a change of the input would do, those of the methods what the input that is there has contributed. The two differ where an "
-        "input is negative or zero."
+        f"{each} raises {what} where it is red, and lowers it where it is blue. These colors answer another question than those of the "
+        "methods above: what a change of the input would do, not what the input has contributed. Where an input is negative, the two may "
+        "have opposite signs."
     )
 
 

@@ -61,7 +61,7 @@ def test_other_tables_are_refused(tmp_path, takes, frame, change, model, message
 def test_parquet(tmp_path, takes, frame, monkeypatch):
     path = tmp_path / "table.parquet"
     path.write_bytes(b"PAR1")
-    monkeypatch.setattr(pd, "read_parquet", lambda given: frame if given == path else None)
+    monkeypatch.setattr(pd, "read_parquet", lambda given: frame.copy() if given == path else None)
     found = read([path], takes("table"), labels="kind")
     np.testing.assert_array_equal(found.x, frame.iloc[:, :4])
     assert found.x.index[0] == 1  # rows are numbered as in messages

@@ -184,7 +184,7 @@ def test_methods_that_are_rated_alike_are_not_ranked(of_table):
 
 
 def test_a_single_score_and_its_two_classes(of_table, of_images):
-    assert "So red speaks for yes where yes is predicted, and for no where no is predicted." in of_table.html()
+    assert "Red speaks for yes where yes is predicted, and for no where no is predicted." in of_table.html()
     assert "The model has one score" not in of_images.html()
 
 

@@ -11,6 +11,9 @@ import click
 _EXPLAINED = (ValueError, TypeError, OSError, ImportError, MemoryError, NotImplementedError)
 
 
+_INTERRUPTED = 130  # what shells report of a process that Ctrl-C has ended
+
+
 class Failure(click.ClickException):
     """Something failed: a message on stderr, and exit code 1."""
 
@@ -19,16 +22,19 @@ class Failure(click.ClickException):
 
 @contextlib.contextmanager
 def reported(with_traceback: bool) -> Iterator[None]:
-    """Context manager that turns exceptions into a message and exit code 1; those of click pass unchanged.
+    """Context manager that turns exceptions into a message and exit code 1, and Ctrl-C into 130; those of click pass unchanged.
 
     Args:
         with_traceback: Whether to print the traceback before the message.
     """
     try:
         yield
-    except (click.exceptions.Exit, click.Abort):
+    except click.exceptions.Exit:
         raise
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if _is_interrupt(error):
+            click.echo("Interrupted.", err=True)
+            raise click.exceptions.Exit(_INTERRUPTED) from error
         if with_traceback:
             traceback.print_exc(file=sys.stderr)
         if isinstance(error, click.ClickException):
@@ -36,7 +42,18 @@ def reported(with_traceback: bool) -> Iterator[None]:
         raise Failure(message(error)) from error
 
 
-def message(error: Exception) -> str:
+def _is_interrupt(error):
+    """Whether an exception comes of Ctrl-C, of which native code and libraries make other ones."""
+    seen = []
+    while error is not None and error not in seen:
+        if isinstance(error, (KeyboardInterrupt, click.Abort)):
+            return True
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def message(error: BaseException) -> str:
     """The message of an exception for people who do not read Python."""
     text = str(error).strip()
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":

@@ -23,7 +23,7 @@ def main() -> None:
 
     "keras-xai COMMAND --help" lists the options of a command, with more examples.
 
-    Exit codes: 0 done, 1 something failed, 2 wrong use.
+    Exit codes: 0 done, 1 something failed, 2 wrong use, 130 interrupted by Ctrl-C.
     """
 
 

@@ -104,7 +104,9 @@ class Answers:
             found["prediction" if self.kind == "value" else "score"] = self.outputs[:, 0]
             if labels is not None:
                 found["label"] = labels[: len(self)]
-        return pd.DataFrame(found, index=pd.RangeIndex(len(self), name="sample"))
+        index = pd.RangeIndex(len(self)) if self.subject.index is None else self.subject.index[: len(self)]
+        is_named = any(name is not None for name in index.names)
+        return pd.DataFrame(found, index=index if is_named or index.nlevels > 1 else index.rename("sample"))
 
 
 def _taken(choice, chosen, count):

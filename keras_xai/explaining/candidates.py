@@ -30,23 +30,31 @@ class Candidate:
 
     Attributes:
         name: Its name on the page.
+        method: Its class.
         does: What it does, as a sentence that goes on from its name.
         why: Why it suits, as a sentence of its own.
-        make: Makes the method for a model.
         passes: The forward passes that a sample takes.
+        options: Its options for a subject and a seed.
         programs: What it takes to compile its programs, in units of a forward pass of the same network.
-        unrolls: Whether it divides recurrent layers into the steps of their cells.
         draws: Whether it draws at random, so that samples have to be explained in one call.
     """
 
     name: str
+    method: type[Method]
     does: str
     why: str
-    make: Callable[[Subject, int], Method]
     passes: Callable[[Subject], float]
+    options: Callable[[Subject, int], dict[str, Any]] = lambda subject, seed: {}
     programs: float = 4
-    unrolls: bool = False
     draws: bool = False
+
+    def make(self, subject: Subject, seed: int) -> Method:
+        """The method for a model."""
+        return self.method(subject.model, verbose=0, **self.options(subject, seed))
+
+    def num_programs(self, subject: Subject) -> float:
+        """What it takes to compile its programs, in units of a forward pass of the model."""
+        return self.programs * (subject.unrolled_factor if self.method.unrolls else 1)
 
 
 def _windows(subject: Subject, number: int) -> Any:
@@ -59,30 +67,27 @@ def _windows(subject: Subject, number: int) -> Any:
     return found or None
 
 
-def _occlusion(number):
-    def make(subject, seed):
+def _windows_of(number: int) -> Callable[[Subject, int], dict[str, Any]]:
+    def options(subject, seed):
         window = _windows(subject, number)
         stride = (
             None if window is None else {name: tuple(max(1, side // 2) for side in sides) for name, sides in window.items()}
         )
-        return Occlusion(subject.model, window=window, stride=stride, verbose=0)
+        return {"window": window, "stride": stride}
 
-    return make
+    return options
 
 
-def _of(method: Callable[..., Method], **options: Any) -> Callable[[Subject, int], Method]:
-    def make(subject: Subject, seed: int) -> Method:
-        return method(subject.model, verbose=0, **options)
-
-    return make
+def _with(**options: Any) -> Callable[[Subject, int], dict[str, Any]]:
+    return lambda subject, seed: options
 
 
 GRAD_CAM = Candidate(
     "Grad-CAM",
+    GradCAM,
     "marks the area whose features speak for the answer.",
     "It takes two passes of the network, and on photographs the spots that it marks most lie on the object more often than those of "
     "finer methods.",
-    _of(GradCAM),
     lambda subject: 3,
 )
 GRAD_CAM_OF_SERIES = dataclasses.replace(
@@ -92,69 +97,69 @@ GRAD_CAM_OF_SERIES = dataclasses.replace(
 )
 OCCLUSION = Candidate(
     "Occlusion",
+    Occlusion,
     "hides one part after the other and measures how far the score falls.",
     "It asks the model and nothing else, so that it works with every model and can be checked by hand.",
-    _occlusion(_WINDOWS),
     lambda subject: 1 + subject.num_parts(_WINDOWS + 1),
+    _windows_of(_WINDOWS),
 )
 # With larger windows, for less time.
 COARSE_OCCLUSION = dataclasses.replace(
-    OCCLUSION, make=_occlusion(_FEW_WINDOWS), passes=lambda subject: 1 + subject.num_parts(_FEW_WINDOWS + 1)
+    OCCLUSION, options=_windows_of(_FEW_WINDOWS), passes=lambda subject: 1 + subject.num_parts(_FEW_WINDOWS + 1)
 )
 LRP_FINE = Candidate(
     "LRP",
+    LRP,
     "distributes the score backward from layer to layer, down to single entries of the input.",
     "It shows details that coarser maps blur, for the price of about three passes.",
-    _of(LRP),
     lambda subject: 4,
-    unrolls=True,
 )
 LRP_ATTENTION = Candidate(
     "LRP (AttnLRP)",
+    LRP,
     "distributes the score backward from layer to layer, with rules made for attention.",
     "The model has attention. On transformers it was as faithful as methods that take a hundred times as many passes.",
-    _of(LRP, composite=AttnLRP()),
     lambda subject: 4,
-    unrolls=True,
+    _with(composite=AttnLRP()),
 )
 DEEP_LIFT = Candidate(
     "DeepLIFT",
+    DeepLIFT,
     "distributes the difference from an empty input over the parts of this one.",
     "Its values add up to the difference of the scores, and it takes three passes.",
-    _of(DeepLIFT),
     lambda subject: 4,
     programs=12,
-    unrolls=True,
 )
 INTEGRATED_GRADIENTS = Candidate(
     "Integrated gradients",
+    IntegratedGradients,
     "adds up what each part contributes on the way from an empty input to this one.",
     "Its values add up to the difference of the scores up to an error that is known, for any network that has derivatives.",
-    _of(IntegratedGradients, steps=_STEPS),
     lambda subject: 2.5 * _STEPS,
+    _with(steps=_STEPS),
 )
 DEEP_SHAP = Candidate(
     "DeepSHAP",
+    DeepSHAP,
     "compares this row with typical rows and distributes the difference over the columns.",
     "Its values add up to the difference between the score and its mean over typical rows, in a few passes for each of them.",
-    _of(DeepSHAP),
     lambda subject: 4 * subject.num_background,
     programs=16,
-    unrolls=True,
 )
 KERNEL_SHAP = Candidate(
     "Kernel SHAP",
+    SHAP,
     "replaces columns by those of typical rows, in many combinations, and distributes the changes of the score over the columns.",
     "It asks the model and nothing else.",
-    lambda subject, seed: SHAP(subject.model, num_samples=_COALITIONS, seed=seed, verbose=0),
     lambda subject: (_COALITIONS + 1) * subject.num_background,
+    lambda subject, seed: {"num_samples": _COALITIONS, "seed": seed},
     draws=True,
 )
 GRADIENT_ROLLOUT = Candidate(
     "Gradient rollout",
+    GradientRollout,
     "follows the attention that matters for the answer through all layers.",
     "It gives one value for each patch, which is easier to read than single pixels.",
-    _of(GradientRollout),
     lambda subject: 3,
 )
 

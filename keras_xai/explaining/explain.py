@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_xai.data.checks import Verbose, check_positive, check_seed, check_verbose
 from keras_xai.data.imagenet import ClassNames
@@ -42,11 +43,13 @@ def explain(
 
     Args:
         model: A built model of images, volumes, series, tables, tokens or texts.
-        x: The samples in the form that the model takes, as for every attribution method: arrays, a `DataFrame`, strings, a dataset. The
-            first of them are explained, as many as a page has room for.
+        x: The samples in the form that the model takes, as for every attribution method: arrays, a `DataFrame`, strings, a dataset. A
+            page has room for some of them; if there are more, they are chosen from all classes, those of `y` or else the predicted ones.
+            Rows of a `DataFrame` are named by its index.
         y: Their labels, if they are known, one for each sample: integers, one-hot rows, or names out of `class_names`; numbers for a model
             that predicts numbers. With labels, the page has the most confident mistakes, and with enough samples the layer diagnosis.
-        target: The score to explain, as for every attribution method. By default the predicted class of each sample.
+        target: The score to explain, as for every attribution method. By default the predicted class of each sample, 0 or 1 for a model of
+            a single sigmoid output, of which attribution methods explain class 1 by default.
         background: Typical rows of a table, such as training samples. By default some of `x`, if there are at least ten.
         class_names: The names of the classes, or `"imagenet"` for those of ImageNet.
         feature_names: The names of the columns of a table; by default those of a `DataFrame`.
@@ -104,4 +107,12 @@ def explain(
         page = page_of(work)
         bar.add(1)
     reasons: Mapping[str, str] = {each.candidate.name: each.candidate.why for each in work.picked}
-    return ExplanationReport(work.answers.table(), work.comparison(), dict(reasons), dict(work.left_out), budget.used, page)
+    return ExplanationReport(
+        predictions=work.answers.table(),
+        comparison=work.comparison(),
+        samples=np.sort(work.order[: work.count]) if work.picked else np.zeros(0, int),
+        reasons=dict(reasons),
+        left_out=dict(work.left_out),
+        seconds=budget.used,
+        page=page,
+    )

@@ -9,9 +9,27 @@ from keras import tree
 
 from keras_xai.attribution import Explanation
 from keras_xai.explaining.drawings import colored, picture_of
-from keras_xai.explaining.story import answered, cost, diagnosed, hidden, measured, noun, numbered, piece, reading, summary
+from keras_xai.explaining.story import (
+    answered,
+    cost,
+    diagnosed,
+    hidden,
+    measured,
+    named,
+    noun,
+    numbered,
+    piece,
+    ranked,
+    reading,
+    summary,
+    title,
+    two_classes,
+    unknown_colors,
+    weights,
+)
 from keras_xai.explaining.work import Picked, Work
 from keras_xai.report.blocks import Card, Case
+from keras_xai.report.kinds import num_shown
 from keras_xai.report.page import Page
 
 if TYPE_CHECKING:
@@ -55,7 +73,7 @@ class Pen:
 
 def page_of(work: Work) -> Page:
     """The page of what was found."""
-    page = Page(f"Why {work.subject.model.name} answers as it does")
+    page = Page(title(work))
     page.text(summary(work))
     page.cards(_first_cards(work))
     pen = Pen(work)
@@ -94,9 +112,7 @@ def _first_cards(work):
             cards.append(Card("Read this first", best.candidate.name, f"It {best.candidate.does}"))
         else:
             level = _LEVELS[best.trust.level]
-            cards.append(
-                Card("Read this first", best.candidate.name, f"The best of the {len(work.picked)} methods here.", level)
-            )
+            cards.append(Card("Read this first", best.candidate.name, ranked(work), level))
             cards.append(Card("Can it be trusted?", best.trust.words, hidden(work, best), level))
     return cards
 
@@ -105,14 +121,16 @@ def _add_answers(page, work, pen):
     page.heading("What speaks for the answers")
     if work.picked:
         page.text(reading(work))
-    named = {each.candidate.name: each.explanation for each in work.picked}
-    page.cases(_case(work, pen, named, sample, sample) for sample in range(work.shown))
+        for note in filter(None, (two_classes(work), unknown_colors(work))):
+            page.text(note)
+    explained = {each.candidate.name: each.explanation for each in work.picked}
+    page.cases(_case(work, pen, explained, int(sample), row) for row, sample in enumerate(work.order[: work.shown]))
     if work.picked and work.subject.kinds == ["table"] and work.count > 1:
         best = work.best
         (values,) = tree.flatten(best.explanation.values)
         sizes = np.abs(values).mean(axis=0)
         names = work.subject.feature_names or [f"column {i}" for i in range(len(sizes))]
-        order = np.argsort(-sizes, kind="stable")[:_COLUMNS]
+        order = np.argsort(-sizes, kind="stable")[: num_shown(len(sizes), _COLUMNS)]
         page.heading("The columns that matter most", 3)
         page.text(
             f"The mean size of the values by {best.candidate.name} over {numbered(work.count, noun(work))}, in the unit of the score."
@@ -120,14 +138,14 @@ def _add_answers(page, work, pen):
         page.bars((names[i], sizes[i] / (sizes.max() or 1), f"{sizes[i]:.3g}") for i in order)
 
 
-def _case(work, pen, named, sample, row):
-    """The answer for a sample, and its explanations, which are in a row of `named`."""
+def _case(work, pen, explained, sample, row):
+    """The answer for a sample, and its explanations, which are in a row of `explained`."""
     answers, labels = work.answers, work.subject.labels
-    title, note, level = f"{noun(work).capitalize()} {sample + 1}", "", ""
+    heading, note, level = named(work, sample), "", ""
     bars: list[tuple[str, float, str]] = []
     if answers.has_classes:
         chances = answers.chances(sample)
-        title += f": {answers.name(int(answers.predicted[sample]))}"
+        heading += f": {answers.name(int(answers.predicted[sample]))}"
         if answers.are_probabilities:
             bars = [(answers.name(i), chance, f"{chance:.1%}") for i, chance in chances[:_CHANCES]]
         else:
@@ -137,15 +155,15 @@ def _case(work, pen, named, sample, row):
             right = labels[sample] == answers.predicted[sample]
             note, level = ("Right.", "good") if right else (f"Wrong: it is {answers.name(labels[sample])}.", "poor")
     else:
-        title += f": {answers.outputs[sample, 0]:.4g}"
+        heading += f": {answers.outputs[sample, 0]:.4g}"
         note = "" if labels is None else f"The true value is {labels[sample]:.4g}."
-    if not named:
-        return Case(title, None, bars, note=note, level=level)
-    words = colored(work.subject, named, row)
-    figure = None if words else pen.drawn(named, row)
+    if not explained:
+        return Case(heading, None, bars, note=note, level=level)
+    words = colored(work.subject, explained, row)
+    figure = None if words else pen.drawn(explained, row)
     if not words and figure is None:
         note += " There was no time for its picture."
-    return Case(title, figure, bars, words, note.strip(), level)
+    return Case(heading, figure, bars, words, note.strip(), level)
 
 
 def _trust_card(work, found: Picked):
@@ -162,21 +180,23 @@ def _add_mistakes(page, work, pen):
         f"The model is wrong about {len(work.answers.wrong):,} of {len(work.answers):,}. It was most sure of these mistakes, explained by "
         f"{work.best.candidate.name}: what is red speaks for the wrong answer."
     )
-    named = {work.best.candidate.name: explanation}
-    page.cases(_case(work, pen, named, int(sample), row) for row, sample in enumerate(wrong))
+    explained = {work.best.candidate.name: explanation}
+    page.cases(_case(work, pen, explained, int(sample), row) for row, sample in enumerate(wrong))
 
 
 def _add_region(page, work, pen):
     region = work.region
     page.heading("The exact formula")
     page.text(piece(work))
+    page.text(weights(work))
     count = min(3 if region.radius is not None else 1, work.count, len(region.features))
     if not work.picked:
         return
     # The weights are those of the predicted class, whatever is explained elsewhere.
+    chosen = work.order[:count]
     explained = work.picked[0].explanation[:count]
     own = (
-        {"target": work.answers.predicted[:count], "probability": explained.predicted_probability}
+        {"target": work.answers.predicted[chosen], "probability": explained.predicted_probability}
         if work.answers.has_classes
         else {}
     )
@@ -189,21 +209,21 @@ def _add_region(page, work, pen):
         convergence_delta=None,
         method="weights",
     )
-    for row in range(count):
-        against = "" if region.against is None else f": for {work.answers.name(int(work.answers.predicted[row]))} and against "
+    for row, sample in enumerate(chosen):
+        against = (
+            "" if region.against is None else f": for {work.answers.name(int(work.answers.predicted[sample]))} and against "
+        )
         against += "" if region.against is None else work.answers.name(int(region.against[row]))
         note = "" if region.radius is None else f"Holds within a distance of {region.radius[row]:.2g}."
-        page.cases([Case(f"{noun(work).capitalize()} {row + 1}{against}", pen.drawn({"weights": shown}, row), note=note)])
+        page.cases([Case(f"{named(work, int(sample))}{against}", pen.drawn({"weights": shown}, row), note=note)])
 
 
 def _add_end(page, work):
     shown, count = work.shown, len(work.answers)
     if count > shown:
-        table = work.answers.table().iloc[shown : shown + _ROWS]
-        rows = [
-            (f"{noun(work).capitalize()} {sample + 1}", *map(_cell, row))
-            for sample, row in zip(table.index, table.values, strict=True)
-        ]
+        others = np.setdiff1d(np.arange(count), work.order[:shown])[:_ROWS]
+        table = work.answers.table().iloc[others]
+        rows = [(named(work, int(sample)), *map(_cell, row)) for sample, row in zip(others, table.values, strict=True)]
         more = count - shown - len(rows)
         page.heading("Further answers")
         caption = f"{more:,} more are in the `predictions` of the report." if more else None

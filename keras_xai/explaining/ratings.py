@@ -10,6 +10,7 @@ from keras_xai.attribution import Explanation
 from keras_xai.explaining.answers import Answers
 from keras_xai.explaining.subject import Subject
 from keras_xai.metrics import IROF, Deletion, Metric
+from keras_xai.statistics.intervals import interval
 
 STEPS = 20  # in which the parts of a sample are hidden
 CONTROL = "random values"
@@ -92,6 +93,20 @@ def random_values(explanation: Explanation, subject: Subject, seed: int) -> Expl
         num_forward_passes=0.0,
         method=CONTROL,
     )
+
+
+def is_better(gaps: np.ndarray, others: np.ndarray) -> bool:
+    """Whether the gaps of a method are larger on average than those of another for the same samples, beyond their spread.
+
+    That is so if the 95 % confidence interval of the mean difference is above zero. A single sample has no spread, and cannot tell.
+
+    Args:
+        gaps: `(n,)`.
+        others: `(n,)`.
+    """
+    differences = gaps - others
+    differences = differences[np.isfinite(differences)]
+    return bool(len(differences) > 1 and interval(differences).low > 0)
 
 
 def trust_in(gaps: np.ndarray, controls: np.ndarray) -> Trust:

@@ -19,7 +19,7 @@ _PROGRAMS = 20  # two networks, one of them in double precision
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Region:
-    """The linear pieces of the first samples.
+    """The linear pieces of some samples.
 
     Attributes:
         radius: `(n,)`, the certified radii; `None` if they would take too long.
@@ -35,17 +35,19 @@ class Region:
     apart: float
 
 
-def region_of(subject: Subject, answers: Answers, budget: Budget) -> Region | str:
-    """The linear pieces of the first samples, or why there are none.
+def region_of(subject: Subject, answers: Answers, order: np.ndarray, budget: Budget) -> Region | str:
+    """The linear pieces of some samples, or why there are none.
 
     Args:
         subject: The model and the samples.
         answers: What the model answers.
+        order: The indices of samples, of which the first ones are taken.
         budget: The seconds.
     """
     if len(subject.arrays) > 1 or subject.scores.has_open_sizes or answers.kind == "score":
         return "It is computed for models of one input of a known size, and of one output."
-    count = min(len(answers), _SAMPLES)
+    chosen = order[:_SAMPLES]
+    count = len(chosen)
     programs = _PROGRAMS * subject.unrolled_factor
     if not budget.fits(4 * count, programs):
         return too_long(budget.expected(4 * count, programs), budget)
@@ -55,9 +57,9 @@ def region_of(subject: Subject, answers: Answers, budget: Budget) -> Region | st
         problems = getattr(error, "problems", [])
         what = f"the layer '{problems[0].path}' is not" if problems else "it is not"
         return f"The network is not made of linear pieces: {what}."
-    outputs = answers.outputs[:count]
+    outputs = answers.outputs[chosen]
     top = np.argsort(-outputs, axis=1, kind="stable")[:, :2]
-    local = box(subject.x(slice(0, count)), top if outputs.shape[1] > 1 else None, verbose=0)
+    local = box(subject.x(chosen), top if outputs.shape[1] > 1 else None, verbose=0)
     against: np.ndarray | None = None
     if outputs.shape[1] > 1:
         features, against = local.decision_features(against="runner-up"), top[:, 1]
@@ -65,7 +67,7 @@ def region_of(subject: Subject, answers: Answers, budget: Budget) -> Region | st
         features = np.asarray(local.coef[:, 0])
         if answers.kind == "binary":
             # The only score is that of class 1 minus that of class 0.
-            predicted = answers.predicted[:count]
+            predicted = answers.predicted[chosen]
             against = 1 - predicted
             features = features * np.where(predicted, 1, -1).reshape(-1, *[1] * (features.ndim - 1))
     dims = math.prod(subject.arrays[0].shape[1:])
@@ -73,7 +75,7 @@ def region_of(subject: Subject, answers: Answers, budget: Budget) -> Region | st
     # In double precision a pass takes about twice as long.
     if budget.fits(3 * dims * count):
         radius = local.radius(max_passes=None, verbose=0)
-    return Region(radius, features, against, _apart(subject.arrays[0][:count]))
+    return Region(radius, features, against, _apart(subject.arrays[0][chosen]))
 
 
 def _apart(x):

@@ -6,6 +6,8 @@ import os
 import pathlib
 from typing import TYPE_CHECKING, final
 
+import numpy as np
+
 from keras_xai.report.page import Page
 from keras_xai.results.comparison import Comparison
 from keras_xai.results.text import counted, listed
@@ -26,9 +28,10 @@ class ExplanationReport:
 
     Attributes:
         predictions: A pandas data frame with a row for each sample: what the model predicts, with its probability if it has one, and the
-            label if there are labels.
+            label if there are labels. Its index is that of the samples, if they are a `DataFrame`.
         comparison: The explanations by each method, and how they were rated beside a control of random values; `None` if the time did not
             suffice for any.
+        samples: `(n,)`, the positions of the explained samples among all, in the order of `comparison`.
         reasons: For each method, why it was picked.
         left_out: For each thing that is not on the page, why not.
         seconds: Seconds that the call took.
@@ -37,6 +40,7 @@ class ExplanationReport:
 
     predictions: "pd.DataFrame"
     comparison: Comparison | None
+    samples: np.ndarray
     reasons: dict[str, str]
     left_out: dict[str, str]
     seconds: float

@@ -1,7 +1,10 @@
 """Sentences of the page of `explain`."""
 
+import re
+
 import numpy as np
 
+from keras_xai.data.preprocessing import PREPROCESSINGS
 from keras_xai.explaining.work import Picked, Work
 from keras_xai.results.text import counted
 
@@ -23,6 +26,7 @@ _INSTEAD = {
     "table": "a hidden column takes its typical value",
     "mixed": "a hidden part takes its typical value, or becomes padding",
 }
+_AUTOMATIC = re.compile(r"(sequential|functional|model)(_\d+)?")  # names that Keras makes up
 _FEW = 40  # comparisons, below which the rating is an impression
 
 
@@ -41,10 +45,22 @@ def numbered(count: int, word: str) -> str:
     return f"{count:,} {word}" if word == "series" else counted(count, word)
 
 
+def title(work: Work) -> str:
+    """The title of the page, with the name of the model unless Keras has made it up."""
+    name = work.subject.model.name
+    return f"What {'this model' if _AUTOMATIC.fullmatch(name) else name}'s predictions depend on"
+
+
+def named(work: Work, sample: int) -> str:
+    """What a sample is called in titles."""
+    return f"{noun(work).capitalize()} {work.subject.row_name(sample)}"
+
+
 def summary(work: Work) -> str:
     """What the page is about."""
     count, shown = len(work.subject), work.shown
-    pictures = f" The first {shown} are shown." if shown < count else ""
+    of_classes = ", chosen from all classes" if work.answers.has_classes else ", the first ones"
+    pictures = f" {shown} of them are shown{of_classes}." if shown < count else ""
     return (
         f"The model was asked about {numbered(count, noun(work))}. This page shows what it answered, which {parts(work)} speak for the "
         f"answers, and how far that can be trusted.{pictures}"
@@ -76,6 +92,22 @@ def answered(work: Work) -> tuple[str, str]:
     return ", ".join(names) + (", ..." if len(classes) > 3 else ""), sure
 
 
+def ranked(work: Work) -> str:
+    """How the best method was rated beside the others."""
+    rated, tied = work.rated, work.tied
+    over = numbered(work.count, noun(work))
+    if len(rated) == 1:
+        return "No other method was rated."
+    if work.count == 1:
+        return f"A single {noun(work)} does not tell which of the {len(rated)} methods here is the best."
+    if not tied:
+        return f"Rated best of the {len(rated)} methods here."
+    if len(tied) == len(rated) - 1:
+        return f"The ratings of the {len(rated)} methods here do not differ beyond their spread over {over}."
+    others = [each.candidate.name for each in rated if each is not work.best and each.candidate.name not in tied]
+    return f"Rated better than {' and '.join(others)}; {' and '.join(tied)} does not differ from it beyond the spread over {over}."
+
+
 def reading(work: Work) -> str:
     """How to read the pictures."""
     answers = work.answers
@@ -93,6 +125,30 @@ def reading(work: Work) -> str:
     return (
         f"Red {parts(work)} speak for {what}, blue ones against it, and pale ones hardly matter. Shades can be compared within a {scale}, "
         f"not between two, since each has a scale of its own.{compared}"
+    )
+
+
+def two_classes(work: Work) -> str:
+    """Of a single score: which sign speaks for which class, since methods alone explain class 1."""
+    answers = work.answers
+    if answers.kind != "binary" or work.subject.target is not None:
+        return ""
+    no, yes = answers.name(0), answers.name(1)
+    return (
+        f"The model has one score: what speaks for {yes} speaks against {no}. Red speaks for {yes} where {yes} is predicted, and for {no} "
+        f"where {no} is predicted. An attribution method that is called without a target explains {yes} everywhere, so that its signs are "
+        f"the opposite where {no} is predicted."
+    )
+
+
+def unknown_colors(work: Work) -> str:
+    """That the images may be shown in wrong colors, and how to mend it."""
+    if not work.subject.has_unknown_colors:
+        return ""
+    names = [f'"{name}"' for name in PREPROCESSINGS]
+    return (
+        "The colors of the images here may be wrong: neither the model nor the samples tell how the images were preprocessed. Give it by "
+        f"the argument `preprocessing` of `keras_xai.explain`: {', '.join(names[:-1])} or {names[-1]}, or a `Preprocessing`."
     )
 
 
@@ -122,15 +178,15 @@ def hidden(work: Work, found: Picked) -> str:
     first, last = (_left(work, float(np.nanmean(each))) for each in found.values)
     of_random = _left(work, float(np.nanmean(work.controls)))
     what = (
-        "of the probability is left"
+        f"{first} of the probability is left"
         if work.metrics[0].higher_is_better
-        else "is the probability"
+        else f"the probability is {first}"
         if _is_probability(work)
-        else "is the score"
+        else f"the score is {first}"
     )
     wins = round(found.trust.wins * found.trust.comparisons)
     return (
-        f"While the {parts(work)} that it marks most are hidden first, {first} {what} on average; {last} while they are hidden last; "
+        f"While the {parts(work)} that it marks most are hidden first, {what} on average; {last} while they are hidden last; "
         f"{of_random} with random marks. Better than these in {wins:,} of {found.trust.comparisons:,} comparisons."
     )
 
@@ -157,8 +213,22 @@ def piece(work: Work) -> str:
     if region.radius is None:
         return f"{text} How far each piece reaches would have taken too long to compute."
     radius = float(np.median(region.radius))
-    apart = f" Two of the samples are {region.apart:.2g} apart." if region.apart else ""
+    apart = f" For comparison: two of the samples are {region.apart:.2g} apart." if region.apart else ""
     return f"{text} They hold up to a distance of {radius:.2g} (the median; Euclidean).{apart}"
+
+
+def weights(work: Work) -> str:
+    """What the colors of the weights say, other than those of contributions."""
+    region = work.region
+    if region is None:
+        return ""
+    each = {"image": "A brighter pixel", "table": "A larger number in a column"}.get(work.subject.kind, "A larger value")
+    what = "the prediction" if region.against is None else "the lead of the first class in the title over the second"
+    return (
+        f"{each} raises {what} where it is red, and lowers it where it is blue. These colors answer another question than those of the "
+        "methods above: what a change of the input would do, not what the input has contributed. Where an input is negative, the two may "
+        "have opposite signs."
+    )
 
 
 def diagnosed(work: Work) -> str:

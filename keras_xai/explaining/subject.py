@@ -13,13 +13,14 @@ from keras_xai.attribution.baseline import baseline_like
 from keras_xai.data import streams, tables
 from keras_xai.data.arrays import checked
 from keras_xai.data.batches import joined
-from keras_xai.data.checks import check_names, real_array
+from keras_xai.data.checks import check_names
 from keras_xai.data.imagenet import ClassNames, check_class_names
 from keras_xai.data.layout import Layout
 from keras_xai.data.preprocessing import PREPROCESSINGS
 from keras_xai.data.reader import Samples, read_all
 from keras_xai.data.structure import names_of, packed
 from keras_xai.data.texts import Words, is_string, widened
+from keras_xai.explaining.labels import read_labels
 from keras_xai.explaining.pictures import check_pictures
 from keras_xai.graph.trace import trace
 from keras_xai.kinds.expansion import expand, kind_of
@@ -45,6 +46,7 @@ class Subject:
         arrays: The samples, an array for each input.
         labels: Integers `(n,)`, the true classes, or numbers `(n,)` for a model that predicts numbers; `None` if they are not known.
         target: What is explained, as given.
+        index: The index of a `DataFrame`, which names its rows; `None` for other samples.
         class_names: The names of the classes; `None` if there are none.
         feature_names: The names of the columns of a table; `None` if they are not known.
         vocabulary: The word of each token; `None` if it is not known.
@@ -58,6 +60,7 @@ class Subject:
     arrays: list[np.ndarray]
     labels: np.ndarray | None
     target: Any
+    index: Any
     class_names: list[str] | None
     feature_names: list[str] | None
     vocabulary: list[str] | None
@@ -94,6 +97,19 @@ class Subject:
         """What the samples are, `"mixed"` if inputs differ."""
         found = {kind for kind in self.kinds if kind}
         return found.pop() if len(found) == 1 else "mixed"
+
+    @property
+    def has_unknown_colors(self) -> bool:
+        """Whether there are images of three colors whose preprocessing is not known, other than values from 0 to 1, which are colors."""
+        pictures = _pictures(self.arrays, self.scores.layouts) if self.show is None else []
+        return any(each.min() < 0 or each.max() > 1 for each in pictures)
+
+    def row_name(self, sample: int) -> str:
+        """The name of a sample: its label in the index of a `DataFrame`, else its number, from 1."""
+        if self.index is None:
+            return str(sample + 1)
+        label = self.index[sample]
+        return ", ".join(map(str, label)) if isinstance(label, tuple) else str(label)
 
     @functools.cached_property
     def has_attention(self) -> bool:
@@ -198,8 +214,9 @@ def read_subject(
         model=model,
         scores=scores,
         arrays=arrays,
-        labels=None if y is None else _labels(y, len(arrays[0]), num_classes, names),
+        labels=None if y is None else read_labels(y, len(arrays[0]), num_classes, names),
         target=target,
+        index=x.index if tables.is_frame(x) else None,
         class_names=names,
         feature_names=columns,
         vocabulary=None if vocabulary is None else check_names("vocabulary", vocabulary),
@@ -233,17 +250,22 @@ def _kind(spec, layout: Layout, role: Role, array) -> str:
 
 def _shown(preprocessing, arrays, layouts):
     """What makes pictures of images; without a known preprocessing, the only one of the usual ones that the samples may have."""
-    pictures = [
-        each
-        for array, layout in zip(arrays, layouts, strict=True)
-        if len(layout.places) == 2 and not layout.is_apart and (each := layout.channels_last(array)).shape[-1] == 3
-    ]
+    pictures = _pictures(arrays, layouts)
     if not pictures:
         return None
     if preprocessing is None:
         fitting = [each for each in PREPROCESSINGS.values() if all(map(each.fits, pictures))]
         preprocessing = fitting[0] if len(fitting) == 1 else None
     return None if preprocessing is None else lambda image: preprocessing.undo(image) if image.shape[-1] == 3 else image
+
+
+def _pictures(arrays, layouts):
+    """The images of three colors, channels last, an array for each input."""
+    return [
+        each
+        for array, layout in zip(arrays, layouts, strict=True)
+        if len(layout.places) == 2 and not layout.is_apart and (each := layout.channels_last(array)).shape[-1] == 3
+    ]
 
 
 def _typical(array):
@@ -291,60 +313,6 @@ def _num_classes(scores, goal):
     (position,) = goal.by_class.values()
     size = scores.graph.output_specs[position].shape[-1]
     return size if size > 1 else 2 if scores.links[position] == "sigmoid" else None
-
-
-def _labels(y, count, num_classes, class_names):
-    """Integers, or numbers for a model that predicts numbers."""
-    try:
-        array = np.asarray(y)
-    except Exception:  # ragged ones, and whatever an object's own conversion raises
-        array = np.array(None)
-    if array.dtype.kind in "OSU" and array.ndim:
-        return _named_labels(array.reshape(-1), count, class_names)
-    array = real_array("y", array, "labels, one for each sample")
-    if array.ndim == 2 and num_classes is not None and array.shape == (count, num_classes) and array.shape[1] > 1:
-        others = np.flatnonzero(~(np.isin(array, (0, 1)).all(axis=1) & (array.sum(axis=1) == 1)))
-        if len(others):
-            raise ValueError(
-                f"Expected labels `y` of one class for each sample, of which rows are one-hot. Received: {len(others)} other rows, first "
-                f"y[{others[0]}]={array[others[0]].tolist()!r}. Leave out labels of several classes, or of none."
-            )
-        return array.argmax(axis=1)
-    if array.shape not in ((count,), (count, 1)) or not np.isfinite(array.astype("float64")).all():
-        raise ValueError(
-            f"Expected finite labels `y`, one for each of {count} samples. Received: an array of shape {array.shape}."
-        )
-    array = array.reshape(count)
-    if num_classes is None:
-        return array.astype("float64")
-    if (array != array.astype(int)).any() or array.min() < 0 or array.max() >= num_classes:
-        raise ValueError(
-            f"Expected labels `y` from 0 to {num_classes - 1}, the classes of the model. Received: labels from {array.min()} to "
-            f"{array.max()}."
-        )
-    return array.astype(int)
-
-
-def _named_labels(array, count, class_names):
-    words = [each.decode() if isinstance(each, bytes) else str(each) for each in array]
-    if len(words) != count:
-        raise ValueError(f"Expected labels `y`, one for each of {count} samples. Received: {len(words)} labels.")
-    if class_names is None:
-        raise ValueError(
-            f"Expected `class_names` with labels `y` that are words. Received: y={words[:3]}... and class_names=None"
-        )
-    unknown = sorted(set(words) - set(class_names))
-    if unknown:
-        raise ValueError(
-            f"Expected labels `y` out of `class_names`. Received: {unknown[:5]}, which are none of {class_names[:10]}."
-        )
-    twice = sorted({word for word in words if class_names.count(word) > 1})
-    if twice:
-        raise ValueError(
-            f"Expected labels `y` that name one class. Received: {twice[:5]}, which several of `class_names` are. Give the indices of the "
-            "classes."
-        )
-    return np.array([class_names.index(word) for word in words])
 
 
 def _feature_names(names, subject):

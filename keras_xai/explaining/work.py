@@ -16,9 +16,10 @@ from keras_xai.explaining.candidates import Candidate, places
 from keras_xai.explaining.diagnosing import diagnosis_of
 from keras_xai.explaining.drawings import is_text, picture_of
 from keras_xai.explaining.pieces import explained_in_pieces, in_pieces
-from keras_xai.explaining.ratings import CONTROL, STEPS, Trust, metrics_for, random_values, trust_in
+from keras_xai.explaining.ratings import CONTROL, STEPS, Trust, is_better, metrics_for, random_values, trust_in
 from keras_xai.explaining.reasons import first_sentences, too_long
 from keras_xai.explaining.region import Region, region_of
+from keras_xai.explaining.selection import spread
 from keras_xai.explaining.subject import Subject
 from keras_xai.metrics import Metric
 from keras_xai.report.figure import new_figure
@@ -70,10 +71,11 @@ class Work:
 
     Attributes:
         answers: The answers of the model.
+        order: The samples in the order in which they are explained.
         picked: The methods that were picked.
         metrics: The two metrics.
         controls: Their values for random values, `(draws, 2, n)`.
-        region: The linear piece of the first samples, for a piecewise-linear network.
+        region: The linear pieces of the first of them, for a piecewise-linear network.
         mistakes: The explanation of the most confident mistakes, and their indices.
         diagnosis: The layer diagnosis.
         unknown_words: Whether hidden words become unknown words instead of padding.
@@ -86,6 +88,7 @@ class Work:
         self.budget = budget
         self.seed = seed
         self.answers: Answers
+        self.order = np.arange(len(subject))
         self.picked: list[Picked] = []
         self.metrics: list[Metric] = []
         self.control: Explanation | None = None
@@ -104,7 +107,7 @@ class Work:
 
     @property
     def count(self) -> int:
-        """The number of samples that are explained, the first ones."""
+        """The number of samples that are explained, the first ones of `order`."""
         return self._count
 
     def stages(self) -> list[Callable[[], None]]:
@@ -117,7 +120,7 @@ class Work:
 
     @property
     def shown(self) -> int:
-        """The number of samples with a picture, the first ones."""
+        """The number of samples with a picture, the first ones of `order`."""
         return min(self._count, _SHOWN[self.subject.kind])
 
     def _prepare(self):
@@ -149,7 +152,15 @@ class Work:
                 f"The time sufficed for the predictions for the first {len(self.answers):,} of {len(self.subject):,} samples."
             )
         self._count = min(self._count, len(self.answers))
+        self.order = self._ordered()
         self.answers.table()  # loads pandas, whose time is known by then
+
+    def _ordered(self):
+        """The samples as they are if all are shown, and otherwise spread over the classes."""
+        answers, labels = self.answers, self.subject.labels
+        if len(answers) <= self.shown or not answers.has_classes:
+            return np.arange(len(answers))
+        return spread(answers.predicted if labels is None else labels[: len(answers)])
 
     def _explain(self, place, number):
         """Takes the first of some methods that applies to the model and fits into the time."""
@@ -173,13 +184,13 @@ class Work:
         """Explains by a method if it is expected to explain a number of samples in time; why not, if it does not."""
         subject, budget = self.subject, self.budget
         passes = candidate.passes(subject)
-        programs = candidate.programs * (subject.unrolled_factor if candidate.unrolls else 1)
+        programs = candidate.num_programs(subject)
         if not budget.fits(passes * count, programs, share=share):
             return too_long(budget.expected(passes * count, programs), budget)
         start = clock.now()
         try:
             method = candidate.make(subject, self.seed)
-            chosen = np.arange(count if candidate.draws else self._count)
+            chosen = self.order[: count if candidate.draws else self._count]
             explanation, seconds = self._explanation(method, chosen, passes, share, whole=candidate.draws)
         except _REFUSALS as error:
             return f"{_APPLIES_NOT} {first_sentences(str(error))}"
@@ -228,7 +239,7 @@ class Work:
         """All methods explain the same samples: as many as the slowest has explained."""
         if count >= self._count:
             return
-        self.left_out["Some samples"] = f"The time sufficed to explain the first {count:,} of {len(self.subject):,} samples."
+        self.left_out["Some samples"] = f"The time sufficed to explain {count:,} of {len(self.subject):,} samples."
         self._count = count
         for each in self.picked:
             each.explanation = each.explanation[:count]
@@ -305,7 +316,7 @@ class Work:
                 each.trust = trust_in(self.gap(each.values), self.gap(self.controls))
 
     def _find_region(self):
-        found = region_of(self.subject, self.answers, self.budget)
+        found = region_of(self.subject, self.answers, self.order, self.budget)
         if isinstance(found, str):
             self.left_out["The linear region"] = found
         else:
@@ -333,10 +344,26 @@ class Work:
             self.diagnosis = found
 
     @property
+    def rated(self) -> list[Picked]:
+        """The methods that were rated."""
+        return [each for each in self.picked if each.values is not None]
+
+    @property
+    def _gaps(self) -> dict[str, np.ndarray]:
+        """The gaps of the methods that were rated, by their names."""
+        return {each.candidate.name: self.gap(each.values) for each in self.picked if each.values is not None}
+
+    @property
     def best(self) -> Picked:
-        """The method that is rated best, the first one if none is rated."""
-        rated = [(float(np.nanmean(self.gap(each.values))), each) for each in self.picked if each.values is not None]
-        return max(rated, key=lambda pair: pair[0])[1] if rated else self.picked[0]
+        """The method with the best mean rating, the first one if none is rated."""
+        gaps = self._gaps
+        return max(self.rated, key=lambda each: float(np.nanmean(gaps[each.candidate.name])), default=self.picked[0])
+
+    @property
+    def tied(self) -> list[str]:
+        """The names of the methods whose ratings do not differ from those of the best one beyond their spread over the samples."""
+        gaps, best = self._gaps, self.best.candidate.name
+        return [name for name in gaps if name != best and not is_better(gaps[best], gaps[name])]
 
     def gap(self, values: np.ndarray) -> np.ndarray:
         """How much faster the answer falls if what is most relevant is hidden first: `(..., n)` of `(..., 2, n)`."""
@@ -344,10 +371,10 @@ class Work:
         return sign * (values[..., 0, :] - values[..., 1, :])
 
     def comparison(self) -> Comparison | None:
-        """The methods and the control, with their ratings."""
+        """The methods and the control, with their ratings, samples in the order in which they were given."""
         if not self.picked:
             return None
-        named: dict[str, Any] = {each.candidate.name: each for each in self.picked if each.values is not None}
+        named: dict[str, Any] = {each.candidate.name: each for each in self.rated}
         rated = bool(named) and self.control is not None
         shown = named if rated else {each.candidate.name: each for each in self.picked}
         explanations = {name: each.explanation for name, each in shown.items()}
@@ -359,4 +386,6 @@ class Work:
                 values[metric.label] = {name: each.values[number] for name, each in named.items()}
                 values[metric.label][CONTROL] = self.controls[:, number].mean(axis=0)
         better = {metric.label: metric.higher_is_better for metric in self.metrics} if rated else {}
-        return Comparison(comparison_table(explanations, values, seconds), explanations, values, better)
+        found = Comparison(comparison_table(explanations, values, seconds), explanations, values, better)
+        rows = np.argsort(self.order[: self._count])
+        return found if (np.diff(rows) == 1).all() else found[rows]

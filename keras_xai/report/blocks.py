@@ -1,4 +1,4 @@
-"""Blocks of a page: statements in frames, and pictures or colored words beside bars."""
+"""Blocks of a page: statements in frames, and pictures or colored words below bars."""
 
 import dataclasses
 import html
@@ -26,13 +26,13 @@ BLOCK_STYLE = """
 .case { border: 1px solid #e0e4e8; border-radius: 8px; padding: .9rem 1.1rem 1rem; margin: 0 0 1rem; }
 .case h3 { margin: 0 0 .2rem; } .case .note { font-size: .92rem; margin: 0 0 .6rem; } .case .note { color: #474f58; }
 .case .note.good { color: #12645f; } .case .note.fair { color: #8a5a05; } .case .note.poor { color: #a12b22; font-weight: 600; }
-.case .texts { flex: 1 1 30rem; }
-.words { display: grid; grid-template-columns: minmax(7.5rem, max-content) 1fr; gap: .2rem 1rem; line-height: 1.8; margin: .3rem 0; }
-.words b { font-size: .88rem; font-weight: 600; color: #474f58; padding-top: .1rem; }
+.words { display: grid; grid-template-columns: 10rem 1fr; gap: .2rem 1rem; line-height: 1.8; margin: .3rem 0; }
+.words b { font-size: .88rem; font-weight: 600; color: #474f58; padding-top: .1rem; line-height: 1.5; overflow-wrap: anywhere; }
+@media (max-width: 40rem) { .words { grid-template-columns: 1fr; } }
 .words span span { box-decoration-break: clone; -webkit-box-decoration-break: clone; }
-.case .parts { display: flex; flex-wrap: wrap; gap: 1rem 1.6rem; align-items: center; }
-.case figure { flex: 1 1 30rem; margin: 0; } .case .bars { flex: 0 1 15rem; }
-.bars { display: grid; gap: .5rem; font-size: .92rem; margin: .4rem 0; }
+.case figure { margin: .8rem 0 0; }
+.case .bars { grid-template-columns: repeat(auto-fill, minmax(min(15rem, 100%), 1fr)); gap: .5rem 1.6rem; margin-bottom: .9rem; }
+.bars { display: grid; gap: .5rem; font-size: .92rem; margin: .4rem 0; max-width: 52rem; }
 .bars .bar { display: grid; grid-template-columns: 1fr auto; gap: 0 .8rem; }
 .bars .track { grid-column: 1 / -1; height: .45rem; border-radius: .25rem; background: #e8ebee; overflow: hidden; }
 .bars .fill { height: 100%; border-radius: .25rem; background: #8fa3b8; } .bars .bar:first-child .fill { background: #2f6fd0; }
@@ -65,7 +65,7 @@ class Card:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A picture, or colored words, beside named bars, with a title.
+    """A picture, or colored words, below named bars, with a title.
 
     Attributes:
         title: The title.
@@ -114,7 +114,7 @@ def case_html(case: Case, figure: Sequence[str]) -> str:
     texts = ['<div class="texts">', *(_words(*named) for named in case.words), "</div>"] if case.words else []
     bars = [bars_html(case.bars)] if case.bars else []
     lines = ['<section class="case">', f"<h3>{escaped(case.title)}</h3>", *note]
-    return "\n".join([*lines, '<div class="parts">', *bars, *texts, *figure, "</div>", "</section>"])
+    return "\n".join([*lines, *bars, *texts, *figure, "</section>"])
 
 
 def items(name: str, value: Any) -> list:

@@ -11,7 +11,7 @@ from keras_xai.data.imagenet import ClassNames
 from keras_xai.data.preprocessing import Preprocessing, PreprocessingName
 from keras_xai.report.colors import add_scale, colors_for
 from keras_xai.report.explained import explained
-from keras_xai.report.kinds import kind_of, strongest_features, tabled
+from keras_xai.report.kinds import kind_of, num_shown, strongest_features, tabled
 from keras_xai.report.labels import INCHES_PER_LETTER, feature_label, shortened, wrapped_label
 from keras_xai.report.layers import draw_bars, layers_figure, wrapped
 from keras_xai.report.overlays import draw_over, flat
@@ -268,7 +268,7 @@ class Grid:
             height, width = flat(x[sample]).shape[:2]
             return _WIDTHS["image"] * float(np.clip(height / width, 0.2, 3))
         if kind == "table":
-            return 0.24 * min(x.shape[1], _FEATURES) + 0.3
+            return 0.24 * num_shown(x.shape[1], _FEATURES) + 0.3
         if kind == "text":
             return 0.19 * (1 + max((line for _, line, _, _ in laid_out(self._words(x[sample]))), default=0)) + 0.15
         return series_height(x.shape[-1]) + 0.3

@@ -57,4 +57,9 @@ def strongest_features(values: Sequence[np.ndarray], most: int) -> np.ndarray:
         most: How many, at most.
     """
     strength = np.max([np.abs(each) / (np.abs(each).max() or 1.0) for each in values], axis=0)
-    return np.argsort(-strength, kind="stable")[:most]
+    return np.argsort(-strength, kind="stable")[: num_shown(len(strength), most)]
+
+
+def num_shown(count: int, most: int) -> int:
+    """How many of several features are shown: at most `most`, or one more instead of telling that one is hidden."""
+    return most if count > most + 1 else count

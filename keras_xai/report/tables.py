@@ -13,6 +13,7 @@ from keras_xai.data.checks import check_choice, chosen_indices
 from keras_xai.report.colors import Colors, color_map
 from keras_xai.report.explained import class_name, explained
 from keras_xai.report.explanations import draw_explanations
+from keras_xai.report.kinds import num_shown
 from keras_xai.report.labels import INCHES_PER_LETTER, feature_label, shortened, wrapped_label
 from keras_xai.results.explanation import Explanation
 from keras_xai.results.plot_options import Kind, PlotOptions
@@ -132,7 +133,7 @@ class _Steps:
     def __init__(self, table: Table, sample: int, base: float, delta: float):
         values = table.values[sample]
         order = np.argsort(-np.abs(values), kind="stable")
-        first, others = order[:_FEATURES], order[_FEATURES:]
+        first, others = _split(order)
         self.labels = [_labeled(table, sample, i) for i in first]
         sizes = [*values[first]]
         if others.size:
@@ -192,7 +193,7 @@ def _draw_waterfall(axes: "Axes", steps: _Steps, colors: Colors):
 def _global_bars(explanation, table, chosen, score, title):
     sizes = np.abs(table.values[chosen]).mean(axis=0)
     order = np.argsort(-sizes, kind="stable")
-    first, others = order[:_FEATURES], order[_FEATURES:]
+    first, others = _split(order)
     labels, lengths = [shortened(table.names[i]) for i in first], sizes[first]
     figure = _new_figure(labels, _ROW * len(labels) + 1.2)
     axes = figure.add_subplot()
@@ -214,7 +215,7 @@ def _beeswarm(explanation, table, chosen, score, options):
     from matplotlib.colors import ListedColormap
 
     values = table.values[chosen]
-    order = np.argsort(-np.abs(values).mean(axis=0), kind="stable")[:_FEATURES]
+    order, _ = _split(np.argsort(-np.abs(values).mean(axis=0), kind="stable"))
     labels = [shortened(table.names[i]) for i in order]
     figure = _new_figure(labels, 1.25 * _ROW * len(order) + 1.3)
     axes = figure.add_subplot()
@@ -301,8 +302,14 @@ def _labeled(table, sample, i) -> str:
     return shortened(table.names[i]) if table.data is None else feature_label(table.names[i], table.data[sample, i])
 
 
+def _split(order) -> tuple[np.ndarray, np.ndarray]:
+    """The features that are drawn, and the others."""
+    count = num_shown(len(order), _FEATURES)
+    return order[:count], order[count:]
+
+
 def _counted(count) -> str:
-    return f"{count} other feature{'s' * (count > 1)}"
+    return f"{count} other features"
 
 
 def _samples(chosen) -> str:

@@ -3,6 +3,7 @@
 import logging
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -202,6 +203,62 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(run, models, table, tm
     assert sorted(os.listdir(tmp_path)) == ["report.html", "table.csv"]
 
 
+@pytest.mark.parametrize("stage", ["explain", "save"])
+@pytest.mark.parametrize("as_another", [False, True])
+def test_ctrl_c_leaves_nothing_half_written(run, models, table, tmp_path, monkeypatch, stage, as_another):
+    def interrupt(*_, **__):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            if as_another:  # as native code does that a signal has reached
+                raise SystemError("returned a result with an exception set") from error
+            raise
+
+    if stage == "save":
+        monkeypatch.setattr(os, "fsync", interrupt)  # the new page is there, under another name
+    else:
+        monkeypatch.setattr("keras_xai.openbox.OpenBox.__call__", interrupt)
+    (tmp_path / "report.html").write_text("old")
+    result = run("openbox", models / "table.keras", table, "--labels", "kind", "--classes", "a,b,c", "--samples", "2")
+    assert result.exit_code == 130 and result.stdout == ""
+    assert result.stderr.splitlines()[-1] == "Interrupted." and "Traceback" not in result.stderr
+    assert sorted(os.listdir(tmp_path)) == ["report.html", "table.csv"]
+    assert (tmp_path / "report.html").read_text() == "old"
+
+
+@pytest.mark.slow
+def test_ctrl_c_from_a_shell(models, tmp_path, frame):
+    frame.drop(columns="kind").to_csv(tmp_path / "table.csv", index=False)
+    command = [sys.executable, "-m", "keras_xai", "explain", str(models / "table.keras"), "table.csv"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))}
+    with subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        seen = []
+        for line in process.stderr:
+            seen.append(line)
+            if line.startswith("Explaining"):
+                break
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=120)
+    assert (process.returncode, stdout, stderr) == (130, "", "Interrupted.\n"), (seen, stderr)
+    assert os.listdir(tmp_path) == ["table.csv"]
+
+
+@pytest.mark.slow
+def test_openbox_from_a_shell_logs_nothing(models, tmp_path, frame):
+    """In double precision TensorFlow warns of types that oneDNN does not have."""
+    np.savez(tmp_path / "x.npz", x=np.random.default_rng(0).random((3, 8, 8, 1)).astype("float32"))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", "keras_xai", "openbox", str(models / "gray.keras"), "x.npz"]
+    found = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env={**environment, "TF_ENABLE_ONEDNN_OPTS": "1"}, check=True
+    )
+    allowed = ("Loading", "Reading", "  ", "Computing", "Finding", "Done in")
+    assert [line for line in found.stderr.splitlines() if not line.startswith(allowed)] == []
+
+
 def test_names_and_labels_of_classes(run, models, table, tmp_path):
     arguments = ("openbox", models / "table.keras", table, "--labels", "kind")
     _check_failed(run(*arguments, "--classes", "a,b"), 2, "The model has 3 classes. Received: 2 names, a, b.")
@@ -250,9 +307,20 @@ def test_help_is_shown_without_tensorflow():
 @pytest.mark.slow
 def test_photographs_from_a_shell(data_folder, tmp_path):
     """The real thing: in a process of its own, with true labels, and within the time."""
-    photos = [data_folder / "photos" / f"{name}.JPEG" for name in ("n02391049_zebra", "n02112137_chow", "n02787622_banjo")]
+    photos = [
+        data_folder / "photos" / f"{name}.JPEG" for name in ("n02391049_zebra", "n02112137_chow", "n03379051_football_helmet")
+    ]
     command = [sys.executable, "-m", "keras_xai", "explain", data_folder / "models" / "squeezenet_v1.1.keras", *photos]
-    options = ["--classes", "imagenet", "--preprocessing", "caffe", "--labels", "zebra,chow,banjo", "--seconds", "40"]
+    options = [
+        "--classes",
+        "imagenet",
+        "--preprocessing",
+        "caffe",
+        "--labels",
+        "zebra,chow,football helmet",
+        "--seconds",
+        "40",
+    ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
     found = subprocess.run(
@@ -260,7 +328,9 @@ def test_photographs_from_a_shell(data_folder, tmp_path):
     )
     assert (found.returncode, found.stdout) == (0, "report.html\n"), found.stderr
     page = (tmp_path / "report.html").read_text("utf-8")
-    assert all(f"{name}" in page for name in ("zebra", "chow", "Grad-CAM", "375 x 375 and resized to 227 x 227"))
+    assert all(
+        f"{name}" in page for name in ("3 of 3 right", "football helmet", "Grad-CAM", "375 x 375 and resized to 227 x 227")
+    )
     allowed = ("Loading", "Reading", "  ", "Explaining", "Done in", "Warning")
     assert [line for line in found.stderr.splitlines() if not line.startswith(allowed)] == []  # no log of TensorFlow
     assert os.listdir(tmp_path) == ["report.html"]

@@ -4,6 +4,7 @@ import functools
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 from keras_xai.cli.errors import Failure
@@ -55,6 +56,23 @@ def test_other_tables_are_refused(tmp_path, takes, frame, change, model, message
     change(frame).to_csv(tmp_path / "a.csv", index=False)
     with pytest.raises(Failure, match=message):
         read([tmp_path / "a.csv"], takes(model))
+
+
+def test_parquet(tmp_path, takes, frame, monkeypatch):
+    path = tmp_path / "table.parquet"
+    path.write_bytes(b"PAR1")
+    monkeypatch.setattr(pd, "read_parquet", lambda given: frame.copy() if given == path else None)
+    found = read([path], takes("table"), labels="kind")
+    np.testing.assert_array_equal(found.x, frame.iloc[:, :4])
+    assert found.x.index[0] == 1  # rows are numbered as in messages
+    assert found.y.tolist() == frame["kind"].tolist()
+
+    def missing(path):
+        raise ImportError("Unable to find a usable engine; tried using: 'pyarrow', 'fastparquet'.")
+
+    monkeypatch.setattr(pd, "read_parquet", missing)
+    with pytest.raises(Failure, match=r"table.parquet' is a Parquet file, for which pandas needs .*: pip install pyarrow"):
+        read([path], takes("table"))
 
 
 def test_separators_indices_and_tables_without_names(tmp_path, takes, frame):

@@ -12,9 +12,14 @@ from keras import layers
 
 import keras_xai
 from keras_xai.attribution import LRP, DeepSHAP, GradCAM, IntegratedGradients
-from keras_xai.explaining.ratings import CONTROL, Reversed, trust_in
+from keras_xai.explaining import candidates
+from keras_xai.explaining.ratings import CONTROL, Reversed, is_better, trust_in
+from keras_xai.explaining.selection import spread
+from keras_xai.explaining.subject import read_subject
 from keras_xai.metrics import IROF, Deletion
 from tests.explaining.models import CLASSES, images, series, table, texts
+
+UNKNOWN = dict.fromkeys(("target", "background", "class_names", "feature_names", "vocabulary", "preprocessing"))
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +108,109 @@ def test_the_page(of_images, of_table, tmp_path):
     page = of_images.save(tmp_path / "report.html").read_text("utf-8")
     assert page == of_images.html()
     assert page.count('<section class="case"') >= 2
-    for words in ("Why sides answers as it does", "What it cost", "The exact formula", "left", "right"):
+    for words in (
+        "What sides&#x27;s predictions depend on",
+        "What it cost",
+        "The exact formula",
+        "raises the lead of the first class",
+        "left",
+        "right",
+    ):
         assert words in page
     assert "Layer diagnosis" in of_images.left_out  # too few samples
-    assert "The most confident mistakes" in of_table.html() and "Row 8" in of_table.html()
+    assert "The most confident mistakes" in of_table.html() and "Row 7: " in of_table.html()
     assert "Where the classes come apart" in of_table.html()
     assert "<script" not in page and not re.search(r'(src|href)="http', page)
+
+
+@pytest.mark.parametrize(
+    "name, title",
+    [
+        ("sequential_12", "What this model&#x27;s predictions depend on"),
+        ("functional", "What this model&#x27;s predictions depend on"),
+        ("model_1", "What this model&#x27;s predictions depend on"),
+        ("model_of_churn", "What model_of_churn&#x27;s predictions depend on"),
+    ],
+)
+def test_names_that_keras_makes_up_are_no_title(name, title):
+    model, frame, _ = table()
+    renamed = keras.Sequential([keras.Input((4,)), *model.layers], name=name)
+    assert f"<h1>{title}</h1>" in keras_xai.explain(renamed, frame[:1], seconds=0.5, verbose=0).html()
+
+
+def test_the_samples_shown_are_of_all_classes():
+    model, frame, y = table()
+    order = np.argsort(y, kind="stable")[:110]  # the first 50 are of class 0
+    named = frame.set_index(pd.Index([f"person {i}" for i in range(120)], name="who")).iloc[order]
+    report = keras_xai.explain(model, named, y[order], class_names=["no", "yes"], verbose=0)
+    first, last = np.flatnonzero(y[order] == 0), np.flatnonzero(y[order] == 1)
+    np.testing.assert_array_equal(report.samples, np.sort([*first[:25], *last[:25]]))
+    found = report.comparison.explanations["Integrated gradients"]
+    np.testing.assert_array_equal(found.inputs, named.to_numpy()[report.samples])
+    background = named.to_numpy()[np.sort(np.random.default_rng(0).permutation(110)[:50])].mean(axis=0)
+    target = (model.predict(named.to_numpy(), verbose=0)[:, 0] >= 0.5).astype(int)[report.samples]
+    direct = IntegratedGradients(model, steps=32)(named.to_numpy()[report.samples], target, background)
+    np.testing.assert_allclose(found.values, direct.values, rtol=1e-3, atol=1e-5)
+    page = report.html().split("How far to trust this")[0]
+    shown = [title.split(":")[0] for title in re.findall(r"<h3>(Row [^<]*)</h3>", page)]
+    expected = [first[0], last[0], first[1], last[1], first[2]]
+    assert shown == [f"Row {named.index[i]}" for i in expected]
+    assert "5 of them are shown, chosen from all classes." in page
+    assert report.predictions.index.equals(named.index)
+    (further,) = re.findall(r"Further answers.*?</table>", report.html(), re.DOTALL)
+    assert [f"<td>Row {named.index[i]}</td>" in further for i in (*expected, 3, 4)] == [False] * 5 + [True] * 2
+
+
+def test_the_order_of_samples_is_spread_over_the_classes():
+    assert spread(np.array([2, 2, 2, 0, 2, 0, 1])).tolist() == [0, 3, 6, 1, 5, 2, 4]
+    assert spread(np.zeros(3)).tolist() == [0, 1, 2]
+
+
+def test_methods_that_are_rated_alike_are_not_ranked(of_table):
+    gaps = np.random.default_rng(0).normal(size=30)
+    around = np.tile([-1.0, 1.0], 15)
+    assert not is_better(gaps + 0.1 + around, gaps) and is_better(gaps + 0.5 + around, gaps)
+    assert not is_better(np.ones(1), np.zeros(1)) and not is_better(np.ones(4), np.ones(4))
+    assert not is_better(np.array([1.0, np.nan]), np.zeros(2))
+    model, frame, _ = table()
+    page = keras_xai.explain(model, frame[:1], background=frame, verbose=0).html()
+    assert "A single row does not tell which of the 3 methods here is the best." in page
+    first, last = of_table.comparison.values.values()  # of Deletion, of which less is better
+    gap = {name: last[name] - first[name] for name in of_table.reasons}
+    best = max(gap, key=lambda name: gap[name].mean())
+    tied = [name for name in gap if name != best and not is_better(gap[best], gap[name])]
+    assert ("do not differ beyond their spread over 50 rows" in of_table.html()) == (len(tied) == len(gap) - 1)
+    assert "The best of the" not in of_table.html()
+
+
+def test_a_single_score_and_its_two_classes(of_table, of_images):
+    assert "Red speaks for yes where yes is predicted, and for no where no is predicted." in of_table.html()
+    assert "The model has one score" not in of_images.html()
+
+
+def test_unknown_colors_are_told():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(2, activation="softmax")]
+    )
+    x = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype("float32")
+    for samples, preprocessing, unknown in ((300 * x, None, True), (300 * x, "caffe", False), (x.clip(0, 1), None, False)):
+        subject = read_subject(model, samples, None, **{**UNKNOWN, "preprocessing": preprocessing})
+        assert subject.has_unknown_colors == unknown
+    page = keras_xai.explain(model, 300 * x, verbose=0).html()
+    assert "The colors of the images here may be wrong" in page and "Give it by the argument `preprocessing`" in page
+    assert "may be wrong" not in keras_xai.explain(model, 300 * x, preprocessing="caffe", verbose=0).html()
+
+
+def test_candidates_know_what_their_methods_divide():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((9, 1)), layers.LSTM(4), layers.Dense(2, "softmax")])
+    subject = read_subject(model, np.zeros((1, 9, 1)), None, **UNKNOWN)
+    assert subject.unrolled_factor > 1
+    for each in (candidates.DEEP_LIFT, candidates.GRADIENT_ROLLOUT, candidates.OCCLUSION):
+        factor = subject.unrolled_factor if each.method.unrolls else 1
+        assert each.num_programs(subject) == each.programs * factor
+    assert candidates.GRADIENT_ROLLOUT.method.unrolls and not candidates.OCCLUSION.method.unrolls
 
 
 def test_in_a_notebook_it_is_in_a_frame_of_its_own(of_images):
@@ -260,7 +362,7 @@ def test_the_page_says_why_nothing_is_rated(monkeypatch):
 @pytest.mark.parametrize("target", [None, 0])
 def test_weights_of_linear_pieces_are_those_of_the_predicted_class(monkeypatch, target):
     model, frame, _ = table()
-    x = frame[:6].to_numpy()
+    x = frame[:5].to_numpy()
     probability = model.predict(x, verbose=0)[:, 0]
     drawn = []
 
@@ -268,7 +370,7 @@ def test_weights_of_linear_pieces_are_those_of_the_predicted_class(monkeypatch, 
         drawn.append((named, row))
 
     monkeypatch.setattr("keras_xai.explaining.page.picture_of", draw)
-    page = keras_xai.explain(model, frame[:6], target=target, class_names=["no", "yes"], verbose=0).html()
+    page = keras_xai.explain(model, frame[:5], target=target, class_names=["no", "yes"], verbose=0).html()
     weights = [(named["weights"], row) for named, row in drawn if "weights" in named]
     assert len(weights) == 3
     # The network is linear on each piece, so that its logit changes by the weights times a small step.
@@ -282,4 +384,4 @@ def test_weights_of_linear_pieces_are_those_of_the_predicted_class(monkeypatch, 
         assert shown.target[row] == predicted
         np.testing.assert_allclose(shown.probability[row], max(probability[row], 1 - probability[row]), rtol=1e-4)
         names = ("yes", "no") if predicted else ("no", "yes")
-        assert f"Row {row + 1}: for {names[0]} and against {names[1]}" in page
+        assert f"Row {row}: for {names[0]} and against {names[1]}" in page

@@ -128,6 +128,17 @@ def test_waterfall_goes_from_the_base_score_to_the_score():
     np.testing.assert_allclose(ends.get_xdata(), [BASE[4], score])
 
 
+def test_a_single_feature_is_not_hidden():
+    thirteen = explained(VALUES[:, :13], DATA[:, :13], feature_names=NAMES[:13], delta=0 * DELTA)
+    expected = {name.split(" = ")[0] for name in NAMES[:13]}
+    for kind, samples in (("waterfall", 1), ("bar", None), ("beeswarm", None), ("bars", 1)):
+        axes = thirteen.plot(samples, kind=kind).axes[0]
+        assert {name.split(" = ")[0] for name in labels(axes)} == expected
+        assert "other" not in axes.get_xlabel() and "largest of" not in axes.get_xlabel()
+    fourteen = explained(VALUES[:, :14], DATA[:, :14], feature_names=NAMES[:14], delta=0 * DELTA).plot(kind="waterfall")
+    assert labels(fourteen.axes[0])[12:] == ["2 other features"]
+
+
 def test_a_delta_of_rounding_is_told_and_not_drawn():
     few = explained(VALUES[:, :3], DATA[:, :3], 1e-9 * DELTA, feature_names=list("abc"))
     figure = few.plot([0, 2], kind="waterfall", class_names=["cat", "dog"], title="Two")

@@ -67,7 +67,8 @@ def read_tables(
     whole = pd.concat(frames, ignore_index=True)
     order = "by name" if takes.by_name else "in their order"
     notes.append(f"{len(whole)} rows; columns matched with the model's inputs {order}.")
-    x = _by_name(whole, takes) if takes.by_name else whole
+    # Rows are numbered from 1, as in messages and on pages.
+    x = _by_name(whole, takes) if takes.by_name else whole.set_axis(range(1, len(whole) + 1))
     names = [f"row {row + 1}" for row in range(len(whole))]
     return Data(x=x, num_samples=len(whole), y=y, names=names, notes=tuple(notes))
 

@@ -23,10 +23,11 @@ from attribution_gallery import samples
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from keras_xai import attribution, features, metrics
+from keras_xai.data.imagenet import imagenet_names
 from keras_xai.report import explanations_plot, maps_plot
 from keras_xai.report.figure import new_figure
 
-CLASSES = {832: "stupa", 991: "coral fungus"}  # those predicted for the photographs
+CLASSES = [832, 991]  # "stupa" and "coral fungus", those predicted for the photographs
 OTHER = ", other class"  # ends the name of a method that explains the class of the other photograph
 
 # The methods of each page, by their names in `makers`.
@@ -89,14 +90,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 @functools.cache
 def squeezenet():
-    """The network, the photographs as it takes them, and the names of its classes."""
-    return photos.squeezenet(), photos.prepared(samples()), [CLASSES.get(i, "") for i in range(1000)]
+    """The network, and the photographs as it takes them."""
+    return photos.squeezenet(), photos.prepared(samples())
 
 
 @functools.cache
 def makers():
     """What makes each method, by name."""
-    model, _, _ = squeezenet()
+    model, _ = squeezenet()
     a = attribution
     return attribution_photos.methods(model) | {
         "LayerCAM fire5_concat": lambda: a.LayerCAM(model, layer="fire5_concat"),
@@ -111,9 +112,9 @@ def makers():
 @functools.cache
 def explained(name):
     """The explanation of both photographs by a method; several pages share some."""
-    _, x, _ = squeezenet()
+    _, x = squeezenet()
     method = makers()[name.removesuffix(OTHER)]()
-    options = {"target": list(CLASSES)[::-1]} if name.endswith(OTHER) else {"target": list(CLASSES)}
+    options = {"target": CLASSES[::-1] if name.endswith(OTHER) else CLASSES}
     if name in ("DeepSHAP", "GradientSHAP"):
         options["baseline"] = photos.prepared(photos.photographs()[0][:NUM_BACKGROUND])
     return method(x, **options)
@@ -121,26 +122,25 @@ def explained(name):
 
 def photographs(names):
     """The two photographs, and beside them what methods say of them."""
-    _, _, class_names = squeezenet()
     named = {name.removeprefix("LRP "): explained(name) for name in names}
-    return explanations_plot(named, show=photos.shown, class_names=class_names)
+    return explanations_plot(named, preprocessing=photos.PREPROCESSING, class_names="imagenet")
 
 
 def metric_curves():
     """How the probability decreases when places are removed, by the order of several methods."""
-    model, x, class_names = squeezenet()
+    model, x = squeezenet()
     deletion = metrics.Deletion(model, steps=48)
     figure = new_figure(figsize=(8, 3.2), layout="constrained")
     grid = figure.subplots(1, len(x), sharey=True)
     for name, color in CURVES.items():
-        explanation = attribution_photos.Control(attribution_photos.random_values)(x, list(CLASSES))
+        explanation = attribution_photos.Control(attribution_photos.random_values)(x, CLASSES)
         explanation = explanation if name.startswith("control") else explained(name)
         shares, scores = deletion.curve(explanation)
         for axes, curve in zip(grid, scores, strict=True):
             area = np.trapezoid(curve, shares)
             axes.plot(100 * shares, curve, color=color, label=f"{name.removeprefix('control: ')}: {area:.2f}")
     for axes, label in zip(grid, CLASSES, strict=True):
-        axes.set_title(class_names[label], fontsize=11)
+        axes.set_title(imagenet_names()[label], fontsize=11)
         axes.set_xlabel("removed pixels, %, most relevant first", fontsize=9)
         axes.legend(title="deletion (area)", fontsize=8, title_fontsize=8, frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
@@ -150,7 +150,7 @@ def metric_curves():
 
 def activation_maps():
     """The strongest maps of an early and of the last layer for the temple."""
-    model, x, _ = squeezenet()
+    model, x = squeezenet()
     found = features.activations(model, x[:1], ["fire3_concat", "fire9_concat"])
     return maps_plot(found, photos.shown(x[:1]), max_filters=16, strongest=True)
 

@@ -36,6 +36,7 @@ _LABEL = 22  # characters of a line of the label of a row
 _WIDTHS = {"image": 1.9, "table": 2.6, "text": 3.8}
 
 
+@saved
 def explanations_plot(
     named: Mapping[str, Explanation],
     *,
@@ -125,7 +126,7 @@ def explanations_plot(
         percentile=percentile,
         columns=columns,
     )
-    return saved(draw_explanations(named, options), path)
+    return draw_explanations(named, options)
 
 
 def draw_explanations(named: Mapping[str, Explanation], options: PlotOptions) -> "Figure":

@@ -1,9 +1,10 @@
-"""Pictures for the pages of the methods: what each returns on two photographs, on sentences, on digits and on a table.
+"""Pictures for the pages of the methods: what each returns on photographs, on sentences and on a table.
 
     KERAS_XAI_DATA=... python benchmarks/method_pictures.py --output docs/methods/pictures    # about ten minutes on two shared cores
 
-SqueezeNet 1.1 with its ImageNet weights explains the two photographs of `attribution_gallery.py`. A small transformer, trained on
-movie reviews, explains two sentences. Digits and the table are those that scikit-learn brings along.
+SqueezeNet 1.1 with its ImageNet weights explains the two photographs of `attribution_gallery.py`, and responds to parts of photographs that
+scikit-learn and scikit-image bring along. A small transformer, trained on movie reviews, explains two sentences. The table is one of
+scikit-learn's.
 """
 
 import argparse
@@ -20,7 +21,8 @@ import keras
 import numpy as np
 import photos
 from attribution_gallery import samples
-from sklearn.datasets import load_breast_cancer, load_digits
+from skimage import data
+from sklearn.datasets import load_breast_cancer, load_sample_image
 
 from keras_xai import attribution, features, metrics
 from keras_xai.data.imagenet import imagenet_names
@@ -155,24 +157,28 @@ def activation_maps():
     return maps_plot(found, photos.shown(x[:1]), max_filters=16, strongest=True)
 
 
+def tiles():
+    """Squares of six photographs that anybody may copy, each at three scales, `(n, 227, 227, 3)`."""
+    # Those of scikit-image are in the public domain or CC0.
+    images = [load_sample_image("china.jpg"), load_sample_image("flower.jpg")]
+    images += [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
+    found = []
+    for image in images:
+        for rows in (1, 2, 3):
+            columns = round(rows * image.shape[1] / image.shape[0])
+            size = (227 * rows, 227 * columns)
+            scaled = keras.ops.convert_to_numpy(keras.ops.image.resize(image.astype("float32"), size, antialias=True))
+            for strip in np.split(scaled, rows):
+                found.extend(np.split(strip, columns, axis=1))
+    return np.stack(found)
+
+
 def extreme_examples():
-    """The digits with the highest and lowest scores of two classes."""
-    digits = load_digits()
-    x = (digits.images / 16).astype("float32")[..., None]
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [
-            keras.Input((8, 8, 1)),
-            keras.layers.Conv2D(16, 3, activation="relu"),
-            keras.layers.Conv2D(32, 3, activation="relu"),
-            keras.layers.Flatten(),
-            keras.layers.Dense(10, "softmax"),
-        ]
-    )
-    model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(x[:1200], digits.target[:1200], epochs=15, verbose=0)
-    found = features.extreme_examples(model, x[1200:], units=[1, 8], k=6, verbose=0)
-    return found.plot(class_names=[f"class {i}" for i in range(10)])
+    """The parts of photographs to which three channels of a layer respond most and least."""
+    model, _ = squeezenet()
+    x = photos.prepared(tiles())
+    found = features.extreme_examples(model, x, layer="fire6_expand3x3", units=[1, 2, 3], k=6, verbose=0)
+    return found.plot(show=photos.shown)
 
 
 def importance():
@@ -250,9 +256,9 @@ def rollouts(*methods):
         for method in methods
         for target, name in ((1, "positive"), (0, "negative"))
     }
-    figure = explanations_plot(named, vocabulary=vocabulary)
+    figure = explanations_plot(named, vocabulary=vocabulary, columns=1)
     for axes in figure.axes:
-        axes.set_ylabel("")  # the class of the first column, which is not that of the second
+        axes.set_ylabel("")  # the class of the first method, which is not that of the second
     return figure
 
 

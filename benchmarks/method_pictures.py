@@ -256,10 +256,7 @@ def rollouts(*methods):
         for method in methods
         for target, name in ((1, "positive"), (0, "negative"))
     }
-    figure = explanations_plot(named, vocabulary=vocabulary, columns=1)
-    for axes in figure.axes:
-        axes.set_ylabel("")  # the class of the first method, which is not that of the second
-    return figure
+    return explanations_plot(named, vocabulary=vocabulary, class_names=["negative", "positive"], columns=1)
 
 
 OTHERS = {

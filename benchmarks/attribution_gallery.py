@@ -22,7 +22,7 @@ from sklearn.datasets import load_sample_image
 from keras_xai.features import deep_dream, maximize_activation
 from keras_xai.report import explanations_plot
 
-CLASSES = {130: "flamingo", 9: "ostrich", 985: "daisy", 954: "banana"}
+CLASSES = [130, 9, 985, 954]  # flamingo, ostrich, daisy and banana
 LAYER = "fire8_concat"
 ROWS = [
     ["Saliency", "SmoothGrad", "GradientTimesInput", "IntegratedGradients", "GuidedBackprop", "Deconvnet"],
@@ -60,12 +60,12 @@ def main(arguments: list[str] | None = None) -> None:
     print("classes", model.predict(x, verbose=0).argmax(axis=1), flush=True)
     for number, names in enumerate(ROWS, start=1):
         explanations = {name: made[name]()(x) for name in names}
-        figure = explanations_plot(explanations, show=photos.shown)
+        figure = explanations_plot(explanations, preprocessing=photos.PREPROCESSING, class_names="imagenet")
         figure.savefig(options.output / f"attribution_gallery_{number}.png", dpi=80)
         print(f"{number} of {len(ROWS)}", flush=True)
     limits = photos.prepared(np.array([[[[0.0] * 3]], [[[255.0] * 3]]])).reshape(2, 3)  # black and white
-    found = maximize_activation(model, list(CLASSES), value_range=tuple(limits), seed=0)
-    figure = found.plot(show=photos.shown, class_names=[CLASSES.get(i, "") for i in range(1000)], title="")
+    found = maximize_activation(model, CLASSES, value_range=tuple(limits), seed=0)
+    figure = found.plot(show=photos.shown, class_names="imagenet")
     figure.savefig(options.output / "attribution_gallery_classes.png", dpi=80)
     dream = deep_dream(model, x[1:], layers=LAYER, value_range=tuple(limits), seed=0)
     dream.plot(show=photos.shown).savefig(options.output / "attribution_gallery_dream.png", dpi=80)

@@ -1,9 +1,10 @@
-"""Pictures for the pages of the methods: what each returns on two photographs, on sentences, on digits and on a table.
+"""Pictures for the pages of the methods: what each returns on photographs, on sentences and on a table.
 
     KERAS_XAI_DATA=... python benchmarks/method_pictures.py --output docs/methods/pictures    # about ten minutes on two shared cores
 
-SqueezeNet 1.1 with its ImageNet weights explains the two photographs of `attribution_gallery.py`. A small transformer, trained on
-movie reviews, explains two sentences. Digits and the table are those that scikit-learn brings along.
+SqueezeNet 1.1 with its ImageNet weights explains the two photographs of `attribution_gallery.py`, and responds to parts of photographs that
+scikit-learn and scikit-image bring along. A small transformer, trained on movie reviews, explains two sentences. The table is one of
+scikit-learn's.
 """
 
 import argparse
@@ -20,13 +21,15 @@ import keras
 import numpy as np
 import photos
 from attribution_gallery import samples
-from sklearn.datasets import load_breast_cancer, load_digits
+from skimage import data
+from sklearn.datasets import load_breast_cancer, load_sample_image
 
 from keras_xai import attribution, features, metrics
+from keras_xai.data.imagenet import imagenet_names
 from keras_xai.report import explanations_plot, maps_plot
 from keras_xai.report.figure import new_figure
 
-CLASSES = {832: "stupa", 991: "coral fungus"}  # those predicted for the photographs
+CLASSES = [832, 991]  # "stupa" and "coral fungus", those predicted for the photographs
 OTHER = ", other class"  # ends the name of a method that explains the class of the other photograph
 
 # The methods of each page, by their names in `makers`.
@@ -89,14 +92,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 @functools.cache
 def squeezenet():
-    """The network, the photographs as it takes them, and the names of its classes."""
-    return photos.squeezenet(), photos.prepared(samples()), [CLASSES.get(i, "") for i in range(1000)]
+    """The network, and the photographs as it takes them."""
+    return photos.squeezenet(), photos.prepared(samples())
 
 
 @functools.cache
 def makers():
     """What makes each method, by name."""
-    model, _, _ = squeezenet()
+    model, _ = squeezenet()
     a = attribution
     return attribution_photos.methods(model) | {
         "LayerCAM fire5_concat": lambda: a.LayerCAM(model, layer="fire5_concat"),
@@ -111,9 +114,9 @@ def makers():
 @functools.cache
 def explained(name):
     """The explanation of both photographs by a method; several pages share some."""
-    _, x, _ = squeezenet()
+    _, x = squeezenet()
     method = makers()[name.removesuffix(OTHER)]()
-    options = {"target": list(CLASSES)[::-1]} if name.endswith(OTHER) else {"target": list(CLASSES)}
+    options = {"target": CLASSES[::-1] if name.endswith(OTHER) else CLASSES}
     if name in ("DeepSHAP", "GradientSHAP"):
         options["baseline"] = photos.prepared(photos.photographs()[0][:NUM_BACKGROUND])
     return method(x, **options)
@@ -121,26 +124,25 @@ def explained(name):
 
 def photographs(names):
     """The two photographs, and beside them what methods say of them."""
-    _, _, class_names = squeezenet()
     named = {name.removeprefix("LRP "): explained(name) for name in names}
-    return explanations_plot(named, show=photos.shown, class_names=class_names)
+    return explanations_plot(named, preprocessing=photos.PREPROCESSING, class_names="imagenet")
 
 
 def metric_curves():
     """How the probability decreases when places are removed, by the order of several methods."""
-    model, x, class_names = squeezenet()
+    model, x = squeezenet()
     deletion = metrics.Deletion(model, steps=48)
     figure = new_figure(figsize=(8, 3.2), layout="constrained")
     grid = figure.subplots(1, len(x), sharey=True)
     for name, color in CURVES.items():
-        explanation = attribution_photos.Control(attribution_photos.random_values)(x, list(CLASSES))
+        explanation = attribution_photos.Control(attribution_photos.random_values)(x, CLASSES)
         explanation = explanation if name.startswith("control") else explained(name)
         shares, scores = deletion.curve(explanation)
         for axes, curve in zip(grid, scores, strict=True):
             area = np.trapezoid(curve, shares)
             axes.plot(100 * shares, curve, color=color, label=f"{name.removeprefix('control: ')}: {area:.2f}")
     for axes, label in zip(grid, CLASSES, strict=True):
-        axes.set_title(class_names[label], fontsize=11)
+        axes.set_title(imagenet_names()[label], fontsize=11)
         axes.set_xlabel("removed pixels, %, most relevant first", fontsize=9)
         axes.legend(title="deletion (area)", fontsize=8, title_fontsize=8, frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
@@ -150,29 +152,33 @@ def metric_curves():
 
 def activation_maps():
     """The strongest maps of an early and of the last layer for the temple."""
-    model, x, _ = squeezenet()
+    model, x = squeezenet()
     found = features.activations(model, x[:1], ["fire3_concat", "fire9_concat"])
     return maps_plot(found, photos.shown(x[:1]), max_filters=16, strongest=True)
 
 
+def tiles():
+    """Squares of six photographs that anybody may copy, each at three scales, `(n, 227, 227, 3)`."""
+    # Those of scikit-image are in the public domain or CC0.
+    images = [load_sample_image("china.jpg"), load_sample_image("flower.jpg")]
+    images += [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
+    found = []
+    for image in images:
+        for rows in (1, 2, 3):
+            columns = round(rows * image.shape[1] / image.shape[0])
+            size = (227 * rows, 227 * columns)
+            scaled = keras.ops.convert_to_numpy(keras.ops.image.resize(image.astype("float32"), size, antialias=True))
+            for strip in np.split(scaled, rows):
+                found.extend(np.split(strip, columns, axis=1))
+    return np.stack(found)
+
+
 def extreme_examples():
-    """The digits with the highest and lowest scores of two classes."""
-    digits = load_digits()
-    x = (digits.images / 16).astype("float32")[..., None]
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [
-            keras.Input((8, 8, 1)),
-            keras.layers.Conv2D(16, 3, activation="relu"),
-            keras.layers.Conv2D(32, 3, activation="relu"),
-            keras.layers.Flatten(),
-            keras.layers.Dense(10, "softmax"),
-        ]
-    )
-    model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(x[:1200], digits.target[:1200], epochs=15, verbose=0)
-    found = features.extreme_examples(model, x[1200:], units=[1, 8], k=6, verbose=0)
-    return found.plot(class_names=[f"class {i}" for i in range(10)])
+    """The parts of photographs to which three channels of a layer respond most and least."""
+    model, _ = squeezenet()
+    x = photos.prepared(tiles())
+    found = features.extreme_examples(model, x, layer="fire6_expand3x3", units=[1, 2, 3], k=6, verbose=0)
+    return found.plot(show=photos.shown)
 
 
 def importance():
@@ -250,10 +256,7 @@ def rollouts(*methods):
         for method in methods
         for target, name in ((1, "positive"), (0, "negative"))
     }
-    figure = explanations_plot(named, vocabulary=vocabulary)
-    for axes in figure.axes:
-        axes.set_ylabel("")  # the class of the first column, which is not that of the second
-    return figure
+    return explanations_plot(named, vocabulary=vocabulary, class_names=["negative", "positive"], columns=1)
 
 
 OTHERS = {

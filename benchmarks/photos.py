@@ -9,8 +9,11 @@ import sys
 import keras
 import numpy as np
 
+from keras_xai.data.preprocessing import Preprocessing
+
 # What SqueezeNet subtracts from blue, green and red.
 MEANS = np.array([104, 117, 123], "float32")
+PREPROCESSING = Preprocessing("bgr", 1.0, (-104.0, -117.0, -123.0))
 
 
 def folder() -> pathlib.Path:

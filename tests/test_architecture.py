@@ -92,6 +92,10 @@ MORE = {
     "explanations_plot.explanations_plot": 15,
     "Explanation.plot": 15,
     "Comparison.plot": 14,
+    "AttentionMaps.plot": 8,
+    "Plane.plot": 8,
+    "maps_plot.maps_plot": 8,
+    "parallel_coordinates.parallel_coordinates": 8,
 }
 
 

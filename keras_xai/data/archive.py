@@ -78,6 +78,7 @@ def check_is_file_name(path: str | os.PathLike) -> None:
     Raises:
         IsADirectoryError: If the path is that of a folder.
         FileNotFoundError: If its folder does not exist.
+        PermissionError: If files cannot be written there.
     """
     check_path("path", path)
     name = os.fspath(path)
@@ -90,6 +91,12 @@ def check_is_file_name(path: str | os.PathLike) -> None:
         raise FileNotFoundError(
             f"Expected `path` to be a file name in an existing folder. Received: path={name!r}, whose folder {folder!r} does not exist. "
             "Create the folder first."
+        )
+    is_device = os.path.exists(name) and not os.path.isfile(name)  # which is written directly
+    if not is_device and not os.access(folder, os.W_OK):
+        raise PermissionError(
+            f"Expected `path` to be a file name in a folder that can be written. Received: path={name!r}, whose folder {folder!r} is "
+            "read-only. Choose another folder."
         )
 
 

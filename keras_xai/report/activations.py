@@ -1,6 +1,7 @@
 """Activations of filters for several trainings side by side."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 from keras_xai.data.checks import check_count, check_index, check_layers, real_array, short
 from keras_xai.data.layout import Layout
 from keras_xai.report.heatmap import COLOR_MAP, shared_limit
+from keras_xai.results.pictures import saved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +28,7 @@ _FRAME = "#c4cad0"
 _LINE = 18
 
 
+@saved
 def activations_plot(
     named_activations: Mapping[str, Mapping[str, np.ndarray]],
     *,
@@ -34,6 +37,7 @@ def activations_plot(
     max_filters: int = 64,
     layout: str = "NHWC",
     title: str = "",
+    path: str | os.PathLike[str] | None = None,
 ) -> "Figure":
     """Plots filter activations of one sample for several trainings, with a row per layer and a block per training.
 
@@ -51,6 +55,7 @@ def activations_plot(
         max_filters: Maximum number of filters to draw per layer, from the first.
         layout: What the axes of the activations are: `"NCHW"` for layers with channels first.
         title: A title.
+        path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
     Returns:
         A matplotlib figure. Positive activations are red, darker for larger values; zero is white, and negative activations are blue.

@@ -1,5 +1,6 @@
 """Layer diagnosis as pictures: t-SNE maps, and neighborhood hit against depth."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from keras_xai.data.imagenet import check_class_names
 from keras_xai.report.classes import class_color, class_colors
 from keras_xai.report.samples import figure_of, frame
 from keras_xai.results.diagnosis import Diagnosis
+from keras_xai.results.pictures import saved
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,7 +68,8 @@ def layers_plot(
     return figure
 
 
-def depth_plot(named: Mapping[str, "Diagnosis"], *, title: str = "") -> "Figure":
+@saved
+def depth_plot(named: Mapping[str, "Diagnosis"], *, title: str = "", path: str | os.PathLike[str] | None = None) -> "Figure":
     """Plots the neighborhood hit of each layer by depth, on the maps and among the activations themselves.
 
     Error bars are 95 % confidence intervals. The gray line is the level of shuffled labels.
@@ -74,6 +77,7 @@ def depth_plot(named: Mapping[str, "Diagnosis"], *, title: str = "") -> "Figure"
     Args:
         named: Maps the name of each network to its diagnosis.
         title: A title.
+        path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
     Returns:
         A matplotlib figure with a curve per network: on the maps, among the activations, and the accuracy of the linear probe.

@@ -43,13 +43,17 @@ def examples_plot(
         ):
             axes.set_axis_on()
             draw_sample(axes, in_picture_order(crop, found.layout), show)
-            axes.set_title(f"{value:.3g}  (#{index})", fontsize=7, pad=2)
+            axes.set_title(f"{_number(value)}  (#{index})", fontsize=7, pad=2)
         name = unit_name(units[unit], found.layer, class_names)
         row[0].set_ylabel(f"{name}\n{end}", fontsize=9, rotation=0, ha="right", va="center", labelpad=6)
     _same_scale(grid)
     note = f", the first {len(units)} of {len(found.units)} units" if len(units) < len(found.units) else ""
     figure.suptitle(title or f"{'scores' if found.layer == 'score' else found.layer}{note}", fontsize=11)
     return figure
+
+
+def _number(value):
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _same_scale(grid):

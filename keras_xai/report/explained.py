@@ -1,5 +1,6 @@
 """Names of what is explained, for pictures."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,46 @@ def explained(
         label = np.asarray(labels)[sample]
         lines.append(f"true: {label if isinstance(label, str) else class_name(int(label), '', class_names)}")
     return lines
+
+
+def explained_by_all(
+    explanations: Sequence[Explanation],
+    sample: int,
+    class_names: Sequence[str] | None = None,
+    labels: Sequence[Any] | None = None,
+) -> list[str]:
+    """What several explanations of a sample have in common: the lines of `explained` if they explain the same.
+
+    Of different classes it is the predicted and the true class. Probabilities of different models are left out.
+
+    Args:
+        explanations: The explanations.
+        sample: Index of the sample.
+        class_names: As in `explained`.
+        labels: As in `explained`.
+    """
+    # Those made by hand may know no probability.
+    knowing = [each for each in explanations if each.probability is not None or each.prediction is not None] or explanations
+    plain = [
+        explained(
+            dataclasses.replace(each, probability=None, prediction=None, predicted_class=None), sample, class_names, labels
+        )
+        for each in explanations
+    ]
+    if all(lines == plain[0] for lines in plain):
+        found = [explained(each, sample, class_names, labels) for each in knowing]
+        return found[0] if all(lines == found[0] for lines in found) else plain[0]
+    predictions = {_prediction(each, sample, class_names) for each in knowing}
+    common = [line for line in predictions if line and len(predictions) == 1]
+    return common if labels is None else [*common, plain[0][-1]]
+
+
+def _prediction(explanation, sample, class_names):
+    predicted = _of(explanation.predicted_class, "")
+    if predicted is None:
+        return ""
+    name = class_name(int(predicted[sample]), "", class_names, binary=True)
+    return f"predicted: {name} (p = {float(_of(explanation.predicted_probability, '')[sample]):.3g})"
 
 
 def _class(explanation, output, index, sample, class_names):

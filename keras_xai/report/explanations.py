@@ -10,7 +10,7 @@ from keras_xai.data.checks import check_named, check_names, chosen_indices
 from keras_xai.data.imagenet import ClassNames
 from keras_xai.data.preprocessing import Preprocessing, PreprocessingName
 from keras_xai.report.colors import add_scale, colors_for
-from keras_xai.report.explained import explained
+from keras_xai.report.explained import explained_by_all
 from keras_xai.report.kinds import kind_of, num_shown, strongest_features, tabled
 from keras_xai.report.labels import INCHES_PER_LETTER, feature_label, shortened, wrapped_label
 from keras_xai.report.layers import draw_bars, layers_figure, wrapped
@@ -36,6 +36,7 @@ _LABEL = 22  # characters of a line of the label of a row
 _WIDTHS = {"image": 1.9, "table": 2.6, "text": 3.8}
 
 
+@saved
 def explanations_plot(
     named: Mapping[str, Explanation],
     *,
@@ -60,7 +61,8 @@ def explanations_plot(
     zero. Each picture has its own scale, limited by the 99th percentile of its absolute values, because methods have different units and a
     single bright pixel would hide the rest.
 
-    Rows name the explained class with its probability, and the predicted class if it is another one. Explanations know the layout of
+    Rows name the explained class with its probability, and the predicted class if it is another one; if the explanations are of different
+    classes, the predicted one only. Explanations know the layout of
     their inputs, so that channels first are drawn as channels last. An image is shown in its colors as far as the model tells how they were
     preprocessed, and for each method in gray below the colors of the values, summed over the channels. A series is a line per channel
     in these colors, of its eight strongest channels if there are more; of more than three, each has a lane of its own scale. A square array
@@ -125,7 +127,7 @@ def explanations_plot(
         percentile=percentile,
         columns=columns,
     )
-    return saved(draw_explanations(named, options), path)
+    return draw_explanations(named, options)
 
 
 def draw_explanations(named: Mapping[str, Explanation], options: PlotOptions) -> "Figure":
@@ -337,9 +339,9 @@ class Grid:
         return words_of(tokens, self._vocabulary)
 
     def _label(self, sample, name):
-        """The explained class of a sample, at its first input, and the name of one of several inputs."""
+        """What is explained of a sample, at its first input, and the name of one of several inputs."""
         lines = [name] if len(self._inputs) > 1 else []
         if name == next(iter(self._inputs)):
-            lines = explained(self._explanations[0], sample, self._options.class_names, self._options.labels) + lines
+            lines = explained_by_all(self._explanations, sample, self._options.class_names, self._options.labels) + lines
         longest = _LABEL if self._options.columns is None or len(self.names) > 1 else 2 * _LABEL
         return "\n".join(wrapped_label(line, longest) for line in lines)

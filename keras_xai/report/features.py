@@ -1,5 +1,6 @@
 """Pictures of decision features and boundary features."""
 
+import os
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from keras_xai.data.layout import Layout
 from keras_xai.report.heatmap import COLOR_MAP, draw_heatmap, flat_image, shared_limit
 from keras_xai.report.plots import draw_picture, shown_image
 from keras_xai.report.samples import in_picture_order
+from keras_xai.results.pictures import saved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +24,14 @@ _SIDE = 2.1  # inches
 _COLUMNS = 5
 
 
+@saved
 def decision_plot(
-    features: np.ndarray, images: np.ndarray, *, titles: Sequence[str] | None = None, layout: str | None = None
+    features: np.ndarray,
+    images: np.ndarray,
+    *,
+    titles: Sequence[str] | None = None,
+    layout: str | None = None,
+    path: str | os.PathLike[str] | None = None,
 ) -> "Figure":
     """Plots decision features below their images on one color scale.
 
@@ -32,6 +40,7 @@ def decision_plot(
         images: `(n, height, width)` or `(n, height, width, 1 or 3)`.
         titles: A title for each image.
         layout: What the axes of arrays with as many are, such as `"NCHW"` for a model with channels first; `None` for channels last.
+        path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
     Returns:
         A matplotlib figure: red where a larger input raises the score of the class, blue where it lowers it.

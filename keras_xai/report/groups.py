@@ -1,11 +1,13 @@
 """Plots of groups of regions: fidelity to a network, and areas in a plane."""
 
+import os
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from keras_xai.data.checks import check_choice, check_count, real_array, short
 from keras_xai.data.tables import is_frame
+from keras_xai.results.pictures import saved
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,12 +28,16 @@ _CLASSES = ("#1f5f99", "#c4501b", "#3c8d40", "#8a4fa3", "#b58a00", "#1d8a88", "#
 _INK = "#1c2024"
 
 
-def fidelity_plot(curve: "pd.DataFrame", measure: Measure = "agreement") -> "Figure":
+@saved
+def fidelity_plot(
+    curve: "pd.DataFrame", measure: Measure = "agreement", *, path: str | os.PathLike[str] | None = None
+) -> "Figure":
     """Plots fidelity by number of groups, with a line per method and a horizontal line for the network.
 
     Args:
         curve: The return value of `fidelity_curve`.
         measure: The column to plot: `"agreement"`, `"difference"`, `"accuracy"` or `"auc"`.
+        path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
     Returns:
         A matplotlib figure.

@@ -1,5 +1,6 @@
 """The diverging color scale centered at zero, used for all signed values."""
 
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from keras_xai.data.checks import check_positive, check_text, real_array
 from keras_xai.report.plots import bare_figure
+from keras_xai.results.pictures import saved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +29,14 @@ def shared_limit(values: Iterable[np.ndarray]) -> float:
     return float(limit) or 1.0
 
 
-def heatmap(values: np.ndarray, limit: float | None = None, *, outline: np.ndarray | None = None) -> "Figure":
+@saved
+def heatmap(
+    values: np.ndarray,
+    limit: float | None = None,
+    *,
+    outline: np.ndarray | None = None,
+    path: str | os.PathLike[str] | None = None,
+) -> "Figure":
     """Plots signed values as colors: red above zero, blue below, white at zero.
 
     Args:
@@ -35,6 +44,7 @@ def heatmap(values: np.ndarray, limit: float | None = None, *, outline: np.ndarr
         limit: Value of the darkest colors; by default the largest absolute value. To compare heatmaps, use the largest value of all.
         outline: `(height, width)` or `(height, width, channels)`: an image; a thin line is drawn around its pixels brighter than the middle
             of its range.
+        path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
     Returns:
         A square matplotlib figure without axes.
@@ -72,12 +82,14 @@ def draw_heatmap(axes: "Axes", values: np.ndarray, limit: float | None = None, *
         _draw_outline(axes, outline > (outline.min() + outline.max()) / 2)
 
 
-def color_bar(limit: float, label: str) -> "Figure":
+@saved
+def color_bar(limit: float, label: str, *, path: str | os.PathLike[str] | None = None) -> "Figure":
     """Plots the color scale from `-limit` to `limit`.
 
     Args:
         limit: As in `heatmap`.
         label: Meaning of the values, with their unit.
+        path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
     Returns:
         A wide, low matplotlib figure.

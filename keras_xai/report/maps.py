@@ -1,5 +1,6 @@
 """Feature maps of layers for one sample."""
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from keras_xai.data.checks import check_flag, is_integer, real_array, short
 from keras_xai.data.layout import Layout
 from keras_xai.report.activations import activations_plot
 from keras_xai.report.samples import draw_sample, in_picture_order
+from keras_xai.results.pictures import saved
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 _IMAGE = 2.2  # inches
 
 
+@saved
 def maps_plot(
     activations: Mapping[str, np.ndarray],
     images: Any = None,
@@ -25,6 +28,7 @@ def maps_plot(
     strongest: bool = False,
     layout: str = "NHWC",
     title: str = "",
+    path: str | os.PathLike[str] | None = None,
 ) -> "Figure":
     """Plots the maps of layers for one sample, with a row per layer and the sample next to them.
 
@@ -38,6 +42,7 @@ def maps_plot(
         strongest: Whether to draw the maps with the largest mean absolute activation, in descending order, instead of the first ones.
         layout: What the axes of activations and images are: `"NCHW"` for a model with channels first.
         title: A title.
+        path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
     Returns:
         A matplotlib figure. Positive activations are red, darker for larger values; zero is white, and negative activations are blue.

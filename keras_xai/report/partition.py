@@ -23,6 +23,7 @@ _INK = "#1f2937"
 _NEUTRAL = "#9aa4b0"
 _INPUTS = ["corner", "second", "third"]
 _SAMPLES = 500
+_DOTS = 4  # of the legend, in different colors
 # Colors of layers, from the first to the last.
 _LAYERS = "viridis"
 
@@ -41,6 +42,7 @@ def plane_plot(
     """A plane through the linear pieces of a network, for `Plane.plot`."""
     from matplotlib import colormaps
     from matplotlib.collections import LineCollection, PolyCollection
+    from matplotlib.legend_handler import HandlerTuple
 
     from keras_xai.report.figure import add_legend, new_figure
 
@@ -63,7 +65,7 @@ def plane_plot(
     colors = [class_shade(k, shades[i], 0.25 if by_layer else 1.0) for i, k in zip(cells.piece, cells.classes, strict=True)]
     axes.add_collection(PolyCollection([plane.places(each) for each in cells.polygons], facecolors=colors, linewidths=0))
     classes = np.union1d(cells.classes, [] if samples is None else samples[1]).astype(int)
-    handles: list[Artist] = [patch(class_shade(k, 0.5, 0.25 if by_layer else 1.0), names[k]) for k in classes]
+    handles: list[Any] = [patch(class_shade(k, 0.5, 0.25 if by_layer else 1.0), names[k]) for k in classes]
     # Many walls must not hide the area between them.
     thin = float(np.clip(20 / np.sqrt(len(plane)), 0.15, 0.8))
     walls, layers = _walls(plane)
@@ -77,7 +79,7 @@ def plane_plot(
     axes.add_collection(LineCollection(segments, colors=_INK, linewidths=2.4 if by_layer else 1.6, capstyle="round"))
     handles.append(stroke(_INK, "decision boundary"))
     if samples is not None:
-        handles.append(_draw_samples(axes, plane.places(samples[0]), *samples[1:]))
+        handles.append(_draw_samples(axes, plane.places(samples[0]), *samples[1:], known=y is not None))
     if mark_inputs:
         handles.append(
             _marks(axes, plane.places(plane.marks), inputs if images is None or input_names is not None else None, images)
@@ -93,7 +95,8 @@ def plane_plot(
     axes.tick_params(labelsize=8, color="#c4cad0")
     axes.locator_params(nbins=6)
     axes.spines[:].set_color("#c4cad0")
-    add_legend(figure, handles, loc="outside right upper", frameon=False, fontsize=9)
+    side_by_side = {tuple: HandlerTuple(ndivide=None, pad=0.0)}
+    add_legend(figure, handles, loc="outside right upper", frameon=False, fontsize=9, handler_map=side_by_side)
     # With room to spare: matplotlib's layout cuts labels off when axes of a fixed aspect are as wide as they can be.
     beside = figure.legends[0].get_window_extent().width / figure.dpi
     figure.set_figwidth(6.2 * width + beside + 1.1)
@@ -232,8 +235,22 @@ def _projected(plane, x, y, num_classes):
     return points[chosen], classes[chosen], distances[chosen]
 
 
-def _draw_samples(axes: "Axes", places, classes, distances):
-    """Dots in the colors of classes; returns a legend handle."""
+class _Dots(tuple):
+    """Dots side by side as one entry of a legend.
+
+    Attributes:
+        label: The text of the entry.
+    """
+
+    label: str
+
+    def get_label(self) -> str:
+        """As artists have it."""
+        return self.label
+
+
+def _draw_samples(axes: "Axes", places, classes, distances, *, known):
+    """Dots in the colors of classes, which are those of the data or predicted ones; returns a legend handle."""
     from matplotlib.colors import to_rgb
     from matplotlib.lines import Line2D
 
@@ -241,8 +258,18 @@ def _draw_samples(axes: "Axes", places, classes, distances):
     is_away = farthest > 1e-6 * max(1.0, np.abs(places).max(initial=0.0))
     opacity = 1 - 0.6 * distances / farthest if is_away else np.ones(len(distances))
     # Darker than the pieces of their class.
-    colors = [(*(0.75 * np.array(to_rgb(class_color(k)))), alpha) for k, alpha in zip(classes, opacity, strict=True)]
+    tones = {k: tuple(0.75 * np.array(to_rgb(class_color(k)))) for k in np.unique(classes)}
+    colors = [(*tones[k], alpha) for k, alpha in zip(classes, opacity, strict=True)]
     edges = [(1.0, 1.0, 1.0, alpha) for alpha in opacity]
     axes.scatter(places[:, 0], places[:, 1], s=22, c=colors, edgecolors=edges, linewidths=0.7, zorder=4)
-    told = f"{len(places)} samples" + (f",\n{distances.min():.2g} to {farthest:.2g} away" if is_away else "")
-    return Line2D([], [], color=_NEUTRAL, label=told, linestyle="none", marker="o", markersize=5, markeredgecolor="white")
+    style: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 5, "markeredgecolor": "white"}
+    dots = _Dots(Line2D([], [], color=tone, **style) for tone in list(tones.values())[:_DOTS])
+    which = "" if known else "predicted "
+    dots.label = (
+        f"{len(places):,} samples in the colors\nof their {which}classes"
+        if len(places) != 1
+        else f"1 sample in the color\nof its {which}class"
+    )
+    if is_away:
+        dots.label += f",\n{distances.min():.2g} to {farthest:.2g} from the plane\n(the farther, the paler)"
+    return dots

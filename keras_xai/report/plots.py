@@ -1,11 +1,13 @@
 """Plots of images and histograms, built without pyplot's global state."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_xai.data.checks import real_array
+from keras_xai.results.pictures import saved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,12 +31,14 @@ def bare_figure(shape: Sequence[int]) -> tuple["Figure", "Axes"]:
     return figure, axes
 
 
-def picture(image: np.ndarray) -> "Figure":
+@saved
+def picture(image: np.ndarray, *, path: str | os.PathLike[str] | None = None) -> "Figure":
     """Plots an image: in gray from its minimum to its maximum, or in its colors.
 
     Args:
         image: `(height, width)` or `(height, width, 1)`; or `(height, width, 3)`, red, green and blue, scaled to the range from 0 to 1 if
             it exceeds it.
+        path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
     Returns:
         A matplotlib figure without axes.

@@ -1,5 +1,6 @@
 """Plots of restricted Boltzmann machines: filters and reconstructions."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from keras_xai.data.checks import check_count, check_positive, check_text, is_integer, real_array
 from keras_xai.report.heatmap import COLOR_MAP, draw_heatmap, shared_limit
 from keras_xai.report.plots import draw_picture
+from keras_xai.results.pictures import saved
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +24,7 @@ _COLUMNS = 8
 _INK = "#1c2024"
 
 
+@saved
 def filters_plot(
     kernel: Any,
     shape: Sequence[int],
@@ -29,6 +32,7 @@ def filters_plot(
     max_filters: int = 64,
     limit: float | None = None,
     title: str = "",
+    path: str | os.PathLike[str] | None = None,
 ) -> "Figure":
     """Plots the filters of a machine: for each hidden unit, the weights of its inputs as an image.
 
@@ -46,6 +50,7 @@ def filters_plot(
         limit: Absolute weight of the strongest colors, for comparing plots; larger weights have the same colors. By default the largest
             drawn weight.
         title: A title.
+        path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
     Returns:
         A matplotlib figure. With one channel, red for positive weights, blue for negative ones and white for zero; with three, gray for
@@ -102,7 +107,10 @@ def filters_plot(
     return canvas.figure
 
 
-def reconstructions_plot(x: Any, reconstructions: Any, shape: Sequence[int], *, max_samples: int = 10) -> "Figure":
+@saved
+def reconstructions_plot(
+    x: Any, reconstructions: Any, shape: Sequence[int], *, max_samples: int = 10, path: str | os.PathLike[str] | None = None
+) -> "Figure":
     """Plots samples above their reconstructions by a machine, with the mean squared error of each pair.
 
     All pictures share one scale, from the minimum to the maximum of the drawn values, so that a pale reconstruction looks pale. Colors from
@@ -113,6 +121,7 @@ def reconstructions_plot(x: Any, reconstructions: Any, shape: Sequence[int], *, 
         reconstructions: The same number of reconstructions, for example from `keras_xai.layers.RBMDense.reconstruct`.
         shape: Shape of an image, `(height, width)`, `(height, width, 1)` or `(height, width, 3)`.
         max_samples: Maximum number of pairs to draw, from the first, one per column.
+        path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
     Returns:
         A matplotlib figure.

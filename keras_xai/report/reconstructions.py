@@ -1,6 +1,7 @@
 """Sheets of tiles of reconstructions from feature maps, for several layers and networks."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from keras_xai.data.checks import check_flag, check_index, check_instance
 from keras_xai.data.layout import Layout
 from keras_xai.report.samples import draw_sample
+from keras_xai.results.pictures import saved
 from keras_xai.results.reconstructions import Reconstructions
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ _POWER = 0.6
 _CHANNELS = (1, 3)
 
 
+@saved
 def deconvnet_plot(
     found: "Reconstructions | Sequence[Reconstructions] | Mapping[str, Reconstructions | Sequence[Reconstructions]]",
     *,
@@ -41,6 +44,7 @@ def deconvnet_plot(
     show: Callable[[Any], Any] | None = None,
     bgr: bool | Mapping[str, bool] = False,
     title: str = "",
+    path: str | os.PathLike[str] | None = None,
 ) -> "Figure":
     """Plots the reconstructions of one image from feature maps: a sheet of tiles per layer, next to the image.
 
@@ -58,6 +62,7 @@ def deconvnet_plot(
         show: Maps an image from the preprocessing of the model, the first one for several networks, to a displayable one.
         bgr: Whether the input channels are in the order blue, green, red; a mapping by network name if they differ.
         title: A title; by default the name of the model if there is only one.
+        path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
     Returns:
         A matplotlib figure. Tiles that are wide enough are labeled with their channel numbers.

@@ -1,5 +1,6 @@
 """Parallel-coordinates plot of regions, with one axis per feature and one line per region."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from keras_xai.data.checks import check_names, check_text, real_array
 from keras_xai.report.classes import PALETTE, class_color
+from keras_xai.results.pictures import saved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +21,7 @@ _OPACITIES = (0.3, 0.95)
 _GRAY = "#5a6068"
 
 
+@saved
 def parallel_coordinates(
     values: np.ndarray,
     samples: Sequence[int],
@@ -28,6 +31,7 @@ def parallel_coordinates(
     response: Sequence[float] | None = None,
     label: str = "coefficient",
     response_label: str = "response",
+    path: str | os.PathLike[str] | None = None,
 ) -> "Figure":
     """Plots the coefficients of regions as lines over one axis per feature, all on one scale.
 
@@ -41,6 +45,7 @@ def parallel_coordinates(
         response: `(regions,)`, a number for each region, such as its mean response, shown on a color scale. Excludes `labels`.
         label: Meaning of the values, with their unit.
         response_label: Meaning of the response, with its unit.
+        path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
     Returns:
         A matplotlib figure.

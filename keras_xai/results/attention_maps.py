@@ -1,6 +1,7 @@
 """`AttentionMaps`: the attention weights of layers and heads."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -47,6 +48,7 @@ class AttentionMaps(Rows):
         vocabulary: Sequence[str] | None = None,
         show: Callable[[Any], Any] | None = None,
         title: str = "",
+        path: str | os.PathLike[str] | None = None,
     ) -> "Figure":
         """Plots the attention of one layer: the mean over its heads, and each head.
 
@@ -63,6 +65,7 @@ class AttentionMaps(Rows):
             vocabulary: The word of each token id, such as `TextVectorization.get_vocabulary()`; token 0 is padding and not drawn.
             show: Maps an image `(height, width, channels)` from the model's preprocessing to a displayable one.
             title: A title; the path of the layer by default.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure.
@@ -90,6 +93,7 @@ class AttentionMaps(Rows):
             vocabulary=vocabulary,
             show=show,
             title=title,
+            path=path,
         )
 
     def _summary(self) -> str:

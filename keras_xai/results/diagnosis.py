@@ -1,6 +1,7 @@
 """`Diagnosis`: a network layer by layer."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, final, overload
 
@@ -107,7 +108,14 @@ class Diagnosis(Result):
             rows, index=pd.Index(list(self.layers), name="layer"), columns=pd.MultiIndex.from_tuples(rows[0]) if rows else None
         )
 
-    def plot(self, *, class_names: Sequence[str] | None = None, repeat: int = 0, title: str = "") -> "Figure":
+    def plot(
+        self,
+        *,
+        class_names: Sequence[str] | None = None,
+        repeat: int = 0,
+        title: str = "",
+        path: str | os.PathLike[str] | None = None,
+    ) -> "Figure":
         """Plots the map of each layer, with points colored by class.
 
         Below each map is the neighborhood hit over all maps of the layer with half of its 95 % confidence interval. With more than thirty
@@ -117,6 +125,7 @@ class Diagnosis(Result):
             class_names: Names of the classes; their labels by default.
             repeat: Index of the map of each layer.
             title: A title; the model's name by default.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure, five maps in a row.
@@ -138,10 +147,17 @@ class Diagnosis(Result):
         """
         columns = [(path,) for path in self.layers]
         return drawn(
-            "diagnosis", "layers_plot", {self.name: self}, columns, class_names=class_names, repeat=repeat, title=title
+            "diagnosis",
+            "layers_plot",
+            {self.name: self},
+            columns,
+            class_names=class_names,
+            repeat=repeat,
+            title=title,
+            path=path,
         )
 
-    def plot_depth(self, *, title: str = "") -> "Figure":
+    def plot_depth(self, *, title: str = "", path: str | os.PathLike[str] | None = None) -> "Figure":
         """Plots the neighborhood hit of each layer by depth, on the maps and among the activations, and a linear probe.
 
         Error bars are 95 % confidence intervals. The gray line is the level of shuffled labels. `keras_xai.report.depth_plot` plots any
@@ -149,6 +165,7 @@ class Diagnosis(Result):
 
         Args:
             title: A title.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure with three panels.
@@ -165,7 +182,7 @@ class Diagnosis(Result):
         >>> [axes.get_title() for axes in report.plot_depth().axes]
         ['on the maps, by t-SNE', 'among the activations', 'linear probe']
         """
-        return drawn("diagnosis", "depth_plot", {self.name: self}, title=title)
+        return drawn("diagnosis", "depth_plot", {self.name: self}, title=title, path=path)
 
     def to_fields(self) -> dict[str, Any]:
         """Returns the contents as dicts, lists and tuples of arrays, strings and numbers."""

@@ -1,6 +1,7 @@
 """`Dreamed`: images changed by deep dream."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -38,7 +39,14 @@ class Dreamed(Rows):
 
     _row_axes: ClassVar[Mapping[str, int]] = {"images": 0, "originals": 0, "history": 2}
 
-    def plot(self, *, samples: int = 4, show: Callable[[Any], Any] | None = None, title: str = "") -> "Figure":
+    def plot(
+        self,
+        *,
+        samples: int = 4,
+        show: Callable[[Any], Any] | None = None,
+        title: str = "",
+        path: str | os.PathLike[str] | None = None,
+    ) -> "Figure":
         """Plots the original images next to the changed ones.
 
         Args:
@@ -46,6 +54,7 @@ class Dreamed(Rows):
             show: Maps an image from the model's preprocessing to a displayable image, `(height, width)` or `(height, width, 3)`, for
                 example by reordering channels. By default the value range is mapped to the range from 0 to 1.
             title: A title; the layers by default.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure with a row per image.
@@ -62,7 +71,7 @@ class Dreamed(Rows):
         >>> len(deep_dream(model, images, layers="conv", dream=Dream(octaves=1, steps=1)).plot().axes)
         4
         """
-        return drawn("maximized", "dream_plot", self, samples=samples, show=show, title=title)
+        return drawn("maximized", "dream_plot", self, samples=samples, show=show, title=title, path=path)
 
     def _summary(self) -> str:
         return f"by {', '.join(self.layers)}: {counted(len(self), 'image')} of shape {self.images.shape[1:]}"

@@ -1,6 +1,7 @@
 """`EmbeddingMap`: samples as points in the plane."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -43,6 +44,7 @@ class EmbeddingMap(Rows):
         show: Callable[[Any], Any] | None = None,
         cells: int = 24,
         title: str = "",
+        path: str | os.PathLike[str] | None = None,
     ) -> "Figure":
         """Plots the map: points colored by label, or thumbnails with colored frames.
 
@@ -54,6 +56,7 @@ class EmbeddingMap(Rows):
             show: Maps an image from the model's preprocessing to a displayable one.
             cells: Number of cells along the longer side of the map.
             title: A title; the layer by default.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure.
@@ -72,7 +75,9 @@ class EmbeddingMap(Rows):
         >>> [text.get_text() for text in found.plot(labels=["a", "b"] * 20).legends[0].get_texts()]
         ['a', 'b']
         """
-        return drawn("embedding", "embedding_plot", self, images=images, labels=labels, show=show, cells=cells, title=title)
+        return drawn(
+            "embedding", "embedding_plot", self, images=images, labels=labels, show=show, cells=cells, title=title, path=path
+        )
 
     def _summary(self) -> str:
         return f"of '{self.layer}': {counted(len(self), 'sample')}"

@@ -1,6 +1,7 @@
 """`ExactIntegratedGradients`: exact integrated gradients of one score along a line."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, final
 
@@ -37,12 +38,19 @@ class ExactIntegratedGradients(Result):
     end: Any
     num_outputs: int
 
-    def plot(self, *, images: Sequence[np.ndarray] | None = None, class_names: Sequence[str] | None = None) -> "Figure":
+    def plot(
+        self,
+        *,
+        images: Sequence[np.ndarray] | None = None,
+        class_names: Sequence[str] | None = None,
+        path: str | os.PathLike[str] | None = None,
+    ) -> "Figure":
         """Plots the attributions of an image as a heatmap, next to the images at both ends of the line.
 
         Args:
             images: The two images, if the inputs themselves are not displayable.
             class_names: Names of all classes of the model; their indices by default.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure. Red entries raise the score from the start to the end, blue ones lower it; channels are summed.
@@ -67,7 +75,7 @@ class ExactIntegratedGradients(Result):
         >>> [axes.get_title() for axes in figure.axes[:3]]
         ['start', 'end', 'attribution to the score dog']
         """
-        return drawn("partition", "gradients_plot", self, images=images, class_names=class_names)
+        return drawn("partition", "gradients_plot", self, images=images, class_names=class_names, path=path)
 
     def _summary(self) -> str:
         shape = shapes(self.attribution, skip=0)

@@ -1,6 +1,7 @@
 """`ExtremeExamples`: the samples to which units respond most, and least."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
@@ -94,6 +95,7 @@ class ExtremeExamples(Rows):
         show: Callable[[Any], Any] | None = None,
         class_names: Sequence[str] | None = None,
         title: str = "",
+        path: str | os.PathLike[str] | None = None,
     ) -> "Figure":
         """Plots the most extreme samples of each unit in a row: their crops and responses.
 
@@ -104,6 +106,7 @@ class ExtremeExamples(Rows):
                 series `(time, channels)`, features, or a text. By default crops are shown unchanged, each scaled to the color range.
             class_names: Names of the classes.
             title: A title; the layer by default.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure.
@@ -122,7 +125,15 @@ class ExtremeExamples(Rows):
         (20, 10)
         """
         return drawn(
-            "examples", "examples_plot", self, ends=ends, max_units=max_units, show=show, class_names=class_names, title=title
+            "examples",
+            "examples_plot",
+            self,
+            ends=ends,
+            max_units=max_units,
+            show=show,
+            class_names=class_names,
+            title=title,
+            path=path,
         )
 
     def _summary(self) -> str:

@@ -1,6 +1,7 @@
 """`Facets`: the facets of a sample's polytope."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -40,7 +41,7 @@ class Facets(Rows):
     _row_axes: ClassVar[Mapping[str, int]] = {"normal": 0, "value": 0, "distance": 0}
     _row_lists: ClassVar[tuple[str, ...]] = ("layer", "unit", "reason")
 
-    def plot(self, image: np.ndarray) -> "Figure":
+    def plot(self, image: np.ndarray, *, path: str | os.PathLike[str] | None = None) -> "Figure":
         """Plots the boundary features of an image: a heatmap for each facet, with a description of its constraint.
 
         Each heatmap is the gradient of a constraint, in units of its largest entry: increasing red pixels moves the input away from that
@@ -48,6 +49,7 @@ class Facets(Rows):
 
         Args:
             image: The sample, `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, or in the layout of the model.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure: the image, and a heatmap for each facet.
@@ -65,7 +67,7 @@ class Facets(Rows):
         >>> len(facets.plot(x[0]).axes)
         5
         """
-        return drawn("features", "boundary_plot", self, image)
+        return drawn("features", "boundary_plot", self, image, path=path)
 
     def _summary(self) -> str:
         nearest = f", the nearest at a distance of {self.distance.min():.3g}" if len(self) else ""

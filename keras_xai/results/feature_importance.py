@@ -1,6 +1,7 @@
 """`FeatureImportance`: importance of the features of a dataset."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -58,13 +59,21 @@ class FeatureImportance(Rows):
             "mean", ascending=False, kind="stable"
         )
 
-    def plot(self, *, top: int = 20, feature_names: Sequence[str] | None = None, title: str = "") -> "Figure":
+    def plot(
+        self,
+        *,
+        top: int = 20,
+        feature_names: Sequence[str] | None = None,
+        title: str = "",
+        path: str | os.PathLike[str] | None = None,
+    ) -> "Figure":
         """Plots a bar for each feature, the most important first, with the standard deviation over the repeats.
 
         Args:
             top: Number of features to draw.
             feature_names: Names of the features; by default those of the result.
             title: A title; the metric by default.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure.
@@ -80,7 +89,7 @@ class FeatureImportance(Rows):
         >>> [label.get_text() for label in found.plot().axes[0].get_yticklabels()]
         ['height', 'age']
         """
-        return drawn("importance", "importance_plot", self, top=top, feature_names=feature_names, title=title)
+        return drawn("importance", "importance_plot", self, top=top, feature_names=feature_names, title=title, path=path)
 
     def _summary(self) -> str:
         return f"of {counted(len(self), 'feature')} for {self.metric}, {self.score:.4g} on the samples"

@@ -1,6 +1,7 @@
 """`Generation`: the attribution of each generated token to the tokens before it."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, final
 
@@ -51,7 +52,14 @@ class Generation(Result):
         """The texts of the generated tokens."""
         return self.tokens[self.num_prompt :]
 
-    def plot(self, tokens: int | Sequence[int] | None = 4, *, title: str = "") -> "Figure":
+    def plot(
+        self,
+        tokens: int | Sequence[int] | None = 4,
+        *,
+        vocabulary: Sequence[str] | None = None,
+        title: str = "",
+        path: str | os.PathLike[str] | None = None,
+    ) -> "Figure":
         """Plots the text once for each of several generated tokens, colored by their contributions.
 
         Red raises the log-probability of the token, which has an outline, blue lowers it. The color scale of each row ends at the 99th
@@ -60,26 +68,36 @@ class Generation(Result):
         Args:
             tokens: Indices of the generated tokens to explain, or the number of first ones; `None` for one picture of the mean contribution
                 to all generated tokens that come later.
+            vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; by default the texts in `tokens`.
             title: A title.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure with a row per token.
 
         Raises:
-            ValueError: If there is no such token.
+            ValueError: If there is no such token, or the vocabulary has too few words.
         """
-        return drawn("generation", "generation_plot", self, tokens, title=title)
+        return drawn("generation", "generation_plot", self, tokens, vocabulary=vocabulary, title=title, path=path)
 
-    def plot_matrix(self, *, title: str = "") -> "Figure":
+    def plot_matrix(
+        self,
+        *,
+        vocabulary: Sequence[str] | None = None,
+        title: str = "",
+        path: str | os.PathLike[str] | None = None,
+    ) -> "Figure":
         """Plots all values as a matrix: a row for each generated token, a column for each token before the last one.
 
         Args:
+            vocabulary: The word of each token, such as `TextVectorization.get_vocabulary()`; by default the texts in `tokens`.
             title: A title.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure.
         """
-        return drawn("generation", "matrix_plot", self, title=title)
+        return drawn("generation", "matrix_plot", self, vocabulary=vocabulary, title=title, path=path)
 
     def _summary(self) -> str:
         return f"by {self.method}: {counted(len(self.generated), 'token')} after {self.num_prompt}"

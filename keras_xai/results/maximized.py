@@ -1,6 +1,7 @@
 """`Maximized`: inputs that maximize the activation of units."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -41,7 +42,12 @@ class Maximized(Rows):
     _row_lists: ClassVar[tuple[str, ...]] = ("units",)
 
     def plot(
-        self, *, show: Callable[[Any], Any] | None = None, class_names: Sequence[str] | None = None, title: str = ""
+        self,
+        *,
+        show: Callable[[Any], Any] | None = None,
+        class_names: Sequence[str] | None = None,
+        title: str = "",
+        path: str | os.PathLike[str] | None = None,
     ) -> "Figure":
         """Plots the inputs with the responses of their units.
 
@@ -50,6 +56,7 @@ class Maximized(Rows):
                 example by reordering channels. By default the value range is mapped to the range from 0 to 1.
             class_names: Names of the classes.
             title: A title; the layer by default.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure with six inputs per row.
@@ -63,7 +70,7 @@ class Maximized(Rows):
         >>> [axes.get_title().splitlines()[0] for axes in figure.axes]
         ['cat', 'bird']
         """
-        return drawn("maximized", "maximized_plot", self, show=show, class_names=class_names, title=title)
+        return drawn("maximized", "maximized_plot", self, show=show, class_names=class_names, title=title, path=path)
 
     def _summary(self) -> str:
         return f"of '{self.layer}': {counted(len(self), 'input')} of shape {self.images.shape[1:]}"

@@ -1,6 +1,7 @@
 """`NetworkComparison`, `LayerPair`: corresponding layers of two networks and their difference in class separation."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, final, overload
 
@@ -155,7 +156,14 @@ class NetworkComparison(Result):
         where = [_called(pair) for pair, each in zip(self.pairs, signs, strict=True) if each == sign]
         return [f"{name} is ahead in {', '.join(where)}."] if where else []
 
-    def plot(self, *, class_names: Sequence[str] | None = None, repeat: int = 0, title: str = "") -> "Figure":
+    def plot(
+        self,
+        *,
+        class_names: Sequence[str] | None = None,
+        repeat: int = 0,
+        title: str = "",
+        path: str | os.PathLike[str] | None = None,
+    ) -> "Figure":
         """Plots the maps of the compared layers, one network above the other, with points colored by class.
 
         Maps are drawn as by `Diagnosis.plot`. `comparison[1:3].plot()` draws some of the pairs.
@@ -164,6 +172,7 @@ class NetworkComparison(Result):
             class_names: Names of the classes; their labels by default.
             repeat: Index of the map of each layer.
             title: A title.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure with a row per network and a column per pair of layers.
@@ -185,15 +194,18 @@ class NetworkComparison(Result):
         ['before', 'after']
         """
         columns = [(pair.a.path, pair.b.path) for pair in self.pairs]
-        return drawn("diagnosis", "layers_plot", self._named(), columns, class_names=class_names, repeat=repeat, title=title)
+        return drawn(
+            "diagnosis", "layers_plot", self._named(), columns, class_names=class_names, repeat=repeat, title=title, path=path
+        )
 
-    def plot_depth(self, *, title: str = "") -> "Figure":
+    def plot_depth(self, *, title: str = "", path: str | os.PathLike[str] | None = None) -> "Figure":
         """Plots the neighborhood hits of both networks by depth, as `Diagnosis.plot_depth` does for one.
 
         All layers are shown, including those without a counterpart.
 
         Args:
             title: A title.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure with three panels and a curve per network.
@@ -211,7 +223,7 @@ class NetworkComparison(Result):
         >>> [text.get_text() for text in figure.legends[0].get_texts()]
         ['before', 'after']
         """
-        return drawn("diagnosis", "depth_plot", self._named(), title=title)
+        return drawn("diagnosis", "depth_plot", self._named(), title=title, path=path)
 
     def _named(self):
         return dict(zip(self.names, (self.a, self.b), strict=True))

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ParamSpec
 
+from keras_xai.data.archive import check_is_file_name
 from keras_xai.data.checks import check_path
 
 if TYPE_CHECKING:
@@ -21,30 +22,46 @@ _P = ParamSpec("_P")
 _EMBEDDED = contextvars.ContextVar("embedded", default=False)
 
 
-def saved(figure: "Figure", path: str | os.PathLike[str] | None) -> "Figure":
-    """A figure, which is saved if there is a path.
+def saved(draw: "Callable[_P, Figure]") -> "Callable[_P, Figure]":
+    """A function whose figure is saved where its keyword argument `path` tells, which is checked before anything is drawn.
+
+    `draw` has `path` in its signature for its readers and for types, and is called without it.
 
     Args:
-        figure: The figure.
-        path: Path of the file, whose ending tells the format; or `None`.
+        draw: The function, which returns a figure.
 
     Raises:
-        TypeError: If it is no path.
-        ValueError: If it is not the path of a file, or its ending is that of no picture.
+        TypeError: By the function, if `path` is no path.
+        ValueError: If it is the path of a folder, or its ending is that of no picture.
         FileNotFoundError: If the folder of the file does not exist.
+        PermissionError: If the file cannot be written.
     """
-    if path is None:
+
+    @functools.wraps(draw)
+    def saving(*args: _P.args, **arguments: _P.kwargs) -> "Figure":
+        path: Any = arguments.pop("path", None)
+        if path is not None:
+            _check_picture_path(path)
+        figure = draw(*args, **arguments)
+        if path is not None:
+            figure.savefig(path)
         return figure
+
+    return saving
+
+
+def _check_picture_path(path):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     check_path("path", path)
     name = os.fspath(path)
     ending = os.path.splitext(name)[1].removeprefix(".").lower()
-    known = figure.canvas.get_supported_filetypes()
+    known = FigureCanvasAgg.get_supported_filetypes()
     if not os.path.basename(name) or os.path.isdir(name) or ending not in ("", *known):
         raise ValueError(
             f"Expected `path` to be the path of a file that ends in one of {sorted(f'.{each}' for each in known)}. Received: path={path!r}"
         )
-    figure.savefig(name)
-    return figure
+    check_is_file_name(path)
 
 
 def html(module: str, function: str, *args: Any) -> str:
@@ -52,22 +69,19 @@ def html(module: str, function: str, *args: Any) -> str:
     return getattr(importlib.import_module(f"keras_xai.report.{module}"), function)(*args)
 
 
-def drawn(module: str, function: str, *args: Any, path: str | os.PathLike[str] | None = None, **arguments: Any) -> "Figure":
+def drawn(module: str, function: str, *args: Any, path: str | os.PathLike[str] | None, **arguments: Any) -> "Figure":
     """Returns the figure drawn by a function of `keras_xai.report`, which is saved if there is a path, and which pyplot shows, see `shown`.
 
     Args:
         module: Name of the module in `keras_xai.report`.
         function: Name of the function.
         *args: Its positional arguments.
-        path: See `saved`.
+        path: See `saved`. Without a default, so that every plot has it.
         **arguments: Its keyword arguments.
-
-    Raises:
-        TypeError: If the path is none.
     """
     draw = getattr(importlib.import_module(f"keras_xai.report.{module}"), function)
     # Shown after it is saved, so that no figure is shown if that fails.
-    return shown(lambda: saved(draw(*args, **arguments), path))()
+    return shown(saved(draw))(*args, path=path, **arguments)
 
 
 def shown(draw: Callable[_P, "Figure"]) -> Callable[_P, "Figure"]:

@@ -1,6 +1,7 @@
 """`Reconstructions`: inputs reconstructed from feature maps."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -45,7 +46,13 @@ class Reconstructions(Rows):
     _row_axes: ClassVar[Mapping[str, int]] = {"values": 0, "maps": 0, "activations": 0, "inputs": 0}
 
     def plot(
-        self, *, sample: int = 0, show: Callable[[Any], Any] | None = None, bgr: bool = False, title: str = ""
+        self,
+        *,
+        sample: int = 0,
+        show: Callable[[Any], Any] | None = None,
+        bgr: bool = False,
+        title: str = "",
+        path: str | os.PathLike[str] | None = None,
     ) -> "Figure":
         """Plots the reconstructions of one image as a sheet of tiles, next to the image.
 
@@ -58,6 +65,7 @@ class Reconstructions(Rows):
             show: Maps an image from the model's preprocessing to a displayable one.
             bgr: Whether the input channels are in the order blue, green, red.
             title: A title; the name of the model by default.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure. Tiles that are wide enough are labeled with their channel numbers.
@@ -74,7 +82,7 @@ class Reconstructions(Rows):
         >>> reconstruct(model, x, layer="conv", top=4).plot(sample=1).axes[1].get_title()
         'conv: 4 strongest of 6 maps'
         """
-        return drawn("reconstructions", "deconvnet_plot", self, sample=sample, show=show, bgr=bgr, title=title)
+        return drawn("reconstructions", "deconvnet_plot", self, sample=sample, show=show, bgr=bgr, title=title, path=path)
 
     def _summary(self) -> str:
         return (

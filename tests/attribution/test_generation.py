@@ -136,6 +136,14 @@ def test_results(found, tmp_path):
     matrix = found.plot_matrix().axes[0]
     assert [text.get_text() for text in matrix.get_yticklabels()] == ["sat", "and", "ran"]
     np.testing.assert_array_equal(np.ma.filled(matrix.images[0].get_array(), np.nan), found.values[:, :-1])
+    words = [f"word {i}" for i in range(max(found.token_ids) + 1)]
+    assert [text.get_text() for text in found.plot_matrix(vocabulary=words).axes[0].get_yticklabels()] == [
+        words[i] for i in found.token_ids[found.num_prompt :]
+    ]
+    texts = [text.get_text() for text in found.plot([0], vocabulary=words).axes[0].texts]
+    assert texts == [words[i] for i in found.token_ids[: found.num_prompt + 1]]
+    with pytest.raises(ValueError, match="`vocabulary` with a word for each token. Received: 2 words, and the token"):
+        found.plot(vocabulary=words[:2])
     for wrong in (0, [3], [-1]):
         with pytest.raises(ValueError, match="indices from 0 to 2"):
             found.plot(wrong)

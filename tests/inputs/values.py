@@ -287,6 +287,10 @@ BAD = {
     "preservation_probability": [0, 1, -0.5, 2, *NUMBERS],
     "grid_size": COUNTS,
     "path": PATHS,
+    **{
+        f"{name}.path": [*PATHS[1:], "picture.docx"]  # without one nothing is saved
+        for name in ("Explanation.plot", "color_bar", "heatmap", "parallel_coordinates", "picture")
+    },
     "filepath": [],
     "folder": [3, 1.5, Thing(), ["a"]],
     "log_dir": [3, 1.5, Thing(), ["a"]],

@@ -5,10 +5,13 @@ import io
 import keras
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
 
 from keras_xai.openbox import OpenBox
 from keras_xai.openbox.partition.line import line
 from keras_xai.openbox.partition.plane import plane
+from keras_xai.report.classes import class_color
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +95,14 @@ def test_samples_are_projected_onto_the_plane(box, sliced, images):
     np.testing.assert_allclose(dots.get_offsets(), sliced.places(points)[::-1], atol=1e-12)
     colors = dots.get_facecolors()
     assert (np.diff(colors[:, 3]) > 0).all() and len(np.unique(colors[:, :3], axis=0)) == 3
-    assert any(label.startswith("6 samples,") and label.endswith(" to 5 away") for label in _labels(figure))
+    told = [label for label in _labels(figure) if "sample" in label]
+    assert told == [
+        f"6 samples in the colors\nof their classes,\n{distances.min():.2g} to 5 from the plane\n(the farther, the paler)"
+    ]
+    shown = [tuple(dot.get_color()) for dot in figure.legends[0].findobj(Line2D) if dot.get_marker() == "o"]
+    assert shown == [tuple(0.75 * np.array(to_rgb(class_color(k)))) for k in (0, 1, 2)]
+    (label,) = (each for each in _labels(sliced.plot(x=x[:1], mark_inputs=False)) if "sample" in each)
+    assert label == "1 sample in the color\nof its predicted class"
 
 
 def test_entries_of_the_inputs_along_the_axes():
@@ -104,7 +114,7 @@ def test_entries_of_the_inputs_along_the_axes():
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("entry 0", "entry 2")
     np.testing.assert_allclose(axes.collections[-1].get_offsets(), [[1, 2], [3, 2], [1, 4]])
     np.testing.assert_allclose(sorted(np.asarray(axes.collections[3].get_offsets()).tolist()), [[2, 3], [2.5, 2.5]])
-    assert "2 samples" in _labels(axes.figure)  # in the plane
+    assert "2 samples in the colors\nof their predicted classes" in _labels(axes.figure)  # in the plane
     several = {"a": keras.Input((1,), name="a"), "b": keras.Input((1,), name="b")}
     joined = keras.layers.Dense(2)(keras.layers.Dense(6, "relu")(keras.layers.Concatenate()(list(several.values()))))
     corners = [{"a": np.array([u]), "b": np.array([v])} for u, v in ((0.0, 0.0), (1.0, 1.0), (0.0, 2.0))]

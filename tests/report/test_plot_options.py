@@ -107,6 +107,29 @@ def test_rows_name_what_is_explained_predicted_and_true(rng):
             found.plot(labels=labels)
 
 
+def test_rows_name_what_several_explanations_have_in_common(rng):
+    x, names = rng.random((2, 4, 4, 1)), ["cat", "dog", "bird"]
+    known = {
+        "probability": np.array([0.75, 0.25]),
+        "predicted_class": np.array([0, 2]),
+        "predicted_probability": np.array([0.75, 0.5]),
+    }
+    first = explained(x, x, **known)
+    other = dataclasses.replace(first, target=np.array([1, 2]), probability=np.array([0.125, 0.5]))
+    worse = dataclasses.replace(first, probability=np.array([0.5, 0.25]), predicted_probability=np.array([0.5, 0.5]))
+
+    def labels(*explanations, **options):
+        figure = explanations_plot(dict(zip("abc", explanations, strict=False)), class_names=names, **options)
+        return [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
+
+    assert labels(first, first) == ["cat (p = 0.75)", "dog (p = 0.25)\npredicted: bird\n(p = 0.5)"]
+    assert labels(first, explained(x, x)) == labels(first, first)  # a control, which knows no probability
+    assert labels(first, other) == ["predicted: cat\n(p = 0.75)", "predicted: bird\n(p = 0.5)"]
+    assert labels(first, other, labels=[0, 0], samples=[1]) == ["predicted: bird\n(p = 0.5)\ntrue: cat"]
+    assert labels(first, worse, samples=[0]) == ["cat"]  # of another model
+    assert labels(explained(x, x), dataclasses.replace(explained(x, x), target=np.array([1, 2]))) == []
+
+
 def test_a_scale_from_zero_for_methods_without_negative_values(rng):
     x, values = rng.random((2, 4, 4, 1)), rng.random((2, 4, 4, 1))
     heat, signed = explained(x, values, nonnegative=True), explained(x, values - 0.5)

@@ -87,7 +87,8 @@ def test_it_runs(images, tmp_path):
     assert len(comparison) == 3 and np.isfinite(ratings).all()
     assert len(user.pieces(user.flat_classifier(), x[:30, :2, :4].reshape(30, 8), y[:30]))
     assert user.interpretable(x[:, :2, :4].reshape(60, 8), y).built
-    assert user.diagnosed(model, x, y).summary
+    compared = user.diagnosed(model, x, y)
+    assert compared.summary
     assert "<h1>" in user.seen(model, x[:30]).html()
     assert user.logged(model, x, str(tmp_path))
     table = pd.DataFrame(x[:, 0, :, 0], columns=list("abcdefgh"))
@@ -96,5 +97,8 @@ def test_it_runs(images, tmp_path):
     assert step in graph.steps
     transformer = user.transformer()
     assert user.attention(transformer, np.array([[1, 2, 3, 0]])).maps
-    assert len(user.generation(user.language_model(), [1, 2, 3]).tokens) == 5
+    generated = user.generation(user.language_model(), [1, 2, 3])
+    assert len(generated.tokens) == 5
+    user.saved(compared.a, generated, tmp_path)
+    assert {"depth.pdf", "matrix.svg", "picture.png"} <= {each.name for each in tmp_path.iterdir()}
     assert keras.config.floatx() == "float32"

@@ -1,5 +1,6 @@
 """What a user writes: each public function and class once, for `mypy --strict`; `test_typed.py` also runs it."""
 
+import pathlib
 from typing import Any
 
 import keras
@@ -292,7 +293,8 @@ def generation(model: keras.Model, tokens: list[int]) -> Generation:
     """Of a language model."""
     found: Generation = explain_generation(Saliency(model), tokens, generated=[4, 5])
     Saliency(model)(np.array([tokens]), target=Token(1))
-    found.plot()
+    found.plot(vocabulary=[str(each) for each in range(100)])
+    found.plot_matrix(vocabulary=[str(each) for each in range(100)])
     return found
 
 
@@ -341,7 +343,7 @@ def pieces(model: keras.Model, x: Array, y: Array) -> pd.DataFrame:
     line: Line = box.line(x[0], x[1])
     line.integrated_gradients(0)
     plane: Plane = box.plane(x[0], x[1], x[2])
-    plane.plot()
+    plane.plot(class_names=["a", "b", "c"], x=x, y=y)
     local.decision_features(against="runner-up")
     local.radius()
     local.exit_distance(walls.direction)
@@ -411,6 +413,13 @@ def seen(model: keras.Model, x: Array) -> Page:
     openbox_page(local, local.nearest_wall(verbose=0), page=page)
     print(examples, best, dream, points, field)
     return page
+
+
+def saved(report: Diagnosis, found: Generation, folder: pathlib.Path) -> None:
+    """Pictures in files."""
+    report.plot_depth(path=str(folder / "depth.pdf"))
+    found.plot_matrix(path=folder / "matrix.svg")
+    picture(np.eye(3), path=folder / "picture.png")
 
 
 def logged(model: keras.Model, x: Array, folder: str) -> ExplanationLogger:

@@ -1,6 +1,7 @@
 """Surrogates with few linear classifiers instead of a network's many linear regions, by merging or pruning."""
 
 import dataclasses
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -217,13 +218,14 @@ class RegionGroups(Shown):
         columns["representatives"] = [row[row >= 0].tolist() for row in self.representatives]
         return pd.DataFrame(columns).rename_axis("group")
 
-    def plot(self, x: Any, y: Any = None, *, resolution: int = 200) -> "Figure":
+    def plot(self, x: Any, y: Any = None, *, resolution: int = 200, path: str | os.PathLike[str] | None = None) -> "Figure":
         """Plots the groups of a network with two inputs: areas, the decision boundary, and samples.
 
         Args:
             x: Samples `(n, 2)` to plot; the axes extend slightly beyond them.
             y: Their class indices `(n,)`, shown as colors; by default the classes predicted by the groups.
             resolution: Number of grid points along each side.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure with one shade per group, numbered at the representative sample nearest to the group's center; the line is
@@ -242,7 +244,7 @@ class RegionGroups(Shown):
         >>> [text.get_text() for text in figure.axes[0].texts]
         ['0', '1']
         """
-        return drawn("groups", "groups_plot", self, x, y, resolution=resolution)
+        return drawn("groups", "groups_plot", self, x, y, resolution=resolution, path=path)
 
     def _summary(self) -> str:
         return f"of {counted(len(self), 'group')} of {counted(len(self.membership), 'region')}, {counted(len(self.labels), 'sample')}"

@@ -1,6 +1,7 @@
 """Exact lines through the partition of a network into its linear pieces, and exact integrated gradients along them."""
 
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -51,11 +52,12 @@ class Line(Shown):
     def __len__(self) -> int:
         return len(self.region_id)
 
-    def plot(self, *, class_names: Sequence[str] | None = None) -> "Figure":
+    def plot(self, *, class_names: Sequence[str] | None = None, path: str | os.PathLike[str] | None = None) -> "Figure":
         """Plots the scores along the line with its breakpoints and the changes of the predicted class.
 
         Args:
             class_names: Names of all classes of the model; their indices by default.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure. Scores that are never the highest are gray; the ticks at the bottom are the breakpoints.
@@ -73,7 +75,7 @@ class Line(Shown):
         >>> figure.axes[0].get_xlim() == (0, 1)
         True
         """
-        return drawn("partition", "line_plot", self, class_names=class_names)
+        return drawn("partition", "line_plot", self, class_names=class_names, path=path)
 
     def _summary(self) -> str:
         return f"of {counted(len(self), 'linear piece')}, {counted(len(self.classes) - 1, 'change')} of the predicted class"

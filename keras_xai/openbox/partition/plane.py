@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ class Plane(Shown):
         mark_inputs: bool = True,
         x: Any = None,
         y: Any = None,
+        path: str | os.PathLike[str] | None = None,
     ) -> "Figure":
         """Plots the linear pieces and the decision boundary to scale: distances are those in the input space.
 
@@ -88,6 +90,7 @@ class Plane(Shown):
                 within the rectangle up to 500, the nearest.
             y: Their class indices `(n,)`, shown as colors; by default the classes that the network predicts for the samples themselves,
                 which may differ from those of the plane there.
+            path: Where to save the figure as well; the ending of the name tells the format, such as `.png` or `.pdf`.
 
         Returns:
             A matplotlib figure.
@@ -116,6 +119,7 @@ class Plane(Shown):
             mark_inputs=mark_inputs,
             x=x,
             y=y,
+            path=path,
         )
 
     def _summary(self) -> str:

@@ -1,5 +1,6 @@
 """The scores that are explained are those of the model itself."""
 
+import contextlib
 import copy
 import dataclasses
 
@@ -265,3 +266,21 @@ def test_masks_that_are_attached_at_run_time_only_are_told():
     tokens = np.array([[1, 2, 3, 0, 0, 0], [4, 5, 0, 0, 0, 0]])
     with pytest.raises(ValueError, match="the layers \\['words'\\] attach masks when they run.*as arguments"):
         Saliency(model)(tokens, target=1)
+
+
+def test_two_runs_suffice_where_the_scores_are_the_models(monkeypatch):
+    """The control, a layer that depends on the row, needs more to name it."""
+    for make, count in ((layers.Identity, 1), (lambda: ByRow(name="culprit"), 3)):
+        model = keras.Sequential([keras.Input((3,)), make(), layers.Dense(2)])
+        method, sizes = Saliency(model), []
+        run = type(method._scores._complete).run
+
+        def counted(network, inputs, run=run, sizes=sizes, **options):
+            sizes.append(len(inputs[0]))
+            return run(network, inputs, **options)
+
+        monkeypatch.setattr(type(method._scores._complete), "run", counted)
+        with contextlib.suppress(ValueError):
+            method._scores.check_same_function([np.random.default_rng(0).normal(size=(4, 3)).astype("float32")])
+        monkeypatch.undo()
+        assert len(sizes) == count

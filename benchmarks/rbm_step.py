@@ -76,8 +76,8 @@ def main(arguments: list[str] | None = None) -> None:
         "# Pretraining: a step",
         "",
         f"A step with momentum, {FEATURES} visible units, float32: CPU milliseconds of its five matrix products, and how many times as "
-        "much a step takes. The goal is 1.25. A step with sampled hidden units has one product more, for the reconstruction error, and one of "
-        "the persistent chains has two more.",
+        "much a step takes. The goal is 1.25. A step with sampled hidden units has one product more, for the reconstruction error, and one "
+        "of the persistent chains has two more.",
         "",
         *report.head("units", "batch", "products (ms)", *RULES),
     ]

@@ -103,6 +103,8 @@ def pretrain(
     samples_in_batch = min(batch_size, data.num_samples) if isinstance(data, Shuffled) else batch_size
     num_batches = len(data) if isinstance(data, Shuffled) else None
     compile_options = {name: fit_options.pop(name) for name in _COMPILE_OPTIONS if name in fit_options}
+    # Keras would take more steps than `steps_per_epoch` if an execution had more.
+    single_steps = compile_options.get("run_eagerly") or fit_options.get("steps_per_epoch") is not None
     verbose = fit_options.pop("verbose", "auto")
     check_verbose(verbose)
     callbacks = sorted(tree.flatten(fit_options.pop("callbacks", None) or []), key=_place)
@@ -116,11 +118,7 @@ def pretrain(
     for number, stage in enumerate(stages):
         with scope_of(model):
             trainer = RBMTrainer(stage, samples_in_batch, seed + number)
-            steps = (
-                1
-                if compile_options.get("run_eagerly")
-                else steps_per_execution(stage, samples_in_batch, num_batches, callbacks)
-            )
+            steps = 1 if single_steps else steps_per_execution(stage, samples_in_batch, num_batches, callbacks)
             trainer.compile(optimizer=_optimizer(optimizer, stage.rule), **{"steps_per_execution": steps} | compile_options)
             if stage.rule.fit_visible_bias and stage.first == 0:
                 fit_visible_bias(trainer, data, fit_options.get("steps_per_epoch"))

@@ -510,6 +510,7 @@ class Looks(keras.callbacks.Callback):
         ({}, 4),  # not more than the batches of an epoch
         ({"steps_per_execution": 3}, 3),
         ({"run_eagerly": True}, 1),
+        ({"steps_per_epoch": 2}, 1),  # with more, Keras would take more steps
         ({"callbacks": Looks()}, 1),
         ({"callbacks": keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)}, 1),
         ({"callbacks": keras.callbacks.CSVLogger("log.csv")}, 4),

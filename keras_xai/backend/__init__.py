@@ -11,6 +11,7 @@ There is one package per backend, so far TensorFlow; no other code imports a bac
 - distribution: `scope_of`, the devices of a model's variables;
 - devices: `lacks_layout`, whether the device has no kernel for a data format;
 - datasets: `is_native_dataset`, `num_batches`, `is_endless`, `element_spec`; for tensors, `has_values` (not symbolic) and `is_dense`;
+- optimizers: `FusedSGD`, gradient descent that passes over the memory of its variables once;
 - summaries: `SummaryWriter` for TensorBoard;
 - `EXCLUSIVE`, the lock that is held while programs are traced and while process-wide state is changed.
 
@@ -26,6 +27,7 @@ import keras
 
 if keras.config.backend() == "tensorflow":
     from keras_xai.backend.tensorflow import (
+        FusedSGD,
         SummaryWriter,
         check_batch,
         compiled,
@@ -63,6 +65,7 @@ from keras_xai.backend.ticks import listen
 __all__ = [
     "EXCLUSIVE",
     "BatchMean",
+    "FusedSGD",
     "Linearization",
     "Recording",
     "SummaryWriter",

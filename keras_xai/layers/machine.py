@@ -59,7 +59,40 @@ class Machine:
         """
         visible = ops.cast(visible, self.visible_bias.dtype)
         potential = ops.sum(self.hidden.potential(self.hidden_sums(visible)), axis=-1)
-        return ops.sum(self.visible.energy(visible) - visible * self.visible_bias, axis=-1) - potential
+        return ops.sum(self.visible.energy(visible), axis=-1) - ops.matmul(visible, self.visible_bias) - potential
+
+    def free_energies(self, *batches: Any) -> list[Any]:
+        """The free energies of several batches, whose gradient with respect to the parameters is computed by one product for all of them.
+
+        A product per batch would write the kernel's gradient once per batch and read it again to add them up, which takes longer than the
+        product itself if there are few samples.
+
+        Args:
+            *batches: Each `(..., features)`. They are held fixed: no gradient flows to them.
+
+        Returns:
+            For each batch, `(...)`.
+        """
+        fixed = [ops.stop_gradient(ops.cast(each, self.visible_bias.dtype)) for each in batches]
+        parameters = [self.kernel, self.visible_bias] + ([] if self.bias is None else [self.bias])
+
+        @ops.custom_gradient
+        def energies(kernel, visible_bias, bias=None):
+            machine = dataclasses.replace(self, kernel=kernel, visible_bias=visible_bias, bias=bias)
+
+            def gradient(*upstream):
+                weights = ops.concatenate([ops.reshape(each, (-1, 1)) for each in upstream])
+                visible = _rows(fixed)
+                hidden = -weights * _rows([machine.hidden_means(each) for each in fixed])
+                product = ops.matmul(ops.transpose(ops.cast(visible, kernel.dtype)), ops.cast(hidden, kernel.dtype))
+                biases = [-ops.matmul(ops.reshape(weights, (-1,)), visible)] + (
+                    [] if bias is None else [ops.sum(hidden, axis=0)]
+                )
+                return product, *biases
+
+            return [machine.free_energy(each) for each in fixed], gradient
+
+        return energies(*parameters)
 
     def gibbs(self, visible: Any, steps: int, seed: Any) -> Any:
         """Samples of the visible units after steps of block Gibbs sampling, alternating hidden and visible units."""
@@ -71,3 +104,8 @@ class Machine:
     def _product(self, values, matrix):
         product = ops.matmul(ops.cast(values, self.kernel.dtype), matrix)
         return ops.cast(product, self.visible_bias.dtype)
+
+
+def _rows(batches):
+    """The samples of several batches, `(n, features)`."""
+    return ops.concatenate([ops.reshape(each, (-1, each.shape[-1])) for each in batches])

@@ -106,10 +106,11 @@ class RBMDense(keras.layers.Dense):
 
         Use one machine within a compiled step: computations on the same tensors are shared.
         """
+        # A cast, also to the variable's own type, reads a variable once. The compiler does not share products of values read separately.
         return Machine(
             kernel=ops.cast(self.kernel, self.compute_dtype),
-            bias=None if self.bias is None else ops.convert_to_tensor(self.bias),
-            visible_bias=ops.convert_to_tensor(self.visible_bias),
+            bias=None if self.bias is None else ops.cast(self.bias, self.variable_dtype),
+            visible_bias=ops.cast(self.visible_bias, self.variable_dtype),
             hidden=unit_of(self.activation),
             visible=unit_of(self.visible_activation),
         )

@@ -1,6 +1,7 @@
 """Internal callbacks of pretraining: seeds, momentum, safe weights, progress."""
 
 import copy
+import math
 import os
 import pathlib
 import shutil
@@ -135,7 +136,7 @@ class Progress(keras.callbacks.Callback):
         self._learn(self.params["steps"])
 
     def on_train_batch_end(self, batch, logs=None):
-        self._batch = batch + 1
+        self._batch = min(batch + 1, self.params["steps"] or math.inf)  # the last execution of an epoch may have fewer steps
         self._done = self._epoch * (self._steps or 0) + self._batch
         self._bar.update(self._done, finalize=False)
 

@@ -3,7 +3,6 @@
 from typing import Unpack, final
 
 import keras
-from keras import ops
 
 from keras_xai.data.checks import check_count, check_flag
 from keras_xai.pretraining.rule import Rule, RuleOptions
@@ -50,7 +49,8 @@ class ContrastiveDivergence(Rule):
             end = machine.visible_means(
                 machine.hidden.sample(sums, self.random) if self.sampling else machine.hidden.activation(sums)
             )
-        return machine.free_energy(visible) - machine.free_energy(ops.stop_gradient(end))
+        start, end = machine.free_energies(visible, end)
+        return start - end
 
     def get_config(self):
         return super().get_config() | {"k": self.k, "sampling": self.sampling}

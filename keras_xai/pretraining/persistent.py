@@ -57,7 +57,8 @@ class PersistentContrastiveDivergence(Rule):
         chains = machine.gibbs(ops.convert_to_tensor(self._chains), self.k, self.random)
         if training:
             self._chains.assign(chains)
-        return machine.free_energy(visible) - ops.mean(machine.free_energy(ops.stop_gradient(chains)))
+        data, model = machine.free_energies(visible, chains)
+        return data - ops.mean(model)
 
     def get_config(self):
         return super().get_config() | {"k": self.k, "num_chains": self.num_chains}

@@ -8,13 +8,14 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from keras_xai.backend import scope_of
+from keras_xai.backend import FusedSGD, scope_of
 from keras_xai.data.backups import Trained, mend
 from keras_xai.data.checks import check_verbose
 from keras_xai.graph.trace import trace
 from keras_xai.pretraining.callbacks import KeptWeights, Progress, RaisedMomentum, Randomness, delete_backups, for_stage
 from keras_xai.pretraining.contrastive_divergence import ContrastiveDivergence
 from keras_xai.pretraining.data import Shuffled, check_visible, read, sample
+from keras_xai.pretraining.execution import steps_per_execution
 from keras_xai.pretraining.monitors import Monitor
 from keras_xai.pretraining.plan import plan
 from keras_xai.pretraining.rule import Schedule
@@ -65,7 +66,8 @@ def pretrain(
             rule's learning rate and a momentum of 0.5, raised to 0.9 from the sixth epoch on.
         **fit_options: `validation_data` (in any form supported for `x`), `validation_split`, `callbacks`, `verbose` (0 for none, 1 or
             `"auto"` for one progress bar, 2 for one line per epoch), `shuffle`, `steps_per_epoch` and other options of `keras.Model.fit`;
-            and `jit_compile`, `run_eagerly` and `steps_per_execution` of `keras.Model.compile`.
+            and `jit_compile`, `run_eagerly` and `steps_per_execution` of `keras.Model.compile`. By default small layers take several
+            steps per execution, unless a callback looks at each batch.
 
     Returns:
         A `keras.callbacks.History` for each layer, by its path. `history["loss"]` is the rule's loss, whose value may be meaningless;
@@ -99,7 +101,10 @@ def pretrain(
     data, fit_options = read(x, graph, batch_size, fit_options)
     check_visible(data, stages, batch_size)
     samples_in_batch = min(batch_size, data.num_samples) if isinstance(data, Shuffled) else batch_size
+    num_batches = len(data) if isinstance(data, Shuffled) else None
     compile_options = {name: fit_options.pop(name) for name in _COMPILE_OPTIONS if name in fit_options}
+    # Keras would take more steps than `steps_per_epoch` if an execution had more.
+    single_steps = compile_options.get("run_eagerly") or fit_options.get("steps_per_epoch") is not None
     verbose = fit_options.pop("verbose", "auto")
     check_verbose(verbose)
     callbacks = sorted(tree.flatten(fit_options.pop("callbacks", None) or []), key=_place)
@@ -113,7 +118,8 @@ def pretrain(
     for number, stage in enumerate(stages):
         with scope_of(model):
             trainer = RBMTrainer(stage, samples_in_batch, seed + number)
-            trainer.compile(optimizer=_optimizer(optimizer, stage.rule), **compile_options)
+            steps = 1 if single_steps else steps_per_execution(stage, samples_in_batch, num_batches, callbacks)
+            trainer.compile(optimizer=_optimizer(optimizer, stage.rule), **{"steps_per_execution": steps} | compile_options)
             if stage.rule.fit_visible_bias and stage.first == 0:
                 fit_visible_bias(trainer, data, fit_options.get("steps_per_epoch"))
         visible = None if some is None else trainer.call(some)
@@ -165,7 +171,7 @@ def _place(callback):
 
 def _optimizer(given, rule):
     if given is None:
-        return keras.optimizers.SGD(rule.learning_rate, momentum=RaisedMomentum.FIRST)
+        return FusedSGD(rule.learning_rate, momentum=RaisedMomentum.FIRST)
     return type(given).from_config(given.get_config())
 
 

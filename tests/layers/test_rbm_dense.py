@@ -5,6 +5,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -218,3 +219,29 @@ def test_to_dense_refuses_layers_that_code_makes():
     model(np.ones((1, 4)))
     with pytest.raises(ValueError, match="Expected a Sequential or functional model.*its own code makes"):
         to_dense(model)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "relu", "tanh", "linear"])
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_free_energies_of_several_batches_and_their_gradient(activation, use_bias):
+    """They are those of the batches one by one, whatever the shapes of the batches and the weights of the samples."""
+    layer = RBMDense(3, activation, use_bias, dtype="float64", visible_bias_initializer="random_normal")
+    layer.build((None, 4))
+    rng = np.random.default_rng(0)
+    batches = [keras.ops.convert_to_tensor(rng.uniform(size=shape)) for shape in ((5, 4), (2, 3, 4))]
+    weights = [rng.normal(size=batch.shape[:-1]) for batch in batches]
+    variables = [each.value for each in layer.weights]
+
+    def derivatives(energies):
+        with tf.GradientTape() as tape:
+            tape.watch(variables)
+            found = energies(layer.machine())
+            total = sum(keras.ops.sum(weight * energy) for weight, energy in zip(weights, found, strict=True))
+        return [*found, *tape.gradient(total, variables)]
+
+    joint = derivatives(lambda machine: machine.free_energies(*batches))
+    single = derivatives(lambda machine: [machine.free_energy(batch) for batch in batches])
+    assert len(joint) == 4 + use_bias
+    for ours, theirs in zip(joint, single, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+        assert np.abs(ours).max() > 0.01

@@ -8,8 +8,11 @@ import pytest
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
+from keras_xai.graph.trace import trace
 from keras_xai.layers import RBMDense
 from keras_xai.pretraining import ContrastiveDivergence, Hybrid, PersistentContrastiveDivergence, ReconstructionError, pretrain
+from keras_xai.pretraining.execution import steps_per_execution
+from keras_xai.pretraining.plan import plan
 
 X = np.random.default_rng(0).uniform(size=(40, 6)).astype("float32")
 
@@ -492,3 +495,51 @@ def test_a_layer_behind_dead_units_reports_no_error_of_zero():
     with pytest.warns(UserWarning, match="the inputs of layer 'second' are 0 for all samples"):
         histories = pretrain(model, _digits()[:200] / 16, epochs=2, verbose=0)
     assert histories == {}
+
+
+class Looks(keras.callbacks.Callback):
+    """A callback that looks at each batch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        pass
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        ({}, 4),  # not more than the batches of an epoch
+        ({"steps_per_execution": 3}, 3),
+        ({"run_eagerly": True}, 1),
+        ({"steps_per_epoch": 2}, 1),  # with more, Keras would take more steps
+        ({"callbacks": Looks()}, 1),
+        ({"callbacks": keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)}, 1),
+        ({"callbacks": keras.callbacks.CSVLogger("log.csv")}, 4),
+        ({"callbacks": keras.callbacks.BackupAndRestore("backup")}, 4),
+        ({"callbacks": keras.callbacks.BackupAndRestore("backup", save_freq=2)}, 1),
+    ],
+)
+def test_small_layers_take_several_steps_per_execution(given, expected, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    look = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: seen.append(look.model.steps_per_execution))
+    callbacks = [look, given["callbacks"]] if "callbacks" in given else [look]
+    model = keras.Sequential([keras.Input((6,)), RBMDense(5, "sigmoid")])
+    pretrain(
+        model,
+        np.random.default_rng(0).uniform(size=(38, 6)),
+        epochs=1,
+        batch_size=10,
+        verbose=0,
+        **given | {"callbacks": callbacks},
+    )
+    assert seen == [expected]
+
+
+def test_large_layers_and_convolutions_take_one_step_per_execution():
+    large = keras.Sequential([keras.Input((784,)), RBMDense(2000, "sigmoid")])
+    behind = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Conv2D(1, 2), keras.layers.Flatten(), RBMDense(3, "sigmoid")]
+    )
+    for model, batch_size in ((large, 1024), (behind, 10)):
+        (stage,) = plan(trace(model), ContrastiveDivergence(), 1)
+        assert steps_per_execution(stage, batch_size, None, []) == 1

@@ -3,7 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow.python.eager import context
 
+from keras_xai.graph.trace import trace
 from keras_xai.layers import RBMDense
 from keras_xai.pretraining import (
     ContrastiveDivergence,
@@ -13,6 +16,8 @@ from keras_xai.pretraining import (
     Rule,
     pretrain,
 )
+from keras_xai.pretraining.plan import plan
+from keras_xai.pretraining.trainer import RBMTrainer
 from tests.layers.test_rbm_dense import build
 from tests.naive import all_states, log_likelihood
 from tests.pretraining.contract import gradients
@@ -317,3 +322,24 @@ def test_a_compiled_step_draws_from_the_same_distribution(rule, x):
     many = np.tile(x, (200, 1))
     np.testing.assert_allclose(steps(rule, many, compiled=True).mean(), steps(rule, many, compiled=False).mean(), atol=0.03)
     np.testing.assert_array_equal(steps(rule, x, compiled=True), steps(rule, x, compiled=True))
+
+
+@pytest.mark.parametrize("sampling, num_products", [(False, 4), (True, 5)])
+def test_each_product_with_the_kernel_is_computed_once(sampling, num_products):
+    """One for each pass and one for the gradients of both phases; the reconstruction error of a sampled chain needs another."""
+    model = keras.Sequential([keras.Input((6,)), RBMDense(5, "sigmoid")])
+    trainer = RBMTrainer(plan(trace(model), ContrastiveDivergence(sampling=sampling), 1)[0], 4, 0)
+    trainer.compile(keras.optimizers.SGD(0.1))
+    trainer.layer.visible_bias.trainable = True
+    trainer.optimizer.build(trainer.trainable_variables)
+    step = tf.function(lambda x: trainer.train_step((x,)))
+    context.enable_run_metadata()
+    try:
+        context.export_run_metadata()  # forgets what ran before
+        step(np.ones((4, 6), "float32"))
+        graphs = [each.post_optimization_graph for each in context.export_run_metadata().function_graphs]
+    finally:
+        context.disable_run_metadata()
+    nodes = max(graphs, key=lambda graph: len(graph.node)).node
+    products = [node for node in nodes if node.op in ("MatMul", "_FusedMatMul") and "Tensordot" not in node.name]
+    assert len(products) == num_products

@@ -13,12 +13,14 @@ from keras_xai.backend.tensorflow.distribution import scope_of
 from keras_xai.backend.tensorflow.eager import check_batch
 from keras_xai.backend.tensorflow.layouts import lacks_layout
 from keras_xai.backend.tensorflow.noise import normal
+from keras_xai.backend.tensorflow.optimizers import FusedSGD
 from keras_xai.backend.tensorflow.programs import compiled, eagerly, folded, stacked, traced
 from keras_xai.backend.tensorflow.scopes import scopes_kept
 from keras_xai.backend.tensorflow.strings import join_words
 from keras_xai.backend.tensorflow.summaries import SummaryWriter
 
 __all__ = [
+    "FusedSGD",
     "SummaryWriter",
     "check_batch",
     "compiled",

@@ -15,6 +15,8 @@ from keras_xai.network.axes import Axes
 from keras_xai.network.piecewise import PiecewiseNetwork
 from keras_xai.openbox.normals import lengths, negligible, picked, rows, size_of, split
 
+# Samples, and rows of a product for all scores of a batch: with more it takes as long as one product for each score, and more memory.
+_FEW, _ROWS = 64, 4096
 KEPT = 16  # programs of one network: all questions about samples of one size
 
 
@@ -81,6 +83,14 @@ class Programs(Remade):
         """The layout of the axes of each input, see `keras_xai.layers.DeclaredLayout`."""
         return tuple(layout.letters for layout in Axes(self._network.graph).inputs())
 
+    @functools.cached_property
+    def _has_vectors_only(self):
+        """Whether all tensors are vectors, whose products with a matrix cost less for many rows at once; those of images do not."""
+        graph = self._network.graph
+        return all(
+            len(spec.shape) <= 2 for specs in (graph.input_specs, *(s.output_specs for s in graph.steps)) for spec in specs
+        )
+
     def fingerprint(self) -> int:
         """A checksum of the network's weights."""
         return self._network.fingerprint()
@@ -123,6 +133,8 @@ class Programs(Remade):
             Scores `(n, C)`; for each input a tensor `(k, n, *shape)`; intercepts `(k, n)`; and the patterns.
         """
         chosen = [((None, outputs.shape[1]), "int32")]
+        if self._has_vectors_only and len(outputs) <= _FEW and outputs.size <= _ROWS:
+            return self._program("pieces at once", self._pieces_at_once, inputs, chosen)(list(inputs), outputs)
         return self._program("pieces", self._pieces, inputs, chosen)(list(inputs), outputs)
 
     def identify(self, inputs):
@@ -214,17 +226,30 @@ class Programs(Remade):
 
         line = linearize(scores_of, inputs)
         (scores,) = line.outputs
-        chosen = ops.take_along_axis(scores, outputs, axis=1)
 
         def row(i):
             gradients = line.pull([ops.one_hot(outputs[:, i], self._network.num_outputs, dtype=scores.dtype)])
-            # Accumulated in double precision: the intercept is a small difference of large values.
-            product = sum(_sum_samples(_double(g) * _double(x)) for g, x in zip(gradients, inputs, strict=True))
-            return (*gradients, ops.cast(_double(chosen[:, i]) - product, scores.dtype))
+            return (*gradients, _intercepts(scores, outputs[:, i], gradients, inputs))
 
         dtypes = (self._network.dtype,) * (len(inputs) + 1)
         *coefficients, intercepts = stacked(row, outputs.shape[1], dtypes)
         return scores, coefficients, intercepts, line.auxiliary
+
+    def _pieces_at_once(self, inputs, outputs):
+        """As `_pieces`, with one product for all scores: the frozen network takes each sample once for each score.
+
+        Its forward pass is pruned from the compiled program, since the derivative depends on the patterns alone.
+        """
+        scores, patterns, _ = self._network.run(inputs)
+        k = outputs.shape[1]
+        repeated = [ops.tile(pattern, (k, *[1] * (len(pattern.shape) - 1))) for pattern in patterns]
+        points = [ops.tile(ops.zeros_like(x), (k, 1)) for x in inputs]
+        line = linearize(lambda points: ([self._network.run(points, repeated)[0]], None), points)
+        chosen = ops.reshape(ops.transpose(outputs), (-1,))
+        gradients = line.pull([ops.one_hot(chosen, self._network.num_outputs, dtype=scores.dtype)])
+        gradients = [ops.reshape(each, (k, -1, each.shape[-1])) for each in gradients]
+        intercepts = [_intercepts(scores, outputs[:, i], [each[i] for each in gradients], inputs) for i in range(k)]
+        return scores, gradients, ops.stack(intercepts), patterns
 
     def _identify(self, inputs):
         return self._network.run(inputs)[:2]
@@ -298,6 +323,13 @@ class Programs(Remade):
         sizes = split(line.outputs, ops.sqrt(ops.sum(ops.square(normals), axis=1))[None])
         values = [ops.where(size > negligible(size), wall, np.inf) for wall, size in zip(line.outputs, sizes, strict=True)]
         return _joined(values, inputs)[0], normals
+
+
+def _intercepts(scores, chosen, gradients, inputs):
+    """The intercepts of the chosen score of each sample, `(n,)`."""
+    # Accumulated in double precision: the intercept is a small difference of large values.
+    product = sum(_sum_samples(_double(g) * _double(x)) for g, x in zip(gradients, inputs, strict=True))
+    return ops.cast(_double(ops.take_along_axis(scores, chosen[:, None], axis=1)[:, 0]) - product, scores.dtype)
 
 
 def _spec(pattern):

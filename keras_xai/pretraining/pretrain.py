@@ -103,8 +103,9 @@ def pretrain(
     samples_in_batch = min(batch_size, data.num_samples) if isinstance(data, Shuffled) else batch_size
     num_batches = len(data) if isinstance(data, Shuffled) else None
     compile_options = {name: fit_options.pop(name) for name in _COMPILE_OPTIONS if name in fit_options}
-    # Keras would take more steps than `steps_per_epoch` if an execution had more.
-    single_steps = compile_options.get("run_eagerly") or fit_options.get("steps_per_epoch") is not None
+    # Keras would take more steps than these numbers if an execution had more.
+    counted = (fit_options.get(name) for name in ("steps_per_epoch", "validation_steps"))
+    single_steps = compile_options.get("run_eagerly") or any(count is not None for count in counted)
     verbose = fit_options.pop("verbose", "auto")
     check_verbose(verbose)
     callbacks = sorted(tree.flatten(fit_options.pop("callbacks", None) or []), key=_place)

@@ -511,6 +511,7 @@ class Looks(keras.callbacks.Callback):
         ({"steps_per_execution": 3}, 3),
         ({"run_eagerly": True}, 1),
         ({"steps_per_epoch": 2}, 1),  # with more, Keras would take more steps
+        ({"validation_data": np.zeros((8, 6)), "validation_steps": 2}, 1),
         ({"callbacks": Looks()}, 1),
         ({"callbacks": keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)}, 1),
         ({"callbacks": keras.callbacks.CSVLogger("log.csv")}, 4),

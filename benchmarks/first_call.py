@@ -100,11 +100,11 @@ def main(arguments: list[str] | None = None) -> None:
     if options.run:
         print(json.dumps(run(*options.run)))
         return
-    rows = []
+    rows, turns = [], 1 if options.quick else options.turns
     for network in NETWORKS[1:] if options.quick else NETWORKS:
         for method, (*_, goal) in METHODS.items():
             seconds: dict[str, list] = {"ours": [], "eager": [], "compiled": []}
-            for _ in range(1 if options.quick else options.turns):
+            for _ in range(turns):
                 for arm, found in seconds.items():
                     output = subprocess.check_output([sys.executable, __file__, "--run", network, method, arm], text=True)
                     found.append(json.loads(output.splitlines()[-1]))
@@ -128,13 +128,13 @@ def main(arguments: list[str] | None = None) -> None:
         "# The first explanations of an image",
         "",
         "CPU seconds of each call of a new method on one image of 224 x 224, and of a plain `tf.GradientTape` that does the same, "
-        "eagerly and within `tf.function`; medians of runs in processes of their own. The first three calls of a program are eager "
+        f"eagerly and within `tf.function`; the median of {turns} runs, each in a process of its own. The first three calls of a program are eager "
         "ones, and the next one compiles it; a method that calls a program twice for an image compiles it sooner. The first call "
         "includes the comparison of the method's scores with the model's own.",
         "",
         report.table(header, rows, num_texts=2),
     ]
-    report.publish(report.page(lines, report.command_line("first_call", options)), options.output)
+    report.publish(report.page(lines, f"{report.command_line('first_call', options)} --turns {turns}"), options.output)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ There is one package per backend, so far TensorFlow; no other code imports a bac
 - strings: `join_words`;
 - noise: `normal`, random numbers keyed by seed, sample and draw;
 - scopes: `scopes_kept`, which leaves none entered after a Ctrl-C;
-- distribution: `scope_of`, the devices of a model's variables;
+- distribution: `scope_of`, the devices of a model's variables, and `is_distributed`;
 - devices: `lacks_layout`, whether the device has no kernel for a data format;
 - datasets: `is_native_dataset`, `num_batches`, `is_endless`, `element_spec`; for tensors, `has_values` (not symbolic) and `is_dense`;
 - optimizers: `FusedSGD`, gradient descent that passes over the memory of its variables once;
@@ -36,6 +36,7 @@ if keras.config.backend() == "tensorflow":
         folded,
         has_values,
         is_dense,
+        is_distributed,
         is_endless,
         is_native_dataset,
         join_words,
@@ -77,6 +78,7 @@ __all__ = [
     "has_values",
     "interrupts_wait",
     "is_dense",
+    "is_distributed",
     "is_endless",
     "is_native_dataset",
     "join_words",

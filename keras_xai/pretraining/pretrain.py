@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from keras_xai.backend import FusedSGD, scope_of
+from keras_xai.backend import FusedSGD, is_distributed, scope_of
 from keras_xai.data.backups import Trained, mend
 from keras_xai.data.checks import check_verbose
 from keras_xai.graph.trace import trace
@@ -103,9 +103,9 @@ def pretrain(
     samples_in_batch = min(batch_size, data.num_samples) if isinstance(data, Shuffled) else batch_size
     num_batches = len(data) if isinstance(data, Shuffled) else None
     compile_options = {name: fit_options.pop(name) for name in _COMPILE_OPTIONS if name in fit_options}
-    # Keras would take more steps than these numbers if an execution had more.
+    # Keras would take more steps than these numbers if an execution had more, and cannot end one early on several devices.
     counted = (fit_options.get(name) for name in ("steps_per_epoch", "validation_steps"))
-    single_steps = compile_options.get("run_eagerly") or any(count is not None for count in counted)
+    single_steps = compile_options.get("run_eagerly") or is_distributed(model) or any(count is not None for count in counted)
     verbose = fit_options.pop("verbose", "auto")
     check_verbose(verbose)
     callbacks = sorted(tree.flatten(fit_options.pop("callbacks", None) or []), key=_place)

@@ -9,7 +9,7 @@ from keras_xai.backend.tensorflow.datasets import (
     num_batches,
 )
 from keras_xai.backend.tensorflow.derivatives import linearize, record
-from keras_xai.backend.tensorflow.distribution import scope_of
+from keras_xai.backend.tensorflow.distribution import is_distributed, scope_of
 from keras_xai.backend.tensorflow.eager import check_batch
 from keras_xai.backend.tensorflow.layouts import lacks_layout
 from keras_xai.backend.tensorflow.noise import normal
@@ -29,6 +29,7 @@ __all__ = [
     "folded",
     "has_values",
     "is_dense",
+    "is_distributed",
     "is_endless",
     "is_native_dataset",
     "join_words",

@@ -1,5 +1,6 @@
 """How many steps of pretraining run as one call of the compiled program."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,10 +27,10 @@ def steps_per_execution(
     """
     if any(_looks_at_batches(callback) for callback in callbacks):
         return 1
-    front = [step.operation for step in stage.network.graph.steps if getattr(step.operation, "weights", ())]
-    if not all(isinstance(layer, keras.layers.Dense) for layer in front):
+    shapes = [weight.shape for step in stage.network.graph.steps for weight in getattr(step.operation, "weights", ())]
+    if any(len(shape) > 2 for shape in shapes):
         return 1  # a convolution's work is not told by its weights, and is large
-    size = 5 * int(np.prod(stage.layer.kernel.shape)) + sum(int(np.prod(layer.kernel.shape)) for layer in front)
+    size = 5 * int(np.prod(stage.layer.kernel.shape)) + sum(map(math.prod, shapes))
     return max(1, min(_MOST, num_batches or _MOST, round(_WORK / (2 * batch_size * size))))
 
 

@@ -9,18 +9,18 @@ import numpy as np
 from keras import ops
 
 from keras_xai.backend import folded
+from keras_xai.config import memory_budget
 from keras_xai.data.checks import check_count
 from keras_xai.graph.steps import Graph
 
-# Memory for all tensors of a batch, as a gradient may keep them. On CPUs larger batches gain little: in a deep network one sample uses all
-# cores, and in a small one the call overhead is negligible from a few hundred samples on.
-_BUDGET = 2**31
+# On CPUs larger batches gain little: in a deep network one sample uses all cores, and in a small one the call overhead is negligible from
+# a few hundred samples on.
 _MOST = 256
 _UNKNOWN = 32  # for models with inputs of variable size
 
 
 def batch_size_for(graph: Graph, batch_size: Any = None, *, dtype: str = "float32", copies: int = 0) -> int:
-    """The number of samples per batch: the user's, or the largest power of two whose tensors fit into two gibibytes.
+    """The number of samples per batch: the user's, or the largest power of two whose tensors fit into the memory budget.
 
     Args:
         graph: The graph to run.
@@ -40,7 +40,7 @@ def batch_size_for(graph: Graph, batch_size: Any = None, *, dtype: str = "float3
     if any(None in spec.shape[1:] for spec in specs):
         return _UNKNOWN
     bytes_per_sample = sum(math.prod(spec.shape[1:]) * _size(spec.dtype, dtype) for spec in specs)
-    fitting = max(1, min(_MOST, _BUDGET // max(1, bytes_per_sample)))
+    fitting = max(1, min(_MOST, memory_budget() // max(1, bytes_per_sample)))
     return 1 << (fitting.bit_length() - 1)
 
 

@@ -227,6 +227,7 @@ GIVEN = {
     "on": lambda: True,
     "t": lambda: [0.5],
     "vectors": lambda: TABLE,
+    "num_bytes": lambda: 2**31,
     "num_samples": lambda: 100,
     "layout": lambda: "NHWC",
     "prompt": lambda: [1, 2, 3],

@@ -556,6 +556,7 @@ for _name in [
     "k",
     "num_samples",
     "num_bins",
+    "num_bytes",
     "subset_size",
     "steps",
     "max_steps",

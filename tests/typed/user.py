@@ -72,6 +72,7 @@ from keras_xai.callbacks import (
     NeighborhoodHit,
     PseudoLikelihood,
 )
+from keras_xai.config import memory_budget, set_memory_budget
 from keras_xai.diagnosis import (
     Diagnosis,
     NetworkComparison,
@@ -438,3 +439,9 @@ def read(model: keras.Model) -> tuple[Graph, Step]:
     """The steps of a model."""
     graph = trace(model)
     return graph, graph.steps[0]
+
+
+def budget() -> int:
+    """Memory for batches."""
+    set_memory_budget(2**31)
+    return memory_budget()

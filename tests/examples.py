@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import sys
 
 
 def load_example(name):
@@ -15,7 +16,12 @@ def load_benchmark(name):
 
 
 def _load(folder, name):
-    spec = importlib.util.spec_from_file_location(name, pathlib.Path(__file__).parents[1] / folder / f"{name}.py")
+    path = pathlib.Path(__file__).parents[1] / folder
+    spec = importlib.util.spec_from_file_location(name, path / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(path))  # as for a script, which may import others beside it
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path))
     return module

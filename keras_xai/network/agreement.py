@@ -28,9 +28,10 @@ class _NotRunnableError(Exception):
 class Agreement:
     """Checks that scores are those of the model, the same for a sample in any row and in any batch, once per model.
 
-    Two samples run through the model, and in another order through the scores, with one of them twice. Where that does not agree, more
-    runs find out why. The comparison is repeated while layers have other attributes than when the model was read, as after `adapt`,
-    `quantize` or `enable_lora`. New values of weights do not require it.
+    Two samples run through the model, and in another order through the scores, with one of them twice; a single sample runs alone through
+    the model, and beside another one through the scores. Where that does not agree, more runs find out why. The comparison is repeated
+    while layers have other attributes than when the model was read, as after `adapt`, `quantize` or `enable_lora`. New values of weights
+    do not require it.
 
     Args:
         model: The model.
@@ -69,7 +70,7 @@ class Agreement:
             return
         rows = [_rows(x) for x in inputs]
         size = self._fixed_size()
-        if size is None and self._agrees(run, rows):
+        if size is None and self._agrees(run, rows, is_single=len(inputs[0]) == 1):
             return
         batch = [x[np.arange(size) % 3 if size else slice(None)] for x in rows]
         try:
@@ -124,22 +125,20 @@ class Agreement:
         self.rounding = max(allowed)
         self._agreed = not any(_is_infinite(y) for y in theirs)  # infinite scores cannot be compared
 
-    def _agrees(self, run, rows):
+    def _agrees(self, run, rows, is_single):
         """Whether the scores are clearly the model's, although each sample is in another row of another batch."""
+        given, turned = ([0], [2, 0]) if is_single else ([0, 2], [2, 0, 0])
         try:
-            theirs, drawn = self._theirs([x[1:] for x in rows])
-            ours, values = run([x[::-1] for x in rows])
+            theirs, drawn = self._theirs([x[given] for x in rows])
+            ours, values = run([x[turned] for x in rows])
         except Exception:
             return False
-        if drawn or any(_is_infinite(y) for y in theirs) or not (_has_rows(theirs, 2) and _has_rows(ours, 3)):
+        if drawn or any(map(_is_infinite, theirs)) or not (_has_rows(theirs, len(given)) and _has_rows(ours, len(turned))):
             return False
         allowed = self._allowed(ours, values)
-        found = [None if y is None else y[::-1] for y in ours]
-        linked, limits = self._linked(found, allowed)
-        for row in (0, 1):
-            if _apart(_part(linked, row + 1), _part(theirs, row), limits):
-                return False
-        if _apart(_part(found, 0), _part(found, 1), allowed) or any(map(_is_infinite, linked)):
+        linked, limits = self._linked(ours, allowed)
+        same = [(i, j) for i, row in enumerate(given) for j, other in enumerate(turned) if row == other]
+        if any(_apart(_part(theirs, i), _part(linked, j), limits) for i, j in same) or any(map(_is_infinite, linked)):
             return False
         self.rounding, self._agreed = max(allowed), True
         return True

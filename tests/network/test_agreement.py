@@ -268,19 +268,23 @@ def test_masks_that_are_attached_at_run_time_only_are_told():
         Saliency(model)(tokens, target=1)
 
 
-def test_two_runs_suffice_where_the_scores_are_the_models(monkeypatch):
-    """The control, a layer that depends on the row, needs more to name it."""
-    for make, count in ((layers.Identity, 1), (lambda: ByRow(name="culprit"), 3)):
-        model = keras.Sequential([keras.Input((3,)), make(), layers.Dense(2)])
-        method, sizes = Saliency(model), []
-        run = type(method._scores._complete).run
+def _depends_on_the_row():
+    return ByRow(name="culprit")
 
-        def counted(network, inputs, run=run, sizes=sizes, **options):
-            sizes.append(len(inputs[0]))
-            return run(network, inputs, **options)
 
-        monkeypatch.setattr(type(method._scores._complete), "run", counted)
-        with contextlib.suppress(ValueError):
-            method._scores.check_same_function([np.random.default_rng(0).normal(size=(4, 3)).astype("float32")])
-        monkeypatch.undo()
-        assert len(sizes) == count
+@pytest.mark.parametrize("make, names_it", [(layers.Identity, None), (_depends_on_the_row, "culprit")])
+@pytest.mark.parametrize("count, rows, more", [(4, 3, [3, 1]), (1, 2, [3, 1])])
+def test_one_run_suffices_where_the_scores_are_the_models(make, names_it, count, rows, more, monkeypatch):
+    """The control, a layer that depends on the row, takes more runs to name it."""
+    model = keras.Sequential([keras.Input((3,)), make(), layers.Dense(2)])
+    scores, sizes, run = Saliency(model)._scores, [], Network.run
+
+    def counted(network, inputs, **options):
+        sizes.append(len(inputs[0]))
+        return run(network, inputs, **options)
+
+    monkeypatch.setattr(Network, "run", counted)
+    x = np.random.default_rng(0).normal(size=(count, 3)).astype("float32")
+    with contextlib.nullcontext() if names_it is None else pytest.raises(ValueError, match=names_it):
+        scores.check_same_function([x])
+    assert sizes == [rows, *([] if names_it is None else more)]

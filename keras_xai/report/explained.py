@@ -1,6 +1,5 @@
 """Names of what is explained, for pictures."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,12 @@ from keras_xai.targets import ScoreTarget
 
 
 def explained(
-    explanation: Explanation, sample: int, class_names: Sequence[str] | None = None, labels: Sequence[Any] | None = None
+    explanation: Explanation,
+    sample: int,
+    class_names: Sequence[str] | None = None,
+    labels: Sequence[Any] | None = None,
+    *,
+    numbers: bool = True,
 ) -> list[str]:
     """The explained class of a sample, or what else is explained, with its probability; a line for each output that has one.
 
@@ -23,6 +27,7 @@ def explained(
         sample: Index of the sample.
         class_names: Names of the classes; two for a single sigmoid, of classes 0 and 1.
         labels: The true class of each sample, or its name.
+        numbers: Whether to give probabilities and predictions.
 
     Raises:
         ValueError: If a class has no name.
@@ -32,19 +37,15 @@ def explained(
     lines = [
         f"{output} {each.label(sample, class_names)}".strip()
         if isinstance(each, ScoreTarget)
-        else _class(explanation, output, int(each[sample]), sample, class_names)
+        else _class(explanation, output, int(each[sample]), sample, class_names, numbers)
         for output, each in named.items()
         if isinstance(each, ScoreTarget) or np.ndim(each) == 1
     ]
     for output, each in named.items():
         predicted = _of(explanation.predicted_class, output)
-        if predicted is not None and int(predicted[sample]) != int(each[sample]):
-            name = class_name(int(predicted[sample]), output, None if output else class_names, binary=True)
-            lines.append(f"predicted: {name} (p = {float(_of(explanation.predicted_probability, output)[sample]):.3g})")
-    if labels is not None:
-        label = np.asarray(labels)[sample]
-        lines.append(f"true: {label if isinstance(label, str) else class_name(int(label), '', class_names)}")
-    return lines
+        if numbers and predicted is not None and int(predicted[sample]) != int(each[sample]):
+            lines.append(_prediction(explanation, output, sample, class_names))
+    return [*lines, *_true(labels, sample, class_names)]
 
 
 def explained_by_all(
@@ -65,37 +66,53 @@ def explained_by_all(
     """
     # Those made by hand may know no probability.
     knowing = [each for each in explanations if each.probability is not None or each.prediction is not None] or explanations
-    plain = [
-        explained(
-            dataclasses.replace(each, probability=None, prediction=None, predicted_class=None), sample, class_names, labels
-        )
-        for each in explanations
-    ]
-    if all(lines == plain[0] for lines in plain):
+    if all(_goals(each, sample) == _goals(explanations[0], sample) for each in explanations):
         found = [explained(each, sample, class_names, labels) for each in knowing]
-        return found[0] if all(lines == found[0] for lines in found) else plain[0]
-    predictions = {_prediction(each, sample, class_names) for each in knowing}
+        agree = all(lines == found[0] for lines in found)
+        return found[0] if agree else explained(knowing[0], sample, class_names, labels, numbers=False)
+    predictions = {_prediction(each, "", sample, class_names) for each in knowing}
     common = [line for line in predictions if line and len(predictions) == 1]
-    return common if labels is None else [*common, plain[0][-1]]
+    return [*common, *_true(labels, sample, class_names)]
 
 
-def _prediction(explanation, sample, class_names):
-    predicted = _of(explanation.predicted_class, "")
+def _goals(explanation, sample):
+    """The explained class, or the label of another target, of each output."""
+    target = explanation.target
+    named = target if isinstance(target, Mapping) else {"": target}
+    return {
+        output: each.label(sample) if isinstance(each, ScoreTarget) else int(each[sample])
+        for output, each in named.items()
+        if isinstance(each, ScoreTarget) or np.ndim(each) == 1
+    }
+
+
+def _true(labels, sample, class_names):
+    """The line of the true class, if it is known."""
+    if labels is None:
+        return []
+    label = np.asarray(labels)[sample]
+    return [f"true: {label if isinstance(label, str) else class_name(int(label), '', class_names)}"]
+
+
+def _prediction(explanation, output, sample, class_names):
+    """The line of the predicted class of an output, empty if none is known."""
+    predicted = _of(explanation.predicted_class, output)
     if predicted is None:
         return ""
-    name = class_name(int(predicted[sample]), "", class_names, binary=True)
-    return f"predicted: {name} (p = {float(_of(explanation.predicted_probability, '')[sample]):.3g})"
+    name = class_name(int(predicted[sample]), output, None if output else class_names, binary=True)
+    return f"predicted: {name} (p = {float(_of(explanation.predicted_probability, output)[sample]):.3g})"
 
 
-def _class(explanation, output, index, sample, class_names):
+def _class(explanation, output, index, sample, class_names, numbers):
     probability, prediction = (_of(each, output) for each in (explanation.probability, explanation.prediction))
     names = None if output or class_names is None else class_names
     if probability is not None:
-        return f"{class_name(index, output, names, binary=True)} (p = {float(probability[sample]):.3g})"
+        name = class_name(index, output, names, binary=True)
+        return f"{name} (p = {float(probability[sample]):.3g})" if numbers else name
     if prediction is not None:
         # What ends in no sigmoid may be the logit of two classes, and then it speaks for the second.
         name = output or "prediction" if names is None or len(names) > 2 else names[-1]
-        return f"{name} = {float(prediction[sample]):.3g}"
+        return f"{name} = {float(prediction[sample]):.3g}" if numbers else name
     return class_name(index, output, names)
 
 

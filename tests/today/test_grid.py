@@ -75,7 +75,8 @@ def test_cell(name, method):
         _check_values(network, explanation, may_vanish=clipped)
         if method in ("DeepLIFT", "DeepSHAP"):
             delta, change = lost(explanation)
-            assert (delta <= (1e-3 if name in ROUNDED else 1e-5) * change).all()
+            # Of a small change, what rounding adds to scores of about 1 is a larger part.
+            assert (delta <= (1e-3 if name in ROUNDED else 1e-5) * np.maximum(change, 0.5)).all()
         return
     with pytest.raises(ValueError, match=REFUSED) as info:
         explain(method, network, model(name))

@@ -1,7 +1,9 @@
 """Errors of the command line: messages without tracebacks, and exit codes."""
 
+import _thread
 import contextlib
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 
@@ -12,6 +14,7 @@ _EXPLAINED = (ValueError, TypeError, OSError, ImportError, MemoryError, NotImple
 
 
 _INTERRUPTED = 130  # what shells report of a process that Ctrl-C has ended
+_LATER = 0.02  # seconds
 
 
 class Failure(click.ClickException):
@@ -28,7 +31,8 @@ def reported(with_traceback: bool) -> Iterator[None]:
         with_traceback: Whether to print the traceback before the message.
     """
     try:
-        yield
+        with _interrupts_kept():
+            yield
     except click.exceptions.Exit:
         raise
     except (Exception, KeyboardInterrupt) as error:
@@ -40,6 +44,28 @@ def reported(with_traceback: bool) -> Iterator[None]:
         if isinstance(error, click.ClickException):
             raise
         raise Failure(message(error)) from error
+
+
+@contextlib.contextmanager
+def _interrupts_kept():
+    """Context manager in which a Ctrl-C that comes within a finalizer or the callback of a weak reference takes effect after it.
+
+    Python drops exceptions there, and drawing a picture calls thousands of them.
+    """
+    before = sys.unraisablehook
+
+    def again(unraisable):
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            # From another thread and a little later: at once, it would come within this function, and be dropped as well.
+            threading.Timer(_LATER, _thread.interrupt_main).start()
+        else:
+            before(unraisable)
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _is_interrupt(error):

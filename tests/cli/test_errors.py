@@ -1,0 +1,40 @@
+"""Interrupts of the command line."""
+
+import signal
+import time
+import weakref
+
+import click
+import pytest
+
+from keras_xai.cli.errors import reported
+
+
+class Thing:
+    """What a weak reference is of."""
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c():
+    """Processes in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def _interrupted_in_a_callback():
+    """A Ctrl-C in the callback of a weak reference, and some work after it; whether that was done."""
+    thing = Thing()
+    kept = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
+    del thing
+    for _ in range(200):
+        time.sleep(0.01)
+    return kept() is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_ctrl_c_in_a_callback_ends_the_command():
+    with pytest.raises(click.exceptions.Exit) as info, reported(False):
+        _interrupted_in_a_callback()
+    assert info.value.exit_code == 130
+    assert _interrupted_in_a_callback()  # the control: Python drops it

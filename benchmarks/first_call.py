@@ -129,9 +129,8 @@ def main(arguments: list[str] | None = None) -> None:
         "",
         "CPU seconds of each call of a new method on one image of 224 x 224, and of a plain `tf.GradientTape` that does the same, "
         f"eagerly and within `tf.function`; the median of {turns} runs, each in a process of its own. The first three calls "
-        "of a program are eager "
-        "ones, and the next one compiles it; a method that calls a program twice for an image compiles it sooner. The first call "
-        "includes the comparison of the method's scores with the model's own.",
+        "of a program are eager ones, and the next one compiles it; a method that calls a program twice for an image compiles it sooner. "
+        "The first call includes the comparison of the method's scores with the model's own.",
         "",
         report.table(header, rows, num_texts=2),
     ]

@@ -94,16 +94,24 @@ def clocked(task: Callable, *arguments: object) -> tuple[float, float]:
 
 
 def compile_by(task: Callable, *arguments: object) -> None:
-    """Calls a task until its programs are compiled: their first three calls may be eager ones."""
-    for _ in range(4):
+    """Calls a task until its programs are compiled: their first calls may be eager ones."""
+    from keras_xai.backend.tensorflow.eager import CALLS  # here, since some benchmarks run without TensorFlow
+
+    for _ in range(CALLS + 1):
         task(*arguments)
 
 
-def in_turn(tasks: Mapping[str, Callable], turns: int) -> dict[str, np.ndarray]:
-    """The seconds `(turns,)` that each task takes, one after the other in each turn, once all are compiled."""
+def in_turn(tasks: Mapping[str, Callable], turns: int, *, cpu: bool = False) -> dict[str, np.ndarray]:
+    """The seconds `(turns,)` that each task takes, one after the other in each turn, once all are compiled.
+
+    Args:
+        tasks: The tasks by name.
+        turns: How many turns.
+        cpu: Whether to take the seconds of all CPU cores together, not those of the clock.
+    """
     for task in tasks.values():
         compile_by(task)
-    turn_seconds = [[clocked(task)[0] for task in tasks.values()] for _ in range(turns)]
+    turn_seconds = [[clocked(task)[int(cpu)] for task in tasks.values()] for _ in range(turns)]
     return dict(zip(tasks, np.array(turn_seconds).T, strict=True))
 
 

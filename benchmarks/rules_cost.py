@@ -71,10 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
         made = {name: make(model, batch_size=len(target), verbose=0) for name, make in METHODS.items()}
         tasks = {"gradient": bare(model, x, target, table)}
         tasks |= {name: lambda method=method, x=x, target=target: method(x, target) for name, method in made.items()}
-        for task in tasks.values():
-            report.compile_by(task)
-        turns = [[report.clocked(task)[1] for task in tasks.values()] for _ in range(options.turns)]
-        seconds = dict(zip(tasks, np.array(turns).T, strict=True))
+        seconds = report.in_turn(tasks, options.turns, cpu=True)
         for name in made:
             ratio = np.median(seconds[name] / seconds["gradient"])
             cells = (f"{1e3 * np.median(seconds[each]):.0f}" for each in (name, "gradient"))

@@ -1,8 +1,9 @@
-"""Fixtures: double precision, and the zoo of small trained networks."""
+"""Fixtures: double precision, Ctrl-C, and the zoo of small trained networks."""
 
 import functools
 import os
 import pathlib
+import signal
 
 import keras
 import numpy as np
@@ -17,6 +18,14 @@ def float64():
     """Layers made in this test compute in float64: that takes the policy, `set_floatx` alone does not do it."""
     with in_dtype("float64"):
         yield
+
+
+@pytest.fixture
+def ctrl_c():
+    """A Ctrl-C raises, also in processes in the background, which ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_xai.pretraining.plan import Stage
 
@@ -30,7 +29,7 @@ def steps_per_execution(
     shapes = [weight.shape for step in stage.network.graph.steps for weight in getattr(step.operation, "weights", ())]
     if any(len(shape) > 2 for shape in shapes):
         return 1  # a convolution's work is not told by its weights, and is large
-    size = 5 * int(np.prod(stage.layer.kernel.shape)) + sum(map(math.prod, shapes))
+    size = 5 * math.prod(stage.layer.kernel.shape) + sum(map(math.prod, shapes))
     return max(1, min(_MOST, num_batches or _MOST, round(_WORK / (2 * batch_size * size))))
 
 

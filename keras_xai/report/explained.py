@@ -32,16 +32,14 @@ def explained(
     Raises:
         ValueError: If a class has no name.
     """
-    target = explanation.target
-    named = target if isinstance(target, Mapping) else {"": target}
+    targets = _named_targets(explanation)
     lines = [
         f"{output} {each.label(sample, class_names)}".strip()
         if isinstance(each, ScoreTarget)
         else _class(explanation, output, int(each[sample]), sample, class_names, numbers)
-        for output, each in named.items()
-        if isinstance(each, ScoreTarget) or np.ndim(each) == 1
+        for output, each in targets.items()
     ]
-    for output, each in named.items():
+    for output, each in targets.items():
         predicted = _of(explanation.predicted_class, output)
         if numbers and predicted is not None and int(predicted[sample]) != int(each[sample]):
             lines.append(_prediction(explanation, output, sample, class_names))
@@ -77,13 +75,17 @@ def explained_by_all(
 
 def _goals(explanation, sample):
     """The explained class, or the label of another target, of each output."""
-    target = explanation.target
-    named = target if isinstance(target, Mapping) else {"": target}
     return {
         output: each.label(sample) if isinstance(each, ScoreTarget) else int(each[sample])
-        for output, each in named.items()
-        if isinstance(each, ScoreTarget) or np.ndim(each) == 1
+        for output, each in _named_targets(explanation).items()
     }
+
+
+def _named_targets(explanation):
+    """The targets by output that can be named: classes of the samples, and those of the package; not functions of the user."""
+    target = explanation.target
+    named = target if isinstance(target, Mapping) else {"": target}
+    return {output: each for output, each in named.items() if isinstance(each, ScoreTarget) or np.ndim(each) == 1}
 
 
 def _true(labels, sample, class_names):

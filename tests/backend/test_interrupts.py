@@ -8,13 +8,7 @@ import pytest
 
 from keras_xai.backend import compiled, interrupts_wait
 
-
-@pytest.fixture(autouse=True)
-def _ctrl_c():
-    """Processes in the background ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("ctrl_c")
 
 
 def interrupt():

@@ -9,17 +9,11 @@ import pytest
 
 from keras_xai.cli.errors import reported
 
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+
 
 class Thing:
     """What a weak reference is of."""
-
-
-@pytest.fixture(autouse=True)
-def _ctrl_c():
-    """Processes in the background ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def _interrupted_in_a_callback():

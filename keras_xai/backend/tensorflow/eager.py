@@ -68,7 +68,7 @@ def _rows(tensors):
 
 
 def _num_entries(tensors):
-    return sum(int(tf.size(each)) * _weight(each.dtype) for each in tensors)
+    return sum(each.shape.num_elements() * _weight(each.dtype) for each in tensors)
 
 
 def _weight(dtype):

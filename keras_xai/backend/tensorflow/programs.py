@@ -36,8 +36,9 @@ class _Program:
     """A function that threads can share, compiled once that pays; until then, threads take turns."""
 
     def __init__(self, function, signature, jit_compile, eager_first):
-        self._function, self._specs = scoped(function), _specs(signature)
-        self._program = _function(function, signature, jit_compile)
+        self._function = scoped(_for_xla(function) if jit_compile else function)
+        self._specs = _specs(signature)
+        self._program = _traced_once(self._function, self._specs, jit_compile)
         self._eager_calls = eager.CALLS if eager_first else 0  # that are left
         self._is_traced = False
 
@@ -62,10 +63,8 @@ def _converted(specs, arguments):
     return [_converted(spec, argument) for spec, argument in zip(specs, arguments, strict=True)]
 
 
-def _function(function, signature, jit_compile):
-    if jit_compile:
-        function = _for_xla(function)
-    program = tf.function(scoped(function), input_signature=_specs(signature), autograph=False, jit_compile=jit_compile)
+def _traced_once(function, specs, jit_compile):
+    program = tf.function(function, input_signature=specs, autograph=False, jit_compile=jit_compile)
     # With a fixed signature a program is traced once. TensorFlow identifies programs by their source, and would warn about repeated
     # retracing at the fifth program made from the same function for another method or model.
     program._omit_frequent_tracing_warning = True
